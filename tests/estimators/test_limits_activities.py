@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch import nn
 
-from estimators import ActivityForwardGradient, stream
+from estimators import ActivityForwardGradient, Chain, Site, stream
 from estimators.conformance import cases
 from estimators.core.calculus import value_and_grad
 from estimators.perturbation.node_perturbation import NodePerturbation
@@ -54,6 +55,23 @@ def test_what_lies_behind_the_last_site_is_exact():
     )
     for name in ("output.weight", "output.bias"):
         torch.testing.assert_close(found.grads[name], exact[name])
+
+
+def test_losses_of_units_have_differences_of_their_own():
+    """Draw by draw the activity forward gradient's, which derives each unit's loss."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(4, 3), Site(("patch", "channel"))).double()
+    x = torch.randn(6, 5, 4, generator=stream(1, "data"), dtype=torch.float64)
+    y = torch.zeros(6, dtype=torch.int64)
+    chain = Chain(module, x, y, lambda z, _: z.square().sum(2), loss_units=("patch",))
+    params = {n: p.detach() for n, p in module.named_parameters()}
+    estimators = NodePerturbation(eps=1e-6, draws=2), ActivityForwardGradient()
+    found, wanted = (e.estimate(chain, params, None, stream(0, "estimator")) for e in estimators)
+    rng = stream(0, "estimator")
+    first, second = (estimators[1].estimate(chain, params, None, rng).grads for _ in range(2))
+    for name, g in found.grads.items():
+        torch.testing.assert_close(g, (first[name] + second[name]) / 2, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.loss, wanted.loss)
 
 
 LIMITS = {

@@ -1,0 +1,59 @@
+"""Local losses over three blocks: their sum, and the claim where the blocks differ."""
+
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import nn
+
+from estimators import ActivityForwardGradient, Backprop, Chain, Claim, LocalLosses, Site, stream
+
+PLACED = ("channel", "place")
+
+
+def three_blocks():
+    torch.manual_seed(0)
+    sizes = {"first": (4, 5), "second": (5, 4), "third": (4, 3)}
+    stages = {n: nn.Sequential(nn.Linear(*s), Site(), nn.Tanh()) for n, s in sizes.items()}
+    module = nn.Sequential(OrderedDict(stages, output=nn.Linear(3, 3))).double()
+    return on_rows(module)
+
+
+def on_rows(module):
+    rng = stream(0, "data")
+    x = torch.randn(6, 4, generator=rng, dtype=torch.float64)
+    chain = Chain(module, x, torch.randint(3, (6,), generator=rng))
+    return chain, {n: p.detach() for n, p in module.named_parameters()}
+
+
+@pytest.mark.parametrize("greedy", [True, False])
+def test_the_losses_of_three_blocks_are_summed(greedy):
+    chain, params = three_blocks()
+    estimator = LocalLosses(inner=Backprop(), greedy=greedy)
+    state = estimator.init(chain, params, stream(0, "init"))
+    leaves = {n: p.clone().requires_grad_() for n, p in params.items()}
+    h, total = chain.x, torch.zeros((), dtype=torch.float64)
+    for name in ("first", "second", "third"):
+        h = h.detach() if greedy else h
+        h = torch.tanh(h @ leaves[f"{name}.0.weight"].T + leaves[f"{name}.0.bias"])
+        weight, bias = (state["heads"][f"head of {name}.linear.{w}"] for w in ("weight", "bias"))
+        total = total + nn.functional.cross_entropy(h @ weight.T + bias, chain.y)
+    last = h.detach() @ leaves["output.weight"].T + leaves["output.bias"]
+    total = total + nn.functional.cross_entropy(last, chain.y)
+    wanted = dict(zip(leaves, torch.autograd.grad(total, list(leaves.values())), strict=True))
+    found = estimator.estimate(chain, params, state, stream(0, "estimator"))
+    torch.testing.assert_close(dict(found.grads), wanted)
+
+
+@pytest.mark.parametrize("worse_first", [True, False])
+def test_the_weakest_claim_of_its_blocks_is_theirs_together(worse_first):
+    """Noise shared along places biases where there are several, and not where there is one."""
+    one = nn.Sequential(nn.Linear(4, 4), nn.Unflatten(1, (4, 1)), Site(PLACED), nn.Flatten())
+    many = nn.Sequential(nn.Linear(4, 4), nn.Unflatten(1, (2, 2)), Site(PLACED), nn.Flatten())
+    blocks = (many, one) if worse_first else (one, many)
+    chain, _ = on_rows(nn.Sequential(*blocks, nn.Linear(4, 3)).double())
+    inner = ActivityForwardGradient(unit="channel")
+    estimator = LocalLosses(inner=inner)
+    own = {inner.claim(segment) for segment in estimator._plan(chain).segments}
+    assert own == {Claim.UNBIASED, Claim.BIASED}
+    assert estimator.claim(chain) is Claim.BIASED
