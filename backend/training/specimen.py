@@ -1,7 +1,7 @@
 """A run's network as a checkpoint holds it, on the run's batch, ready to be looked at."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from backend.training import checkpoints
 from backend.training.assemble import Assembly, Labelled
 from backend.training.checkpoint_files import path_of
 from backend.training.datasets import Part
+from backend.training.networks import Network
 from estimators.core.contract import Params
 from estimators.core.objective import Chain
 from estimators.core.streams import stream
@@ -46,6 +47,14 @@ class Specimen:
         epoch = self.config.microscope.step // first.per_epoch
         return self.chain.on(*batches.at(epoch * batches.per_epoch))
 
+    def untrained(self, network: Network) -> "Specimen":
+        """Another network in the place of this one: its first weights, on the same batch."""
+        config, assembly = self.config, replace(self.assembly, network=network)
+        batch = assembly.batches(self.part, config.batch_size, config.seed)
+        module = assembly.module(config.seed).to(self.chain.x.device)
+        chain = assembly.chain(module, batch.at(config.microscope.step))
+        return replace(self, chain=chain, params=_frozen(module), states={}, assembly=assembly)
+
     def state(self, one: Labelled, chain: Chain, *, learned: bool = True) -> Any:
         """What it had learned in the run, or what it starts with at these weights."""
         if learned and one.label in self.states:
@@ -68,9 +77,12 @@ def specimen(
     module = assembly.module(config.seed)
     _load(module, state["module"], step)
     module = module.to(device)
-    params = {name: p.detach() for name, p in module.named_parameters()}
     chain = assembly.chain(module, batch)
-    return Specimen(chain, params, state["estimators"], part, assembly, config)
+    return Specimen(chain, _frozen(module), state["estimators"], part, assembly, config)
+
+
+def _frozen(module: nn.Module) -> dict[str, Tensor]:
+    return {name: p.detach() for name, p in module.named_parameters()}
 
 
 def _trained(path: Path, device: torch.device) -> Mapping[str, Any]:

@@ -6,7 +6,14 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 BATCH_SIZE = "batch_size"
-"""The one swept field that is the run's and no estimator's."""
+"""The one swept field that is the run's own and no component's."""
+NETWORK = "network."
+"""What the swept fields of the network begin with; all others are the estimators'."""
+
+
+def of_network(field: str) -> str | None:
+    """The network's field that `network.width` names, `width`; None for other fields."""
+    return field.removeprefix(NETWORK) if field.startswith(NETWORK) else None
 
 
 def has(component: Any, path: str) -> bool:
