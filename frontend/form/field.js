@@ -7,6 +7,21 @@ import {freshId, help, problemLine} from "./node.js";
 /** @typedef {import("./node.js").FormNode} FormNode */
 /** @typedef {HTMLInputElement | HTMLSelectElement} Input */
 
+/** What a control by itself says over. @type {Spec} */
+export const PLAIN = {
+  name: "",
+  kind: "integer",
+  title: "",
+  help: "",
+  unit: "",
+  optional: false,
+  initial: null,
+  choices: [],
+  range: "",
+  family: "",
+  parts: [],
+};
+
 /**
  * @param {Spec} spec
  * @param {any} value shown as it is: 1e-3 stays 1e-3

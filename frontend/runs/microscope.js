@@ -1,15 +1,15 @@
 // @ts-check
 /** The microscope's dialog: which checkpoint of a run is looked at, by which estimators, how often. */
 import * as api from "../api.js";
-import {field} from "../form/field.js";
+import {PLAIN, field} from "../form/field.js";
 import {freshId, locate, problemLine} from "../form/node.js";
-import {specs} from "../form/schema.js";
 import {shadows} from "../form/shadows.js";
 import {icon} from "../icons.js";
-import {catalogue, look} from "../lab.js";
+import {look} from "../lab.js";
 import {count} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {effect, signal, untracked} from "../lib/signal.js";
+import {sweptField} from "./swept-field.js";
 
 /** @typedef {import("../types.js").Run} Run */
 /** @typedef {import("../form/node.js").FormNode} FormNode */
@@ -41,20 +41,6 @@ export function microscopeDialog() {
   return dialog;
 }
 
-/** @type {import("../form/schema.js").Spec} */
-const PLAIN = {
-  name: "",
-  kind: "integer",
-  title: "",
-  help: "",
-  unit: "",
-  optional: false,
-  initial: null,
-  choices: [],
-  range: "",
-  family: "",
-  parts: [],
-};
 const OF_ESTIMATORS = {
   title: "Estimators",
   add: "Add an estimator…",
@@ -127,7 +113,7 @@ function controls(run) {
         help: "Determines the draws. Resample takes the next one."},
       run.config.microscope?.seed ?? 0,
     ),
-    sweep: sweep(estimators),
+    sweep: sweptField(estimators),
   };
 }
 
@@ -166,68 +152,6 @@ function checkpoint(run) {
 
 /** @param {number} step */
 const words = (step) => (step === 0 ? "step 0, the initialisation" : `step ${count(step)}`);
-
-/**
- * One field drawn at several values, or none.
- * @param {FormNode} estimators
- * @returns {FormNode}
- */
-function sweep(estimators) {
-  const id = freshId("sweep");
-  const names = signal(sweepable(estimators.read()).join("\n"));
-  const {line, message} = problemLine(`${id}-problem`);
-  const refresh = () => names.set(sweepable(estimators.read()).join("\n"));
-  estimators.element.addEventListener("input", refresh);
-  const values = field(
-    {...PLAIN, kind: "text", name: "values", title: "Values", help: "Separated by commas: 1, 4, 16, 64. Everything is drawn anew at each of them."},
-    "1, 4, 16, 64",
-  );
-  const chosen = signal("");
-  const select = h(
-    "select",
-    {id, "aria-describedby": `${id}-problem`, oninput: () => chosen.set(select.value)},
-    h("option", {value: ""}, "nothing: one point"),
-    () => names().split("\n").map((name) => h("option", {value: name, selected: () => chosen() === name}, name)),
-  );
-  return {
-    element: h(
-      "div",
-      {class: "pair"},
-      h(
-        "div",
-        {class: "field"},
-        h("span", {class: "label"}, h("label", {for: id}, "Sweep")),
-        h("span", {class: "control"}, select),
-        line,
-      ),
-      h("div", {hidden: () => chosen() === ""}, values.element),
-    ),
-    read: () => (select.value === "" ? null : {field: select.value, values: list(values.read())}),
-    child: (name) => (String(name) === "values" ? values : undefined),
-    complain(text) {
-      message.set(text);
-      if (text === "") values.complain("");
-    },
-    focus: () => select.focus(),
-  };
-}
-
-/** Fields of these estimators that can be told off a line, and the batch size. @param {any[]} chosen */
-function sweepable(chosen) {
-  const known = chosen.map(({name}) => catalogue.peek()?.estimators.find((one) => one.name === name));
-  const found = known.flatMap((one) =>
-    one ? specs(one.schema).filter(({kind}) => ["integer", "number", "choice", "boolean"].includes(kind)) : [],
-  );
-  return [...new Set([...found.map(({name}) => name), "batch_size"])];
-}
-
-/** What is no number stays a word. @param {any} text */
-const list = (text) =>
-  String(text)
-    .split(",")
-    .map((one) => one.trim())
-    .filter(Boolean)
-    .map((one) => (one === "true" || one === "false" ? one === "true" : Number.isNaN(Number(one)) ? one : Number(one)));
 
 /**
  * Show each problem beside its control; what has none is said below.
