@@ -36,6 +36,7 @@ class Need(enum.Enum):
 
     LOSS = "any differentiable or merely computable loss"
     DIFFERENTIABLE = "a loss that autograd can differentiate"
+    FORWARD_MODE = "a network of operations that have forward-mode derivatives"
     SITES = "a network that marks at least one activation with Site()"
     STAGES = "a network of at least two named stages (an nn.Sequential)"
     SEPARABLE = "a loss that is a mean over examples, each depending on its own example alone"

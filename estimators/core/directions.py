@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import jvp, vmap
 
 from estimators.core.calculus import push_forward
-from estimators.core.contract import Params
+from estimators.core.contract import Params, Unserved
 from estimators.core.layers import layers_of, slopes_through
 from estimators.core.objective import Chain, Objective
 from estimators.core.sizes import largest_activation
@@ -70,6 +70,24 @@ def mean_over_examples(
             total = add_(total, mean) if total else mean
             losses.append(found)
     return total, torch.cat(losses[: len(losses) // count]).mean()
+
+
+def refuse_company(objective: Objective, params: Params) -> None:
+    """Raise Unserved unless an example has a loss where it is alone. Tried once a network."""
+    if not isinstance(objective, Chain):
+        raise Unserved("per='example' needs a network on a batch: a Chain")
+    if "alone" in objective.known:
+        return
+    one = objective.on(objective.x[:1], objective.y[:1])
+    try:
+        with torch.no_grad():
+            one.losses(one.forward(params))
+    except ValueError as error:
+        raise Unserved(
+            "per is 'example', which takes the loss of one example without the others, and this "
+            f"loss compares the examples of a batch ({error}); choose per='batch'"
+        ) from error
+    objective.known["alone"] = True
 
 
 def portions(count: int, objective: Objective, params: Params) -> Iterator[int]:

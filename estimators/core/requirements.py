@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 
 from estimators.core.contract import Estimator, Need, Params, Unserved
+from estimators.core.forward_mode import weights_move
 from estimators.core.names import label
 from estimators.core.objective import Chain, Objective
 
@@ -20,37 +21,54 @@ def require(estimator: Estimator, objective: Objective, params: Params | None = 
     if params is None and isinstance(objective, Chain):
         params = dict(objective.module.named_parameters())
     for need in estimator.needs():
-        met, remedy = _CHECKS[need]
-        if not met(objective, params or {}):
-            raise Unserved(f"{label(estimator)} needs {need.value}; {remedy}")
+        if lacking := _CHECKS[need](objective, params or {}):
+            raise Unserved(f"{label(estimator)} needs {need.value}; {lacking}")
     estimator.check(objective, params or {})
 
 
-def _differentiable(objective: Objective, params: Params) -> bool:
+def _differentiable(objective: Objective, params: Params) -> str:
     leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
     with torch.enable_grad():
-        return not leaves or objective(leaves).requires_grad
+        if not leaves or objective(leaves).requires_grad:
+            return ""
+    return "this loss has no derivative: choose an estimator that only computes it, such as spsa"
 
 
-_CHECKS: dict[Need, tuple[Callable[[Objective, Params], bool], str]] = {
-    Need.LOSS: (lambda objective, params: True, ""),
-    Need.DIFFERENTIABLE: (
-        _differentiable,
-        "this loss has no derivative: choose an estimator that only computes it, such as spsa",
-    ),
-    Need.SITES: (
-        lambda objective, params: isinstance(objective, Chain) and bool(objective.places),
-        "this one marks none: put Site() before each non-linearity, as an mlp has it",
-    ),
-    Need.STAGES: (
-        lambda objective, params: isinstance(objective, Chain) and bool(objective.boundaries),
-        "this one has a single stage with parameters: make it an nn.Sequential of several, as an "
-        "mlp is one",
-    ),
-    Need.SEPARABLE: (
-        lambda objective, params: objective.separable,
-        "this one couples examples: use LayerNorm or GroupNorm, or BatchNorm in evaluation "
-        "mode, and a loss with one value for each example",
-    ),
+def _forward_mode(objective: Objective, params: Params) -> str:
+    try:
+        weights_move(objective, params)
+    except Unserved as error:
+        return str(error)
+    return ""
+
+
+def _sites(objective: Objective, params: Params) -> str:
+    if isinstance(objective, Chain) and objective.places:
+        return ""
+    return "this one marks none: put Site() before each non-linearity"
+
+
+def _stages(objective: Objective, params: Params) -> str:
+    if isinstance(objective, Chain) and objective.boundaries:
+        return ""
+    return "this one has a single stage with parameters: make it an nn.Sequential of several"
+
+
+def _separable(objective: Objective, params: Params) -> str:
+    if objective.separable:
+        return ""
+    return (
+        "this one couples examples: use LayerNorm or GroupNorm, or BatchNorm in evaluation mode, "
+        "and a loss with one value for each example"
+    )
+
+
+_CHECKS: dict[Need, Callable[[Objective, Params], str]] = {
+    Need.LOSS: lambda objective, params: "",
+    Need.DIFFERENTIABLE: _differentiable,
+    Need.FORWARD_MODE: _forward_mode,
+    Need.SITES: _sites,
+    Need.STAGES: _stages,
+    Need.SEPARABLE: _separable,
 }
-"""Whether the need is met, and what would meet it."""
+"""What is lacking, and what would meet the need; nothing where it is met."""

@@ -16,6 +16,7 @@ from estimators.core.direct import (
     split,
     zero_feedback,
 )
+from estimators.core.forward_mode import try_forward
 from estimators.core.layerwise import StagedPass
 from estimators.core.noise import noise
 from estimators.core.objective import Chain
@@ -43,6 +44,10 @@ class FDFA(DirectFeedback[State]):
     """Adam's learning rate."""
     noise: Literal["normal", "rademacher"] = "normal"
     """What p is drawn from: normals, as in the paper, or signs ±1."""
+
+    def check(self, objective: Chain, params: Params, /) -> None:
+        still = torch.zeros_like(zero_feedback(objective, params)[:1]).expand(len(objective.x), -1)
+        try_forward(lambda: StagedPass(objective, params, still))
 
     def cost(self, objective: Chain, /) -> Cost:
         return Cost(forwards=2, vjps=1, stored="one stage")

@@ -11,6 +11,7 @@ from estimators.core.activities import perturb
 from estimators.core.bounds import Ge, Le, Unit
 from estimators.core.calculus import coverage_between, cut_at_sites
 from estimators.core.contract import Claim, Cost, Coverage, Estimate, Estimator, Need, Params
+from estimators.core.forward_mode import sites_move
 from estimators.core.grain import Grain
 from estimators.core.objective import Chain
 from estimators.core.vectors import plus
@@ -49,6 +50,7 @@ class ActivityForwardGradient(Estimator[Chain, None]):
 
     def check(self, objective: Chain, params: Params, /) -> None:
         self._grain.check(objective)
+        sites_move(objective, params)
 
     def cost(self, objective: Chain, /) -> Cost:
         passes = -(-self.tangents // AT_ONCE)

@@ -40,7 +40,7 @@ class AveragedProjected(Estimator[Objective, State]):
         return Claim.UNBIASED if forgets_all else Claim.BIASED
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need.DIFFERENTIABLE,)
+        return (Need.DIFFERENTIABLE, Need.FORWARD_MODE)
 
     def cost(self, objective: Objective, /) -> Cost:
         return Cost(jvps=self.tangents)

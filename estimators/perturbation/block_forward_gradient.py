@@ -40,7 +40,7 @@ class BlockForwardGradient(Estimator[Objective, None]):
         return Claim.UNBIASED
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need.DIFFERENTIABLE,)
+        return (Need.DIFFERENTIABLE, Need.FORWARD_MODE)
 
     def cost(self, objective: Objective, /) -> Cost:
         if self.visit == "one" or not isinstance(objective, Chain):

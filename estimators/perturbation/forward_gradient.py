@@ -13,7 +13,13 @@ from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Le, Unit
 from estimators.core.contract import Claim, Cost, Estimate, Estimator, Need, Params, Unserved
-from estimators.core.directions import mean_over, mean_over_examples, portions, slopes
+from estimators.core.directions import (
+    mean_over,
+    mean_over_examples,
+    portions,
+    refuse_company,
+    slopes,
+)
 from estimators.core.noise import Noise, kurtosis, stacked_tangents
 from estimators.core.objective import Chain, Objective
 from estimators.core.spans import span_weights
@@ -49,11 +55,11 @@ class ForwardGradient(Estimator[Objective, None]):
 
     def needs(self) -> tuple[Need, ...]:
         separable = (Need.SEPARABLE,) if self.per == "example" else ()
-        return (Need.DIFFERENTIABLE, *separable)
+        return (Need.DIFFERENTIABLE, Need.FORWARD_MODE, *separable)
 
     def check(self, objective: Objective, params: Params, /) -> None:
-        if self.per == "example" and not isinstance(objective, Chain):
-            raise Unserved("per='example' needs a network on a batch: a Chain")
+        if self.per == "example":
+            refuse_company(objective, params)
         if self.combine == "mean":
             return
         if self.per == "example":

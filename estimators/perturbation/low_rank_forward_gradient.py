@@ -35,7 +35,7 @@ class LowRankForwardGradient(Estimator[Objective, None]):
         return Claim.UNBIASED
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need.DIFFERENTIABLE,)
+        return (Need.DIFFERENTIABLE, Need.FORWARD_MODE)
 
     def cost(self, objective: Objective, /) -> Cost:
         return Cost(jvps=self.tangents)

@@ -105,6 +105,19 @@ def test_every_default_is_written_out(check):
             ("shadows", 0, "name"),
             "stop_gradient off",
         ),
+        (
+            {"estimator": {"name": "forward_gradient", "per": "example"}},
+            ("estimator", "per"),
+            "compares the examples of a batch",
+        ),
+        (
+            {
+                "loss": {**SMALL, "shared_noise": False},
+                "estimator": {**LOCAL, "inner": {"name": "forward_gradient", "per": "example"}},
+            },
+            ("estimator", "name"),
+            "hidden1 with a head of its own: per is 'example'",
+        ),
     ],
 )
 def test_what_cannot_run_is_refused_in_words(changes, loc, words, check):
