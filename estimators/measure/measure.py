@@ -1,34 +1,34 @@
 """`measure`: the quality of estimators on one's own network, loss and batch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator
+from time import monotonic
 
-from torch import Tensor, nn
+from torch import nn
 
-from estimators.core.contract import Estimator
-from estimators.core.names import labels
-from estimators.core.requirements import require
-from estimators.core.streams import stream
-from estimators.measure.losses import chain_of
 from estimators.measure.measurement import Measurement
-from estimators.measure.observation import observe
+from estimators.measure.observation import Observation, observe
 from estimators.measure.observed import measured
-from estimators.measure.verdicts import LEAST
+from estimators.measure.subject import Batch, Estimators, Loss, Progress, Subject, subject, whole
+
+SECONDS = 1.0
+"""Between two sentences of progress."""
 
 
 def measure(
     module: nn.Module,
-    loss: Callable[[Tensor, Tensor], Tensor],
-    batch: tuple[Tensor, Tensor],
-    estimators: Sequence[Estimator],
+    loss: Loss,
+    batch: Batch,
+    estimators: Estimators,
     draws: int = 64,
     seed: int = 0,
     *,
     separable: bool | None = None,
+    progress: Progress | None = None,
 ) -> Measurement:
     """Draw each estimator `draws` times at the module's weights and compare with ∇L.
 
     Beside the measures: their intervals where they hold, what theory says of them where a law is
-    known, and from 512 draws on a verdict on the bias of each layer.
+    known, why an estimator is bad, and from 512 draws on a verdict on the bias of each layer.
 
     `loss(output, y)` gives one value for each example, or their mean. A loss of one value each
     is taken to be separable; give `separable=False` where a value depends on other examples,
@@ -37,12 +37,26 @@ def measure(
 
     >>> measure(net, nn.CrossEntropyLoss(), (x, y), [ForwardGradient()])  # doctest: +SKIP
     """
-    x, y = batch
-    objective = chain_of(module, loss, x, y, separable)
-    params = {n: p.detach() for n, p in module.named_parameters() if p.requires_grad}
-    watched = {}
-    for label, estimator in zip(labels(estimators), estimators, strict=True):
-        require(estimator, objective, params)
-        rng = stream(seed, "estimator", label, device=x.device)
-        watched[label] = (estimator, estimator.init(objective, params, rng))
-    return measured(observe(objective, params, watched, draws, seed, sketched=draws >= LEAST))
+    whole("draws", draws)
+    return of_subject(
+        subject(module, loss, batch, estimators, seed, separable), draws, seed, progress
+    )
+
+
+def of_subject(
+    of: Subject, draws: int, seed: int, progress: Progress | None = None, before: str = ""
+) -> Measurement:
+    """The same of what is made ready; `before` begins each sentence of progress."""
+    found = observe(of.chain, of.params, of.watched, draws, seed)
+    return measured(_told(found, draws, progress, before) if progress else found)
+
+
+def _told(
+    found: Iterable[Observation], draws: int, progress: Progress, before: str
+) -> Iterator[Observation]:
+    due = monotonic() + SECONDS
+    for one in found:
+        if monotonic() >= due:
+            progress(f"{before}{one.label}: {len(one):,} of {draws:,} draws")
+            due = monotonic() + SECONDS
+        yield one

@@ -3,13 +3,18 @@
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from estimators.measure.table import html_table, text_table
+from estimators.measure.diagnosis import Finding
+from estimators.measure.drawn import Drawn
+from estimators.measure.table import Table
+from estimators.measure.tabulated import findings_table, measures_table
 from estimators.measure.verdicts import Verdict
 
 Ends = tuple[float, float]
 """Low and high end of an interval."""
+LEVELS = ("stage", "tensor")
+T = TypeVar("T")
 
 
 class Row(NamedTuple):
@@ -21,7 +26,7 @@ class Row(NamedTuple):
     value: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Measurement:
     """Draws of several estimators at one point, held against the exact gradient there."""
 
@@ -41,8 +46,14 @@ class Measurement:
     """{label: {metric: its 95 % interval in each layer, None where none is drawn}}."""
     laws: dict[str, dict[str, tuple[float, ...]]] = field(default_factory=dict)
     """{label: {metric: what the law says, for each layer; NaN where it says nothing}}."""
+    lamps: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    """{label: {metric: agrees, disagrees, no law or too few draws, for each layer}}."""
     verdicts: dict[str, tuple[Verdict, ...]] = field(default_factory=dict)
     """{label: whether it is biased, for each layer}; from 512 draws on."""
+    findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
+    """{label: what is wrong, for each layer}."""
+    drawn: dict[str, Drawn] = field(default_factory=dict)
+    """{label: its draws one by one}."""
     sources: dict[str, str] = field(default_factory=dict)
     """{label: honest or oracle}, how the draws came about."""
 
@@ -56,8 +67,36 @@ class Measurement:
                     yield Row(metric, layer, label, number)
 
     def value(self, metric: str, estimator: str, layer: str = "") -> float:
-        """One number. Raises KeyError or ValueError if there is no such row."""
-        return self.values[estimator][metric][self.layers.index(layer)]
+        """One number. Raises KeyError, saying what there is."""
+        metrics = _known("estimator", estimator, self.values)
+        numbers = _known("metric", metric, metrics)
+        return numbers[self.place(layer)]
+
+    def place(self, layer: str) -> int:
+        """Where a layer's numbers are. Raises KeyError, saying which there are."""
+        return _known("layer", layer, {name: i for i, name in enumerate(self.layers)})
+
+    def table(self, level: str = "stage") -> Table:
+        """Measures with their intervals, laws, lamps and verdicts: of the network and its stages,
+        or (`level="tensor"`) of all tensors too.
+        """
+        return measures_table(self, self._shown(level))
+
+    def why(self, level: str = "stage") -> Table:
+        """Why is mine bad? What is wrong in each layer, and what would mend it, in sentences."""
+        return findings_table(self, self._shown(level))
+
+    def _shown(self, level: str) -> list[int]:
+        if level not in LEVELS:
+            raise ValueError(f"level is {level!r}; allowed are {', '.join(LEVELS)}")
+        tensors = self.tensors if level == "stage" else ()
+        return [i for i, layer in enumerate(self.layers) if layer not in tensors]
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The layers that are tensors: those behind the whole network and the stages."""
+        wholes = next((len(one.layers) for one in self.drawn.values()), len(self.layers))
+        return self.layers[wholes:]
 
     def to_dict(self) -> dict[str, object]:
         """Plain data for JSON: what is not a finite number becomes None."""
@@ -70,6 +109,9 @@ class Measurement:
                 label: [{**asdict(v), "bias": _plain(v.bias), "bound": _plain(v.bound)} for v in of]
                 for label, of in self.verdicts.items()
             },
+            "findings": {
+                label: [asdict(one) for one in found] for label, found in self.findings.items()
+            },
         }
 
     def _plain_row(self, row: Row) -> dict[str, object]:
@@ -77,69 +119,32 @@ class Measurement:
         plain = {**row._asdict(), "value": _plain(row.value)}
         ends = self.intervals.get(row.estimator, {}).get(row.metric)
         law = self.laws.get(row.estimator, {}).get(row.metric)
+        lamp = self.lamps.get(row.estimator, {}).get(row.metric)
         if ends is not None:
             plain["interval"] = ends[i]
         if law is not None:
             plain["law"] = _plain(law[i])
+        if lamp is not None:
+            plain["lamp"] = lamp[i]
         if row.estimator:
             plain["source"] = self.sources.get(row.estimator, "honest")
         return plain
 
     def __str__(self) -> str:
-        return text_table(self._title(), *self._cells())
+        return str(self.table())
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return html_table(self._title(), *self._cells())
+        return self.table()._repr_html_()
 
-    def _title(self) -> str:
-        lost = [f"{n} of {label} not finite" for label, n in self.nonfinite.items() if n]
-        dead = [
-            layer or "(network)"
-            for layer, g in zip(self.layers, self.exact_norm, strict=True)
-            if not g
-        ]
-        notes = [*lost, *([f"zero gradient in {', '.join(dead)}"] if dead else [])]
-        if self.draws == 1:
-            notes.append("one draw has no variance")
-        return ", ".join([f"{self.draws} draws at loss {self.loss:.4g}", *notes])
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
-        metrics = list(next(iter(self.values.values()), {}))
-        rows = [
-            [
-                layer or "(network)",
-                label,
-                *(_short(found[m][i]) for m in metrics),
-                *(_short(self.laws[label][m][i]) if label in self.laws else "–" for m in self._law),
-                *([self._verdict(label, i)] if self.verdicts else []),
-            ]
-            for i, layer in enumerate(self.layers)
-            for label, found in self.values.items()
-        ]
-        laws = [f"law: {m.replace('_', ' ')}" for m in self._law]
-        verdict = ["bias"] if self.verdicts else []
-        return [
-            "layer",
-            "estimator",
-            *(m.replace("_", " ") for m in metrics),
-            *laws,
-            *verdict,
-        ], rows
-
-    @property
-    def _law(self) -> list[str]:
-        return ["relative_variance"] if self.laws else []
-
-    def _verdict(self, label: str, i: int) -> str:
-        found = self.verdicts.get(label)
-        if not found or found[i].biased is None:
-            return "–"
-        return "biased" if found[i].biased else f"none (< {_short(found[i].bound)})"
+def _known(what: str, name: str, held: dict[str, T]) -> T:
+    if name not in held:
+        there = ", ".join(repr(one) for one in held)
+        raise KeyError(f"there is no {what} {name!r}; there are {there}")
+    return held[name]
 
 
 def _plain(x: float) -> float | None:
     return x if math.isfinite(x) else None
-
-
-def _short(x: float) -> str:
-    return "–" if math.isnan(x) else f"{x:.3g}"

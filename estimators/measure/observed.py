@@ -5,6 +5,9 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
+from estimators.core.contract import Coverage
+from estimators.measure.diagnosis import diagnose
+from estimators.measure.drawn import drawn
 from estimators.measure.measurement import Ends, Measurement
 from estimators.measure.observation import Observation
 from estimators.measure.verdicts import LEAST
@@ -31,6 +34,13 @@ def measured(found: Iterable[Observation]) -> Measurement:
             for label, o in last.items()
         },
         laws={label: _plain(laws) for label, o in last.items() if (laws := o.theory())},
+        lamps={
+            label: {m: tuple(each) for m, each in lamps.items()}
+            for label, o in last.items()
+            if (lamps := o.lamps())
+        },
+        findings={label: diagnose(o, _coverage(o)) for label, o in last.items()},
+        drawn={label: drawn(o) for label, o in last.items()},
         verdicts={
             label: o.verdicts()
             for label, o in last.items()
@@ -38,6 +48,10 @@ def measured(found: Iterable[Observation]) -> Measurement:
         },
         sources={label: o.source for label, o in last.items()},
     )
+
+
+def _coverage(of: Observation) -> dict[str, Coverage]:
+    return of.estimator.coverage(of.at.objective, of.at.params)
 
 
 def _plain(found: dict[str, Tensor]) -> dict[str, tuple[float, ...]]:

@@ -1,30 +1,73 @@
 """A table as text, and as HTML with every cell escaped."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 Rows = Sequence[Sequence[str]]
+LONGEST = 60
+"""A line below a heading; sentences may be longer."""
 
 
-def text_table(title: str, head: Sequence[str], rows: Rows) -> str:
-    """Columns aligned: the first two to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+@dataclass(frozen=True, repr=False)
+class Table:
+    """What is printed, and what a notebook shows."""
+
+    title: str
+    head: Sequence[str]
+    rows: Rows
+    note: str = ""
+    """What the reader must know of the numbers, below them."""
+    words: int = 2
+    """The first columns, which are words."""
+
+    def __str__(self) -> str:
+        return text_table(self.title, self.head, self.rows, self.note, self.words)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html_table(self.title, self.head, self.rows, self.note, self.words)
+
+
+def text_table(title: str, head: Sequence[str], rows: Rows, note: str = "", words: int = 2) -> str:
+    """Columns aligned: the first `words` to the left, numbers to the right; heads on two lines."""
+    upper, lower = zip(*map(_halves, head), strict=True)
+    cells = [row for row in (upper, lower) if any(row)]
+    widths = [max(map(len, column)) for column in zip(*cells, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
         placed = [
-            c.ljust(w) if i < 2 else c.rjust(w)
+            c.ljust(w) if i < words else c.rjust(w)
             for i, (c, w) in enumerate(zip(cells, widths, strict=True))
         ]
         return "  ".join(placed).rstrip()
 
-    return "\n".join([title, line(head), "  ".join("─" * w for w in widths), *map(line, rows)])
+    rule = "  ".join("─" * min(w, LONGEST) for w in widths)
+    return "\n".join([title, *map(line, cells), rule, *map(line, rows), *([note] if note else [])])
 
 
-def html_table(title: str, head: Sequence[str], rows: Rows) -> str:
+def _halves(words: str) -> tuple[str, str]:
+    """A heading on two lines, the shorter way; a single word on the lower one."""
+    parts = words.split()
+    cuts = [(" ".join(parts[:i]), " ".join(parts[i:])) for i in range(len(parts))]
+    return min(cuts, key=lambda pair: max(map(len, pair)))
+
+
+def html_table(title: str, head: Sequence[str], rows: Rows, note: str = "", words: int = 2) -> str:
     """The same, for a notebook."""
     header = "".join(f"<th>{escape(c)}</th>" for c in head)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in row)}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(map(_cell, row, _sides(row, words)))}</tr>" for row in rows)
+    below = f"<p><small>{escape(note)}</small></p>" if note else ""
     return (
-        f"<table><caption>{escape(title)}</caption>"
-        f"<thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
+        f'<table><caption style="text-align:left">{escape(title)}</caption>'
+        f"<thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>{below}"
     )
+
+
+def _sides(row: Sequence[str], words: int) -> list[str]:
+    return ["left" if i < words else "right" for i in range(len(row))]
+
+
+def _cell(text: str, side: str) -> str:
+    return f'<td style="text-align:{side}">{escape(text)}</td>'

@@ -278,7 +278,11 @@ def test_measure_in_a_notebook():
     assert found.value("cosine", "forward_gradient") != found.value("cosine", "forward_gradient #2")
     text = str(found)
     assert text.splitlines()[0].startswith("8 draws at loss ")
-    assert len(text.splitlines()) == 3 + len(found.layers) * 6
+    stages = [layer for layer in found.layers if layer not in found.tensors]
+    assert stages == ["", "0", "3"]
+    for label in found.values:
+        assert text.count(f"  {label}  ") == len(stages)
+        assert str(found.table("tensor")).count(f"  {label}  ") == len(found.layers)
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["draws"] == 8
 
 

@@ -142,9 +142,10 @@ def test_measure_gives_intervals_laws_and_verdicts():
     assert found.laws["backprop"]["relative_variance"][0] == 0
     assert not any(v.biased for v in found.verdicts["forward_gradient"])
     assert found.sources == dict.fromkeys(found.values, "honest")
-    head = str(found).splitlines()[1]
-    assert head.endswith("bias")
-    assert "law: relative variance" in head
+    lines = str(found).splitlines()
+    assert lines[2].endswith("bias")
+    assert "by its law" in lines[5]
+    assert found.lamps["backprop"]["relative_variance"][0] == "agrees"
     rows = json.loads(json.dumps(found.to_dict(), allow_nan=False))["rows"]
     row = next(r for r in rows if r["metric"] == "relative_variance" and r["estimator"])
     assert row["source"] == "honest"
