@@ -1,7 +1,7 @@
 """`train`: one attempt at a run, as a stream of records."""
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -20,7 +20,16 @@ from backend.training.facts import facts
 from backend.training.losses.contract import Plan
 from backend.training.pending import Pending
 from backend.training.probes import Probes
-from backend.training.records import End, Ended, Event, Facts, Progress, Record, Status
+from backend.training.records import (
+    End,
+    Ended,
+    Event,
+    Facts,
+    Progress,
+    Record,
+    Status,
+    another_file,
+)
 from backend.training.stride import Stride
 from backend.training.trail import Trail
 from backend.training.trainer import Trainer
@@ -76,7 +85,7 @@ class Run:
         self.step, self.pending = 0, Pending(self._assembly.driver.label)
         self._prepare(config, find_device(device or config.device))
         self._new = not self._resume()
-        self._forked = ""
+        self._forked: list[Event] = []
         if self._new and origin is not None and checkpoint_steps(origin):
             self._forked = self._fork(origin)
         self._first = (self.step, self._clock.total)
@@ -100,8 +109,7 @@ class Run:
     def records(self) -> Iterator[Record]:
         """Everything from `Facts` to `Ended`."""
         yield self._facts(self.step)
-        if self._forked:
-            yield Event(self.step, "fork", self._forked)
+        yield from self._forked
         if self._new:
             yield from self._save()
         while (end := self._end()) is None:
@@ -250,7 +258,7 @@ class Run:
             "stride": self._stride,
             "control": self._control,
         }
-        state = {name: part.state() for name, part in parts.items()}
+        state = {name: part.state() for name, part in parts.items()} | {"plugins": self._files()}
         try:
             checkpoints.write(self._folder, self.step, state)
             self._full = False
@@ -262,15 +270,33 @@ class Run:
                 yield Event(self.step, "checkpoint", kept)
             self._full = True
 
-    def _fork(self, origin: Path) -> str:
+    def _fork(self, origin: Path) -> list[Event]:
         """Begin where another run was, with its weights and its clock; what was taken over."""
         self.step = resume_step(origin)
         state = checkpoints.read(path_of(origin, self.step), self._trainer.chain.x.device)
-        same = self._trainer.adopt(state["trainer"])
+        changed = self._changed(state.get("plugins", {}))
+        same = self._trainer.adopt(state["trainer"], changed)
         self._clock.load(state["clock"])
         self._stride.load(state["stride"])
         optimizer = " and its optimiser's state" if same else "; the optimiser begins anew"
-        return f"begins at step {self.step:,} of its parent, with its weights{optimizer}"
+        text = f"begins at step {self.step:,} of its parent, with its weights{optimizer}"
+        return [
+            Event(self.step, "fork", text),
+            *(another_file(self.step, label) for label in changed),
+        ]
+
+    def _files(self) -> dict[str, dict[str, str]]:
+        """By label, the plug-in files of each estimator, as `Known.files` tells them."""
+        found = self._assembly.known.files
+        return {label: found([e]) for label, e in self._trainer.lineup.members}
+
+    def _changed(self, before: Mapping[str, Mapping[str, str]]) -> list[str]:
+        """Labels whose plug-in's file is another one than `before`."""
+        return [
+            label
+            for label, files in self._files().items()
+            if any(before.get(label, {}).get(name, sha) != sha for name, sha in files.items())
+        ]
 
     def _resume(self) -> bool:
         """Go on from the newest checkpoint; whether there is one."""

@@ -58,6 +58,12 @@ class Event:
     text: str
 
 
+def another_file(step: int, label: str) -> Event:
+    """The estimator's plug-in has changed since the run whose state it would take over."""
+    text = f"{label} comes from another file than in the run: what it had learned is left"
+    return Event(step, "plug-in", text)
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where the run stands; the last record of every flush."""

@@ -1,7 +1,7 @@
 """The training itself: weights, optimiser and estimators' states, one update at a time."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -106,19 +106,20 @@ class Trainer:
             self.lineup.load(state["lineup"], make)
         self._watch()
 
-    def adopt(self, state: Mapping[str, Any]) -> bool:
+    def adopt(self, state: Mapping[str, Any], fresh: Collection[str] = ()) -> bool:
         """Begin with the weights of another run of this network, at its checkpoint.
 
         Its optimiser's state is taken over if that has the same fields, the learning rate
-        aside; an estimator's, if it has the same label. Whether the optimiser's was.
+        aside; an estimator's, if it has the same label, unless that is to begin `fresh`.
+        Whether the optimiser's was.
         """
         self.module.load_state_dict(state["module"])
         mine = _hyperparameters(self._optimizer.state_dict())
         same = mine == _hyperparameters(state["optimizer"])
         if same:
             self._optimizer.load_state_dict(state["optimizer"])
-        held = state["estimators"]
-        self.states = {**self._first_states(), **{k: held[k] for k in self.states if k in held}}
+        held = {k: v for k, v in state["estimators"].items() if k in self.states.keys() - {*fresh}}
+        self.states = {**self._first_states(), **held}
         return same
 
     def _watch(self) -> None:

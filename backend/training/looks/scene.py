@@ -6,7 +6,7 @@ from typing import Any
 from backend.config import MicroscopeConfig
 from backend.training.assemble import Assembly, Labelled
 from backend.training.drawing import Drawing
-from backend.training.records import Event
+from backend.training.records import Event, another_file
 from backend.training.specimen import Specimen
 from estimators.core.objective import Chain
 from estimators.measure.observation import Point
@@ -22,8 +22,7 @@ class Scene:
     def events(self) -> Iterator[Event]:
         """Which of the estimators start with nothing learned, and why."""
         for label in self.of.fresh:
-            text = f"{label} comes from another file than in the run: what it had learned is left"
-            yield Event(0, "plug-in", text)
+            yield another_file(0, label)
         known, fresh = self.specimen.states, []
         for one in self.estimators:
             if one.label not in known and self.state(one, self.specimen.chain) is not None:

@@ -70,3 +70,15 @@ def test_a_fork_of_an_unprobed_run_is_probed(config, gather, tmp_path):
     probed = config(probe={"budget": 1.0, "draws": 2}, steps=60)
     child = gather(train(probed, origin=tmp_path / "bare"))
     assert min(child.of("cosine", estimator="backprop")) == 40
+
+
+def test_a_plug_in_that_has_changed_since_begins_anew_and_is_told(fork, plugins, gather, config):
+    _, own = fork()
+    folder = own["checkpoint_dir"].with_name("other")
+    file = plugins[0] / "drifting.py"
+    file.write_text(f"{file.read_text()}# mended since\n")
+    child = gather(train(config(**STATEFUL), **{**own, "checkpoint_dir": folder}))
+    assert [e.text for e in child.events][1:] == [
+        "drifting comes from another file than in the run: what it had learned is left"
+    ]
+    assert child.of("estimator/walk0", estimator="drifting")[20] == 0
