@@ -79,12 +79,21 @@ class Drawing:
                 yield self._point(f"verdict/{name}", verdict.layer, value, self.made)
             if verdict.layer == "":
                 yield Event(self.made, "verdict", f"{self.label}: {verdict.text}")
+        yield self._point("verdict/target", "", float(self._has_target), self.made)
 
     def measures(self, prefix: str, step: int) -> Iterator[Points]:
         """Every measure of all draws so far, its standard error, and what the law says of it."""
+        yield from self.measured(prefix, step)
+        yield from self.laws(prefix, step)
+
+    def laws(self, prefix: str, step: int) -> Iterator[Points]:
+        """What the law says of the measures; it needs no draw."""
+        yield from self._known(f"{prefix}law/", self._law, step)
+
+    def measured(self, prefix: str, step: int) -> Iterator[Points]:
+        """Every measure of all draws so far and its standard error."""
         yield from self._rows(prefix, self._of.values(), step)
         yield from self._known(prefix, self._errors(), step)
-        yield from self._known(f"{prefix}law/", self._law, step)
         lost = float(self._of.moments.nonfinite)
         yield self._point(f"{prefix}draw/nonfinite", "", lost, step)
 
@@ -97,6 +106,12 @@ class Drawing:
             for metric, (low, high) in ends.items()
             if metric in LEAST and metric != "relative_squared_bias"  # which has its own
         }
+
+    @property
+    def _has_target(self) -> bool:
+        """Whether it estimates something else than the exact gradient."""
+        of, at = self._of, self._of.at
+        return of.estimator.target(at.objective, at.params, of.state) is not None
 
     @cached_property
     def _law(self) -> Mapping[str, Tensor]:

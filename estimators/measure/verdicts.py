@@ -6,6 +6,7 @@ bootstrap-t of Efron, 1982), so that an unbiased estimator has even one layer co
 all measurements only, however many layers there are.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -113,8 +114,16 @@ def _told(layer: str, biased: bool, bias: float, half: float, draws: int) -> Ver
             where = f"across the gradient, not along it ({bias:+.2g} ± {half:.2g})"
             text = f"biased {where}, {draws:,} draws"
     else:
-        text = f"no bias found: relative bias < {bound:.2g}, {draws:,} draws"
+        text = f"no bias found: relative bias < {_above(bound)}, {draws:,} draws"
     return Verdict(layer, biased, bias, bound, draws, text)
+
+
+def _above(bound: float) -> str:
+    """In two digits, rounded up: what is said to be below it is."""
+    if not 0 < bound < math.inf:
+        return f"{bound:g}"
+    step = 10.0 ** (math.floor(math.log10(bound)) - 1)
+    return f"{math.ceil(bound / step * (1 - 1e-12)) * step:.2g}"
 
 
 def _untold(layer: str, draws: int) -> Verdict:

@@ -141,7 +141,7 @@ const reported = (shared, ids) =>
 
 const PLACED = [
   ...["curve", "ranking", "bias_variance", "carpet", "compare", "path", "reported"],
-  ...["histogram", "cloud", "convergence", "against", "reading"],
+  ...["histogram", "cloud", "convergence", "against", "reading", "verdict"],
 ];
 
 /**

@@ -2,9 +2,9 @@
 /** What a microscope sees: how its draws fall, where they lie, what averaging buys, and the laws. */
 import {h} from "../lib/h.js";
 import {untracked} from "../lib/signal.js";
-import {layer} from "../state.js";
+import {layer, level} from "../state.js";
 import {chart} from "./chart.js";
-import {layerPick, runPick} from "./picks.js";
+import {layerPick, levelPick, runPick} from "./picks.js";
 import {plane} from "./plane.js";
 import {measurePick} from "./swept.js";
 
@@ -22,6 +22,8 @@ const MEAN =
   "K draws averaged: how far their mean is from the exact gradient, squared. Noise falls like 1 / K, a straight line of slope −1; a bias stays, and the line bends into it. Dashed: predicted from one draw, by the law where one is known.";
 const TABLE =
   "Every measure at the newest draw with its standard error, and the value by the law beside it. Off by many standard errors: the implementation or an assumption of the law is wrong.";
+const VERDICT =
+  "Is the mean of the draws what is estimated? Looked at are the mean error along the gradient and along 8 random directions in each tensor; one threshold serves all layers. A ring: no bias found, and the bound that the relative bias is below. A cross: biased.";
 
 /** @param {Context} context @param {string} id */
 export function draws(context, id) {
@@ -47,6 +49,12 @@ export function draws(context, id) {
       one(shared, "convergence", "Error of the mean against K", MEAN, () => ({runs: id, layer: layer()}), {wide: true}),
       one(shared, "reading", "Measures and laws", TABLE, () => ({runs: id, layer: layer()}), {wide: true, numbers: true}),
       plane(shared, () => id),
+    ]),
+    part("layers", "Layer by layer", levelPick(), [
+      one(shared, "verdict", "Verdict on bias", VERDICT, () => ({runs: id, level: level()}), {
+        wide: true,
+        concerns: (name) => name.startsWith("verdict/"),
+      }),
     ]),
   );
 }

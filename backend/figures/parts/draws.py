@@ -58,12 +58,23 @@ def _read(source: Source, line: Line) -> Draws:
 
 def lost(source: Source, line: Line, undefined: int) -> str:
     """What the reader must know of draws that no figure can place; "" if there are none."""
-    bad = int(latest(source, line, PREFIX + "nonfinite") or 0)
-    who = clipped(line.label)
-    if bad:
-        return f"{who}: {bad:,} draws were not finite and are left out"
+    if told := not_finite(source, line.run_id, line.label):
+        return told
     if undefined:
-        return f"{who}: {undefined:,} draws have no value (the exact gradient is 0, or the draw is)"
+        return (
+            f"{clipped(line.label)}: {undefined:,} draws have no value "
+            "(the exact gradient is 0, or the draw is)"
+        )
+    return ""
+
+
+def not_finite(source: Source, run_id: str, label: str) -> str:
+    """How many of an estimator's draws are left out of the layers where they are not finite."""
+    for one in source.series(run_id):
+        if (one.metric, one.layer, one.estimator) == (PREFIX + "nonfinite", "", label):
+            values = source.points(one.id).values
+            bad = int(values[-1]) if len(values) else 0
+            return f"{clipped(label)}: {bad:,} draws were not finite and are left out" * bool(bad)
     return ""
 
 

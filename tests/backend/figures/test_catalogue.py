@@ -9,7 +9,7 @@ import pytest
 from backend.figures import FigureError, Memory, catalogue, draw
 
 NAMES = [one["name"] for one in catalogue()]
-OF_DRAWS = {"against", "cloud", "convergence", "histogram"}
+OF_DRAWS = {"against", "cloud", "convergence", "histogram", "verdict"}
 """They have nothing to draw in a training run."""
 
 

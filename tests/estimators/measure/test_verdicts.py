@@ -95,8 +95,10 @@ def test_backprop_is_exact_to_rounding():
 
 def test_the_sentence_names_the_bound_and_the_draws():
     found = verdicts(ActivityForwardGradient(tangents=4), count=1024)[0]
-    assert found.text == f"no bias found: relative bias < {found.bound:.2g}, 1,024 draws"
+    words, said = "no bias found: relative bias < ", found.text.split()[-3].rstrip(",")
+    assert found.text == f"{words}{said}, 1,024 draws"
     assert found.bound < 0.06
+    assert found.bound <= float(said) < found.bound + 0.001, "rounded up: it is below what is said"
 
 
 def test_few_draws_are_no_verdict():
