@@ -1,111 +1,147 @@
-"""A measure against one field's values, on log axes, with the law's dashed."""
+"""A measure against one field's values, on log axes, with the law's and the predicted slope."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.parts import canvas, draws, errors, hover, style
+from backend.figures.parts import canvas, draws, errors, hover, predicted, style, sweep
+from backend.figures.parts.canvas import Tally
 from backend.figures.parts.metrics import Metric, metric
 from backend.figures.parts.query import Query
 from backend.figures.parts.scales import Scale, choose
-from backend.figures.parts.select import TRACES, Line, lines
-from backend.figures.parts.source import FigureError, Floats, Source
+from backend.figures.parts.source import Source
+from backend.figures.parts.student import half_width
+from backend.figures.parts.sweep import Curve
 from backend.figures.parts.text import clipped, plain
 
 title = "Sweep"
 help = "A microscope's measure against the values of a field, the law's dashed; slopes are said."
-parameters = ("runs", "metric", "layer", "estimator", "scale")
-FIT = 3
-"""Fewest values that a slope is told of."""
+parameters = ("runs", "metric", "layer", "estimator", "scale", "against")
 MARKED = 8
 """Most values that have a tick each."""
+BIAS, ENOUGH = "sweep/relative_squared_bias", 128
+"""Its standard error is on record from 3 draws on, before an interval of it holds."""
+OFF = 5.0
+"""Standard errors from which on a law is said to disagree."""
 
 
 def figure(source: Source, query: Query) -> go.Figure:
     """Draw the first metric named (`relative_variance` by default) of a sweep."""
     bare = (query.metrics[0] if query.metrics else "relative_variance").removeprefix("sweep/")
-    what, tally = metric(bare), canvas.Tally()
-    found = lines(source, query, (f"sweep/{bare}", f"sweep/law/{bare}"))[:TRACES]
-    read = [(line, *_read(source, line, tally)) for line in found if line.series.count]
-    values = np.concatenate([y for _, _, y in read]) if read else np.empty(0)
-    scale = choose("linear" if query.scale == "linear" else what.scaling, values)
-    numbers = all(isinstance(x, float) for _, xs, _ in read for x in xs)
-    logs = numbers and all(x > 0 for _, xs, _ in read for x in xs)
-    traces = [_line(source, *one, scale, what, len(query.runs) > 1) for one in read]
-    if logs and scale.kind == "log":
-        for line, x, y in read:
-            tally.say(_slope(line, np.array(x, np.float64), y))
-    if any(trace.error_y.array is not None for trace in traces):
-        tally.say("bars: ± 1 standard error")
+    what, tally = metric(bare), Tally()
+    curves = sweep.read(source, query, bare, tally)
+    scale, across = _vertical(what, query, curves), _horizontal(curves)
+    several = len(query.runs) > 1
+    traces = [_trace(one, scale, across, what, several) for one in curves]
+    if across["type"] == "log":
+        traces += predicted.slopes(bare, curves, scale, tally, query)
+    _say(curves, tally)
+    names = _names(curves, query)
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
-    kind: dict[str, Any] = {"type": "log" if logs else "linear" if numbers else "category"}
-    ticks = sorted({x for _, xs, _ in read for x in xs}) if numbers else []
-    if 0 < len(ticks) <= MARKED:
-        kind |= {"tickmode": "array", "tickvals": ticks, "ticktext": [f"{x:g}" for x in ticks]}
     return canvas.finish(
         traces,
         tally,
-        title=f"{what.title} against {_fields(found) or 'a field'}{where}",
+        title=f"{what.title} against {names or 'a field'}{where}",
         height=380,
-        xaxis=canvas.axis(_fields(found), tickangle=0, **kind),
+        xaxis=canvas.axis(names, tickangle=0, **across),
         yaxis=canvas.axis(what.axis, **scale.axis()),
     )
 
 
-def _fields(found: list[Line]) -> str:
-    names = dict.fromkeys(str(_sweep(line).get("field", "")) for line in found)
-    return plain(clipped(", ".join(names)))
+def _names(curves: Sequence[Curve], query: Query) -> str:
+    if query.against == "parameters":
+        return "parameters of the network, d"
+    fields = dict.fromkeys(sweep.called(sweep.field(one.line)) for one in curves)
+    return plain(clipped(", ".join(fields)))
 
 
-def _sweep(line: Line) -> dict[str, Any]:
-    return (line.run.config.get("microscope") or {}).get("sweep") or {}
+def _vertical(what: Metric, query: Query, curves: Sequence[Curve]) -> Scale:
+    """By decades, wherever all values are positive."""
+    y = np.concatenate([one.y for one in curves]) if curves else np.empty(0)
+    if query.scale == "linear":
+        return Scale("linear")
+    if query.scale == "asinh":
+        return choose("signed", y)
+    return choose("log" if (y > 0).all() else what.scaling, y)
 
 
-def _read(source: Source, line: Line, tally: canvas.Tally) -> tuple[list[Any], Floats]:
-    """The field's values, numbers as floats, and the measure there."""
-    points = source.points(line.series.id)
-    tally.add(points)
-    given = _sweep(line).get("values") or []
-    whole = all(type(one) is int and one >= 0 for one in given)
-    if not whole and len(points.steps) and points.steps[-1] >= len(given):
-        raise FigureError(f"run #{line.run.number} names {len(given)} values of its sweep, too few")
-    at = points.steps.tolist()
-    found = at if whole else [given[step] for step in at]
-    usable = all(isinstance(one, int | float) and not isinstance(one, bool) for one in found)
-    return [float(one) if usable else str(one) for one in found], points.values
+def _horizontal(curves: Sequence[Curve]) -> dict[str, Any]:
+    places = {x for one in curves for x in one.x}
+    if any(isinstance(x, str) for x in places):
+        return {"type": "category"}
+    ticks = sorted(float(x) for x in places)
+    kind: dict[str, Any] = {"type": "log" if all(x > 0 for x in ticks) else "linear"}
+    if 0 < len(ticks) <= MARKED:
+        texts = [f"{x:,.0f}" if x >= 1000 else f"{x:g}" for x in ticks]
+        kind |= {"tickmode": "array", "tickvals": ticks, "ticktext": texts}
+    return kind
 
 
-def _is_law(line: Line) -> bool:
-    return line.series.metric.startswith("sweep/law/")
-
-
-def _line(
-    source: Source, line: Line, x: list[Any], y: Floats, scale: Scale, what: Metric, several: bool
-) -> Any:
-    law = _is_law(line)
-    name, colour = draws.name_of(line, several=several), style.colour(line.label)
-    x, y = [one for one, v in zip(x, y, strict=True) if np.isfinite(v)], y[np.isfinite(y)]
-    said = f"{hover.head(name)}<br>{'by the law: ' if law else ''}{what.short} %{{customdata:.4~g}}"
+def _trace(
+    one: Curve, scale: Scale, across: dict[str, Any], what: Metric, several: bool
+) -> go.Scatter:
+    name, label = draws.name_of(one.line, several=several), one.line.label
+    colour, apart = style.colour(label), across["type"] == "category"
+    said = f"{hover.head(name)}<br>{'by the law: ' if one.law else ''}{what.short}"
+    mark = "line-ew-open" if one.law else style.symbol(label)
     trace = go.Scatter(
-        x=x, y=canvas.numbers(scale.of(y)), customdata=canvas.numbers(y),
-        name=f"{name}, law" if law else name, legendgroup=name, showlegend=not law,
-        mode="lines" if law else "markers+lines", opacity=0.7 if law else 1,
-        line={"color": colour, "width": 2 if law else 1, "dash": "dash" if law else "solid"},
-        marker={"symbol": style.symbol(line.label), "size": 9, "color": colour},
-        hovertemplate=f"{said} at %{{x}}<extra></extra>", meta={"run": line.run_id},
+        x=one.x, y=canvas.numbers(scale.of(one.y)), customdata=canvas.numbers(one.y),
+        name=f"{name}, law" if one.law else name, legendgroup=name, showlegend=not one.law,
+        mode="markers" if apart else "lines" if one.law else "markers+lines",
+        opacity=0.7 if one.law else 1,
+        line={"color": colour, **({"width": 2, "dash": "dash"} if one.law else {"width": 1})},
+        marker={"symbol": mark, "size": 18 if one.law else 9, "color": colour},
+        hovertemplate=f"{said} %{{customdata:.4~g}} at %{{x}}<extra></extra>",
+        meta={"run": one.line.run_id},
     )  # fmt: skip
-    spread = None if law else errors.standard_errors(source, line, source.points(line.series.id))
-    if spread is not None and len(spread) == len(y):
-        trace.error_y = errors.bars(y, spread, scale)
+    if _banded(one):
+        assert one.errors is not None
+        trace.error_y = errors.bars(one.y, one.errors * half_width(_drawn(one)), scale)
     return trace
 
 
-def _slope(line: Line, x: Floats, y: Floats) -> str:
-    """The exponent of a power law through the points, where there are enough of them."""
-    good = np.isfinite(y) & (y > 0)
-    if good.sum() < FIT:
+def _drawn(one: Curve) -> int:
+    return int(one.line.run.config["microscope"].get("draws", 256))
+
+
+def _banded(one: Curve) -> bool:
+    """Whether a 95 % interval keeps its word at so many draws."""
+    few = one.line.series.metric == BIAS and _drawn(one) < ENOUGH
+    return one.errors is not None and not few
+
+
+def _say(curves: Sequence[Curve], tally: Tally) -> None:
+    """What the reader must know: bars, laws that are off, where the weights come from."""
+    laws = {one.key: one for one in curves if one.law}
+    for one in curves:
+        if not one.law and one.key in laws:
+            tally.say(_off(one, laws[one.key]))
+    if any(one.law for one in curves):
+        tally.say("dashed: the law")
+    if any(_banded(one) for one in curves):
+        tally.say("bars: 95 % intervals")
+    if any(sweep.field(one.line).startswith(sweep.NETWORK) for one in curves):
+        tally.say("every network at its initialisation")
+    for run_id, line in {one.line.run_id: one.line for one in curves}.items():
+        made = {s for one in curves if one.line.run_id == run_id for s in one.x}
+        if len(made) < len(sweep.values(line)):
+            tally.say(f"{len(made)} of {len(sweep.values(line))} values")
+
+
+def _off(one: Curve, law: Curve) -> str:
+    """Where the draws and the law are more than 5 standard errors apart."""
+    if one.errors is None:
         return ""
-    slope = float(np.polyfit(np.log(x[good]), np.log(y[good]), 1)[0])
-    who = clipped(line.label) + (", law" if _is_law(line) else "")
-    return f"slope of {who}: {slope:.2f}".replace("-", "−")
+    gaps = (one.y - predicted.beside(one, law)) / one.errors
+    gaps = np.where(np.isfinite(gaps), gaps, 0.0)
+    worst = int(np.abs(gaps).argmax())
+    if abs(gaps[worst]) <= OFF:
+        return ""
+    at, said = one.x[worst], f"{gaps[worst]:+.1f}".replace("-", "−")
+    where = at if isinstance(at, str) else f"{at:g}"
+    return (
+        f"{clipped(one.line.label)} disagrees with its law at {where} ({said} s.e.: implementation "
+        "or assumption wrong)"
+    )

@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from backend.config import MicroscopeConfig
@@ -12,7 +13,7 @@ from backend.training.facts import facts
 from backend.training.looks.pace import Pace
 from backend.training.looks.scene import Scene
 from backend.training.looks.single import single
-from backend.training.looks.swept import swept
+from backend.training.looks.swept import further_layers, swept
 from backend.training.records import Ended, Record
 from backend.training.specimen import UnusableError, specimen
 
@@ -36,7 +37,8 @@ def look(
         assembly = assemble(config, plugin_dirs)
         held = specimen(config, assembly, folder, find_device(device or config.device))
         scene = Scene(config, assembly, held)
-        yield facts(assembly, held, 0)
+        told = facts(assembly, held, 0)
+        yield replace(told, layers=[*told.layers, *further_layers(scene)])
         yield from scene.events()
         yield from _seen(scene, pace)
         yield pace.progress("running")

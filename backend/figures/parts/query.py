@@ -11,6 +11,7 @@ LEVELS = ("stage", "tensor")
 SCALES = ("auto", "linear", "asinh")
 RANGES = ("auto", "full")
 UNITS = ("scaled", "raw")
+AGAINST = ("field", "parameters")
 POINTS = 1000
 """Most shown points of a trace."""
 PARAMETERS: dict[str, dict[str, Any]] = {
@@ -28,6 +29,11 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "title": "Colour range",
         "help": "Of a cosine: as far as its values reach (layers that are exact aside), or ±1.",
         "options": list(RANGES),
+    },
+    "against": {
+        "title": "Against",
+        "help": "Of a sweep over the network: its field, or the number of parameters, d.",
+        "options": list(AGAINST),
     },
     "window": {"title": "Probes pooled", "help": "How many of the latest probes are pooled."},
     "scale": {
@@ -58,6 +64,7 @@ class Query:
     level: str = "stage"
     x: str = "step"
     range: str = "auto"
+    against: str = "field"
     window: int = 8
     scale: str = "auto"
     units: str = "scaled"
@@ -83,6 +90,7 @@ def parse(text: Mapping[str, str]) -> Query:
         level=_choice(text, "level", LEVELS),
         x=_choice(text, "x", AXES),
         range=_choice(text, "range", RANGES),
+        against=_choice(text, "against", AGAINST),
         window=_whole(text, "window", 1, 10_000) or 8,
         scale=_choice(text, "scale", SCALES),
         units=_choice(text, "units", UNITS),

@@ -45,11 +45,17 @@ class Pace:
         seconds = perf_counter() - self._started - self._paused
         return Progress(self.step, self._total, self.step / max(1e-9, seconds), seconds, status)
 
-    def draw(self, drawings: Sequence[Drawing], before: int = 0) -> Iterator[None]:
-        """Take chunk after chunk, always of the one that is behind; stop where that is asked."""
+    def draw(
+        self, drawings: Sequence[Drawing], before: int = 0, among: Sequence[Drawing] = ()
+    ) -> Iterator[None]:
+        """Take chunk after chunk, always of the one that is behind; stop where that is asked.
+
+        `among`: all those that `step` is the mean of, where others are drawn at other times.
+        """
+        counted = among or drawings
         while wanting := [d for d in drawings if d.made < d.count]:
             if self.end:
                 return
             min(wanting, key=lambda d: d.made).take()
-            self.step = before + sum(d.made for d in drawings) // len(drawings)
+            self.step = before + sum(d.made for d in counted) // len(counted)
             yield
