@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import torch
-
+from backend.catalogue.alternatives import on_paper, serving, taking
 from backend.catalogue.demands import memory, work
 from backend.config import RunConfig
 from backend.sentences import wrong
@@ -60,7 +59,7 @@ def _network(
     try:
         count = network.count(task.dataset.shape, task.loss.outputs(task.dataset))
     except ValueError as error:
-        yield Problem(("network",), str(error))
+        yield Problem(("network",), f"{error}{_others(network, task, str(error))}")
         return
     if count > MOST_PARAMETERS:
         msg = (
@@ -68,14 +67,14 @@ def _network(
         )
         yield Problem(("network",), msg)
         return
-    chain = _on_paper(network, *task)
+    chain = on_paper(network, *task)
     if run is not None and run.batch_size == 1 and couples(chain.module):
         msg = wrong("batch_size", 1, "at least 2: batch normalisation compares the examples of one")
         yield Problem(("batch_size",), msg)
     served = {}
     for loc, component in parts.made.items():
         if isinstance(component, Estimator):
-            problems = [*_served(component, chain, loc), *_still(task.loss, component, loc)]
+            problems = [*_served(component, chain, task, loc), *_still(task.loss, component, loc)]
             yield from problems
             served |= {} if problems else {loc: component}
     if run is not None:
@@ -83,19 +82,18 @@ def _network(
         yield from work(served, chain, run.probe)
 
 
-def _on_paper(network: Network, dataset: Dataset, loss: Loss) -> Chain:
-    """The network on two examples, on torch's meta device: shapes, and no numbers."""
-    with torch.device("meta"):
-        module = network.layout(dataset.shape, loss.outputs(dataset))
-        x, y = torch.empty(2, *dataset.shape), torch.empty(2, dtype=torch.int64)
-    return loss.chain(module, (x, y), dataset)
+def _others(network: Network, task: Task, problem: str) -> str:
+    """The networks that take the data set, unless a field of this one is to blame."""
+    field, verb, _ = problem.partition(" is ")
+    return "" if verb and hasattr(network, field) else taking(*task)
 
 
-def _served(estimator: Estimator, chain: Chain, loc: Loc) -> Iterator[Problem]:
+def _served(estimator: Estimator, chain: Chain, task: Task, loc: Loc) -> Iterator[Problem]:
     try:
         require(estimator, chain)
     except Unserved as error:
-        yield Problem((*loc, "name"), str(error))
+        others = serving(estimator, *task) if error.network else ""
+        yield Problem((*loc, "name"), f"{error}{others}")
 
 
 def _still(loss: Loss, estimator: Estimator, loc: Loc) -> Iterator[Problem]:

@@ -92,6 +92,11 @@ Coverage = Literal["exact", "estimated", "no signal"]
 class Unserved(ValueError):  # noqa: N818, it reads better where it is raised
     """An estimator was asked to work on an objective that it cannot serve."""
 
+    def __init__(self, text: str, *, network: bool = False) -> None:
+        super().__init__(text)
+        self.network = network
+        """Whether it is the network that lacks something, so that another may do."""
+
 
 class Estimator(ABC, Generic[Obj, S]):
     """A rule that turns an objective at `params` into an estimate of its gradient."""

@@ -36,7 +36,8 @@ def try_forward(run: Callable[[], object]) -> None:
         raise Unserved(
             f"torch cannot push tangents forward through {what}: write that operation out, or "
             "choose an estimator that takes losses or backward passes alone, such as spsa, "
-            "node_perturbation or feedback_alignment"
+            "node_perturbation or feedback_alignment",
+            network=True,
         ) from error
 
 

@@ -22,7 +22,8 @@ def require(estimator: Estimator, objective: Objective, params: Params | None = 
         params = dict(objective.module.named_parameters())
     for need in estimator.needs():
         if lacking := _CHECKS[need](objective, params or {}):
-            raise Unserved(f"{label(estimator)} needs {need.value}; {lacking}")
+            text = f"{label(estimator)} needs {need.value}; {lacking}"
+            raise Unserved(text, network=need is not Need.DIFFERENTIABLE)
     estimator.check(objective, params or {})
 
 

@@ -58,7 +58,8 @@ def transported(chain: Chain, params: Params) -> Weights:
     if not found:
         raise Unserved(
             "no nn.Linear, nn.Conv1d or nn.Conv2d stands behind another layer with parameters, so "
-            "that there is nothing to send a signal through; an mlp of depth 1 has what it takes"
+            "that there is nothing to send a signal through",
+            network=True,
         )
     return found
 

@@ -18,10 +18,12 @@ from estimators.core.contract import (
     Coverage,
     Estimate,
     Estimator,
+    Law,
     Need,
     Params,
     Unserved,
 )
+from estimators.core.laws import mean_of
 from estimators.core.local import Block, HeadChain, LocalChain
 from estimators.core.objective import Chain
 from estimators.core.optim import adam, adam_state
@@ -88,7 +90,8 @@ class LocalLosses(Estimator[Chain, State]):
                 require(self.inner, local, own)
             except Unserved as error:
                 where = self._plan(objective).members[i][0].name
-                raise Unserved(f"{where} with a head of its own: {error}") from error
+                text = f"{where} with a head of its own: {error}"
+                raise Unserved(text, network=error.network) from error
             return {}
 
         heads = self._plan(objective).blank_heads()
@@ -141,6 +144,28 @@ class LocalLosses(Estimator[Chain, State]):
             return value_and_grad(local, own)[1] if aim is None else aim
 
         return self._sweep(objective, params, state["heads"], exact).grads
+
+    def law(self, objective: Chain, params: Params, state: State, exact: Params, /) -> Law | None:
+        """Of the inner estimator's on each segment, with the exact gradient of its own loss."""
+        laws: list[Law | None] = []
+        variance: dict[str, float | None] = {}
+
+        def ask(i: int, local: LocalChain, own: Params) -> Params:
+            here = value_and_grad(local, own)[1]
+            found = self.inner.law(local, own, state["inner"][i], here)
+            laws.append(found)
+            if found is None:
+                return here
+            variance.update({name: found.variance.get(name) for name in own})
+            return mean_of(found, here)
+
+        mean = self._sweep(objective, params, state["heads"], ask).grads
+        if None in laws:
+            return None
+        # What no segment's inner estimator has worked on is exact: heads, and the last stage.
+        told = {name: variance.get(name, 0.0) for name in mean}
+        known = {name: v for name, v in told.items() if v is not None}
+        return Law(known, mean, max(one.note for one in laws if one))
 
     def advance(self, objective: Chain, params: Params, state: State, rng: Generator, /) -> State:
         if not state["heads"] and type(self.inner).advance is Estimator.advance:

@@ -63,6 +63,6 @@ def image(shape: tuple[int, ...], network: str) -> tuple[int, int, int]:
     if len(shape) != 3:
         raise ValueError(
             f"{network} needs images (channels × height × width); an example of this data set has "
-            f"shape {shape}. An mlp takes any shape"
+            f"shape {shape}"
         )
     return shape

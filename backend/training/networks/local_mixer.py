@@ -190,7 +190,7 @@ def _refuse_image(shape: tuple[int, ...], patches: int) -> None:
     if len(shape) != 3:
         raise ValueError(
             "a local_mixer needs images (channels × height × width); an example of this data set "
-            f"has shape {shape}. An mlp takes any shape"
+            f"has shape {shape}"
         )
     _, height, width = shape
     if height % patches or width % patches:

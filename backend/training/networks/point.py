@@ -30,7 +30,7 @@ class Point(Network):
         if shape != (classes,):
             raise ValueError(
                 "a point needs as many outputs as inputs, as the data set surface has them; this "
-                f"one has examples of shape {shape} and {classes} classes. An mlp takes any"
+                f"one has examples of shape {shape} and {classes} classes"
             )
         return named(point=Moved(classes))
 

@@ -85,6 +85,8 @@ def test_defaults_are_written_out(check):
     assert answer["labels"]["shadows"] == ["forward_gradient #2", "forward_gradient #3"]
 
 
+POINT = {"dataset": {"name": "surface"}, "network": {"name": "point"}, "shadows": []}
+EACH = {"name": "forward_gradient", "per": "example"}
 REFUSED = [
     (
         {"estimator": {"name": "foreward_gradient"}},
@@ -137,7 +139,28 @@ REFUSED = [
     (
         {"network": {"name": "cnn"}, "dataset": {"name": "two_moons"}},
         ("network",),
-        ["a cnn needs images (channels × height × width)", "has shape (2,)"],
+        [
+            "a cnn needs images (channels × height × width)",
+            "has shape (2,); networks that take it: mlp, point",
+        ],
+    ),
+    (
+        {**POINT, "estimator": {"name": "activity_forward_gradient"}},
+        ("estimator", "name"),
+        ["put Site() before each non-linearity; networks that serve it by default: mlp"],
+    ),
+    (
+        {**POINT, "estimator": {"name": "kolen_pollack"}},
+        ("estimator", "name"),
+        ["nothing to send a signal through; networks that serve it by default: mlp"],
+    ),
+    (
+        {
+            "network": {"name": "cnn", "normalisation": "batch"},
+            "estimator": {"name": "local_losses", "inner": EACH},
+        },
+        ("estimator", "name"),
+        ["couples examples", "networks that serve it by default: bacho_cnn, cnn, local_mixer, mlp"],
     ),
     (
         {"optimizer": {"name": "sgd", "schedule": {"name": "cosin"}}},
