@@ -4,146 +4,167 @@ To second order a step −η ĝ changes the loss by −η⟨ĝ, g⟩ + η²/2 ĝ
 is least at η = ⟨Eĝ, g⟩ / E ĝᵀHĝ, where the loss falls by ⟨Eĝ, g⟩² / (2 E ĝᵀHĝ).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from estimators.core.contract import Estimator, Params, Unserved
-from estimators.core.objective import Objective
-from estimators.measure.draws import draws
 from estimators.measure.intervals import LEAST_OF_MEANS, student
-from estimators.measure.moments import Moments
+from estimators.measure.student import t_quantile
+from estimators.measure.summary import mean, over, variance
+
+LEAST_OF_DECREASES = 64
+"""Draws from which the interval of an expected decrease was measured to cover at least 92 %."""
 
 
 @dataclass(frozen=True, eq=False)
 class WhatIf:
-    """M one-step lotteries of one estimator."""
+    """M one-step lotteries of one estimator; draws that are not finite are NaN."""
 
     loss: float
     """Before the step."""
-    rate: float
-    """The learning rate of the steps taken (η)."""
+    rates: tuple[float, ...]
+    """The learning rates of the steps taken (η)."""
     changes: Tensor
-    """L(θ − η ĝ_m) − L(θ), (M,); NaN where the draw or the loss is not finite."""
-    slope: float
-    """⟨Eĝ, g⟩."""
-    curvature: float
-    """E ĝᵀHĝ."""
-    curvature_interval: tuple[float, float] | None
-    """At 95 %, by Student's t; None for fewer than 128 draws."""
-    best_rate: float | None
-    """⟨Eĝ, g⟩ / E ĝᵀHĝ; None where the loss does not curve upwards, or ĝ leads up."""
-    expected_decrease: float | None
-    """⟨Eĝ, g⟩² / (2 E ĝᵀHĝ) at the best rate, to second order."""
-    nonfinite: int
-    """Draws left out."""
+    """L(θ − η ĝ_m) − L(θ), (M, R); infinite where that loss is not finite."""
+    slopes: Tensor
+    """⟨ĝ_m, g⟩, (M,)."""
+    curvatures: Tensor
+    """ĝ_mᵀHĝ_m, (M,)."""
+    label: str = ""
+
+    @property
+    def slope(self) -> float:
+        """⟨Eĝ, g⟩."""
+        return mean(self._pairs)[0].item()
+
+    @property
+    def curvature(self) -> float:
+        """E ĝᵀHĝ."""
+        return mean(self._pairs)[1].item()
+
+    @property
+    def nonfinite(self) -> int:
+        """Draws left out."""
+        return int((~self._pairs.isfinite()).any(1).sum())
+
+    @property
+    def shown(self) -> int:
+        """Draws that count."""
+        return len(self.slopes) - self.nonfinite
+
+    @property
+    def _pairs(self) -> Tensor:
+        both = torch.stack([self.slopes, self.curvatures], 1).double()
+        return torch.where(both.isfinite().all(1, keepdim=True), both, torch.nan)
+
+    @property
+    def _slope_variance(self) -> float:
+        """Of the mean slope."""
+        return over(variance(self._pairs), torch.tensor(self.shown))[0].item()
+
+    @property
+    def descends(self) -> bool | None:
+        """Whether a small step lowers the loss on average; None where the draws cannot tell."""
+        if self.shown < 2 or not self.slope:
+            return None
+        reach = t_quantile(0.975, self.shown - 1) * self._slope_variance**0.5
+        return self.slope > 0 if abs(self.slope) > reach else None
+
+    @property
+    def best_rate(self) -> float | None:
+        """⟨Eĝ, g⟩ / E ĝᵀHĝ; None where ĝ does not lead down, or the loss does not curve up."""
+        return self.slope / self.curvature if self.descends and self.curvature > 0 else None
+
+    @property
+    def expected_decrease(self) -> float | None:
+        """⟨Eĝ, g⟩² / (2 E ĝᵀHĝ) at the best rate, to second order, and at most the loss's own.
+
+        ⟨Eĝ, g⟩² is the squared mean slope less its variance, so that it has no bias.
+        """
+        if self.best_rate is None:
+            return None
+        return max(0.0, self.slope**2 - self._slope_variance) / (2 * self.curvature)
+
+    @property
+    def curvature_interval(self) -> tuple[float, float] | None:
+        """At 95 %, by Student's t; None for fewer than 128 draws."""
+        if self.shown < LEAST_OF_MEANS:
+            return None
+        low, high = student(self._pairs)
+        return low[1].item(), high[1].item()
+
+    @property
+    def decrease_interval(self) -> tuple[float, float] | None:
+        """At 95 %, by the delta method; None for fewer than 64 draws, or without a decrease."""
+        if self.expected_decrease is None or self.shown < LEAST_OF_DECREASES:
+            return None
+        half = t_quantile(0.975, self.shown - 1) * self.decrease_se
+        return max(0.0, self.expected_decrease - half), self.expected_decrease + half
+
+    @property
+    def decrease_se(self) -> float:
+        """The standard error of the expected decrease, to first order."""
+        views = decreases(self._pairs[:, :1], self._pairs[:, 1:])
+        return over(variance(views), torch.tensor(self.shown)).sqrt().item()
+
+    def predicted(self, rate: float) -> float:
+        """The expected change of the loss at a rate, to second order."""
+        return -rate * self.slope + rate**2 / 2 * self.curvature
 
     @property
     def text(self) -> str:
         """In a sentence."""
-        fell = (self.changes < 0).double().sum().item()
-        shown = int(self.changes.isfinite().sum())
-        lost = f", {self.nonfinite} not finite and left out" if self.nonfinite else ""
-        head = f"the loss fell in {fell:.0f} of {shown} steps of {self.rate:.3g}{lost}; "
-        if self.best_rate is None:
-            why = "up" if self.slope <= 0 else "where the loss is not curved upwards"
-            return f"{head}no best learning rate: the draws lead {why}"
-        return (
-            f"{head}best learning rate {self.best_rate:.3g}, expected decrease "
-            f"{self.expected_decrease:.3g}"
-        )
+        lost = f", {self.nonfinite} draws not finite and left out" if self.nonfinite else ""
+        return f"{self._at_rates()}{lost}; {self._advice()}"
+
+    def _at_rates(self) -> str:
+        fell = (self.changes < 0).sum(0).tolist()
+        rate, most = max(zip(self.rates, fell, strict=True), key=lambda one: one[1])
+        return f"the loss fell in {most} of {self.shown} steps of {rate:.3g}"
+
+    def _advice(self) -> str:
+        if self.best_rate is not None:
+            return (
+                f"best learning rate {self.best_rate:.3g}, expected decrease "
+                f"{self.expected_decrease:.3g}"
+            )
+        return f"no best learning rate: {self.obstacle}"
+
+    @property
+    def obstacle(self) -> str:
+        """Why there is no best rate, in words; "" where there is one."""
+        if self.best_rate is not None:
+            return ""
+        if not (self.slopes[self.slopes.isfinite()] != 0).any():
+            return "the draws or the exact gradient are zero"
+        if self.descends is None:
+            return f"{self.shown} draws cannot tell whether they lead down"
+        return "the draws lead where the loss is not curved upwards" if self.descends else (
+            "the draws lead up"
+        )  # fmt: skip
 
 
-def what_if(
-    objective: Objective,
-    params: Params,
-    estimator: Estimator,
-    state: Any = None,
-    count: int = 64,
-    rate: float | None = None,
-    seed: int = 0,
-    label: str = "",
-) -> WhatIf:
-    """Take `count` one-step lotteries at learning rate `rate`; without it, at the best one.
+def decreases(slopes: Tensor, curvatures: Tensor) -> Tensor:
+    """⟨Eĝ, g⟩²/(2 E ĝᵀHĝ) to first order about the means: independent views of it, (M, G)."""
+    a, c = mean(slopes), mean(curvatures)
+    return a / c * (slopes - a) - a.square() / (2 * c.square()) * (curvatures - c)
 
-    One Hessian-vector product and one forward pass a draw. Raises Unserved for a loss that cannot
-    be differentiated twice, ValueError for fewer than 2 draws.
+
+def grid(best: list[float], also: list[float], most: int = 24) -> list[float]:
+    """Learning rates 1, 2, 5, 10, … from a thirtieth of the least to thirty times the largest.
+
+    About `best` rates, or about those of `also` where there are none; `also` are among them. Where
+    that would be more than `most`, only 1, 10, 100, …
     """
-    if count < 2:
-        raise ValueError(f"{count} draws; an expectation takes at least 2")
-    loss, exact, curve = _second_order(objective, params)
-    moments, curves = Moments(exact), []
-    for chunk in draws(objective, params, estimator, state, count, seed, label=label):
-        moments.add(chunk)
-        curves += [curve({name: t[k] for name, t in chunk.items()}) for k in range(_length(chunk))]
-    curvatures = torch.stack(curves).double().cpu()
-    slopes = moments.numbers[..., 0].sum(1)
-    good = slopes.isfinite() & curvatures.isfinite()
-    if not good.any():
-        raise ValueError(f"none of {count} draws is finite: there is no step to take")
-    slope, curvature = slopes[good].mean().item(), curvatures[good].mean().item()
-    best = slope / curvature if curvature > 0 and slope > 0 else None
-    taken = rate if rate is not None else best or 0.0
-    again = draws(objective, params, estimator, state, count, seed, label=label)
-    changes = _changes(objective, params, again, taken) - loss
-    low, high = (x.item() for x in student(curvatures[good].unsqueeze(1)))
-    return WhatIf(
-        loss=loss,
-        rate=taken,
-        changes=torch.where(good & changes.isfinite(), changes, torch.nan),
-        slope=slope,
-        curvature=curvature,
-        curvature_interval=(low, high) if good.sum() >= LEAST_OF_MEANS else None,
-        best_rate=best,
-        expected_decrease=None if best is None else best * slope / 2,
-        nonfinite=int((~good).sum()),
-    )
-
-
-def _length(chunk: dict[str, Tensor]) -> int:
-    return len(next(iter(chunk.values())))
-
-
-def _changes(objective: Objective, params: Params, steps: Any, rate: float) -> Tensor:
-    """The losses after each step; drawn again rather than kept."""
-    found = []
-    with torch.no_grad():
-        for chunk in steps:
-            for k in range(_length(chunk)):
-                moved = {name: p - rate * chunk[name][k] for name, p in params.items()}
-                found.append(objective(moved))
-    return torch.stack(found).double().cpu()
-
-
-def _second_order(
-    objective: Objective, params: Params
-) -> tuple[float, dict[str, Tensor], Callable[[Params], Tensor]]:
-    """L, ∇L, and v -> vᵀHv: the graph of the gradient is made once."""
-    leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
-    with torch.enable_grad():
-        loss = objective(leaves)
-        if not loss.requires_grad:
-            raise Unserved("the loss does not depend on the parameters differentiably")
-        grads = torch.autograd.grad(
-            loss, list(leaves.values()), create_graph=True, materialize_grads=True
-        )
-    exact = {name: g.detach() for name, g in zip(leaves, grads, strict=True)}
-
-    def curve(v: Params) -> Tensor:
-        live = [(g, v[name]) for name, g in zip(leaves, grads, strict=True) if g.requires_grad]
-        if not live:
-            return torch.zeros_like(loss.detach())
-        products = torch.autograd.grad(
-            [g for g, _ in live],
-            list(leaves.values()),
-            [t for _, t in live],
-            retain_graph=True,
-            materialize_grads=True,
-        )
-        pairs = zip(products, leaves, strict=True)
-        return torch.stack([(h * v[name]).sum() for h, name in pairs]).sum()
-
-    return loss.item(), exact, curve
+    about = best or also or [0.01]
+    low, high = min([*about, *also]) / 30, max([*about, *also]) * 30
+    if not best:
+        low, high = low / 3, high * 3
+    powers = range(-300, 300)
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        found = [float(f"{s}e{k}") for k in powers for s in steps]
+        found = [x for x in found if low <= x <= high]
+        if len(found) + len(also) <= most:
+            break
+    return sorted({*found[-most:], *also})

@@ -6,8 +6,9 @@ from torch import nn
 
 from estimators import ActivityForwardGradient, Backprop, Chain, ForwardGradient, Site, stream
 from estimators.core.calculus import value_and_grad
-from estimators.measure.anatomy import Anatomy, anatomy
+from estimators.measure.anatomy import Anatomy
 from estimators.measure.draws import draws
+from estimators.measure.nested import split as anatomy
 
 BATCH = 8
 
