@@ -34,10 +34,12 @@ export const scale = signal(asked.get("scale") ?? "auto");
 export const units = signal(asked.get("units") ?? "scaled");
 /** Draws that are averaged in the plane. */
 export const averaged = signal(asked.get("k") ?? "1");
+/** Horizontal axis of a sweep over the network: "field", or "parameters", their number. */
+export const against = signal(asked.get("against") ?? "field");
 
 const kept = {
   ...{runs: () => shown().join(","), focus, layer, x: xAxis, theme, carpet, level},
-  ...{range, scale, units, k: averaged},
+  ...{range, scale, units, k: averaged, against},
 };
 const usual = {
   runs: "",
@@ -51,6 +53,7 @@ const usual = {
   scale: "auto",
   units: "scaled",
   k: "1",
+  against: "field",
 };
 
 /** The address of the page as it stands, without the fragment. */

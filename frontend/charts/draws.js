@@ -6,7 +6,7 @@ import {layer, level} from "../state.js";
 import {chart} from "./chart.js";
 import {layerPick, levelPick, runPick} from "./picks.js";
 import {plane} from "./plane.js";
-import {measurePick} from "./swept.js";
+import {swept} from "./swept.js";
 
 /** @typedef {import("./board.js").Context} Context */
 /** @typedef {import("./board.js").Shared} Shared */
@@ -36,7 +36,7 @@ export function draws(context, id) {
     runs: () => context.runs().filter((one) => one.id === id),
   };
   const picks = [runPick(context), layerPick({...context, runs: shared.runs})];
-  if (run.config.microscope.sweep) return h("div", {class: "board"}, swept(shared, run, picks));
+  if (run.config.microscope.sweep) return h("div", {class: "board"}, ofSweep(shared, run, picks));
   return h(
     "div",
     {class: "board"},
@@ -60,19 +60,11 @@ export function draws(context, id) {
 }
 
 /** A sweep keeps the measures at each value, not the draws. @param {Shared} shared @param {Run} run @param {any[]} picks */
-function swept(shared, run, picks) {
-  const {metric, element} = measurePick();
-  const {field} = run.config.microscope.sweep;
-  return part("sweep", `Sweep of ${field}`, [...picks, element], [
-    one(
-      shared,
-      "against",
-      `Against ${field}`,
-      "A measure at each value of the field, with one standard error; the law dashed. On log axes a power law is a straight line, and its slope is said below.",
-      () => ({runs: run.id, metric: metric(), layer: layer()}),
-      {wide: true},
-    ),
-  ]);
+function ofSweep(shared, run, picks) {
+  const {title, picks: more, charts} = swept(run, (key, name, help, ask, options) =>
+    one(shared, "against", name, help, ask, {key, ...options}),
+  );
+  return part("sweep", title, [...picks, ...more], charts);
 }
 
 /**

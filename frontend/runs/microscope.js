@@ -113,7 +113,7 @@ function controls(run) {
         help: "Determines the draws. Resample takes the next one."},
       run.config.microscope?.seed ?? 0,
     ),
-    sweep: sweptField(estimators),
+    sweep: sweptField(estimators, run),
   };
 }
 

@@ -14,6 +14,7 @@ import {facts} from "./facts.js";
 import {openMicroscope} from "./microscope.js";
 import {pending} from "./pending.js";
 import {nats, percent, results} from "./results.js";
+import {drawing, where} from "./swept-words.js";
 
 /** @typedef {import("../types.js").Run} Run */
 /** @typedef {import("../types.js").Status} Status */
@@ -181,7 +182,7 @@ const tested = results(figure);
 
 /** How a finished run did on examples that it never saw. @param {Run} run */
 function result(run) {
-  if (isMicroscope(run)) return `at step ${count(run.parent_step ?? 0)}, seed ${run.config.microscope.seed}`;
+  if (isMicroscope(run)) return [drawing(run), where(run), `seed ${run.config.microscope.seed}`].filter(Boolean).join(" · ");
   const {accuracy, loss} = tested(run);
   return [accuracy != null && `test accuracy ${percent(accuracy)}`, loss != null && `test loss ${nats(loss)}`]
     .filter(Boolean)

@@ -1,50 +1,78 @@
 // @ts-check
-/** The sweep of a microscope: which field of the estimators takes which values. */
+/** The sweep of a microscope: which field of the estimators, of the network or of the batch takes
+ * which values. */
 import {PLAIN, field} from "../form/field.js";
 import {freshId, problemLine} from "../form/node.js";
-import {specs} from "../form/schema.js";
-import {catalogue} from "../lab.js";
+import {count} from "../lib/format.js";
 import {h} from "../lib/h.js";
-import {signal} from "../lib/signal.js";
+import {effect, signal, untracked} from "../lib/signal.js";
+import {NETWORK, called, ofBatch, ofEstimators, ofNetwork, suggested} from "./swept-values.js";
 
 /** @typedef {import("../form/node.js").FormNode} FormNode */
+/** @typedef {import("../types.js").Run} Run */
+/** @typedef {import("./swept-values.js").Sweepable} Sweepable */
 
 /**
  * One field drawn at several values, or none.
  * @param {FormNode} estimators
+ * @param {Run} run
  * @returns {FormNode}
  */
-export function sweptField(estimators) {
+export function sweptField(estimators, run) {
   const id = freshId("sweep");
-  const names = signal(sweepable(estimators.read()).join("\n"));
   const {line, message} = problemLine(`${id}-problem`);
-  const refresh = () => names.set(sweepable(estimators.read()).join("\n"));
+  const {config} = run;
+  const before = config.microscope?.sweep;
+  const groups = () => [
+    ["Estimators", ofEstimators(estimators.read())],
+    ["Network, each at its initialisation", ofNetwork(config.network)],
+    ["Batch", [ofBatch(config.batch_size)]],
+  ];
+  // As text, so that a keystroke in an estimator's field leaves the choice as it is.
+  const offered = signal("");
+  const refresh = () => offered.set(JSON.stringify(groups()));
+  refresh();
   estimators.element.addEventListener("input", refresh);
-  const values = field(
-    {...PLAIN, kind: "text", name: "values", title: "Values", help: "Separated by commas: 1, 4, 16, 64. Everything is drawn anew at each of them."},
-    "1, 4, 16, 64",
-  );
-  const chosen = signal("");
+  const chosen = signal(before?.field ?? "");
   const select = h(
     "select",
-    {id, "aria-describedby": `${id}-problem`, oninput: () => chosen.set(select.value)},
+    {id, "aria-describedby": `${id}-problem ${id}-note`, oninput: () => chosen.set(select.value)},
     h("option", {value: ""}, "nothing: one point"),
-    () => names().split("\n").map((name) => h("option", {value: name, selected: () => chosen() === name}, name)),
+    () => options(JSON.parse(offered()), chosen.peek()),
   );
+  const find = () =>
+    groups().flatMap(([, all]) => /** @type {Sweepable[]} */ (all)).find(({path}) => path === chosen());
+  const place = h("div");
+  const note = h("p", {class: "quiet sweep-note", id: `${id}-note`, hidden: () => chosen() === ""});
+  let values = control("");
+  effect(() => {
+    const of = find();
+    untracked(() => {
+      const held = before?.field === chosen.peek() ? before?.values : of && suggested(of);
+      values = control((held ?? []).join(", "), of);
+      place.replaceChildren(...(chosen.peek() === "" ? [] : [values.element]));
+      note.replaceChildren(of ? told(of, run) : "");
+    });
+  });
   return {
     element: h(
       "div",
-      {class: "pair"},
+      {class: "sweep"},
       h(
         "div",
-        {class: "field"},
-        h("span", {class: "label"}, h("label", {for: id}, "Sweep")),
-        h("span", {class: "control"}, select),
-        line,
+        {class: "pair"},
+        h(
+          "div",
+          {class: "field"},
+          h("span", {class: "label"}, h("label", {for: id}, "Sweep")),
+          h("span", {class: "control"}, select),
+          line,
+        ),
+        place,
       ),
-      h("div", {hidden: () => chosen() === ""}, values.element),
+      note,
     ),
-    read: () => (select.value === "" ? null : {field: select.value, values: list(values.read())}),
+    read: () => (chosen.peek() === "" ? null : {field: chosen.peek(), values: list(values.read())}),
     child: (name) => (String(name) === "values" ? values : undefined),
     complain(text) {
       message.set(text);
@@ -54,13 +82,41 @@ export function sweptField(estimators) {
   };
 }
 
-/** Fields of these estimators that can be told off a line, and the batch size. @param {any[]} chosen */
-function sweepable(chosen) {
-  const known = chosen.map(({name}) => catalogue.peek()?.estimators.find((one) => one.name === name));
-  const found = known.flatMap((one) =>
-    one ? specs(one.schema).filter(({kind}) => ["integer", "number", "choice", "boolean"].includes(kind)) : [],
+/** @param {[string, Sweepable[]][]} groups @param {string} chosen */
+const options = (groups, chosen) =>
+  groups
+    .filter(([, all]) => all.length > 0)
+    .map(([label, all]) =>
+      h(
+        "optgroup",
+        {label},
+        all.map((one) => h("option", {value: one.path, selected: one.path === chosen}, called(one))),
+      ),
+    );
+
+/** The values, separated by commas. @param {string} text @param {Sweepable} [of] */
+const control = (text, of) =>
+  field(
+    {
+      ...PLAIN,
+      kind: "text",
+      name: "values",
+      title: "Values",
+      unit: of?.spec.unit ?? "",
+      help: "Separated by commas; everything is drawn anew at each of them.",
+    },
+    text,
   );
-  return [...new Set([...found.map(({name}) => name), "batch_size"])];
+
+/** What a field is now and may be, and what a network's costs. @param {Sweepable} of @param {Run} run */
+function told({path, spec, now}, {config}) {
+  const limits = spec.kind === "choice" ? `one of ${spec.choices.join(", ")}` : spec.range.replace(/\d{4,}/g, (n) => count(Number(n)));
+  const [one] = now;
+  const said = [`Now ${now.join(" and ")}${spec.unit && ` ${spec.unit}`}`, limits && `allowed: ${limits}`]
+    .filter(Boolean)
+    .join("; ");
+  if (!path.startsWith(NETWORK)) return `${said}.`;
+  return `${said}. Each value is a network of its own, at its initialisation (seed ${config.seed}), on the same batch: the weights of a checkpoint belong to ${spec.name} ${one} alone.`;
 }
 
 /** What is no number stays a word. @param {any} text */
