@@ -6,7 +6,18 @@ import pytest
 import torch
 from torch import nn
 
-from estimators import ActivityForwardGradient, Backprop, Chain, Claim, LocalLosses, Site, stream
+from estimators import (
+    ActivityForwardGradient,
+    Backprop,
+    Chain,
+    Claim,
+    ForwardGradient,
+    LocalLosses,
+    Site,
+    stream,
+)
+from estimators.conformance import cases
+from estimators.core import directions
 
 PLACED = ("channel", "place")
 
@@ -57,3 +68,23 @@ def test_the_weakest_claim_of_its_blocks_is_theirs_together(worse_first):
     own = {inner.claim(segment) for segment in estimator._plan(chain).segments}
     assert own == {Claim.UNBIASED, Claim.BIASED}
     assert estimator.claim(chain) is Claim.BIASED
+
+
+@pytest.mark.parametrize("greedy", [True, False])
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+def test_many_tangents_are_pushed_at_once_in_each_draw_not_the_first_alone(
+    case, greedy, monkeypatch
+):
+    """What was found out in the first draw changes no bit of a later one, nor of a resumed run."""
+    monkeypatch.setattr(directions, "_slopes_in_turn", None)  # the way for what cannot be batched
+    estimator = LocalLosses(inner=ForwardGradient(tangents=3), greedy=greedy)
+    chain = Chain(case.chain.module, case.chain.x, case.chain.y)
+    state = estimator.init(chain, case.params, stream(0, "init"))
+    first, *later = (
+        estimator.estimate(chain, case.params, state, stream(0, "estimator")) for _ in range(3)
+    )
+    for draw in later:
+        for name, g in first.grads.items():
+            assert torch.equal(draw.grads[name], g), name
+        for name, head in first.state["heads"].items():
+            assert torch.equal(draw.state["heads"][name], head), name
