@@ -21,7 +21,16 @@ from backend.figures.parts.source import FigureError, Source
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-__all__ = ["FigureError", "Memory", "MemoryRun", "Source", "catalogue", "draw", "measurement"]
+__all__ = [
+    "FigureError",
+    "Memory",
+    "MemoryRun",
+    "Source",
+    "catalogue",
+    "draw",
+    "measurement",
+    "plotted",
+]
 
 
 def catalogue() -> list[dict[str, Any]]:
@@ -42,12 +51,17 @@ def draw(name: str, source: Source, query: Mapping[str, str]) -> dict[str, Any]:
 
     Raises FigureError for an unknown figure or a query that it cannot answer.
     """
+    plain = plotted(name, source, query).to_plotly_json()
+    told = plain["layout"].pop("meta")
+    return {"figure": {"data": plain["data"], "layout": plain["layout"]}, **told}
+
+
+def plotted(name: str, source: Source, query: Mapping[str, str]) -> "Figure":
+    """The same as plotly's own object; its `layout.meta` tells `{shown, count, note}`."""
     modules = _modules()
     if name not in modules:
         raise FigureError(f"there is no figure {name!r}; there are {', '.join(sorted(modules))}")
-    plain = modules[name].figure(source, parse(query)).to_plotly_json()
-    told = plain["layout"].pop("meta")
-    return {"figure": {"data": plain["data"], "layout": plain["layout"]}, **told}
+    return modules[name].figure(source, parse(query))
 
 
 def measurement(measured: Any) -> "Figure":

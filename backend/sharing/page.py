@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from backend.figures.parts.source import RunLike, Source
 from backend.sharing import encode, latest
-from backend.sharing.allowed import config, config_yaml, facts
+from backend.sharing.allowed import config, config_yaml, facts, trained
 from backend.sharing.encode import text as safe
 from backend.sharing.panels import BUDGET, Menu, Panel, Snapshot, of_run, together
 
@@ -98,7 +98,11 @@ def _section(
 ) -> str:
     run = source.run(run_id)
     held = sum(series.count for series in source.series(run_id))
-    told = {**facts(run), "points": f"{held:,} recorded; each chart says how many it shows"}
+    # A notebook's measurement has no driver, and nothing that it could be made again from.
+    told = {
+        **(facts(run) if trained(run) else {}),
+        "points": f"{held:,} recorded; each chart says how many it shows",
+    }
     rows = "".join(f"<dt>{safe(k)}</dt><dd>{safe(v)}</dd>" for k, v in told.items())
     tables = latest.usual_table(source, run_id) + latest.measures_table(source, run_id)
     charts = _menus(menus) + _grid(panels) if panels else '<p class="meta">No points yet.</p>'
@@ -112,6 +116,8 @@ def _section(
 
 
 def _recipe(run: RunLike, place: str) -> str:
+    if not trained(run):
+        return ""
     seen = config(run).get("microscope")
     what = "" if seen is None else f" trains such a run; look at it at step {seen['step']}"
     return f"""<h3>Run it again</h3>
@@ -158,7 +164,7 @@ def _spoken(date: str) -> str:
 
 
 def _name(run: RunLike) -> str:
-    return f"#{run.number} {run.name}".strip()
+    return (run.name if run.number is None else f"#{run.number} {run.name}").strip()
 
 
 def _own(name: str) -> str:

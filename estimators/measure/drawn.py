@@ -43,7 +43,7 @@ def drawn(of: Observation) -> Drawn:
         along=dots / g2,
         across=of.cloud()[1] if of.sketch is not None else None,
         course={
-            **{k: _plain(statistics(until(of, k))) for k in _stops(of)},
+            **{k: _plain(_on_the_way(of, k)) for k in _stops(of)},
             len(of): _plain(of.values()),
         },
     )
@@ -88,6 +88,11 @@ def _stops(of: Observation) -> list[int]:
     return [k for i in range(40) if (k := FIRST * 2**i) < min(count + 1, len(of))]
 
 
+def _on_the_way(of: Observation, count: int) -> dict[str, Tensor]:
+    found = statistics(until(of, count))
+    del found["relative_squared_bias_se"]
+    return found
+
+
 def _plain(found: dict[str, Tensor]) -> dict[str, tuple[float, ...]]:
-    known = {name: x for name, x in found.items() if name != "relative_squared_bias_se"}
-    return {name: tuple(x.tolist()) for name, x in known.items()}
+    return {name: tuple(x.tolist()) for name, x in found.items()}

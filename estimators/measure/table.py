@@ -70,4 +70,5 @@ def _sides(row: Sequence[str], words: int) -> list[str]:
 
 
 def _cell(text: str, side: str) -> str:
-    return f'<td style="text-align:{side}">{escape(text)}</td>'
+    wrap = "pre" if len(text) <= LONGEST else "normal"
+    return f'<td style="text-align:{side};white-space:{wrap}">{escape(text)}</td>'

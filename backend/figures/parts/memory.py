@@ -14,7 +14,7 @@ from backend.figures.parts.source import Floats
 class MemoryRun:
     """A run held in memory."""
 
-    number: int
+    number: int | None
     name: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, Any] = field(default_factory=dict)

@@ -15,5 +15,6 @@ def clipped(text: str, longest: int = LONGEST) -> str:
 
 
 def run_name(number: int | None, name: str) -> str:
-    """How a run is called in legends and titles, drawn literally."""
-    return plain(clipped(f"#{number} {name}".strip()))
+    """How a run is called in legends and titles, drawn literally; without a number, its name."""
+    numbered = name if number is None else f"#{number} {name}"
+    return plain(clipped(numbered.strip()))
