@@ -135,7 +135,7 @@ class LocalChain(Chain):
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
-    if torch._C._functorch.is_functorch_wrapped_tensor(a):
+    if torch._C._functorch.is_functorch_wrapped_tensor(a):  # type: ignore[attr-defined]
         return False  # many at once, without an address of their own
     with torch._C.DisableTorchFunction():
         return a.data_ptr() == b.data_ptr() and a.data_ptr() != 0
