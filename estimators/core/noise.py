@@ -5,7 +5,7 @@ through a table of bytes, several times faster than as many normals.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Literal
 
@@ -57,16 +57,30 @@ def _signs(like: Tensor, rng: Generator) -> Tensor:
     return _signs_of([like], rng, 1)[0][0]
 
 
-def _signs_of(like: list[Tensor], rng: Generator, count: int) -> list[Tensor]:
-    """±1 with equal odds. Each tensor has a storage of its own: dual numbers copy others'."""
-    lengths = [-(-t.numel() // 8) for t in like]  # in bytes: 8 signs each
+def sign_bytes(like: Sequence[Tensor], rng: Generator, count: int) -> tuple[Tensor, ...]:
+    """K directions of signs before they are numbers: (K, ⌈d_l/8⌉) bytes for each tensor.
+
+    Bit j of byte i is the sign of entry 8i + j, 1 for +1; bits behind the last entry mean nothing.
+    """
+    drawn, lengths = _bytes(like, rng, count)
+    return drawn.split(lengths, 1)
+
+
+def _bytes(like: Sequence[Tensor], rng: Generator, count: int) -> tuple[Tensor, list[int]]:
+    """All tensors' bytes, (K, bytes), and how many are whose."""
+    lengths = [-(-t.numel() // 8) for t in like]
     words = -(-sum(lengths) // 8)
     draw = torch.empty(count, words, dtype=torch.int64, device=like[0].device)
     draw.random_(-(2**63), None, generator=rng)  # without bounds, the top bit would stay 0
-    pieces = draw.view(torch.uint8)[:, : sum(lengths)].int().split(lengths, 1)
+    return draw.view(torch.uint8)[:, : sum(lengths)], lengths
+
+
+def _signs_of(like: list[Tensor], rng: Generator, count: int) -> list[Tensor]:
+    """±1 with equal odds. Each tensor has a storage of its own: dual numbers copy others'."""
+    drawn, lengths = _bytes(like, rng, count)
     return [
         _shaped(_table(t.dtype, t.device).index_select(0, piece.reshape(-1)), t, count)
-        for piece, t in zip(pieces, like, strict=True)
+        for piece, t in zip(drawn.int().split(lengths, 1), like, strict=True)
     ]
 
 

@@ -8,9 +8,10 @@ from torch import Generator, Tensor
 
 from estimators.core.contract import Params, Unserved
 from estimators.core.directions import AT_ONCE, slopes
-from estimators.core.noise import kurtosis, stacked_tangents
+from estimators.core.noise import Noise, kurtosis, stacked_tangents
 from estimators.core.objective import Objective
 from estimators.core.vectors import add_, scale_each_, squared_lengths
+from estimators.measure.sign_products import sign_products
 from estimators.perturbation.forward_gradient import ForwardGradient
 
 Stack = dict[str, Tensor]
@@ -88,19 +89,33 @@ def oracle_numbers(
     """
     if estimator.tangents != 1 or estimator.scale != "raw" or estimator.per != "batch":
         raise Unserved("streaming products serve one raw tangent a draw, shared by the batch")
+    sizes = torch.tensor([float(g.numel()) for g in exact.values()], dtype=torch.float64)
+    if estimator.noise == "rademacher":  # signs have the length √d
+        slope, squares = _of_signs(list(exact.values()), count, rng), sizes
+    else:
+        slope, squares = _of_tangents(estimator.noise, params, exact, count, rng)
+    total = slope.sum(1, keepdim=True)
+    return total * slope, total.square() * squares.to(total.device)
+
+
+def _of_signs(exact: list[Tensor], count: int, rng: Generator) -> Tensor:
+    """⟨g, v_k⟩ of each tensor, (K, T)."""
+    most = max(1, 8 * MOST // sum(g.numel() for g in exact))
+    return torch.cat([sign_products(exact, some, rng) for some in _portions(count, most)])
+
+
+def _of_tangents(
+    noise: Noise, params: Params, exact: Params, count: int, rng: Generator
+) -> tuple[Tensor, Tensor]:
+    """(⟨g, v_k⟩, ‖v_k‖²) of each tensor, both (K, T)."""
     flat = [g.reshape(-1) for g in exact.values()]
-    sizes = torch.tensor([float(len(g)) for g in flat], dtype=torch.float64, device=flat[0].device)
     along, lengths = [], []
     # Tangents that stay in the processor's cache: more of them at once are slower.
-    for some in _portions(count, max(1, CACHED // int(sizes.sum()))):
-        v = [t.flatten(1) for t in stacked_tangents(params, estimator.noise, rng, some)]
+    for some in _portions(count, max(1, CACHED // sum(map(len, flat)))):
+        v = [t.flatten(1) for t in stacked_tangents(params, noise, rng, some)]
         along.append(torch.stack([t @ g for t, g in zip(v, flat, strict=True)], 1))
-        if estimator.noise != "rademacher":  # signs have the length √d
-            lengths.append(torch.stack([torch.linalg.vecdot(t, t) for t in v], 1))
-    slope = torch.cat(along).double()
-    squares = torch.cat(lengths).double() if lengths else sizes
-    total = slope.sum(1, keepdim=True)
-    return total * slope, total.square() * squares
+        lengths.append(torch.stack([torch.linalg.vecdot(t, t) for t in v], 1))
+    return torch.cat(along).double(), torch.cat(lengths).double()
 
 
 def _summed(

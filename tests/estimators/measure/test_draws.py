@@ -18,8 +18,11 @@ from estimators import (
 )
 from estimators.conformance import every_case, served
 from estimators.core.calculus import value_and_grad
+from estimators.core.noise import stacked_tangents
+from estimators.measure import sign_products as products
 from estimators.measure import weight_draws as weights
 from estimators.measure.draws import draws, has_oracle
+from estimators.measure.sign_products import sign_products
 from estimators.measure.weight_draws import oracle_numbers
 
 CASES = {case.name: case for case in every_case()}
@@ -131,3 +134,17 @@ def test_streaming_products_are_those_of_the_draws(noise):
         assert torch.allclose(squares[:, t], expected[name].flatten(1).square().sum(1))
     with pytest.raises(Unserved, match="one raw tangent"):
         oracle_numbers(ForwardGradient(tangents=2), case.params, exact, 1, stream(0, "probe"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_products_with_signs_are_those_of_the_tangents(monkeypatch, dtype):
+    monkeypatch.setattr(products, "CACHED", 7 * COUNT * 8)  # pieces of 7 bytes, 56 entries
+    rng = torch.Generator().manual_seed(0)
+    sizes = ((1,), (8,), (3, 5), (7, 8), (4, 57))  # whole bytes and not, whole pieces and not
+    exact = [torch.randn(s, generator=rng, dtype=torch.float64).to(dtype) for s in sizes]
+    like = {str(i): g for i, g in enumerate(exact)}
+    found = sign_products(exact, COUNT, stream(0, "probe"))
+    tangents = stacked_tangents(like, "rademacher", stream(0, "probe"), COUNT)
+    for t, (v, g) in enumerate(zip(tangents, exact, strict=True)):
+        expected = (v.double() * g.double()).flatten(1).sum(1)
+        assert torch.allclose(found[:, t], expected, atol=1e-4, rtol=1e-5), sizes[t]
