@@ -25,6 +25,7 @@ class Wrapping:
         self.inner.check(objective, params)
 
     def coverage(self, objective: Any, params: Params, /) -> dict[str, Coverage]:
+        """What the inner finds exactly is so no longer where it is clipped, smoothed or late."""
         found = self.inner.coverage(objective, params)
         exact = self.claim(objective) is Claim.EXACT
         return {n: "estimated" if c == "exact" and not exact else c for n, c in found.items()}
@@ -40,6 +41,13 @@ class Wrapping:
 
     def advance(self, objective: Any, params: Params, state: Any, rng: Generator, /) -> Any:
         return self.inner.advance(objective, params, state, rng)
+
+
+def unwrapped(estimator: Estimator) -> Estimator:
+    """The estimator that does the work within any number of wrappers."""
+    while isinstance(estimator, Wrapping):
+        estimator = estimator.inner
+    return estimator
 
 
 def norm_of(grads: Mapping[str, Tensor]) -> Tensor:

@@ -29,6 +29,7 @@ from estimators.core.objective import Chain
 from estimators.core.optim import adam, adam_state
 from estimators.core.plan import Plan, plan
 from estimators.core.requirements import require
+from estimators.core.wrapping import Wrapping, unwrapped
 from estimators.perturbation.activity_forward_gradient import ActivityForwardGradient
 
 State = dict[str, Any]
@@ -156,7 +157,8 @@ class LocalLosses(Estimator[Chain, State]):
             laws.append(found)
             if found is None:
                 return here
-            variance.update({name: found.variance.get(name) for name in own})
+            trunks = [name for block in self._members(objective, i) for name in block.own]
+            variance.update({name: found.variance.get(name) for name in trunks})
             return mean_of(found, here)
 
         mean = self._sweep(objective, params, state["heads"], ask).grads
@@ -214,7 +216,8 @@ class LocalLosses(Estimator[Chain, State]):
             grads |= rule(i, here, self._own(here, theta, mine))
             for place, block in enumerate(members):
                 x = _output(block, x, y, params) if here.seen is None else here.seen[place]
-                if block.names[0] in grads:  # inner has found it already
+                if block.names[0] in grads and not isinstance(self.inner, Wrapping):
+                    # Inner has found it already; a wrapper would have clipped or delayed it.
                     local[block.name] = block.loss(x, heads, y)
                 else:
                     local[block.name], exact = block.head_gradient(x, heads, y)
@@ -235,14 +238,14 @@ class LocalLosses(Estimator[Chain, State]):
         """The segment's parameters, heads included if inner differentiates them exactly.
 
         To an estimator that would perturb them, a head is no parameter: its noise would be
-        everybody's. To one that sends signals through layers it is a layer.
+        everybody's. To one that sends signals through layers it is a layer, wrapped or not.
         """
         if not isinstance(here, HeadChain):
             return theta
         full = {**theta, **heads}
         key = f"heads of {self.inner}"
         if key not in here.known:
-            covered = self.inner.coverage(here, full)
+            covered = unwrapped(self.inner).coverage(here, full)
             here.known[key] = all(covered[n] == "exact" for n in heads)
         return full if here.known[key] else theta
 

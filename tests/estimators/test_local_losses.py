@@ -173,6 +173,19 @@ def test_heads_and_readout_are_exact(row):
         torch.testing.assert_close(found[name], exact[name], rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("wrap", [ClipNorm, Momentum, Stale, SignOf, MeanOfDraws])
+def test_a_head_is_a_layer_to_wrapped_feedback_and_its_gradient_is_exact_all_the_same(wrap):
+    plain, wrapped = local(FeedbackAlignment()), local(wrap(inner=FeedbackAlignment()))
+    require(wrapped, CHAIN, PARAMS)
+    first, exact = draw(plain).grads, by_hand(True)
+    found = draw(wrapped).grads
+    for name in PARAMS:
+        if name.startswith("readout") or ".head." in name:
+            torch.testing.assert_close(found[name], exact[name], rtol=1e-10, atol=1e-12)
+        else:
+            assert torch.equal(found[name].sign(), first[name].sign()), name
+
+
 @dataclasses.dataclass(frozen=True)
 class Shoving(Backprop):
     """Moves every site by a finite amount in a first pass, then is exact."""
