@@ -6,7 +6,7 @@ by `backend.jobs.inspect`; here a component is a name and its fields.
 """
 
 import unicodedata
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -127,7 +127,69 @@ Draws = Annotated[int, Field(ge=2, le=100_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-class Microscope(Strict):
+class Anatomy(Strict):
+    """Where variance comes from: draws at several batches of the training set."""
+
+    batches: Annotated[int, Field(ge=2, le=1024)] = 16
+    """Batches of the run's size (J), each drawn anew from the whole training set."""
+
+    @property
+    def checks(self) -> int:
+        """Gradients by which the prediction is checked."""
+        return 2 * self.batches
+
+
+CHECK_DRAWS = 2
+"""Draws of each gradient by which an anatomy's prediction is checked."""
+Rate = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+
+
+class WhatIf(Strict):
+    """What one step would do: every draw is taken as a step of many lengths."""
+
+    rates: Annotated[list[Rate], Field(min_length=1, max_length=32)] | None = None
+    """Learning rates of the steps. Empty: about the best ones, and the run's own."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "WhatIf":
+        if self.rates and len(set(self.rates)) < len(self.rates):
+            raise ValueError("a learning rate comes twice; give each once")
+        self.rates = sorted(self.rates) if self.rates else None
+        return self
+
+
+class Look(Strict):
+    """What is looked for at a checkpoint: the draws themselves, unless one of these is given."""
+
+    sweep: Sweep | None = None
+    """The measures at several values of one field."""
+    anatomy: Anatomy | None = None
+    """The noise of the data apart from the estimator's."""
+    what_if: WhatIf | None = None
+    """The change of the loss by one step."""
+
+    @model_validator(mode="after")
+    def _one_look(self) -> Self:
+        given = [name for name in Look.model_fields if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(
+                f"{' and '.join(given)} are given; a microscope takes one of sweep, anatomy and "
+                "what_if, or none of them for the draws alone"
+            )
+        return self
+
+    @property
+    def kind(self) -> str:
+        """sweep, anatomy, what_if, or draws."""
+        given = [name for name in Look.model_fields if getattr(self, name) is not None]
+        return given[0] if given else "draws"
+
+
+USUAL_DRAWS = {"draws": 256, "sweep": 256, "anatomy": 16, "what_if": 64}
+"""Draws of each estimator, where nothing is said: at each value, at each batch."""
+
+
+class Microscope(Look):
     """Draws at a frozen checkpoint of another run."""
 
     run: str
@@ -135,10 +197,9 @@ class Microscope(Strict):
     step: Annotated[int, Field(ge=0, le=10_000_000)]
     """The updates that the checkpoint's weights have seen."""
     draws: Draws = 256
-    """Draws of each estimator, at each value of a sweep."""
+    """Draws of each estimator, at each value of a sweep, at each batch of an anatomy."""
     seed: Seed = 0
-    """Determines the draws; data and weights are those of the run."""
-    sweep: Sweep | None = None
+    """Determines the draws, and an anatomy's batches; data and weights are those of the run."""
     plugins: dict[str, str] = {}
     """SHA-256 of the plug-ins' files when the run was taken in."""
     fresh: list[str] = []
@@ -146,11 +207,14 @@ class Microscope(Strict):
 
     @property
     def total(self) -> int:
-        """Draws of each estimator, those at all values together."""
+        """Draws of each estimator, those at all values or batches together."""
+        if self.anatomy:
+            halves = 2 * self.anatomy.batches * self.draws
+            return halves + self.anatomy.checks * CHECK_DRAWS
         return self.draws * (len(self.sweep.values) if self.sweep else 1)
 
 
-class ProbeRequest(Strict):
+class ProbeRequest(Look):
     """The body of `POST /api/probes`: what to look at, and how often."""
 
     run: Annotated[str, StringConstraints(min_length=1, max_length=40)]
@@ -159,11 +223,11 @@ class ProbeRequest(Strict):
     """0: at initialisation. Empty: the newest checkpoint."""
     estimators: Annotated[list[Component], Field(min_length=1, max_length=16)] | None = None
     """Empty: the run's driver and shadows."""
-    draws: Draws = 256
-    """Draws of each estimator, at each value of a sweep."""
+    draws: Draws | None = None
+    """Draws of each estimator, at each value of a sweep, at each batch of an anatomy. Empty: 256;
+    16 at each batch; 64 of a what-if step."""
     seed: Seed = 0
-    """Of the draws: another one draws anew."""
-    sweep: Sweep | None = None
+    """Of the draws and of an anatomy's batches: another one draws anew."""
     name: Text = ""
 
 

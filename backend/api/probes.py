@@ -7,11 +7,12 @@ from backend.api.deps import Lab, LabDep
 from backend.api.models import Id, RunView, run_view
 from backend.api.router import router
 from backend.api.validation import validated
-from backend.config import MicroscopeConfig, ProbeRequest, RunConfig
+from backend.config import USUAL_DRAWS, Look, MicroscopeConfig, ProbeRequest, RunConfig
 from backend.jobs import specimens
 from backend.store import Run
 
 routes = router("probes")
+CALLED = {"draws": "microscope", "anatomy": "variance anatomy", "what_if": "what-if step"}
 
 
 @routes.post("/probes", status_code=201)
@@ -40,7 +41,8 @@ def _config(asked: ProbeRequest, parent: Run, step: int) -> dict[str, Any]:
         "name": asked.name or _name(asked, parent, step),
         "probe": {"budget": 0},
         "microscope": {
-            **asked.model_dump(include={"draws", "seed", "sweep"}),
+            **asked.model_dump(include={"seed", *Look.model_fields}),
+            "draws": asked.draws or USUAL_DRAWS[asked.kind],
             "run": _of(parent),
             "step": step,
             "plugins": parent.plugins,
@@ -71,10 +73,20 @@ def _of(parent: Run) -> str:
 
 
 def _name(asked: ProbeRequest, parent: Run, step: int) -> str:
-    if parent.kind == "microscope" and asked.sweep is None:
+    if parent.kind == "microscope" and _alike(asked, Look.model_validate(_seen(parent))):
         return parent.name
-    what = f"{asked.sweep.field} swept" if asked.sweep else "microscope"
+    what = f"{asked.sweep.field} swept" if asked.sweep else CALLED[asked.kind]
     return f"{what}, run {parent.number} at step {step:,}"
+
+
+def _seen(parent: Run) -> dict[str, Any]:
+    return {name: parent.config["microscope"].get(name) for name in Look.model_fields}
+
+
+def _alike(one: Look, other: Look) -> bool:
+    """Whether they look for the same, whatever their numbers."""
+    fields = [look.sweep.field if look.sweep else "" for look in (one, other)]
+    return one.kind == other.kind and fields[0] == fields[1]
 
 
 def _queued(lab: Lab, parent: Run, step: int, checked: Mapping[str, Any]) -> Run:

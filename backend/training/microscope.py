@@ -10,10 +10,12 @@ from backend.training.assemble import assemble
 from backend.training.control import Control
 from backend.training.devices import find_device
 from backend.training.facts import facts
+from backend.training.looks.anatomy import anatomy
 from backend.training.looks.pace import Pace
 from backend.training.looks.scene import Scene
 from backend.training.looks.single import single
 from backend.training.looks.swept import further_layers, swept
+from backend.training.looks.what_if import what_if
 from backend.training.records import Ended, Record
 from backend.training.specimen import UnusableError, specimen
 
@@ -51,6 +53,11 @@ def look(
 
 def _seen(scene: Scene, pace: Pace) -> Iterator[Record]:
     """What is asked for, by the module of that look."""
-    if scene.of.sweep:
-        return swept(scene, pace, scene.of.sweep)
+    of = scene.of
+    if of.sweep:
+        return swept(scene, pace, of.sweep)
+    if of.anatomy:
+        return anatomy(scene, pace, of.anatomy)
+    if of.what_if:
+        return what_if(scene, pace, of.what_if)
     return single(scene, pace)

@@ -37,6 +37,8 @@ class Specimen:
     part: Part = field(repr=False)
     assembly: Assembly = field(repr=False)
     config: MicroscopeConfig = field(repr=False)
+    lr: float = 0.0
+    """The run's learning rate by then, before the schedule."""
 
     def batch(self, size: int) -> Chain:
         """The loss on the first `size` examples of that epoch: a smaller batch is in a larger."""
@@ -78,7 +80,9 @@ def specimen(
     _load(module, state["module"], step)
     module = module.to(device)
     chain = assembly.chain(module, batch)
-    return Specimen(chain, _frozen(module), state["estimators"], part, assembly, config)
+    return Specimen(
+        chain, _frozen(module), state["estimators"], part, assembly, config, state["lr"]
+    )
 
 
 def _frozen(module: nn.Module) -> dict[str, Tensor]:

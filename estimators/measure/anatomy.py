@@ -40,12 +40,10 @@ class Anatomy:
         """
         i, b = self.layers.index(layer), batch / self.batch
         data, fixed = max(self.data[i], 0.0), self.fixed[i]
-        return data * self._share(batch) + (fixed + (self.estimator[i] - fixed) / b) / draws
-
-    def _share(self, batch: float) -> float:
-        """D(B) over D(B₀)."""
-        rest = self._rest
-        return max(0.0, self.batch / batch - rest) / (1 - rest) if rest < 1 else 0.0
+        return (
+            data * share(batch, self.batch, self.population)
+            + (fixed + (self.estimator[i] - fixed) / b) / draws
+        )
 
     @property
     def _rest(self) -> float:
@@ -90,6 +88,15 @@ class Anatomy:
             f"{what}: {batch} examples, {draws} draws; a batch alone would leave "
             f"{gain:.3g} times the variance"
         )
+
+
+def share(batch: float, of: float, population: int | None = None) -> float:
+    """The noise of the data in a batch over that in another: (1/B − 1/N)/(1/B₀ − 1/N).
+
+    0 where the other is everything, and where the batch is.
+    """
+    rest = of / population if population else 0.0
+    return max(0.0, of / batch - rest) / (1 - rest) if rest < 1 else 0.0
 
 
 @dataclass(frozen=True)

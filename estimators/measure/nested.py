@@ -17,7 +17,6 @@ from estimators.core.objective import Chain
 from estimators.measure.anatomy import Anatomy
 from estimators.measure.draws import draws
 from estimators.measure.groups import layers_of
-from estimators.measure.intervals import student
 from estimators.measure.moments import Moments
 from estimators.measure.summary import grouped, mean, over, variance
 
@@ -35,6 +34,11 @@ class Parts:
     estimator_se: Tensor
     fixed: Tensor
     signal: Tensor
+
+    def variance(self, share: float, b: float, k: int) -> Tensor:
+        """D(B) + E(B)/K; `share` is D(B)/D(B₀), `b` is B/B₀."""
+        falling = (self.estimator - self.fixed) / b
+        return share * self.data.clamp(min=0) + (self.fixed + falling) / k
 
 
 @dataclass(eq=False)
@@ -97,9 +101,9 @@ class Nested:
         spread, signal = self._means.spread(groups)
         return Parts(
             data=spread - mean(noise),
-            data_se=_se(innovations - noise),
+            data_se=standard_error(innovations - noise),
             estimator=estimator,
-            estimator_se=_se(within),
+            estimator_se=standard_error(within),
             fixed=estimator - falling,
             signal=signal,
         )
@@ -149,13 +153,9 @@ class Means:
         return grouped(trace, groups), grouped(square - over(trace, moments.count), groups)
 
 
-def _se(views: Tensor) -> Tensor:
+def standard_error(views: Tensor) -> Tensor:
+    """Of the mean of independent views, (J, G) to (G,)."""
     return over(variance(views), views.isfinite().sum(0)).sqrt()
-
-
-def interval(views: Tensor) -> tuple[Tensor, Tensor]:
-    """Student's, of the mean over batches at 95 %."""
-    return student(views)
 
 
 def zeros(params: Params) -> dict[str, Tensor]:

@@ -5,17 +5,23 @@ from typing import Any
 
 from backend.config import MicroscopeConfig
 from backend.training.assemble import Assembly, Labelled
+from backend.training.batches import Batches
 from backend.training.drawing import Drawing
 from backend.training.records import Event, another_file
 from backend.training.specimen import Specimen
 from estimators.core.objective import Chain
+from estimators.measure.draws import FIRST, MOST
 from estimators.measure.observation import Point
+
+WORK = 512
+"""Forward passes of a chunk: between two chunks a cancellation is heard."""
 
 
 class Scene:
     """A specimen and the estimators that draw at it."""
 
     def __init__(self, config: MicroscopeConfig, assembly: Assembly, specimen: Specimen) -> None:
+        self._config, self._assembly = config, assembly
         self.of, self.specimen = config.microscope, specimen
         self.estimators: Sequence[Labelled] = (assembly.driver, *assembly.shadows)
 
@@ -42,3 +48,43 @@ class Scene:
         assert isinstance(at.objective, Chain)
         state, of = self.state(one, at.objective, learned=learned), self.of
         return Drawing(one, at, state, of.draws, of.seed, of.step, along=along)
+
+    def batches(self, size: int) -> "Fresh":
+        """Batches of so many examples, by the seed of the draws."""
+        return Fresh(self._assembly.batches(self.specimen.part, size, self.of.seed), self.specimen)
+
+    @property
+    def examples(self) -> int:
+        """Of the training part."""
+        return len(self.specimen.part.y)
+
+    @property
+    def batch_size(self) -> int:
+        return self._config.batch_size
+
+    @property
+    def learning_rate(self) -> float:
+        """What the run's next update would have multiplied its gradient with."""
+        optimizer, config = self._assembly.optimizer, self._config
+        steps = config.steps or Batches(self.specimen.part, config.batch_size, config.seed).steps(
+            config.epochs or 1
+        )
+        return self.specimen.lr * optimizer.schedule.factor(self.of.step, steps)
+
+    def chunk(self, one: Labelled) -> int:
+        """Draws that fit into memory at once, and after which a cancellation is heard."""
+        size = sum(p.numel() for p in self.specimen.params.values())
+        work = max(1.0, one.estimator.cost(self.specimen.chain).forward_equivalents)
+        return max(1, min(FIRST, MOST // max(1, size), int(WORK / work)))
+
+
+class Fresh:
+    """Batches that are independent of each other: each the beginning of a permutation of all
+    examples. A smaller batch of the same place is in a larger."""
+
+    def __init__(self, batches: Batches, specimen: Specimen) -> None:
+        self._batches, self._specimen = batches, specimen
+
+    def at(self, place: int) -> Chain:
+        """The loss on one of them."""
+        return self._specimen.chain.on(*self._batches.at(place * self._batches.per_epoch))
