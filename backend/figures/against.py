@@ -23,6 +23,8 @@ MARKED = 8
 """Most values that have a tick each."""
 BIAS, ENOUGH = "sweep/relative_squared_bias", 128
 """Its standard error is on record from 3 draws on, before an interval of it holds."""
+ERRORS, NOTHING = ("relative_variance", "relative_mse", "scaled_error"), 1e-9
+"""Measures of which an exact estimator has none, and what is none but for rounding."""
 OFF = 5.0
 """Standard errors from which on a law is said to disagree."""
 
@@ -32,7 +34,9 @@ def figure(source: Source, query: Query) -> go.Figure:
     bare = (query.metrics[0] if query.metrics else "relative_variance").removeprefix("sweep/")
     what, tally = metric(bare), Tally()
     curves = sweep.read(source, query, bare, tally)
-    scale, across = _vertical(what, query, curves), _horizontal(curves)
+    if bare in ERRORS:
+        curves = _not_exact(curves, tally)
+    scale, across = _vertical(what, query, curves), _horizontal(curves, query)
     several = len(query.runs) > 1
     traces = [_trace(one, scale, across, what, several) for one in curves]
     if across["type"] == "log":
@@ -67,8 +71,20 @@ def _vertical(what: Metric, query: Query, curves: Sequence[Curve]) -> Scale:
     return choose("log" if (y > 0).all() else what.scaling, y)
 
 
-def _horizontal(curves: Sequence[Curve]) -> dict[str, Any]:
+def _not_exact(curves: list[Curve], tally: Tally) -> list[Curve]:
+    """Without those estimators that have no error, for which a log axis has no place."""
+    wrong = {one.key for one in curves if (np.abs(one.y) > NOTHING).any()}
+    exact = [one.line.label for one in curves if not one.law and one.key not in wrong]
+    if not wrong or not exact:
+        return curves
+    tally.say(f"{', '.join(map(clipped, exact))}: exact, no error to draw")
+    return [one for one in curves if one.key in wrong]
+
+
+def _horizontal(curves: Sequence[Curve], query: Query) -> dict[str, Any]:
     places = {x for one in curves for x in one.x}
+    if query.against == "field":  # all that will be drawn, so that the axis stays as it is
+        places |= {x for one in curves for x in sweep.asked(one.line)}
     if any(isinstance(x, str) for x in places):
         return {"type": "category"}
     ticks = sorted(float(x) for x in places)
@@ -76,6 +92,12 @@ def _horizontal(curves: Sequence[Curve]) -> dict[str, Any]:
     if 0 < len(ticks) <= MARKED:
         texts = [f"{x:,.0f}" if x >= 1000 else f"{x:g}" for x in ticks]
         kind |= {"tickmode": "array", "tickvals": ticks, "ticktext": texts}
+    if len(ticks) > 1:
+        ends = (
+            np.log10([ticks[0], ticks[-1]]) if kind["type"] == "log" else ticks[:: len(ticks) - 1]
+        )
+        pad = 0.06 * (ends[1] - ends[0])
+        kind["range"] = [float(ends[0] - pad), float(ends[1] + pad)]
     return kind
 
 
@@ -83,7 +105,7 @@ def _trace(
     one: Curve, scale: Scale, across: dict[str, Any], what: Metric, several: bool
 ) -> go.Scatter:
     name, label = draws.name_of(one.line, several=several), one.line.label
-    colour, apart = style.colour(label), across["type"] == "category"
+    colour, apart = style.colour(label), across["type"] == "category" or len(one.x) == 1
     said = f"{hover.head(name)}<br>{'by the law: ' if one.law else ''}{what.short}"
     mark = "line-ew-open" if one.law else style.symbol(label)
     trace = go.Scatter(

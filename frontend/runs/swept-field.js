@@ -30,18 +30,21 @@ export function sweptField(estimators, run) {
   ];
   // As text, so that a keystroke in an estimator's field leaves the choice as it is.
   const offered = signal("");
-  const refresh = () => offered.set(JSON.stringify(groups()));
+  const chosen = signal(before?.field ?? "");
+  const find = () =>
+    groups().flatMap(([, all]) => /** @type {Sweepable[]} */ (all)).find(({path}) => path === chosen());
+  const refresh = () => {
+    if (!untracked(find)) chosen.set("");  // its estimator was taken away
+    offered.set(JSON.stringify(groups()));
+  };
   refresh();
   estimators.element.addEventListener("input", refresh);
-  const chosen = signal(before?.field ?? "");
   const select = h(
     "select",
     {id, "aria-describedby": `${id}-problem ${id}-note`, oninput: () => chosen.set(select.value)},
     h("option", {value: ""}, "nothing: one point"),
     () => options(JSON.parse(offered()), chosen.peek()),
   );
-  const find = () =>
-    groups().flatMap(([, all]) => /** @type {Sweepable[]} */ (all)).find(({path}) => path === chosen());
   const place = h("div");
   const note = h("p", {class: "quiet sweep-note", id: `${id}-note`, hidden: () => chosen() === ""});
   let values = control("");
@@ -50,26 +53,22 @@ export function sweptField(estimators, run) {
     untracked(() => {
       const held = before?.field === chosen.peek() ? before?.values : of && suggested(of);
       values = control((held ?? []).join(", "), of);
-      place.replaceChildren(...(chosen.peek() === "" ? [] : [values.element]));
+      place.replaceChildren(...(of ? [values.element] : []));
       note.replaceChildren(of ? told(of, run) : "");
     });
   });
   return {
     element: h(
       "div",
-      {class: "sweep"},
+      {class: "group"},
       h(
         "div",
-        {class: "pair"},
-        h(
-          "div",
-          {class: "field"},
-          h("span", {class: "label"}, h("label", {for: id}, "Sweep")),
-          h("span", {class: "control"}, select),
-          line,
-        ),
-        place,
+        {class: "field"},
+        h("span", {class: "label"}, h("label", {for: id}, "Sweep")),
+        h("span", {class: "control"}, select),
+        line,
       ),
+      place,
       note,
     ),
     read: () => (chosen.peek() === "" ? null : {field: chosen.peek(), values: list(values.read())}),

@@ -14,17 +14,23 @@ from backend.figures.parts.source import Floats
 from backend.figures.parts.sweep import Curve
 from backend.figures.parts.text import clipped, plain
 
+FLAT = 0.1
+"""Least range of log y for which a share has a slope: near 1 it is no power law."""
+
 
 def slopes(
     bare: str, curves: Sequence[Curve], scale: Scale, tally: canvas.Tally, query: Query
 ) -> list[go.Scatter]:
     """Say the slopes, measured and predicted; a prediction without a law is drawn as a guide."""
     laws = {one.key: one for one in curves if one.law}
-    told, guides = [], []
+    told, guides, flat = [], [], []
     for one in curves:
         x = np.array(one.x, np.float64)
         found = None if one.law else slope.fitted(x, one.y, one.errors)
         if found is None:
+            continue
+        if bare == "scaled_error" and np.ptp(np.log(one.y[found.clear])) < FLAT:
+            flat.append(clipped(one.line.label))
             continue
         law, theory = laws.get(one.key), None
         known = _law_slope(one, law, found) if law else None
@@ -34,6 +40,8 @@ def slopes(
             guides.append(_guide(one, found, theory, scale))
         told.append(slope.words(clipped(one.line.label), found, known, theory, len(x)))
     tally.say(slope.listed(told))
+    if flat:
+        tally.say(f"flat, no slope to speak of: {', '.join(flat)}")
     if guides:
         tally.say("dotted: the slope that theory gives, through the points")
     return guides

@@ -50,6 +50,12 @@ def values(line: Line) -> list[Any]:
     return list(_sweep(line).get("values") or [])
 
 
+def asked(line: Line) -> list[float] | list[str]:
+    """The values that were asked for, as they stand on the axis."""
+    given = values(line)
+    return [float(v) for v in given] if _numbers(given) else [str(v) for v in given]
+
+
 def called(name: str) -> str:
     """A field as people read it: `network: width`."""
     return name.replace(NETWORK, "network: ", 1).replace("batch_size", "batch size")
@@ -84,8 +90,11 @@ def _values(line: Line, steps: Any) -> list[Any]:
     if not whole and len(steps) and steps[-1] >= len(given):
         raise FigureError(f"run #{line.run.number} names {len(given)} values of its sweep, too few")
     found = steps.tolist() if whole else [given[step] for step in steps]
-    usable = all(isinstance(one, int | float) and not isinstance(one, bool) for one in found)
-    return [float(one) if usable else one for one in found]
+    return [float(one) for one in found] if _numbers(given) else found
+
+
+def _numbers(given: list[Any]) -> bool:
+    return all(isinstance(one, int | float) and not isinstance(one, bool) for one in given)
 
 
 def _parameters(source: Source, line: Line, steps: Any) -> list[float | None]:
