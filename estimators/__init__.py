@@ -40,9 +40,13 @@ from estimators.feedback.kolen_pollack import KolenPollack
 from estimators.feedback.usf import USF
 from estimators.feedback.weight_mirror import WeightMirror
 from estimators.local.local_losses import LocalLosses
+from estimators.measure.compare import compare
+from estimators.measure.dissect import anatomy
 from estimators.measure.measure import measure
 from estimators.measure.measurement import Measurement
 from estimators.measure.probe import probe
+from estimators.measure.step import what_if
+from estimators.measure.sweep import sweep
 from estimators.perturbation.activity_forward_gradient import ActivityForwardGradient
 from estimators.perturbation.averaged_projected import AveragedProjected
 from estimators.perturbation.block_forward_gradient import BlockForwardGradient
@@ -108,6 +112,8 @@ __all__ = [
     "Unit",
     "Unserved",
     "WeightMirror",
+    "anatomy",
+    "compare",
     "cross_entropy",
     "discover",
     "label",
@@ -117,4 +123,6 @@ __all__ = [
     "require",
     "snake_name",
     "stream",
+    "sweep",
+    "what_if",
 ]

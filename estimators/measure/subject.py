@@ -14,6 +14,7 @@ from estimators.core.names import labels
 from estimators.core.objective import Chain
 from estimators.core.requirements import require
 from estimators.core.streams import stream
+from estimators.measure.fields import validate
 from estimators.measure.losses import chain_of
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -94,6 +95,7 @@ def named_estimators(given: Estimators) -> dict[str, Estimator]:
             raise TypeError(f"{one.__name__} is a class; write {one.__name__}()")
         if not isinstance(one, Estimator):
             raise TypeError(f"{one!r} is no estimator; write one such as SPSA()")
+        validate(one)
     if not isinstance(found, Mapping):
         return dict(zip(labels(found), found, strict=True))
     for label in found:
@@ -119,13 +121,13 @@ def _parameters(module: Any) -> dict[str, Tensor]:
     if not isinstance(module, nn.Module):
         raise TypeError(f"module is {_kind(module)}; an nn.Module is allowed")
     named = dict(module.named_parameters())
+    lazy = [n for n, p in named.items() if isinstance(p, nn.UninitializedParameter)]
+    if lazy:
+        raise ValueError(f"{lazy[0]} has no shape yet; call the module once on x beforehand")
     params = {n: p.detach() for n, p in named.items() if p.requires_grad}
     if not params:
         why = f"all {len(named)} are frozen" if named else "it has none"
         raise ValueError(f"no parameter of the module requires a gradient ({why}): nothing to do")
-    lazy = [n for n, p in named.items() if isinstance(p, nn.UninitializedParameter)]
-    if lazy:
-        raise ValueError(f"{lazy[0]} has no shape yet; call the module once on x beforehand")
     return params
 
 

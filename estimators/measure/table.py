@@ -20,26 +20,35 @@ class Table:
     """What the reader must know of the numbers, below them."""
     words: int = 2
     """The first columns, which are words."""
+    sentence: bool = False
+    """Whether the last column is words too."""
 
     def __str__(self) -> str:
-        return text_table(self.title, self.head, self.rows, self.note, self.words)
+        return text_table(self.title, self.head, self.rows, self.note, self.words, self.sentence)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return html_table(self.title, self.head, self.rows, self.note, self.words)
+        return html_table(self.title, self.head, self.rows, self.note, self.words, self.sentence)
 
 
-def text_table(title: str, head: Sequence[str], rows: Rows, note: str = "", words: int = 2) -> str:
-    """Columns aligned: the first `words` to the left, numbers to the right; heads on two lines."""
+def text_table(
+    title: str,
+    head: Sequence[str],
+    rows: Rows,
+    note: str = "",
+    words: int = 2,
+    sentence: bool = False,
+) -> str:
+    """Columns aligned: words to the left, numbers to the right; heads on two lines."""
     upper, lower = zip(*map(_halves, head), strict=True)
     cells = [row for row in (upper, lower) if any(row)]
     widths = [max(map(len, column)) for column in zip(*cells, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
         placed = [
-            c.ljust(w) if i < words else c.rjust(w)
-            for i, (c, w) in enumerate(zip(cells, widths, strict=True))
+            c.ljust(w) if side == "left" else c.rjust(w)
+            for c, w, side in zip(cells, widths, _sides(len(cells), words, sentence), strict=True)
         ]
         return "  ".join(placed).rstrip()
 
@@ -54,10 +63,18 @@ def _halves(words: str) -> tuple[str, str]:
     return min(cuts, key=lambda pair: max(map(len, pair)))
 
 
-def html_table(title: str, head: Sequence[str], rows: Rows, note: str = "", words: int = 2) -> str:
+def html_table(
+    title: str,
+    head: Sequence[str],
+    rows: Rows,
+    note: str = "",
+    words: int = 2,
+    sentence: bool = False,
+) -> str:
     """The same, for a notebook."""
     header = "".join(f"<th>{escape(c)}</th>" for c in head)
-    body = "".join(f"<tr>{''.join(map(_cell, row, _sides(row, words)))}</tr>" for row in rows)
+    sides = _sides(len(head), words, sentence)
+    body = "".join(f"<tr>{''.join(map(_cell, row, sides))}</tr>" for row in rows)
     below = f"<p><small>{escape(note)}</small></p>" if note else ""
     return (
         f'<table><caption style="text-align:left">{escape(title)}</caption>'
@@ -65,8 +82,8 @@ def html_table(title: str, head: Sequence[str], rows: Rows, note: str = "", word
     )
 
 
-def _sides(row: Sequence[str], words: int) -> list[str]:
-    return ["left" if i < words else "right" for i in range(len(row))]
+def _sides(count: int, words: int, sentence: bool) -> list[str]:
+    return ["left" if i < words or (sentence and i == count - 1) else "right" for i in range(count)]
 
 
 def _cell(text: str, side: str) -> str:

@@ -20,7 +20,7 @@ LAW = "by its law: what theory says of it, and whether the draws agree"
 def measures_table(of: "Measurement", places: Sequence[int]) -> Table:
     """The measures of the layers at these places, an estimator below the other."""
     shown = [m for m in SHOWN if any(m in found for found in of.values.values())]
-    rows = _once([
+    rows = once([
         row for i in places for label in of.values for row in measure_rows(of, label, i, shown)
     ])  # fmt: skip
     head = ["layer", "estimator", *(m.replace("_", " ") for m in shown)]
@@ -73,10 +73,12 @@ def findings_table(of: "Measurement", places: Sequence[int]) -> Table:
         for i in places
         for label, found in of.findings.items()
     ]
-    return Table(title(of), ["layer", "estimator", "cause", "in words"], _once(rows), words=4)
+    return Table(
+        title(of), ["layer", "estimator", "cause", "in words"], once(rows), words=3, sentence=True
+    )
 
 
-def _once(rows: list[list[str]]) -> list[list[str]]:
+def once(rows: list[list[str]]) -> list[list[str]]:
     """Each layer's name at its first row alone."""
     above = ""
     found = []
