@@ -6,6 +6,7 @@ and the same with a bias twice as long as the gradient. Then: how often unbiased
 convicted of a bias in even one layer.
 """
 
+import itertools
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from estimators.measure.draws import has_oracle
 from estimators.measure.intervals import LEAST, bounds, student
 from estimators.measure.moments import _bias_variance
 from estimators.measure.observation import Observation, point
+from estimators.measure.paired import half_width
 from estimators.measure.summary import Summary, over
 from estimators.measure.verdicts import LEAST as VERDICT
 
@@ -42,7 +44,7 @@ def rows() -> list[Row]:
             Row(f"{metric}, {draws}", value, budget, unit="", at_most=False,
                 note=f"from {least or '–'} draws on; % at n: {cells}")
         )  # fmt: skip
-    return [*normal(), *shown, *convictions()]
+    return [*normal(), *shown, *comparisons(), *convictions()]
 
 
 def normal(replications: int = 10_000) -> list[Row]:
@@ -55,6 +57,88 @@ def normal(replications: int = 10_000) -> list[Row]:
             Row(f"Student's t on normal draws, n = {n}: |coverage − 0.95|", off, 0.015, "")
         )
     return found
+
+
+def comparisons() -> list[Row]:
+    """Of paired differences: seeds; probes of one run, whose measures drift; draws at one point."""
+    found = [
+        (f"difference of two estimators, {name}", {n: of(n) for n in PAIRS}, budget)
+        for name, of, budget in (
+            ("a pair a seed, normal", lambda n: _paired(n, "normal", "still", False), ENOUGH),
+            ("probes of one run, still", lambda n: _paired(n, "chi", "still", True), ENOUGH),
+            ("probes of one run, decaying", lambda n: _paired(n, "chi", "decaying", True), ENOUGH),
+            (
+                "probes of one run, wandering",
+                lambda n: _paired(n, "chi", "wandering", True),
+                ENOUGH,
+            ),
+            ("probes as if they were seeds, wandering", _as_seeds, None),
+        )
+    ]
+    found += [
+        (
+            f"difference of {metric} at one point",
+            {n: _apart(metric, n) for n in (64, 128, 256)},
+            None,
+        )
+        for metric in ("cosine", "scaled_error", "relative_mse")
+    ]
+    return [
+        Row(name, min(by.values()), budget, "", at_most=False,
+            note="% at n: " + ", ".join(f"{n}: {100 * c:.1f}" for n, c in by.items()))
+        for name, by, budget in found
+    ]  # fmt: skip
+
+
+PAIRS = (5, 8, 16, 32, 64)
+
+
+def _paired(n: int, noise: str, drift: str, successive: bool, replications: int = 4000) -> float:
+    """How often the interval holds the mean over these very pairs."""
+    rng = stream(n, "probe", noise, drift)
+    shape = (n, replications)
+    own = torch.randn(shape, generator=rng, dtype=torch.float64)
+    if noise == "chi":  # a probe of 16 draws of a slope
+        own = torch.randn(16, *shape, generator=rng, dtype=torch.float64).square().mean(0) - 1
+    true = _drift(drift, shape, rng)
+    off = (own + true).mean(0) - true.mean(0)
+    return (off.abs() <= half_width(own + true, successive=successive)).double().mean().item()
+
+
+def _as_seeds(n: int) -> float:
+    """The same steps, taken for independent samples of all steps that might have been."""
+    rng = stream(n, "probe", "as seeds")
+    found = _drift("wandering", (n, 4000), rng)
+    inside = found.mean(0).abs() <= half_width(found)
+    return inside.double().mean().item()
+
+
+def _drift(kind: str, shape: tuple[int, int], rng: torch.Generator) -> Tensor:
+    """The true difference along a run: none, falling to 1/150 of it, or correlated by 0.9."""
+    if kind == "still":
+        return torch.zeros(shape, dtype=torch.float64)
+    if kind == "decaying":
+        return (
+            10 * torch.exp(torch.linspace(0, -5, shape[0], dtype=torch.float64))[:, None]
+        ).expand(shape)
+    steps = torch.randn(shape, generator=rng, dtype=torch.float64)
+    for before, now in itertools.pairwise(steps):
+        now.mul_(0.19**0.5).add_(0.9 * before)
+    return steps
+
+
+def _apart(metric: str, n: int, replications: int = 1000) -> float:
+    """Two estimators at one point, each with noise of its own: standard errors add in squares."""
+    ends, truth = [], []
+    for kind in ("normal", "biased"):
+        rng = stream(n, "probe", kind, "apart")
+        v = torch.randn(n, replications, D, generator=rng, dtype=torch.float64)
+        of, innovations = _summary(_along(v).unsqueeze(-1) * v + _offset(kind))
+        ends.append(bounds(metric, of, innovations, 0.95))
+        truth.append(_truth(kind)[metric])
+    (a, b), (c, d) = ends
+    middle, half = (a + b - c - d) / 2, ((b - a).square() + (d - c).square()).sqrt() / 2
+    return covered((middle - half, middle + half), truth[0] - truth[1])
 
 
 def table(replications: int = REPLICATIONS) -> dict[tuple[str, str], dict[int, float]]:

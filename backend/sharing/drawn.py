@@ -3,12 +3,13 @@
 from itertools import product
 
 from backend.figures import draw
-from backend.figures.parts.query import UNITS
+from backend.figures.parts.query import AGAINST, UNITS
 from backend.figures.parts.select import estimators
 from backend.figures.parts.source import Source
 from backend.sharing.panel import Menu, Panel, one
 
 AVERAGED = ("1", "8", "64", "512", "4096")
+NETWORK = "network."
 SWEPT = ("relative_variance", "scaled_error", "cosine")
 
 
@@ -30,9 +31,7 @@ def of_microscope(source: Source, run_id: str, place: str) -> tuple[list[Menu], 
         one(source, f"{place}-cloud-{at}", "cloud", runs=run_id, estimator=label)
         for at, label in enumerate(estimators(source.run(run_id)))
     ]
-    swept = [
-        one(source, f"{place}-sweep-{name}", "against", runs=run_id, metric=name) for name in SWEPT
-    ]
+    against, swept = _swept(source, run_id, place)
     panels = [
         one(source, f"{place}-cosine", "histogram", runs=run_id, metric="draw/cosine"),
         one(source, f"{place}-norm", "histogram", runs=run_id, metric="draw/norm_ratio"),
@@ -40,7 +39,32 @@ def of_microscope(source: Source, run_id: str, place: str) -> tuple[list[Menu], 
         one(source, f"{place}-mean", "convergence", runs=run_id),
         errors,
         one(source, f"{place}-reading", "reading", runs=run_id),
+        one(source, f"{place}-paired", "paired", runs=run_id),
+        one(source, f"{place}-verdict", "verdict", runs=run_id),
         *swept,
     ]
     kept = [panel for panel in panels if not panel.empty]
-    return (menus if errors in kept else []), kept
+    return [*(menus if errors in kept else []), *against], kept
+
+
+def _swept(source: Source, run_id: str, place: str) -> tuple[list[Menu], list[Panel]]:
+    """A sweep's charts; one over the network stands against its field or its parameters."""
+    sweep = source.run(run_id).config["microscope"].get("sweep")
+    if not sweep or not sweep["field"].startswith(NETWORK):
+        names = SWEPT if sweep else ()
+        return [], [
+            one(source, f"{place}-sweep-{name}", "against", runs=run_id, metric=name)
+            for name in names
+        ]
+    axis = Menu(f"{place}-against", "Sweep against", AGAINST)
+    return [axis], [
+        Panel(
+            f"{place}-sweep-{name}",
+            (axis.id,),
+            {
+                str(at): draw("against", source, {"runs": run_id, "metric": name, "against": what})
+                for at, what in enumerate(AGAINST)
+            },
+        )
+        for name in SWEPT
+    ]

@@ -1,12 +1,21 @@
-"""Two estimators compared on the same seeds, batches or steps: the differences tell."""
+"""Two estimators compared on the same seeds, batches or steps: the differences tell.
+
+Where each pair shares its weights and batch, what the two have in common falls out of the
+difference. Pairs of different seeds are independent of each other. Successive steps of one run are
+not: their measures drift together with the weights. What can be told from them is the mean over
+these very steps, off which the draws' noise alone leads, and that is independent from probe to
+probe: its variance is half the mean square of successive differences (von Neumann, 1941), which
+a drift hardly enters.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from estimators.measure.intervals import student
+from estimators.measure.student import t_quantile
 
 LEAST = 5
 """Fewest pairs of a comparison."""
@@ -19,20 +28,23 @@ class Comparison:
     pairs: int
     """Those that are finite in both."""
     difference: float
-    """Its mean."""
+    """Its mean; NaN without a pair."""
     low: float
     high: float
-    """Ends of Student's 95 % interval of the mean difference; NaN for fewer than 5 pairs."""
+    """Ends of the 95 % interval of the mean difference; NaN for fewer than 5 pairs."""
     first_larger: int
     """Pairs in which the first is larger."""
     text: str
 
 
-def paired(first: Sequence[float], second: Sequence[float]) -> Comparison:
+def paired(
+    first: Sequence[float], second: Sequence[float], *, successive: bool = False
+) -> Comparison:
     """Compare two measures taken at the same seeds or steps, in the same order.
 
-    Pairs must be independent of each other (seeds are, probes far apart nearly). Raises ValueError
-    for sequences of different lengths.
+    The interval is Student's, for pairs that are independent of each other, as seeds are.
+    `successive`: pairs are successive steps of one run, and the interval is of the mean over these
+    steps alone; other runs may differ. Raises ValueError for sequences of different lengths.
     """
     if len(first) != len(second):
         raise ValueError(
@@ -41,11 +53,20 @@ def paired(first: Sequence[float], second: Sequence[float]) -> Comparison:
     found = torch.tensor(first, dtype=torch.float64) - torch.tensor(second, dtype=torch.float64)
     found = found[found.isfinite()]
     count, mean = len(found), found.mean().item()
-    low, high = (
-        (x.item() for x in student(found.unsqueeze(1))) if count >= LEAST else (math.nan,) * 2
-    )
+    half = half_width(found, successive=successive).item() if count >= LEAST else math.nan
     larger = int((found > 0).sum())
+    low, high = mean - half, mean + half
     return Comparison(count, mean, low, high, larger, _text(count, mean, low, high, larger))
+
+
+def half_width(differences: Tensor, *, successive: bool = False) -> Tensor:
+    """Half of the 95 % interval of the mean of each column of (n,) or (n, R), n at least 2."""
+    n = len(differences)
+    if successive:
+        variance, freedom = differences.diff(dim=0).square().mean(0) / 2, max(1, 2 * (n - 1) // 3)
+    else:
+        variance, freedom = differences.var(0), n - 1
+    return t_quantile(0.975, freedom) * (variance / n).sqrt()
 
 
 def _text(count: int, mean: float, low: float, high: float, larger: int) -> str:

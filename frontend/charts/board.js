@@ -10,6 +10,7 @@ import {legend, newLines} from "./legend.js";
 import {layerTable} from "./layers.js";
 import {MEASURES, TRAINING, VIEWS, words} from "./measures.js";
 import {axisPick, layerPick, levelPick, measurePick, rangePick, runPick, scalePick} from "./picks.js";
+import {paired} from "./paired.js";
 import {isStanding, plane} from "./plane.js";
 import {why} from "./why.js";
 
@@ -77,6 +78,7 @@ export function board(context) {
           ...MEASURES.map((one) => curve(one, layer, lines)),
           ranking(shared, ids),
           plane(shared, ids),
+          paired(shared, focusedFirst(context, ids), true),
         ]),
         () => reports() && charts([reported(shared, ids)]),
         context.diagnose && why(context, context.diagnose),
@@ -139,9 +141,16 @@ const reported = (shared, ids) =>
     concerns: (metric) => metric.startsWith(OWN),
   });
 
+/** @param {Context} context @param {() => string} ids */
+const focusedFirst = (context, ids) =>
+  computed(() => {
+    const first = context.focused()?.id ?? "";
+    return [first, ...ids().split(",").filter((id) => id !== first)].filter(Boolean).join(",");
+  });
+
 const PLACED = [
   ...["curve", "ranking", "bias_variance", "carpet", "compare", "path", "reported"],
-  ...["histogram", "cloud", "convergence", "against", "reading", "verdict"],
+  ...["histogram", "cloud", "convergence", "against", "reading", "verdict", "paired"],
 ];
 
 /**
@@ -153,15 +162,8 @@ const PLACED = [
 function others(shared, context, ids) {
   const list = context.figures().filter(({name}) => !PLACED.includes(name));
   if (list.length === 0) return null;
-  const first = () => context.focused()?.id ?? "";
   const all = {
-    runs: () =>
-      [
-        first(),
-        ...ids()
-          .split(",")
-          .filter((id) => id !== first()),
-      ].join(","),
+    runs: focusedFirst(context, ids),
     metric: carpet,
     layer,
     level,

@@ -5,6 +5,7 @@ import {untracked} from "../lib/signal.js";
 import {layer, level} from "../state.js";
 import {chart} from "./chart.js";
 import {layerPick, levelPick, runPick} from "./picks.js";
+import {paired} from "./paired.js";
 import {plane} from "./plane.js";
 import {swept} from "./swept.js";
 
@@ -49,6 +50,7 @@ export function draws(context, id) {
       one(shared, "convergence", "Error of the mean against K", MEAN, () => ({runs: id, layer: layer()}), {wide: true}),
       one(shared, "reading", "Measures and laws", TABLE, () => ({runs: id, layer: layer()}), {wide: true, numbers: true}),
       plane(shared, () => id),
+      paired(shared, () => id),
     ]),
     part("layers", "Layer by layer", levelPick(), [
       one(shared, "verdict", "Verdict on bias", VERDICT, () => ({runs: id, level: level()}), {

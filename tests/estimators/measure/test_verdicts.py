@@ -18,7 +18,7 @@ from estimators import (
 from estimators.conformance import cases, served
 from estimators.measure.draws import has_oracle
 from estimators.measure.observation import Observation, point
-from estimators.measure.paired import paired
+from estimators.measure.paired import half_width, paired
 from estimators.measure.verdicts import LEAST
 
 CASE = cases()[0]
@@ -126,3 +126,16 @@ def test_pairing_covers_at_its_level():
     x = torch.randn(400, 12, generator=stream(0, "probe"), dtype=torch.float64)
     held = [c.low <= 0 <= c.high for c in (paired(row.tolist(), [0.0] * 12) for row in x)]
     assert 0.92 < sum(held) / len(held) < 0.98
+
+
+@pytest.mark.parametrize("n", [5, 16, 64])
+def test_successive_steps_cover_their_own_mean_whatever_the_drift(n):
+    rng = stream(n, "probe")
+    noise = torch.randn(n, 2000, generator=rng, dtype=torch.float64)
+    still = noise.mean(0).abs() <= half_width(noise, successive=True)
+    assert 0.935 < still.double().mean() < 0.99
+    drift = torch.linspace(8, 0, n, dtype=torch.float64).unsqueeze(1)
+    inside = noise.mean(0).abs() <= half_width(noise + drift, successive=True)
+    assert inside.double().mean() > 0.935
+    wide = half_width(noise + drift) / half_width(noise + drift, successive=True)
+    assert n < 64 or wide.median() > 2

@@ -1,0 +1,137 @@
+"""Estimators against a reference: what is a pair, the interval, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from backend.figures import FigureError, Memory, MemoryRun, draw
+from backend.figures.parts import pairs
+from estimators.measure.paired import paired
+
+FORWARD, DFA = "forward_gradient", "direct_feedback_alignment"
+LABELS = {"driver": FORWARD, "shadows": [DFA]}
+
+
+def trained(seed: int, first, second, number: int = 1, **config) -> Memory:
+    """A run with a probe at every 8th step."""
+    return also(Memory(), seed, first, second, number, **config)
+
+
+def also(source: Memory, seed: int, first, second, number: int, **config) -> Memory:
+    given = {"seed": seed, "probe": {"draws": 16}, "batch_size": 64, **config}
+    source.add_run(f"r{number}", MemoryRun(number, "a run", config=given, labels=LABELS))
+    for label, values in ((FORWARD, first), (DFA, second)):
+        steps = 8 * np.arange(len(values))
+        source.add(f"r{number}", "scaled_error", steps, values, estimator=label)
+    return source
+
+
+def asked(source: Memory, runs: str = "r1", **query: str):
+    drawn = draw("paired", source, {"runs": runs, **query})
+    json.dumps(drawn, allow_nan=False)
+    return drawn
+
+
+def bar(drawn) -> tuple[float, float]:
+    one = drawn["figure"]["data"][0]
+    return one["x"][0], one["error_x"]["array"][0]
+
+
+@pytest.mark.parametrize("successive", [True, False])
+@pytest.mark.parametrize("n", [5, 8, 40])
+def test_the_interval_is_the_library_s(n, successive):
+    x, y = np.random.default_rng(n).standard_normal((2, n)) + np.array([[0.3], [0.0]])
+    ours = pairs.between(x, y, successive=successive)
+    known = paired(x.tolist(), y.tolist(), successive=successive)
+    assert ours.mean == pytest.approx(known.difference)
+    assert ours.mean + ours.half == pytest.approx(known.high, rel=0.02)
+    assert ours.larger == known.first_larger
+
+
+def test_probes_of_one_run_are_pairs_and_a_drift_does_not_widen_the_interval():
+    rng = np.random.default_rng(0)
+    drift = np.linspace(5, 1, 30)
+    drawn = asked(trained(0, drift, 1.1 * drift + 0.02 * rng.standard_normal(30)))
+    mean, half = bar(drawn)
+    assert mean == pytest.approx(0.3, abs=0.03)
+    assert half < 0.02
+    assert "scaled error larger than forward_gradient's" in drawn["note"]
+    assert "larger in 30 of 30 probes" in drawn["note"]
+    assert "over these probes of run #1" in drawn["note"]
+
+
+def test_steps_that_one_of_them_lacks_are_no_pairs():
+    source = trained(0, np.ones(6), np.zeros(9))
+    assert "smaller than" in (note := asked(source)["note"])
+    assert "0 of 6 probes" in note
+
+
+def test_few_pairs_are_refused_in_words():
+    drawn = asked(trained(0, np.ones(4), np.zeros(4)))
+    assert "direct_feedback_alignment: 4 probes, a comparison takes at least 5" in drawn["note"]
+    assert "error_x" not in drawn["figure"]["data"][0]
+    few = asked(trained(0, np.ones(8), np.zeros(8), probe={"draws": 2}))
+    assert "8 probes, a comparison takes at least 32" in few["note"]
+
+
+def test_values_that_are_not_finite_are_left_out():
+    values = np.array([0.0, np.nan, 0, np.inf, 0, 0, 0])
+    assert "0 of 5 probes" in asked(trained(0, np.ones(7), values))["note"]
+
+
+def seeds(count: int, **config) -> tuple[Memory, str]:
+    source = Memory()
+    for i in range(count):
+        also(source, i, np.ones(9), np.full(9, 2.0 + 0.01 * i), i + 1, **config)
+    return source, ",".join(f"r{i + 1}" for i in range(count))
+
+
+def test_runs_of_five_seeds_are_paired_by_seed():
+    drawn = asked(*seeds(6), window="4")
+    assert bar(drawn)[0] == pytest.approx(1.025)
+    assert "larger in 6 of 6 seeds" in drawn["note"]
+    assert "differ in more" not in drawn["note"]
+    fewer = asked(*seeds(4))
+    assert "run #1 alone" in fewer["note"]
+    assert "there are 4 here" in fewer["note"]
+
+
+def test_a_seed_counts_once_and_other_runs_are_named():
+    source, runs = seeds(5)
+    also(source, 0, np.ones(9), np.full(9, 50.0), 9, batch_size=32)
+    drawn = asked(source, f"{runs},r9")
+    assert bar(drawn)[0] == pytest.approx(1.02)
+    assert "several runs of seed 0" in drawn["note"]
+    assert "the runs differ in more than their seed: batch_size" in drawn["note"]
+
+
+def test_drivers_are_compared_by_what_their_runs_end_with():
+    source = Memory()
+    for i in range(10):
+        labels = {"driver": (FORWARD, DFA)[i % 2], "shadows": []}
+        source.add_run(f"r{i}", MemoryRun(i, config={"seed": i // 2}, labels=labels))
+        source.add(f"r{i}", "test/accuracy", [100], [0.9 - 0.1 * (i % 2) + 0.001 * i])
+    drawn = asked(source, ",".join(f"r{i}" for i in range(10)), metric="test/accuracy")
+    assert bar(drawn)[0] == pytest.approx(-0.099)
+    assert "accuracy smaller than forward_gradient's" in drawn["note"]
+
+
+def test_a_microscope_s_draws_are_not_paired():
+    source = Memory()
+    config = {"microscope": {"run": "r0", "draws": 256}}
+    source.add_run("r1", MemoryRun(2, config=config, labels=LABELS))
+    for label, value in ((FORWARD, 0.9), (DFA, 0.5)):
+        source.add("r1", "scaled_error", [128, 256], [0.0, value], estimator=label)
+        source.add("r1", "scaled_error_se", [256], [0.1], estimator=label)
+    drawn = asked(source)
+    mean, half = bar(drawn)
+    assert (mean, half) == (pytest.approx(-0.4), pytest.approx(1.97 * 0.1 * 2**0.5, rel=0.01))
+    assert "are not paired" in drawn["note"]
+
+
+def test_another_reference_turns_the_sign_and_an_unknown_one_is_refused():
+    source = trained(0, np.ones(9), np.zeros(9))
+    assert "forward_gradient: scaled error larger" in asked(source, estimator=DFA)["note"]
+    with pytest.raises(FigureError, match="no estimator 'fdfa' with this measure; there are"):
+        asked(source, estimator="fdfa")
