@@ -111,6 +111,9 @@ def probe(
         typer.Option("--estimator", help="As 'spsa(pairs=4)'; repeat it. Else the run's own."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Another one draws anew.")] = 0,
+    sweep: Annotated[
+        str | None, typer.Option(help="Over a field: tangents=1,4,16 or network.width=16,32,64.")
+    ] = None,
     home: Annotated[Path | None, typer.Option(help="The lab's home.")] = None,
 ) -> None:
     """Draw estimators at a checkpoint of RUN and print how good they are.
@@ -118,20 +121,22 @@ def probe(
     The draws are a run of the lab's own, so that their figures can be seen on its page.
     """
     from backend.serve import RefusalError, running_lab
+    from backend.terminal import sweep as sweeps
     from backend.terminal.client import RefusedError
     from backend.terminal.probe import described, tabulate
     from backend.terminal.watch import watch
 
     try:
         chosen = [described(text) for text in estimator] if estimator else None
+        swept = sweeps.asked(sweep) if sweep else None
     except ValueError as error:
         raise fail(str(error), 2) from None
     asked = {"run": run, "step": step, "draws": draws, "estimators": chosen, "seed": seed}
     try:
         with running_lab({"home": home} if home else {}) as client:
-            started = client.probe(asked)
+            started = client.probe({**asked, "sweep": swept})
             status = watch(client, started, out)
-            tabulate(client, started, out)
+            (sweeps.tabulate if swept else tabulate)(client, started, out)
     except (RefusedError, RefusalError) as refusal:
         raise fail(str(refusal)) from None
     raise typer.Exit(0 if status == "finished" else 1)
@@ -142,7 +147,7 @@ def estimators(
     home: Annotated[Path | None, typer.Option(help="The lab's home.")] = None,
 ) -> None:
     """List the estimators, the plug-ins' included, with what they claim and need."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from backend.catalogue import catalogue
     from backend.settings import SettingsError, settings
@@ -151,13 +156,15 @@ def estimators(
         listing = catalogue(settings(**({"home": home} if home else {})).plugin_dirs)
     except SettingsError as error:
         raise fail(str(error)) from None
-    table = Table("estimator", "claim", "fields", "summary", box=None, pad_edge=False)
+    name = Column("estimator", no_wrap=True)  # it is what one types
+    table = Table(name, "claim", "fields", "summary", box=None, pad_edge=False)
     for entry in listing["estimators"]:
         fields = ", ".join(
             f"{name}={_short(field.get('default'))}"
             for name, field in entry["schema"]["properties"].items()
         )
-        table.add_row(*map(_plain, (entry["name"], entry["claim"], fields, entry["summary"])))
+        summary = f"{entry['title']}: {entry['summary']}"
+        table.add_row(*map(_plain, (entry["name"], entry["claim"], fields, summary)))
     out.print(table)
     for failure in listing["failures"]:
         err.print(f"[bold red]{_plain(failure['source'])}[/]\n{_plain(failure['traceback'])}")

@@ -103,7 +103,8 @@ class Sweep(Strict):
     """The same measurement at several values of one field."""
 
     field: Annotated[str, StringConstraints(min_length=1, max_length=100)]
-    """A field of the estimators (of a held one: inner.tangents), or batch_size."""
+    """A field of the estimators (of a held one: inner.tangents), of the network (network.width;
+    each value at its initialisation), or batch_size."""
     values: Annotated[list[bool | int | float | str], Field(min_length=2, max_length=32)]
     """In the order of the curve; numbers are sorted."""
 

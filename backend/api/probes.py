@@ -11,6 +11,7 @@ from backend.config import USUAL_DRAWS, Look, MicroscopeConfig, ProbeRequest, Ru
 from backend.jobs import specimens
 from backend.store import Run
 
+NETWORK = "network."
 routes = router("probes")
 CALLED = {"draws": "microscope", "anatomy": "variance anatomy", "what_if": "what-if step"}
 
@@ -76,6 +77,8 @@ def _name(asked: ProbeRequest, parent: Run, step: int) -> str:
     if parent.kind == "microscope" and _alike(asked, Look.model_validate(_seen(parent))):
         return parent.name
     what = f"{asked.sweep.field} swept" if asked.sweep else CALLED[asked.kind]
+    if asked.sweep and asked.sweep.field.startswith(NETWORK):
+        return f"{what}, run {parent.number}"  # at no step: each has first weights of its own
     return f"{what}, run {parent.number} at step {step:,}"
 
 

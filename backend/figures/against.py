@@ -161,7 +161,8 @@ def _off(one: Curve, law: Curve) -> str:
     worst = int(np.abs(gaps).argmax())
     if abs(gaps[worst]) <= OFF:
         return ""
-    at, said = one.x[worst], f"{gaps[worst]:+.1f}".replace("-", "−")
+    at, gap = one.x[worst], gaps[worst]
+    said = f"{gap:+.{0 if abs(gap) >= 10 else 1}f}".replace("-", "−")
     where = at if isinstance(at, str) else f"{at:g}"
     return (
         f"{clipped(one.line.label)} disagrees with its law at {where} ({said} s.e.: implementation "

@@ -49,6 +49,22 @@ class Client:
                     found.setdefault(s["estimator"], {})[s["metric"]] = value
         return found
 
+    def curves(self, run_id: str, prefix: str) -> dict[tuple[str, str], dict[int, float]]:
+        """Every point of the whole network's series below `prefix`, by (metric, estimator)."""
+        return {
+            (s["metric"].removeprefix(prefix), s["estimator"]): self._points(run_id, s["id"])
+            for s in self._call("GET", f"/runs/{run_id}/series")
+            if not s["layer"] and s["metric"].startswith(prefix)
+        }
+
+    def note(self, figure: str, query: Mapping[str, str]) -> str:
+        """What stands under a figure."""
+        return self._call("GET", f"/figures/{figure}", params=query)["note"]
+
+    def _points(self, run_id: str, series_id: int) -> dict[int, float]:
+        points = self._call("GET", f"/runs/{run_id}/points", params={"series": series_id})
+        return dict(zip(points["steps"], map(float, points["values"]), strict=True))
+
     def _last(self, run_id: str, series_id: int) -> Iterator[float]:
         query = {"series": series_id, "max": 2}
         points = self._call("GET", f"/runs/{run_id}/points", params=query)

@@ -9,7 +9,6 @@ from backend.figures.parts import canvas, slope, style, sweep
 from backend.figures.parts.query import Query
 from backend.figures.parts.scales import Scale
 from backend.figures.parts.select import estimators
-from backend.figures.parts.slope import Slope
 from backend.figures.parts.source import Floats
 from backend.figures.parts.sweep import Curve
 from backend.figures.parts.text import clipped, plain
@@ -25,25 +24,27 @@ def slopes(
     laws = {one.key: one for one in curves if one.law}
     told, guides, flat = [], [], []
     for one in curves:
-        x = np.array(one.x, np.float64)
-        found = None if one.law else slope.fitted(x, one.y, one.errors)
+        if one.law:
+            continue
+        x, y, law = np.array(one.x, np.float64), one.y, laws.get(one.key)
+        theory = _expected(one, bare) if query.against == "field" else None
+        if theory == slope.SECOND_ORDER:
+            y = np.where(y < slope.SMALL, y, np.nan)
+        found = slope.fitted(x, y, one.errors)
+        known = slope.of_law(x, y, beside(one, law), one.errors, found) if law and found else None
+        if theory is not None and not (law and (law.y > 0).any()):
+            guides += _guide(one, y, theory, scale)
         if found is None:
             continue
-        if bare == "scaled_error" and np.ptp(np.log(one.y[found.clear])) < FLAT:
+        if bare == "scaled_error" and np.ptp(np.log(y[found.clear])) < FLAT:
             flat.append(clipped(one.line.label))
             continue
-        law, theory = laws.get(one.key), None
-        known = _law_slope(one, law, found) if law else None
-        if known is None and query.against == "field":
-            theory = _expected(one, bare)
-        if theory is not None:
-            guides.append(_guide(one, found, theory, scale))
         told.append(slope.words(clipped(one.line.label), found, known, theory, len(x)))
     tally.say(slope.listed(told))
     if flat:
         tally.say(f"flat, no slope to speak of: {', '.join(flat)}")
     if guides:
-        tally.say("dotted: the slope that theory gives, through the points")
+        tally.say(f"dotted: the slope by theory, {guides[0].meta['power']}")
     return guides
 
 
@@ -51,11 +52,6 @@ def beside(one: Curve, law: Curve) -> Floats:
     """The law at the points of its measure, NaN where it says nothing."""
     held = dict(zip(law.x, law.y.tolist(), strict=True))
     return np.array([held.get(x, np.nan) for x in one.x], np.float64)
-
-
-def _law_slope(one: Curve, law: Curve, found: Slope) -> float | None:
-    x = np.array(one.x, np.float64)
-    return slope.of_law(x, one.y, beside(one, law), one.errors, found)
 
 
 def _expected(one: Curve, bare: str) -> int | None:
@@ -68,15 +64,23 @@ def _expected(one: Curve, bare: str) -> int | None:
     return slope.expected(component, config.get("network", {}), sweep.field(one.line), bare)
 
 
-def _guide(one: Curve, found: Slope, power: int, scale: Scale) -> go.Scatter:
-    x, y = np.array(one.x, np.float64)[found.clear], one.y[found.clear]
-    middle, height = np.log(x).mean(), np.log(y).mean()
-    along = np.geomspace(x.min(), x.max(), 32)
+def _guide(one: Curve, y: Floats, power: int, scale: Scale) -> list[go.Scatter]:
+    """A line of that slope through the clear points; none where there is none."""
+    clear = slope.clear(y, one.errors)
+    if not clear.any():
+        return []
+    x = np.array(one.x, np.float64)
+    middle, height = np.log(x[clear]).mean(), np.log(y[clear]).mean()
+    ends = x[clear] if clear.sum() > 1 else x[clear.argmax() :]
+    along = np.geomspace(ends.min(), ends.max(), 32)
     guide = np.exp(height + power * (np.log(along) - middle))
     name = plain(clipped(one.line.label))
-    return go.Scatter(
-        x=along.tolist(), y=canvas.numbers(scale.of(guide)), mode="lines", hoverinfo="skip",
-        name=f"{name}, slope by theory", legendgroup=name, showlegend=False,
-        line={"color": style.colour(one.line.label), "width": 1.5, "dash": "dot"},
-        meta={"run": one.line.run_id},
-    )  # fmt: skip
+    small = " as the step tends to 0" if power == slope.SECOND_ORDER else ""
+    return [
+        go.Scatter(
+            x=along.tolist(), y=canvas.numbers(scale.of(guide)), mode="lines", hoverinfo="skip",
+            name=f"{name}, slope by theory", legendgroup=name, showlegend=False,
+            line={"color": style.colour(one.line.label), "width": 1.5, "dash": "dot"},
+            meta={"run": one.line.run_id, "power": f"{power:d}{small}".replace("-", "−")},
+        )
+    ]  # fmt: skip

@@ -30,6 +30,10 @@ STEPS = {
 }
 """Lengths of the step of a difference along symmetric noise: its bias is of second order."""
 SMOOTH = ("gelu", "tanh")
+SECOND_ORDER = 4
+"""The exponent of a squared bias of second order."""
+SMALL = 0.1
+"""The relative squared bias up to which a step counts as small: its order shows below alone."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +51,25 @@ def fitted(x: Floats, y: Floats, errors: Floats | None) -> Slope | None:
     Points (n,) weigh by their standard errors, taken as independent; where they scatter about
     the line by more than that, or have none, their scatter tells the slope's error.
     """
-    noise = np.full(len(y), np.nan) if errors is None else errors
-    clear = np.isfinite(y) & (y > CLEAR * np.nan_to_num(noise)) & (y > 0)
-    if clear.sum() < LEAST:
+    good = clear(y, errors)
+    if good.sum() < LEAST:
         return None
-    known = np.isfinite(noise[clear]) & (noise[clear] > 0)
-    weights = (y[clear] / noise[clear]) ** 2 if known.all() else np.ones(int(clear.sum()))
-    slope, about, spread = _line(np.log(x[clear]), np.log(y[clear]), weights)
-    scatter = math.sqrt(about / (int(clear.sum()) - 2))
-    return Slope(slope, (max(1.0, scatter) if known.all() else scatter) / math.sqrt(spread), clear)
+    weights, known = _weights(y[good], None if errors is None else errors[good])
+    slope, about, spread = _line(np.log(x[good]), np.log(y[good]), weights)
+    scatter = math.sqrt(about / (int(good.sum()) - 2))
+    return Slope(slope, (max(1.0, scatter) if known else scatter) / math.sqrt(spread), good)
+
+
+def clear(y: Floats, errors: Floats | None) -> NDArray[np.bool_]:
+    """Which points (n,) stand clear of zero."""
+    noise = np.zeros(len(y)) if errors is None else np.nan_to_num(errors)
+    return np.isfinite(y) & (y > 0) & (np.nan_to_num(y) > CLEAR * noise)
+
+
+def _weights(y: Floats, errors: Floats | None) -> tuple[Floats, bool]:
+    """1 / Var log y, and whether it is known; equal weights where it is not."""
+    known = errors is not None and bool((np.isfinite(errors) & (errors > 0)).all())
+    return ((y / errors) ** 2 if errors is not None and known else np.ones(len(y))), known
 
 
 def _line(x: Floats, y: Floats, weights: Floats) -> tuple[float, float, float]:
@@ -72,9 +86,7 @@ def of_law(x: Floats, y: Floats, law: Floats, errors: Floats | None, like: Slope
     x, y, law = x[like.clear], y[like.clear], law[like.clear]
     if not (np.isfinite(law) & (law > 0)).all():
         return None
-    noise = None if errors is None else errors[like.clear]
-    weighted = noise is not None and (np.isfinite(noise) & (noise > 0)).all()
-    weights = (y / noise) ** 2 if noise is not None and weighted else np.ones(len(x))
+    weights, _ = _weights(y, None if errors is None else errors[like.clear])
     return _line(np.log(x), np.log(law), weights)[0]
 
 
@@ -92,7 +104,7 @@ def expected(
         return -1
     smooth = network.get("name") == "point" or network.get("activation") in SMOOTH
     if metric == "relative_squared_bias" and name in STEPS.get(leaf, ()) and smooth:
-        return 4
+        return SECOND_ORDER
     return None
 
 
@@ -115,7 +127,7 @@ def words(who: str, of: Slope, law: float | None, theory: float | None, points: 
     value, error = rounded(of.value, of.error)
     said = f"{who}: measured {value}{f' ± {error}' if error else ''}"
     if of.clear.sum() < points:
-        said += f" (of the {int(of.clear.sum())} of {points} points that stand clear of 0)"
+        said += f" (of {int(of.clear.sum())} of its {points} points)"
     if law is not None:
         return f"{said}, law {_exact(law, of.error)}"
     return said if theory is None else f"{said}, theory {_exact(theory, of.error)}"
