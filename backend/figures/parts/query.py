@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf, nan
 from typing import Any
 
 from backend.figures.parts.source import FigureError
@@ -12,6 +13,7 @@ SCALES = ("auto", "linear", "asinh")
 RANGES = ("auto", "full")
 UNITS = ("scaled", "raw")
 AGAINST = ("field", "parameters")
+PARTS = ("share", "variance")
 POINTS = 1000
 """Most shown points of a trace."""
 PARAMETERS: dict[str, dict[str, Any]] = {
@@ -47,6 +49,19 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "options": list(UNITS),
     },
     "k": {"title": "Draws averaged", "help": "How many draws of an estimator are averaged."},
+    "parts": {
+        "title": "Parts",
+        "help": "Of an anatomy: their share of the variance, or the variances themselves.",
+        "options": list(PARTS),
+    },
+    "budget": {
+        "title": "Budget",
+        "help": "Draws at the run's batch size that one gradient may cost, n = b K.",
+    },
+    "rate": {
+        "title": "Learning rate",
+        "help": "Of the steps shown, the nearest that was taken; empty: the best one.",
+    },
     "max": {"title": "Points", "help": f"Most shown points of a trace, at most {POINTS}."},
     "first": {"title": "From step", "help": "The first step shown."},
     "last": {"title": "To step", "help": "The last step shown."},
@@ -69,6 +84,9 @@ class Query:
     scale: str = "auto"
     units: str = "scaled"
     k: int = 1
+    parts: str = "share"
+    budget: int | None = None
+    rate: float | None = None
     max: int = POINTS
     first: int | None = None
     last: int | None = None
@@ -95,6 +113,9 @@ def parse(text: Mapping[str, str]) -> Query:
         scale=_choice(text, "scale", SCALES),
         units=_choice(text, "units", UNITS),
         k=_whole(text, "k", 1, 10**6) or 1,
+        parts=_choice(text, "parts", PARTS),
+        budget=_whole(text, "budget", 1, 10**6),
+        rate=_positive(text, "rate"),
         max=_whole(text, "max", 2, POINTS) or POINTS,
         first=_whole(text, "first", 0, 2**53),
         last=_whole(text, "last", 0, 2**53),
@@ -110,6 +131,19 @@ def _choice(text: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str
     if value not in allowed:
         raise FigureError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
     return value
+
+
+def _positive(text: Mapping[str, str], name: str) -> float | None:
+    value = text.get(name)
+    if not value:
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        number = nan
+    if not 0 < number < inf:
+        raise FigureError(f"{name} is {value!r}; allowed is a number above 0")
+    return number
 
 
 def _whole(text: Mapping[str, str], name: str, low: int, high: int) -> int | None:

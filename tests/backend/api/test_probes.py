@@ -41,8 +41,8 @@ def test_it_is_a_run_of_its_own_that_keeps_the_checkpoint(client, parent, app, f
         "steps": 256, "name": "microscope, run 1 at step 80",
     }  # fmt: skip
     assert run["config"]["microscope"] == {
-        "run": parent, "step": 80, "draws": 256, "seed": 0, "sweep": None, "plugins": {},
-        "fresh": [],
+        "run": parent, "step": 80, "draws": 256, "seed": 0, "sweep": None, "anatomy": None,
+        "what_if": None, "plugins": {}, "fresh": [],
     }  # fmt: skip
     assert run["config"]["seed"] == 5
     assert run["config"]["shadows"] == CONFIG["shadows"]

@@ -7,7 +7,6 @@ from backend.config import MicroscopeConfig
 from backend.training.control import Control
 from backend.training.loop import train
 from backend.training.microscope import look
-from backend.training.records import Progress
 
 FORWARD = {"name": "forward_gradient"}
 LAYERS = ["", "hidden1", "head", "head.linear.weight"]

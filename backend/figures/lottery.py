@@ -1,0 +1,99 @@
+"""How the change of the loss falls out at one learning rate: a panel an estimator."""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from backend.figures.histogram import bins
+from backend.figures.parts import canvas, hover, lotteries, panels, style
+from backend.figures.parts.lotteries import Lottery
+from backend.figures.parts.query import Query
+from backend.figures.parts.source import Floats, Source
+
+title = "One step as a lottery"
+help = "Histogram of the change of the loss at one learning rate: a panel an estimator."
+parameters = ("runs", "estimator", "rate")
+PANEL = 84
+"""Height of a panel in pixels."""
+ROOM = 22
+"""Below each panel, whose axis is its own: changes are decades apart."""
+MOST = 8
+"""Most panels."""
+FAR = 8.0
+"""Interquartile ranges from the median beyond which steps are counted, not drawn."""
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """At the rate nearest to `rate`; without one, each estimator at its own best."""
+    found, tally = lotteries.read(source, query), canvas.Tally()
+    found = [one for one in found if one.changes][:MOST]
+    several = len(query.runs) > 1
+    traces: list[Any] = []
+    headings = []
+    for at, one in enumerate(found):
+        rate = _rate(one, query.rate)
+        values = one.changes[rate]
+        tally.shown += len(values)
+        tally.count += len(values)
+        headings.append(f"{one.name(several)}: {_said(rate, values)}")
+        traces += _panel(one, at, values)
+        tally.say(lotteries.counted(one, one.name(several)))
+    if found:
+        tally.say("solid: the mean; dotted: no change")
+    up = canvas.axis("", tickformat=".0%", nticks=3, rangemode="tozero")
+    across = canvas.axis("change of the loss", nticks=6, tickangle=0)
+    return canvas.finish(
+        traces, tally, title=title, height=panels.height(len(found), PANEL, ROOM), bargap=0,
+        showlegend=False,
+        **panels.layout(headings, PANEL, across, [up] * len(found), ROOM),
+    )  # fmt: skip
+
+
+def _rate(one: Lottery, asked: float | None) -> float:
+    return one.nearest(asked or one.best or one.usual or next(iter(one.changes)))
+
+
+def _said(rate: float, values: Floats) -> str:
+    finite = values[np.isfinite(values)]
+    words = f"η = {rate:.3g}"
+    if not len(finite):
+        return f"{words}, no step ends in a finite loss"
+    words += f", falls in {(values < 0).mean():.0%} of {len(values):,}"
+    if len(finite) < len(values):
+        return f"{words}, {len(values) - len(finite):,} not finite"
+    return f"{words}, mean {finite.mean():.3g}".replace("-", "−")
+
+
+def _panel(one: Lottery, at: int, values: Floats) -> list[Any]:
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return []
+    low, middle, high = np.quantile(finite, [0.25, 0.5, 0.75])
+    near = finite[np.abs(finite - middle) <= max(FAR * (high - low), 1e-12 * abs(middle))]
+    near = near if len(near) else finite
+    heights, edges = bins(near)
+    heights = heights * len(near) / len(values)
+    axes, colour, name = panels.axes(at), style.colour(one.label), one.name(False)
+    top = 1.08 * float(heights.max())
+    bars = go.Bar(
+        x=((edges[:-1] + edges[1:]) / 2).tolist(), y=heights.tolist(), name=name,
+        width=np.diff(edges).tolist(), marker={"color": colour, "line": {"width": 0}},
+        opacity=0.7, customdata=np.stack([edges[:-1], edges[1:]], 1).tolist(),
+        hovertemplate=f"{hover.head(name)}<br>%{{customdata[0]:.4g}} … %{{customdata[1]:.4g}}"
+        "<br>%{y:.3~%} of the steps<extra></extra>",
+        meta={"run": one.run_id, "role": "bins"}, **axes,
+    )  # fmt: skip
+    marks = [_mark(0.0, top, "no change", "dot", axes)]
+    if len(finite) == len(values):
+        mean = float(values.mean())
+        marks.append(_mark(mean, top, f"{name}: mean {mean:.4g}", "solid", axes))
+    return [bars, *marks]
+
+
+def _mark(x: float, top: float, said: str, dash: str, axes: dict[str, str]) -> Any:
+    return go.Scatter(
+        x=[x, x], y=[0, top], mode="lines", name=said, text=[said] * 2,
+        line={"color": "#808080", "width": 2, "dash": dash},
+        hovertemplate="%{text}<extra></extra>", **axes,
+    )  # fmt: skip
