@@ -1,7 +1,7 @@
 """A measurement as the series that a microscope reports, so that the same figures draw it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ RUN = "measurement"
 def source(of: Measurement, name: str = "") -> Memory:
     """A source of one run, `RUN`, with every series that a microscope's run would have."""
     held = Memory()
-    held.add_run(RUN, _run(of, name, None))
+    held.add_run(RUN, run(of, name))
     for layer, norm in zip(of.layers, of.exact_norm, strict=True):
         held.add(RUN, "exact/norm", [0], [norm], layer=layer)
     for label in of.values:
@@ -31,18 +31,18 @@ def source(of: Measurement, name: str = "") -> Memory:
     return held
 
 
-def _run(of: Measurement, name: str, sweep: Mapping[str, Any] | None) -> MemoryRun:
+def run(of: Measurement, name: str = "", **asked: Any) -> MemoryRun:
+    """A microscope's run, as far as figures ask; `asked` is what it was asked to look for."""
     driver, *shadows = of.values
     wholes = [layer for layer in of.layers if layer not in of.tensors]
     rows = [
         {"name": tensor, "stage": stage if (stage := tensor.partition(".")[0]) in wholes else ""}
         for tensor in of.tensors
     ]
-    microscope = {"step": None, "draws": of.draws, "sweep": sweep}
     return MemoryRun(
         None,
         name or f"{of.draws:,} draws at loss {of.loss:.4g}",
-        config={"microscope": microscope},
+        config={"microscope": {"step": None, "draws": of.draws, "sweep": None, **asked}},
         labels={"driver": driver, "shadows": shadows},
         facts={"layers": rows},
     )
@@ -70,16 +70,20 @@ def _course(held: Memory, of: Measurement, label: str, found: Drawn) -> None:
 
 def _last(held: Memory, of: Measurement, label: str) -> None:
     """What is known of all draws: standard errors, laws, how many were lost."""
-    told: dict[str, Sequence[float]] = {}
-    for name, ends in of.intervals.get(label, {}).items():
-        if name != "relative_squared_bias":  # which has its own
-            told[f"{name}_se"] = [_half(each, of.draws) for each in ends]
-    told |= {f"law/{name}": law for name, law in of.laws.get(label, {}).items()}
-    for name, values in told.items():
+    for name, values in known(of, label).items():
         for layer, value in zip(of.layers, values, strict=True):
             if math.isfinite(value):
                 held.add(RUN, name, [of.draws], [value], layer=layer, estimator=label)
     held.add(RUN, "draw/nonfinite", [of.draws], [of.nonfinite[label]], estimator=label)
+
+
+def known(of: Measurement, label: str) -> dict[str, Sequence[float]]:
+    """Standard errors where a 95 % interval holds, and laws, for each layer; NaN where none is."""
+    told: dict[str, Sequence[float]] = {}
+    for name, ends in of.intervals.get(label, {}).items():
+        if name != "relative_squared_bias":  # which has its own
+            told[f"{name}_se"] = [_half(each, of.draws) for each in ends]
+    return told | {f"law/{name}": law for name, law in of.laws.get(label, {}).items()}
 
 
 def _half(ends: tuple[float, float] | None, draws: int) -> float:

@@ -1,24 +1,47 @@
 """`show`: every figure of what was measured, with one call."""
 
-from backend.notebook import series
-from backend.notebook.views import Views
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from backend.figures import Memory
+from backend.notebook import looks, series
+from backend.notebook.views import Dissected, Measured, Paired, Stepped, Swept, Views
+from estimators.measure.compare import Compared
+from estimators.measure.dissect import Anatomies
 from estimators.measure.measurement import Measurement
+from estimators.measure.step import WhatIfs
+from estimators.measure.sweep import Sweep
+
+_KINDS: Mapping[type, tuple[Callable[[Any, str], Memory], type[Views]]] = {
+    Measurement: (series.source, Measured),
+    Sweep: (looks.of_sweep, Swept),
+    Anatomies: (looks.of_anatomy, Dissected),
+    WhatIfs: (looks.of_what_if, Stepped),
+    Compared: (looks.of_comparison, Paired),
+}
 
 
-def show(found: Measurement, name: str = "") -> Views:
-    """The figures of what `measure` gave, which a notebook shows one below the other.
+def show(found: Any, name: str = "") -> Views:
+    """The figures of what `measure`, `sweep`, `compare`, `anatomy` or `what_if` gave: a notebook
+    shows them below each other; each is a method, and `save` writes all into one file.
 
     `name` stands above them. Raises TypeError for anything else.
     """
-    if isinstance(found, Measurement):
-        return Views(series.source(found, name), series.RUN, found, _words(found))
-    raise TypeError(f"{type(found).__name__} was given; what measure() returned is allowed")
+    if type(found) not in _KINDS:
+        allowed = "what measure, sweep, compare, anatomy or what_if returned"
+        raise TypeError(f"{type(found).__name__} was given; {allowed} is allowed")
+    source, views = _KINDS[type(found)]
+    return views(source(found, name), found, _words(found))
 
 
-def _words(of: Measurement) -> str:
+def _words(found: Any) -> str:
     """What is to be said of the whole network, a line an estimator."""
-    return "\n".join(
-        f"{label}: {'; '.join(one[0].text for one in said)}"
-        for label in of.values
-        if (said := [one[label] for one in (of.findings, of.verdicts) if label in one])
-    )
+    if isinstance(found, WhatIfs):
+        return "\n".join(f"{label}: {one.text}" for label, one in found.of.items())
+    if not isinstance(found, Measurement):
+        return ""
+    said = {label: [] for label in found.values}
+    for of in (found.findings, found.verdicts):
+        for label, each in of.items():
+            said[label].append(each[0].text)
+    return "\n".join(f"{label}: {'; '.join(texts)}" for label, texts in said.items())

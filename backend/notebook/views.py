@@ -1,26 +1,89 @@
-"""The figures of one measurement, by name and all together."""
+"""The figures of what was measured, by name and all together."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.figures import Memory, catalogue, measurement, plotted
+from backend.figures import Memory, measurement, plotted
 from backend.figures.parts.source import FigureError
+from backend.notebook.series import RUN
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
 class Views:
-    """What the lab's page shows, as plotly figures; each method is a figure of that name.
+    """What the lab's page shows, as plotly figures; a method is called as its figure is.
 
     `layer` is a stage's or a tensor's name, "" for the whole network; `estimator` a label, "" for
     all of them, or where there can be one only, the first. Raises FigureError, in words, for a
-    question that a figure cannot answer. `words` stand above all in a file.
+    question that a figure cannot answer.
     """
 
-    def __init__(self, source: Memory, run: str, of: Any, words: str = "") -> None:
-        self._source, self._run, self._of = source, run, of
-        self._words = words
+    figures: Sequence[str] = ()
+    """The methods that draw one."""
+
+    def __init__(self, source: Memory, of: Any, words: str = "") -> None:
+        """`of` is the table above the figures, and `words` stand above them in a file."""
+        self._source, self._of, self._words = source, of, words
+
+    def figure(self, name: str, **asked: str) -> "Figure":
+        """Any figure of the lab, by its name and what it can be asked."""
+        from backend.notebook.dress import dressed
+
+        query = {key: value for key, value in asked.items() if value != ""}
+        self._check(query)
+        return dressed(plotted(name, self._source, {"runs": RUN, **query}))
+
+    def all(self) -> "list[Figure]":
+        """What a microscope's page and its export hold, in their order."""
+        import plotly.graph_objects as go
+
+        from backend.notebook.dress import dressed
+        from backend.sharing.drawn import of_microscope
+
+        _, panels = of_microscope(self._source, RUN, "view")
+        firsts = [next(iter(panel.figures.values())) for panel in panels]
+        return [dressed(go.Figure(one["figure"]).update_layout(meta=_told(one))) for one in firsts]
+
+    def save(self, path: Path | str) -> Path:
+        """Write everything into one HTML file that works without a network; returns its path."""
+        from backend.sharing import html
+
+        to = Path(path)
+        to.write_text(html(self._source, [RUN], text=self._words), encoding="utf-8")
+        return to
+
+    def _check(self, query: dict[str, str]) -> None:
+        """A layer or an estimator that is not there would be an empty figure."""
+        held = self._source.series(RUN)
+        there = {
+            "layer": dict.fromkeys(one.layer for one in held if one.layer),
+            "estimator": dict.fromkeys(one.estimator for one in held if one.estimator),
+        }
+        for key, names in there.items():
+            if key in query and query[key] not in names:
+                allowed = ", ".join(map(repr, names)) or "none"
+                raise FigureError(f"there is no {key} {query[key]!r}; there are {allowed}")
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display  # type: ignore[import-not-found]
+
+        display(self._of, *self.all())
+
+    def __repr__(self) -> str:
+        methods = ", ".join(f".{name}()" for name in self.figures)
+        name = self._source.run(RUN).name
+        return f"figures of {name}: {methods}; .all() of them; .save('figures.html')"
+
+
+class Measured(Views):
+    """Of a measurement."""
+
+    figures = (
+        "histogram", "cloud", "convergence", "bias_variance", "reading", "verdict", "paired",
+        "carpet", "dots",
+    )  # fmt: skip
 
     def histogram(self, metric: str = "cosine", layer: str = "", estimator: str = "") -> "Figure":
         """How the draws fall: of their cosine, norm_ratio, along or across."""
@@ -45,9 +108,20 @@ class Views:
         """Measures, their standard errors, and the laws beside them, as a table."""
         return self.figure("reading", metric=metric, layer=layer, estimator=estimator)
 
+    def verdict(self, estimator: str = "", level: str = "stage") -> "Figure":
+        """Whether an estimator is biased, for each stage or tensor; from 512 draws on."""
+        return self.figure("verdict", estimator=estimator, level=level)
+
+    def paired(
+        self, metric: str = "scaled_error", layer: str = "", estimator: str = ""
+    ) -> "Figure":
+        """Every estimator's measure less that of `estimator`, with intervals."""
+        return self.figure("paired", metric=metric, layer=layer, estimator=estimator)
+
     def carpet(self, metric: str = "cosine", estimator: str = "", level: str = "stage") -> "Figure":
         """A measure as colour: a row a layer, a column a number of draws."""
-        return self.figure("carpet", metric=metric, estimator=estimator, level=level)
+        drawn = self.figure("carpet", metric=metric, estimator=estimator, level=level)
+        return drawn.update_xaxes(title_text="draws, K")
 
     def dots(self) -> "Figure":
         """Every measure by layer, tensors included, an estimator a dot."""
@@ -55,52 +129,56 @@ class Views:
 
         return dressed(measurement(self._of))
 
-    def figure(self, name: str, **asked: str) -> "Figure":
-        """Any figure of the lab, by its name and what it can be asked."""
-        from backend.notebook.dress import dressed
 
-        query = {key: value for key, value in asked.items() if value != ""}
-        self._known(query)
-        return dressed(plotted(name, self._source, {"runs": self._run, **query}))
+class Swept(Views):
+    """Of a sweep."""
 
-    def all(self) -> list["Figure"]:
-        """What a microscope's page and its export hold, in their order."""
-        import plotly.graph_objects as go
+    figures = ("against",)
 
-        from backend.notebook.dress import dressed
-        from backend.sharing.drawn import of_microscope
+    def against(
+        self,
+        metric: str = "relative_variance",
+        layer: str = "",
+        estimator: str = "",
+        against: str = "field",
+        scale: str = "auto",
+    ) -> "Figure":
+        """A measure against the field's values, or (of networks) against "parameters"."""
+        asked = {"metric": metric, "layer": layer, "estimator": estimator}
+        return self.figure("against", **asked, against=against, scale=scale)
 
-        _, panels = of_microscope(self._source, self._run, "view")
-        firsts = [next(iter(panel.figures.values())) for panel in panels]
-        return [dressed(go.Figure(one["figure"]).update_layout(meta=_told(one))) for one in firsts]
 
-    def save(self, path: Path | str) -> Path:
-        """Write everything into one HTML file that works without a network; returns its path."""
-        from backend.sharing import html
+class Dissected(Views):
+    """Of an anatomy."""
 
-        to = Path(path)
-        to.write_text(html(self._source, [self._run], text=self._words), encoding="utf-8")
-        return to
+    figures = ("anatomy",)
 
-    def _known(self, query: dict[str, str]) -> None:
-        """A layer or an estimator that is not there would be an empty figure."""
-        held = self._source.series(self._run)
-        for key, there in {
-            "layer": dict.fromkeys(one.layer for one in held),
-            "estimator": dict.fromkeys(one.estimator for one in held if one.estimator),
-        }.items():
-            if key in query and query[key] not in there:
-                names = ", ".join(repr(one) for one in there if one)
-                raise FigureError(f"there is no {key} {query[key]!r}; there are {names}")
+    def anatomy(self, layer: str = "", estimator: str = "") -> "Figure":
+        """The noise of the data and that of the estimator."""
+        return self.figure("anatomy", layer=layer, estimator=estimator)
 
-    def _ipython_display_(self) -> None:
-        from IPython.display import display  # type: ignore[import-not-found]
 
-        display(self._of, *self.all())
+class Stepped(Views):
+    """Of one-step lotteries."""
 
-    def __repr__(self) -> str:
-        names = ", ".join(one["name"] for one in catalogue() if hasattr(self, one["name"]))
-        return f"figures of {self._source.run(self._run).name}: {names}, dots; .save('it.html')"
+    figures = ("what_if",)
+
+    def what_if(self, estimator: str = "") -> "Figure":
+        """The change of the loss in one step against the learning rate."""
+        return self.figure("what_if", estimator=estimator)
+
+
+class Paired(Views):
+    """Of a comparison."""
+
+    figures = ("paired",)
+
+    def paired(self, metric: str = "", layer: str = "", estimator: str = "") -> "Figure":
+        """Every estimator's measure less that of `estimator`, with intervals."""
+        return self.figure("paired", metric=metric, layer=layer, estimator=estimator)
+
+    def all(self) -> "list[Figure]":
+        return [self.paired(self._of.metric, self._of.layer)]
 
 
 def _told(drawn: dict[str, Any]) -> dict[str, Any]:
