@@ -29,7 +29,7 @@ METHODS = {
     "brSF": BRSF(),
     "frSF": FRSF(),
     "weight mirror": WeightMirror(),
-    "Kolen-Pollack": KolenPollack(),
+    "Kolen–Pollack": KolenPollack(),
     "direct feedback alignment": DirectFeedbackAlignment(),
     "DKP": DKP(),
     "FDFA, average": FDFA(),

@@ -53,9 +53,10 @@ def claim_of(cls: type[Estimator]) -> str:
 
 
 def title_of(cls: type) -> str:
-    """`ForwardGradient` -> "Forward gradient"; `MeZO` and `MLP` stay as they are."""
-    if cls.__name__ in _SPELT:
-        return cls.__name__
+    """What it calls itself; else `ForwardGradient` -> "Forward gradient", `MLP` as it is."""
+    own = vars(cls).get("title", "")
+    if own and "title" not in cls.__dataclass_fields__:
+        return own
     first, *others = words_of(cls)
     if len(others) == 1 and len(others[0]) == 1:  # AdamW
         return cls.__name__

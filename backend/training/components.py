@@ -25,6 +25,9 @@ class Configurable:
         "arbitrary_types_allowed": True,
     }
 
+    title: ClassVar[str] = ""
+    """What the field calls it; empty where that is the class's name in words."""
+
 
 def snake_case(name: str) -> str:
     """`TwoMoons` -> `two_moons`, `AdamW` -> `adamw`, `CNN` -> `cnn`."""

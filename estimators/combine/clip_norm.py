@@ -19,6 +19,8 @@ class ClipNorm(Wrapping, Estimator[Objective, Any]):
     Long draws of a heavy-tailed estimator are shortened, which biases it towards zero.
     """
 
+    title = "Clipping by the norm"
+
     inner: Estimator = ForwardGradient()  # noqa: RUF009, it is frozen
     """The estimator that is clipped."""
     norm: Annotated[float, Gt(0), Le(1e9)] = 1.0

@@ -27,6 +27,8 @@ class GuidedES(Estimator[Objective, State]):
     strategy.
     """
 
+    title = "Guided evolution strategy"
+
     guide: Estimator = DirectFeedbackAlignment()  # noqa: RUF009, it is frozen
     """Whose estimates span the subspace: cheap, and biased for all that matters."""
     subspace: Annotated[int, Ge(1), Le(256), Unit("directions")] = 4

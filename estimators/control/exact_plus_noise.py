@@ -22,6 +22,8 @@ class ExactPlusNoise(Wrapping, Estimator[Objective, Any]):
     sign at random: the same squared error as the inner's, and no bias left in it.
     """
 
+    title = "Exact gradient plus noise"
+
     noise: Literal["isotropic", "size", "shape"] = "isotropic"
     """isotropic: of the given SNR. size, shape: as the deviation of the inner estimator."""
     snr: Annotated[float, Gt(0), Le(1e9)] = 1.0

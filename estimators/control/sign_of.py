@@ -19,6 +19,8 @@ class SignOf(Wrapping, Estimator[Objective, Any]):
     as the gradient.
     """
 
+    title = "Sign of the gradient"
+
     inner: Estimator = Backprop()  # noqa: RUF009, it is frozen
     """Whose signs are taken."""
     scale: Literal["unit", "norm"] = "unit"

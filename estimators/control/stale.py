@@ -20,6 +20,8 @@ class Stale(Wrapping, Estimator[Objective, dict[str, Any]]):
     the weights and the batch stand still and the inner estimator is.
     """
 
+    title = "Stale gradient"
+
     inner: Estimator = Backprop()  # noqa: RUF009, it is frozen
     """Whose estimates come late."""
     steps: Annotated[int, Ge(1), Le(64), Unit("steps")] = 1

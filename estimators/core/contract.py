@@ -109,6 +109,9 @@ class Estimator(ABC, Generic[Obj, S]):
         "arbitrary_types_allowed": True,  # a field may hold another estimator
     }
 
+    title: ClassVar[str] = ""
+    """What the field calls it; empty where that is the class's name in words."""
+
     @abstractmethod
     def claim(self, objective: Obj, /) -> Claim:
         """What is promised of the mean on this objective, with these fields."""

@@ -20,6 +20,8 @@ class BRSF(Transporting):
     On average it is uSF with the magnitude E|M|: exact where all of a layer's weights have that.
     """
 
+    title = "Batchwise random sign feedback (brSF)"
+
     scale: Annotated[float, Gt(0), Le(1000)] = 1.0
     """Size of the feedback: M is normal, of deviation scale·√(2/(fan-in + fan-out))."""
 

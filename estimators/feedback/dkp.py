@@ -33,6 +33,8 @@ class DKP(DirectFeedback[State]):
     optimiser has the same rate and decay; the other ones follow the same rule.
     """
 
+    title = "Direct Kolen–Pollack (DKP)"
+
     rate: Annotated[float, Gt(0), Le(1000)] = 0.01
     """Learning rate of the feedback (η): as the optimiser's, if that is SGD."""
     decay: Annotated[float, Ge(0), Le(10)] = 1e-6

@@ -36,6 +36,8 @@ class FDFA(DirectFeedback[State]):
     d_n p_lnᵀ. The estimate uses the feedback as it was before the step.
     """
 
+    title = "Forward direct feedback alignment (FDFA)"
+
     learning: Literal["average", "adam"] = "average"
     """How B_l moves: the average above, or by Adam on the residual B_l − 1/N Σ_n d_n p_lnᵀ."""
     rate: Annotated[float, Gt(0), Le(1)] = 0.01

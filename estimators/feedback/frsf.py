@@ -20,6 +20,8 @@ class FRSF(Transporting):
     Exact where |M| = |W|.
     """
 
+    title = "Fixed random sign feedback (frSF)"
+
     scale: Annotated[float, Gt(0), Le(1000)] = 1.0
     """Size of the feedback: M is normal, of deviation scale·√(2/(fan-in + fan-out))."""
 

@@ -1,4 +1,4 @@
-"""The Kolen-Pollack algorithm: Kolen and Pollack (1994); as a circuit, Akrout, Wilson,
+"""The Kolen–Pollack algorithm: Kolen and Pollack (1994); as a circuit, Akrout, Wilson,
 Humphreys, Lillicrap and Tweed (2019), arXiv:1904.05391.
 """
 
@@ -21,6 +21,8 @@ class KolenPollack(Transporting):
     rule where the optimiser decays the weights by λ a step (AdamW: lr·weight_decay = λ); where
     it does not, B still closes up at this rate.
     """
+
+    title = "Kolen–Pollack"
 
     decay: Annotated[float, Ge(0), Le(1)] = 1e-3
     """Share of the difference between B and Wᵀ that a step takes away (λ)."""

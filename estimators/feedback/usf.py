@@ -20,6 +20,8 @@ class USF(Transporting):
     Exact where all of a layer's weights have the magnitude c.
     """
 
+    title = "Uniform sign feedback (uSF)"
+
     scale: Annotated[float, Gt(0), Le(1000)] = 1.0
     """Size of the feedback: c = scale·√(2/(fan-in + fan-out)), as of a weight drawn at first."""
 

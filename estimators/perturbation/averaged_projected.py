@@ -26,6 +26,8 @@ class AveragedProjected(Estimator[Objective, State]):
     weights rest. γ = 1, p = 1: the plain mean of all steps. γ = 1, p = 0: the forward gradient.
     """
 
+    title = "Averaged projected forward gradient"
+
     rate: Annotated[float, Gt(0), Le(1)] = 0.1
     """Weight γ of the newest forward gradient. The first step's weighs 1."""
     power: Annotated[float, Ge(0), Le(1)] = 0.0

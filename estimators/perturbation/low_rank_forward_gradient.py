@@ -24,6 +24,8 @@ class LowRankForwardGradient(Estimator[Objective, None]):
     With signs and r = 1, tr Var ĝ = (d − 1)/K ‖∇L‖², as with a sign for each weight.
     """
 
+    title = "Low-rank forward gradient"
+
     rank: Annotated[int, Ge(1), Le(1024), Unit("columns")] = 1
     """Rank of a matrix's direction (r)."""
     tangents: Annotated[int, Ge(1), Le(4096), Unit("draws")] = 1

@@ -17,6 +17,8 @@ class CrossEntropy(Loss):
     A surface is a loss by itself: there the height takes its place.
     """
 
+    title = "Cross-entropy"
+
     def chain(self, module: nn.Module, batch: Batch, dataset: Dataset) -> Chain:
         return Chain(module, *batch, dataset.losses)
 

@@ -28,6 +28,8 @@ class InfoNCE(Loss):
     on the frozen input of the last linear map, fitted on the training part.
     """
 
+    title = "InfoNCE"
+
     temperature: Annotated[float, Gt(0.0), Le(100.0)] = 0.1
     """τ: the smaller, the more the nearest wrong key counts."""
     projector: Annotated[int, Ge(1), Le(16_384), Unit("outputs")] = 128

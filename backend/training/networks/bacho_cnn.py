@@ -22,6 +22,8 @@ class BachoCNN(Network):
     second.
     """
 
+    title = "Bacho's shallow CNN"
+
     activation: Activation = "relu"
     """Non-linearity after each hidden layer."""
     normalisation: Normalisation = "none"

@@ -41,6 +41,8 @@ class LocalMixer(Network):
     Every block carries a local head of its own; plain backpropagation leaves those untouched.
     """
 
+    title = "LocalMixer"
+
     size: Size = "free"
     """A size of the paper (size / patches a side / groups); free: the four numbers below."""
     blocks: Annotated[int, Ge(1), Le(32), Unit("blocks")] = 2

@@ -42,6 +42,22 @@ def test_it_is_json_and_says_all_that_the_page_needs(found):
             assert {"title", "default"} <= field.keys()
 
 
+def test_components_are_called_what_the_field_calls_them(found, plugins):
+    titles = {entry["name"]: entry["title"] for kind in LISTS for entry in found[kind]}
+    called = {
+        "forward_gradient": "Forward gradient", "kolen_pollack": "Kolen–Pollack", "mezo": "MeZO",
+        "sign_of": "Sign of the gradient", "dkp": "Direct Kolen–Pollack (DKP)", "cnn": "CNN",
+        "local_mixer": "LocalMixer", "two_moons": "Two moons", "adamw": "AdamW",
+    }  # fmt: skip
+    assert {name: titles[name] for name in called} == called
+    file = plugins[0] / "drifting.py"  # a plug-in's field of that name is a field
+    file.write_text(
+        file.read_text().replace("    breaks_at", '    title: str = "x"\n    breaks_at')
+    )
+    (own,) = (e for e in catalogue(plugins)["estimators"] if e["name"] == "drifting")
+    assert own["title"] == "Drifting"
+
+
 def test_estimators_say_what_they_claim_and_need(found):
     claims = {entry["name"]: entry["claim"] for entry in found["estimators"]}
     assert claims["backprop"] == "exact"
