@@ -17,9 +17,6 @@ from estimators.core.names import words_of
 from estimators.core.objective import Chain
 from estimators.registry import Entry
 
-_SPELT = {"InfoNCE"}
-"""Names that are one word, capitals and all."""
-
 
 def component(name: str, cls: type, family: str) -> dict[str, Any]:
     """The entry of one of our own components."""

@@ -1,4 +1,4 @@
-"""Direct Kolen-Pollack (DKP): Webster, Choi and Ahn (2020), "Learning the connections in
+"""Direct Kolen–Pollack (DKP): Webster, Choi and Ahn (2020), "Learning the connections in
 direct feedback alignment".
 """
 
