@@ -41,6 +41,15 @@ def test_a_sweep_is_of_those_that_have_the_field():
     assert inner["errors"] == []
 
 
+def test_a_field_of_the_network_is_swept_by_all():
+    answer = verdict({"field": "network.channels", "values": [8, "2"]})
+    assert answer["errors"] == []
+    assert len(answer["labels"]["shadows"]) == 2
+    assert answer["config"]["microscope"]["sweep"]["values"] == [2, 8]
+    kinds = verdict({"field": "network.activation", "values": ["tanh", "relu"]})
+    assert kinds["config"]["microscope"]["sweep"]["values"] == ["tanh", "relu"]
+
+
 @pytest.mark.parametrize(
     ("asked", "loc", "said"),
     [
@@ -55,6 +64,34 @@ def test_a_sweep_is_of_those_that_have_the_field():
             "8 comes twice; give each value",
         ),
         ({"sweep": ("noise", ["normal", "x"])}, ["sweep", "values", 1], "noise is 'x'"),
+        (
+            {"sweep": ("network.width", [1, 2])},
+            ["sweep", "field"],
+            "the network cnn has no field 'network.width'; there are network.channels, ",
+        ),
+        ({"sweep": ("network.channels", [2, 0])}, ["sweep", "values", 0], "channels is 0; it must"),
+        (
+            {"sweep": ("network.channels", [4, "a"])},
+            ["sweep", "values", 1],
+            "channels is 'a'; it must be a whole number",
+        ),
+        (
+            {"sweep": ("network.normalisation", ["none", "batch"]),
+             "shadows": [{"name": "forward_gradient", "per": "example"}]},
+            ["sweep", "values", 1],
+            "with normalisation 'batch': forward_gradient(per=example) needs a loss that is a mean",
+        ),
+        (
+            {"sweep": ("network.depth", [2, 64]), "network": {"name": "mlp", "width": 16_384}},
+            ["sweep", "values", 1],
+            "with depth 64: the network would have 16,",
+        ),
+        (
+            {"sweep": ("network.blocks", [1, 2]),
+             "network": {"name": "local_mixer", "size": "S/1/1"}},
+            ["sweep", "field"],
+            "blocks 1 and blocks 2 give the same local_mixer: another of its fields decides",
+        ),
         (
             {"sweep": ("batch_size", [4, 2000])},
             ["sweep", "values", 1],
