@@ -156,7 +156,8 @@ def _off(one: Curve, law: Curve) -> str:
     """Where the draws and the law are more than 5 standard errors apart."""
     if one.errors is None:
         return ""
-    gaps = (one.y - predicted.beside(one, law)) / one.errors
+    with np.errstate(divide="ignore", invalid="ignore"):  # an exact estimator's error is 0
+        gaps = (one.y - predicted.beside(one, law)) / one.errors
     gaps = np.where(np.isfinite(gaps), gaps, 0.0)
     worst = int(np.abs(gaps).argmax())
     if abs(gaps[worst]) <= OFF:

@@ -39,7 +39,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     for said in _told(rows, shares):
         tally.say(said)
     headings = [_heading(row[0], len(query.runs) > 1) for row in rows]
-    across = canvas.axis("", type="category", tickangle="auto")
+    across = canvas.axis("", type="category")
     return canvas.finish(
         traces, tally, title=title, height=panels.height(len(rows), PANEL) + 40, barmode="stack",
         bargap=0.3, **panels.layout(headings, PANEL, across, [_up(rows, shares)] * len(rows)),

@@ -139,19 +139,23 @@ def _over_steps(source: Source, query: Query, name: str, run: RunLike) -> Pairin
     reference, found = _reference(labels, query.estimator, run), {}
     span = {"first": query.first, "last": query.last}
     few = int((run.config.get("probe") or {}).get("draws", pairs.DRAWS)) < pairs.DRAWS
+    batches = run.number is None  # compared in a notebook: no probe follows from another
     for label in labels:
         if label != reference:
             one, other = (source.points(held[x], **span) for x in (label, reference))
             _, here, there = np.intersect1d(one.steps, other.steps, return_indices=True)
             found[label] = pairs.between(
-                one.values[here], other.values[there], successive=True,
+                one.values[here], other.values[there], successive=not batches,
                 needed=pairs.SKEWED if few else pairs.LEAST,
             )  # fmt: skip
-    said = [
-        f"intervals of the mean over these probes of run #{run.number}, at its weights and "
+    said = (
+        "intervals of the mean over batches, at the same weights"
+        if batches
+        else f"intervals of the mean over these probes of run #{run.number}, at its weights and "
         "batches; another seed may differ"
-    ]
-    return Pairing(reference, found, "probes", said if found else [])
+    )
+    unit = "pairs" if batches else "probes"
+    return Pairing(reference, found, unit, [said] if found else [])
 
 
 def _over_seeds(source: Source, query: Query, name: str) -> Pairing:

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from backend.figures.parts.text import plain
 
 INK, GRID = "#1b1f24", "#e1e4e8"
-LINE = 120
+LINE = 150
 """Characters of a line of a note."""
 
 
