@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.contract import Params, Unserved
-from estimators.core.directions import AT_ONCE, slopes
+from estimators.core.directions import portions, slopes
 from estimators.core.noise import Noise, kurtosis, stacked_tangents
 from estimators.core.objective import Objective
 from estimators.core.vectors import add_, scale_each_, squared_lengths
@@ -37,14 +37,9 @@ def weight_draws(
     if estimator.combine != "mean" or estimator.per != "batch":
         return None
     size, tangents = sum(p.numel() for p in params.values()), estimator.tangents
-    if exact is None and size * tangents > MOST // 16:
-        return None  # tangents side by side gain nothing on large layers
 
     def along(v: list[Tensor]) -> Tensor:
-        if exact is None:
-            parts = zip(*(t.split(AT_ONCE) for t in v), strict=True)
-            return torch.cat([slopes(objective, params, list(part))[1] for part in parts])
-        return _projected(exact, v)
+        return _honest(objective, params, v) if exact is None else _projected(exact, v)
 
     def weighted(count: int) -> tuple[list[Tensor], Tensor]:
         v = stacked_tangents(params, estimator.noise, rng, count)
@@ -74,6 +69,14 @@ def weight_draws(
     return make
 
 
+def _honest(objective: Objective, params: Params, v: list[Tensor]) -> Tensor:
+    """∇L·v_k, (K,), as many at once as fit into memory with their activations."""
+    count = len(v[0])
+    sizes = list(portions(count, objective, params))
+    parts = zip(*(t.split(sizes) for t in v), strict=True)
+    return torch.cat([slopes(objective, params, list(part))[1] for part in parts])
+
+
 def _projected(exact: Params, v: list[Tensor]) -> Tensor:
     """⟨g, v_k⟩, (K,)."""
     pairs = zip(v, exact.values(), strict=True)
@@ -101,7 +104,7 @@ def oracle_numbers(
 def _of_signs(exact: list[Tensor], count: int, rng: Generator) -> Tensor:
     """⟨g, v_k⟩ of each tensor, (K, T)."""
     most = max(1, 8 * MOST // sum(g.numel() for g in exact))
-    return torch.cat([sign_products(exact, some, rng) for some in _portions(count, most)])
+    return torch.cat([sign_products(exact, some, rng) for some in _shares(count, most)])
 
 
 def _of_tangents(
@@ -111,7 +114,7 @@ def _of_tangents(
     flat = [g.reshape(-1) for g in exact.values()]
     along, lengths = [], []
     # Tangents that stay in the processor's cache: more of them at once are slower.
-    for some in _portions(count, max(1, CACHED // sum(map(len, flat)))):
+    for some in _shares(count, max(1, CACHED // sum(map(len, flat)))):
         v = [t.flatten(1) for t in stacked_tangents(params, noise, rng, some)]
         along.append(torch.stack([t @ g for t, g in zip(v, flat, strict=True)], 1))
         lengths.append(torch.stack([torch.linalg.vecdot(t, t) for t in v], 1))
@@ -122,14 +125,14 @@ def _summed(
     weighted: Callable[[int], tuple[list[Tensor], Tensor]], count: int, most: int
 ) -> list[Tensor]:
     total: list[Tensor] = []
-    for some in _portions(count, most):
+    for some in _shares(count, most):
         v, c = weighted(some)
         part = [torch.einsum("k,k...->...", c.to(t.dtype), t) for t in v]
         total = add_(total, part) if total else part
     return total
 
 
-def _portions(count: int, most: int) -> Iterator[int]:
+def _shares(count: int, most: int) -> Iterator[int]:
     while count > 0:
         yield min(count, most)
         count -= most
