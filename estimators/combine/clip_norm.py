@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from torch import Generator
+from torch import Generator, Tensor
 
 from estimators.core.bounds import Gt, Le
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Params
+from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Params
+from estimators.core.laws import certain, is_certain, mean_of
 from estimators.core.objective import Objective
 from estimators.core.wrapping import Wrapping, norm_of, times
 from estimators.perturbation.forward_gradient import ForwardGradient
@@ -37,6 +38,18 @@ class ClipNorm(Wrapping, Estimator[Objective, Any]):
     ) -> Estimate:
         grads, loss, state, info = self.inner.estimate(objective, params, state, rng)
         length = norm_of(grads)
+        return Estimate(
+            self._clipped(grads, length), loss, state, {**info, "norm_before_clipping": length}
+        )
+
+    def law(self, objective: Objective, params: Params, state: Any, exact: Params, /) -> Law | None:
+        """Of an inner estimate without noise alone: else it hangs on how lengths scatter."""
+        inner = self.inner.law(objective, params, state, exact)
+        if inner is None or not is_certain(inner, exact):
+            return None
+        mean = mean_of(inner, exact)
+        return certain(self._clipped(mean, norm_of(mean)), inner.note)
+
+    def _clipped(self, grads: Params, length: Tensor) -> dict[str, Tensor]:
         # Divided by the larger of the two, a length of zero needs no case of its own.
-        clipped = times(grads, self.norm / length.clamp(min=self.norm))
-        return Estimate(clipped, loss, state, {**info, "norm_before_clipping": length})
+        return times(grads, self.norm / length.clamp(min=self.norm))

@@ -9,7 +9,8 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Gt, Le, Unit
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Need, Params
+from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Need, Params
+from estimators.core.laws import LEADING, is_certain, mean_of, scaled, squares
 from estimators.core.noise import noise
 from estimators.core.objective import Objective
 from estimators.feedback.direct_feedback_alignment import DirectFeedbackAlignment
@@ -74,6 +75,27 @@ class GuidedES(Estimator[Objective, State]):
         self, objective: Objective, params: Params, state: State, rng: Generator, /
     ) -> State:
         return self._guided(objective, params, state, rng)[1]
+
+    def law(
+        self, objective: Objective, params: Params, state: State, exact: Params, /
+    ) -> Law | None:
+        """β²/K of tr Σ_ll (gᵀΣg) + ‖(Σg)_l‖², and β Σg on average, if the guide has no noise."""
+        guide = self.guide.law(objective, params, state["guide"], exact)
+        if guide is None or not is_certain(guide, exact):
+            return None
+        guess = _flat(mean_of(guide, exact), params).unsqueeze(0)
+        rows = torch.cat([state["directions"], guess])[-self.subspace :]
+        basis, g = rows.T @ _orthonormal(rows), _flat(exact, params)
+        even, inside = self.alpha / len(g), (1 - self.alpha) / max(basis.shape[1], 1)
+        mean = _shaped(self.beta * (even * g + inside * (basis @ (basis.T @ g))), params)
+        diagonal = squares(_shaped(basis.square().sum(1).sqrt(), params))
+        size = (g @ _flat(mean, params)).item() * self.beta / self.pairs
+        own = scaled(squares(mean), 1 / self.pairs)
+        variance = {
+            name: size * (even * p.numel() + inside * diagonal[name]) + own[name]
+            for name, p in params.items()
+        }
+        return Law(variance, mean, LEADING)
 
     def _guided(
         self, objective: Objective, params: Params, state: State, rng: Generator

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Le, Unit
-from estimators.core.contract import Cost, Coverage, Estimate, Estimator, Params
+from estimators.core.contract import Cost, Coverage, Estimate, Estimator, Law, Params
+from estimators.core.laws import scaled
 from estimators.core.objective import Objective
 from estimators.core.wrapping import Wrapping
 from estimators.perturbation.forward_gradient import ForwardGradient
@@ -42,3 +43,7 @@ class MeanOfDraws(Wrapping, Estimator[Objective, Any]):
             total = {name: g + grads[name] for name, g in total.items()}
         mean = {name: g / self.draws for name, g in total.items()}
         return Estimate(mean, first.loss, first.state, first.info)
+
+    def law(self, objective: Objective, params: Params, state: Any, exact: Params, /) -> Law | None:
+        inner = self.inner.law(objective, params, state, exact)
+        return inner and inner._replace(variance=scaled(inner.variance, 1 / self.draws))

@@ -7,7 +7,8 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Lt
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Params
+from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Params
+from estimators.core.laws import blend, mean_of, scaled
 from estimators.core.objective import Objective
 from estimators.core.wrapping import Wrapping, times
 from estimators.perturbation.forward_gradient import ForwardGradient
@@ -59,3 +60,14 @@ class Momentum(Wrapping, Estimator[Objective, dict[str, Any]]):
         self, objective: Objective, params: Params, state: dict[str, Any], rng: Generator, /
     ) -> dict[str, Any]:
         return self.estimate(objective, params, state, rng).state
+
+    def law(
+        self, objective: Objective, params: Params, state: dict[str, Any], exact: Params, /
+    ) -> Law | None:
+        inner = self.inner.law(objective, params, state["inner"], exact)
+        if inner is None:
+            return None
+        weight = self.beta * state["weight"] + 1 - self.beta
+        mean = blend(state["mean"], mean_of(inner, exact), 1 - self.beta)
+        variance = scaled(inner.variance, ((1 - self.beta) / weight) ** 2)
+        return inner._replace(variance=variance, mean=times(mean, 1 / weight))

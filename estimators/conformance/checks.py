@@ -8,12 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from estimators.conformance.laws import enough, worst
 from estimators.conformance.trial import Trial
 from estimators.core.contract import Claim, Cost, Estimate
 from estimators.core.streams import stream
 
 MANY = 2000
 """Draws that decide, where fewer leave a doubt."""
+GLANCE, DOUBT = 60, 3.5
+"""Draws that are first held against a law, and the standard errors that call for more."""
 STEPS, LOOK = 300, 20
 
 Check = Callable[[Trial], None]
@@ -163,6 +166,20 @@ def _shown(draws: Tensor, true: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return shown.mean(0), shown.std(0) / len(draws) ** 0.5, aim
 
 
+def obeys_its_law(trial: Trial) -> None:
+    """Scatter and mean of every tensor are what `law` says of them, within 5 standard errors."""
+    law = trial.law
+    if law is None:
+        return
+    exact = trial.tensors(trial.exact)
+    count = enough(law, exact, GLANCE)
+    found = worst(law, exact, trial.draws(count))
+    while found.off > DOUBT and count < MANY:
+        count = min(MANY, 3 * count)
+        found = worst(law, exact, trial.draws(count))
+    assert found.off <= 5, f"{found.what}, {found.off:.1f} standard errors off ({count} draws)"
+
+
 def descends(trial: Trial) -> None:
     """300 small steps lower the loss, if the estimate points along the gradient on average."""
     if not trial.default:
@@ -208,6 +225,7 @@ CHECKS = _named(
     advances_its_state,
     declares_its_cost,
     keeps_its_claim,
+    obeys_its_law,
     descends,
 )
 

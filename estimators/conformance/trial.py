@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from estimators.conformance.cases import Case, every_case, served
 from estimators.conformance.settings import settings
 from estimators.core.calculus import value_and_grad
-from estimators.core.contract import Estimate, Estimator
+from estimators.core.contract import Estimate, Estimator, Law, Unserved
 from estimators.core.names import label
 from estimators.core.streams import stream
 
@@ -64,12 +64,27 @@ class Trial:
         """The exact gradient of the loss, (d,)."""
         return self.flat(value_and_grad(self.case.chain, self.case.params)[1])
 
+    @cached_property
+    def law(self) -> Law | None:
+        """What the estimator says of its moments at the shared state."""
+        exact = value_and_grad(self.case.chain, self.case.params)[1]
+        try:
+            return self.estimator.law(self.case.chain, self.case.params, self.state, exact)
+        except Unserved:
+            return None
+
     def draws(self, count: int) -> Tensor:
         """(count, d): the first `count` draws from the shared state."""
         while len(self._drawn) < count:
             estimate = self.estimate(self.case.params, self.state, self._rng)
             self._drawn.append(self.flat(estimate.grads))
         return torch.stack(self._drawn[:count])
+
+    def tensors(self, flat: Tensor) -> dict[str, Tensor]:
+        """What `flat` made one vector of."""
+        pieces = flat.split([p.numel() for p in self.case.params.values()])
+        shapes = self.case.params.items()
+        return {name: t.view(p.shape) for (name, p), t in zip(shapes, pieces, strict=True)}
 
     def flat(self, grads: Mapping[str, Tensor]) -> Tensor:
         """(d,), in the order of the parameters."""

@@ -8,7 +8,8 @@ from torch import Generator, Tensor
 
 from estimators.core.bounds import Gt, Le
 from estimators.core.calculus import value_and_grad
-from estimators.core.contract import Claim, Cost, Coverage, Estimate, Estimator, Need, Params
+from estimators.core.contract import Claim, Cost, Coverage, Estimate, Estimator, Law, Need, Params
+from estimators.core.laws import dimension, mean_of, squares
 from estimators.core.objective import Objective
 from estimators.core.wrapping import Wrapping, norm_of, times
 from estimators.perturbation.forward_gradient import ForwardGradient
@@ -74,6 +75,22 @@ class ExactPlusNoise(Wrapping, Estimator[Objective, Any]):
             state = other.state
             noise = self._imitate({n: other.grads[n] - g for n, g in exact.items()}, rng)
         return Estimate({n: g + noise[n] for n, g in exact.items()}, loss, state)
+
+    def law(self, objective: Objective, params: Params, state: Any, exact: Params, /) -> Law | None:
+        size, d = squares(exact), dimension(exact)
+        if self._alone:
+            total = sum(size.values()) / self.snr
+            return Law({name: total * g.numel() / d for name, g in exact.items()})
+        inner = self.inner.law(objective, params, state, exact)
+        if inner is None or set(inner.variance) != set(exact):
+            return None
+        mean = mean_of(inner, exact)
+        bias = squares({name: mean[name] - g for name, g in exact.items()})
+        errors = {name: inner.variance[name] + b for name, b in bias.items()}
+        if self.noise == "size":
+            total = sum(errors.values())
+            errors = {name: total * g.numel() / d for name, g in exact.items()}
+        return Law(errors, note=inner.note)
 
     def _imitate(self, deviation: dict[str, Tensor], rng: Generator) -> dict[str, Tensor]:
         if self.noise == "shape":

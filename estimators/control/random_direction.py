@@ -6,7 +6,8 @@ import torch
 from torch import Generator
 
 from estimators.core.calculus import value_and_grad
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Need, Params
+from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Need, Params
+from estimators.core.laws import dimension, squares
 from estimators.core.objective import Objective
 from estimators.core.wrapping import norm_of, times
 
@@ -33,3 +34,7 @@ class RandomDirection(Estimator[Objective, None]):
         loss, exact = value_and_grad(objective, params)
         v = {name: torch.empty_like(g).normal_(generator=rng) for name, g in exact.items()}
         return Estimate(times(v, norm_of(exact) / norm_of(v)), loss)
+
+    def law(self, objective: Objective, params: Params, state: None, exact: Params, /) -> Law:
+        total, d = sum(squares(exact).values()), dimension(exact)
+        return Law({name: total * g.numel() / d for name, g in exact.items()}, times(exact, 0.0))

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from torch import Generator
 
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Params
+from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Params
+from estimators.core.laws import certain, is_certain, mean_of
 from estimators.core.objective import Objective
 from estimators.core.wrapping import Wrapping, norm_of, times
 from estimators.feedback.backprop import Backprop
@@ -36,8 +37,18 @@ class SignOf(Wrapping, Estimator[Objective, Any]):
         self, objective: Objective, params: Params, state: Any, rng: Generator, /
     ) -> Estimate:
         grads, loss, state, info = self.inner.estimate(objective, params, state, rng)
+        return Estimate(self._signs(grads), loss, state, info)
+
+    def law(self, objective: Objective, params: Params, state: Any, exact: Params, /) -> Law | None:
+        """Of an inner estimate without noise alone: else it hangs on how each entry scatters."""
+        inner = self.inner.law(objective, params, state, exact)
+        if inner is None or not is_certain(inner, exact):
+            return None
+        return certain(self._signs(mean_of(inner, exact)), inner.note)
+
+    def _signs(self, grads: Params) -> Params:
         signs = {name: g.sign() for name, g in grads.items()}
-        if self.scale == "norm":
-            # Zeros have no sign: the length is shared among the entries that have one.
-            signs = times(signs, norm_of(grads) / norm_of(signs).clamp(min=1))
-        return Estimate(signs, loss, state, info)
+        if self.scale == "unit":
+            return signs
+        # Zeros have no sign: the length is shared among the entries that have one.
+        return times(signs, norm_of(grads) / norm_of(signs).clamp(min=1))

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from torch import Generator
 
 from estimators.core.bounds import Ge, Le, Unit
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Params
+from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Params
+from estimators.core.laws import certain
 from estimators.core.objective import Objective
 from estimators.core.wrapping import Wrapping
 from estimators.feedback.backprop import Backprop
@@ -53,3 +54,10 @@ class Stale(Wrapping, Estimator[Objective, dict[str, Any]]):
         self, objective: Objective, params: Params, state: dict[str, Any], rng: Generator, /
     ) -> dict[str, Any]:
         return self.estimate(objective, params, state, rng).state
+
+    def law(
+        self, objective: Objective, params: Params, state: dict[str, Any], exact: Params, /
+    ) -> Law | None:
+        if state["waiting"]:
+            return certain(state["waiting"][0], "drawn some steps ago: it has no noise left")
+        return self.inner.law(objective, params, state["inner"], exact)

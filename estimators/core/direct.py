@@ -5,14 +5,15 @@
 """
 
 import math
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Generator, Tensor
 
 from estimators.core.alignment import Alignment, alignment
-from estimators.core.calculus import Cut, coverage_between, cut_at_stages, pull_back
-from estimators.core.contract import Claim, Coverage, Estimator, Need, Params
+from estimators.core.calculus import Cut, coverage_between, cut_at_stages, output_error, pull_back
+from estimators.core.contract import Claim, Coverage, Estimator, Law, Need, Params
+from estimators.core.laws import GIVEN, certain
 from estimators.core.objective import Chain, Place
 
 S = TypeVar("S")
@@ -31,6 +32,11 @@ class DirectFeedback(Estimator[Chain, S]):
 
     def coverage(self, objective: Chain, params: Params, /) -> dict[str, Coverage]:
         return coverage_between(cut_at_stages(objective, params))
+
+    def law(self, objective: Chain, params: Params, state: Any, exact: Params, /) -> Law:
+        """No noise once the feedback is given, the second part of all their states."""
+        cut = cut_at_stages(objective, params)
+        return certain(pull_back_direct(cut, state[1], output_error(cut)), GIVEN)
 
 
 def zero_feedback(chain: Chain, params: Params) -> Feedback:

@@ -80,26 +80,15 @@ class Grain:
 
     def unbiased(self, chain: Chain) -> bool:
         """Whether units that share noise have losses of their own, or are alone."""
-        return all(self._sharing(chain, place) == 1 for place in chain.places)
+        return all(self.sharing(chain, place) == 1 for place in chain.places)
 
-    def _signal(self, chain: Chain, place: Place, c: Tensor, u: Tensor) -> Tensor:
-        rows, many = chain.x.shape[0], u.ndim - len(place.shape) - 1
-        if c.ndim == 1 and not many and not self.unit and not self.batch:
-            return c.view(rows, *[1] * len(place.shape)) * u  # the usual case, in short
-        s = _along(c, many, chain.loss_units, place) * u
-        scale = (u.shape[0] if many else 1) * self._sharing(chain, place)
-        s = s.sum(0) if many else s
-        s = s if scale == 1 else s / scale
-        return s if s.shape[1:] == place.shape else s.expand(rows, *place.shape)
-
-    def _shape(self, place: Place) -> tuple[int, ...]:
+    def summed(self, z: Tensor, place: Place) -> Tensor:
+        """The sums over units that share a number, (B, *units) with length 1 there; z if none."""
         if self.unit not in place.units:
-            return place.shape
-        return tuple(
-            n if name == self.unit else 1 for n, name in zip(place.shape, place.units, strict=True)
-        )
+            return z
+        return z.sum([i for i, name in enumerate(place.units, 1) if name != self.unit], True)
 
-    def _sharing(self, chain: Chain, place: Place) -> int:
+    def sharing(self, chain: Chain, place: Place) -> int:
         """How many units whose loss is the same share a number."""
         if self.unit not in place.units:
             return 1
@@ -107,6 +96,23 @@ class Grain:
             n
             for n, name in zip(place.shape, place.units, strict=True)
             if name not in (self.unit, *chain.loss_units)
+        )
+
+    def _signal(self, chain: Chain, place: Place, c: Tensor, u: Tensor) -> Tensor:
+        rows, many = chain.x.shape[0], u.ndim - len(place.shape) - 1
+        if c.ndim == 1 and not many and not self.unit and not self.batch:
+            return c.view(rows, *[1] * len(place.shape)) * u  # the usual case, in short
+        s = _along(c, many, chain.loss_units, place) * u
+        scale = (u.shape[0] if many else 1) * self.sharing(chain, place)
+        s = s.sum(0) if many else s
+        s = s if scale == 1 else s / scale
+        return s if s.shape == (rows, *place.shape) else s.expand(rows, *place.shape)
+
+    def _shape(self, place: Place) -> tuple[int, ...]:
+        if self.unit not in place.units:
+            return place.shape
+        return tuple(
+            n if name == self.unit else 1 for n, name in zip(place.shape, place.units, strict=True)
         )
 
 

@@ -12,10 +12,12 @@ from estimators.core.contract import (
     Coverage,
     Estimate,
     Estimator,
+    Law,
     Need,
     Params,
     Unserved,
 )
+from estimators.core.laws import GIVEN, certain
 from estimators.core.objective import Chain
 from estimators.core.transport import (
     Weights,
@@ -88,3 +90,13 @@ class Transporting(Estimator[Chain, State]):
         step, kept = state
         learnt = {name: self.learn(params[name].detach(), k, rng) for name, k in kept.items()}
         return step + 1, learnt
+
+    def law(self, objective: Chain, params: Params, state: State, exact: Params, /) -> Law:
+        """No noise once the feedback is given, unless it is drawn anew for each estimate."""
+        weights = {name: params[name].detach() for name in state[1]}
+        feedback = {name: self.mean_feedback(w, state[1][name]) for name, w in weights.items()}
+        return certain(value_and_transported(objective, params, feedback)[1], GIVEN)
+
+    def mean_feedback(self, weight: Tensor, kept: Tensor, /) -> Tensor:
+        """E B: B itself, where it is not drawn."""
+        return self.feedback(weight, kept, torch.Generator(weight.device))

@@ -2,6 +2,7 @@
 arXiv:1510.05067; Moskovitz, Litwin-Kumar and Abbott (2018), arXiv:1812.06488.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -9,8 +10,10 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Gt, Le
+from estimators.core.contract import Law, Params
+from estimators.core.objective import Chain
 from estimators.core.transport import xavier_deviation
-from estimators.core.transporting import Transporting
+from estimators.core.transporting import State, Transporting
 
 
 @dataclass(frozen=True)
@@ -30,3 +33,12 @@ class BRSF(Transporting):
 
     def feedback(self, weight: Tensor, kept: Tensor, rng: Generator, /) -> Tensor:
         return torch.empty_like(weight).normal_(generator=rng).abs_().mul_(kept).copysign_(weight)
+
+    def mean_feedback(self, weight: Tensor, kept: Tensor, /) -> Tensor:
+        return torch.sign(weight) * (kept * math.sqrt(2 / math.pi))  # E|M| of a normal M
+
+    def law(self, objective: Chain, params: Params, state: State, exact: Params, /) -> Law:
+        """The mean, each feedback passed once; of the scatter, that of what is exact alone."""
+        covered = self.coverage(objective, params)
+        known = {name: 0.0 for name in params if covered[name] == "exact"}
+        return Law(known, super().law(objective, params, state, exact).mean)

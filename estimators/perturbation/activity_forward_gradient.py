@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 from torch import Generator, Tensor
 
 from estimators.core.activities import perturb
+from estimators.core.activity_laws import activity_law
 from estimators.core.bounds import Ge, Le, Unit
 from estimators.core.calculus import coverage_between, cut_at_sites
-from estimators.core.contract import Claim, Cost, Coverage, Estimate, Estimator, Need, Params
+from estimators.core.contract import Claim, Cost, Coverage, Estimate, Estimator, Law, Need, Params
 from estimators.core.forward_mode import sites_move
 from estimators.core.grain import Grain
 from estimators.core.objective import Chain
@@ -76,6 +77,9 @@ class ActivityForwardGradient(Estimator[Chain, None]):
             left -= count
             if not left:
                 return Estimate(found.pull_back(signals), found.loss)
+
+    def law(self, objective: Chain, params: Params, state: None, exact: Params, /) -> Law | None:
+        return activity_law(objective, params, exact, self._grain, self.tangents)
 
     @property
     def _grain(self) -> Grain:

@@ -10,8 +10,9 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Gt, Le, Unit
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Need, Params
+from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Need, Params
 from estimators.core.directions import mean_over
+from estimators.core.laws import blend, forward_gradient_variance, scaled
 from estimators.core.noise import Noise, stacked_tangents
 from estimators.core.objective import Objective
 
@@ -57,17 +58,26 @@ class AveragedProjected(Estimator[Objective, State]):
         self, objective: Objective, params: Params, state: State, rng: Generator, /
     ) -> Estimate:
         step = int(state["step"]) + 1  # type: ignore[arg-type]
-        weight = self.rate / step**self.power if step > 1 else 1.0
 
         def draw(count: int) -> list[Tensor]:
             return stacked_tangents(params, self.noise, rng, count)
 
         new, loss = mean_over(objective, params, draw, self.tangents)
         old: dict[str, Tensor] = state["mean"]  # type: ignore[assignment]
-        mean = {n: torch.lerp(old[n], g, weight) for n, g in zip(params, new, strict=True)}
+        mean = blend(old, dict(zip(params, new, strict=True)), self._weight(state))
         return Estimate(mean, loss, {"step": torch.tensor(float(step)), "mean": mean})
 
     def advance(
         self, objective: Objective, params: Params, state: State, rng: Generator, /
     ) -> State:
         return self.estimate(objective, params, state, rng).state
+
+    def law(self, objective: Objective, params: Params, state: State, exact: Params, /) -> Law:
+        weight = self._weight(state)
+        variance = forward_gradient_variance(exact, self.noise, self.tangents)
+        return Law(scaled(variance, weight**2), blend(state["mean"], exact, weight))  # type: ignore[arg-type]
+
+    def _weight(self, state: State) -> float:
+        """γ_k of the step that comes next."""
+        step = int(state["step"]) + 1  # type: ignore[arg-type]
+        return self.rate / step**self.power if step > 1 else 1.0

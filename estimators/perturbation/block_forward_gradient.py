@@ -11,8 +11,9 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Le, Unit
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Need, Params
+from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Need, Params
 from estimators.core.directions import mean_over
+from estimators.core.laws import direction_factors, split, squares
 from estimators.core.noise import Noise, stacked_tangents
 from estimators.core.objective import Chain, Objective
 
@@ -68,6 +69,20 @@ class BlockForwardGradient(Estimator[Objective, None]):
 
         grads, loss = mean_over(objective, params, draw, passes)
         return Estimate(dict(zip(params, grads, strict=True)), loss)
+
+    def law(self, objective: Objective, params: Params, state: None, exact: Params, /) -> Law:
+        """1/K of T d_l‖g_b‖² + (T (κ₄ − 1) − 1)‖g_l‖² for T blocks of which one is drawn, b that of
+        the tensor; on a sphere T d_b/(d_b + 2) (d_l‖g_b‖² + 2‖g_l‖²) − ‖g_l‖². T = 1 for each.
+        """
+        blocks, size = self._blocks(list(exact)), squares(exact)
+        T = len(blocks) if self.visit == "one" else 1
+        found: dict[str, float] = {}
+        for block in blocks:
+            d = sum(exact[name].numel() for name in block)
+            spread, own = direction_factors(d, self.noise, 1)
+            factors = T * spread / self.tangents, (T * (own + 1) - 1) / self.tangents
+            found |= split({name: size[name] for name in block}, exact, *factors)
+        return Law(found)
 
     def _blocks(self, names: Sequence[str]) -> Blocks:
         if self.blocks == "tensor":

@@ -11,7 +11,8 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Gt, Le, Lt, Unit
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Params
+from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Params
+from estimators.core.laws import LEADING, forward_gradient_variance, scaled
 from estimators.core.noise import Noise, tangents
 from estimators.core.objective import Objective
 from estimators.core.vectors import mean_of, plus, scale_
@@ -73,6 +74,18 @@ class CoordinateImportance(Estimator[Objective, list[Tensor]]):
         self, objective: Objective, params: Params, state: list[Tensor], rng: Generator, /
     ) -> list[Tensor]:
         return self.estimate(objective, params, state, rng).state
+
+    def law(
+        self, objective: Objective, params: Params, state: list[Tensor], exact: Params, /
+    ) -> Law:
+        """α² of the law along directions, and (1 − α)² Σ_i (1/p_i − 1) g_i² over the tensor."""
+        found = scaled(forward_gradient_variance(exact, self.noise, self.pairs), self.mix**2)
+        p = inclusion(self._importance(state), self.coordinates)
+        pieces = (1 / p - 1).split([g.numel() for g in exact.values()])
+        for (name, g), less in zip(exact.items(), pieces, strict=True):
+            own = (less * g.reshape(-1).double().square()).sum().item()
+            found[name] += (1 - self.mix) ** 2 * own
+        return Law(found, note=LEADING)
 
     def _along_directions(
         self, objective: Objective, params: Params, rng: Generator

@@ -1,5 +1,6 @@
 """The evolution strategy of Salimans, Ho, Chen, Sidor and Sutskever (2017), arXiv:1703.03864."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -7,7 +8,8 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Gt, Le, Unit
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Params
+from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Params
+from estimators.core.laws import LEADING, forward_gradient_variance, squares
 from estimators.core.objective import Objective
 from estimators.core.replay import Direction, LazyGradient, loss_along
 
@@ -52,6 +54,24 @@ class EvolutionStrategy(Estimator[Objective, None]):
         slopes = (ahead - behind) / (2 * self.sigma)
         return Estimate(dict(LazyGradient(directions, slopes.unbind())), objective(params))
 
+    def law(
+        self, objective: Objective, params: Params, state: None, exact: Params, /
+    ) -> Law | None:
+        if self.fitness == "loss":
+            return Law(forward_gradient_variance(exact, "normal", self.pairs), note=LEADING)
+        slopes, along, scatter = _moments_of_ranks(self.pairs)
+        size, unit = squares(exact), 2 * self.sigma
+        total = sum(size.values())
+        if total == 0:
+            return None  # nothing but curvature orders the losses
+        own = {name: square / total for name, square in size.items()}
+        variance = {
+            name: (slopes * (exact[name].numel() - share) + scatter * share) / unit**2
+            for name, share in own.items()
+        }
+        mean = {name: g * (along / (unit * total**0.5)) for name, g in exact.items()}
+        return Law(variance, mean, LEADING)
+
 
 def centred_ranks(losses: Tensor) -> Tensor:
     """The ranks of n losses, (n,), spread evenly over −½ … ½; equal losses share their mean."""
@@ -59,3 +79,23 @@ def centred_ranks(losses: Tensor) -> Tensor:
     equal = (losses.unsqueeze(0) == losses.unsqueeze(1)).sum(1)
     ranks = below + (equal - 1) / 2
     return (ranks / (len(losses) - 1) - 0.5).to(losses.dtype)
+
+
+def _moments_of_ranks(K: int) -> tuple[float, float, float]:
+    """(Σ_k s_k²/K², E T, Var T) of T = 1/K Σ_k s_k t_k, t_k normal: K pairs of losses ±t_k.
+
+    s_k, the difference of a pair's centred ranks, is (2 r_k − 1)/(2K − 1) with the sign of t_k, r_k
+    the rank of |t_k| among the K. So Σ s_k² is no matter of chance, and T is made of |t_k| and
+    of max(|t_j|, |t_k|), whose moments the half-normal distribution gives.
+    """
+    top = 2 * K - 1
+    slopes = (2 * K + 1) / (3 * top * K)
+    along = (math.sqrt(2 / math.pi) + 2 * (K - 1) / math.sqrt(math.pi)) / top
+    one, two = math.sqrt(2 / math.pi), 2 / math.sqrt(math.pi)  # E|t|, E max
+    single = 1 - one**2
+    mixed = 1 / 2 + 2 / math.pi - one * two  # Cov(|t_1|, max(|t_1|, |t_2|))
+    pair = 1 + 2 / math.pi - two**2  # Var max(|t_1|, |t_2|)
+    shared = 1 / 3 + 2 * math.sqrt(3) / math.pi - two**2  # Cov of two that share one
+    pairs = K * (K - 1) / 2
+    spread = K * single + 8 * pairs * mixed + 4 * pairs * (pair + 2 * (K - 2) * shared)
+    return slopes, along, spread / (K * top) ** 2

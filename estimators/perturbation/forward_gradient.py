@@ -12,13 +12,31 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Le, Unit
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Need, Params, Unserved
+from estimators.core.contract import (
+    Claim,
+    Cost,
+    Estimate,
+    Estimator,
+    Law,
+    Need,
+    Params,
+    Unserved,
+)
 from estimators.core.directions import (
     mean_over,
     mean_over_examples,
     portions,
     refuse_company,
     slopes,
+)
+from estimators.core.laws import (
+    dimension,
+    direction_factors,
+    direction_mean,
+    forward_gradient_variance,
+    split,
+    squares,
+    squares_of_examples,
 )
 from estimators.core.noise import Noise, kurtosis, stacked_tangents
 from estimators.core.objective import Chain, Objective
@@ -67,7 +85,7 @@ class ForwardGradient(Estimator[Objective, None]):
                 "combine='orthogonal' projects one gradient, the batch's, and per='example' has "
                 "one for each example; choose combine='mean' or per='batch'"
             )
-        if self.tangents > (d := _dimension(params)):
+        if self.tangents > (d := dimension(params)):
             raise Unserved(
                 f"tangents is {self.tangents}, and the network has {d} parameters: no more than "
                 f"{d} directions are independent, so combine='orthogonal' takes 1 to {d}"
@@ -97,7 +115,7 @@ class ForwardGradient(Estimator[Objective, None]):
                 return c
             if self.scale == "projected":
                 return c / squared_lengths(v)
-            return c / (_dimension(params) + kurtosis(self.noise) - 1)
+            return c / (dimension(params) + kurtosis(self.noise) - 1)
 
         if self.per == "example":
             assert isinstance(objective, Chain)
@@ -114,9 +132,43 @@ class ForwardGradient(Estimator[Objective, None]):
             start += some
         weights, rank = span_weights(v, torch.cat([c for _, c in parts]))
         if self.scale == "raw":
-            weights = weights * (_dimension(params) / rank)
+            weights = weights * (dimension(params) / rank)
         return weighted_sum(v, weights), parts[0][0]
 
+    def law(
+        self, objective: Objective, params: Params, state: None, exact: Params, /
+    ) -> Law | None:
+        d, K = dimension(exact), self.tangents
+        signs = self.noise == "rademacher"
+        if self.combine == "orthogonal" and not signs:
+            mean = 1.0 if self.scale == "raw" else K / d
+            return _law(_span_variance(exact, K, mean), mean, exact)
+        if self.combine == "orthogonal" and K > 1:
+            return None  # the span of several sign vectors is not isotropic
+        mean = direction_mean(d, self.noise, self.scale)
+        if self.per == "example":
+            if not isinstance(objective, Chain):
+                return None
+            factors = direction_factors(d, self.noise, K, self.scale)
+            found = split(squares_of_examples(objective, params), exact, *factors)
+        else:
+            found = forward_gradient_variance(exact, self.noise, K, self.scale)
+        return _law(found, mean, exact)
 
-def _dimension(params: Params) -> int:
-    return sum(p.numel() for p in params.values())
+
+def _law(variance: dict[str, float], mean: float, exact: Params) -> Law:
+    return Law(variance, None if mean == 1 else {n: g * mean for n, g in exact.items()})
+
+
+def _span_variance(exact: Params, tangents: int, mean: float) -> dict[str, float]:
+    """tr Var of c P g, tensor by tensor; P projects on the span of K isotropic tangents.
+
+    E‖P g‖² splits as α d_l‖g‖² + β‖g_l‖², α = K(d − K)/(d(d + 2)(d − 1)) and
+    α + β = K(K + 2)/(d(d + 2)). `mean` is c K/d: in all, (d/K − 1)‖g‖² where it is 1, raw, and
+    K/d (1 − K/d)‖g‖² for the projection itself.
+    """
+    d, K = dimension(exact), tangents
+    both = K * (K + 2) / (d * (d + 2))
+    spread = K * (d - K) / (d * (d + 2) * (d - 1)) if d > 1 else 0.0
+    square = (mean * d / K) ** 2
+    return split(squares(exact), exact, square * spread, square * (both - spread) - mean**2)

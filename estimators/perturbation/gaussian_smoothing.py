@@ -7,7 +7,8 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Gt, Le, Unit
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Params
+from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Params
+from estimators.core.laws import LEADING, forward_gradient_variance
 from estimators.core.noise import tangents
 from estimators.core.objective import Objective
 from estimators.core.vectors import mean_of, plus, scale_
@@ -56,3 +57,6 @@ class GaussianSmoothing(Estimator[Objective, None]):
 
         grads, _ = mean_of(draw, self.draws)
         return Estimate(dict(zip(params, grads, strict=True)), loss)
+
+    def law(self, objective: Objective, params: Params, state: None, exact: Params, /) -> Law:
+        return Law(forward_gradient_variance(exact, "normal", self.draws), note=LEADING)

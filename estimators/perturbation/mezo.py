@@ -9,7 +9,8 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Gt, Le, Unit
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Params
+from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Params
+from estimators.core.laws import LEADING, forward_gradient_variance
 from estimators.core.objective import Objective
 from estimators.core.replay import Direction, Entries, LazyGradient, loss_along
 
@@ -50,3 +51,6 @@ class MeZO(Estimator[Objective, None]):
             directions.append(v)
             slopes.append((ahead - behind) / (2 * self.eps))
         return Estimate(LazyGradient(directions, slopes), objective(params))
+
+    def law(self, objective: Objective, params: Params, state: None, exact: Params, /) -> Law:
+        return Law(forward_gradient_variance(exact, self.noise, self.pairs), note=LEADING)

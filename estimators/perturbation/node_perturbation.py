@@ -8,10 +8,12 @@ from typing import Annotated, Literal
 from torch import Generator, Tensor, no_grad
 
 from estimators.core.activities import Perturbed, unperturbed
+from estimators.core.activity_laws import activity_law
 from estimators.core.bounds import Ge, Gt, Le, Unit
 from estimators.core.calculus import coverage_between, cut_at_sites
-from estimators.core.contract import Claim, Cost, Coverage, Estimate, Estimator, Need, Params
+from estimators.core.contract import Claim, Cost, Coverage, Estimate, Estimator, Law, Need, Params
 from estimators.core.grain import Grain
+from estimators.core.laws import LEADING
 from estimators.core.objective import Chain
 from estimators.core.vectors import mean_of
 
@@ -54,6 +56,10 @@ class NodePerturbation(Estimator[Chain, None]):
 
         signals, _ = mean_of(draw, self.draws)
         return Estimate(still.pull_back(signals), still.loss)
+
+    def law(self, objective: Chain, params: Params, state: None, exact: Params, /) -> Law | None:
+        grain = Grain(self.noise, batch=False, unit="")
+        return activity_law(objective, params, exact, grain, self.draws, LEADING)
 
     def _moved(
         self, chain: Chain, params: Params, still: Perturbed, grain: Grain, rng: Generator

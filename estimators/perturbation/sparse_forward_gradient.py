@@ -11,8 +11,9 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Gt, Le, Unit
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Need, Params
+from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Need, Params
 from estimators.core.directions import mean_over
+from estimators.core.laws import forward_gradient_variance
 from estimators.core.noise import stacked_tangents
 from estimators.core.objective import Objective
 
@@ -53,3 +54,8 @@ class SparseForwardGradient(Estimator[Objective, None]):
 
         grads, loss = mean_over(objective, params, draw, self.tangents)
         return Estimate(dict(zip(params, grads, strict=True)), loss)
+
+    def law(self, objective: Objective, params: Params, state: None, exact: Params, /) -> Law:
+        return Law(
+            forward_gradient_variance(exact, self.noise, self.tangents, density=self.density)
+        )

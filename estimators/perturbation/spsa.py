@@ -10,7 +10,8 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Gt, Le, Unit
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Params
+from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Params
+from estimators.core.laws import LEADING, forward_gradient_variance
 from estimators.core.noise import Noise, tangents
 from estimators.core.objective import Objective
 from estimators.core.vectors import mean_of, plus, scale_
@@ -53,3 +54,6 @@ class SPSA(Estimator[Objective, None]):
 
         grads, _ = mean_of(draw, self.pairs)
         return Estimate(dict(zip(params, grads, strict=True)), objective(params))
+
+    def law(self, objective: Objective, params: Params, state: None, exact: Params, /) -> Law:
+        return Law(forward_gradient_variance(exact, self.noise, self.pairs), note=LEADING)

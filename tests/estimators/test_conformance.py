@@ -72,7 +72,9 @@ class Doubled(Backprop):
 
 def test_a_broken_claim_is_told_in_a_sentence():
     verdicts = {v.name: v for v in check(Doubled)}
-    assert [name for name, v in verdicts.items() if not v.passed] == ["keeps its claim"]
+    failed = [name for name, v in verdicts.items() if not v.passed]
+    assert failed == ["keeps its claim", "obeys its law"]
+    assert "its law says 0, inf standard" in verdicts["obeys its law"].detail
     assert "claims to be exact, but is" in verdicts["keeps its claim"].detail
 
 
@@ -132,7 +134,7 @@ class Careless(Backprop):
 
 def test_noise_from_elsewhere_is_noticed():
     failed = {v.name for v in check(Careless) if not v.passed}
-    assert failed == {"repeats with the seed", "leaves inputs alone"}
+    assert failed == {"repeats with the seed", "leaves inputs alone", "obeys its law"}
 
 
 def scaled(factor):

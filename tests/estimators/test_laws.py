@@ -1,4 +1,7 @@
-"""Measured scatter against closed forms, tensor by tensor, within 5 standard errors."""
+"""Laws against exact enumeration, closed forms, and draws, tensor by tensor."""
+
+import itertools
+import math
 
 import pytest
 import torch
@@ -6,73 +9,392 @@ from torch import nn
 
 from estimators import (
     ActivityForwardGradient,
+    BlockForwardGradient,
     Chain,
+    ClipNorm,
     ForwardGradient,
+    GuidedES,
+    LowRankForwardGradient,
+    NodePerturbation,
     Objective,
+    SignOf,
     Site,
-    Unserved,
+    SparseForwardGradient,
+    discover,
+    label,
     stream,
 )
-from estimators.conformance import cases
+from estimators.conformance import CHECKS, Trial, every_case, served, settings
+from estimators.conformance.laws import worst
+from estimators.core import activity_laws
+from estimators.core.activities import perturb
+from estimators.core.activity_laws import activity_law
 from estimators.core.calculus import value_and_grad
-from estimators.measure.laws import activity_forward_gradient_variance, forward_gradient_variance
+from estimators.core.contract import Law
+from estimators.core.grain import Grain
+from estimators.core.laws import forward_gradient_variance, squares_of_examples
+from estimators.perturbation.evolution_strategy import _moments_of_ranks
 
-CASES = cases()
-each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+CASES = {case.name: case for case in every_case()}
+FOUND = {name: entry.cls for name, entry in discover().estimators.items()}
 
+# --- against every value of the noise, in float64 ---
 
-def measured(estimator, case, draws):
-    """{name: (tr Var, its standard error)}, from the distances to the exact gradient."""
-    exact = value_and_grad(case.chain, case.params)[1]
-    rng = stream(7, "probe")
-    found = [estimator.estimate(case.chain, case.params, None, rng).grads for _ in range(draws)]
-    squares = {n: torch.stack([(g[n] - exact[n]).square().sum() for g in found]) for n in exact}
-    return {n: (s.mean().item(), (s.std() / draws**0.5).item()) for n, s in squares.items()}
-
-
-def assert_lawful(law, found):
-    for name, value in law.items():
-        mean, se = found[name]
-        assert abs(mean - value) <= 5 * se + 1e-12, (name, mean, se, value)
-        assert se < 0.2 * value, "too few draws to tell"
+G = {"a": torch.tensor([[0.3, -1.1], [0.7, 0.2]], dtype=torch.float64),
+     "b": torch.tensor([0.5, -0.4, 1.3], dtype=torch.float64)}  # fmt: skip
+D = 7
 
 
-@each_case
-@pytest.mark.parametrize("noise", ["rademacher", "normal", "sphere"])
-def test_weight_perturbation(case, noise):
-    exact = value_and_grad(case.chain, case.params)[1]
-    law = forward_gradient_variance(exact, noise)
-    assert_lawful(law, measured(ForwardGradient(noise=noise), case, 800))
+def grid(count, kind="rademacher"):
+    """Values (n, count) and their weights (n,): all signs, or, of normals, three points each, which
+    have the normal's moments up to the fifth."""
+    points, w = {
+        "rademacher": ([-1.0, 1.0], [0.5, 0.5]),
+        "normal": ([-(3**0.5), 0.0, 3**0.5], [1 / 6, 2 / 3, 1 / 6]),
+        "sparse": ([-(4**0.5), 0.0, 4**0.5], [1 / 8, 3 / 4, 1 / 8]),  # signs, ρ = 1/4
+    }[kind]
+    v = torch.tensor(list(itertools.product(points, repeat=count)), dtype=torch.float64)
+    return v, torch.tensor([math.prod(x) for x in itertools.product(w, repeat=count)]).double()
 
 
-def test_variance_falls_as_the_number_of_tangents():
-    case = CASES[0]
-    exact = value_and_grad(case.chain, case.params)[1]
-    law = forward_gradient_variance(exact, tangents=4)
-    assert_lawful(law, measured(ForwardGradient(tangents=4), case, 400))
+def moments(estimates, weights):
+    """{name: tr Var} and {name: mean} of estimates {name: (n, ...)} with these odds."""
+    means = {n: torch.tensordot(weights, g, 1) for n, g in estimates.items()}
+    squares = {n: (g - means[n]).flatten(1).square().sum(1) for n, g in estimates.items()}
+    return {n: (weights @ s).item() for n, s in squares.items()}, means
+
+
+def along(v):
+    """(g·v) v for directions {name: (n, ...)}."""
+    c = sum((t * G[n]).flatten(1).sum(1) for n, t in v.items())
+    return {n: c.view(-1, *[1] * (t.ndim - 1)) * t for n, t in v.items()}
+
+
+def assert_is(law, spread, mean, exact):
+    assert law.variance == pytest.approx(spread)
+    for name, m in (law.mean or exact).items():
+        assert torch.allclose(m, mean[name], atol=1e-12), name
+
+
+@pytest.mark.parametrize("noise", ["rademacher", "normal"])
+@pytest.mark.parametrize("scale", ["raw", "shukla_shin"])
+def test_every_direction(noise, scale):
+    v, w = grid(D, noise)
+    each = along({"a": v[:, :4].view(-1, 2, 2), "b": v[:, 4:]})
+    factor = 1.0 if scale == "raw" else 1 / (D + {"rademacher": 0, "normal": 2}[noise])
+    spread, mean = moments({n: g * factor for n, g in each.items()}, w)
+    estimator = ForwardGradient(noise=noise, scale=scale)
+    assert_is(estimator.law(None, G, None, G), spread, mean, G)
+
+
+def test_a_single_sign_vector_spans_itself():
+    single = ForwardGradient(combine="orthogonal").law(None, G, None, G)
+    assert single == ForwardGradient().law(None, G, None, G)
+    assert ForwardGradient(combine="orthogonal", tangents=2).law(None, G, None, G) is None
+
+
+def test_every_sparse_direction():
+    v, w = grid(D, "sparse")
+    spread, mean = moments(along({"a": v[:, :4].view(-1, 2, 2), "b": v[:, 4:]}), w)
+    assert_is(SparseForwardGradient(density=0.25).law(None, G, None, G), spread, mean, G)
+
+
+@pytest.mark.parametrize(("rank", "noise"), [(1, "rademacher"), (1, "normal"), (2, "rademacher")])
+def test_every_low_rank_direction(rank, noise):
+    v, w = grid(4 * rank + 3, noise)
+    left, right = v[:, : 2 * rank].view(-1, 2, rank), v[:, 2 * rank : 4 * rank].view(-1, rank, 2)
+    spread, mean = moments(along({"a": left @ right / rank**0.5, "b": v[:, 4 * rank :]}), w)
+    law = LowRankForwardGradient(rank=rank, noise=noise).law(None, G, None, G)
+    assert_is(law, spread, mean, G)
+
+
+@pytest.mark.parametrize("noise", ["rademacher", "normal"])
+def test_every_direction_of_every_block(noise):
+    v, w = grid(D, noise)
+    whole = {"a": v[:, :4].view(-1, 2, 2) * 2**0.5, "b": v[:, 4:] * 2**0.5}
+    still = {n: torch.zeros_like(t) for n, t in whole.items()}
+    parts = [along({**still, n: t}) for n, t in whole.items()]
+    both = {n: torch.cat([part[n] for part in parts]) for n in G}
+    spread, mean = moments(both, torch.cat([w, w]) / 2)
+    assert_is(BlockForwardGradient(noise=noise).law(None, G, None, G), spread, mean, G)
+
+
+def test_a_block_on_a_sphere_is_a_forward_gradient_of_its_own():
+    law = BlockForwardGradient(visit="each", noise="sphere").law(None, G, None, G)
+    for name, g in G.items():
+        assert law.variance[name] == pytest.approx(
+            forward_gradient_variance({name: g}, "sphere")[name]
+        )
 
 
 def test_weight_perturbation_in_numbers():
     g = {"a": torch.tensor([3.0, 0.0]), "b": torch.tensor([4.0])}
-    assert forward_gradient_variance(g, "normal") == {"a": 2 * 25 + 9, "b": 25 + 16}
-    assert forward_gradient_variance(g, "rademacher") == {"a": 2 * 25 - 9, "b": 25 - 16}
+    assert forward_gradient_variance(g, "normal") == pytest.approx({"a": 2 * 25 + 9, "b": 25 + 16})
+    assert forward_gradient_variance(g) == pytest.approx({"a": 2 * 25 - 9, "b": 25 - 16})
     sphere = forward_gradient_variance(g, "sphere")
     assert sum(sphere.values()) == pytest.approx((3 - 1) * 25)  # (d − 1) ‖g‖²
+    projected = forward_gradient_variance(g, "sphere", scale="projected")
+    assert sum(projected.values()) == pytest.approx((3 - 1) * 25 / 9)
 
 
-@each_case
-@pytest.mark.parametrize("noise", ["rademacher", "normal"])
-def test_activity_perturbation(case, noise):
-    law = activity_forward_gradient_variance(case.chain, case.params, noise)
-    known = {"mlp": {"hidden1.0", "hidden2.0"}, "cnn": {"conv2.0"}}  # conv1 has a norm between
-    assert {name.rpartition(".")[0] for name in law} == known[case.name]
-    assert_lawful(law, measured(ActivityForwardGradient(noise=noise), case, 600))
+def test_the_gradients_of_examples_one_by_one():
+    case = CASES["cnn"]
+    found = squares_of_examples(case.chain, case.params)
+    for name in case.params:
+        each = 0.0
+        for n in range(6):
+            one = case.chain.on(case.chain.x[n : n + 1], case.chain.y[n : n + 1])
+            each += value_and_grad(one, case.params)[1][name].square().sum().item() / 36
+        assert found[name] == pytest.approx(each)
 
 
-def test_activity_variance_falls_as_the_number_of_tangents():
-    case = CASES[0]
-    law = activity_forward_gradient_variance(case.chain, case.params, tangents=3)
-    assert_lawful(law, measured(ActivityForwardGradient(tangents=3), case, 300))
+@pytest.mark.parametrize("pairs", [1, 2, 3, 16])
+def test_the_ranks_of_pairs_of_losses(pairs):
+    """Against 40,000 populations of normal slopes, ranked as the estimator ranks losses."""
+    t = torch.randn(40_000, pairs, generator=stream(0, "data"), dtype=torch.float64)
+    ranks = torch.cat([t, -t], 1).argsort(1).argsort(1).double() / (2 * pairs - 1) - 0.5
+    s = ranks[:, :pairs] - ranks[:, pairs:]
+    slopes, mean, spread = _moments_of_ranks(pairs)
+    assert torch.allclose(s.square().sum(1) / pairs**2, torch.tensor(slopes).double())
+    T = (s * t).mean(1)
+    assert abs(T.mean() - mean) <= 5 * T.std() / 200
+    off = (T - T.mean()).square()
+    assert abs(off.mean() - spread) <= 5 * off.std() / 200
+
+
+# --- activities: every value of the noise, pulled back by the estimator's own pass ---
+
+
+def network(*layers, shape, batch=2, classes=2, **chain):
+    module = nn.Sequential(*layers).double()
+    rng = stream(0, "init")
+    with torch.no_grad():
+        for p in module.parameters():
+            p.copy_(torch.randn(p.shape, generator=rng, dtype=p.dtype))
+    x = torch.randn(batch, *shape, generator=rng, dtype=torch.float64)
+    y = torch.randint(classes, (batch,), generator=rng)
+    return Chain(module, x, y, **chain), {n: p.detach() for n, p in module.named_parameters()}
+
+
+def dense(**chain):
+    layers = nn.Linear(3, 2), Site(("unit",)), nn.Tanh(), nn.Linear(2, 2), Site(("unit",))
+    return network(*layers, nn.Tanh(), nn.Linear(2, 2), shape=(3,), **chain)
+
+
+def convolution(**chain):
+    conv = nn.Conv1d(1, 2, 2, bias=True)
+    layers = conv, Site(("channel", "length")), nn.Tanh(), nn.Flatten(), nn.Linear(4, 2)
+    return network(*layers, shape=(1, 3), **chain)
+
+
+def patches(**chain):
+    layers = nn.Linear(3, 2), Site(("patch", "channel")), nn.Tanh(), nn.Flatten(), nn.Linear(4, 2)
+    return network(*layers, shape=(2, 3), **chain)
+
+
+def one_number(output, y):
+    """Examples coupled: the error of the mean output."""
+    return (output.mean(0) - output.std(0)).square().sum()
+
+
+GRAINS = [
+    (dense, Grain("rademacher", False, ""), {}),
+    (dense, Grain("normal", True, ""), {}),
+    (convolution, Grain("rademacher", False, ""), {}),
+    (convolution, Grain("rademacher", True, ""), {}),
+    (convolution, Grain("normal", True, ""), {}),
+    (convolution, Grain("normal", False, "channel"), {}),
+    (convolution, Grain("rademacher", False, "length"), {}),
+    (convolution, Grain("rademacher", True, "length"), {}),
+    (patches, Grain("normal", True, "channel"), {}),
+    (patches, Grain("normal", False, "patch"), {}),
+    (convolution, Grain("rademacher", False, ""), {"losses": one_number, "separable": False}),
+    (convolution, Grain("normal", True, ""), {"losses": one_number, "separable": False}),
+    (convolution, Grain("normal", False, "length"), {"losses": one_number, "separable": False}),
+]
+
+
+@pytest.mark.parametrize(("make", "grain", "chain"), GRAINS)
+def test_every_noise_on_activities(make, grain, chain):
+    chain, params = make(**chain)
+    shapes = [(1 if grain.batch else 2, *grain._shape(place)) for place in chain.places]
+    sizes = [math.prod(shape) for shape in shapes]
+    values, w = grid(sum(sizes), grain.kind)
+    found = {n: [] for n in params}
+    for v in values:
+        us = [u.view(shape) for u, shape in zip(v.split(sizes), shapes, strict=True)]
+        one = perturb(chain, params, lambda site, z, us=us: us[site])
+        for n, g in one.pull_back(grain.signals(chain, one)).items():
+            found[n].append(g)
+    exact = value_and_grad(chain, params)[1]
+    law = activity_law(chain, params, exact, grain, 1)
+    spread, mean = moments({n: torch.stack(g) for n, g in found.items()}, w)
+    assert_is(law, spread, mean, exact)
+
+
+# --- draws ---
+
+
+def assert_lawful(estimator, chain, params, count):
+    """The draws are the law's within 5 standard errors, and enough to tell it from its half."""
+    state = estimator.init(chain, params, stream(3, "estimator"))
+    exact = value_and_grad(chain, params)[1]
+    law = estimator.law(chain, params, state, exact)
+    rng = stream(7, "probe")
+    found = [estimator.estimate(chain, params, state, rng).grads for _ in range(count)]
+    draws = torch.stack([torch.cat([g[n].flatten() for n in params]) for g in found])
+    off = worst(law, exact, draws)
+    assert off.off <= 5, off
+    halved = Law({n: v / 2 for n, v in law.variance.items()}, law.mean, law.note)
+    assert worst(halved, exact, draws).off > 5, "too few draws to tell"
+    return law
+
+
+def grouped(kind=nn.Conv2d):
+    conv = kind(4, 4, 3, padding="same", padding_mode="circular", groups=2, dilation=2)
+    shape = (4, 5, 5) if kind is nn.Conv2d else (4, 6)
+    layers = conv, Site(), nn.Tanh(), nn.Flatten(), nn.Linear(4 * math.prod(shape[1:]), 3)
+    return network(*layers, shape=shape, batch=5, classes=3)
+
+
+def strided():
+    layers = nn.Conv2d(2, 3, 3, 2, 1), Site(), nn.ReLU(), nn.Conv2d(3, 2, (1, 2)), Site(), nn.Tanh()
+    return network(*layers, nn.Flatten(), nn.Linear(18, 4), shape=(2, 6, 7), batch=3, classes=4)
+
+
+def wide():
+    return network(nn.Linear(2, 12), Site(), nn.ReLU(), nn.Linear(12, 3), shape=(2,), batch=9)
+
+
+def deep():
+    layers = [m for _ in range(4) for m in (nn.Linear(3, 3), Site(), nn.Tanh())]
+    return network(*layers, nn.Linear(3, 3), shape=(3,), batch=6, classes=3)
+
+
+SHAPES = {f.__name__: f for f in (grouped, strided, wide, deep)}
+ON_ACTIVITIES = [
+    ActivityForwardGradient(noise="normal"),
+    ActivityForwardGradient(tangents=3),
+    ActivityForwardGradient(sharing="batch"),
+    ActivityForwardGradient(sharing="batch", noise="normal", tangents=2),
+    NodePerturbation(noise="normal"),
+]
+
+
+@pytest.mark.parametrize("estimator", ON_ACTIVITIES, ids=label)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_noise_on_activities_of_every_shape(shape, estimator):
+    chain, params = SHAPES[shape]()
+    assert set(assert_lawful(estimator, chain, params, 300).variance) == set(params)
+
+
+def test_noise_on_a_convolution_in_one_dimension_with_groups():
+    estimator = ActivityForwardGradient(sharing="batch")
+    assert_lawful(estimator, *grouped(nn.Conv1d), 300)
+
+
+STATES = [
+    Trial(estimator, case)
+    for name, cls in FOUND.items()
+    for place, estimator in enumerate(settings(cls))
+    for case in [CASES["cnn" if place % 2 else "mlp"]]
+    if served(estimator, case)
+    and estimator.init(case.chain, case.params, stream(0, "init")) is not None
+    and (name != "local_losses" or place == 0)
+]
+
+
+@pytest.mark.parametrize("trial", STATES, ids=lambda trial: trial.name)
+def test_laws_after_some_steps(trial):
+    """At first states are empty: no past to average, no feedback. Conformance looks at these."""
+    rng = stream(3, "estimator")
+    for _ in range(3):
+        trial.state = trial.estimate(trial.case.params, trial.state, rng).state
+    CHECKS["obeys its law"](trial)
+
+
+# --- where there is none ---
+
+
+def tied():
+    middle = nn.Linear(3, 3)
+    layers = middle, Site(), nn.Tanh(), middle, Site(), nn.Tanh(), nn.Linear(3, 2)
+    return network(*layers, shape=(3,))
+
+
+class Around(nn.Module):
+    """Part of the output goes round the site."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.site = nn.Linear(3, 3), Site()
+
+    def forward(self, x):
+        z = self.linear(x)
+        return self.site(z) + z.tanh()
+
+
+@pytest.mark.parametrize(
+    "made", [tied(), network(Around(), nn.Linear(3, 2), shape=(3,))], ids=["tied", "around"]
+)
+def test_a_map_that_does_more_than_end_in_one_site_has_no_law(made):
+    chain, params = made
+    exact = value_and_grad(chain, params)[1]
+    law = ActivityForwardGradient().law(chain, params, None, exact)
+    assert [n for n, v in law.variance.items() if v] == []
+    assert len(law.variance) < len(params)
+
+
+def test_no_law_of_losses_with_units_or_coupled_ones():
+    estimator, (chain, params) = ActivityForwardGradient(), dense()
+    exact = value_and_grad(chain, params)[1]
+    coupled = Chain(chain.module, chain.x, chain.y, separable=False)
+    assert estimator.law(coupled, params, None, exact) is None
+    views = Chain(chain.module, chain.x, chain.y, views=2)
+    assert estimator.law(views, params, None, exact) is None
+
+
+def test_a_map_too_large_for_pairs_of_positions_has_no_law(monkeypatch):
+    monkeypatch.setattr(activity_laws, "MOST", 30)  # the image's first map has 9 ⋅ 9 pairs
+    chain, params = strided()
+    exact = value_and_grad(chain, params)[1]
+    law = ActivityForwardGradient(sharing="batch").law(chain, params, None, exact)
+    assert set(params) - set(law.variance) == {"0.weight", "0.bias", "3.weight", "3.bias"}
+    whole = ActivityForwardGradient().law(chain, params, None, exact)
+    assert set(whole.variance) == set(params)
+
+
+def test_an_in_place_non_linearity_changes_no_law():
+    def law(inplace):
+        chain, params = network(
+            nn.Linear(4, 6), Site(), nn.ReLU(inplace=inplace), nn.Linear(6, 3), shape=(4,)
+        )
+        exact = value_and_grad(chain, params)[1]
+        return ActivityForwardGradient().law(chain, params, None, exact).variance
+
+    assert law(True) == pytest.approx(law(False))
+
+
+@pytest.mark.parametrize(
+    "wrap", [ClipNorm(), SignOf(ForwardGradient()), GuidedES(ForwardGradient())]
+)
+def test_what_hangs_on_a_whole_distribution_has_no_law(wrap):
+    case = CASES["mlp"]
+    exact = value_and_grad(case.chain, case.params)[1]
+    state = wrap.init(case.chain, case.params, stream(0, "init"))
+    assert wrap.law(case.chain, case.params, state, exact) is None
+
+
+def test_every_estimator_offers_a_law_in_some_setting():
+    for cls in FOUND.values():
+        found = []
+        for estimator in settings(cls):
+            for case in filter(lambda case: served(estimator, case), CASES.values()):
+                found.append(Trial(estimator, case).law)
+        assert any(law is not None for law in found), cls
+
+
+# --- Table 1 of Ren et al. (2022), arXiv:2210.03310 ---
 
 
 def ren(p=4, q=6, n=5):
@@ -88,30 +410,36 @@ def ren(p=4, q=6, n=5):
     return chain, {k: t.detach() for k, t in module.named_parameters()}, v, s
 
 
-@pytest.mark.parametrize("kind", ["weight", "activity"])
-def test_table_1_of_ren_et_al(kind):
-    """Per coordinate: (pq + 2)/N V + (pq + 1) S, shared; (q + 2)/N V + (q + 1)/N S, independent.
+TABLE = {
+    "weight, shared": (ForwardGradient(noise="normal"), lambda p, q, n, v, s: (p * q + 1) * s),
+    "weight, independent": (
+        ForwardGradient(noise="normal", per="example"),
+        lambda p, q, n, v, s: (p * q + 1) / n * (v + s),
+    ),
+    "activity, shared": (
+        ActivityForwardGradient(noise="normal", sharing="batch"),
+        lambda p, q, n, v, s: (q + 1) * s,
+    ),
+    "activity, independent": (
+        ActivityForwardGradient(noise="normal"),
+        lambda p, q, n, v, s: (q + 1) / n * (v + s),
+    ),
+}
+
+
+@pytest.mark.parametrize("row", TABLE)
+def test_table_1_of_ren_et_al(row):
+    """Per coordinate: (pq + 2)/N V + (pq + 1) S and (pq + 2)/N V + (pq + 1)/N S; q for pq.
 
     V and S are of the N examples at hand, so that the mean over examples has no scatter of
-    its own: the term V/N of the sampling of data is left out of both.
+    its own: the term V/N of the sampling of data is left out of all.
     """
     p, q, n = 4, 6, 5
     chain, params, v, s = ren(p, q, n)
     exact = value_and_grad(chain, params)[1]
-    if kind == "weight":
-        law = forward_gradient_variance(exact, "normal")
-        table = (p * q + 1) * s
-    else:
-        law = activity_forward_gradient_variance(chain, params, "normal")
-        table = (q + 1) / n * (v + s)
-    assert law["0.weight"] / (p * q) == pytest.approx(table)
-
-
-def test_no_law_where_examples_are_coupled():
-    case = CASES[0]
-    coupled = Chain(case.chain.module, case.chain.x, case.chain.y, separable=False)
-    with pytest.raises(Unserved, match="separable"):
-        activity_forward_gradient_variance(coupled, case.params)
+    estimator, table = TABLE[row]
+    law = estimator.law(chain, params, None, exact).variance
+    assert law["0.weight"] / (p * q) == pytest.approx(table(p, q, n, v, s))
 
 
 def test_cosine_of_many_tangents():
@@ -125,18 +453,3 @@ def test_cosine_of_many_tangents():
     draws = [estimator.estimate(objective, params, None, rng).grads["w"] for _ in range(100)]
     cosines = torch.stack([torch.cosine_similarity(g, a, dim=0) for g in draws])
     assert abs(cosines.mean() - (k / (k + d + 1)) ** 0.5) < 0.03
-
-
-def test_an_in_place_non_linearity_changes_no_law():
-    def law(inplace):
-        layers = [nn.Linear(4, 6), Site(), nn.ReLU(inplace=inplace), nn.Linear(6, 3)]
-        module = nn.Sequential(*layers).double()
-        with torch.no_grad():
-            for p in module.parameters():
-                p.copy_(torch.randn(p.shape, generator=stream(0, "init"), dtype=p.dtype))
-        x = torch.randn(5, 4, generator=stream(1, "data"), dtype=torch.float64)
-        chain = Chain(module, x, torch.tensor([0, 1, 2, 0, 1]))
-        params = {n: p.detach() for n, p in module.named_parameters()}
-        return activity_forward_gradient_variance(chain, params)
-
-    assert law(True) == pytest.approx(law(False))

@@ -13,21 +13,15 @@ from estimators import (
     Site,
     SparseForwardGradient,
     Unserved,
+    label,
     stream,
 )
 from estimators.conformance import cases
 from estimators.core.calculus import value_and_grad
-from estimators.measure.laws import (
-    block_forward_gradient_variance,
-    forward_gradient_variance,
-    independent_forward_gradient_variance,
-    orthogonal_forward_gradient_variance,
-)
 
 MLP = cases()[0]
 EXACT = value_and_grad(MLP.chain, MLP.params)[1]
 NAMES = list(EXACT)
-STAGES = [[n for n in NAMES if n.startswith(s)] for s in ("hidden1", "hidden2", "output")]
 D = sum(g.numel() for g in EXACT.values())
 
 
@@ -44,67 +38,37 @@ def scatter(estimator, draws):
 
 
 POINT = (MLP.chain, MLP.params)
-LAWS = {
-    "projected signs": (
-        ForwardGradient(scale="projected"),
-        forward_gradient_variance(EXACT, scale="projected"),
-    ),
-    "projected normals": (
-        ForwardGradient(scale="projected", noise="normal"),
-        forward_gradient_variance(EXACT, "normal", scale="projected"),
-    ),
-    "projected sphere, 3 tangents": (
-        ForwardGradient(scale="projected", noise="sphere", tangents=3),
-        forward_gradient_variance(EXACT, "sphere", 3, scale="projected"),
-    ),
-    "Shukla and Shin, normals": (
-        ForwardGradient(scale="shukla_shin", noise="normal"),
-        forward_gradient_variance(EXACT, "normal", scale="shukla_shin"),
-    ),
-    "orthogonal, raw": (
-        ForwardGradient(combine="orthogonal", noise="normal", tangents=5),
-        orthogonal_forward_gradient_variance(EXACT, 5),
-    ),
-    "orthogonal, projected": (
-        ForwardGradient(combine="orthogonal", noise="sphere", tangents=20, scale="projected"),
-        orthogonal_forward_gradient_variance(EXACT, 20, "projected"),
-    ),
-    "sparse signs": (
-        SparseForwardGradient(density=0.2),
-        forward_gradient_variance(EXACT, density=0.2),
-    ),
-    "sparse normals, 2 tangents": (
-        SparseForwardGradient(density=0.5, noise="normal", tangents=2),
-        forward_gradient_variance(EXACT, "normal", 2, density=0.5),
-    ),
-    "one tensor": (
-        BlockForwardGradient(),
-        block_forward_gradient_variance(EXACT, [[n] for n in NAMES]),
-    ),
-    "one stage, normals, 2 tangents": (
-        BlockForwardGradient(blocks="stage", noise="normal", tangents=2),
-        block_forward_gradient_variance(EXACT, STAGES, "normal", 2),
-    ),
-    "each tensor": (
-        BlockForwardGradient(visit="each", noise="normal"),
-        block_forward_gradient_variance(EXACT, [[n] for n in NAMES], "normal", visit="each"),
-    ),
-    "low rank, signs": (LowRankForwardGradient(), forward_gradient_variance(EXACT)),
-    "one an example": (
-        ForwardGradient(per="example", noise="normal"),
-        independent_forward_gradient_variance(*POINT, "normal"),
-    ),
-    "one an example, 2 tangents": (
-        ForwardGradient(per="example", tangents=2),
-        independent_forward_gradient_variance(*POINT, tangents=2),
-    ),
-}
+SETTINGS = [
+    ForwardGradient(scale="projected"),
+    ForwardGradient(scale="projected", noise="normal"),
+    ForwardGradient(scale="projected", noise="sphere", tangents=3),
+    ForwardGradient(scale="shukla_shin", noise="normal"),
+    ForwardGradient(combine="orthogonal", noise="normal", tangents=5),
+    ForwardGradient(combine="orthogonal", noise="sphere", tangents=20, scale="projected"),
+    ForwardGradient(combine="orthogonal", noise="rademacher", scale="projected"),
+    ForwardGradient(per="example", noise="normal"),
+    ForwardGradient(per="example", tangents=2),
+    ForwardGradient(per="example", noise="sphere", scale="projected"),
+    ForwardGradient(per="example", noise="normal", scale="shukla_shin", tangents=2),
+    SparseForwardGradient(density=0.2),
+    SparseForwardGradient(density=0.5, noise="normal", tangents=2),
+    BlockForwardGradient(),
+    BlockForwardGradient(blocks="stage", noise="normal", tangents=2),
+    BlockForwardGradient(blocks="stage", noise="sphere"),
+    BlockForwardGradient(noise="sphere", visit="each", tangents=2),
+    BlockForwardGradient(visit="each", noise="normal"),
+    LowRankForwardGradient(),
+    LowRankForwardGradient(rank=3, tangents=2),
+    LowRankForwardGradient(noise="normal"),
+    LowRankForwardGradient(rank=2, noise="normal"),
+]
 
 
-@pytest.mark.parametrize(("estimator", "law"), list(LAWS.values()), ids=list(LAWS))
-def test_the_scatter_is_the_law(estimator, law):
-    found = scatter(estimator, 600)
-    for name, value in law.items():
+@pytest.mark.parametrize("estimator", SETTINGS, ids=label)
+def test_the_scatter_is_the_law(estimator):
+    found, law = scatter(estimator, 600), estimator.law(*POINT, None, EXACT)
+    assert set(law.variance) == set(EXACT)
+    for name, value in law.variance.items():
         mean, se = found[name]
         assert abs(mean - value) <= 5 * se + 1e-12, (name, mean, se, value)
     total, se = sum(m for m, _ in found.values()), sum(s for _, s in found.values())
@@ -129,27 +93,29 @@ def test_a_low_rank_direction_has_unit_length_an_entry_at_every_rank(rank):
 def test_laws_in_total():
     squared = sum(g.square().sum().item() for g in EXACT.values())
 
-    def total(law):
-        return sum(law.values()) / squared
+    def total(estimator):
+        return sum(estimator.law(*POINT, None, EXACT).variance.values()) / squared
 
-    assert total(orthogonal_forward_gradient_variance(EXACT, 5)) == pytest.approx(D / 5 - 1)
-    assert total(orthogonal_forward_gradient_variance(EXACT, D)) == pytest.approx(0)
-    projected = orthogonal_forward_gradient_variance(EXACT, 5, "projected")
-    assert total(projected) == pytest.approx(5 / D * (1 - 5 / D))
+    def span(count, scale="raw"):
+        return ForwardGradient(count, "normal", scale, "orthogonal")
+
+    assert total(span(5)) == pytest.approx(D / 5 - 1)
+    assert total(span(D)) == pytest.approx(0, abs=1e-12)
+    assert total(span(5, "projected")) == pytest.approx(5 / D * (1 - 5 / D))
     for noise in ("rademacher", "normal", "sphere"):
-        law = forward_gradient_variance(EXACT, noise, scale="projected")
-        assert total(law) == pytest.approx((1 - 1 / D) / D)
+        each = total(ForwardGradient(noise=noise, scale="projected"))
+        assert each == pytest.approx((1 - 1 / D) / D)
     one = {"w": torch.tensor([3.0])}
-    assert orthogonal_forward_gradient_variance(one, 1) == {"w": 0.0}
-    sphere = forward_gradient_variance(EXACT, "sphere", scale="projected")
-    single = orthogonal_forward_gradient_variance(EXACT, 1, "projected")
-    assert single == pytest.approx(sphere)
+    assert span(1).law(None, one, None, one).variance == {"w": 0.0}
+    sphere = ForwardGradient(noise="sphere", scale="projected").law(*POINT, None, EXACT)
+    single = span(1, "projected").law(*POINT, None, EXACT)
+    assert single.variance == pytest.approx(sphere.variance)
 
 
 def test_no_law_for_a_direction_an_example_where_they_are_coupled():
     coupled = Chain(MLP.chain.module, MLP.chain.x, MLP.chain.y, separable=False)
     with pytest.raises(Unserved, match="separable"):
-        independent_forward_gradient_variance(coupled, MLP.params)
+        ForwardGradient(per="example").law(coupled, MLP.params, None, EXACT)
 
 
 # --- Table 1 of Ren et al. (2022) ---

@@ -13,7 +13,9 @@ from estimators import (
     Backprop,
     Estimate,
     ForwardGradient,
+    GuidedES,
     Site,
+    discover,
     measure,
     probe,
     stream,
@@ -21,12 +23,11 @@ from estimators import (
 from estimators.combine.mean_of_draws import MeanOfDraws
 from estimators.conformance import cases
 from estimators.control.exact_plus_noise import ExactPlusNoise
-from estimators.control.random_direction import RandomDirection
 from estimators.core.contract import Law
 from estimators.measure.observation import Observation, observe, point
 from estimators.measure.observed import measured
 from estimators.measure.statistics import METRICS
-from estimators.measure.theory import KNOWN, law
+from estimators.measure.theory import law
 from estimators.perturbation.gaussian_smoothing import GaussianSmoothing
 
 CASES = cases()
@@ -86,8 +87,17 @@ def test_what_histograms_and_clouds_are_drawn_from():
         finished(ForwardGradient(), 2, sketched=False).cloud()
 
 
+def lawful(estimator):
+    state = estimator.init(CASE.chain, CASE.params, stream(0, "init", "state"))
+    exact = point(CASE.chain, CASE.params).exact
+    # To leading order in its step alone: 0.1 is long on networks as small as these.
+    known = law(estimator, CASE.chain, CASE.params, state, exact) is not None
+    return known and not isinstance(estimator, GuidedES)
+
+
 LAWFUL = [
-    *[cls() for cls in KNOWN],
+    GuidedES(sigma=1e-3),
+    *(e for entry in discover().estimators.values() if lawful(e := entry.cls())),
     ForwardGradient(noise="normal", scale="projected"),
     ForwardGradient(noise="sphere", tangents=2, scale="shukla_shin"),
     ForwardGradient(noise="normal", tangents=5, combine="orthogonal"),
@@ -98,19 +108,20 @@ LAWFUL = [
     MeanOfDraws(ActivityForwardGradient()),
     ExactPlusNoise(noise="size"),
     ExactPlusNoise(noise="shape"),
-    RandomDirection(),
 ]
 
 
 @pytest.mark.parametrize("estimator", LAWFUL, ids=str)
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_laws_agree_with_draws_in_every_layer(case, estimator):
-    lamps = finished(estimator, 192, case, sketched=False).lamps()
+    one = finished(estimator, 192, case, sketched=False)
+    lamps = one.lamps()
     assert set(lamps) == {
         "relative_variance", "relative_squared_bias", "relative_mse", "scaled_error"
     }  # fmt: skip
     told = {lamp for metric in lamps.values() for lamp in metric}
-    assert told <= {"agrees", "no law"}
+    silent = (one.summary().squares == 0).all(0).any()  # no ratio of what is always zero
+    assert told <= {"agrees", "no law"} | ({"too few draws"} if silent else set())
     assert "agrees" in told
 
 

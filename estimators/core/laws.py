@@ -1,0 +1,119 @@
+"""Laws: tr Var ĝ and Eĝ in closed form, and what the estimators' own are made of.
+
+Where a measurement and its law disagree, something is wrong.
+"""
+# pyright: reportPrivateImportUsage=false
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.func import grad, vmap
+
+from estimators.core.contract import Law, Params, Unserved
+from estimators.core.noise import Noise, kurtosis
+from estimators.core.objective import Chain
+
+LEADING = "to leading order in the length of the steps"
+GIVEN = "given its feedback, an estimate has no noise"
+
+AT_ONCE = 2**23
+"""Numbers that the gradients of examples may take together: 32 MiB in float32."""
+
+Scale = Literal["raw", "projected", "shukla_shin"]
+
+
+def forward_gradient_variance(
+    exact: Params,
+    noise: Noise = "rademacher",
+    tangents: int = 1,
+    scale: Scale = "raw",
+    density: float = 1.0,
+) -> dict[str, float]:
+    """tr Var ĝ_l of the mean over K tangents, for each tensor, given the exact gradient.
+
+    Raw, 1/K of: d_l‖g‖² + ‖g_l‖² (normal), d_l‖g‖² − ‖g_l‖² (Rademacher),
+    d/(d + 2) (d_l‖g‖² + 2‖g_l‖²) − ‖g_l‖² (sphere of radius √d). Projected and Shukla–Shin's
+    are 1/d² and 1/(d + κ₄ − 1)² of it, projected normals as the sphere. Of independent entries
+    only a fraction ρ may move: d_l‖g‖² + (κ₄/ρ − 2)‖g_l‖².
+    """
+    factors = direction_factors(dimension(exact), noise, tangents, scale, density)
+    return split(squares(exact), exact, *factors)
+
+
+def direction_factors(
+    d: int, noise: Noise, tangents: int, scale: Scale = "raw", density: float = 1.0
+) -> tuple[float, float]:
+    """(a, b) in tr Var ĝ_l = a d_l‖g‖² + b‖g_l‖², as `forward_gradient_variance` has them."""
+    factor = direction_mean(d, noise, scale)
+    on_sphere = noise == "sphere" or (noise == "normal" and scale == "projected")
+    spread = d / (d + 2) if on_sphere else 1.0
+    own = 2 * spread if on_sphere else kurtosis(noise) / density - 1
+    return spread * factor**2 / tangents, (own - 1) * factor**2 / tangents
+
+
+def direction_mean(d: int, noise: Noise, scale: Scale) -> float:
+    """c in Eĝ = c g: 1, or 1/d projected, or 1/(d + κ₄ − 1) scaled as Shukla and Shin do."""
+    return {"raw": 1.0, "projected": 1 / d, "shukla_shin": 1 / (d + kurtosis(noise) - 1)}[scale]
+
+
+def split(of: Mapping[str, float], like: Params, spread: float, own: float) -> dict[str, float]:
+    """spread · d_l‖g‖² + own · ‖g_l‖² for each tensor, of the squares ‖g_l‖²."""
+    total = spread * sum(of.values())
+    return {name: total * like[name].numel() + own * square for name, square in of.items()}
+
+
+def squares(of: Params) -> dict[str, float]:
+    """‖g_l‖² of each tensor, in double precision; one synchronisation with the device."""
+    norms = torch.stack(torch._foreach_norm(list(of.values()), 2, torch.float64))
+    return dict(zip(of, norms.square().tolist(), strict=True))
+
+
+def squares_of_examples(chain: Chain, params: Params) -> dict[str, float]:
+    """1/B² Σ_n ‖∇_l ℓ_n‖² of each tensor, for a separable loss."""
+    if not chain.separable:
+        raise Unserved("examples have gradients of their own where the loss is separable only")
+
+    def of_one(x: Tensor, y: Tensor) -> list[Tensor]:
+        own = chain.on(x.unsqueeze(0), y.unsqueeze(0))
+        return [g.double().square().sum() for g in grad(own)(dict(params)).values()]
+
+    at_once = max(1, AT_ONCE // dimension(params))
+    try:
+        each = torch.stack(vmap(of_one, chunk_size=at_once)(chain.x, chain.y), 1)
+    except RuntimeError:  # not every operation can be batched
+        pairs = zip(chain.x, chain.y, strict=True)
+        each = torch.stack([torch.stack(of_one(x, y)) for x, y in pairs])
+    sums = (each.sum(0) / len(chain.x) ** 2).tolist()
+    return dict(zip(params, sums, strict=True))
+
+
+def dimension(of: Params) -> int:
+    """d, the number of all entries."""
+    return sum(g.numel() for g in of.values())
+
+
+def certain(mean: Params, note: str = "") -> Law:
+    """The law of an estimate without noise of its own: it is its mean, tr Var ĝ = 0."""
+    return Law(dict.fromkeys(mean, 0.0), mean, note)
+
+
+def is_certain(law: Law | None, names: Params) -> bool:
+    """Whether a law says that no tensor scatters."""
+    return law is not None and all(law.variance.get(name) == 0 for name in names)
+
+
+def mean_of(law: Law, exact: Params) -> Params:
+    """Eĝ."""
+    return exact if law.mean is None else law.mean
+
+
+def scaled(of: Mapping[str, float], factor: float) -> dict[str, float]:
+    """Variances of what is √factor times as long."""
+    return {name: v * factor for name, v in of.items()}
+
+
+def blend(past: Params, new: Params, weight: float) -> dict[str, Tensor]:
+    """(1 − w) past + w new."""
+    return {name: torch.lerp(past[name], g, weight) for name, g in new.items()}
