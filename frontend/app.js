@@ -11,6 +11,7 @@ import {computed, effect, untracked} from "./lib/signal.js";
 import {said} from "./lib/take.js";
 import {loadPlotly} from "./plot.js";
 import {plugins} from "./plugins.js";
+import {forkFromDialog, openForkFrom} from "./runs/fork-from.js";
 import {microscopeDialog} from "./runs/microscope.js";
 import {runList} from "./runs/run-list.js";
 import {access, door, enter, followFragment} from "./session.js";
@@ -90,6 +91,7 @@ const charts = () =>
     figures,
     fetch: api.figure,
     diagnose: api.diagnosis,
+    forkFrom: openForkFrom,
     dataUrl: (run, kind) => api.exportUrl(run.id, kind),
   });
 const nothingShown = () =>
@@ -110,6 +112,7 @@ function show(page) {
     h("div", {class: "said", role: "status"}, said),
     keys,
     microscopeDialog(),
+    forkFromDialog(),
   ]);
 }
 

@@ -36,10 +36,17 @@ export const units = signal(asked.get("units") ?? "scaled");
 export const averaged = signal(asked.get("k") ?? "1");
 /** Horizontal axis of a sweep over the network: "field", or "parameters", their number. */
 export const against = signal(asked.get("against") ?? "field");
+/** Of an anatomy: "share" of the variance, or the "variance" itself. */
+export const parts = signal(asked.get("parts") ?? "share");
+/** Draws at the run's batch size that a gradient may cost; "" for what was checked. */
+export const budget = signal(asked.get("budget") ?? "");
+/** Learning rate of the steps shown; "" for the best of each estimator. */
+export const rate = signal(asked.get("rate") ?? "");
 
 const kept = {
   ...{runs: () => shown().join(","), focus, layer, x: xAxis, theme, carpet, level},
   ...{range, scale, units, k: averaged, against},
+  ...{parts, budget, rate},
 };
 const usual = {
   runs: "",
@@ -54,6 +61,9 @@ const usual = {
   units: "scaled",
   k: "1",
   against: "field",
+  parts: "share",
+  budget: "",
+  rate: "",
 };
 
 /** The address of the page as it stands, without the fragment. */

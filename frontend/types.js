@@ -59,7 +59,7 @@
  * @property {any} greeting
  * @property {any} config the JSON schema of a configuration
  *
- * @typedef {{runs: string, metric?: string, layer?: string, estimator?: string, x?: string, level?: string, max?: number, range?: string, scale?: string, units?: string, k?: number, against?: string}} FigureQuery
+ * @typedef {{runs: string, metric?: string, layer?: string, estimator?: string, x?: string, level?: string, max?: number, range?: string, scale?: string, units?: string, k?: number, against?: string, parts?: string, budget?: string, rate?: string}} FigureQuery
  * @typedef {{name: string, title: string, help: string, parameters: {name: string}[]}} FigureEntry
  * @typedef {{figure: {data: any[], layout: any}, shown: number, count: number, note: string}} FigureAnswer
  *

@@ -165,7 +165,8 @@ def _best(
         text=[f"{hover.head(one.name(False))}<br>{_said(one)}"],
         hovertemplate="%{text}<extra></extra>",
         marker={"symbol": "star", "size": 15, "color": colour,
-                "line": {"width": 1, "color": "#808080"}}, **axes,
+                "line": {"width": 1, "color": "#808080"}},
+        meta={"run": one.run_id, "role": "best", "label": one.label}, **axes,
     )  # fmt: skip
 
 

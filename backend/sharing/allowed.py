@@ -23,7 +23,7 @@ PATH = re.compile(r"\S*[\\/]\S*")
 DEVICE = re.compile(r"(cpu|cuda)(:\d{1,3})?|(NVIDIA|AMD|Intel|Tesla|Quadro|GeForce)[\w ()-]{0,60}")
 
 
-SEEN = ("step", "draws", "seed", "sweep")
+SEEN = ("step", "draws", "seed", "sweep", "anatomy", "what_if")
 
 
 def config(run: RunLike) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from itertools import product
 
 from backend.figures import draw
-from backend.figures.parts.query import AGAINST, UNITS
+from backend.figures.parts.query import AGAINST, PARTS, UNITS
 from backend.figures.parts.select import estimators
 from backend.figures.parts.source import Source
 from backend.sharing.panel import Menu, Panel, one
 
 AVERAGED = ("1", "8", "64", "512", "4096")
 NETWORK = "network."
+BUDGETS = ("8", "1", "64", "512")
 SWEPT = ("relative_variance", "scaled_error", "cosine")
 
 
@@ -43,8 +44,40 @@ def of_microscope(source: Source, run_id: str, place: str) -> tuple[list[Menu], 
         one(source, f"{place}-verdict", "verdict", runs=run_id),
         *swept,
     ]
+    looks, others = _dissected(source, run_id, place)
+    panels += [*others, *_stepped(source, run_id, place)]
     kept = [panel for panel in panels if not panel.empty]
-    return [*(menus if errors in kept else []), *against], kept
+    return [*(menus if errors in kept else []), *against, *looks], kept
+
+
+def _dissected(source: Source, run_id: str, place: str) -> tuple[list[Menu], list[Panel]]:
+    """An anatomy, as shares and as variances, and what budgets leave."""
+    if not source.run(run_id).config["microscope"].get("anatomy"):
+        return [], []
+    parts = Menu(f"{place}-parts", "Anatomy as", PARTS)
+    budgets = Menu(f"{place}-budget", "Budget, draws a gradient", BUDGETS)
+    bars = {
+        str(at): draw("anatomy", source, {"runs": run_id, "parts": one})
+        for at, one in enumerate(PARTS)
+    }
+    curves = {
+        str(at): draw("budget", source, {"runs": run_id, "budget": one})
+        for at, one in enumerate(BUDGETS)
+    }
+    return [parts, budgets], [
+        Panel(f"{place}-anatomy", (parts.id,), bars),
+        Panel(f"{place}-budget-chart", (budgets.id,), curves),
+    ]
+
+
+def _stepped(source: Source, run_id: str, place: str) -> list[Panel]:
+    """One-step lotteries."""
+    if not source.run(run_id).config["microscope"].get("what_if"):
+        return []
+    return [
+        one(source, f"{place}-{name}", name, runs=run_id)
+        for name in ("decrease", "what_if", "lottery")
+    ]
 
 
 def _swept(source: Source, run_id: str, place: str) -> tuple[list[Menu], list[Panel]]:

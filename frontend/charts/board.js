@@ -26,6 +26,7 @@ import {why} from "./why.js";
  * @property {Options["fetch"]} fetch
  * @property {Options["dataUrl"]} dataUrl
  * @property {(run: string, estimator: string) => Promise<import("../types.js").Diagnosis>} [diagnose]
+ * @property {(run: Run) => any} [forkFrom] asks what a fork from a microscope's checkpoint begins with
  */
 
 /** Lines of the shared legend before the rest is folded away. */
@@ -151,6 +152,7 @@ const focusedFirst = (context, ids) =>
 const PLACED = [
   ...["curve", "ranking", "bias_variance", "carpet", "compare", "path", "reported"],
   ...["histogram", "cloud", "convergence", "against", "reading", "verdict", "paired"],
+  ...["anatomy", "budget", "what_if", "lottery", "decrease"],
 ];
 
 /**

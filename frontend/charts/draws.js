@@ -3,11 +3,13 @@
 import {h} from "../lib/h.js";
 import {untracked} from "../lib/signal.js";
 import {layer, level} from "../state.js";
-import {chart} from "./chart.js";
+import {anatomy} from "./anatomy.js";
 import {layerPick, levelPick, runPick} from "./picks.js";
 import {paired} from "./paired.js";
+import {one, part} from "./parts.js";
 import {plane} from "./plane.js";
 import {swept} from "./swept.js";
+import {whatIf} from "./what-if.js";
 
 /** @typedef {import("./board.js").Context} Context */
 /** @typedef {import("./board.js").Shared} Shared */
@@ -37,7 +39,10 @@ export function draws(context, id) {
     runs: () => context.runs().filter((one) => one.id === id),
   };
   const picks = [runPick(context), layerPick({...context, runs: shared.runs})];
-  if (run.config.microscope.sweep) return h("div", {class: "board"}, ofSweep(shared, run, picks));
+  const {sweep, anatomy: dissected, what_if: stepped} = run.config.microscope;
+  if (sweep) return h("div", {class: "board"}, ofSweep(shared, run, picks));
+  if (dissected) return h("div", {class: "board"}, anatomy(shared, id, picks));
+  if (stepped) return h("div", {class: "board"}, whatIf(shared, run, picks, context.forkFrom));
   return h(
     "div",
     {class: "board"},
@@ -69,14 +74,6 @@ function ofSweep(shared, run, picks) {
   return part("sweep", title, [...picks, ...more], charts);
 }
 
-/**
- * @param {Shared} shared @param {string} figure @param {string} title @param {string} help
- * @param {() => import("../types.js").FigureQuery} ask
- * @param {Partial<import("./chart.js").Options>} [more]
- */
-const one = (shared, figure, title, help, ask, more = {}) =>
-  chart({...shared, key: figure, figure, title, help, ask, tall: true, concerns: () => true, ...more});
-
 /** @param {Shared} shared @param {string} id @param {string} metric @param {string} title @param {string} help */
 const histogram = (shared, id, metric, title, help) =>
   one(shared, "histogram", title, help, () => ({runs: id, metric: `draw/${metric}`, layer: layer()}), {
@@ -90,17 +87,3 @@ const cloud = (shared, id, label, i) =>
     key: `cloud-${i}`,
     concerns: (name) => ["draw/along", "draw/across"].includes(name),
   });
-
-/** @param {string} id @param {string} title @param {any} controls @param {any[]} charts */
-const part = (id, title, controls, charts) =>
-  h(
-    "section",
-    {id, "aria-labelledby": `${id}-title`},
-    h(
-      "div",
-      {class: "section-head"},
-      h("h2", {id: `${id}-title`}, title),
-      h("div", {class: "picks"}, controls),
-    ),
-    h("div", {class: "charts"}, charts),
-  );

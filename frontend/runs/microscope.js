@@ -9,6 +9,7 @@ import {look} from "../lab.js";
 import {count} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {effect, signal, untracked} from "../lib/signal.js";
+import {lookField} from "./look-field.js";
 import {sweptField} from "./swept-field.js";
 
 /** @typedef {import("../types.js").Run} Run */
@@ -28,7 +29,7 @@ export function microscopeDialog() {
     h(
       "p",
       {class: "quiet"},
-      "Draws many estimates at one frozen checkpoint and batch, and shows how they fall.",
+      "Draws many estimates at one frozen checkpoint, and shows how they fall, where their variance comes from, or what a step would do.",
     ),
     place,
   );
@@ -49,7 +50,8 @@ const OF_ESTIMATORS = {
 
 /** @param {Run} run @param {() => void} close */
 function form(run, close) {
-  const nodes = controls(run);
+  const {look: looked, ...plain} = controls(run);
+  const nodes = {...plain, ...looked.nodes};
   const {line, message} = problemLine(freshId("microscope"));
   const busy = signal(false);
 
@@ -74,9 +76,9 @@ function form(run, close) {
     "form",
     {class: "microscope", novalidate: true, onsubmit: submit},
     nodes.step.element,
+    looked.element,
     nodes.estimators.element,
     h("div", {class: "pair"}, nodes.draws.element, nodes.seed.element),
-    nodes.sweep.element,
     h("div", {role: "alert"}, line),
     h(
       "div",
@@ -100,20 +102,21 @@ function controls(run) {
     [estimator, ...(others ?? [])],
     OF_ESTIMATORS,
   );
+  const draws = field(
+    {...PLAIN, name: "draws", title: "Draws", unit: "an estimator", range: "2 to 100000",
+      help: "How many estimates each estimator makes, at each value of a sweep, at each batch where the variance is looked at; the law of their moments is clearer the more there are."},
+    run.config.microscope?.draws ?? 256,
+  );
   return {
     step: checkpoint(run),
     estimators,
-    draws: field(
-      {...PLAIN, name: "draws", title: "Draws", unit: "an estimator", range: "2 to 100000",
-        help: "How many estimates each estimator makes; the law of their moments is clearer the more there are."},
-      run.config.microscope?.draws ?? 256,
-    ),
+    draws,
     seed: field(
       {...PLAIN, name: "seed", title: "Seed", range: "at least 0",
         help: "Determines the draws. Resample takes the next one."},
       run.config.microscope?.seed ?? 0,
     ),
-    sweep: sweptField(estimators, run),
+    look: lookField(run, draws, sweptField(estimators, run)),
   };
 }
 

@@ -1,0 +1,164 @@
+// @ts-check
+/** The dialog that forks the run under a microscope: with which of its estimators, how fast. */
+import {Refusal, Silence, figure, run as readRun} from "../api.js";
+import {PLAIN, field} from "../form/field.js";
+import {freshId, problemLine} from "../form/node.js";
+import {icon} from "../icons.js";
+import {fork} from "../lab.js";
+import {count} from "../lib/format.js";
+import {h} from "../lib/h.js";
+import {effect, signal, untracked} from "../lib/signal.js";
+import {rate} from "../state.js";
+
+/** @typedef {import("../types.js").Run} Run */
+
+const subject = signal(/** @type {Run | null} */ (null));
+
+/** Ask what the fork begins with. @param {Run} run a microscope's */
+export const openForkFrom = (run) => subject.set(run);
+
+export function forkFromDialog() {
+  const place = h("div");
+  const dialog = h(
+    "dialog",
+    {class: "dialog", "aria-labelledby": "fork-from-title", onclose: () => subject.set(null)},
+    h("h2", {id: "fork-from-title"}, () => `Fork from step ${count(subject()?.parent_step ?? 0)}`),
+    h(
+      "p",
+      {class: "quiet"},
+      "A new run that begins with the weights of this checkpoint and goes on with one of the estimators as its driver; the others are its shadows.",
+    ),
+    place,
+  );
+  effect(() => {
+    const run = subject();
+    if (!run) return place.replaceChildren();
+    untracked(() => place.replaceChildren(form(run, () => dialog.close())));
+    dialog.showModal();
+  });
+  return dialog;
+}
+
+/** @param {Run} run @param {() => void} close */
+function form(run, close) {
+  const {line, message} = problemLine(freshId("fork-from"));
+  const busy = signal(false);
+  const nodes = controls(run);
+
+  async function submit(/** @type {Event} */ event) {
+    event.preventDefault();
+    if (busy.peek()) return;
+    message.set("");
+    for (const node of [nodes.lr, nodes.steps]) node.complain("");
+    busy.set(true);
+    try {
+      await fork(await readRun(run.parent ?? ""), {step: run.parent_step ?? null, config: read(run, nodes)});
+      close();
+    } catch (error) {
+      if (!(error instanceof Refusal || error instanceof Silence)) throw error;
+      message.set(told(error, nodes));
+    } finally {
+      busy.set(false);
+    }
+  }
+
+  return h(
+    "form",
+    {class: "microscope", novalidate: true, onsubmit: submit},
+    nodes.driver.element,
+    h("div", {class: "pair"}, nodes.lr.element, nodes.steps.element),
+    nodes.optimizer.element,
+    h("div", {role: "alert"}, line),
+    h(
+      "div",
+      {class: "dialog-end"},
+      h("button", {type: "button", class: "plain", onclick: close}, "Close"),
+      h(
+        "button",
+        {class: "primary", type: "submit", "aria-disabled": () => String(busy())},
+        icon("play"),
+        () => (busy() ? "Starting…" : "Start the fork"),
+      ),
+    ),
+  );
+}
+
+/** @param {Run} run */
+function controls(run) {
+  const labels = [run.labels.driver, ...run.labels.shadows];
+  const {optimizer} = run.config;
+  const best = signal(/** @type {Record<string, number>} */ ({}));
+  const driver = select("Driver", labels.map((label) => [label, label]));
+  const lr = field(
+    {...PLAIN, kind: "number", name: "lr", title: "Learning rate", range: "above 0",
+      help: "The rate chosen at the lottery, else the best one of the estimator; without either, the run's own."},
+    rate.peek() || optimizer.lr,
+  );
+  const input = /** @type {HTMLInputElement} */ (lr.element.querySelector("input"));
+  /** The best rate of the driver, unless another was chosen or typed. */
+  const follow = () => {
+    const value = best.peek()[driver.input.value];
+    if (value && !rate.peek()) input.value = String(Number(value.toPrecision(3)));
+  };
+  driver.input.addEventListener("change", follow);
+  figure("what_if", {runs: run.id}).then(
+    ({figure: {data}}) => {
+      const found = data.filter((/** @type {any} */ one) => one.meta?.role === "best");
+      best.set(Object.fromEntries(found.map((/** @type {any} */ one) => [one.meta.label, one.x[0]])));
+      follow();
+    },
+    () => undefined, // the run's own rate stands there already
+  );
+  const plain = optimizer.name === "sgd" && !optimizer.momentum;
+  return {
+    driver,
+    lr,
+    steps: field(
+      {...PLAIN, name: "steps", title: "Steps in all", range: `more than ${run.parent_step ?? 0}`, optional: true,
+        help: "Of the fork, those before the checkpoint included. Empty: as many as the run has."},
+      null,
+    ),
+    optimizer: select("Optimiser", [
+      ["sgd", "plain SGD, as the steps above"],
+      ["", `${optimizer.name}${plain ? "" : ", with all its fields"}, as in the run`],
+    ]),
+  };
+}
+
+/** @param {string} title @param {string[][]} options value and words */
+function select(title, options) {
+  const id = freshId("fork");
+  const input = h("select", {id}, options.map(([value, text]) => h("option", {value}, text)));
+  const element = h(
+    "div",
+    {class: "field"},
+    h("span", {class: "label"}, h("label", {for: id}, title)),
+    h("span", {class: "control"}, input),
+  );
+  return {element, input};
+}
+
+/** @param {Run} run @param {ReturnType<typeof controls>} nodes */
+function read(run, {driver, lr, steps, optimizer}) {
+  const all = [run.config.estimator, ...(run.config.shadows ?? [])];
+  const at = driver.input.selectedIndex;
+  const length = steps.read();
+  return {
+    estimator: all[at],
+    shadows: all.filter((_, i) => i !== at),
+    optimizer: {...(optimizer.input.value && {name: "sgd"}), lr: lr.read()},
+    ...(length !== null && {steps: length}),
+  };
+}
+
+/** Each problem beside its control; what has none is said below. @param {Error} error @param {ReturnType<typeof controls>} nodes */
+function told(error, nodes) {
+  if (!(error instanceof Refusal) || error.problems.length === 0) return error.message;
+  const rest = error.problems.filter(({loc, msg}) => {
+    const name = loc.at(-1);
+    const node = name === "lr" ? nodes.lr : name === "steps" ? nodes.steps : null;
+    node?.complain(msg);
+    return !node;
+  });
+  return rest.map(({msg}) => msg).join(" ");
+}

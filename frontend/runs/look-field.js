@@ -1,0 +1,113 @@
+// @ts-check
+/** What a microscope looks for: the draws themselves, the anatomy of their variance, or one step. */
+import {PLAIN, field} from "../form/field.js";
+import {freshId} from "../form/node.js";
+import {h} from "../lib/h.js";
+import {effect, signal, untracked} from "../lib/signal.js";
+
+/** @typedef {import("../form/node.js").FormNode} FormNode */
+/** @typedef {"draws" | "anatomy" | "what_if"} Kind */
+
+/** @type {Record<Kind, {title: string, told: string, draws: number}>} */
+const KINDS = {
+  draws: {
+    title: "the draws: how they fall",
+    told: "Histograms, clouds, measures and laws of the estimates at one batch; or a sweep of a field.",
+    draws: 256,
+  },
+  anatomy: {
+    title: "the variance: data or estimator",
+    told: "Draws at several batches tell the noise of the data from that of the estimator, layer by layer, and whether a larger batch or more draws would lower it. The prediction is then checked at another batch size.",
+    draws: 16,
+  },
+  what_if: {
+    title: "one step: what it would do",
+    told: "Every draw is taken as a step of many lengths from the checkpoint: the change of the loss, the best learning rate and the decrease to be expected.",
+    draws: 64,
+  },
+};
+const NAMES = /** @type {Kind[]} */ (Object.keys(KINDS));
+
+/** @param {any} microscope of a run's configuration @returns {Kind} */
+const before = (microscope) =>
+  microscope?.anatomy ? "anatomy" : microscope?.what_if ? "what_if" : "draws";
+
+/**
+ * The choice, and the controls that belong to each kind.
+ * @param {import("../types.js").Run} run
+ * @param {FormNode} draws
+ * @param {FormNode} sweep
+ */
+export function lookField(run, draws, sweep) {
+  const id = freshId("look");
+  const held = run.config.microscope;
+  const chosen = signal(before(held));
+  const select = h(
+    "select",
+    {
+      id,
+      "aria-describedby": `${id}-told`,
+      onchange: () => chosen.set(/** @type {Kind} */ (select.value)),
+    },
+    NAMES.map((name) => h("option", {value: name, selected: chosen.peek() === name}, KINDS[name].title)),
+  );
+  followed(draws, chosen);
+  const batches = field(
+    {...PLAIN, name: "batches", title: "Batches", range: "2 to 1024",
+      help: "Batches of the run's size, each drawn anew from the training set. The more, the surer the noise of the data; standard errors are told from 8 on."},
+    held?.anatomy?.batches ?? 16,
+  );
+  const rates = field(
+    {...PLAIN, kind: "text", name: "rates", title: "Learning rates",
+      help: "Separated by commas: 0.01, 0.1, 1. Empty: about the best ones, and the run's own."},
+    (held?.what_if?.rates ?? []).join(", "),
+  );
+  const shown = (/** @type {Kind} */ kind, /** @type {FormNode} */ node) =>
+    h("div", {hidden: () => chosen() !== kind}, node.element);
+  const element = h(
+    "div",
+    {class: "group"},
+    h(
+      "div",
+      {class: "field"},
+      h("span", {class: "label"}, h("label", {for: id}, "Look at")),
+      h("span", {class: "control"}, select),
+    ),
+    h("p", {class: "quiet sweep-note", id: `${id}-told`}, () => KINDS[chosen()].told),
+    shown("draws", sweep),
+    shown("anatomy", batches),
+    shown("what_if", rates),
+  );
+  const only = (/** @type {Kind} */ kind, /** @type {FormNode} */ inner, /** @type {() => any} */ read) => ({
+    ...inner,
+    read: () => (chosen.peek() === kind ? read() : null),
+    child: (/** @type {string | number} */ name) => (kind === "draws" ? inner.child(name) : inner),
+  });
+  return {
+    element,
+    /** @type {Record<"sweep" | "anatomy" | "what_if", FormNode>} */
+    nodes: {
+      sweep: only("draws", sweep, sweep.read),
+      anatomy: only("anatomy", batches, () => ({batches: batches.read()})),
+      what_if: only("what_if", rates, () => ({rates: list(rates.read())})),
+    },
+  };
+}
+
+/** What is usual of one kind becomes what is usual of the next. @param {FormNode} draws @param {() => Kind} chosen */
+function followed(draws, chosen) {
+  const input = draws.element.querySelector("input");
+  let usual = KINDS[untracked(chosen)].draws;
+  effect(() => {
+    const next = KINDS[chosen()].draws;
+    if (input && input.value === String(usual)) input.value = String(next);
+    usual = next;
+  });
+}
+
+/** What is no number stays a word. @param {any} text */
+function list(text) {
+  const said = String(text).split(",").map((one) => one.trim()).filter(Boolean);
+  if (said.length === 0) return null;
+  return said.map((one) => (Number.isNaN(Number(one)) ? one : Number(one)));
+}
