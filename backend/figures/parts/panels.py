@@ -47,7 +47,11 @@ def layout(
             x["matches"] = "x"
         made[f"xaxis{suffix}"] = x
         y = up[at] if at < len(up) else canvas.axis("")
-        made[f"yaxis{suffix}"] = {**y, "anchor": f"x{suffix}", "domain": [top - panel / whole, top]}
+        made[f"yaxis{suffix}"] = {
+            **y,
+            "anchor": f"x{suffix}",
+            "domain": [max(0.0, top - panel / whole), top],
+        }
         if at < len(headings):
             made["annotations"].append(_heading(headings[at], top))
     return made
