@@ -1,0 +1,144 @@
+"""`measure`: a module, a loss and a batch of one's own, without a server."""
+
+import functools
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from estimators import (
+    SPSA,
+    ActivityForwardGradient,
+    Backprop,
+    Chain,
+    Claim,
+    DirectFeedbackAlignment,
+    ForwardGradient,
+    Site,
+    Unserved,
+    measure,
+)
+from estimators.core.streams import stream
+from estimators.measure.losses import chain_of
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), Site(), nn.Tanh(), nn.Linear(4, 2))
+
+
+BATCH = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1] * 3)
+
+
+def test_measure_in_a_notebook():
+    found = measure(
+        network(), nn.CrossEntropyLoss(), BATCH,
+        [ForwardGradient(), ForwardGradient(), ActivityForwardGradient(tangents=4),
+         DirectFeedbackAlignment(), SPSA(), Backprop()],
+        draws=8,
+    )  # fmt: skip
+    assert list(found.values) == [
+        "forward_gradient", "forward_gradient #2", "activity_forward_gradient(tangents=4)",
+        "direct_feedback_alignment", "spsa", "backprop",
+    ]  # fmt: skip
+    assert found.value("cosine", "forward_gradient") != found.value("cosine", "forward_gradient #2")
+    text = str(found)
+    assert text.splitlines()[0].startswith("8 draws at loss ")
+    stages = [layer for layer in found.layers if layer not in found.tensors]
+    assert stages == ["", "0", "3"]
+    for label in found.values:
+        assert text.count(f"  {label}  ") == len(stages)
+        assert str(found.table("tensor")).count(f"  {label}  ") == len(found.layers)
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["draws"] == 8
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(),
+        nn.functional.cross_entropy,
+        functools.partial(nn.functional.cross_entropy, reduction="none"),
+        nn.CrossEntropyLoss(label_smoothing=0.1, reduction="none"),
+    ],
+)
+def test_losses_are_split_into_examples(loss):
+    found = measure(network(), loss, BATCH, [Backprop(), ActivityForwardGradient()], draws=2)
+    with torch.no_grad():
+        assert found.loss == pytest.approx(loss(network()(BATCH[0]), BATCH[1]).mean().item())
+
+
+def test_a_loss_over_several_outputs_is_split_as_its_mean():
+    x = BATCH[0]
+    chain = chain_of(network(), nn.MSELoss(), x, torch.ones(6, 2))
+    assert chain.separable
+    assert chain.losses(chain.forward({})).shape == (6,)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(reduction="sum"),
+        nn.CrossEntropyLoss(weight=torch.tensor([1.0, 3.0])),
+        lambda output, y: nn.functional.cross_entropy(output, y),
+    ],
+)
+def test_losses_that_cannot_be_split_stay_one_number(loss):
+    chain = chain_of(network(), loss, *BATCH)
+    assert not chain.separable
+    assert chain.whole
+    estimator = ActivityForwardGradient()
+    assert estimator.claim(chain) is Claim.UNBIASED
+    found = measure(network(), loss, BATCH, [Backprop(), estimator], draws=2)
+    assert found.loss == pytest.approx(loss(network()(BATCH[0]), BATCH[1]).item(), rel=1e-5)
+
+
+def test_measure_leaves_frozen_parameters_out():
+    net = network()
+    net[0].bias.requires_grad_(False)
+    found = measure(net, nn.CrossEntropyLoss(), BATCH, [Backprop(), SPSA()], draws=2)
+    assert "0.bias" not in found.layers
+
+
+@pytest.mark.parametrize(
+    ("module", "estimator", "text"),
+    [
+        (nn.Linear(3, 2), ActivityForwardGradient(), r"put Site\(\) before each non-linearity"),
+        (nn.Linear(3, 2), DirectFeedbackAlignment(), "make it an nn.Sequential of several"),
+    ],
+)
+def test_an_unserved_estimator_is_refused_in_words(module, estimator, text):
+    with pytest.raises(Unserved, match=text):
+        measure(module, nn.CrossEntropyLoss(), BATCH, [estimator])
+
+
+def test_a_loss_without_derivative_is_refused():
+    def error(output, y):
+        return (output.argmax(1) != y).float()
+
+    with pytest.raises(Unserved, match="no derivative"):
+        measure(network(), error, BATCH, [ForwardGradient()])
+
+
+def test_dropout_in_training_mode_is_refused():
+    module = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5))
+    with pytest.raises(ValueError, match=r"module\.eval\(\)"):
+        Chain(module, *BATCH)
+    module.eval()
+    Chain(module, *BATCH)
+
+
+def test_a_loss_that_couples_examples_can_be_said_to():
+    module = nn.Sequential(nn.Linear(3, 2), Site(), nn.Tanh(), nn.Linear(2, 2))
+    x, y = torch.randn(4, 3, generator=stream(0, "data")), torch.tensor([0, 1, 0, 1])
+
+    def contrast(output, y):  # each value depends on all examples
+        return -output.log_softmax(0).gather(1, y.unsqueeze(1)).squeeze(1)
+
+    claims = [
+        ActivityForwardGradient().claim(chain_of(module, contrast, x, y, separable))
+        for separable in (None, False)
+    ]
+    assert claims == [Claim.UNBIASED, Claim.BIASED]
+    measured = measure(module, contrast, (x, y), [Backprop()], draws=2, separable=False)
+    assert measured.value("cosine", "backprop") == 1
