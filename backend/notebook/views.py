@@ -151,21 +151,35 @@ class Swept(Views):
 class Dissected(Views):
     """Of an anatomy."""
 
-    figures = ("anatomy",)
+    figures = ("anatomy", "budget")
 
-    def anatomy(self, layer: str = "", estimator: str = "") -> "Figure":
-        """The noise of the data and that of the estimator."""
-        return self.figure("anatomy", layer=layer, estimator=estimator)
+    def anatomy(self, estimator: str = "", level: str = "stage", parts: str = "") -> "Figure":
+        """The noise of the data and that of the estimator, layer by layer."""
+        return self.figure("anatomy", estimator=estimator, level=level, parts=parts)
+
+    def budget(self, budget: int | None = None, layer: str = "", estimator: str = "") -> "Figure":
+        """Larger batch or more draws, for so many draws' worth of work."""
+        asked = {"layer": layer, "estimator": estimator}
+        return self.figure("budget", **asked, budget="" if budget is None else str(budget))
 
 
 class Stepped(Views):
     """Of one-step lotteries."""
 
-    figures = ("what_if",)
+    figures = ("what_if", "lottery", "decrease")
 
     def what_if(self, estimator: str = "") -> "Figure":
         """The change of the loss in one step against the learning rate."""
         return self.figure("what_if", estimator=estimator)
+
+    def lottery(self, rate: float | None = None, estimator: str = "") -> "Figure":
+        """How the changes fall at one learning rate."""
+        asked = "" if rate is None else f"{rate:.6g}"
+        return self.figure("lottery", estimator=estimator, rate=asked)
+
+    def decrease(self, estimator: str = "") -> "Figure":
+        """The best learning rate and the decrease expected of it, as a table."""
+        return self.figure("decrease", estimator=estimator)
 
 
 class Paired(Views):
