@@ -65,6 +65,15 @@ def test_what_is_asked_is_what_is_done(client, parent):
     assert (run["name"], run["config"]["shadows"]) == ("mine", [])
 
 
+def test_a_sweep_over_the_network_is_at_no_step(client, parent):
+    sweep = {"field": "network.width", "values": [8, 16]}
+    run = asked(client, parent, sweep=sweep).json()
+    assert run["name"] == "network.width swept, run 1"
+    assert run["parent_step"] == 80  # whose batch it is
+    tangents = {"field": "tangents", "values": [1, 2]}
+    assert asked(client, parent, sweep=tangents).json()["name"].endswith("run 1 at step 80")
+
+
 def test_an_estimator_that_came_in_mid_run_is_looked_at_too(client, parent, store):
     came = {"label": "new", "estimator": {"name": "backprop", "new": True}}
     other = {"label": "other", "estimator": {"name": "backprop", "other": True}}

@@ -1,0 +1,62 @@
+"""A sweep as a word of a command, and its curve as a table."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from backend.terminal.sweep import asked, tabulate
+
+RUN = {
+    "id": "r1",
+    "labels": {"driver": "spsa", "shadows": ["fdfa[x]"]},
+    "config": {"microscope": {"sweep": {"field": "network.width", "values": [8, 16]}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "values"),
+    [
+        ("network.width=16,32", "network.width", [16, 32]),
+        (" inner.eps = 0.1, 1.0e-3 ", "inner.eps", [0.1, 0.001]),
+        ("noise=normal,sphere", "noise", ["normal", "sphere"]),
+        ("greedy=true,false", "greedy", [True, False]),
+    ],
+)
+def test_a_field_and_its_values(text, field, values):
+    assert asked(text) == {"field": field, "values": values}
+
+
+@pytest.mark.parametrize("text", ["", "width", "width=", "width=1", "=1,2", "w=1,,2", "w=1,[2]"])
+def test_what_is_no_sweep_is_refused_in_words(text):
+    with pytest.raises(ValueError, match="is no sweep; write a field and at least two values"):
+        asked(text)
+
+
+class Lab:
+    """Answers as a client does."""
+
+    def curves(self, run, prefix):
+        assert (run, prefix) == ("r1", "sweep/")
+        return {
+            ("parameters", ""): {8: 1482.0, 16: 3466.0},
+            ("relative_variance", "spsa"): {8: 1481.25, 16: 3400.0},
+            ("relative_variance_se", "spsa"): {8: 12.0, 16: 30.0},
+            ("law/relative_variance", "spsa"): {8: 1481.0, 16: 3465.0},
+            ("cosine", "fdfa[x]"): {8: 0.5},
+        }
+
+    def note(self, figure, query):
+        assert query == {"runs": "r1", "metric": "relative_variance", "against": "parameters"}
+        return f"slope in {figure}"
+
+
+def test_every_value_has_a_row_with_its_dimension_and_the_law():
+    out = io.StringIO()
+    tabulate(Lab(), RUN, Console(file=out, width=120))
+    said = [" ".join(line.split()) for line in out.getvalue().splitlines()]
+    assert "network.width d relative variance scaled error cosine" in said
+    assert "16 3,466 3400 ± 30 (law 3465)" in said
+    assert "fdfa[x]" in said
+    assert "8 1,482 0.5" in said
+    assert said[-1] == "relative variance against d: slope in against"
