@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.parts import canvas, draws, hover, style
+from backend.figures.parts import canvas, draws, hover, lamp, style
 from backend.figures.parts.metrics import Metric
 from backend.figures.parts.query import Query
 from backend.figures.parts.scales import choose
@@ -44,6 +44,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         traces += _lines(one, len(query.runs) > 1, tally)
     tally.say("each point is one mean of K draws; a slope of −1 is noise that averages out")
     tally.say(_dashes(found))
+    tally.say(_lamps(source, found))
     shown = [np.array(t.y, np.float64) for t in traces]
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(
@@ -86,6 +87,30 @@ def _dashes(found: list[Mean]) -> str:
     if not some or not own:
         return "dashed: by the law" if some else ""
     return f"dashed: by the law; without one ({', '.join(own[:4])}), from the measured draws"
+
+
+def _lamps(source: Source, found: list[Mean]) -> str:
+    """Whether variance and bias of one draw, which the law's curve is made of, are the law's."""
+    told: dict[str, list[str]] = {}
+    for one in found:
+        if len(one.k) and one.by_law:
+            verdicts = {_lamp(source, one.line, name).verdict for name in (SPREAD, BIAS)}
+            worst = next((v for v in ("disagrees", "too few") if v in verdicts), "agrees")
+            told.setdefault(worst, []).append(clipped(one.line.label))
+    return "; ".join(f"{_SAID[v]} {', '.join(told[v])}" for v in _SAID if v in told)
+
+
+_SAID = {
+    "agrees": "✓ law agrees with",
+    "disagrees": "✗ law disagrees (implementation or assumption wrong) with",
+    "too few": "… too few draws to judge the law of",
+}
+
+
+def _lamp(source: Source, line: Line, name: str) -> lamp.Lamp:
+    value, error, law = (draws.latest(source, line, n) for n in (name, f"{name}_se", f"law/{name}"))
+    count = int(source.points(line.series.id).steps[-1])
+    return lamp.at_a_point(np.nan if value is None else value, error, law, count)
 
 
 def _lines(one: Mean, several: bool, tally: canvas.Tally) -> list[Any]:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.parts import canvas, edge, errors, fit, hover, lamp, progress, style
+from backend.figures.parts import canvas, edge, errors, fit, hover, lamp, laws, progress, style
 from backend.figures.parts.metrics import Scaling, metric, split_of
 from backend.figures.parts.query import Query
 from backend.figures.parts.scales import Scale
@@ -95,15 +95,19 @@ def _laws(
     """
     lamps, traces = [], []
     for line, one, like in zip(kept, points, drawn, strict=False):
-        if line.series.metric != lamp.METRIC:
+        measure = line.series.metric
+        if measure not in laws.PREDICTED:
             continue
-        law = lamp.law_of(source, line)
-        lamps.append((like.name, law and lamp.lit(source, line, law, one)))
+        of, draws = laws.held(source, line), lamp.draws_of(line.run)
+        law = lamp.law_of(source, of, measure, one)
+        found = lamp.lit(source, of, measure, law, one, draws) if law else lamp.NONE
+        lamps.append((like.name, found))
         if law:
-            said = source.points(law, max=query.max, first=query.first, last=query.last)
-            x = progress.positions(source, line.run_id, line.run, said.steps, query.x)
+            keep = canvas.evenly(len(law.steps), query.max)
+            steps, values = law.steps[keep], law.values[keep]
+            x = progress.positions(source, line.run_id, line.run, steps, query.x)
             like.meta = {"run": line.run_id, "x": query.x}
-            traces.append(lamp.trace(x, said.values, fitted.scale, query.x, like.name, like))
+            traces.append(lamp.trace(x, values, fitted.scale, query.x, like.name, like, measure))
     return _Laws(traces, lamp.words(lamps))
 
 

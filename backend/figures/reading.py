@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.parts import canvas, deviation, draws
+from backend.figures.parts import canvas, deviation, draws, lamp
+from backend.figures.parts.lamp import Lamp
 from backend.figures.parts.metrics import MEASURES, metric
 from backend.figures.parts.query import Query
 from backend.figures.parts.select import Line, estimators, lines
@@ -15,11 +16,7 @@ from backend.figures.parts.text import clipped, plain
 title = "Measures and laws"
 help = "A table of what a microscope measured, its standard error, and the value by the law."
 parameters = ("runs", "metric", "layer", "estimator")
-HEAD = ("estimator", "measure", "measured", "± s.e.", "by the law", "off by")
-LEAST = 64
-"""Fewest draws whose standard error is trusted to tell a law from another."""
-APART = 4.0
-"""Standard errors between a measure and its law that call for an explanation."""
+HEAD = ("estimator", "measure", "measured", "± s.e.", "by the law", "lamp")
 
 
 class Row(NamedTuple):
@@ -30,6 +27,7 @@ class Row(NamedTuple):
     error: float | None
     law: float | None
     draws: int
+    lamp: Lamp
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -41,7 +39,10 @@ def figure(source: Source, query: Query) -> go.Figure:
     rows.sort(key=lambda one: _rank(one.line))
     tally = canvas.Tally(len(rows), len(rows))
     tally.say(_draws(rows))
-    tally.say(f"a law is called apart from {APART:g} standard errors on, of {LEAST} draws or more")
+    tally.say(
+        f"✗ disagrees: more than {lamp.APART:g} standard errors off the law, of {lamp.DRAWS} draws "
+        "or more (implementation or assumption wrong)"
+    )
     cells = [[*one] for one in zip(*(_cells(row, len(query.runs)) for row in rows), strict=True)]
     shown = go.Table(
         header={"values": list(HEAD), "align": "left", "fill": {"color": canvas.CLEAR}},
@@ -62,7 +63,15 @@ def _row(source: Source, line: Line) -> Row:
     if error is None:
         error = deviation.of(source, line)
     law = draws.latest(source, line, f"law/{name}")
-    return Row(line, value, error, law, _count(line, int(points.steps[-1])))
+    count = _count(line, int(points.steps[-1]))
+    trusted = _of_snr(source, line, count) if name == "snr" else error
+    return Row(line, value, error, law, count, lamp.at_a_point(value, trusted, law, count))
+
+
+def _of_snr(source: Source, line: Line, count: int) -> float | None:
+    names = ("relative_variance", "relative_variance_se", "relative_squared_bias_se", "snr")
+    found = {name: draws.latest(source, line, name) for name in names}
+    return deviation.of_snr({name: x for name, x in found.items() if x is not None}, count)
 
 
 def _rank(line: Line) -> tuple[int, int]:
@@ -89,23 +98,15 @@ def _cells(row: Row, runs: int) -> list[str]:
         _number(row.value),
         "" if row.error is None else _number(row.error, 2),
         "no law" if row.law is None else _number(row.law),
-        _verdict(row),
+        _verdict(row.lamp),
     ]
 
 
-def _verdict(row: Row) -> str:
-    """How far the measure is from its law, in standard errors."""
-    if row.law is None or not np.isfinite(row.value):
-        return ""
-    if np.isclose(row.value, row.law, rtol=1e-9, atol=1e-12):
-        return "agrees, exactly"
-    if not row.error:
-        return f"{row.value / row.law - 1:+.1%}".replace("-", "−") if row.law else ""
-    away = (row.value - row.law) / row.error
-    said = f"{away:+.1f} s.e.".replace("-", "−")
-    if row.draws < LEAST:
-        return f"{said}, too few draws"
-    return f"{said}, {'apart' if abs(away) >= APART else 'agrees'}"
+def _verdict(of: Lamp) -> str:
+    """How far the measure is from its law, in standard errors; a symbol beside the word."""
+    words = {"agrees": "agrees", "disagrees": "disagrees", "too few": "too few draws", "none": ""}
+    said = f"{lamp.SYMBOLS[of.verdict]} {words[of.verdict]}".strip()
+    return f"{said}, {of.off:+.1f} s.e.".replace("-", "−") if np.isfinite(of.off) else said
 
 
 def _number(value: float, digits: int = 5) -> str:

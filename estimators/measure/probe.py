@@ -35,7 +35,7 @@ def probe(
 
     The draws of one estimator share its state, and the states they return are dropped. The
     noise comes from the stream (seed, "probe", step, label): nothing outside is disturbed.
-    `laws`: say beside the relative variance what it must be, where a law is known.
+    `laws`: say beside the measures what they must be, where a law is known.
     """
     if draws < 1 or not watched:
         raise ValueError(f"{draws} draws of {len(watched)} estimators; at least 1 of each")
@@ -65,9 +65,14 @@ def _laws(
     for label, (estimator, state) in watched.items():
         of = law(estimator, objective, params, state, exact)
         if of is not None:
-            said = theory(of, exact, groups)["relative_variance"]
-            found[label] = {"relative_variance": tuple(said.tolist())}
+            said = theory(of, exact, groups)
+            kept = said if (said["relative_squared_bias"] > 0).any() else _UNBIASED
+            found[label] = {metric: tuple(said[metric].tolist()) for metric in kept}
     return found
+
+
+_UNBIASED = ("relative_variance", "relative_squared_bias")
+"""What is kept of the law of an estimator without a bias: the rest follows from its variance."""
 
 
 def _measurement(

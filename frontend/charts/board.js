@@ -7,6 +7,7 @@ import {on} from "../stream.js";
 import {carpet, layer, level, range, scale, xAxis} from "../state.js";
 import {chart} from "./chart.js";
 import {legend, newLines} from "./legend.js";
+import {lamps} from "./lamps.js";
 import {layerTable} from "./layers.js";
 import {MEASURES, TRAINING, VIEWS, words} from "./measures.js";
 import {axisPick, layerPick, levelPick, measurePick, rangePick, runPick, scalePick} from "./picks.js";
@@ -151,7 +152,7 @@ const focusedFirst = (context, ids) =>
 
 const PLACED = [
   ...["curve", "ranking", "bias_variance", "carpet", "compare", "path", "reported"],
-  ...["histogram", "cloud", "convergence", "against", "reading", "verdict", "paired"],
+  ...["histogram", "cloud", "convergence", "against", "reading", "verdict", "paired", "lamps"],
   ...["anatomy", "budget", "what_if", "lottery", "decrease"],
 ];
 
@@ -305,5 +306,6 @@ function carpets(shared, context, id, labels) {
       help: "A panel a layer, every estimator in each, on one vertical scale.",
       ask: () => ({runs: id, metric: carpet(), level: level(), x: xAxis(), scale: scale()}),
     }),
+    lamps(one, () => id),
   ];
 }

@@ -5,6 +5,7 @@ import {untracked} from "../lib/signal.js";
 import {layer, level} from "../state.js";
 import {anatomy} from "./anatomy.js";
 import {layerPick, levelPick, runPick} from "./picks.js";
+import {lamps} from "./lamps.js";
 import {paired} from "./paired.js";
 import {one, part} from "./parts.js";
 import {plane} from "./plane.js";
@@ -62,6 +63,7 @@ export function draws(context, id) {
         wide: true,
         concerns: (name) => name.startsWith("verdict/"),
       }),
+      lamps(shared, () => id),
     ]),
   );
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from backend.figures.parts.scales import Scale
 from backend.figures.parts.source import Floats, PointsLike
@@ -107,3 +108,8 @@ def few(scale: Scale) -> dict[str, Any]:
 def numbers(values: Floats) -> list[float | None]:
     """A list that JSON can carry: what is not finite becomes a gap."""
     return [v if ok else None for v, ok in zip(values.tolist(), np.isfinite(values), strict=True)]
+
+
+def evenly(count: int, most: int) -> NDArray[np.int64]:
+    """Places of at most `most` of `count` points, evenly chosen, both ends among them."""
+    return np.unique(np.linspace(0, max(count - 1, 0), min(most, count)).round().astype(np.int64))

@@ -1,5 +1,7 @@
 """Standard errors of measures, from the numbers of the single draws that they are made of."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from backend.figures.parts.select import Line
@@ -29,6 +31,19 @@ def of(source: Source, line: Line) -> float | None:
     held = {name: one[good] for name, one in found.items()}
     shares = _shares(line.series.metric, held["cosine"], held["norm_ratio"], held["along"])
     return None if shares is None else float(shares.std(ddof=1) / len(shares) ** 0.5)
+
+
+def of_snr(found: Mapping[str, float], draws: int) -> float | None:
+    """At most the standard error of the SNR; None where what it is made of has none.
+
+    SNR = (B + 2 s − 1) / V: by the triangle inequality the errors of B, s = ⟨Eĝ, g⟩ / ‖g‖² and V
+    add, and along g a draw scatters by at most √V.
+    """
+    names = ("relative_variance", "relative_variance_se", "relative_squared_bias_se", "snr")
+    v, dv, db, snr = (found.get(name, np.nan) for name in names)
+    if not np.isfinite([v, dv, db, snr]).all() or v <= 0:
+        return None
+    return (db + 2 * (v / draws) ** 0.5 + snr * dv) / v
 
 
 def _shares(name: str, cosine: Floats, norm: Floats, along: Floats) -> Floats | None:

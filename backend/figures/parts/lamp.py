@@ -1,7 +1,7 @@
 """The law beside what was measured: a dashed line, and whether the two agree.
 
-The ratio of a probe's relative variance to its law has the mean 1 where the law holds, whatever
-the weights; probes are independent draws, so their ratios tell how sure their mean is.
+Probes are independent draws, so that what has the mean 0 where the law holds, whatever the
+weights, tells by its own scatter how sure its mean is.
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,22 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.parts import canvas, hover
+from backend.figures.parts import canvas, hover, laws
+from backend.figures.parts.laws import Law
 from backend.figures.parts.metrics import metric
 from backend.figures.parts.scales import Scale
-from backend.figures.parts.select import Line
-from backend.figures.parts.source import Floats, PointsLike, Source
+from backend.figures.parts.source import Floats, PointsLike, RunLike, Source
 
-METRIC = "relative_variance"
 PROBES, DRAWS = 8, 64
 """Fewest probes, and draws in all of them, that are held against a law."""
 ERRORS = 4.0
-"""Standard errors that the mean may be off: in heavy tails, of few probes, two are not enough."""
+"""Standard errors that the mean of probes may be off: few heavy-tailed ones need more than two."""
+APART = 5.0
+"""Standard errors that a microscope's measure may be off its law."""
 ROUNDING = 1e-6
 
-Verdict = Literal["agrees", "disagrees", "too few"]
+Verdict = Literal["agrees", "disagrees", "too few", "none"]
+SYMBOLS: dict[Verdict, str] = {"agrees": "✓", "disagrees": "✗", "too few": "…", "none": "–"}
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,15 @@ class Lamp:
     """Whether the measured mean over the probes is what the law says."""
 
     verdict: Verdict
-    ratio: float
-    """Mean of measured over law; NaN for a law of 0."""
-    error: float
+    ratio: float = np.nan
+    """Mean of measured over law, where such a mean is 1; else NaN."""
+    error: float = np.nan
     """Its standard error."""
+    off: float = np.nan
+    """Standard errors between what was measured and the law."""
+
+
+FEW, NONE = Lamp("too few"), Lamp("none")
 
 
 def judge(measured: Floats, law: Floats, draws: int) -> Lamp:
@@ -44,39 +51,93 @@ def judge(measured: Floats, law: Floats, draws: int) -> Lamp:
     measured, law = measured[good], law[good]
     exact = law <= ROUNDING
     if len(law) < PROBES or len(law) * draws < DRAWS:
-        return Lamp("too few", np.nan, np.nan)
+        return FEW
     wrong = bool((measured[exact] > ROUNDING).any())
     ratios = measured[~exact] / law[~exact]
     if len(ratios) < PROBES:
-        return Lamp("disagrees" if wrong else "agrees", np.nan, np.nan)
+        return Lamp("disagrees" if wrong else "agrees")
     mean = float(ratios.mean())
     error = float(ratios.std(ddof=1) / np.sqrt(len(ratios)))
     # On a log scale, so that twice and half the law are equally far from it.
     off = mean <= 0 or abs(np.log(mean)) > ERRORS * error / mean + ROUNDING
-    return Lamp("disagrees" if off or wrong else "agrees", mean, error)
+    away = (mean - 1) / error if error else np.nan
+    return Lamp("disagrees" if off or wrong else "agrees", mean, error, away)
 
 
-def law_of(source: Source, line: Line) -> int | None:
-    """The id of the series of a line's law."""
-    if line.series.metric != METRIC:
-        return None
-    key = (f"law/{METRIC}", line.series.layer, line.series.estimator)
-    held = source.series(line.run_id)
-    return next((s.id for s in held if (s.metric, s.layer, s.estimator) == key and s.count), None)
+def centred(apart: Floats, draws: int) -> Lamp:
+    """Of probes (n,) of numbers that have the mean 0 where the law holds."""
+    apart = apart[np.isfinite(apart)]
+    if len(apart) < PROBES or len(apart) * draws < DRAWS:
+        return FEW
+    mean, error = float(apart.mean()), float(apart.std(ddof=1) / np.sqrt(len(apart)))
+    off = abs(mean) > ERRORS * error + ROUNDING
+    return Lamp("disagrees" if off else "agrees", off=mean / error if error else np.nan)
 
 
-def lit(source: Source, line: Line, law: int, shown: PointsLike) -> Lamp:
-    """The lamp of a line over the steps that are shown; all their probes, not the thinned ones."""
-    if not len(shown.steps):
-        return Lamp("too few", np.nan, np.nan)
-    ends = {"first": int(shown.steps[0]), "last": int(shown.steps[-1])}
-    measured, said = source.points(line.series.id, **ends), source.points(law, **ends)
-    _, here, there = np.intersect1d(measured.steps, said.steps, return_indices=True)
-    draws = int(line.run.config.get("probe", {}).get("draws", 16))
-    return judge(measured.values[here], said.values[there], draws)
+def at_a_point(value: float, error: float | None, law: float | None, draws: int) -> Lamp:
+    """Of a microscope's measure and its standard error."""
+    if law is None or not np.isfinite(law):
+        return NONE
+    if np.isclose(value, law, rtol=1e-9, atol=1e-12):
+        return Lamp("agrees")
+    if draws < DRAWS or error is None or not np.isfinite(error) or not np.isfinite(value):
+        return FEW
+    away = value - law
+    off = abs(away) > APART * error + ROUNDING * max(1.0, abs(law))
+    return Lamp("disagrees" if off else "agrees", off=away / error if error else np.nan)
 
 
-def trace(x: Floats, values: Floats, scale: Scale, x_name: str, name: str, like: Any) -> go.Scatter:
+def law_of(source: Source, of: laws.Held, name: str, shown: PointsLike) -> Law | None:
+    """What the law says of a measure from the first to the last step that is shown."""
+    found = laws.said(source, of, name, *_ends(shown)) if len(shown.steps) else None
+    return found if found and len(found.steps) else None
+
+
+def draws_of(run: RunLike) -> int:
+    """Draws of one probe."""
+    return int((run.config.get("probe") or {}).get("draws", 16))
+
+
+def lit(source: Source, of: laws.Held, name: str, law: Law, shown: PointsLike, draws: int) -> Lamp:
+    """The lamp of a measure over the steps that are shown; all their probes, not thinned ones."""
+    first, last = _ends(shown)
+    measured = source.points(of[name].id, first=first, last=last)
+    steps, here, there = np.intersect1d(measured.steps, law.steps, return_indices=True)
+    value, said = measured.values[here], law.values[there]
+    if name in (laws.SPREAD, laws.MSE):
+        return judge(value, said, draws)
+    known = [laws.said(source, of, one, first, last) for one in (laws.SPREAD, laws.SNR)]
+    spread, ratio = (_on(one, steps) for one in known)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        if name == laws.BIAS:
+            apart = (value - said) / (spread / draws + np.abs(said))
+            # An exact estimator has no noise to be measured in.
+            return centred(np.where(np.abs(value - said) <= ROUNDING, 0.0, apart), draws)
+        found = laws.probed(source, of, steps, draws)
+        size = np.where(spread > 0, ratio * spread, 1.0)
+        if name == laws.SNR:
+            return centred((found.size - said * found.spread) / size, draws)
+        # A ratio of means is off by 1 / draws; what it is made of is not.
+        apart = (said - value) * (found.size + found.spread) / (size + spread)
+        return centred(apart, draws)
+
+
+def _ends(shown: PointsLike) -> tuple[int, int]:
+    return int(shown.steps[0]), int(shown.steps[-1])
+
+
+def _on(law: Law | None, steps: Any) -> Floats:
+    """A law at these steps, NaN where it is not known."""
+    found = np.full(len(steps), np.nan)
+    if law:
+        _, here, there = np.intersect1d(steps, law.steps, return_indices=True)
+        found[here] = law.values[there]
+    return found
+
+
+def trace(
+    x: Floats, values: Floats, scale: Scale, x_name: str, name: str, like: Any, measure: str
+) -> go.Scatter:
     """The law as a thin dashed line over the points `like`, hidden and shown with them."""
     return go.Scatter(
         x=x.tolist(),
@@ -87,31 +148,35 @@ def trace(x: Floats, values: Floats, scale: Scale, x_name: str, name: str, like:
         legendgroup=name,
         showlegend=False,
         line={"color": like.line.color, "dash": "dash", "width": 1.2},
-        hovertemplate=hover.point(f"law of {name}", x_name, metric(METRIC), "customdata"),
+        hovertemplate=hover.point(f"law of {name}", x_name, metric(measure), "customdata"),
         meta={"run": like.meta["run"], "x": x_name},
     )
 
 
-def words(lamps: Sequence[tuple[str, Lamp | None]]) -> str:
+def words(lamps: Sequence[tuple[str, Lamp]]) -> str:
     """The lamps in a sentence, by verdict; nothing where no line has a law."""
-    if all(lamp is None for _, lamp in lamps):
+    if all(lamp.verdict == "none" for _, lamp in lamps):
         return ""
     by: dict[str, list[str]] = {}
     for name, lamp in lamps:
-        by.setdefault(lamp.verdict if lamp else "none", []).append(_named(name, lamp))
+        by.setdefault(lamp.verdict, []).append(_named(name, lamp))
     told = [f"{_WORDS[verdict]} {', '.join(by[verdict])}" for verdict in _WORDS if verdict in by]
-    return f"law, dashed (mean of measured ÷ law ± s.e.): {'; '.join(told)}"
+    ratios = any(not np.isnan(lamp.ratio) for _, lamp in lamps)
+    how = " (mean of measured ÷ law ± s.e.)" if ratios else " (measured less law)"
+    return f"law, dashed{how}: {'; '.join(told)}"
 
 
 _WORDS = {
-    "agrees": "agrees with",
-    "disagrees": "disagrees (implementation or assumption wrong) with",
+    "agrees": "✓ agrees with",
+    "disagrees": "✗ disagrees (implementation or assumption wrong) with",
     "too few": f"not judged before {PROBES} probes:",
     "none": "no law for",
 }
 
 
-def _named(name: str, lamp: Lamp | None) -> str:
-    if lamp is None or np.isnan(lamp.ratio):
-        return name
-    return f"{name} ({lamp.ratio:.3g} ± {lamp.error:.2g})"
+def _named(name: str, lamp: Lamp) -> str:
+    if not np.isnan(lamp.ratio):
+        return f"{name} ({lamp.ratio:.3g} ± {lamp.error:.2g})"
+    if not np.isnan(lamp.off):
+        return f"{name} ({lamp.off:+.1f} s.e.)".replace("-", "−")
+    return name

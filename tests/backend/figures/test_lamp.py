@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from backend.figures import draw
-from backend.figures.parts.lamp import judge
+from backend.figures import Memory, MemoryRun, draw
+from backend.figures.parts.lamp import at_a_point, judge
 
 STEPS = np.arange(0, 320, 16)
 LAWS = 30 * 1.01**STEPS
@@ -71,3 +71,114 @@ def test_a_law_of_zero_is_held_to_rounding():
     assert judge(zero + 1e-9, zero, 16).verdict == "agrees"
     assert judge(zero + 1e-3, zero, 16).verdict == "disagrees"
     assert judge(np.full(20, np.nan), zero, 16).verdict == "too few"
+
+
+D, DRAWN, PROBED = 20, 16, 150
+MEASURED = ("relative_variance", "relative_squared_bias", "relative_mse", "scaled_error", "snr")
+
+
+def probes(scale: float, law: dict[str, float]) -> Memory:
+    """Real probes of ĝ = scale (g·v) v, ‖g‖ = 1, as they are recorded, and a law of each."""
+    rng = np.random.default_rng(0)
+    g = np.ones(D) / D**0.5
+    v = rng.standard_normal((PROBED, DRAWN, D))
+    draws = scale * (v @ g)[..., None] * v
+    dots, squares, mean = draws @ g, (draws**2).sum(2), draws.mean(1)
+    trace = ((draws - mean[:, None]) ** 2).sum((1, 2)) / (DRAWN - 1)
+    slope2 = dots.mean(1) ** 2 - dots.var(1, ddof=1) / DRAWN
+    found = {
+        "relative_variance": trace,
+        "relative_squared_bias": ((mean - g) ** 2).sum(1) - trace / DRAWN,
+        "relative_mse": squares.mean(1) - 2 * dots.mean(1) + 1,
+        "scaled_error": 1 - slope2 / squares.mean(1),
+        "snr": np.maximum((mean**2).sum(1) - trace / DRAWN, 0) / trace,
+        "cosine_mean": mean @ g / np.linalg.norm(mean, axis=1),
+    }
+    source = Memory()
+    labels = {"driver": "it", "shadows": ["bare"]}
+    source.add_run("r", MemoryRun(1, config={"probe": {"draws": DRAWN}}, labels=labels))
+    for label in ("it", "bare"):
+        for name, values in found.items():
+            source.add("r", name, np.arange(PROBED), values, estimator=label)
+    for name, value in law.items():
+        source.add("r", f"law/{name}", np.arange(PROBED), np.full(PROBED, value), estimator="it")
+    return source
+
+
+def verdicts(source: Memory) -> dict[str, str]:
+    """Of the whole network, by measure."""
+    found = {}
+    for name in MEASURED:
+        data = draw("lamps", source, {"runs": "r", "metric": name})["figure"]["data"]
+        found[name] = next(one["name"] for one in data if "it" in one["x"])[0]
+        assert next(one["name"] for one in data if "bare" in one["x"]) == "– no law"
+    return found
+
+
+def moments(v: float, a: float) -> dict[str, float]:
+    """The measures by the law tr Var ĝ = v, Eĝ = a g."""
+    b = (1 - a) ** 2
+    error = 1 - a**2 / (a**2 + v)
+    return dict(zip(MEASURED, (v, b, v + b, error, a**2 / v), strict=True))
+
+
+def test_every_measure_of_an_unbiased_estimator_agrees_with_what_follows_from_its_variance():
+    law = {"relative_variance": D + 1.0, "relative_squared_bias": 0.0}
+    assert verdicts(probes(1, law)) == dict.fromkeys(MEASURED, "✓")
+
+
+@pytest.mark.parametrize("scale", [1 / D, 0.5])
+def test_every_measure_of_a_biased_one_agrees_with_its_own_law(scale):
+    assert verdicts(probes(scale, moments(scale**2 * (D + 1), scale))) == dict.fromkeys(
+        MEASURED, "✓"
+    )
+
+
+def test_a_wrong_variance_and_a_wrong_mean_are_seen():
+    wrong = verdicts(probes(1, {"relative_variance": 1.4 * (D + 1), "relative_squared_bias": 0.0}))
+    assert (wrong["relative_variance"], wrong["relative_mse"]) == ("✗", "✗")
+    assert wrong["relative_squared_bias"] == "✓"
+    assert set(verdicts(probes(0.5, moments(0.25 * (D + 1), 1.0))).values()) == {"✓", "✗"}
+    half = verdicts(probes(0.5, moments(0.25 * (D + 1), 1.0)))
+    assert [half[name] for name in ("relative_squared_bias", "scaled_error", "snr")] == ["✗"] * 3
+
+
+def test_a_derived_law_is_dashed_over_the_curve():
+    source = probes(1, {"relative_variance": D + 1.0, "relative_squared_bias": 0.0})
+    drawn = draw("curve", source, {"runs": "r", "metric": "scaled_error"})
+    law = next(one for one in drawn["figure"]["data"] if one["name"] == "law of it")
+    assert np.allclose(law["customdata"], (D + 1) / (D + 2))
+    assert "✓ agrees with it (" in drawn["note"]
+    assert "no law for bare" in drawn["note"]
+    without = draw("curve", source, {"runs": "r", "metric": "cosine_mean"})
+    assert "law" not in without["note"]
+
+
+def test_a_variance_alone_says_nothing_of_the_rest():
+    """Runs of before keep it without the bias."""
+    source = probes(1, {"relative_variance": D + 1.0})
+    assert "law" not in draw("curve", source, {"runs": "r", "metric": "scaled_error"})["note"]
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "law", "draws", "verdict"),
+    [
+        (1.0, 0.1, 1.4, 256, "agrees"),
+        (1.0, 0.1, 1.6, 256, "disagrees"),
+        (1.0, 0.1, 1.6, 32, "too few"),
+        (1.0, None, 1.6, 256, "too few"),
+        (1.0, 0.1, None, 256, "none"),
+        (0.0, None, 0.0, 8, "agrees"),
+        (np.nan, 0.1, 1.0, 256, "too few"),
+    ],
+)
+def test_a_microscope_s_lamp(value, error, law, draws, verdict):
+    assert at_a_point(value, error, law, draws).verdict == verdict
+
+
+def test_a_measure_that_no_law_speaks_of_says_so():
+    source = probes(1, {})
+    source.add("r", "cosine", [0], [0.1], estimator="it")
+    drawn = draw("lamps", source, {"runs": "r", "metric": "cosine"})
+    assert "no law for it" in drawn["note"]
+    assert "laws are of relative variance, " in drawn["note"]
