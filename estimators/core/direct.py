@@ -71,7 +71,12 @@ def split(rows: Tensor, places: list[Tensor]) -> list[Tensor]:
 
 
 def mean_jacobian(chain: Chain, params: Params) -> Feedback:
-    """1/B Σ_n ∂output_n/∂h_ln of all boundaries side by side: a backward pass an output."""
+    """J̄ = 1/B Σ_n ∂output_n/∂h_ln of all boundaries side by side, as the feedback has them."""
+    return jacobian_moments(chain, params)[0]
+
+
+def jacobian_moments(chain: Chain, params: Params) -> tuple[Feedback, Tensor]:
+    """(J̄, 1/B Σ_n ‖J_ln‖² of each boundary (L,)), J_ln = ∂output_n/∂h_ln: a backward an output."""
     places: list[Tensor] = []
 
     def keep(i: int, h: Tensor) -> Tensor:
@@ -81,8 +86,12 @@ def mean_jacobian(chain: Chain, params: Params) -> Feedback:
     still = {name: p.detach() for name, p in params.items()}
     with torch.enable_grad():
         output = chain.forward(still, at_stage=keep).flatten(1).sum(0)
-    rows = [torch.autograd.grad(o, places, retain_graph=True) for o in output]
-    return torch.stack([torch.cat([g.mean(0).flatten() for g in row]) for row in rows])
+    means, squares = [], []
+    for o in output:
+        row = torch.autograd.grad(o, places, retain_graph=True)
+        means.append(torch.cat([g.mean(0).flatten() for g in row]))
+        squares.append(torch.stack([g.square().sum() / len(g) for g in row]))
+    return torch.stack(means), torch.stack(squares).sum(0)
 
 
 def look(step: Tensor, output: Tensor) -> bool:
@@ -95,12 +104,12 @@ def look(step: Tensor, output: Tensor) -> bool:
     return int(step) % period == period - 1
 
 
-def direct_alignment(chain: Chain, params: Params, feedback: Feedback) -> Alignment:
+def direct_alignment(chain: Chain, feedback: Feedback, jacobian: Feedback) -> Alignment:
     """Angle and norm ratio between the feedback and the batch's mean Jacobian, by stage."""
-    sizes = [math.prod(place.shape) for place in chain.boundaries]
+    return alignment(by_stage(chain, feedback), by_stage(chain, jacobian))
 
-    def by_stage(b: Feedback) -> dict[str, Tensor]:
-        pieces = b.split(sizes, 1)
-        return {place.name: piece for place, piece in zip(chain.boundaries, pieces, strict=True)}
 
-    return alignment(by_stage(feedback), by_stage(mean_jacobian(chain, params)))
+def by_stage(chain: Chain, feedback: Feedback) -> dict[str, Tensor]:
+    """{stage in front of the boundary: its B_l, (outputs, units)}."""
+    pieces = feedback.split([math.prod(place.shape) for place in chain.boundaries], 1)
+    return {place.name: piece for place, piece in zip(chain.boundaries, pieces, strict=True)}

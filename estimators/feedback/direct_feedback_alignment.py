@@ -14,6 +14,7 @@ from estimators.core.direct import (
     Feedback,
     direct_alignment,
     look,
+    mean_jacobian,
     pull_back_direct,
     uniform_feedback,
 )
@@ -45,5 +46,8 @@ class DirectFeedbackAlignment(DirectFeedback[State]):
         step, feedback = state
         cut = cut_at_stages(objective, params)
         grads = pull_back_direct(cut, feedback, output_error(cut))
-        info = direct_alignment(objective, params, feedback) if look(step, cut.output) else {}
+        info = {}
+        if look(step, cut.output):
+            jacobian = mean_jacobian(objective, params)
+            info = direct_alignment(objective, feedback, jacobian)
         return Estimate(grads, cut.losses.detach().mean(), (step + 1, feedback), info)

@@ -16,6 +16,7 @@ from estimators.core.direct import (
     Feedback,
     direct_alignment,
     look,
+    mean_jacobian,
     pull_back_direct,
     uniform_feedback,
 )
@@ -55,7 +56,10 @@ class DKP(DirectFeedback[State]):
         cut = cut_at_stages(objective, params)
         e = output_error(cut)
         learnt = self._learn(cut, feedback, e)
-        info = direct_alignment(objective, params, feedback) if look(step, cut.output) else {}
+        info = {}
+        if look(step, cut.output):
+            jacobian = mean_jacobian(objective, params)
+            info = direct_alignment(objective, feedback, jacobian)
         grads = pull_back_direct(cut, feedback, e)
         return Estimate(grads, cut.losses.detach().mean(), (step + 1, learnt), info)
 

@@ -1,7 +1,8 @@
 """Forward direct feedback alignment (FDFA): Bacho and Chu (2022), arXiv:2212.07282."""
 
+import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -11,8 +12,11 @@ from estimators.core.contract import Cost, Estimate, Params
 from estimators.core.direct import (
     DirectFeedback,
     Feedback,
+    by_stage,
     direct_alignment,
+    jacobian_moments,
     look,
+    mean_jacobian,
     split,
     zero_feedback,
 )
@@ -24,7 +28,19 @@ from estimators.core.objective import Chain
 Moments = tuple[Tensor, ...]
 State = tuple[Tensor, Feedback, Moments]
 """The number of steps taken, (), the feedback, and Adam's two moments (for the average, none)."""
+
 BETAS, EPS = (0.9, 0.999), 1e-8  # Adam's, as in the released code
+
+
+class FeedbackLaw(NamedTuple):
+    """The moments of the feedback, all boundaries side by side."""
+
+    jacobian: Feedback
+    """J̄, what it tends to."""
+    mean: Feedback
+    """E B."""
+    variance: Tensor
+    """tr Var B_l of each boundary, (L,)."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +81,44 @@ class FDFA(DirectFeedback[State]):
         step, feedback, _ = state
         run, learnt = self._learn(objective, params, state, rng)
         signals = split(run.error.flatten(1) @ feedback, run.places)
-        info = direct_alignment(objective, params, feedback) if look(step, run.output) else {}
+        info = self._look(objective, params, state) if look(step, run.output) else {}
         return Estimate(run.pull_back(signals), run.loss, learnt, info)
 
     def advance(self, objective: Chain, params: Params, state: State, rng: Generator, /) -> State:
         return self._learn(objective, params, state, rng)[1]
+
+    def feedback_law(
+        self, chain: Chain, params: Params, start: Feedback, steps: int
+    ) -> FeedbackLaw:
+        """Of the average t steps after `start`, while the weights and the batch rest.
+
+        E B_l = J̄_l + (1 − α)ᵗ (B_l − J̄_l), J̄ the mean Jacobian of N examples;
+        tr Var B_l = α/(2 − α) (1 − (1 − α)²ᵗ) 1/N² Σ_n [U_l Σ_m ‖J_mn‖² + ‖J_ln‖²], with U_l units
+        at the boundary and m over all; minus with signs. Raises ValueError for Adam: no law.
+        """
+        if self.learning != "average":
+            raise ValueError(f"no law of feedback that {self.learning} learns; of an average alone")
+        jacobian, squares = jacobian_moments(chain, params)
+        left, sign = (1 - self.rate) ** steps, 1 if self.noise == "normal" else -1
+        share = self.rate / (2 - self.rate) * (1 - left**2) / len(chain.x)
+        units = squares.new_tensor([math.prod(place.shape) for place in chain.boundaries])
+        spread = share * (units * squares.sum() + sign * squares)
+        return FeedbackLaw(jacobian, torch.lerp(jacobian, start, left), spread)
+
+    def _look(self, chain: Chain, params: Params, state: State) -> dict[str, Any]:
+        """Where the feedback lies, and where α alone would leave it: what is more is lag."""
+        step, feedback, _ = state
+        if self.learning != "average":
+            return dict(direct_alignment(chain, feedback, mean_jacobian(chain, params)))
+        law = self.feedback_law(chain, params, torch.zeros_like(feedback), int(step))
+        means, meant = by_stage(chain, law.mean), by_stage(chain, law.jacobian)
+        at_rest = {
+            name: ((means[name] * j).sum() / (means[name].square().sum() + v).sqrt() / j.norm())
+            .clamp(-1, 1).acos().rad2deg()
+            for (name, j), v in zip(meant.items(), law.variance, strict=True)
+        }  # fmt: skip
+        found = direct_alignment(chain, feedback, law.jacobian)
+        return {**found, "feedback_angle_at_rest": at_rest}
 
     def _learn(
         self, chain: Chain, params: Params, state: State, rng: Generator

@@ -1,5 +1,6 @@
 """Direct feedback that learns: DKP, and FDFA against its laws of bias and variance."""
 
+import math
 from collections import OrderedDict
 
 import pytest
@@ -216,6 +217,51 @@ def test_from_zero_the_feedback_approaches_the_jacobian_geometrically():
     found = torch.stack(ends)
     error = (found.mean(0) - (1 - 0.9**8) * jacobian).abs()
     assert (error <= 5 * found.std(0) / 150**0.5).all()
+
+
+@each_case
+@pytest.mark.parametrize("noise", ["normal", "rademacher"])
+@pytest.mark.parametrize(("alpha", "steps"), [(1.0, 1), (0.3, 4)])
+def test_the_feedback_is_its_law_at_every_boundary(case, noise, alpha, steps):
+    """Examples with Jacobians of their own, and a beginning that is not at rest."""
+    method, draws, runs = FDFA(rate=alpha, noise=noise), rng(1), 300
+    zero = method.init(case.chain, case.params, rng())
+    start = normal(*zero[1].shape, seed=2)
+    ends = []
+    for _ in range(runs):
+        state = (zero[0], start, zero[2])
+        for _ in range(steps):
+            state = method.advance(case.chain, case.params, state, draws)
+        ends.append(state[1])
+    law = method.feedback_law(case.chain, case.params, start, steps)
+    off = torch.stack(ends) - law.mean
+    assert (off.mean(0).abs() <= 5 * off.std(0) / runs**0.5).all()
+    sizes = [math.prod(place.shape) for place in case.chain.boundaries]
+    for piece, said in zip(off.split(sizes, 2), law.variance, strict=True):
+        squares = piece.square().sum((1, 2))
+        assert (squares.mean() - said).abs() <= 5 * squares.std() / runs**0.5
+        assert squares.std() / runs**0.5 < 0.15 * said, "too few draws to tell"
+
+
+def test_the_angle_at_rest_is_what_a_resting_network_shows():
+    """With many units, among whom noise is hardly ever along the Jacobian itself."""
+    stages = {"hidden": nn.Sequential(nn.Linear(3, 60), nn.Tanh()), "output": nn.Linear(60, 2)}
+    chain, params = chain_of((3,), 6, **stages)
+    method, seen = FDFA(rate=0.2), []
+    for run in range(10):
+        state, draws = method.init(chain, params, rng()), rng(run)
+        for _ in range(31):
+            state = method.advance(chain, params, state, draws)
+        seen.append(method.estimate(chain, params, state, draws).info)
+    for name, said in seen[0]["feedback_angle_at_rest"].items():
+        angles = torch.stack([info["feedback_angle"][name] for info in seen])
+        assert angles.mean() == pytest.approx(said.item(), rel=0.05)
+
+
+def test_feedback_that_adam_learns_has_no_law():
+    chain, params, jacobian = linear(2)
+    with pytest.raises(ValueError, match="adam learns"):
+        FDFA(learning="adam").feedback_law(chain, params, jacobian, 1)
 
 
 def test_adam_steps_on_the_residual():
