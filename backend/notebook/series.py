@@ -94,6 +94,9 @@ def _half(ends: tuple[float, float] | None, draws: int) -> float:
 
 
 def _verdicts(held: Memory, of: Measurement, label: str) -> None:
+    if of.verdicts.get(label):
+        target = float(of.targets.get(label, False))
+        held.add(RUN, "verdict/target", [of.draws], [target], estimator=label)
     for one in of.verdicts.get(label, ()):
         told = np.nan if one.biased is None else float(one.biased)
         for name, value in {"biased": told, "bias": one.bias, "bound": one.bound}.items():

@@ -50,6 +50,8 @@ class Measurement:
     """{label: {metric: agrees, disagrees, no law or too few draws, for each layer}}."""
     verdicts: dict[str, tuple[Verdict, ...]] = field(default_factory=dict)
     """{label: whether it is biased, for each layer}; from 512 draws on."""
+    targets: dict[str, bool] = field(default_factory=dict)
+    """{label: whether the verdict is held against a target of its own, not the exact gradient}."""
     findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
     """{label: what is wrong, for each layer}."""
     drawn: dict[str, Drawn] = field(default_factory=dict)

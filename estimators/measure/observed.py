@@ -39,6 +39,7 @@ def measured(found: Iterable[Observation]) -> Measurement:
             for label, o in last.items()
             if (lamps := o.lamps())
         },
+        targets={label: _target(o) for label, o in last.items()},
         findings={label: diagnose(o, _coverage(o)) for label, o in last.items()},
         drawn={label: drawn(o) for label, o in last.items()},
         verdicts={
@@ -48,6 +49,10 @@ def measured(found: Iterable[Observation]) -> Measurement:
         },
         sources={label: o.source for label, o in last.items()},
     )
+
+
+def _target(of: Observation) -> bool:
+    return of.estimator.target(of.at.objective, of.at.params, of.state) is not None
 
 
 def _coverage(of: Observation) -> dict[str, Coverage]:

@@ -109,5 +109,7 @@ def _verdict(of: "Measurement", label: str, i: int) -> str:
 
 
 def short(x: float) -> str:
-    """Three digits; a dash for what is not defined."""
-    return "–" if math.isnan(x) else f"{x:.3g}"
+    """Three digits, thousands in full; a dash for what is not defined."""
+    if math.isnan(x):
+        return "–"
+    return f"{x:,.0f}" if 1e3 <= abs(x) < 1e7 else f"{x:.3g}"
