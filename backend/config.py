@@ -54,7 +54,7 @@ class Probe(Strict):
     draws: Annotated[int, Field(ge=2, le=4096)] = 16
     """Draws of each estimator at one probe (K)."""
     budget: Annotated[float, Field(ge=0, le=1)] = 0.1
-    """Largest share of the run's time that probes may take; 0 switches them off."""
+    """Time that probes may add, as a share of what the run takes without; 0 switches them off."""
     every: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     """Probe at multiples of this step, whatever it costs. Empty: let the budget decide."""
 
@@ -210,8 +210,8 @@ class Microscope(Look):
     def total(self) -> int:
         """Draws of each estimator, those at all values or batches together."""
         if self.anatomy:
-            halves = 2 * self.anatomy.batches * self.draws
-            return halves + self.anatomy.checks * CHECK_DRAWS
+            both = 2 * self.anatomy.batches * self.draws  # at the batches and at parts of them
+            return both + self.anatomy.checks * CHECK_DRAWS
         return self.draws * (len(self.sweep.values) if self.sweep else 1)
 
 

@@ -42,7 +42,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     across = canvas.axis("", type="category")
     return canvas.finish(
         traces, tally, title=title, height=panels.height(len(rows), PANEL) + 40, barmode="stack",
-        bargap=0.3, **panels.layout(headings, PANEL, across, [_up(rows, shares)] * len(rows)),
+        bargap=0.3, showlegend=False,
+        **panels.layout(headings, PANEL, across, [_up(rows, shares)] * len(rows)),
     )  # fmt: skip
 
 
@@ -122,7 +123,7 @@ def _look(row: list[Split], name: str, at: int) -> dict[str, Any]:
         "name": f"{plain(clipped(row[0].label))}: {WORDS[name]}",
         "marker": {"color": colour, "opacity": 0.45 if name == "data" else 1.0,
                    "line": {"width": 0}, "pattern": hatched if name == "data" else {}},
-        "showlegend": True, "meta": {"run": row[0].run_id, "part": name}, **panels.axes(at),
+        "meta": {"run": row[0].run_id, "part": name}, **panels.axes(at),
     }  # fmt: skip
 
 
@@ -144,7 +145,8 @@ def _text(one: Split, name: str, where: str) -> str:
 
 def _heading(one: Split, several: bool) -> str:
     run = f" · {run_name(one.run.number, one.run.name)}" if several else ""
-    return f"{plain(clipped(one.label))}{run}: {one.batches:,} batches of {one.batch:,}"
+    head = hover.head(plain(clipped(one.label)) + run)
+    return f"{head}<br>{one.batches:,} batches of {one.batch:,} examples"
 
 
 def _up(rows: list[list[Split]], shares: bool) -> dict[str, Any]:
@@ -153,7 +155,15 @@ def _up(rows: list[list[Split]], shares: bool) -> dict[str, Any]:
     values = np.array([getattr(one, name) for row in rows for one in row for name in NAMES])
     positive = values[values > 0]
     scale = choose("log", positive) if len(positive) else choose("linear", positive)
-    return canvas.axis("tr Var", **scale.axis())
+    ends = {"range": _ends(positive)} if len(positive) else {}
+    return canvas.axis("tr Var", **{**scale.axis(), **ends})
+
+
+def _ends(values: Floats) -> list[float]:
+    """One range for all panels, so that estimators can be compared."""
+    low, high = np.log10(values.min()), np.log10(values.max())
+    room = 0.15 * max(high - low, 0.5)
+    return [float(low - room), float(high + room)]
 
 
 def _told(rows: list[list[Split]], shares: bool) -> list[str]:
@@ -163,8 +173,9 @@ def _told(rows: list[list[Split]], shares: bool) -> list[str]:
     few = rows and not errors
     where = ", ".join(dict.fromkeys(_names(below)[:3])) + (" …" if len(below) > 3 else "")
     return [
-        "total variances of one draw, honest draws; hatched: noise of the data" if shares else
-        "total variances of one draw, honest draws; open: noise of the data",
+        "hatched: noise of the data; full: of the estimator" if shares else
+        "open: noise of the data; full: of the estimator; one vertical scale for all",
+        "total variances of one draw (honest draws)",
         "bars: ± 1 standard error over batches" if errors and not shares else "",
         "too few batches for standard errors (below 8)" if few else "",
         f"the data's part came out below zero, as its estimate may where it is small: {where}"

@@ -30,15 +30,17 @@ def figure(source: Source, query: Query) -> go.Figure:
     found = [one for one in found if one.changes][:MOST]
     several = len(query.runs) > 1
     traces: list[Any] = []
-    headings = []
+    headings, ranges = [], []
     for at, one in enumerate(found):
         rate = _rate(one, query.rate)
         values = one.changes[rate]
         tally.shown += len(values)
         tally.count += len(values)
-        headings.append(f"{one.name(several)}: {_said(rate, values)}")
+        headings.append(f"{hover.head(one.name(several))}<br>{_said(rate, values)}")
+        ranges.append(_range(values))
         traces += _panel(one, at, values)
         tally.say(lotteries.counted(one, one.name(several)))
+        tally.say(_far(one, several, values))
     if found:
         tally.say("solid: the mean; dotted: no change")
     up = canvas.axis("", tickformat=".0%", nticks=3, rangemode="tozero")
@@ -46,7 +48,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     return canvas.finish(
         traces, tally, title=title, height=panels.height(len(found), PANEL, ROOM), bargap=0,
         showlegend=False,
-        **panels.layout(headings, PANEL, across, [up] * len(found), ROOM),
+        **_ranged(panels.layout(headings, PANEL, across, [up] * len(found), ROOM), ranges),
     )  # fmt: skip
 
 
@@ -65,28 +67,67 @@ def _said(rate: float, values: Floats) -> str:
     return f"{words}, mean {finite.mean():.3g}".replace("-", "−")
 
 
-def _panel(one: Lottery, at: int, values: Floats) -> list[Any]:
+def _far(one: Lottery, several: bool, values: Floats) -> str:
+    """What is said of steps that are left out of the picture."""
+    far = int(np.isfinite(values).sum()) - len(_near(values))
+    return f"{one.name(several)}: {far:,} steps ended far outside and are not drawn" * bool(far)
+
+
+def _near(values: Floats) -> Floats:
+    """Those that are drawn: finite, and not so far out that the others would be one bar."""
     finite = values[np.isfinite(values)]
     if not len(finite):
-        return []
+        return finite
     low, middle, high = np.quantile(finite, [0.25, 0.5, 0.75])
-    near = finite[np.abs(finite - middle) <= max(FAR * (high - low), 1e-12 * abs(middle))]
-    near = near if len(near) else finite
+    near = finite[np.abs(finite - middle) <= FAR * (high - low)]
+    return near if len(near) else finite
+
+
+def _range(values: Floats) -> list[float] | None:
+    """From end to end of what is drawn, zero included unless it is far away."""
+    near = _near(values)
+    if not len(near):
+        return None
+    low, high = float(near.min()), float(near.max())
+    reach = max(high - low, 0.0)
+    if reach == 0 or min(abs(low), abs(high)) <= 3 * reach or low <= 0 <= high:
+        low, high = min(low, 0.0), max(high, 0.0)
+    room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    return [low - room, high + room]
+
+
+def _ranged(layout: dict[str, Any], ranges: list[list[float] | None]) -> dict[str, Any]:
+    for at, ends in enumerate(ranges):
+        if ends:
+            layout[f"xaxis{at + 1 if at else ''}"]["range"] = ends
+    return layout
+
+
+def _panel(one: Lottery, at: int, values: Floats) -> list[Any]:
+    near, ends = _near(values), _range(values)
+    if ends is None:
+        return []
     heights, edges = bins(near)
     heights = heights * len(near) / len(values)
+    if len(heights) == 1:  # draws that are all alike: a bar that can be seen
+        middle, half = float(near.mean()), 0.01 * (ends[1] - ends[0])
+        edges = np.array([middle - half, middle + half])
     axes, colour, name = panels.axes(at), style.colour(one.label), one.name(False)
     top = 1.08 * float(heights.max())
+    alike = f"{near.mean():.4g}, all alike" if len(heights) == 1 else ""
+    told = alike or "%{customdata[0]:.4g} … %{customdata[1]:.4g}"
     bars = go.Bar(
         x=((edges[:-1] + edges[1:]) / 2).tolist(), y=heights.tolist(), name=name,
         width=np.diff(edges).tolist(), marker={"color": colour, "line": {"width": 0}},
         opacity=0.7, customdata=np.stack([edges[:-1], edges[1:]], 1).tolist(),
-        hovertemplate=f"{hover.head(name)}<br>%{{customdata[0]:.4g}} … %{{customdata[1]:.4g}}"
-        "<br>%{y:.3~%} of the steps<extra></extra>",
+        hovertemplate=f"{hover.head(name)}<br>{told}<br>%{{y:.3~%}} of the steps<extra></extra>",
         meta={"run": one.run_id, "role": "bins"}, **axes,
     )  # fmt: skip
-    marks = [_mark(0.0, top, "no change", "dot", axes)]
-    if len(finite) == len(values):
-        mean = float(values.mean())
+    marks = []
+    if ends[0] <= 0 <= ends[1]:
+        marks.append(_mark(0.0, top, "no change", "dot", axes))
+    mean = float(values.mean())
+    if np.isfinite(values).all() and ends[0] <= mean <= ends[1]:
         marks.append(_mark(mean, top, f"{name}: mean {mean:.4g}", "solid", axes))
     return [bars, *marks]
 

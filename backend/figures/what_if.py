@@ -32,13 +32,15 @@ def figure(source: Source, query: Query) -> go.Figure:
     ups, several = [], len(query.runs) > 1
     for at, one in enumerate(found):
         reach = _reach(one)
-        traces += _panel(one, at, reach, listed=at == 0)
+        traces += _panel(one, at, reach)
         ups.append(canvas.axis("change of the loss", range=[-reach, reach], nticks=5))
         tally.say(lotteries.counted(one, one.name(several)))
         tally.say(_lost(one, one.name(several)))
     if found:
         tally.say(
-            "bands: 5–95 % and 25–75 % of the draws; steps are plain, −η ĝ, on the checkpoint's "
+            "line: mean of the steps ± 1 standard error; bands: 5–95 % and 25–75 % of the draws; "
+            "dashed: to second order; star: best rate and expected decrease; dotted: the run's own "
+            "learning rate; steps are plain, −η ĝ, on the checkpoint's "
             "batch, without momentum or a schedule"
         )
     headings = [_heading(one, several) for one in found]
@@ -46,7 +48,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         "learning rate η", type="log", exponentformat="power", dtick=1, tickangle=0
     )
     return canvas.finish(
-        traces, tally, title=title, height=panels.height(len(found), PANEL),
+        traces, tally, title=title, showlegend=False, height=panels.height(len(found), PANEL),
         **panels.layout(headings, PANEL, across, ups),
     )  # fmt: skip
 
@@ -62,7 +64,7 @@ def _reach(one: Lottery) -> float:
     return float(np.median(finite)) if finite else 1.0
 
 
-def _panel(one: Lottery, at: int, reach: float, *, listed: bool) -> list[Any]:
+def _panel(one: Lottery, at: int, reach: float) -> list[Any]:
     rates = np.array(list(one.changes))
     colour = style.colour(one.label)
     axes = panels.axes(at)
@@ -78,16 +80,16 @@ def _panel(one: Lottery, at: int, reach: float, *, listed: bool) -> list[Any]:
     second = np.where(np.abs(second) <= 3 * reach, second, np.nan)
     traces.append(
         go.Scatter(x=smooth.tolist(), y=canvas.numbers(second), mode="lines",
-                   name="to second order", legendgroup="second", showlegend=listed,
+                   name="to second order", legendgroup="second",
                    line={"color": colour, "width": 2, "dash": "dash"},
                    hovertemplate="to second order %{y:.4~g} at η = %{x:.3~g}<extra></extra>",
                    **axes)
     )  # fmt: skip
-    traces += [_means(one, colour, axes, reach, listed=listed)]
+    traces += [_means(one, colour, axes, reach)]
     if one.usual and rates.min() <= one.usual <= rates.max():
-        traces.append(_usual(one.usual, reach, axes, listed=listed))
+        traces.append(_usual(one.usual, reach, axes))
     if one.best is not None and one.decrease is not None:
-        traces.append(_best(one, one.best, one.decrease, colour, axes, listed=listed))
+        traces.append(_best(one, one.best, one.decrease, colour, axes))
     return traces
 
 
@@ -117,7 +119,7 @@ def _flat(rates: Floats, axes: dict[str, str]) -> Any:
     )  # fmt: skip
 
 
-def _means(one: Lottery, colour: str, axes: dict[str, str], reach: float, *, listed: bool) -> Any:
+def _means(one: Lottery, colour: str, axes: dict[str, str], reach: float) -> Any:
     """A mean only where every step ends in a finite loss: one without the worst would flatter."""
     values = list(one.changes.values())
     means = np.array([v.mean() if len(v) else np.nan for v in values])
@@ -129,11 +131,11 @@ def _means(one: Lottery, colour: str, axes: dict[str, str], reach: float, *, lis
         for rate, mean, error, v in zip(one.changes, means, errors, values, strict=True)
         if len(v)
     ]
-    inside = np.where(np.abs(means) <= 3 * reach, means, np.nan)
+    inside = np.clip(means, -50 * reach, 50 * reach)  # beyond the panel, but on the line
     shown = np.minimum(np.nan_to_num(errors), 3 * reach)
     return go.Scatter(
         x=list(one.changes), y=canvas.numbers(inside), mode="lines+markers", text=text,
-        name="mean of the steps", legendgroup="mean", showlegend=listed,
+        name="mean of the steps", legendgroup="mean",
         hovertemplate="%{text}<extra></extra>", line={"color": colour, "width": 2},
         marker={"symbol": style.symbol(one.label), "size": 8, "color": colour},
         error_y={"type": "data", "array": shown.tolist(), "thickness": 1, "width": 0},
@@ -147,21 +149,19 @@ def _error(values: Floats) -> float:
     return float(values.std(ddof=1)) / len(values) ** 0.5
 
 
-def _usual(rate: float, reach: float, axes: dict[str, str], *, listed: bool) -> Any:
+def _usual(rate: float, reach: float, axes: dict[str, str]) -> Any:
     return go.Scatter(
         x=[rate, rate], y=[-reach, reach], mode="lines", name="the run's own learning rate",
-        legendgroup="usual", showlegend=listed, line={"color": "#808080", "width": 2,
+        legendgroup="usual", line={"color": "#808080", "width": 2,
         "dash": "dot"}, text=[f"the run's own learning rate {rate:.3g}"] * 2,
         hovertemplate="%{text}<extra></extra>", **axes,
     )  # fmt: skip
 
 
-def _best(
-    one: Lottery, best: float, decrease: float, colour: str, axes: dict[str, str], *, listed: bool
-) -> Any:
+def _best(one: Lottery, best: float, decrease: float, colour: str, axes: dict[str, str]) -> Any:
     return go.Scatter(
         x=[best], y=[-decrease], mode="markers", name="best rate, expected decrease",
-        legendgroup="best", showlegend=listed,
+        legendgroup="best",
         text=[f"{hover.head(one.name(False))}<br>{_said(one)}"],
         hovertemplate="%{text}<extra></extra>",
         marker={"symbol": "star", "size": 15, "color": colour,
@@ -178,7 +178,7 @@ def _said(one: Lottery) -> str:
 
 
 def _heading(one: Lottery, several: bool) -> str:
-    return f"{one.name(several)}: {_said(one)}"
+    return f"{hover.head(one.name(several))}<br>{_said(one)}"
 
 
 def _lost(one: Lottery, name: str) -> str:

@@ -64,8 +64,13 @@ def _dissected(source: Source, run_id: str, place: str) -> tuple[list[Menu], lis
         str(at): draw("budget", source, {"runs": run_id, "budget": one})
         for at, one in enumerate(BUDGETS)
     }
+    answers = {
+        str(at): draw("advice", source, {"runs": run_id, "budget": one})
+        for at, one in enumerate(BUDGETS)
+    }
     return [parts, budgets], [
         Panel(f"{place}-anatomy", (parts.id,), bars),
+        Panel(f"{place}-advice", (budgets.id,), answers),
         Panel(f"{place}-budget-chart", (budgets.id,), curves),
     ]
 

@@ -1,8 +1,8 @@
 """Nested sampling: J batches, K draws ĝ_jk at each, with means ḡ_j.
 
 The estimator's part of the variance is the mean of tr S_j; the data's is that of ḡ_j less what the
-draws leave in it, tr Var_j ḡ_j − (mean of tr S_j)/K, without bias. Draws on half of each batch tell
-which share of the estimator's part falls as 1/B.
+draws leave in it, tr Var_j ḡ_j − (mean of tr S_j)/K, without bias. Draws on an eighth of each batch
+tell which share of the estimator's part falls as 1/B.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,6 +20,7 @@ from estimators.measure.groups import layers_of
 from estimators.measure.moments import Moments
 from estimators.measure.summary import grouped, mean, over, variance
 
+SMALLER = 8
 LEAST_BATCHES = 8
 """Batches from which the intervals of an anatomy were measured to cover at least 92 %."""
 
@@ -55,7 +56,7 @@ class Nested:
     chunk: int | None = None
     nonfinite: int = 0
     _within: list[Tensor] = field(default_factory=list)
-    _halved: list[Tensor] = field(default_factory=list)
+    _small: list[Tensor] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._means = Means(self.params)
@@ -64,20 +65,20 @@ class Nested:
         """Batches taken in."""
         return len(self._within)
 
-    def take(self, whole: Chain, half: Chain) -> Iterator[int]:
-        """Draw at one more batch and at its first half; yields the draws made, chunk by chunk.
+    def take(self, whole: Chain, small: Chain) -> Iterator[int]:
+        """Draw at one more batch and at a part of it; yields the draws made, chunk by chunk.
 
         A batch counts when this has run to its end.
         """
         place = len(self)
         inner = Moments(zeros(self.params))
         yield from self._fill(inner, whole, self.seed, place)
-        halved = Moments(zeros(self.params))
-        # One seed further, so that a half's noise is its own.
-        yield from self._fill(halved, half, self.seed + 1, place)
-        self.nonfinite += inner.nonfinite + halved.nonfinite
+        less = Moments(zeros(self.params))
+        # One seed further, so that the part's noise is its own.
+        yield from self._fill(less, small, self.seed + 1, place)
+        self.nonfinite += inner.nonfinite + less.nonfinite
         self._within.append(over(inner.scatter, inner.count - 1))
-        self._halved.append(over(halved.scatter, halved.count - 1))
+        self._small.append(over(less.scatter, less.count - 1))
         self._means.add(inner)
 
     def _fill(self, moments: Moments, chain: Chain, seed: int, place: int) -> Iterator[int]:
@@ -88,16 +89,16 @@ class Nested:
             moments.add(chunk)
             yield len(next(iter(chunk.values())))
 
-    def parts(self, groups: Tensor, ratio: float = 2.0) -> Parts:
+    def parts(self, groups: Tensor, ratio: float) -> Parts:
         """What the batches so far tell of each group of tensors, 0/1, (T, G).
 
-        `ratio` is B over its half.
+        `ratio` is a batch over its part.
         """
-        within, halved = (grouped(torch.stack(x), groups) for x in (self._within, self._halved))
+        within, small = (grouped(torch.stack(x), groups) for x in (self._within, self._small))
         noise = grouped(torch.stack(self._means.noise), groups)
         innovations = self._means.innovations(groups)
         estimator = mean(within)
-        falling = (mean(halved - within) / (ratio - 1)).clamp(min=0).minimum(estimator)
+        falling = (mean(small - within) / (ratio - 1)).clamp(min=0).minimum(estimator)
         spread, signal = self._means.spread(groups)
         return Parts(
             data=spread - mean(noise),
@@ -113,9 +114,9 @@ class Nested:
 
         `share` is D(B)/D(B₀), `b` is B/B₀.
         """
-        within, halved = (grouped(torch.stack(x), groups) for x in (self._within, self._halved))
+        within, small = (grouped(torch.stack(x), groups) for x in (self._within, self._small))
         noise = grouped(torch.stack(self._means.noise), groups)
-        falling = (halved - within) / (ratio - 1)
+        falling = (small - within) / (ratio - 1)
         estimator = within + falling * (1 / b - 1)
         return share * (self._means.innovations(groups) - noise) + estimator / k
 
@@ -183,8 +184,8 @@ def split(
     size = _size(pairs, count)
     nested = Nested(params, estimator, state, count, seed, label)
     for x, y in pairs:
-        half = chain.on(*(first_half(t, chain.views) for t in (x, y)))
-        for _ in nested.take(chain.on(x, y), half):
+        part = chain.on(*(beginning(t, small_of(size), chain.views) for t in (x, y)))
+        for _ in nested.take(chain.on(x, y), part):
             pass
     return found(nested, chain, size, population)
 
@@ -192,7 +193,7 @@ def split(
 def found(nested: Nested, chain: Chain, size: int, population: int | None = None) -> Anatomy:
     """The anatomy that nested sampling gives by now; batches of `size` examples."""
     layers, groups = layers_of(chain, list(nested.params))
-    parts = nested.parts(groups, size / (size // 2))
+    parts = nested.parts(groups, size / small_of(size))
     numbers = {name: tuple(x.tolist()) for name, x in vars(parts).items()}
     cost = nested.estimator.cost(chain).forward_equivalents
     return Anatomy(
@@ -201,12 +202,20 @@ def found(nested: Nested, chain: Chain, size: int, population: int | None = None
     )  # fmt: skip
 
 
-def first_half(t: Tensor, views: int = 1) -> Tensor:
-    """The first half of the examples; of each view, where they stand one behind the other."""
+def small_of(size: int, least: int = 1) -> int:
+    """The part of a batch that shows what falls as 1/B: an eighth, `least` examples or more.
+
+    The further apart the two, the surer the part that falls.
+    """
+    return min(max(least, size // SMALLER), size // 2)
+
+
+def beginning(t: Tensor, count: int, views: int = 1) -> Tensor:
+    """The first examples; of each view, where they stand one behind the other."""
     if views == 1 or len(t) % views:
-        return t[: len(t) // 2]
+        return t[:count]
     rows = t.view(views, -1, *t.shape[1:])
-    return rows[:, : rows.shape[1] // 2].flatten(0, 1)
+    return rows[:, : count // views].flatten(0, 1)
 
 
 def _size(pairs: list[tuple[Tensor, Tensor]], count: int) -> int:

@@ -153,7 +153,7 @@ const focusedFirst = (context, ids) =>
 const PLACED = [
   ...["curve", "ranking", "bias_variance", "carpet", "compare", "path", "reported"],
   ...["histogram", "cloud", "convergence", "against", "reading", "verdict", "paired", "lamps"],
-  ...["anatomy", "budget", "what_if", "lottery", "decrease"],
+  ...["anatomy", "budget", "advice", "what_if", "lottery", "decrease"],
 ];
 
 /**

@@ -4,7 +4,7 @@ import {Refusal, Silence, figure, run as readRun} from "../api.js";
 import {PLAIN, field} from "../form/field.js";
 import {freshId, problemLine} from "../form/node.js";
 import {icon} from "../icons.js";
-import {fork} from "../lab.js";
+import {find, fork} from "../lab.js";
 import {count} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {effect, signal, untracked} from "../lib/signal.js";
@@ -66,7 +66,8 @@ function form(run, close) {
     "form",
     {class: "microscope", novalidate: true, onsubmit: submit},
     nodes.driver.element,
-    h("div", {class: "pair"}, nodes.lr.element, nodes.steps.element),
+    nodes.lr.element,
+    nodes.steps.element,
     nodes.optimizer.element,
     h("div", {role: "alert"}, line),
     h(
@@ -87,6 +88,7 @@ function form(run, close) {
 function controls(run) {
   const labels = [run.labels.driver, ...run.labels.shadows];
   const {optimizer} = run.config;
+  const [parent, from] = [find(run.parent ?? ""), run.parent_step ?? 0];
   const best = signal(/** @type {Record<string, number>} */ ({}));
   const driver = select("Driver", labels.map((label) => [label, label]));
   const lr = field(
@@ -109,18 +111,19 @@ function controls(run) {
     },
     () => undefined, // the run's own rate stands there already
   );
-  const plain = optimizer.name === "sgd" && !optimizer.momentum;
+  const steps = field(
+    {...PLAIN, name: "steps", title: "Steps in all", range: `more than ${count(from)}`, optional: true,
+      help: "Of the fork, those before the checkpoint included. Empty: as many as the run has."},
+    parent && parent.steps > from ? null : 2 * from || null,
+  );
+  steps.element.querySelector("input")?.setAttribute("placeholder", parent ? count(parent.steps) : "as before");
   return {
     driver,
     lr,
-    steps: field(
-      {...PLAIN, name: "steps", title: "Steps in all", range: `more than ${run.parent_step ?? 0}`, optional: true,
-        help: "Of the fork, those before the checkpoint included. Empty: as many as the run has."},
-      null,
-    ),
+    steps,
     optimizer: select("Optimiser", [
       ["sgd", "plain SGD, as the steps above"],
-      ["", `${optimizer.name}${plain ? "" : ", with all its fields"}, as in the run`],
+      ["", `${optimizer.name} with its fields, as in the run`],
     ]),
   };
 }

@@ -8,22 +8,25 @@ import {effect, signal, untracked} from "../lib/signal.js";
 /** @typedef {import("../form/node.js").FormNode} FormNode */
 /** @typedef {"draws" | "anatomy" | "what_if"} Kind */
 
-/** @type {Record<Kind, {title: string, told: string, draws: number}>} */
+/** @type {Record<Kind, {title: string, told: string, draws: number, unit: string}>} */
 const KINDS = {
   draws: {
     title: "the draws: how they fall",
     told: "Histograms, clouds, measures and laws of the estimates at one batch; or a sweep of a field.",
     draws: 256,
+    unit: "an estimator",
   },
   anatomy: {
     title: "the variance: data or estimator",
     told: "Draws at several batches tell the noise of the data from that of the estimator, layer by layer, and whether a larger batch or more draws would lower it. The prediction is then checked at another batch size.",
     draws: 16,
+    unit: "a batch",
   },
   what_if: {
     title: "one step: what it would do",
     told: "Every draw is taken as a step of many lengths from the checkpoint: the change of the loss, the best learning rate and the decrease to be expected.",
     draws: 64,
+    unit: "an estimator",
   },
 };
 const NAMES = /** @type {Kind[]} */ (Object.keys(KINDS));
@@ -102,6 +105,7 @@ function followed(draws, chosen) {
     const next = KINDS[chosen()].draws;
     if (input && input.value === String(usual)) input.value = String(next);
     usual = next;
+    draws.element.querySelector(".unit")?.replaceChildren(KINDS[chosen()].unit);
   });
 }
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from backend.figures.parts import canvas
 
-HEAD = 26
-"""Pixels of a panel's heading."""
+HEAD = 44
+"""Pixels of a panel's heading, of two lines."""
 FOOT = 70
 """Pixels below the last panel: its axis and the legend."""
 TOP = 44

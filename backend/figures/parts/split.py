@@ -12,6 +12,10 @@ from backend.figures.parts.query import Query
 from backend.figures.parts.select import estimators
 from backend.figures.parts.source import Floats, RunLike, Source
 
+SAME = 0.02
+"""What is nearer to the least variance than this is as good."""
+USUAL = 8
+"""The budget where nothing is said and nothing was checked."""
 MOST = 4096
 """Most draws that a budget is divided into."""
 
@@ -35,6 +39,10 @@ class Check:
         return (self.measured - self.predicted) / float(
             np.hypot(self.predicted_se, self.measured_se)
         )
+
+    def at(self, size: int) -> int:
+        """The budget whose line goes through it."""
+        return max(1, round(self.batch / size * self.draws))
 
 
 @dataclass(frozen=True)
@@ -63,15 +71,59 @@ class Split:
         falling = (self.estimator - self.fixed) * self.batch / batch
         return max(self.data, 0.0) * share + (self.fixed + falling) / draws
 
-    def spent(self, budget: float) -> tuple[Floats, Floats]:
-        """(batches, draws) that `budget` draws at the run's batch size buy: whole numbers."""
-        examples = budget * self.batch
-        draws = np.unique(np.geomspace(1, max(1, min(examples, MOST)), 600).round())
-        batch = np.floor(examples / draws)
-        if self.population:
-            batch = np.minimum(batch, self.population)
-        good = batch >= 1
-        return batch[good], draws[good]
+    def line(self, budget: float) -> tuple[Floats, Floats]:
+        """(batches, draws) along which `budget` draws at the run's batch size are divided."""
+        most = max(1.0, min(budget * self.batch, MOST))
+        draws = np.geomspace(1, most, 200) if most > 1 else np.ones(1)
+        return self._batches(budget, draws), draws
+
+    def splits(self, budget: float) -> tuple[Floats, Floats]:
+        """The same in whole draws and examples."""
+        draws = np.unique(np.geomspace(1, max(1.0, min(budget * self.batch, MOST)), 600).round())
+        batch = np.floor(self._batches(budget, draws) + 1e-9)
+        return batch[batch >= 1], draws[batch >= 1]
+
+    def _batches(self, budget: float, draws: Floats) -> Floats:
+        batch = budget * self.batch / draws
+        return np.minimum(batch, self.population) if self.population else batch
+
+    def best(self, budget: float) -> "Best | None":
+        """The least variance; None where there is none at all.
+
+        Of splits as good as the best, that with the fewest draws: a plain batch is simplest.
+        """
+        batch, draws = self.splits(budget)
+        values = self.variance(batch, draws)
+        if not (values > 0).any():
+            return None
+        at = int(np.argmax(values <= values.min() * (1 + SAME)))
+        least = float(values[at])
+        return Best(
+            int(batch[at]), int(draws[at]), least, float(values[0]) / least,
+            float(values[-1]) / least,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Best:
+    """How a budget is best divided."""
+
+    batch: int
+    draws: int
+    variance: float
+    alone: float
+    """Times as much variance is left by a batch with one draw."""
+    most: float
+    """The same of as many draws as the budget buys."""
+
+    @property
+    def words(self) -> str:
+        """The answer."""
+        if max(self.alone, self.most) <= 1 + SAME:
+            return "no difference"
+        if self.alone <= 1 + SAME:
+            return "larger batch"
+        return "more draws" if self.most <= 1 + SAME else "both"
 
 
 def read(source: Source, query: Query, layer: str) -> list[Split]:
@@ -85,10 +137,9 @@ def read(source: Source, query: Query, layer: str) -> list[Split]:
     return found
 
 
-def layers(source: Source, query: Query) -> list[str]:
-    """Those that an anatomy is known of, the whole network first."""
-    seen = [s.layer for one in query.runs for s in source.series(one) if s.metric == "anatomy/data"]
-    return list(dict.fromkeys(seen))
+def budget(found: list[Split], asked: int | None) -> int:
+    """What is asked for, else what was checked."""
+    return asked or next((one.check.at(one.batch) for one in found if one.check), USUAL)
 
 
 def _held(source: Source, run_id: str, layer: str) -> dict[tuple[str, str], int]:

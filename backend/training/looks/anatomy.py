@@ -8,7 +8,7 @@ from torch import Tensor
 from backend.config import CHECK_DRAWS, Anatomy
 from backend.training.assemble import Labelled
 from backend.training.looks.pace import Pace
-from backend.training.looks.scene import Fresh, Scene
+from backend.training.looks.scene import Scene
 from backend.training.records import Event, Points, Record
 from estimators.measure.anatomy import share
 from estimators.measure.draws import draws
@@ -52,16 +52,12 @@ class Subject:
 
     def __init__(self, scene: Scene) -> None:
         self._scene, held = scene, scene.specimen
-        self._whole, self._half = self._sizes()
+        self._whole, self._small = (scene.batches(size) for size in (scene.batch_size, scene.small))
         self._layers, self._groups = layers_of(held.chain, list(held.params))
         self._nested = [self._begun(one) for one in scene.estimators]
         self._means = [Means(held.params) for _ in scene.estimators]
         self._told: dict[str, int] = {}
         self._made = 0
-
-    def _sizes(self) -> tuple[Fresh, Fresh]:
-        size = self._scene.batch_size
-        return self._scene.batches(size), self._scene.batches(size // 2)
 
     def _begun(self, one: Labelled) -> Nested:
         of, held = self._scene.of, self._scene.specimen
@@ -72,8 +68,8 @@ class Subject:
 
     @property
     def _ratio(self) -> float:
-        """A batch over its half."""
-        return self._scene.batch_size / (self._scene.batch_size // 2)
+        """A batch over its part."""
+        return self._scene.batch_size / self._scene.small
 
     @property
     def _checked(self) -> int:
@@ -96,9 +92,9 @@ class Subject:
 
     def visit(self, place: int, pace: Pace) -> Iterator[Record]:
         """One more batch for every estimator."""
-        whole, half = self._whole.at(place), self._half.at(place)
+        whole, small = self._whole.at(place), self._small.at(place)
         for nested in self._nested:
-            for made in nested.take(whole, half):
+            for made in nested.take(whole, small):
                 yield from self._breath(made, pace)
                 if pace.end:
                     return
@@ -108,7 +104,7 @@ class Subject:
         chain = self._scene.batches(self._checked).at(place)
         for nested, means in zip(self._nested, self._means, strict=True):
             inner = Moments(zeros(nested.params))
-            # Two seeds further: the halves took the next.
+            # Two seeds further: the small batches took the next.
             for chunk in draws(
                 chain, nested.params, nested.estimator, nested.state, CHECK_DRAWS,
                 nested.seed + 2, place, label=nested.label, chunk=nested.chunk,

@@ -11,6 +11,7 @@ from backend.training.records import Event, another_file
 from backend.training.specimen import Specimen
 from estimators.core.objective import Chain
 from estimators.measure.draws import FIRST, MOST
+from estimators.measure.nested import small_of
 from estimators.measure.observation import Point
 
 WORK = 512
@@ -61,6 +62,11 @@ class Scene:
     @property
     def batch_size(self) -> int:
         return self._config.batch_size
+
+    @property
+    def small(self) -> int:
+        """Examples of the part of a batch that shows what falls as 1/B."""
+        return small_of(self.batch_size, self._assembly.loss.least)
 
     @property
     def learning_rate(self) -> float:

@@ -1,0 +1,78 @@
+"""Larger batch or more draws: the answer for a budget, and how its prediction was checked."""
+
+import plotly.graph_objects as go
+
+from backend.figures.parts import canvas, split
+from backend.figures.parts.query import Query
+from backend.figures.parts.select import TRACES
+from backend.figures.parts.source import Source
+from backend.figures.parts.split import Check, Split
+from backend.figures.parts.text import clipped, plain, run_name
+
+title = "Advice for a budget"
+help = "A table: larger batch or more draws, what else would leave, and the prediction's check."
+parameters = ("runs", "layer", "estimator", "budget")
+HEAD = (
+    "estimator", "answer", "examples × draws", "tr Var", "a batch alone leaves", "check",
+    "measured", "predicted", "apart",
+)  # fmt: skip
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """One row an estimator and run."""
+    found = split.read(source, query, query.layer)[:TRACES]
+    budget = split.budget(found, query.budget)
+    tally = canvas.Tally(len(found), len(found))
+    if found:
+        tally.say(
+            f"budget: one gradient costs {budget:,} draws on {found[0].batch:,} examples, on a "
+            "batch as many times as large or averaged"
+        )
+        tally.say("check: fresh gradients at that batch × draws, ± 1 standard error")
+        population = found[0].population
+        if population:
+            tally.say(f"a batch is at most the training set, {population:,} examples")
+    rows = [_cells(one, budget, len(query.runs) > 1) for one in found]
+    table = go.Table(
+        header={"values": list(HEAD), "align": "left", "fill": {"color": canvas.CLEAR}},
+        cells={"values": [[*column] for column in zip(*rows, strict=True)], "align": "left",
+               "fill": {"color": canvas.CLEAR}, "height": 24},
+        name=title, columnwidth=[2.8, 1.4, 1.4, 1.2, 1.6, 1, 1.6, 1.6, 1],
+    )  # fmt: skip
+    where = f" · {plain(clipped(query.layer))}" if query.layer else ""
+    return canvas.finish(
+        [table] if found else [], tally, title=title + where, height=110 + 24 * max(2, len(found)),
+        showlegend=False,
+    )  # fmt: skip
+
+
+def _cells(one: Split, budget: float, several: bool) -> list[str]:
+    label = plain(clipped(one.label))
+    name = f"{label} · {run_name(one.run.number, one.run.name)}" if several else label
+    best = one.best(budget)
+    if best is None:
+        return [name, "no variance at all", "", "0", "", *_checked(one.check)]
+    return [
+        name,
+        best.words,
+        f"{best.batch:,} × {best.draws:,}",
+        f"{best.variance:.3g}",
+        f"{best.alone:.3g} times as much" if best.alone > 1 + split.SAME else "as much",
+        *_checked(one.check),
+    ]
+
+
+def _checked(check: Check | None) -> list[str]:
+    if check is None:
+        return ["", "", "", ""]
+    return [
+        f"{check.batch:,} × {check.draws}",
+        _with(check.measured, check.measured_se),
+        _with(check.predicted, check.predicted_se),
+        "" if check.apart is None else f"{abs(check.apart):.1f} s.e.",
+    ]
+
+
+def _with(value: float, error: float | None) -> str:
+    spread = f" ± {error:.2g}" if error else ""
+    return f"{value:.3g}{spread}".replace("-", "−")
