@@ -52,11 +52,13 @@ class Probe(Strict):
     """When and how often the gradient estimators are measured along the run."""
 
     draws: Annotated[int, Field(ge=2, le=4096)] = 16
-    """Draws of each estimator at one probe (K)."""
-    budget: Annotated[float, Field(ge=0, le=1)] = 0.1
-    """Time that probes may add, as a share of what the run takes without; 0 switches them off."""
-    every: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
-    """Probe at multiples of this step, whatever it costs. Empty: let the budget decide."""
+    """Draws of each estimator at one probe (K): the more, the narrower the intervals."""
+    budget: Annotated[float, Field(ge=0, le=1, title="Time budget")] = 0.1
+    """Time that probes may add, as a share of what the run takes without; 0 switches them off.
+    They come at steps 0, 2, 4, 8 and so on, then as often as fits: a run of seconds has few."""
+    every: Annotated[int | None, Field(ge=1, le=10_000_000, title="Probe every")] = None
+    """Steps from one probe to the next, whatever they cost: so a short run has as many as you
+    like. Empty: the time budget decides."""
 
 
 class RunConfig(Strict):

@@ -79,7 +79,7 @@ function control(spec, value, props) {
     class: numeric && "number",
     autocomplete: "off",
     spellcheck: "false",
-    placeholder: spec.optional && numeric && "none",
+    placeholder: spec.optional && numeric && (spec.empty ?? "none"),
     value: value == null ? "" : String(value),
   });
 }

@@ -56,10 +56,16 @@ const HELP = {
   optimizer: "What turns the driver's gradient into a step of the weights.",
 };
 /** @type {Record<string, string>} */
+const EMPTY = {every: "by budget"};
+/** @type {Record<string, string>} */
 const UNITS = {draws: "draws", budget: "of the time", every: "steps"};
 
 /** @param {import("./schema.js").Spec} spec */
-const withUnit = (spec) => ({...spec, unit: spec.unit || UNITS[spec.name]});
+const withUnit = (spec) => ({
+  ...spec,
+  unit: spec.unit || UNITS[spec.name],
+  empty: EMPTY[spec.name],
+});
 
 /**
  * @param {import("./schema.js").Spec} told

@@ -9,6 +9,7 @@ import {words} from "../lib/format.js";
  * @property {string} title
  * @property {string} help
  * @property {string} unit
+ * @property {string} [empty] what an empty field means, in a word or two; "none" unless given
  * @property {boolean} optional may be left empty
  * @property {any} initial
  * @property {any[]} choices

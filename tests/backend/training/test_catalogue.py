@@ -58,6 +58,13 @@ def test_components_are_called_what_the_field_calls_them(found, plugins):
     assert own["title"] == "Drifting"
 
 
+def test_how_often_probes_come_is_said_in_the_form(found):
+    probe = found["config"]["$defs"]["Probe"]["properties"]
+    assert (probe["budget"]["title"], probe["every"]["title"]) == ("Time budget", "Probe every")
+    assert "a run of seconds has few" in probe["budget"]["description"]
+    assert [one.get("minimum") for one in probe["every"]["anyOf"]] == [1, None]
+
+
 def test_estimators_say_what_they_claim_and_need(found):
     claims = {entry["name"]: entry["claim"] for entry in found["estimators"]}
     assert claims["backprop"] == "exact"
