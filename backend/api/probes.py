@@ -7,7 +7,7 @@ from backend.api.deps import Lab, LabDep
 from backend.api.models import Id, RunView, run_view
 from backend.api.router import router
 from backend.api.validation import validated
-from backend.config import USUAL_DRAWS, Look, MicroscopeConfig, ProbeRequest, RunConfig
+from backend.config import USUAL_DRAWS, Component, Look, MicroscopeConfig, ProbeRequest, RunConfig
 from backend.jobs import specimens
 from backend.store import Run
 
@@ -21,7 +21,7 @@ def start(asked: ProbeRequest, lab: LabDep) -> RunView:
     """Queue draws of estimators at a checkpoint; the answer is a run like any other."""
     parent = lab.store.find(asked.run)
     step = specimens.choose(lab.home.path, parent, asked.step)
-    (checked,) = validated(lab.supervisor, [_config(asked, parent, step)], "microscope")
+    (checked,) = validated(lab.supervisor, [_config(lab, asked, parent, step)], "microscope")
     run = _queued(lab, parent, step, checked)
     lab.supervisor.submit(run.id)
     return run_view(lab.store.run(run.id))
@@ -33,12 +33,20 @@ def checkpoints(run_id: Id, lab: LabDep) -> list[int]:
     return specimens.steps(lab.home.path, lab.store.run(run_id))
 
 
-def _config(asked: ProbeRequest, parent: Run, step: int) -> dict[str, Any]:
+@routes.get("/runs/{run_id}/lineup")
+def lineup(run_id: Id, lab: LabDep, step: int | None = None) -> list[Component]:
+    """The driver, then the shadows, as they were at a checkpoint (the newest)."""
+    parent = lab.store.run(run_id)
+    at = specimens.choose(lab.home.path, parent, step)
+    return [Component.model_validate(one) for one in _lineup(lab, parent, at)]
+
+
+def _config(lab: Lab, asked: ProbeRequest, parent: Run, step: int) -> dict[str, Any]:
     """The parent's configuration, its estimators and name replaced, and what is asked of it."""
     held = {name: parent.config[name] for name in RunConfig.model_fields if name in parent.config}
     return {
         **held,
-        **_estimators(asked, parent),
+        **_estimators(lab, asked, parent, step),
         "name": asked.name or _name(asked, parent, step),
         "probe": {"budget": 0},
         "microscope": {
@@ -51,21 +59,21 @@ def _config(asked: ProbeRequest, parent: Run, step: int) -> dict[str, Any]:
     }
 
 
-def _estimators(asked: ProbeRequest, parent: Run) -> dict[str, Any]:
+def _estimators(lab: Lab, asked: ProbeRequest, parent: Run, step: int) -> dict[str, Any]:
     if asked.estimators is None:
-        driver, *shadows = _lineup(parent)
+        driver, *shadows = _lineup(lab, parent, step)
     else:
         driver, *shadows = (one.model_dump() for one in asked.estimators)
     return {"estimator": driver, "shadows": shadows}
 
 
-def _lineup(parent: Run) -> list[Any]:
-    """The run's estimators, with those that came in mid-run; the one that drives now is first."""
-    changes = [change["driver"] for change in parent.changes if change.get("driver")]
-    came = {one["label"]: one["estimator"] for one in changes if one.get("estimator")}
-    driver = came.pop(parent.labels.get("driver"), None)
-    held = [parent.config["estimator"], *parent.config.get("shadows", ()), *came.values()]
-    return [driver, *held] if driver else held
+def _lineup(lab: Lab, parent: Run, step: int) -> list[Any]:
+    """Who drove the run at that step, then who was watched. Raises ConflictError where the driver
+    has changed and the checkpoint, which knows when, cannot be read."""
+    held = [parent.config["estimator"], *parent.config.get("shadows", ())]
+    if parent.kind == "microscope" or not any(one.get("driver") for one in parent.changes):
+        return held
+    return specimens.standing_at(lab.home.path, parent, step).get("estimators", held)
 
 
 def _of(parent: Run) -> str:

@@ -17,8 +17,12 @@ import {sweptField} from "./swept-field.js";
 
 const subject = signal(/** @type {Run | null} */ (null));
 
-/** Ask what is to be seen of a run. @param {Run} run */
-export const openMicroscope = (run) => subject.set(run);
+/** Ask what is to be seen of a run, by those that drive and are watched by now. @param {Run} run */
+export async function openMicroscope(run) {
+  // Without a checkpoint there is no telling; the dialog says that.
+  const [estimator, ...shadows] = await api.lineup(run.id).catch(() => []);
+  subject.set(estimator ? {...run, config: {...run.config, estimator, shadows}} : run);
+}
 
 export function microscopeDialog() {
   const place = h("div");
@@ -54,6 +58,7 @@ function form(run, close) {
   const nodes = {...plain, ...looked.nodes};
   const {line, message} = problemLine(freshId("microscope"));
   const busy = signal(false);
+  const untouched = JSON.stringify(nodes.estimators.read());
 
   async function submit(/** @type {Event} */ event) {
     event.preventDefault();
@@ -62,7 +67,10 @@ function form(run, close) {
     for (const node of Object.values(nodes)) node.complain("");
     busy.set(true);
     try {
-      await look({run: run.id, ...read(nodes)});
+      const given = read(nodes);
+      // Left as they are, they are those of the checkpoint that is chosen, whoever drove then.
+      if (JSON.stringify(given.estimators) === untouched) given.estimators = null;
+      await look({run: run.id, ...given});
       close();
     } catch (error) {
       if (!(error instanceof api.Refusal || error instanceof api.Silence)) throw error;

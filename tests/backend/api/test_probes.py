@@ -3,6 +3,7 @@
 import pytest
 
 from backend.jobs.folders import checkpoints
+from backend.training import checkpoints as written
 from backend.training.checkpoint_files import path_of
 
 CONFIG = {
@@ -74,14 +75,44 @@ def test_a_sweep_over_the_network_is_at_no_step(client, parent):
     assert asked(client, parent, sweep=tangents).json()["name"].endswith("run 1 at step 80")
 
 
-def test_an_estimator_that_came_in_mid_run_is_looked_at_too(client, parent, store):
-    came = {"label": "new", "estimator": {"name": "backprop", "new": True}}
-    other = {"label": "other", "estimator": {"name": "backprop", "other": True}}
-    changes = [{"id": 1, "driver": other}, {"id": 2, "driver": came}, {"id": 3, "lr": 1.0}]
-    store.update(parent, changes=changes, labels={"driver": "new", "shadows": ["backprop"]})
-    held = asked(client, parent).json()["config"]
-    assert held["estimator"] == came["estimator"]
-    assert held["shadows"] == [CONFIG["estimator"], *CONFIG["shadows"], other["estimator"]]
+CAME = {"name": "backprop", "new": True}
+
+
+@pytest.fixture
+def switched(parent, store, app) -> str:
+    """The same, with another driver from step 60 on."""
+    store.update(parent, changes=[{"id": 1, "driver": {"label": "new", "estimator": CAME}}])
+    folder = checkpoints(app.state.lab.home.path, parent)
+    members = [
+        {"label": label, "estimator": one}
+        for label, one in [("new", CAME), ("backprop", CONFIG["estimator"])]
+    ]
+    for step, more in ((40, {}), (80, {"lineup": {"members": members}})):
+        path_of(folder, step).unlink()
+        written.write(folder, step, {"trainer": {"module": {}, "lr": 0.1, **more}})
+    return parent
+
+
+@pytest.mark.parametrize(
+    ("step", "driver", "shadows"),
+    [(None, CAME, [CONFIG["estimator"]]), (40, CONFIG["estimator"], CONFIG["shadows"])],
+)
+def test_it_looks_at_those_that_drove_and_were_watched_at_that_step(
+    client, switched, step, driver, shadows
+):
+    held = asked(client, switched, step=step).json()
+    assert (held["config"]["estimator"], held["config"]["shadows"]) == (driver, shadows)
+    query = {"step": step} if step else {}
+    told = client.get(f"/api/runs/{switched}/lineup", params=query).json()
+    assert told == [driver, *shadows]
+    again = asked(client, held["id"]).json()
+    assert again["config"]["estimator"] == driver, "a microscope's own are looked at again"
+
+
+def test_a_checkpoint_that_cannot_be_read_is_told(client, switched):
+    answer = asked(client, switched, step=0)
+    assert (answer.status_code, client.get("/api/runs").json()["total"]) == (409, 1)
+    assert "checkpoint step-000000000000.safetensors cannot be read" in answer.json()["detail"]
 
 
 def test_drawn_anew_where_the_parent_is_gone(client, parent, store):
