@@ -34,13 +34,16 @@ def figure(source: Source, query: Query) -> go.Figure:
     bare = (query.metrics[0] if query.metrics else "relative_variance").removeprefix("sweep/")
     what, tally = metric(bare), Tally()
     curves = sweep.read(source, query, bare, tally)
-    if bare in ERRORS:
-        curves = _not_exact(curves, tally)
+    curves, exact = _not_exact(curves) if bare in ERRORS else (curves, "")
     scale, across = _vertical(what, query, curves), _horizontal(curves, query)
     several = len(query.runs) > 1
+    drawn = {one.key for one in curves if not one.law}
     traces = [_trace(one, scale, across, what, several) for one in curves]
+    for one, trace in zip(curves, traces, strict=True):
+        trace.showlegend = not one.law or one.key not in drawn
     if across["type"] == "log":
         traces += predicted.slopes(bare, curves, scale, tally, query)
+    tally.say(exact)
     _say(curves, tally)
     names = _names(curves, query)
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
@@ -71,14 +74,14 @@ def _vertical(what: Metric, query: Query, curves: Sequence[Curve]) -> Scale:
     return choose("log" if (y > 0).all() else what.scaling, y)
 
 
-def _not_exact(curves: list[Curve], tally: Tally) -> list[Curve]:
+def _not_exact(curves: list[Curve]) -> tuple[list[Curve], str]:
     """Without those estimators that have no error, for which a log axis has no place."""
     wrong = {one.key for one in curves if (np.abs(one.y) > NOTHING).any()}
-    exact = [one.line.label for one in curves if not one.law and one.key not in wrong]
+    exact = dict.fromkeys(one.line.label for one in curves if one.key not in wrong)
     if not wrong or not exact:
-        return curves
-    tally.say(f"{', '.join(map(clipped, exact))}: exact, no error to draw")
-    return [one for one in curves if one.key in wrong]
+        return curves, ""
+    said = f"{', '.join(map(clipped, exact))}: exact, no error to draw"
+    return [one for one in curves if one.key in wrong], said
 
 
 def _horizontal(curves: Sequence[Curve], query: Query) -> dict[str, Any]:
@@ -110,7 +113,7 @@ def _trace(
     mark = "line-ew-open" if one.law else style.symbol(label)
     trace = go.Scatter(
         x=one.x, y=canvas.numbers(scale.of(one.y)), customdata=canvas.numbers(one.y),
-        name=f"{name}, law" if one.law else name, legendgroup=name, showlegend=not one.law,
+        name=f"{name}, law" if one.law else name, legendgroup=name,
         mode="markers" if apart else "lines" if one.law else "markers+lines",
         opacity=0.7 if one.law else 1,
         line={"color": colour, **({"width": 2, "dash": "dash"} if one.law else {"width": 1})},

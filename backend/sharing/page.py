@@ -120,6 +120,8 @@ def _recipe(run: RunLike, place: str) -> str:
         return ""
     seen = config(run).get("microscope")
     what = "" if seen is None else f" trains such a run; look at it at step {seen['step']}"
+    if sweep := (seen or {}).get("sweep"):
+        what += f" with --sweep {sweep['field']}={','.join(map(_word, sweep['values']))}"
     return f"""<h3>Run it again</h3>
 <p>Save the configuration as <code>config.yaml</code>, then
 <code>gradlab run config.yaml</code>{safe(what)}</p>
@@ -127,6 +129,10 @@ def _recipe(run: RunLike, place: str) -> str:
 <button type="button" data-save="{place}-yaml">Download config.yaml</button>
 <span role="status" id="{place}-yaml-said"></span></p>
 <pre id="{place}-yaml" tabindex="0">{safe(config_yaml(run))}</pre>"""
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _menus(menus: list[Menu]) -> str:

@@ -1,5 +1,6 @@
 """`gradlab probe --sweep`: a field with its values as a word of a command, the curve as a table."""
 
+import re
 from typing import Any
 
 import yaml
@@ -10,6 +11,7 @@ from rich.table import Table
 from backend.config import Sweep
 from backend.terminal.client import Client
 
+_SLOPES = re.compile(r"slope of .*?\(± 1 standard error\)")
 SHOWN = ("relative_variance", "scaled_error", "cosine")
 """The columns of an estimator, each with its standard error and its law."""
 
@@ -44,7 +46,9 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
         console.print(table)
     against = {"against": "parameters"} if d else {}
     note = client.note("against", {"runs": run["id"], "metric": SHOWN[0], **against})
-    console.print(f"{SHOWN[0].replace('_', ' ')}{' against d' if d else ''}: {escape(note)}")
+    if said := _SLOPES.search(note):
+        axis = " against d" if d else ""
+        console.print(f"{SHOWN[0].replace('_', ' ')}{axis}, {escape(said[0])}")
 
 
 def _cell(found: dict[tuple[str, str], dict[int, float]], metric: str, label: str, at: int) -> str:
@@ -53,5 +57,5 @@ def _cell(found: dict[tuple[str, str], dict[int, float]], metric: str, label: st
     )
     if value is None:
         return ""
-    spread = "" if error is None else f" ± {error:.2g}"
-    return f"{value:.4g}{spread}" + ("" if law is None else f" (law {law:.4g})")
+    spread = "" if not error else f" ± {float(f'{error:.2g}'):g}"
+    return f"{value + 0.0:.4g}{spread}" + ("" if law is None else f" (law {law:.4g})")

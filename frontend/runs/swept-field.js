@@ -111,7 +111,7 @@ const control = (text, of) =>
 function told({path, spec, now}, {config}) {
   const limits = spec.kind === "choice" ? `one of ${spec.choices.join(", ")}` : spec.range.replace(/\d{4,}/g, (n) => count(Number(n)));
   const [one] = now;
-  const said = [`Now ${now.join(" and ")}${spec.unit && ` ${spec.unit}`}`, limits && `allowed: ${limits}`]
+  const said = [`Now ${now.join(" and ")}${spec.unit && ` (${spec.unit})`}`, limits && `allowed: ${limits}`]
     .filter(Boolean)
     .join("; ");
   if (!path.startsWith(NETWORK)) return `${said}.`;

@@ -48,7 +48,7 @@ class Lab:
 
     def note(self, figure, query):
         assert query == {"runs": "r1", "metric": "relative_variance", "against": "parameters"}
-        return f"slope in {figure}"
+        return "no; slope of spsa: measured 1.00 ± 0.03; x: 2 (± 1 standard error); bars: what"
 
 
 def test_every_value_has_a_row_with_its_dimension_and_the_law():
@@ -59,4 +59,5 @@ def test_every_value_has_a_row_with_its_dimension_and_the_law():
     assert "16 3,466 3400 ± 30 (law 3465)" in said
     assert "fdfa[x]" in said
     assert "8 1,482 0.5" in said
-    assert said[-1] == "relative variance against d: slope in against"
+    slopes = "slope of spsa: measured 1.00 ± 0.03; x: 2 (± 1 standard error)"
+    assert said[-1] == f"relative variance against d, {slopes}"

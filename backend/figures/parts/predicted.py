@@ -34,8 +34,8 @@ def slopes(
         known = slope.of_law(x, y, beside(one, law), one.errors, found) if law and found else None
         if theory is not None and not (law and (law.y > 0).any()):
             guides += _guide(one, y, theory, scale)
-        if found is None:
-            continue
+        if found is None or not np.ptp(y[found.clear]):
+            continue  # exact, where all are the same
         if bare == "scaled_error" and np.ptp(np.log(y[found.clear])) < FLAT:
             flat.append(clipped(one.line.label))
             continue

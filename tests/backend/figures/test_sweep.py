@@ -154,7 +154,14 @@ def test_estimators_that_are_exact_leave_the_log_axis():
     data, layout, note = drawn(source)
     assert [one["name"] for one in data] == [FORWARD, f"{FORWARD}, law"]
     assert layout["yaxis"]["type"] == "log"
-    assert "backprop: exact, no error to draw" in note
+    assert "; backprop: exact, no error to draw; " in note
+    assert [one["showlegend"] for one in data] == [True, False]
+
+
+def test_what_is_the_same_throughout_has_no_slope():
+    source = swept()
+    add(source, "cosine", [1, 4, 16], [1.0, 1.0, 1.0])
+    assert "slope" not in drawn(source, metric="cosine")[2]
 
 
 def test_a_share_near_one_has_no_slope():
@@ -172,7 +179,7 @@ def test_the_axis_is_whole_from_the_first_point_on():
     assert layout["xaxis"]["ticktext"] == ["4", "8", "16"]
     low, high = layout["xaxis"]["range"]
     assert low < np.log10(4) < np.log10(16) < high
-    assert data[0]["mode"] == "markers"
+    assert (data[0]["mode"], data[0]["showlegend"]) == ("markers", True)
     assert "every network at its initialisation; 1 of 3 values" in note
 
 
