@@ -131,7 +131,7 @@ def _recipe(run: RunLike, place: str) -> str:
 <pre id="{place}-yaml" tabindex="0">{safe(config_yaml(run))}</pre>"""
 
 
-def _word(value: Any) -> str:
+def _word(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
