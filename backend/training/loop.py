@@ -33,6 +33,7 @@ from backend.training.records import (
 from backend.training.stride import Stride
 from backend.training.trail import Trail
 from backend.training.trainer import Trainer
+from estimators.core.objective import Chain
 
 FLUSH_SECONDS = 0.1
 CHECKPOINT_SECONDS = 10.0
@@ -159,13 +160,20 @@ class Run:
             yield from self._flush()
             if self._broken is not None:
                 return
-            for key, value in self._probes.fire(step, objective):
-                self.pending.add(key, step, value)
-            self._next_flush = 0.0
+            yield from self._probe(step, objective)
         self._mark()
         estimate = self._trainer.update(step, objective)
         self.pending.add_step(step, estimate.loss, estimate.info)
         self.step = step + 1
+
+    def _probe(self, step: int, objective: Chain) -> Iterator[Record]:
+        """Measure and tell of it at once; both are the probe's time."""
+        with self._clock.probing():
+            for key, value in self._probes.fire(step, objective):
+                self.pending.add(key, step, value)
+            start = perf_counter()
+            yield from self._flush()
+            self._probes.told(perf_counter() - start)
 
     def _mark(self) -> None:
         for key, value in self._trail.at():

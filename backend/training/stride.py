@@ -14,15 +14,15 @@ class Stride:
     """Decides at each step whether a probe fires.
 
     The first probe is at step 0. The budget b allows probes b·T seconds, T being the expected
-    time of the whole run: the training so far, the remaining steps at their recent pace, and
-    the probes themselves. The steady stride is the smallest 2^k, k ≥ m, for which the probes
+    time of the run without them: the training so far and the remaining steps at their recent
+    pace. The steady stride is the smallest 2^k, k ≥ m, for which the probes
     spent and those to come fit. Until m has reached k, probes come at 2, 4, 8, ... (m grows
     by one at each), as long as these early ones stay within a tenth of the allowance; then
     m jumps to k. If not even one more fits, none fires. With `every`, that many steps is the
     stride, whatever it costs.
 
-    The share of a run as long as planned therefore stays within the budget, but for what
-    the probe at step 0 takes where that alone exceeds it.
+    A run as long as planned therefore takes at most 1 + b times as long as without probes, but
+    for what the probe at step 0 takes where that alone exceeds it.
     """
 
     steps: int
@@ -87,7 +87,6 @@ class Stride:
         """The smallest k ≥ m whose probes fit; where none does, one beyond the run's end."""
         for k in range(self.m, self.steps.bit_length()):
             to_come = (self.steps - 1 >> k) - (step - 1 >> k)
-            spent = probes + cost * to_come
-            if spent <= self.budget * (planned + spent):
+            if probes + cost * to_come <= self.budget * planned:
                 return k
         return self.steps.bit_length()

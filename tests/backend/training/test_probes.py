@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from backend.training import checkpoints
+from backend.training import checkpoints, clock, loop, probes
 from backend.training.checkpoint_files import path_of
 from backend.training.loop import train
+from backend.training.records import Points
 from backend.training.stride import Stride
 
 SHADOWS = [{"name": "forward_gradient"}, {"name": "direct_feedback_alignment"}]
@@ -63,6 +64,26 @@ def test_the_stride_is_recorded_and_only_grows(config, gather):
     assert all(s == 2 ** round(torch.tensor(s).log2().item()) for s in strides)
 
 
+def test_telling_of_a_probe_is_the_probes_time(config, monkeypatch, tmp_path):
+    now = [0.0]
+
+    def perf_counter():
+        now[0] += 1e-6
+        return now[0]
+
+    for module in (clock, loop, probes):
+        monkeypatch.setattr(module, "perf_counter", perf_counter)
+    shares = []
+    for record in train(config(probe={"every": 10, "draws": 2}), checkpoint_dir=tmp_path):
+        if isinstance(record, Points) and record.metric == "probe/stride":
+            now[0] += 5.0  # whoever hears of it is slow
+        if isinstance(record, Points) and record.metric == "probe/share":
+            shares += list(record.values)
+    assert len(shares) == 4
+    assert shares[1:] == pytest.approx([1, 1, 1], abs=1e-3)
+    assert checkpoints.read(path_of(tmp_path, 40))["stride"]["times"] == pytest.approx([5] * 4, 0.1)
+
+
 def simulate(steps, step_seconds, probe_seconds, budget, slow_start=0.0):
     """A run whose steps and probes take what is said; the steps probed, and their share."""
     stride, training, probes, fired = Stride(steps, budget), 0.0, 0.0, []
@@ -74,20 +95,20 @@ def simulate(steps, step_seconds, probe_seconds, budget, slow_start=0.0):
             stride.fired(probe_seconds)
             strides.append(stride.stride)
         training += step_seconds + (slow_start if step == 0 else 0)
-    return SimpleNamespace(fired=fired, strides=strides, share=probes / (probes + training))
+    return SimpleNamespace(fired=fired, strides=strides, added=probes / training)
 
 
 @pytest.mark.parametrize("budget", [0.02, 0.1, 0.5])
 @pytest.mark.parametrize("slow_start", [0.0, 1.0])
 @pytest.mark.parametrize(("step", "probe"), [(0.0003, 0.05), (0.004, 0.02), (0.1, 0.05)])
 @pytest.mark.parametrize("steps", [2_000, 50_000])
-def test_the_share_stays_within_the_budget(steps, step, probe, slow_start, budget):
+def test_what_probes_add_stays_within_the_budget(steps, step, probe, slow_start, budget):
     run = simulate(steps, step, probe, budget, slow_start)
-    alone = probe / (probe + steps * step + slow_start)
+    alone = probe / (steps * step + slow_start)
     assert run.fired[0] == 0
-    assert run.share <= max(budget, alone) + 1e-9
+    assert run.added <= max(budget, alone) + 1e-9
     if alone < budget / 10:
-        assert run.share >= budget / 4, "the budget is there to be used"
+        assert run.added >= budget / 4, "the budget is there to be used"
     assert all(s & (s - 1) == 0 for s in run.strides)
     assert run.strides == sorted(run.strides)
 
