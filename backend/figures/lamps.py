@@ -110,7 +110,8 @@ def _mark(one: Cell, what: str, dead: set[str]) -> marks.Mark:
         said += f"<br>measured ÷ law {ratio:.3g} ± {of.error:.2g} (standard error)"
     elif np.isfinite(of.off):
         said += f"<br>{of.off:+.1f} standard errors apart"
-    words = f"{of.off:+.1f} se".replace("-", "−") if np.isfinite(of.off) else ""
+    wrong = of.verdict == "disagrees" and np.isfinite(of.off)
+    words = f"{of.off:+.0f} s.e.".replace("-", "−") if wrong else ""
     return marks.Mark(one.layer, one.label, of.verdict, words, said)
 
 

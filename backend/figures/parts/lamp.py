@@ -111,15 +111,18 @@ def lit(source: Source, of: laws.Held, name: str, law: Law, shown: PointsLike, d
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         if name == laws.BIAS:
             apart = (value - said) / (spread / draws + np.abs(said))
-            # An exact estimator has no noise to be measured in.
-            return centred(np.where(np.abs(value - said) <= ROUNDING, 0.0, apart), draws)
-        found = laws.probed(source, of, steps, draws)
-        size = np.where(spread > 0, ratio * spread, 1.0)
-        if name == laws.SNR:
-            return centred((found.size - said * found.spread) / size, draws)
-        # A ratio of means is off by 1 / draws; what it is made of is not.
-        apart = (said - value) * (found.size + found.spread) / (size + spread)
-        return centred(apart, draws)
+        else:
+            found = laws.probed(source, of, steps, draws)
+            size = np.where(spread > 0, ratio * spread, 1.0)
+            # A ratio of means is off by 1 / draws; what it is made of is not.
+            apart = (
+                (found.size - said * found.spread) / size
+                if name == laws.SNR
+                else (said - value) * (found.size + found.spread) / (size + spread)
+            )
+        # Without noise there is none to measure in.
+        same = np.abs(value - said) <= ROUNDING * np.maximum(1.0, np.abs(said))
+        return centred(np.where(same, 0.0, apart), draws)
 
 
 def _ends(shown: PointsLike) -> tuple[int, int]:
