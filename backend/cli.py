@@ -114,6 +114,9 @@ def probe(
     sweep: Annotated[
         str | None, typer.Option(help="Over a field: tangents=1,4,16 or network.width=16,32,64.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="A file for the figures: one page, works offline.")
+    ] = None,
     home: Annotated[Path | None, typer.Option(help="The lab's home.")] = None,
 ) -> None:
     """Draw estimators at a checkpoint of RUN and print how good they are.
@@ -126,6 +129,8 @@ def probe(
     from backend.terminal.probe import described, tabulate
     from backend.terminal.watch import watch
 
+    if html and not html.parent.is_dir():
+        raise fail(f"there is no folder {html.parent} for {html.name}", 2)
     try:
         chosen = [described(text) for text in estimator] if estimator else None
         swept = sweeps.asked(sweep) if sweep else None
@@ -137,8 +142,13 @@ def probe(
             started = client.probe({**asked, "sweep": swept})
             status = watch(client, started, out)
             (sweeps.tabulate if swept else tabulate)(client, started, out)
+            if html:
+                html.write_text(client.page(started["id"]), encoding="utf-8")
+                out.print(f"figures in {html}", markup=False)
     except (RefusedError, RefusalError) as refusal:
         raise fail(str(refusal)) from None
+    except OSError as error:
+        raise fail(f"cannot write {html}: {error.strerror}") from None
     raise typer.Exit(0 if status == "finished" else 1)
 
 

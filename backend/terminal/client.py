@@ -70,10 +70,17 @@ class Client:
         points = self._call("GET", f"/runs/{run_id}/points", params=query)
         yield from map(float, points["values"][-1:])
 
+    def page(self, run_id: str) -> str:
+        """The run as one HTML file that works without a network."""
+        return self._answer("GET", f"/export/runs/{run_id}.html").text
+
     def _call(self, method: str, path: str, **options: Any) -> Any:
+        return self._answer(method, path, **options).json()
+
+    def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
         answer = self._http.request(method, path, **options)
         if answer.is_success:
-            return answer.json()
+            return answer
         raise RefusedError(_sentence(answer))
 
 

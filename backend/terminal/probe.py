@@ -1,5 +1,6 @@
-"""`gradlab probe`: estimators as words of a command, and the measures as a table."""
+"""`gradlab probe`: estimators as words of a command; measures, laws and verdicts as a table."""
 
+import math
 import re
 from typing import Any
 
@@ -20,6 +21,11 @@ SHOWN = (
     ("relative_squared_bias", "relative_squared_bias_se"),
 )
 """The columns, each with its standard error."""
+LEAST = 64
+"""Fewest draws that are held against a law."""
+OFF, ROUNDING = 5.0, 1e-6
+"""Standard errors beyond which draws and law disagree."""
+LAMP = f"a law agrees within {OFF:g} standard errors, from {LEAST} draws on"
 
 
 def described(text: str) -> dict[str, Any]:
@@ -61,18 +67,42 @@ def _value(text: str) -> Any:
 def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
     """Print the measures of the whole network, one row an estimator, and the laws below."""
     found = client.measures(run["id"])
-    table = Table("", *(m.replace("_", " ") for m, _ in SHOWN), box=None, pad_edge=False)
+    draws = int(run["config"]["microscope"]["draws"])
+    judged = any("verdict/biased" in one for one in found.values())
+    heads = [*(m.replace("_", " ") for m, _ in SHOWN), *(["bias"] if judged else [])]
+    table = Table("", *heads, box=None, pad_edge=False)
     for label in [run["labels"]["driver"], *run["labels"]["shadows"]]:
         measured = found.get(label, {})
-        table.add_row(escape(label), *(_cell(measured, *pair) for pair in SHOWN))
-        laws = [measured.get(f"law/{metric}") for metric, _ in SHOWN]
-        if any(law is not None for law in laws):
-            table.add_row("  by its law", *("" if x is None else f"{x:.4g}" for x in laws))
+        verdict = [_verdict(measured)] if judged else []
+        table.add_row(escape(label), *(_cell(measured, *pair) for pair in SHOWN), *verdict)
+        laws = [_law(measured, *pair, draws) for pair in SHOWN]
+        if any(laws):
+            table.add_row("  by its law", *laws)
     console.print(table)
+    console.print(f"honest draws; ± standard error; {LAMP}", style="dim", highlight=False)
 
 
 def _cell(measured: dict[str, float], metric: str, error: str) -> str:
-    if metric not in measured:
-        return ""
+    if metric not in measured or math.isnan(measured[metric]):
+        return "–" if metric in measured else ""
     spread = f" ± {measured[error]:.2g}" if error in measured else ""
     return f"{measured[metric]:.4g}{spread}"
+
+
+def _law(measured: dict[str, float], metric: str, error: str, draws: int) -> str:
+    """The law's value and its lamp: whether the draws agree with it."""
+    law = measured.get(f"law/{metric}")
+    if law is None:
+        return ""
+    spread = measured.get(error, math.nan)
+    if draws < LEAST or math.isnan(spread):
+        return f"{law:.4g}"
+    off = abs(measured[metric] - law) > OFF * spread + ROUNDING * max(1.0, abs(law))
+    return f"{law:.4g} {'[bold red]disagrees[/]' if off else 'agrees'}"
+
+
+def _verdict(measured: dict[str, float]) -> str:
+    biased = measured.get("verdict/biased", math.nan)
+    if math.isnan(biased):
+        return "–"
+    return "biased" if biased else f"none (< {measured['verdict/bound']:.2g})"

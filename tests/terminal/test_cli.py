@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -239,3 +240,18 @@ def test_probe_draws_at_a_checkpoint_and_tells_the_measures(finished):
     assert "finished at 16" in done.stdout
     told = next(line for line in done.stdout.splitlines() if line.startswith("backprop"))
     assert told.split()[1:4] == ["1", "±", "0"]  # of cosine 1, as of an exact gradient
+
+
+def test_probe_writes_the_figures_into_one_file(finished, tmp_path):
+    page = tmp_path / "seen.html"
+    done = gradlab(
+        "probe", 1, "--draws", 520, "--estimator", "backprop", "--html", page, "--home", finished
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"figures in {page}" in done.stdout.replace("\n", "")
+    assert "none (< " in done.stdout
+    assert re.search(r"by its law .*0 agrees", done.stdout)
+    assert "Draw cloud" in page.read_text()
+    nowhere = gradlab("probe", 1, "--html", tmp_path / "no" / "x.html", "--home", finished)
+    assert nowhere.returncode == 2
+    assert "there is no folder" in nowhere.stderr
