@@ -89,8 +89,8 @@ def _line(one: Way, most: int, tally: canvas.Tally, *, alone: bool) -> go.Scatte
     colour = style.colour(driver(one.run)) if alone else style.run_colour(one.place)
     last = np.arange(len(keep)) == len(keep) - 1
     return go.Scatter(
-        x=canvas.numbers(one.x[keep]),
-        y=canvas.numbers(one.y[keep]),
+        x=_short(one.x[keep]),
+        y=_short(one.y[keep]),
         text=[f"step {step:,}" for step in one.steps[keep].tolist()],
         name=one.name,
         mode="lines+markers",
@@ -105,6 +105,11 @@ def _line(one: Way, most: int, tally: canvas.Tally, *, alone: bool) -> go.Scatte
         "<extra></extra>",
         meta={"run": one.run_id},
     )
+
+
+def _short(values: Floats) -> list[float | None]:
+    """To six digits: a thousandth of a pixel, in a third of the text."""
+    return [None if v is None else float(f"{v:.6g}") for v in canvas.numbers(values)]
 
 
 def _view(ways: list[Way], ground: Relief | None) -> tuple[tuple[float, float], ...]:

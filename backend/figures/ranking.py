@@ -17,6 +17,8 @@ from backend.figures.parts.text import clipped, plain, run_name
 title = "Ranking"
 help = "A measure of every estimator, pooled over the latest probes and sorted, best first."
 parameters = ("runs", "metric", "layer", "estimator", "window")
+ROW = 44
+"""Pixels for an estimator: its name, and the dot with its whiskers below."""
 LARGER_IS_BETTER = ("cosine", "cosine_mean", "snr", "positive")
 
 
@@ -40,10 +42,12 @@ def figure(source: Source, query: Query) -> go.Figure:
         traces,
         tally,
         title=f"Ranking by {what.short}{where}",
-        height=140 + 30 * max(len(kept), 2),
+        height=110 + ROW * max(len(kept), 2),
+        margin={"l": 16, "r": 16, "t": 44, "b": 48},
         showlegend=False,
+        annotations=[_label(at, name) for at, name in enumerate(names)],
         xaxis=canvas.axis(what.axis.partition("<br>")[0], tickangle=0, **canvas.few(scale)),
-        yaxis=canvas.axis("", **_rows(names)),
+        yaxis=canvas.axis("", **_rows(len(names))),
     )
 
 
@@ -61,14 +65,22 @@ def _badness(name: str, one: Pooled) -> tuple[bool, float]:
 
 
 def _name(line: Line, runs: int) -> str:
-    label = plain(clipped(line.label, 34))
+    label = plain(clipped(line.label, 40))
     return f"{label}<br>{run_name(line.run.number, line.run.name)}" if runs > 1 else label
 
 
-def _rows(names: list[str]) -> dict[str, Any]:
+def _label(at: int, name: str) -> dict[str, Any]:
+    """Above its row, not beside it: there it would leave a phone's plot no room."""
     return {
-        "tickmode": "array", "tickvals": list(range(len(names))), "ticktext": names,
-        "range": [len(names) - 0.5, -0.5], "fixedrange": True,
+        "text": name.replace("<br>", " · "), "x": 0, "xref": "paper", "xanchor": "left",
+        "y": at, "yref": "y", "yanchor": "bottom", "yshift": 7, "showarrow": False,
+    }  # fmt: skip
+
+
+def _rows(count: int) -> dict[str, Any]:
+    return {
+        "tickmode": "array", "tickvals": list(range(count)), "showticklabels": False,
+        "range": [count - 0.6, -0.8], "fixedrange": True,
     }  # fmt: skip
 
 

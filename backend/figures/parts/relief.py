@@ -50,7 +50,7 @@ class Relief:
         """Lines of equal log₁₀ f: over decades, or a valley would have none at its bottom."""
         x, y = np.linspace(*across, CELLS), np.linspace(*up, CELLS)
         height = np.asarray(value(self.function, x[None, :], y[:, None], self.condition))
-        z = np.log10(height + FLOOR * np.median(height)).round(3)
+        z = np.log10(height + FLOOR * np.median(height)).round(2)
         return go.Contour(
             z=z.tolist(), x0=x[0], dx=x[1] - x[0], y0=y[0], dy=y[1] - y[0],
             ncontours=24, contours={"coloring": "lines"}, line={"width": 0.8, "color": LINES},

@@ -1,5 +1,7 @@
 """The path on a surface: what is drawn, and what is said of the rest."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -62,6 +64,15 @@ def test_the_contour_is_the_surface(source):
             assert left <= a <= right, name
             assert low <= b <= high, name
         assert value(name, *surface.minimum, 100.0) == pytest.approx(0, abs=1e-12)
+
+
+def test_what_is_sent_is_no_more_than_what_can_be_seen(source):
+    rng = np.random.default_rng(0)
+    add(source, "w", 8, "spsa", {"function": "rosenbrock"}, rng.uniform(-1, 1, (2, 3001)))
+    figure = draw("path", source, {"runs": "w"})["figure"]
+    line = next(t for t in figure["data"] if t["name"].startswith("spsa"))
+    assert all(v == float(f"{v:.6g}") for v in (*line["x"], *line["y"]))
+    assert len(json.dumps(figure)) < 140_000
 
 
 def test_a_run_on_another_surface_is_named_and_left_out(source):

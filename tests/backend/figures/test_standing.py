@@ -23,6 +23,18 @@ def test_best_first_and_lost_estimators_last(empty):
     assert "8 of 8 probes were not finite" in traces(drawn)[2]["text"][0]
 
 
+def test_names_stand_above_their_rows_so_that_a_phone_has_room_for_the_plot(empty):
+    names = ["b", "<a>", "local_losses(inner=forward_gradient(tangents=16, noise=sphere))"]
+    for place, label in enumerate(names):
+        empty.add("r1", "scaled_error", [0], [place / 10], estimator=label)
+    layout = draw("ranking", empty, {"runs": "r1"})["figure"]["layout"]
+    told = [(one["text"], one["y"], one["yanchor"]) for one in layout["annotations"]]
+    assert told[:2] == [("b", 0, "bottom"), ("&lt;a&gt;", 1, "bottom")]
+    assert told[2][0].endswith("…")
+    assert not layout["yaxis"]["showticklabels"]
+    assert layout["margin"]["l"] <= 16
+
+
 def test_larger_is_better_where_it_is(empty):
     for label, cosine in [("a", 0.5), ("b", 0.9)]:
         empty.add("r1", "cosine", [0], [cosine], estimator=label)
