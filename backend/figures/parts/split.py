@@ -99,8 +99,8 @@ class Split:
         at = int(np.argmax(values <= values.min() * (1 + SAME)))
         least = float(values[at])
         return Best(
-            int(batch[at]), int(draws[at]), least, float(values[0]) / least,
-            float(values[-1]) / least,
+            int(batch[at]), int(draws[at]), least, _times(float(values[0]), least),
+            _times(float(values[-1]), least),
         )  # fmt: skip
 
 
@@ -178,3 +178,10 @@ def _check(last: Callable[..., float | None]) -> Check | None:
         return None
     errors = last("check/predicted_se"), last("check/measured_se")
     return Check(int(batch), int(draws), predicted, measured, *errors)
+
+
+def _times(value: float, least: float) -> float:
+    """How many times the least; a batch of all examples may leave an exact estimator nothing."""
+    if least > 0:
+        return value / least
+    return 1.0 if value == 0 else np.inf
