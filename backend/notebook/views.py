@@ -81,8 +81,8 @@ class Measured(Views):
     """Of a measurement."""
 
     figures = (
-        "histogram", "cloud", "convergence", "bias_variance", "reading", "verdict", "paired",
-        "carpet", "dots",
+        "histogram", "cloud", "convergence", "bias_variance", "reading", "lamps", "verdict",
+        "paired", "carpet", "dots",
     )  # fmt: skip
 
     def histogram(self, metric: str = "cosine", layer: str = "", estimator: str = "") -> "Figure":
@@ -107,6 +107,12 @@ class Measured(Views):
     def reading(self, metric: str = "", layer: str = "", estimator: str = "") -> "Figure":
         """Measures, their standard errors, and the laws beside them, as a table."""
         return self.figure("reading", metric=metric, layer=layer, estimator=estimator)
+
+    def lamps(
+        self, metric: str = "relative_variance", estimator: str = "", level: str = "stage"
+    ) -> "Figure":
+        """Whether a measure agrees with its law, a lamp for each stage or tensor."""
+        return self.figure("lamps", metric=metric, estimator=estimator, level=level)
 
     def verdict(self, estimator: str = "", level: str = "stage") -> "Figure":
         """Whether an estimator is biased, for each stage or tensor; from 512 draws on."""
@@ -151,7 +157,7 @@ class Swept(Views):
 class Dissected(Views):
     """Of an anatomy."""
 
-    figures = ("anatomy", "budget")
+    figures = ("anatomy", "budget", "advice")
 
     def anatomy(self, estimator: str = "", level: str = "stage", parts: str = "") -> "Figure":
         """The noise of the data and that of the estimator, layer by layer."""
@@ -161,6 +167,11 @@ class Dissected(Views):
         """Larger batch or more draws, for so many draws' worth of work."""
         asked = {"layer": layer, "estimator": estimator}
         return self.figure("budget", **asked, budget="" if budget is None else str(budget))
+
+    def advice(self, budget: int | None = None, layer: str = "", estimator: str = "") -> "Figure":
+        """The same in a table: how a budget is best spent, and what else would leave."""
+        asked = {"layer": layer, "estimator": estimator}
+        return self.figure("advice", **asked, budget="" if budget is None else str(budget))
 
 
 class Stepped(Views):

@@ -110,6 +110,8 @@ def table(source):
         ("cloud", {"estimator": "forward_gradient"}),
         ("convergence", {"layer": "3"}),
         ("bias_variance", {"units": "raw", "k": 8}),
+        ("reading", {"layer": "3"}),
+        ("lamps", {"metric": "scaled_error"}),
         ("verdict", {"level": "tensor"}),
         ("paired", {"metric": "cosine"}),
         ("carpet", {"metric": "relative_variance", "level": "tensor"}),
@@ -130,6 +132,19 @@ def test_a_measurement_has_every_series_of_a_microscope_and_no_other():
         last = key[0] == "relative_squared_bias_se" or key[0].endswith("_se")
         last = last or key[0].startswith("law/") or key[0] == "draw/nonfinite"
         close(theirs[key][-1:] if last else theirs[key], values[-1:] if last else values)
+
+
+def test_the_table_s_lamps_are_those_of_the_figure():
+    of = measured()
+    for metric in ("relative_variance", "scaled_error"):
+        lit = show(of).lamps(metric, level="tensor").to_plotly_json()["data"]
+        counts = {
+            word: sum(word in (one.get("name") or "").split() for one in lit for _ in one["x"])
+            for word in ("agrees", "disagrees")
+        }
+        shown = [of.place(layer) for layer in ("", *of.tensors)]
+        known = [each[metric][i] for each in of.lamps.values() for i in shown]
+        assert {word: known.count(word) for word in counts} == counts
 
 
 def test_what_is_said_beside_a_figure_stands_in_its_title():
