@@ -105,7 +105,10 @@ def probe(
     step: Annotated[
         int | None, typer.Option(min=0, help="Of a checkpoint; else the newest. 0: at the start.")
     ] = None,
-    draws: Annotated[int, typer.Option(help="Of each estimator.")] = 256,
+    draws: Annotated[
+        int | None,
+        typer.Option(help="Of each estimator: 256; 16 at each batch of an anatomy; 64 of a step."),
+    ] = None,
     estimator: Annotated[
         list[str] | None,
         typer.Option("--estimator", help="As 'spsa(pairs=4)'; repeat it. Else the run's own."),
@@ -117,6 +120,15 @@ def probe(
     html: Annotated[
         Path | None, typer.Option(help="A file for the figures: one page, works offline.")
     ] = None,
+    anatomy: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BATCHES", help="Tell the noise of the data from the estimator's, by 16 say."
+        ),
+    ] = None,
+    what_if: Annotated[
+        bool, typer.Option("--what-if", help="Take every draw as a step: what would it do?")
+    ] = False,
     home: Annotated[Path | None, typer.Option(help="The lab's home.")] = None,
 ) -> None:
     """Draw estimators at a checkpoint of RUN and print how good they are.
@@ -124,6 +136,7 @@ def probe(
     The draws are a run of the lab's own, so that their figures can be seen on its page.
     """
     from backend.serve import RefusalError, running_lab
+    from backend.terminal import looks
     from backend.terminal import sweep as sweeps
     from backend.terminal.client import RefusedError
     from backend.terminal.probe import described, tabulate
@@ -137,11 +150,17 @@ def probe(
     except ValueError as error:
         raise fail(str(error), 2) from None
     asked = {"run": run, "step": step, "draws": draws, "estimators": chosen, "seed": seed}
+    looked = what_if or anatomy is not None
+    other = {
+        "anatomy": None if anatomy is None else {"batches": anatomy},
+        "what_if": {} if what_if else None,
+    }
     try:
         with running_lab({"home": home} if home else {}) as client:
-            started = client.probe({**asked, "sweep": swept})
+            started = client.probe({**asked, "sweep": swept, **other})
             status = watch(client, started, out)
-            (sweeps.tabulate if swept else tabulate)(client, started, out)
+            told = sweeps.tabulate if swept else looks.tabulate if looked else tabulate
+            told(client, started, out)
             if html:
                 html.write_text(client.page(started["id"]), encoding="utf-8")
                 out.print(f"figures in {html}", markup=False)

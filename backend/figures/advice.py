@@ -13,7 +13,7 @@ title = "Advice for a budget"
 help = "A table: larger batch or more draws, what else would leave, and the prediction's check."
 parameters = ("runs", "layer", "estimator", "budget")
 HEAD = (
-    "estimator", "answer", "examples × draws", "tr Var", "a batch alone leaves", "check",
+    "estimator", "answer", "examples × draws", "tr Var", "batch alone", "check",
     "measured", "predicted", "apart",
 )  # fmt: skip
 
@@ -28,6 +28,7 @@ def figure(source: Source, query: Query) -> go.Figure:
             f"budget: one gradient costs {budget:,} draws on {found[0].batch:,} examples, on a "
             "batch as many times as large or averaged"
         )
+        tally.say("batch alone: what one draw on as large a batch leaves, against the answer")
         tally.say("check: fresh gradients at that batch × draws, ± 1 standard error")
         population = found[0].population
         if population:
@@ -56,8 +57,8 @@ def _cells(one: Split, budget: float, several: bool) -> list[str]:
         name,
         best.words,
         f"{best.batch:,} × {best.draws:,}",
-        f"{best.variance:.3g}",
-        f"{best.alone:.3g} times as much" if best.alone > 1 + split.SAME else "as much",
+        _short(best.variance, 3),
+        f"{best.alone:.3g} ×" if best.alone > 1 + split.SAME else "the same",
         *_checked(one.check),
     ]
 
@@ -74,5 +75,11 @@ def _checked(check: Check | None) -> list[str]:
 
 
 def _with(value: float, error: float | None) -> str:
-    spread = f" ± {error:.2g}" if error else ""
-    return f"{value:.3g}{spread}".replace("-", "−")
+    spread = f" ± {_short(error, 2)}" if error else ""
+    return f"{_short(value, 3)}{spread}".replace("-", "−")
+
+
+def _short(value: float, digits: int) -> str:
+    """Without an exponent where a whole number is as short."""
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:,.0f}" if 100 <= abs(rounded) < 1e6 else f"{value:.{digits}g}"

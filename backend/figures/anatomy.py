@@ -176,7 +176,8 @@ def _told(rows: list[list[Split]], shares: bool) -> list[str]:
         "hatched: noise of the data; full: of the estimator" if shares else
         "open: noise of the data; full: of the estimator; one vertical scale for all",
         "total variances of one draw (honest draws)",
-        "bars: ± 1 standard error over batches" if errors and not shares else "",
+        "bars: ± 1 standard error over batches, no confidence interval"
+        if errors and not shares else "",
         "too few batches for standard errors (below 8)" if few else "",
         f"the data's part came out below zero, as its estimate may where it is small: {where}"
         if below else "",

@@ -28,7 +28,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     if found:
         tally.say("lines: predicted by the anatomy; star: the least variance, examples × draws")
     if any((trace.meta or {}).get("role") == "check" for trace in traces):
-        tally.say("ring and bars: measured there, ± 1 standard error")
+        tally.say("ring and bars: measured there, ± 1 standard error, no confidence interval")
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     size = found[0].batch if found else 0
     return canvas.finish(
@@ -43,7 +43,7 @@ def figure(source: Source, query: Query) -> go.Figure:
 
 def _ticks(examples: float) -> dict[str, Any]:
     most = min(split.MOST, max(1, examples))
-    powers = [2**k for k in range(0, 13) if 2**k <= most]
+    powers = [2**k for k in range(21) if 2**k <= most]
     kept = powers[:: max(1, -(-len(powers) // 7))]
     return {"tickmode": "array", "tickvals": kept, "ticktext": [f"{k:,}" for k in kept]}
 
@@ -69,8 +69,9 @@ def _drawn(one: Split, budget: float, name: str, tally: canvas.Tally) -> list[An
         return []
     star = go.Scatter(
         x=[best.draws], y=[best.variance], mode="markers+text", name=f"{name}: best",
-        text=[f"{best.batch:,} × {best.draws:,}"], legendgroup=name, showlegend=False,
-        textposition="top right" if best.draws == 1 else "top center",
+        text=[f"{best.batch:,} × {best.draws:,}" if best.draws > 1 else ""],
+        legendgroup=name, showlegend=False,
+        textposition="top center",
         hovertext=[f"{hover.head(name)}<br>{best.words}: {best.batch:,} examples × {best.draws:,}"],
         hoverinfo="text", meta={"run": one.run_id, "role": "best"}, cliponaxis=False,
         marker={"symbol": "star", "size": 15, "color": colour},

@@ -131,7 +131,8 @@ def _means(one: Lottery, colour: str, axes: dict[str, str], reach: float) -> Any
         for rate, mean, error, v in zip(one.changes, means, errors, values, strict=True)
         if len(v)
     ]
-    inside = np.clip(means, -50 * reach, 50 * reach)  # beyond the panel, but on the line
+    # Beyond the panel, but on the line; where it is not finite there is none.
+    inside = np.where(np.isfinite(means), np.clip(means, -50 * reach, 50 * reach), np.nan)
     shown = np.minimum(np.nan_to_num(errors), 3 * reach)
     return go.Scatter(
         x=list(one.changes), y=canvas.numbers(inside), mode="lines+markers", text=text,

@@ -59,7 +59,11 @@ class Client:
 
     def note(self, figure: str, query: Mapping[str, str]) -> str:
         """What stands under a figure."""
-        return self._call("GET", f"/figures/{figure}", params=query)["note"]
+        return self.figure(figure, query)["note"]
+
+    def figure(self, name: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """A figure as the page draws it: `{figure, shown, count, note}`."""
+        return self._call("GET", f"/figures/{name}", params=query)
 
     def _points(self, run_id: str, series_id: int) -> dict[int, float]:
         points = self._call("GET", f"/runs/{run_id}/points", params={"series": series_id})

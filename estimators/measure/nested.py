@@ -21,8 +21,11 @@ from estimators.measure.moments import Moments
 from estimators.measure.summary import grouped, mean, over, variance
 
 SMALLER = 8
+"""Batches are so many times as large as those parts of them that show what falls as 1/B."""
 LEAST_BATCHES = 8
-"""Batches from which the intervals of an anatomy were measured to cover at least 92 %."""
+"""Batches from which standard errors are told; twice one is not yet an interval of 95 %."""
+LEAST_OF_ESTIMATOR, LEAST_OF_DATA = 32, 128
+"""Batches from which Student's intervals of the parts were measured to cover at least 92 %."""
 
 
 @dataclass(frozen=True)

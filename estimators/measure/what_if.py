@@ -152,17 +152,17 @@ def decreases(slopes: Tensor, curvatures: Tensor) -> Tensor:
 
 
 def grid(best: list[float], also: list[float], most: int = 24) -> list[float]:
-    """Learning rates 1, 2, 5, 10, … from a thirtieth of the least to thirty times the largest.
+    """Round learning rates from a tenth of the least to ten times the largest.
 
-    About `best` rates, or about those of `also` where there are none; `also` are among them. Where
-    that would be more than `most`, only 1, 10, 100, …
+    About `best` rates, or about those of `also` where there are none; `also` are among them. As
+    many in a decade as give at most `most`.
     """
     about = best or also or [0.01]
-    low, high = min([*about, *also]) / 30, max([*about, *also]) * 30
+    low, high = min([*about, *also]) / 10, max([*about, *also]) * 10
     if not best:
-        low, high = low / 3, high * 3
+        low, high = low / 10, high * 10
     powers = range(-300, 300)
-    for steps in ((1, 2, 5), (1, 3), (1,)):
+    for steps in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
         found = [float(f"{s}e{k}") for k in powers for s in steps]
         found = [x for x in found if low <= x <= high]
         if len(found) + len(also) <= most:

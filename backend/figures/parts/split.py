@@ -16,7 +16,7 @@ SAME = 0.02
 """What is nearer to the least variance than this is as good."""
 USUAL = 8
 """The budget where nothing is said and nothing was checked."""
-MOST = 4096
+MOST = 2**20
 """Most draws that a budget is divided into."""
 
 

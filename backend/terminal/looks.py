@@ -1,0 +1,46 @@
+"""`gradlab probe --anatomy` and `--what-if`: the lab's own tables of them, as text."""
+
+from html import unescape
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from backend.terminal.client import Client
+
+FIGURES = {"anatomy": "advice", "what_if": "decrease"}
+"""The table of each kind of look."""
+PARTS = ("data", "estimator", "fixed")
+
+
+def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
+    """Print what was found of the whole network, one row an estimator, and how to read it."""
+    kind = next(name for name in FIGURES if run["config"]["microscope"].get(name))
+    if kind == "anatomy":
+        _parts(client, run, console)
+    drawn = client.figure(FIGURES[kind], {"runs": run["id"]})
+    for table in drawn["figure"]["data"]:
+        shown = Table(*table["header"]["values"], box=None, pad_edge=False)
+        for row in zip(*table["cells"]["values"], strict=True):
+            shown.add_row(*(Text(unescape(cell)) for cell in row))
+        console.print(shown)
+    console.print(Text(drawn["note"]))
+
+
+def _parts(client: Client, run: dict[str, Any], console: Console) -> None:
+    """The variances themselves."""
+    found = client.measures(run["id"])
+    head = ("tr Var of one draw", "of the data", "of the estimator", "of it at any batch")
+    table = Table(*head, box=None, pad_edge=False)
+    for label in [run["labels"]["driver"], *run["labels"]["shadows"]]:
+        measured = found.get(label, {})
+        table.add_row(Text(label), *(_cell(measured, f"anatomy/{part}") for part in PARTS))
+    console.print(table)
+
+
+def _cell(measured: dict[str, float], metric: str) -> str:
+    if metric not in measured:
+        return ""
+    error = measured.get(f"{metric}_se")
+    return f"{measured[metric]:.4g}" + ("" if error is None else f" ± {error:.2g}")

@@ -1,0 +1,203 @@
+"""Figures of an anatomy and of what one step would do, on numbers that are known."""
+
+import json
+
+import numpy as np
+import pytest
+
+from backend.figures import FigureError, Memory, MemoryRun, draw
+from backend.figures.parts import split
+from backend.figures.parts.query import parse
+from estimators.measure.anatomy import Anatomy
+
+FORWARD, EXACT = "forward_gradient", "backprop"
+SIZE = 64
+
+
+def looked(kind: str, **facts) -> Memory:
+    source = Memory()
+    config = {"batch_size": SIZE, "microscope": {"run": "r0", "step": 8, kind: {}}}
+    labels = {"driver": FORWARD, "shadows": [EXACT]}
+    rows = [{"name": "a.weight", "stage": "a"}, {"name": "b.weight", "stage": "b"}]
+    source.add_run("m1", MemoryRun(2, "seen", config=config, labels=labels, facts={"layers": rows}))
+    for metric, value in facts.items():
+        source.add("m1", f"{kind}/{metric.replace('__', '/')}", [0], [value])
+    return source
+
+
+def dissected(source: Memory, label: str, layer: str, data, estimator, fixed, batches=16) -> None:
+    parts = {"data": data, "estimator": estimator, "fixed": fixed, "data_se": 0.1, "signal": 1.0}
+    for name, value in parts.items():
+        source.add(
+            "m1", f"anatomy/{name}", [8, batches], [9.0, value], layer=layer, estimator=label
+        )
+
+
+@pytest.fixture
+def anatomy() -> Memory:
+    source = looked("anatomy", population=1000, check__batch=256, check__draws=2)
+    for layer in ("", "a", "b", "a.weight", "b.weight"):
+        dissected(source, FORWARD, layer, 2.0, 900.0, 700.0)
+        dissected(source, EXACT, layer, 2.0, 0.0, 0.0)
+    for name, value in {"measured": 410.0, "measured_se": 20.0, "predicted": 375.0}.items():
+        source.add("m1", f"anatomy/check/{name}", [32], [value], estimator=FORWARD)
+    source.add("m1", "anatomy/check/predicted_se", [32], [15.0], estimator=FORWARD)
+    return source
+
+
+def traces(drawn, **wanted):
+    data = drawn["figure"]["data"]
+    return [
+        one for one in data if all((one.get("meta") or {}).get(k) == v for k, v in wanted.items())
+    ]
+
+
+def rows(drawn):
+    (table,) = drawn["figure"]["data"]
+    cells = zip(*table["cells"]["values"], strict=True)
+    return [dict(zip(table["header"]["values"], row, strict=True)) for row in cells]
+
+
+def test_shares_of_each_layer_make_a_whole(anatomy):
+    drawn = draw("anatomy", anatomy, {"runs": "m1"})
+    data, estimator = traces(drawn, part="data"), traces(drawn, part="estimator")
+    assert data[0]["x"] == ["whole network", "a", "b"]
+    assert data[0]["y"] == pytest.approx([2 / 902] * 3)
+    assert estimator[0]["y"] == pytest.approx([900 / 902] * 3)
+    assert data[1]["y"] == [1.0] * 3
+    json.dumps(drawn, allow_nan=False)
+    tensors = draw("anatomy", anatomy, {"runs": "m1", "level": "tensor", "parts": "variance"})
+    assert traces(tensors, part="estimator")[0]["y"] == [900.0] * 3
+    assert traces(tensors, part="data")[0]["x"][1:] == ["a.weight", "b.weight"]
+    assert "standard error over batches" in tensors["note"]
+
+
+def test_a_part_below_zero_and_a_layer_without_variance_are_told(anatomy):
+    dissected(anatomy, FORWARD, "a", -0.5, 3.0, 3.0)
+    dissected(anatomy, EXACT, "b", 0.0, 0.0, 0.0)
+    drawn = draw("anatomy", anatomy, {"runs": "m1"})
+    assert "below zero, as its estimate may where it is small: a" in drawn["note"]
+    assert "no variance at all: b" in drawn["note"]
+    assert traces(drawn, part="estimator")[0]["y"][1] == 1.0
+    assert traces(drawn, part="data")[1]["y"][2] is None
+
+
+@pytest.mark.parametrize(
+    "parts", [(1.0, 9.0, 9.0), (9.0, 1.0, 0.5), (1.0, 5.0, 0.0), (0.0, 2.0, 2.0)]
+)
+@pytest.mark.parametrize("population", [None, 1000])
+@pytest.mark.parametrize("budget", [1, 8, 100])
+def test_a_budget_is_divided_as_the_library_divides_it(parts, population, budget):
+    source = looked("anatomy", **({"population": population} if population else {}))
+    dissected(source, FORWARD, "", *parts)
+    (one,) = split.read(source, parse({"runs": "m1"}), "")
+    data, estimator, fixed = ([value] for value in parts)
+    by = Anatomy(("",), SIZE, 16, 4, data, estimator, fixed, [1.0], 1.0, population)
+    best = one.best(budget)
+    assert best is not None
+    assert best.batch * best.draws <= budget * SIZE
+    assert best.variance == pytest.approx(by.variance(best.batch, best.draws))
+    assert best.variance <= 1.03 * by.best(budget).variance
+
+
+def test_the_answer_and_its_check(anatomy):
+    first, second = rows(draw("advice", anatomy, {"runs": "m1"}))
+    assert (first["answer"], second["answer"]) == ("both", "larger batch")
+    assert second["examples × draws"] == "512 × 1"
+    assert first["check"] == "256 × 2"
+    assert first["measured"] == "410 ± 20"
+    assert first["apart"] == "1.4 s.e."
+    assert second["measured"] == ""
+    drawn = draw("budget", anatomy, {"runs": "m1"})
+    (mark,) = traces(drawn, role="check")
+    assert (mark["x"], mark["y"]) == ([2], [410.0])
+    star, exact = traces(drawn, role="best")
+    assert exact["x"] == [1]
+    assert f"{star['x'][0]:,}" in first["examples × draws"]
+    other = draw("budget", anatomy, {"runs": "m1", "budget": "64"})
+    assert traces(other, role="check") == []
+    json.dumps(drawn, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"budget": "0"}, "budget is '0'; allowed is a whole number"),
+        ({"rate": "-1"}, "rate is '-1'; allowed is a number above 0"),
+        ({"rate": "x"}, "rate is 'x'; allowed is a number above 0"),
+        ({"parts": "all"}, "parts is 'all'; allowed are share, variance"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(query, said):
+    with pytest.raises(FigureError, match=said):
+        parse({"runs": "m1", **query})
+
+
+N, RATES = 400, (0.01, 0.1, 1.0)
+
+
+@pytest.fixture
+def stepped() -> Memory:
+    """Slope 2 and curvature 10 on average: best at 0.2, decrease 0.2; a third diverges at 1."""
+    source = looked("what_if", loss=1.5, learning_rate=0.1)
+    rng, at = np.random.default_rng(0), np.arange(N)
+    slopes, curvatures = 2 + rng.standard_normal(N), 10 * rng.exponential(size=N)
+    for label, (s, c) in {FORWARD: (slopes, curvatures), EXACT: ([2.0] * N, [10.0] * N)}.items():
+        source.add("m1", "what_if/slope", at, s, estimator=label)
+        source.add("m1", "what_if/curvature", at, c, estimator=label)
+        for rate in RATES:
+            change = -rate * np.array(s) + rate**2 / 2 * np.array(c)
+            change[: N // 3] = np.inf if rate == 1 and label == FORWARD else change[: N // 3]
+            source.add("m1", f"what_if/change/{rate:.6g}", at, change, estimator=label)
+        source.add("m1", "what_if/best_rate", [N], [0.2], estimator=label)
+        source.add("m1", "what_if/expected_decrease", [N], [0.2], estimator=label)
+    return source
+
+
+def test_changes_are_drawn_against_the_rate(stepped):
+    drawn = draw("what_if", stepped, {"runs": "m1"})
+    forward, exact = traces(drawn, role="means")
+    assert exact["x"] == list(RATES)
+    assert exact["y"][:2] == pytest.approx([-0.02 + 0.0005, -0.2 + 0.05])
+    assert forward["y"][2] is None  # a mean without the steps that diverged would flatter
+    assert "from η = 1 on steps end in a loss that is not finite (133 in all)" in drawn["note"]
+    stars = traces(drawn, role="best")
+    assert [(one["x"], one["y"]) for one in stars] == [([0.2], [-0.2])] * 2
+    assert [one["meta"]["label"] for one in stars] == [FORWARD, EXACT]
+    usual = [one for one in drawn["figure"]["data"] if "own learning rate" in one.get("name", "")]
+    assert usual[0]["x"] == [0.1, 0.1]
+    json.dumps(drawn, allow_nan=False)
+
+
+def test_the_lottery_is_at_the_nearest_rate(stepped):
+    drawn = draw("lottery", stepped, {"runs": "m1", "rate": "0.012"})
+    heads = [one["text"] for one in drawn["figure"]["layout"]["annotations"]]
+    assert all("η = 0.01, falls in" in head for head in heads)
+    assert [sum(one["y"]) for one in traces(drawn, role="bins")] == pytest.approx([1, 1])
+    last = draw("lottery", stepped, {"runs": "m1", "rate": "1"})
+    assert "133 not finite" in last["figure"]["layout"]["annotations"][0]["text"]
+    assert sum(traces(last, role="bins")[0]["y"]) < 0.7
+    json.dumps(last, allow_nan=False)
+
+
+def test_the_table_says_why_there_is_no_best_rate(stepped):
+    best, _ = rows(draw("decrease", stepped, {"runs": "m1"}))
+    assert best["best η"] == "0.2"
+    source = looked("what_if", learning_rate=0.1)
+    for label, slope in {FORWARD: 0.0, EXACT: -1.0}.items():
+        for name, value in {"slope": slope, "curvature": 1.0, "change/0.1": 0.1}.items():
+            source.add("m1", f"what_if/{name}", range(4), [value] * 4, estimator=label)
+    drawn = draw("decrease", source, {"runs": "m1"})
+    assert (
+        "forward_gradient: no best rate, the draws or the exact gradient are zero" in drawn["note"]
+    )
+    assert "backprop: no best rate, the draws lead up" in drawn["note"]
+    assert {row["best η"] for row in rows(drawn)} == {"none"}
+    assert "the draws lead up" in json.dumps(draw("what_if", source, {"runs": "m1"}))
+
+
+@pytest.mark.parametrize("name", ["anatomy", "budget", "advice", "what_if", "lottery", "decrease"])
+def test_a_run_without_points_says_so(name):
+    drawn = draw(name, looked("anatomy"), {"runs": "m1"})
+    assert drawn["count"] == 0
+    assert "no points yet" in json.dumps(drawn)
