@@ -24,6 +24,11 @@ LINES = [
          "httpx"],
         "knows no database and no HTTP",
     ),
+    (
+        "backend/notebook",
+        ["backend.api", "backend.store", "backend.jobs", "backend.training", "fastapi", "httpx"],
+        "no server",
+    ),
     ("backend/catalogue", ["backend.api", "backend.store", "backend.jobs", "fastapi"], ""),
     ("backend/jobs", ["backend.api", "backend.figures", "backend.sharing", "fastapi"], ""),
     ("backend/config.py", ["torch", "estimators", "fastapi", "sqlmodel"], "shared by all"),
@@ -86,6 +91,13 @@ def test_a_method_imports_the_core_and_no_other_method():
         if within(module, "estimators") and not within(module, "estimators.core")
     ]
     assert not crossings, "\n".join(crossings)
+
+
+def test_a_notebook_s_figures_need_no_server():
+    code = "import sys, backend.notebook, backend.sharing; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    servers = {b"fastapi", b"starlette", b"uvicorn", b"sqlmodel", b"sqlalchemy", b"httpx"}
+    assert not servers & set(loaded.stdout.split())
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What the documents tell a reader to do works."""
 
+import os
 import re
 import subprocess
 import sys
@@ -28,9 +29,15 @@ def test_the_guide_s_estimator_passes_the_check(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_readme_s_notebook_runs():
-    for block in blocks("README.md", "python"):
-        subprocess.run([sys.executable, "-W", "error", "-c", block], cwd=ROOT, check=True)
+@pytest.mark.parametrize("document", ["README.md", "docs/measurement.md"])
+def test_a_document_s_notebook_runs(document, tmp_path):
+    found = blocks(document, "python")
+    assert found
+    for block in found:
+        subprocess.run(
+            [sys.executable, "-W", "error", "-c", block], cwd=tmp_path, check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
 
 
 def test_the_readme_s_configuration_is_valid():
