@@ -102,7 +102,7 @@ def test_half_widths_are_students():
 def test_the_slope_of_the_law_is_over_the_same_points_with_the_same_weights():
     source = swept(values=(1, 2, 4, 8, 16))
     at, y = [1, 2, 4, 8, 16], 10 / X + 1
-    add(source, "relative_variance", at, y, 0.01 * y)
+    add(source, "relative_variance", at, y, np.array([0.01, 0.01, 0.02, 0.1, 0.2]) * y)
     add(source, "law/relative_variance", at, y)
     note = drawn(source)[2]
     said = note.split("measured ")[1]

@@ -87,6 +87,22 @@ def test_a_microscope_shows_its_draws_and_tells_no_path():
     assert "/home/somebody" not in made
 
 
+def test_a_sweep_over_the_network_switches_its_axis():
+    source = Memory()
+    sweep = {"field": "network.width", "values": [8, 16]}
+    seen = {"run": "r0", "step": 8, "draws": 40, "seed": 0, "sweep": sweep}
+    labels = {"driver": "spsa", "shadows": []}
+    source.add_run("m1", MemoryRun(2, "seen", {"seed": 1, "microscope": seen}, labels))
+    source.add("m1", "sweep/relative_variance", [8, 16], [80.0, 170.0], estimator="spsa")
+    source.add("m1", "sweep/parameters", [8, 16], [81, 171])
+    made = html(source, ["m1"])
+    (panel,) = panels(made)
+    x = [one["figure"]["data"][0]["x"] for one in panel["figures"].values()]
+    assert x == [[8, 16], [81, 171]]
+    assert 'value="1">parameters</option>' in made
+    assert "look at it at step 8 with --sweep network.width=8,16" in made
+
+
 def test_a_run_without_points_says_so(page):
     assert "No points yet." in page
     assert not [panel for panel in panels(page) if panel["id"].startswith("r1")]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from backend.config import MicroscopeConfig
 from backend.figures.parts import slope
@@ -9,6 +10,7 @@ from backend.training.loop import train
 from backend.training.microscope import look
 from backend.training.networks.mlp import MLP
 from backend.training.records import Points, Progress
+from backend.training.specimen import Specimen
 
 NORMAL = {"name": "forward_gradient", "noise": "normal"}
 LABEL = "forward_gradient(noise=normal)"
@@ -67,15 +69,13 @@ def test_draws_agree_with_the_law_and_scatter_grows_as_the_dimension(trained, se
 
 
 def test_a_value_is_the_network_that_a_run_of_it_starts_from(trained, see):
-    run, folder = trained(network={"name": "mlp", "width": 4})
+    run, folder = trained(network={"name": "mlp", "width": 4}, seed=7)
     swept = see(run, folder, "network.width", [4, 8], step=0)
     alone = see(run, folder, step=0)
     assert swept.of("sweep/cosine", "", LABEL)[4] == alone.of("cosine", "", LABEL)[8]
     assert [e.text for e in swept.events] == [
-        "every network is at its initialisation, of the run's seed 0"
+        "every network is at its initialisation, of the run's seed 7"
     ]
-    other = see(run.model_copy(update={"seed": 7}), folder, "network.width", [4, 8], step=0)
-    assert other.of(VARIANCE, "", LABEL) != swept.of(VARIANCE, "", LABEL)
 
 
 def test_weights_of_a_trained_checkpoint_are_left_and_a_sentence_says_so(trained, see):
@@ -114,6 +114,8 @@ def test_what_was_learned_on_another_network_is_left(trained, see):
     run, folder = trained(estimator={"name": "drifting"})
     seen = see(run, folder, "network.width", [8, 16], {"name": "drifting"})
     assert set(seen.of("sweep/norm_ratio", "", "drifting").values()) == {1.0}
+    field = see(run, folder, "channels", [1, 2], {"name": "drifting"})
+    assert set(field.of("sweep/norm_ratio", "", "drifting").values()) == {1.0}
 
 
 def test_the_law_comes_first_and_one_estimator_after_the_other(trained, records):
@@ -133,3 +135,15 @@ def test_the_law_comes_first_and_one_estimator_after_the_other(trained, records)
     steps = [r.step for r in made if isinstance(r, Progress)]
     assert steps == sorted(steps)
     assert steps[-1] == 80
+
+
+def test_another_network_is_on_the_batch_of_the_step(trained, records, monkeypatch):
+    seen, untrained = [], Specimen.untrained
+    monkeypatch.setattr(
+        Specimen, "untrained", lambda s, n: seen.append((s, untrained(s, n))) or seen[-1][1]
+    )
+    records(*trained(), "network.width", [4, 8])
+    (held, other), *_ = seen
+    assert torch.equal(other.chain.x, held.chain.x)
+    assert other.params.keys() == held.params.keys()
+    assert other.states == {}
