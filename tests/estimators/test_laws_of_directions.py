@@ -42,37 +42,29 @@ SETTINGS = [
     ForwardGradient(scale="projected"),
     ForwardGradient(scale="projected", noise="normal"),
     ForwardGradient(scale="projected", noise="sphere", tangents=3),
-    ForwardGradient(scale="shukla_shin", noise="normal"),
     ForwardGradient(combine="orthogonal", noise="normal", tangents=5),
     ForwardGradient(combine="orthogonal", noise="sphere", tangents=20, scale="projected"),
     ForwardGradient(combine="orthogonal", noise="rademacher", scale="projected"),
-    ForwardGradient(per="example", noise="normal"),
-    ForwardGradient(per="example", tangents=2),
     ForwardGradient(per="example", noise="sphere", scale="projected"),
     ForwardGradient(per="example", noise="normal", scale="shukla_shin", tangents=2),
-    SparseForwardGradient(density=0.2),
     SparseForwardGradient(density=0.5, noise="normal", tangents=2),
-    BlockForwardGradient(),
     BlockForwardGradient(blocks="stage", noise="normal", tangents=2),
     BlockForwardGradient(blocks="stage", noise="sphere"),
-    BlockForwardGradient(noise="sphere", visit="each", tangents=2),
-    BlockForwardGradient(visit="each", noise="normal"),
-    LowRankForwardGradient(),
+    BlockForwardGradient(noise="sphere", visit="each"),
     LowRankForwardGradient(rank=3, tangents=2),
-    LowRankForwardGradient(noise="normal"),
     LowRankForwardGradient(rank=2, noise="normal"),
 ]
 
 
 @pytest.mark.parametrize("estimator", SETTINGS, ids=label)
 def test_the_scatter_is_the_law(estimator):
-    found, law = scatter(estimator, 600), estimator.law(*POINT, None, EXACT)
+    found, law = scatter(estimator, 400), estimator.law(*POINT, None, EXACT)
     assert set(law.variance) == set(EXACT)
     for name, value in law.variance.items():
         mean, se = found[name]
         assert abs(mean - value) <= 5 * se + 1e-12, (name, mean, se, value)
     total, se = sum(m for m, _ in found.values()), sum(s for _, s in found.values())
-    assert se < 0.25 * total, "too few draws to tell"
+    assert se < 0.3 * total, "too few draws to tell"
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3, 5])
