@@ -108,7 +108,8 @@ def linear_ends(chain: Chain, params: Params) -> list[End]:
         return module.register_forward_hook(keep)
 
     def at_site(_: int, z: Tensor) -> Tensor:
-        through = z.view_as(z)  # δ is of what goes through the site, not round it
+        # δ is of what goes through the site, not round it. What lies before may be held still.
+        through = z.view_as(z) if z.requires_grad else z.detach().requires_grad_()
         sites.append((z, through))
         return through.clone()  # an in-place non-linearity must not overwrite what δ is taken at
 

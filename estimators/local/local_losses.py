@@ -95,6 +95,11 @@ class LocalLosses(Estimator[Chain, State]):
                 raise Unserved(text, network=error.network) from error
             return {}
 
+        if frozen := [n for n, _ in objective.module.named_parameters() if n not in params]:
+            raise Unserved(
+                f"local losses train every block, and {frozen[0]} is frozen: let it learn, or "
+                "leave what is frozen out of the network and give its output as the data"
+            )
         heads = self._plan(objective).blank_heads()
         self._sweep(objective, params, heads, ask)
 

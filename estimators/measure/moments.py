@@ -56,14 +56,13 @@ class Moments:
     def add(self, draws: Mapping[str, Tensor]) -> None:
         """Take in k draws, (k, *shape) for each tensor."""
         found = [
-            self._add(t, draws[name].flatten(1), g.reshape(-1))
+            self._add(t, as_rows(draws[name]), g.reshape(-1))
             for t, (name, g) in enumerate(self.exact.items())
         ]
         self._parts.append(torch.stack(found, 1))
 
     def _add(self, t: int, rows: Tensor, g: Tensor) -> Tensor:
-        low, high = rows.aminmax(dim=1)
-        good = (low.isfinite() & high.isfinite()).cpu()
+        good = _finite(rows)
         kept = rows if good.all() else rows[good.to(rows.device)]
         numbers = torch.full((len(rows), 5), torch.nan, dtype=torch.float64)
         if len(kept):
@@ -197,6 +196,19 @@ def ratio_(x: Tensor, w: Tensor, scale: Tensor | None = None) -> Tensor:
     """Σ x over Σ w, or over `scale`; 0 where that is 0."""
     below = w.sum(0) if scale is None else scale
     return torch.where(below > 0, x.sum(0) / below.clamp(min=1e-300), 0.0)
+
+
+def as_rows(draws: Tensor) -> Tensor:
+    """(k, *shape) to (k, numbers): of single numbers, (k,), and of none as well."""
+    return draws.reshape(len(draws), draws[0].numel())
+
+
+def _finite(rows: Tensor) -> Tensor:
+    """Which rows are finite, on the CPU; a row of no numbers is."""
+    if not rows.shape[1]:
+        return torch.ones(len(rows), dtype=torch.bool)
+    low, high = rows.aminmax(dim=1)
+    return (low.isfinite() & high.isfinite()).cpu()
 
 
 def stack(grads: Sequence[Mapping[str, Tensor]], names: Sequence[str]) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from estimators.core.contract import Params
 from estimators.core.streams import stream
+from estimators.measure.moments import as_rows
 
 PLACES = 256
 DIRECTIONS = 8
@@ -69,7 +70,7 @@ class Sketch:
         return torch.cat(self._eachs).double() - of.double()
 
     def _of(self, draws: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        found = [self._tensor(draws[name].flatten(1), at) for name, at in self._places.items()]
+        found = [self._tensor(as_rows(draws[name]), at) for name, at in self._places.items()]
         each = torch.stack(found, 1)  # (k, T, 256)
         folded = each.unflatten(2, (DIRECTIONS, -1)).sum(3)
         return each.sum(1).cpu(), folded.cpu()

@@ -11,6 +11,7 @@ from estimators.core.directions import portions, slopes
 from estimators.core.noise import Noise, kurtosis, stacked_tangents
 from estimators.core.objective import Objective
 from estimators.core.vectors import add_, scale_each_, squared_lengths
+from estimators.measure.moments import as_rows
 from estimators.measure.sign_products import sign_products
 from estimators.perturbation.forward_gradient import ForwardGradient
 
@@ -115,7 +116,7 @@ def _of_tangents(
     along, lengths = [], []
     # Tangents that stay in the processor's cache: more of them at once are slower.
     for some in _shares(count, max(1, CACHED // sum(map(len, flat)))):
-        v = [t.flatten(1) for t in stacked_tangents(params, noise, rng, some)]
+        v = [as_rows(t) for t in stacked_tangents(params, noise, rng, some)]
         along.append(torch.stack([t @ g for t, g in zip(v, flat, strict=True)], 1))
         lengths.append(torch.stack([torch.linalg.vecdot(t, t) for t in v], 1))
     return torch.cat(along).double(), torch.cat(lengths).double()
