@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backend.config import MicroscopeConfig
+from backend.config import Microscope, MicroscopeConfig
 from backend.training.control import Control
 from backend.training.loop import train
 from backend.training.microscope import look
@@ -13,20 +13,26 @@ LAYERS = ["", "hidden1", "head", "head.linear.weight"]
 
 
 @pytest.fixture
-def seen(config, gather, tmp_path, plugins):
-    """Trains a run of 20 steps and looks at it."""
-    run = config(steps=20, shadows=[FORWARD])
-    assert gather(train(run, checkpoint_dir=tmp_path / "c")).ended.status == "finished"
+def look_at(config, gather, tmp_path, plugins):
+    """Trains a run of 20 steps, unless it is there, and looks at it."""
+    folder = tmp_path / "c"
 
-    def make(control=None, estimators=None, **of):
-        body = run.model_dump()
-        if estimators:
-            body |= {"estimator": estimators[0], "shadows": estimators[1:]}
+    def make(body, control=None, **of):
+        run = config(**{"steps": 20, "shadows": [FORWARD], **body})
+        if not folder.exists():
+            trained = train(run, checkpoint_dir=folder, plugin_dirs=plugins)
+            assert gather(trained).ended.status == "finished"
         of = {"run": "r1", "step": 20, "draws": 8, **of}
-        asked = MicroscopeConfig.model_validate({**body, "microscope": of})
-        return gather(look(asked, control, folder=tmp_path / "c", plugin_dirs=plugins))
+        asked = MicroscopeConfig.model_validate({**run.model_dump(), "microscope": of})
+        return gather(look(asked, control, folder=folder, plugin_dirs=plugins))
 
     return make
+
+
+@pytest.fixture
+def seen(look_at):
+    """Looks at a run of backprop with a forward gradient beside it."""
+    return lambda control=None, **of: look_at({}, control, **of)
 
 
 def test_an_anatomy_grows_with_its_batches_and_is_checked(seen):
@@ -84,3 +90,65 @@ def test_they_end_between_two_chunks_and_tell_what_was_measured(of, order, statu
     found = seen(control, draws=1000, **of)
     assert found.ended.status == status
     assert found.progress[-1].step < 100
+
+
+def test_what_was_measured_of_whole_batches_survives_a_cancellation(seen, monkeypatch):
+    from backend.training.looks import anatomy
+
+    control, visits = Control(), []
+    visit = anatomy.Subject.visit
+
+    def counted(self, place, pace):
+        visits.append(place)
+        control.update(cancel=place == 5)
+        return visit(self, place, pace)
+
+    monkeypatch.setattr(anatomy.Subject, "visit", counted)
+    found = seen(control, anatomy={"batches": 64})
+    assert found.ended.status == "cancelled"
+    assert list(found.of("anatomy/data", "", "backprop")) == [2, 3, 4, 5]
+    assert visits == [0, 1, 2, 3, 4, 5]
+
+
+def test_pausing_and_going_on_changes_nothing(seen):
+    class Asking(Control):
+        def wait(self, step, timeout):
+            self.update()
+
+    for of in ({"anatomy": {"batches": 3}}, {"what_if": {"rates": [0.1, 1.0]}}):
+        plain, paused = seen(**of), seen(Asking(run_until=3), **of)
+        assert paused.curve() == plain.curve()
+        assert "paused" in [p.status for p in paused.progress]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"network": {"name": "mlp", "width": 8, "depth": 1, "normalisation": "batch"}},
+        {"estimator": {"name": "fdfa"}},
+        {"estimator": {"name": "mean_of_draws", "inner": {"name": "weight_mirror"}}},
+        {"estimator": {"name": "drifting"}},
+    ],
+    ids=["norm", "fdfa", "wrapped", "drifting"],
+)
+def test_networks_that_couple_a_batch_and_estimators_that_learn(body, look_at):
+    for of in ({"anatomy": {"batches": 2}}, {"what_if": {}}):
+        found = look_at(body, draws=4, **of)
+        assert found.ended.status == "finished", found.ended.error
+
+
+def test_one_draw_and_two_looks_at_once_are_refused():
+    for of, said in (
+        ({"draws": 1}, "greater than or equal to 2"),
+        ({"anatomy": {"batches": 1}}, "greater than or equal to 2"),
+        ({"anatomy": {}, "what_if": {}}, "anatomy and what_if are given; a microscope takes one"),
+        ({"what_if": {"rates": [0.0]}}, "greater than 0"),
+        ({"what_if": {"rates": [0.1, 0.1]}}, "a learning rate comes twice; give each once"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            Microscope.model_validate({"run": "r1", "step": 0, **of})
+
+
+def test_a_microscope_of_before_still_loads():
+    stored = {"run": "r1", "step": 3, "draws": 9, "seed": 0, "sweep": None, "plugins": {}}
+    assert Microscope.model_validate(stored).kind == "draws"

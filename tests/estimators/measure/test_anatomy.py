@@ -8,6 +8,7 @@ from estimators import ActivityForwardGradient, Backprop, Chain, ForwardGradient
 from estimators.core.calculus import value_and_grad
 from estimators.measure.anatomy import Anatomy
 from estimators.measure.draws import draws
+from estimators.measure.nested import beginning, small_of
 from estimators.measure.nested import split as anatomy
 
 BATCH = 8
@@ -102,3 +103,84 @@ def test_too_little_to_split_is_refused():
         anatomy(chain, params, Backprop(), None, [one], 4)
     with pytest.raises(ValueError, match="one size of at least 2"):
         anatomy(chain, params, Backprop(), None, [one, next(iter(batches(1, 4)))], 4)
+
+
+D = 10
+EXAMPLES = 200
+
+
+def regression():
+    """½(x·w − y)² on a fixed set of examples: (chain, params, x, y)."""
+    rng = stream(3, "data")
+    x = torch.randn(EXAMPLES, D, generator=rng, dtype=torch.float64)
+    y = x.sum(1, keepdim=True) / 3 + torch.randn(EXAMPLES, 1, generator=rng, dtype=torch.float64)
+    module = nn.Linear(D, 1, bias=False).double()
+    with torch.no_grad():
+        module.weight.copy_(torch.linspace(-1, 1, D, dtype=torch.float64))
+    params = {n: p.detach() for n, p in module.named_parameters()}
+    chain = Chain(module, x, y, lambda o, t: (o - t).square()[:, 0] / 2)
+    return chain, params, x, y
+
+
+def picked(x, y, size, count, seed=0):
+    """Batches drawn without replacement from all examples, each anew."""
+    rng = stream(seed, "data", size)
+    for _ in range(count):
+        index = torch.randperm(len(x), generator=rng)[:size]
+        yield x[index], y[index]
+
+
+def test_linear_regression_in_closed_form():
+    """D = S² (1/B − 1/N); for normal tangents E = (d + 1)‖g_B‖² on average, so that e₀ and e₁ are
+    (d + 1)(‖G‖² − S²/N) and (d + 1) S²/B₀."""
+    chain, params, x, y = regression()
+    each = x * (x @ params["weight"].T - y)
+    whole, squares = each.mean(0), each.var(0).sum().item()
+    size = 16
+    data = squares * (1 / size - 1 / EXAMPLES)
+    fixed = (D + 1) * (whole.square().sum().item() - squares / EXAMPLES)
+    falling = (D + 1) * squares / size
+    batches = list(picked(x, y, size, 250))
+    exact = anatomy(chain, params, Backprop(), None, batches, 2, population=EXAMPLES)
+    assert abs(exact.data[0] - data) < 5 * exact.data_se[0]
+    assert exact.data_se[0] < 0.1 * data
+    normal = ForwardGradient(noise="normal")
+    found = anatomy(chain, params, normal, None, batches, 8, population=EXAMPLES)
+    assert abs(found.data[0] - data) < 5 * found.data_se[0]
+    assert abs(found.estimator[0] - fixed - falling) < 5 * found.estimator_se[0]
+    assert found.fixed[0] == pytest.approx(fixed, abs=5 * found.estimator_se[0])
+    for b, k in ((64, 2), (4, 3)):
+        true = squares * (1 / b - 1 / EXAMPLES) + (fixed + falling * size / b) / k
+        assert found.variance(b, k) == pytest.approx(true, rel=0.2)
+    assert exact.variance(EXAMPLES, 1) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_batch_of_everything_has_no_noise_of_the_data():
+    chain, params, x, y = regression()
+    batches = list(picked(x, y, EXAMPLES, 3))
+    found = anatomy(chain, params, Backprop(), None, batches, 2, population=EXAMPLES)
+    assert found.data[0] == pytest.approx(0, abs=1e-20)
+    assert found.variance(8, 1) == 0  # of a batch of everything nothing can be foretold of others
+
+
+def test_draws_that_are_not_finite_are_counted_and_left_out():
+    class Sometimes(Backprop):
+        def estimate(self, objective, params, state, rng, /):
+            made = super().estimate(objective, params, state, rng)
+            bad = torch.rand((), generator=rng) < 0.25
+            return made._replace(grads={n: g / (0 if bad else 1) for n, g in made.grads.items()})
+
+    chain, params, x, y = regression()
+    batches = list(picked(x, y, 16, 10))
+    found = anatomy(chain, params, Sometimes(), None, batches, 8)
+    assert 10 < found.nonfinite < 80
+    whole = anatomy(chain, params, Backprop(), None, batches, 8)
+    assert found.data[0] == pytest.approx(whole.data[0])
+    assert found.estimator[0] == pytest.approx(0, abs=1e-20)
+
+
+def test_a_part_of_a_batch_keeps_views_together():
+    t = torch.arange(12)  # two views of six examples
+    assert beginning(t, 4, views=2).tolist() == [0, 1, 6, 7]
+    assert beginning(t, 4).tolist() == [0, 1, 2, 3]
+    assert [small_of(n, least) for n, least in ((64, 1), (8, 2), (3, 1), (4, 2))] == [8, 2, 1, 2]

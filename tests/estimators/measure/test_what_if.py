@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 
-from estimators import Backprop, Chain, ForwardGradient, Objective, Unserved
+from estimators import Backprop, Chain, ForwardGradient, Objective, RandomDirection, Unserved
 from estimators.conformance import cases
 from estimators.core.calculus import value_and_grad
 from estimators.measure.lottery import gamble
+from estimators.measure.what_if import grid
 
 CASE = cases()[0]
 H = torch.diag(torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64))
@@ -42,9 +43,9 @@ def test_forward_gradients_on_a_quadratic():
     assert found.slope == pytest.approx((g @ g).item(), rel=0.15)
     mean = found.changes.mean().item()
     assert mean == pytest.approx(-found.expected_decrease, rel=0.1)
-    for factor in (0.5, 1.7):
-        other = gamble(quadratic(), params, estimator, count=1500, rates=[factor * found.best_rate])
-        assert other.changes.mean().item() > mean
+    rates = [factor * found.best_rate for factor in (0.5, 1.7)]
+    other = gamble(quadratic(), params, estimator, count=1500, rates=rates)
+    assert (other.changes.mean(0) > mean).all()
 
 
 def test_the_expansion_on_a_network():
@@ -87,3 +88,48 @@ def test_what_cannot_be_stepped_is_refused():
     )
     with pytest.raises(Unserved, match="differentiably"):
         gamble(flat, CASE.params, Backprop(), count=2)
+
+
+@pytest.mark.parametrize(("noise", "fourth"), [("normal", 3), ("rademacher", 1)])
+def test_the_expected_decrease_on_a_quadratic(noise, fourth):
+    """⟨Eĝ, g⟩²/(2 E ĝᵀHĝ), E ĝᵀHĝ = ‖g‖² tr H + (E v⁴ − 1) Σ g² h for a diagonal H."""
+    params, g = {"w": THETA}, H @ THETA
+    found = gamble(quadratic(), params, ForwardGradient(noise=noise), count=2000, rates=[0.05])
+    curve = (g @ g) * H.trace() + (fourth - 1) * (g.square() * H.diagonal()).sum()
+    true = ((g @ g).square() / (2 * curve)).item()
+    assert abs(found.expected_decrease - true) < 5 * found.decrease_se
+    low, high = found.decrease_interval
+    assert low <= true <= high
+    # On a quadratic the expansion is exact: of the mean change too, draw by draw.
+    each = -0.05 * found.slopes + 0.05**2 / 2 * found.curvatures
+    assert torch.allclose(found.changes[:, 0], each)
+    assert found.predicted(0.05) == pytest.approx(found.changes.mean().item())
+
+
+def test_what_leads_nowhere_is_not_told_to_lead_down():
+    found = gamble(quadratic(), {"w": THETA}, RandomDirection(), count=64, rates=[0.1])
+    assert found.descends is None
+    assert found.best_rate is None
+    assert "64 draws cannot tell whether they lead down" in found.text
+    away = gamble(quadratic(), {"w": 0 * THETA}, Backprop(), count=4, rates=[0.1])
+    assert "the draws or the exact gradient are zero" in away.text
+
+
+def test_a_step_that_is_too_long_is_infinite_and_not_missing():
+    steep = Objective(lambda p: p["w"].square().sum().exp())
+    found = gamble(steep, {"w": THETA}, Backprop(), count=3, rates=[1e-3, 1e3])
+    assert found.changes[:, 1].isinf().all()
+    assert found.nonfinite == 0
+    assert "fell in 3 of 3 steps of 0.001" in found.text
+
+
+@pytest.mark.parametrize(
+    ("best", "also"), [([0.3], [0.01]), ([1e-6, 10.0], []), ([], [0.05]), ([], [])]
+)
+def test_rates_are_about_the_best_and_hold_the_usual(best, also):
+    found = grid(best, also)
+    assert found == sorted(set(found))
+    assert len(found) <= 24
+    assert {*also} <= {*found}
+    for one in best or also:
+        assert found[0] <= one / 5 <= 5 * one <= found[-1]
