@@ -1,14 +1,18 @@
 """How many standard errors a 95 % interval of Student's t reaches to a side."""
 
+import math
+
 Z = 1.959963984540054
 """The normal's 97.5 % quantile."""
 
 
 def half_width(draws: int) -> float:
-    """Of the mean of so many draws, at least 2: Abramowitz and Stegun (1964), 26.7.5.
+    """Of the mean of so many draws: Abramowitz and Stegun (1964), 26.7.5; NaN for a single one.
 
     To 1 % from 8 draws on, to 1e-4 from 32 on.
     """
+    if draws < 2:
+        return math.nan
     n, z = draws - 1, Z
     first = (z**3 + z) / 4
     second = (5 * z**5 + 16 * z**3 + 3 * z) / 96

@@ -1,0 +1,112 @@
+"""What a notebook sees, what a file holds, and what cannot be shown."""
+
+import sys
+from types import ModuleType
+
+import pytest
+import torch
+from torch import nn
+
+from backend.figures import FigureError
+from backend.notebook import show
+from estimators import (
+    SPSA,
+    Backprop,
+    ForwardGradient,
+    anatomy,
+    compare,
+    measure,
+    probe,
+    sweep,
+    what_if,
+)
+from estimators.core.streams import stream
+from estimators.measure.subject import subject
+
+torch.manual_seed(0)
+NET = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+RNG = stream(0, "data")
+BATCHES = [(torch.randn(4, 3, generator=RNG), torch.tensor([0, 1] * 2)) for _ in range(5)]
+LOSS = nn.CrossEntropyLoss()
+WHO = {"forward": ForwardGradient(), "<b>": SPSA()}
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return measure(NET, LOSS, BATCHES[0], WHO, draws=20)
+
+
+def test_a_notebook_shows_the_table_and_every_figure(measured, monkeypatch):
+    seen = []
+    display = ModuleType("IPython.display")
+    display.display = lambda *shown: seen.extend(shown)
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    views = show(measured)
+    views._ipython_display_()
+    assert seen[0] is measured
+    titles = [figure.layout.title.text for figure in seen[1:]]
+    assert titles == [figure.layout.title.text for figure in views.all()]
+    assert {"Alignment of the draws", "Draw cloud · forward", "Measures and laws"} <= {*titles}
+
+
+def test_every_method_that_is_listed_draws(measured):
+    kinds = [
+        show(measured),
+        show(sweep(NET, LOSS, BATCHES[0], WHO, "batch_size", [2, 4], draws=8)),
+        show(compare(NET, LOSS, BATCHES, WHO, draws=8)),
+        show(anatomy(NET, LOSS, BATCHES, WHO, draws=2)),
+        show(what_if(NET, LOSS, BATCHES[0], WHO, draws=8)),
+    ]
+    for views in kinds:
+        assert views.figures
+        for name in views.figures:
+            assert f".{name}()" in repr(views)
+            assert getattr(views, name)().layout.title.text
+        assert views.all()
+
+
+def test_a_file_holds_everything_and_no_label_breaks_out(measured, tmp_path):
+    path = show(measured, "mine").save(tmp_path / "seen.html")
+    text = path.read_text()
+    assert "<title>mine</title>" in text
+    assert "forward: " in text
+    assert "Draw cloud" in text
+    assert "gradlab run" not in text
+    assert "<b>: " not in text
+
+
+def test_what_is_not_there_is_told_with_what_is(measured):
+    views = show(measured)
+    with pytest.raises(FigureError, match=r"no layer 'x'; there are '0', '2', '0\.weight'"):
+        views.histogram(layer="x")
+    with pytest.raises(FigureError, match="no estimator 'x'; there are 'forward', '<b>'"):
+        views.cloud("x")
+    with pytest.raises(FigureError, match="k is '0'"):
+        views.bias_variance(k=0)
+    with pytest.raises(FigureError, match="there is no figure 'x'"):
+        views.figure("x")
+    with pytest.raises(TypeError, match="dict was given; what measure, sweep, compare"):
+        show({})
+
+
+def test_one_draw_and_a_dead_layer_are_shown_in_words():
+    class Dead(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = nn.Linear(3, 2), nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.used(x)
+
+    views = show(measure(Dead(), LOSS, BATCHES[0], [Backprop(), SPSA()], draws=1))
+    for name in views.figures:
+        assert getattr(views, name)().layout.title.text
+    assert views.histogram(layer="").data
+
+
+def test_a_probe_s_measurement_has_its_dots():
+    of = subject(NET, LOSS, BATCHES[0], WHO)
+    found = probe(of.chain, of.params, of.watched, draws=4)
+    assert show(found).dots().data
+    assert str(found).startswith("4 draws at loss")
