@@ -64,7 +64,7 @@
  * @typedef {{figure: {data: any[], layout: any}, shown: number, count: number, note: string}} FigureAnswer
  *
  * @typedef {{layer: string, cause: string, text: string, draws: number | null}} Finding
- * @typedef {{estimator: string, probes: number, draws: number, findings: Finding[]}} Diagnosis
+ * @typedef {{estimator: string, probes: number, draws: number, findings: Finding[], batch: string}} Diagnosis
  *
  * @typedef {object} SharedDashboard
  * @property {string} id

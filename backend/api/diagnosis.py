@@ -1,5 +1,6 @@
 """Why is mine bad? Sentences, layer by layer, from the latest probes of a run."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import HTTPException, Query
@@ -16,6 +17,7 @@ MEASURES = (
     "relative_variance", "relative_squared_bias", "relative_squared_bias_se", "snr",
     "cosine_mean", "norm_ratio", OF_THE_RUN,
 )  # fmt: skip
+PARTS = ("anatomy/estimator", "anatomy/fixed")
 
 
 class FindingView(View):
@@ -32,6 +34,8 @@ class DiagnosisView(View):
     probes: int
     draws: int
     findings: list[FindingView]
+    batch: str
+    """Whether a larger batch would: by which anatomy it is told, or how to have it told."""
 
 
 @routes.get("/runs/{run_id}/diagnosis")
@@ -40,16 +44,26 @@ def diagnosis(
     lab: LabDep,
     estimator: Annotated[str, Query(max_length=300)] = "",
     window: Annotated[int, Query(ge=2, le=1000)] = 16,
+    stage: Annotated[str, Query(max_length=300)] = "",
 ) -> DiagnosisView:
-    """From the latest `window` probes; of the driver, if no estimator is named."""
+    """From the latest `window` probes; of the driver, if no estimator is named. Of the network and
+    its stages, or of the tensors of one `stage`."""
     run = lab.store.run(run_id)
     label = _label(run, estimator)
     draws = int(run.config.get("probe", {}).get("draws", 16))
-    probes, layers = _measured(lab.store, run, label, window)
-    question = {"draws": draws, "layers": layers, "coverage": _coverage(run, label)}
+    wanted = _members(run, stage)
+    probes, layers = _measured(lab.store, run, label, window, wanted)
+    anatomy, words = _anatomy(lab.store, run, label)
+    question = {
+        "draws": draws, "layers": layers, "coverage": _coverage(run, label), "anatomy": anatomy,
+    }  # fmt: skip
     found = lab.supervisor.diagnose(question) if layers else []
     findings = [FindingView(**one) for one in found]
-    return DiagnosisView(estimator=label, probes=probes, draws=draws, findings=findings)
+    if not any(one.cause == "variance" for one in findings):
+        words = ""
+    return DiagnosisView(
+        estimator=label, probes=probes, draws=draws, findings=findings, batch=words
+    )
 
 
 def _label(run: Run, asked: str) -> str:
@@ -60,9 +74,9 @@ def _label(run: Run, asked: str) -> str:
 
 
 def _measured(
-    store: Store, run: Run, label: str, window: int
+    store: Store, run: Run, label: str, window: int, wanted: Mapping[str, list[str]]
 ) -> tuple[int, dict[str, dict[str, Any]]]:
-    """How many probes are read, and what they measured in the network and in each stage."""
+    """How many probes are read, and what they measured in the layers that are wanted."""
     held = {
         (s.metric, s.layer): s.id
         for s in store.series(run.id)
@@ -81,19 +95,48 @@ def _measured(
                 for name in MEASURES
             },
         }
-        for layer, tensors in _members(run).items()
+        for layer, tensors in wanted.items()
         if all((name, layer) in held for name in MEASURES)
     }
     return count, layers
 
 
-def _members(run: Run) -> dict[str, list[str]]:
-    """The tensors of the network and of each stage, in order."""
+def _members(run: Run, stage: str) -> dict[str, list[str]]:
+    """The tensors of the network and of each stage, in order; each tensor of one stage."""
     found: dict[str, list[str]] = {"": []}
     for row in run.facts.get("layers", ()):
         found[""].append(row["name"])
         found.setdefault(row["stage"], []).append(row["name"])
-    return found
+    if not stage:
+        return found
+    if stage not in found:
+        known = [one for one in found if one]
+        raise HTTPException(422, unknown("stage", stage, known, f"run {run.number}"))
+    return {name: [name] for name in found[stage]}
+
+
+def _anatomy(store: Store, run: Run, label: str) -> tuple[dict[str, Any] | None, str]:
+    """The newest variance anatomy of the run that looked at this estimator, and words on it."""
+    looks, _ = store.runs(kind="microscope", parent=run.id, limit=200)
+    for look in looks:
+        if look.config.get("microscope", {}).get("anatomy") and (of := _parts(store, look, label)):
+            at = f"run {look.number}, at step {look.parent_step or 0:,}"
+            told = {"batch": int(look.config["batch_size"]), "layers": of}
+            return told, f"what a larger batch would do is by the variance anatomy of {at}"
+    return None, (
+        "whether a larger batch would do instead is told by a variance anatomy: "
+        "press Microscope on the run and choose it"
+    )
+
+
+def _parts(store: Store, look: Run, label: str) -> dict[str, dict[str, float]]:
+    """{layer: {"estimator": E, "fixed": e₀}} as last told."""
+    found: dict[str, dict[str, float]] = {}
+    for series in store.series(look.id):
+        if series.metric in PARTS and series.estimator == label and series.count:
+            part = series.metric.removeprefix("anatomy/")
+            found.setdefault(series.layer, {})[part] = float(store.points(series.id).values[-1])
+    return {layer: parts for layer, parts in found.items() if len(parts) == len(PARTS)}
 
 
 def _coverage(run: Run, label: str) -> dict[str, str] | None:

@@ -7,7 +7,7 @@ from statistics import fmean, variance
 from typing import Any, NamedTuple
 
 from estimators.core.contract import Coverage
-from estimators.measure.diagnosis import Finding, explain
+from estimators.measure.diagnosis import Finding, explain, with_batch
 from estimators.measure.student import t_quantile
 
 MEASURES: tuple[str, ...] = (
@@ -36,12 +36,17 @@ class _Probe(NamedTuple):
 
 def diagnose(question: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A finding for each of `layers`, {layer: {"members": [tensor], "probes": {measure: [..]}}},
-    from probes of `draws` draws each; `coverage` is {tensor: how its gradient comes about}."""
+    from probes of `draws` draws each; `coverage` is {tensor: how its gradient comes about}, and
+    `anatomy` {"batch": examples, "layers": {layer: {"estimator", "fixed"}}}, if there is one."""
     draws, coverage = question["draws"], question["coverage"]
-    return [
-        asdict(_finding(layer, one["members"], coverage, one["probes"], draws))
-        for layer, one in question["layers"].items()
-    ]
+    anatomy = question.get("anatomy") or {"batch": 0, "layers": {}}
+    found = []
+    for layer, one in question["layers"].items():
+        finding = _finding(layer, one["members"], coverage, one["probes"], draws)
+        if layer in anatomy["layers"]:
+            finding = with_batch(finding, anatomy["batch"], **anatomy["layers"][layer])
+        found.append(asdict(finding))
+    return found
 
 
 def _finding(
@@ -102,6 +107,8 @@ def _slope(x: Mapping[str, float], spread: float, bias: float, draws: int) -> fl
         return x["cosine_mean"] * x["norm_ratio"]  # every draw is the mean
     if x["snr"] > 0:
         return (1 + x["snr"] * spread - bias) / 2
-    # ‖ḡ‖ lies below its noise; r = ‖ḡ‖/‖g‖ solves r² − 2 r cos + 1 = ‖ḡ − g‖²/‖g‖².
-    c, error = x["cosine_mean"], bias + spread / draws
-    return c * (c + math.sqrt(max(0.0, c * c - 1 + error)))
+    # r = ‖ḡ‖/‖g‖ solves r² − 2 r cos + 1 = ‖ḡ − g‖²/‖g‖², and r² lies below its noise.
+    c, noise = x["cosine_mean"], spread / draws
+    root = math.sqrt(max(0.0, c * c - 1 + bias + noise))
+    length = c + root if (c + root) ** 2 <= noise * (1 + 1e-6) else c - root
+    return c * length

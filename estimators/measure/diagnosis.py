@@ -146,8 +146,20 @@ def _split(layer: str, x: Mapping[str, float]) -> Finding:
         )
         return Finding(layer, "direction", text, needed)
     assert needed is not None
-    text = f"variance {spread:.3g} times the squared gradient: the scaled error is {error:.2f} now"
+    size, now = _number(spread), _error(error)
+    text = f"variance {size} times the squared gradient: the scaled error is {now} now"
     return Finding(layer, "variance", f"{text}; {_more(needed)}{_length(x['s'])}", needed)
+
+
+def _number(value: float) -> str:
+    """Three digits, without an exponent up to a billion."""
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if 1e3 <= rounded < 1e9 else f"{rounded:.3g}"
+
+
+def _error(value: float) -> str:
+    """A scaled error that is near 1 is not 1."""
+    return f"{value:.2f}" if value < 0.995 else "over 0.99"
 
 
 def _needed(s2: float, across: float, spread: float) -> int | None:
@@ -183,15 +195,24 @@ def _silent(layer: str, silent: Sequence[str], members: Sequence[str], found: Fi
 
 
 def _with_batch(found: Finding, anatomy: Anatomy | None) -> Finding:
-    """Whether a larger batch lowers the variance instead."""
-    if anatomy is None or found.cause != "variance" or found.layer not in anatomy.layers:
+    if anatomy is None or found.layer not in anatomy.layers:
         return found
     i = anatomy.layers.index(found.layer)
-    all_, fixed = anatomy.estimator[i], anatomy.fixed[i]
-    room = all_ / found.draws if found.draws else all_
+    return with_batch(found, anatomy.batch, anatomy.estimator[i], anatomy.fixed[i])
+
+
+def with_batch(found: Finding, batch: int, estimator: float, fixed: float) -> Finding:
+    """Whether a larger batch lowers the variance instead of more draws.
+
+    `estimator` is the variance of one draw on a batch of `batch` examples, `fixed` the part of it
+    that no batch lowers: E and e₀ of an `Anatomy`.
+    """
+    if found.cause != "variance":
+        return found
+    room = estimator / found.draws if found.draws else estimator
     if fixed >= room:
         text = "a larger batch alone does not: it leaves the estimator's own noise"
     else:
-        batch = math.ceil(anatomy.batch * (all_ - fixed) / (room - fixed))
-        text = f"so would a batch of {batch:,}"
+        size = math.ceil(batch * (estimator - fixed) / (room - fixed))
+        text = f"so would a batch of {size:,} instead of {batch:,}"
     return Finding(found.layer, found.cause, f"{found.text}; {text}", found.draws)

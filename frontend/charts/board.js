@@ -26,7 +26,7 @@ import {why} from "./why.js";
  * @property {() => import("../types.js").FigureEntry[]} figures what else the lab can draw
  * @property {Options["fetch"]} fetch
  * @property {Options["dataUrl"]} dataUrl
- * @property {(run: string, estimator: string) => Promise<import("../types.js").Diagnosis>} [diagnose]
+ * @property {(run: string, estimator: string, stage?: string) => Promise<import("../types.js").Diagnosis>} [diagnose]
  * @property {(run: Run) => any} [forkFrom] asks what a fork from a microscope's checkpoint begins with
  */
 

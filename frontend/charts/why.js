@@ -18,9 +18,11 @@ const CAUSES = {
   unknown: "cannot be told",
 };
 
+/** @typedef {(run: string, estimator: string, stage?: string) => Promise<Diagnosis>} Ask */
+
 /**
  * @param {import("./board.js").Context} context
- * @param {(run: string, estimator: string) => Promise<Diagnosis>} diagnose
+ * @param {Ask} diagnose
  */
 export function why(context, diagnose) {
   const open = signal(false);
@@ -38,7 +40,7 @@ export function why(context, diagnose) {
 
 /**
  * @param {import("./board.js").Context} context
- * @param {(run: string, estimator: string) => Promise<Diagnosis>} diagnose
+ * @param {Ask} diagnose
  */
 function answer(context, diagnose) {
   const found = signal(/** @type {Diagnosis | null} */ (null));
@@ -84,7 +86,9 @@ function answer(context, diagnose) {
     h("p", {class: "problem", role: "status", hidden: () => !problem()}, problem),
     () => {
       const answer = found();
-      return answer && table(answer, JSON.parse(asked()).number);
+      if (!answer) return null;
+      const {id, number} = JSON.parse(asked());
+      return table(answer, number, (stage) => diagnose(id, answer.estimator, stage));
     },
   );
 }
@@ -102,31 +106,89 @@ function picker({labels, label}, chosen) {
   return labelled("Estimator", select);
 }
 
-/** @param {Diagnosis} answer @param {number} number of the run */
-function table({estimator, probes, draws, findings}, number) {
+/**
+ * @param {Diagnosis} answer
+ * @param {number} number of the run
+ * @param {(stage: string) => Promise<Diagnosis>} inside
+ */
+function table({estimator, probes, draws, findings, batch}, number, inside) {
   if (findings.length === 0) return h("p", {class: "quiet"}, "There is no probe of it yet.");
-  return h(
-    "table",
-    null,
+  return [
+    h("p", null, counted(findings)),
     h(
-      "caption",
+      "table",
       null,
-      `${estimator} in run #${number}, from its latest ${probes} probes of ${draws} draws. `,
-      "The scaled error is what is left when the learning rate has absorbed the scale.",
-    ),
-    h("thead", null, h("tr", null, ...["Layer", "Fails by", "Because"].map((text) => h("th", {scope: "col"}, text)))),
-    h(
-      "tbody",
-      null,
-      findings.map(({layer, cause, text}) =>
-        h(
-          "tr",
-          {"data-cause": cause},
-          h("th", {scope: "row"}, layer || "whole network"),
-          h("td", null, CAUSES[cause] ?? cause),
-          h("td", null, text),
-        ),
+      h(
+        "caption",
+        null,
+        `${estimator} in run #${number}, from its latest ${probes} probes of ${draws} draws. `,
+        "The scaled error is what is left when the learning rate has absorbed the scale.",
+        batch && ` ${sentence(batch)}`,
       ),
+      h("thead", null, h("tr", null, ...["Layer", "Fails by", "Because"].map((text) => h("th", {scope: "col"}, text)))),
+      findings.map((one) => rows(one, inside)),
     ),
+  ];
+}
+
+/** How many stages fail by what: of many, the table is long. @param {Diagnosis["findings"]} findings */
+function counted(findings) {
+  const stages = findings.filter(({layer}) => layer !== "");
+  const causes = [...new Set(stages.map(({cause}) => cause))];
+  const many = (/** @type {string} */ cause) => stages.filter((one) => one.cause === cause).length;
+  const told = causes.map((cause) => `${CAUSES[cause] ?? cause} ${many(cause)}`);
+  return `${stages.length} stages: ${told.join(", ")}. A stage opens to its tensors.`;
+}
+
+/**
+ * A stage, and below it, once it is opened, its tensors.
+ * @param {Diagnosis["findings"][number]} finding
+ * @param {(stage: string) => Promise<Diagnosis>} inside
+ */
+function rows(finding, inside) {
+  const open = signal(false);
+  const tensors = signal(/** @type {Diagnosis["findings"]} */ ([]));
+  const problem = signal("");
+
+  async function toggle() {
+    open.update((is) => !is);
+    if (!open.peek() || tensors.peek().length) return;
+    try {
+      tensors.set((await inside(finding.layer)).findings);
+      problem.set("");
+    } catch (error) {
+      problem.set(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  const name = finding.layer
+    ? h(
+        "button",
+        {type: "button", class: "plain opener", "aria-expanded": () => String(open()), onclick: toggle},
+        () => `${open() ? "▾" : "▸"} ${finding.layer}`,
+      )
+    : "whole network";
+  return h(
+    "tbody",
+    null,
+    row(name, finding),
+    () => open() && tensors().map((one) => row(h("span", {class: "within"}, bare(one.layer, finding.layer)), one)),
+    () => open() && problem() && h("tr", null, h("td", {colspan: "3", class: "problem"}, problem)),
   );
 }
+
+/** A tensor's name within its stage. @param {string} name @param {string} stage */
+const bare = (name, stage) => (name.startsWith(`${stage}.`) ? name.slice(stage.length + 1) : name);
+
+/** @param {any} name @param {Diagnosis["findings"][number]} finding */
+const row = (name, {cause, text}) =>
+  h(
+    "tr",
+    {"data-cause": cause},
+    h("th", {scope: "row"}, name),
+    h("td", null, CAUSES[cause] ?? cause),
+    h("td", null, text),
+  );
+
+/** @param {string} text */
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;

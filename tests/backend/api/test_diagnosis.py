@@ -41,3 +41,56 @@ def test_without_probes_there_is_nothing_to_say(client, run):
     unknown = client.get(WHY.format(run), params={"estimator": "spsa"})
     assert (unknown.status_code, "there are: backprop" in unknown.text) == (422, True)
     assert client.get(WHY.format("nobody")).status_code == 404
+
+
+def test_a_stage_opens_to_its_tensors(client, worker, fake, packed):
+    steps = np.arange(4) * 8
+    series = [
+        packed(m, steps, steps, layer=layer, estimator="" if m == "exact/norm" else "backprop")
+        for m in MEASURES
+        for layer in ("", "hidden", "hidden.weight")
+    ]
+    worker.send(*series, facts={"layers": LAYERS})
+    assert client.get(WHY.format(worker.run), params={"stage": "hidden"}).status_code == 200
+    ((_, question),) = [told for told in fake.told if told[0] == "diagnose"]
+    assert {k: one["members"] for k, one in question["layers"].items()} == {
+        "hidden.weight": ["hidden.weight"]
+    }
+    answer = client.get(WHY.format(worker.run), params={"stage": "hiden"})
+    assert (answer.status_code, "did you mean 'hidden'?" in answer.text) == (422, True)
+
+
+def test_the_newest_anatomy_of_the_run_says_what_a_batch_would_do(
+    client, worker, store, fake, packed, monkeypatch
+):
+    steps = np.arange(4) * 8
+    series = [
+        packed(m, steps, steps, layer="", estimator="" if m == "exact/norm" else "backprop")
+        for m in MEASURES
+    ]
+    worker.send(*series, facts={"layers": LAYERS})
+    asked = client.get(WHY.format(worker.run)).json
+
+    def noisy(question):
+        seen.append(question)
+        return [{"layer": "", "cause": "variance", "text": "noisy", "draws": 9}]
+
+    seen = []
+    monkeypatch.setattr(fake, "diagnose", noisy)
+    assert "told by a variance anatomy: press Microscope" in asked()["batch"]
+    (look,), _ = store.create_runs(
+        [
+            {
+                "kind": "microscope", "parent": worker.run, "parent_step": 24, "steps": 1,
+                "config": {"batch_size": 32, "microscope": {"anatomy": {"batches": 4}}},
+                "labels": {},
+            }
+        ]
+    )  # fmt: skip
+    parts = {"anatomy/estimator": 8.0, "anatomy/fixed": 2.0}
+    told = [packed(m, [4], [v], layer="", estimator="backprop") for m, v in parts.items()]
+    type(worker)(client, store, look.id).send(*told)
+    assert f"by the variance anatomy of run {look.number}, at step 24" in asked()["batch"]
+    assert seen[0]["anatomy"] is None
+    of = {"": {"estimator": 8.0, "fixed": 2.0}}
+    assert seen[-1]["anatomy"] == {"batch": 32, "layers": of}

@@ -82,3 +82,16 @@ def test_bad_input_is_said_in_words(point):
     assert (one["cause"], "wait for the next" in one["text"]) == ("unknown", True)
     silent = {**question, "coverage": dict.fromkeys(point[1], "no signal")}
     assert diagnose(silent)[0]["cause"] == "no signal"
+
+
+@pytest.mark.parametrize(
+    ("fixed", "said"),
+    [(0.0, "so would a batch of "), (8.0, "a larger batch alone does not")],
+)
+def test_an_anatomy_says_which_batch_would_do(point, fixed, said):
+    question = asked(point, ForwardGradient())
+    question["anatomy"] = {"batch": 8, "layers": {"": {"estimator": 8.0, "fixed": fixed}}}
+    (finding,) = diagnose(question)
+    assert said in finding["text"]
+    if not fixed:  # all of it falls with the batch: as many times the batch as draws
+        assert f"a batch of {8 * finding['draws']:,} instead of 8" in finding["text"]
