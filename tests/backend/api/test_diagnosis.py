@@ -69,7 +69,9 @@ def test_the_newest_anatomy_of_the_run_says_what_a_batch_would_do(
         for m in MEASURES
     ]
     worker.send(*series, facts={"layers": LAYERS})
-    asked = client.get(WHY.format(worker.run)).json
+
+    def asked():
+        return client.get(WHY.format(worker.run)).json()
 
     def noisy(question):
         seen.append(question)
