@@ -6,16 +6,24 @@ from torch import nn
 
 from estimators import (
     ActivityForwardGradient,
+    AveragedProjected,
+    Backprop,
     BlockForwardGradient,
     Chain,
     ClipNorm,
+    CoordinateImportance,
+    ExactPlusNoise,
     ForwardGradient,
     GuidedES,
+    LocalLosses,
     LowRankForwardGradient,
+    MeanOfDraws,
+    Momentum,
     Objective,
     SignOf,
     Site,
     SparseForwardGradient,
+    Stale,
     discover,
     stream,
 )
@@ -136,6 +144,24 @@ STATES = [
     and estimator.init(case.chain, case.params, stream(0, "init")) is not None
     and (name != "local_losses" or place == 0)
 ]
+
+
+OTHERS = [
+    CoordinateImportance(mix=0.2, coordinates=20, uniform=0.5),
+    CoordinateImportance(mix=0.0, coordinates=30),
+    GuidedES(alpha=0.2, beta=3.0, sigma=1e-3),
+    ExactPlusNoise(snr=3.0),
+    Momentum(beta=0.5),
+    Momentum(inner=ActivityForwardGradient(), beta=0.5),
+    AveragedProjected(rate=0.5, power=1.0),
+    SparseForwardGradient(density=0.4),
+    ClipNorm(inner=Backprop(), norm=0.1),
+    Stale(inner=ForwardGradient(), steps=5),  # not yet so late after three steps
+    MeanOfDraws(inner=LocalLosses(), draws=2),
+    ExactPlusNoise(noise="shape", inner=ForwardGradient(scale="projected")),
+]
+"""Fields that settings do not change: numbers that are no counts, and other inner estimators."""
+STATES += [Trial(estimator, CASES["mlp"]) for estimator in OTHERS]
 
 
 @pytest.mark.parametrize("trial", STATES, ids=lambda trial: trial.name)
