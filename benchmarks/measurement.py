@@ -1,9 +1,9 @@
 """What measuring costs: 64 draws, batched, by an oracle, by a law; memory of 1,024 draws"""
 
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -163,16 +163,15 @@ def _memory() -> Row:
 
 
 def peak(count: int = 1024) -> tuple[float, float]:
-    """(gradients, the sketch in gradients) beyond what a backward pass has already taken."""
+    """(gradients, the sketch in gradients) beyond what the process holds before the first draw."""
     torch.set_num_threads(1)
-    network, shape = NETWORKS[LARGE]
-    module = network.build(shape, 10, stream(0, "init"))
-    chain = Chain(module, torch.randn(4, *shape), torch.randint(10, (4,)))
-    params = {n: p.detach() for n, p in module.named_parameters()}
+    chain, params = problem(LARGE)
     gradient = sum(p.numel() * 4 for p in params.values())
-    ForwardGradient().estimate(chain, params, None, stream(0, "probe"))
-    value_and_grad(chain, params)
-    before = _rss()
+    for _ in range(2):  # what torch loads and what its allocator keeps is there from now on
+        ForwardGradient().estimate(chain, params, None, stream(0, "probe"))
+        value_and_grad(chain, params)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = _bytes("VmRSS")
     one = Observation("it", ForwardGradient(), None, point(chain, params))
     for _ in one.take(count):
         pass
@@ -180,9 +179,10 @@ def peak(count: int = 1024) -> tuple[float, float]:
     assert sketch is not None
     kept = sum(t.numel() * 4 for t in sketch._places.values())
     kept += count * (256 + 8 * len(params)) * 4
-    return (_rss() - before - kept) / gradient, kept / gradient
+    return (_bytes("VmHWM") - before - kept) / gradient, kept / gradient
 
 
-def _rss() -> int:
-    """The most memory that the process has held, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def _bytes(what: str) -> int:
+    """A line of what Linux says of the process; the peak of `getrusage` is inherited."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(what))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from estimators.core.contract import Params
+from estimators.measure.rows import Rows
 from estimators.measure.summary import Summary, clean, grouped, over
 
 PIECE = 2**16
@@ -30,7 +31,7 @@ class Moments:
         """ḡ of each tensor, flat."""
         self.scatter = torch.zeros(len(exact), dtype=torch.float64)
         """Σ_k ‖ĝ_k − ḡ‖², (T,)."""
-        self._parts: list[Tensor] = []
+        self._rows = Rows(len(exact), 5)
 
     @property
     def numbers(self) -> Tensor:
@@ -39,14 +40,11 @@ class Moments:
         ⟨ĝ_k, g⟩, ‖ĝ_k‖², the innovation (k − 1)/k ‖ĝ_k − ḡ_{k−1}‖², each tr Var ĝ on average; the
         lookahead ⟨ĝ_k − g, ḡ_{k−1} − g⟩, each ‖Eĝ − g‖² on average; and k − 1.
         """
-        if len(self._parts) != 1:
-            empty = torch.zeros(0, len(self.exact), 5, dtype=torch.float64)
-            self._parts = [torch.cat(self._parts or [empty])]
-        return self._parts[0]
+        return self._rows.all
 
     def __len__(self) -> int:
         """Draws taken in, finite or not."""
-        return sum(map(len, self._parts))
+        return len(self._rows)
 
     @property
     def nonfinite(self) -> int:
@@ -59,7 +57,7 @@ class Moments:
             self._add(t, as_rows(draws[name]), g.reshape(-1))
             for t, (name, g) in enumerate(self.exact.items())
         ]
-        self._parts.append(torch.stack(found, 1))
+        self._rows.add(torch.stack(found, 1))
 
     def _add(self, t: int, rows: Tensor, g: Tensor) -> Tensor:
         good = _finite(rows)
@@ -109,7 +107,7 @@ class Moments:
                 x += shift * (b / (a + b))
             self.scatter[t] += other.scatter[t] + apart * a * b / (a + b)
             self.count[t] += b
-        self._parts = [*self._parts, *other._parts]
+        self._rows.add(other.numbers)
 
     def summary(self, groups: Tensor) -> Summary:
         """What the measures of groups of tensors are made of; `groups` is 0/1, (T, G)."""

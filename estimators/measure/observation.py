@@ -90,6 +90,7 @@ class Observation:
             self.moments.add(chunk)
             if self.sketch is not None:
                 self.sketch.add(chunk)
+            del chunk  # before the next one is drawn
             yield self
 
     def merge(self, other: "Observation") -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from estimators.core.contract import Params
 from estimators.core.streams import stream
+from estimators.measure.rows import Rows
 from estimators.measure.moments import as_rows
 
 PLACES = 256
@@ -35,24 +36,24 @@ class Sketch:
         }
         whole, each = self._of({name: g.unsqueeze(0) for name, g in exact.items()})
         self._exact, self._exact_of_each = whole[0], each[0]
-        self._wholes: list[Tensor] = []
-        self._eachs: list[Tensor] = []
+        self._wholes = Rows(PLACES, dtype=whole.dtype)
+        self._eachs = Rows(*each.shape[1:], dtype=each.dtype)
 
     def add(self, draws: Mapping[str, Tensor]) -> None:
         """Take in k draws, (k, *shape) for each tensor."""
         whole, each = self._of(draws)
-        self._wholes.append(whole)
-        self._eachs.append(each)
+        self._wholes.add(whole)
+        self._eachs.add(each)
 
     def merge(self, other: "Sketch") -> None:
         """Take in the draws of another of the same seed."""
-        self._wholes += other._wholes
-        self._eachs += other._eachs
+        self._wholes.add(other._wholes.all)
+        self._eachs.add(other._eachs.all)
 
     @property
     def draws(self) -> Tensor:
         """Of each draw, (K, 256)."""
-        return torch.cat(self._wholes).double()
+        return self._wholes.all.double()
 
     @property
     def exact(self) -> Tensor:
@@ -67,7 +68,7 @@ class Sketch:
         of = self._exact_of_each
         if aim is not None:
             of = self._of({name: aim[name].unsqueeze(0) for name in self._places})[1][0]
-        return torch.cat(self._eachs).double() - of.double()
+        return self._eachs.all.double() - of.double()
 
     def _of(self, draws: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         found = [self._tensor(as_rows(draws[name]), at) for name, at in self._places.items()]
