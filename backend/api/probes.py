@@ -10,6 +10,7 @@ from backend.api.validation import validated
 from backend.config import USUAL_DRAWS, Component, Look, MicroscopeConfig, ProbeRequest, RunConfig
 from backend.jobs import specimens
 from backend.store import Run
+from backend.store.base import MissingError
 
 NETWORK = "network."
 routes = router("probes")
@@ -47,7 +48,7 @@ def _config(lab: Lab, asked: ProbeRequest, parent: Run, step: int) -> dict[str, 
     return {
         **held,
         **_estimators(lab, asked, parent, step),
-        "name": asked.name or _name(asked, parent, step),
+        "name": asked.name or _name(asked, parent, _number(lab, parent), step),
         "probe": {"budget": 0},
         "microscope": {
             **asked.model_dump(include={"seed", *Look.model_fields}),
@@ -81,13 +82,21 @@ def _of(parent: Run) -> str:
     return parent.parent or parent.id if parent.kind == "microscope" else parent.id
 
 
-def _name(asked: ProbeRequest, parent: Run, step: int) -> str:
+def _number(lab: Lab, parent: Run) -> int | None:
+    """Of the run that was trained; a microscope outlives it."""
+    try:
+        return lab.store.run(_of(parent)).number
+    except MissingError:
+        return parent.number
+
+
+def _name(asked: ProbeRequest, parent: Run, trained: int | None, step: int) -> str:
     if parent.kind == "microscope" and _alike(asked, Look.model_validate(_seen(parent))):
         return parent.name
     what = f"{asked.sweep.field} swept" if asked.sweep else CALLED[asked.kind]
     if asked.sweep and asked.sweep.field.startswith(NETWORK):
-        return f"{what}, run {parent.number}"  # at no step: each has first weights of its own
-    return f"{what}, run {parent.number} at step {step:,}"
+        return f"{what}, run {trained}"  # at no step: each has first weights of its own
+    return f"{what}, run {trained} at step {step:,}"
 
 
 def _seen(parent: Run) -> dict[str, Any]:

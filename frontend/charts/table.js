@@ -34,10 +34,45 @@ export function tableView(title, plot, drawn) {
 
 /** A table as it is: its values come by column. @param {any} trace */
 function cells({header, cells: {values}}) {
+  /** @type {string[][]} */
   const rows = values[0].map((/** @type {string} */ _, /** @type {number} */ i) =>
     values.map((/** @type {string[]} */ column) => legible(column[i])),
   );
-  return table(header.values, rows);
+  const groups = grouped(rows);
+  // Where each has a row of its own, a heading above each would only lengthen the table.
+  return groups.length === rows.length ? table(header.values, rows) : parted(header.values, groups);
+}
+
+/** Rows that follow each other under one name. @param {string[][]} rows */
+function grouped(rows) {
+  /** @type {{name: string, rows: string[][]}[]} */
+  const groups = [];
+  for (const [name, ...rest] of rows) {
+    if (groups.at(-1)?.name !== name) groups.push({name, rows: []});
+    groups.at(-1)?.rows.push(rest);
+  }
+  return groups;
+}
+
+/**
+ * What the first column repeats is said once, above its rows.
+ * @param {string[]} head
+ * @param {{name: string, rows: string[][]}[]} groups
+ */
+function parted([, ...head], groups) {
+  return h(
+    "table",
+    {class: "parted"},
+    heading(head),
+    groups.map(({name, rows}) =>
+      h(
+        "tbody",
+        null,
+        h("tr", null, h("th", {scope: "rowgroup", colspan: head.length}, breakable(name))),
+        rows.map(row),
+      ),
+    ),
+  );
 }
 
 /** Plotly's escapes undone. @param {string} text */
@@ -104,31 +139,31 @@ function heatmap(map) {
 /** @param {string[]} head @param {string[][]} rows @param {string} note */
 export function table(head, rows, note = "") {
   return [
-    h(
-      "table",
-      null,
-      h(
-        "thead",
-        null,
-        h(
-          "tr",
-          null,
-          head.map((text) => h("th", {scope: "col"}, text)),
-        ),
-      ),
-      h(
-        "tbody",
-        null,
-        rows.map(([first, ...rest]) =>
-          h(
-            "tr",
-            null,
-            h("th", {scope: "row"}, first),
-            rest.map((text) => h("td", null, text)),
-          ),
-        ),
-      ),
-    ),
+    h("table", null, heading(head), h("tbody", null, rows.map(row))),
     note && h("p", {class: "quiet"}, note),
   ];
 }
+
+/** @param {string[]} head */
+const heading = (head) =>
+  h(
+    "thead",
+    null,
+    h(
+      "tr",
+      null,
+      head.map((text) => h("th", {scope: "col"}, text)),
+    ),
+  );
+
+/** @param {string[]} row */
+const row = ([first, ...rest]) =>
+  h(
+    "tr",
+    null,
+    h("th", {scope: "row"}, breakable(first)),
+    rest.map((text) => h("td", null, text)),
+  );
+
+/** A long name may go on in the next line after an underscore. @param {string} text */
+const breakable = (text) => text.split(/(?<=_)/).flatMap((part) => [h("wbr", null), part]);
