@@ -1,6 +1,7 @@
 """The figures of what was measured, by name and all together."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,11 +130,23 @@ class Measured(Views):
         drawn = self.figure("carpet", metric=metric, estimator=estimator, level=level)
         return drawn.update_xaxes(title_text="draws, K")
 
-    def dots(self) -> "Figure":
-        """Every measure by layer, tensors included, an estimator a dot."""
+    def dots(self, level: str = "stage") -> "Figure":
+        """Every measure by layer, a dot an estimator; level "tensor" has the tensors too."""
         from backend.notebook.dress import dressed
 
-        return dressed(measurement(self._of))
+        hidden = () if level == "tensor" else self._of.tensors
+        rows = [row for row in self._of.rows() if row.layer not in hidden]
+        return dressed(measurement(Rows(rows)))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some of a measurement's numbers."""
+
+    kept: Sequence[Any]
+
+    def rows(self) -> Sequence[Any]:
+        return self.kept
 
 
 class Swept(Views):

@@ -14,6 +14,8 @@ from estimators.measure.verdicts import Verdict
 Ends = tuple[float, float]
 """Low and high end of an interval."""
 LEVELS = ("stage", "tensor")
+DEEP = 20
+"""Layers beyond which only the whole network is printed, unless a table is asked for."""
 T = TypeVar("T")
 
 
@@ -133,12 +135,17 @@ class Measurement:
         return plain
 
     def __str__(self) -> str:
-        return str(self.table())
+        return str(self._brief())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return self.table()._repr_html_()
+        return self._brief()._repr_html_()
+
+    def _brief(self) -> Table:
+        """The table; of a deep network, of the whole alone."""
+        shown = self._shown("stage")
+        return measures_table(self, shown if len(shown) <= DEEP else [0])
 
 
 def _known(what: str, name: str, held: dict[str, T]) -> T:

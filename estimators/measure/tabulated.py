@@ -62,7 +62,7 @@ def note(of: "Measurement", places: Sequence[int] = ()) -> str:
         f"draws: {', '.join(sources)}",
         *([INTERVAL] if any(ends) else []),
         *([LAW] if of.laws else []),
-        *([f"{hidden} tensors more: .table('tensor')"] if places and hidden else []),
+        *([f"{hidden} layers more: .table(), .table('tensor')"] if places and hidden else []),
     ])  # fmt: skip
 
 

@@ -319,3 +319,11 @@ def test_what_is_known_is_plain_json():
     assert row["lamp"] == "agrees"
     assert plain["findings"]["forward_gradient"][0]["cause"] == "variance"
     assert found.why().rows[0][3].startswith("variance")
+
+
+def test_a_deep_network_is_printed_as_one_and_tabulated_whole():
+    deep = nn.Sequential(*[nn.Linear(3, 3) for _ in range(24)])
+    found = measure(deep, nn.CrossEntropyLoss(), (X, Y), SPSA(), draws=2)
+    assert len(str(found).splitlines()) < 10
+    assert "72 layers more: .table(), .table('tensor')" in str(found)
+    assert str(found.table()).count("  spsa ") == 25
