@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -24,6 +25,13 @@ def printable(text: str) -> str:
     if found is not None:
         raise ValueError(f"it holds the control character {found!r}; give text of one line")
     return text
+
+
+def several(draws: Any) -> Any:
+    """`draws`, unless it is one. Raises ValueError."""
+    if draws == 1 and draws is not True:
+        raise ValueError("one draw has no variance; give at least 2")
+    return draws
 
 
 Text = Annotated[
@@ -51,7 +59,7 @@ class Component(BaseModel):
 class Probe(Strict):
     """When and how often the gradient estimators are measured along the run."""
 
-    draws: Annotated[int, Field(ge=2, le=4096)] = 16
+    draws: Annotated[int, BeforeValidator(several), Field(ge=2, le=4096)] = 16
     """Draws of each estimator at one probe (K): the more, the narrower the intervals."""
     budget: Annotated[float, Field(ge=0, le=1, title="Time budget")] = 0.1
     """Time that probes may add, as a share of what the run takes without; 0 switches them off.
@@ -126,7 +134,7 @@ class Sweep(Strict):
         return whole if len(whole) == len(self.values) else list(range(len(self.values)))
 
 
-Draws = Annotated[int, Field(ge=2, le=100_000)]
+Draws = Annotated[int, BeforeValidator(several), Field(ge=2, le=100_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
