@@ -27,10 +27,23 @@ def validate_microscope(
         answer, values = swept(answer, of.sweep, catalogue)
         if not answer["errors"]:
             of.sweep = Sweep(field=of.sweep.field, values=values)
+    if not answer["errors"] and of.anatomy:
+        answer = _divisible(answer, catalogue)
     if answer["errors"]:
         return {**answer, "errors": [_placed(e) for e in answer["errors"]]}
     of.fresh = _fresh(answer, of.plugins, catalogue)
     return {**answer, "config": {**answer["config"], "microscope": of.model_dump(mode="json")}}
+
+
+def _divisible(answer: dict[str, Any], catalogue: Known) -> dict[str, Any]:
+    """The answer, or an error where a batch has no smaller part to be compared with."""
+    config = answer["config"]
+    loss = resolve("loss", config["loss"], catalogue).value
+    size, least = config["batch_size"], 2 * loss.least
+    if size >= least:
+        return answer
+    msg = f"an anatomy takes batches of at least {least} examples; the run's batch_size is {size}"
+    return {**answer, "config": None, "errors": [{"loc": ["anatomy"], "msg": msg}]}
 
 
 def _placed(error: Error) -> Error:

@@ -76,8 +76,10 @@ def test_a_field_of_the_network_is_swept_by_all():
             "channels is 'a'; it must be a whole number",
         ),
         (
-            {"sweep": ("network.normalisation", ["none", "batch"]),
-             "shadows": [{"name": "forward_gradient", "per": "example"}]},
+            {
+                "sweep": ("network.normalisation", ["none", "batch"]),
+                "shadows": [{"name": "forward_gradient", "per": "example"}],
+            },
             ["sweep", "values", 1],
             "with normalisation 'batch': forward_gradient(per=example) needs a loss that is a mean",
         ),
@@ -87,8 +89,10 @@ def test_a_field_of_the_network_is_swept_by_all():
             "with depth 64: the network would have 16,",
         ),
         (
-            {"sweep": ("network.blocks", [1, 2]),
-             "network": {"name": "local_mixer", "size": "S/1/1"}},
+            {
+                "sweep": ("network.blocks", [1, 2]),
+                "network": {"name": "local_mixer", "size": "S/1/1"},
+            },
             ["sweep", "field"],
             "blocks 1 and blocks 2 give the same local_mixer: another of its fields decides",
         ),
@@ -122,3 +126,13 @@ def test_a_plugin_that_changed_starts_anew(plugins):
     for sha, fresh in [(now["plugins"]["drifting"], []), ("0" * 64, ["drifting"])]:
         then = verdict(dirs=plugins, of={"plugins": {"drifting": sha}}, **asked)
         assert then["config"]["microscope"]["fresh"] == fresh
+
+
+@pytest.mark.parametrize(("loss", "size"), [("cross_entropy", 1), ("info_nce", 3)])
+def test_an_anatomy_takes_batches_that_can_be_divided(loss, size):
+    of = {"anatomy": {"batches": 4}}
+    answer = verdict(of=of, loss={"name": loss}, shadows=[], batch_size=size)
+    (error,) = answer["errors"]
+    assert error["loc"] == ["anatomy"]
+    assert f"at least {size + 1} examples; the run's batch_size is {size}" in error["msg"]
+    assert verdict(of=of, loss={"name": loss}, shadows=[], batch_size=size + 1)["errors"] == []
