@@ -15,8 +15,8 @@ from estimators.core.streams import stream
 
 MANY = 2000
 """Draws that decide, where fewer leave a doubt."""
-GLANCE, DOUBT = 60, 3.5
-"""Draws that are first held against a law, and the standard errors that call for more."""
+DOUBT = 3.5
+"""Standard errors off its law that call for more draws."""
 STEPS, LOOK = 300, 20
 
 Check = Callable[[Trial], None]
@@ -172,7 +172,7 @@ def obeys_its_law(trial: Trial) -> None:
     if law is None:
         return
     exact = trial.tensors(trial.exact)
-    count = enough(law, exact, GLANCE)
+    count = enough(law, exact, trial.first // 2)
     found = worst(law, exact, trial.draws(count))
     while found.off > DOUBT and count < MANY:
         count = min(MANY, 3 * count)

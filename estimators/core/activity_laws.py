@@ -65,7 +65,7 @@ def _signal(end: End, chain: Chain, grain: Grain) -> Tensor:
 
 def _is_all(parts: list[Piece], mean: Tensor) -> bool:
     """Whether Σ_n b_nᵀ X_n is the whole of Eĝ: not where a weight is used twice, or its output."""
-    each = [torch.einsum("npc,npf->cf", p.b, p.x).repeat(p.copies, 1) for p in parts]
+    each = [(p.b.flatten(0, 1).T @ p.x.flatten(0, 1)).repeat(p.copies, 1) for p in parts]
     size = sum(p.b.norm() * p.x.norm() for p in parts)
     off = mean.reshape(-1, each[0].shape[1]) - torch.cat(each)
     return bool(off.abs().max() <= 1e3 * torch.finfo(mean.dtype).eps * size)
@@ -77,10 +77,18 @@ def _own(piece: Piece, scatter: Tensor, kind: str) -> float:
     """
     x, b, _ = piece
     size = (x.square().sum((1, 2)) * scatter.diagonal()).sum()
-    value = b.shape[-1] * size + torch.einsum("npc,npf->ncf", b, x).square().sum()
+    value = b.shape[-1] * size + _squares_of_examples(x, b)
     if kind == "rademacher":
         value = value - 2 * (b.square().sum(-1) * x.square().sum(-1)).sum()
     return value.item()
+
+
+def _squares_of_examples(x: Tensor, b: Tensor) -> Tensor:
+    """Σ_n ‖b_nᵀ X_n‖², by pairs of positions where these are fewer than the weights."""
+    (_, positions, inputs), channels = x.shape, b.shape[-1]
+    if positions * (inputs + channels) < inputs * channels:
+        return ((b @ b.mT) * (x @ x.mT)).sum()
+    return (b.mT @ x).square().sum()
 
 
 def _shared(piece: Piece, scatter: Tensor, kind: str) -> float:
@@ -92,6 +100,9 @@ def _shared(piece: Piece, scatter: Tensor, kind: str) -> float:
         return float("nan")
     rows = x.flatten(1)
     value = b.shape[-1] * (rows @ rows.T * scatter).sum()
+    if x.shape[1] == 1:  # a dense layer: M is the gradient itself
+        whole = (b.flatten(1).T @ rows).square().sum()
+        return (value + (-whole if kind == "rademacher" else whole)).item()
     for channel in b.unbind(-1):
         M = torch.einsum("np,nqf->pqf", channel, x)
         value = value + (M * M.transpose(0, 1)).sum()

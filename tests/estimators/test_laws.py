@@ -150,6 +150,7 @@ OTHERS = [
     CoordinateImportance(mix=0.2, coordinates=20, uniform=0.5),
     CoordinateImportance(mix=0.0, coordinates=30),
     GuidedES(alpha=0.2, beta=3.0, sigma=1e-3),
+    GuidedES(guide=Backprop(), subspace=1, alpha=0.02, sigma=1e-3),  # all along the gradient
     ExactPlusNoise(snr=3.0),
     Momentum(beta=0.5),
     Momentum(inner=ActivityForwardGradient(), beta=0.5),
