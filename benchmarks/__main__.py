@@ -21,7 +21,11 @@ def main(names: list[str]) -> int:
     console = Console(width=None if sys.stdout.isatty() else 160)
     for name in names or ALL:
         module = importlib.import_module(f"benchmarks.{name}")
-        show((module.__doc__ or name).splitlines()[0], module.rows(), console)
+        title, found = (module.__doc__ or name).splitlines()[0], module.rows()
+        if found:
+            show(title, found, console)
+        else:
+            console.print(f"{title}\nnot measured: this machine has none", soft_wrap=True)
         console.print()
     return 0
 

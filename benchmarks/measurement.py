@@ -4,16 +4,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from backend.training.networks import cnn
+from backend.training.networks.contract import Network
 from backend.training.networks.mlp import MLP
 from benchmarks.table import Row, interleaved
 from estimators import ActivityForwardGradient, Backprop, Chain, Estimator, ForwardGradient, stream
 from estimators.core.calculus import push_forward, value_and_grad
 from estimators.core.noise import tangents
+from estimators.core.vectors import scale_
 from estimators.measure.draws import draws
 from estimators.measure.moments import Moments
 from estimators.measure.observation import Observation, observe, point
@@ -24,49 +27,66 @@ K = 64
 LARGE = "MLP 784-1024-1024-10"
 SMALL = "MLP 64-128-128-10"
 CNN = "CNN on 1×8×8"
-NETWORKS = {
+NETWORKS: dict[str, tuple[Network, tuple[int, ...]]] = {
     SMALL: (MLP(width=128, depth=2), (64,)),
     LARGE: (MLP(width=1024, depth=2), (784,)),
     CNN: (cnn.CNN(), (1, 8, 8)),
 }
 LAW = {SMALL: 50, LARGE: 100}
-BATCHED = {SMALL: 2.0, LARGE: 0.95, CNN: 0.95}
+BATCHED = {SMALL: 2.0, LARGE: 1.0, CNN: 1.0}
 ORACLE = {(LARGE, "normal"): 1.5, (LARGE, "rademacher"): 8, (CNN, "rademacher"): 40}
+SHORT = 8
+"""Calls of what stands for 64 draws, one behind the other, that make one time."""
+
+Noise = Literal["rademacher", "normal"]
 
 
 def rows() -> list[Row]:
     torch.set_num_threads(1)
-    found = [row for name in NETWORKS for row in _of(name)]
+    found = [row for name in NETWORKS for row in compared(name, *problem(name))]
     return [*found, *_microscope(), _memory()]
 
 
 def problem(name: str) -> tuple[Chain, dict[str, Tensor]]:
     """A network of the benchmark with a batch of 64."""
     network, shape = NETWORKS[name]
-    module = network.build(shape, 10, stream(0, "init"))
-    chain = Chain(module, torch.randn(64, *shape), torch.randint(10, (64,)))
-    return chain, {n: p.detach() for n, p in module.named_parameters()}
+    return on_batch(network, shape, 64, "cpu")
 
 
-def _of(name: str) -> list[Row]:
-    chain, params = problem(name)
+def on_batch(
+    network: Network, shape: tuple[int, ...], batch: int, device: str
+) -> tuple[Chain, dict[str, Tensor]]:
+    """A network on random examples of 10 classes."""
+    module = network.build(shape, 10, stream(0, "init")).to(device)
+    x, y = torch.randn(batch, *shape), torch.randint(10, (batch,))
+    params = {n: p.detach() for n, p in module.named_parameters()}
+    return Chain(module, x.to(device), y.to(device)), params
+
+
+def compared(name: str, chain: Chain, params: dict[str, Tensor]) -> list[Row]:
+    """64 draws side by side, by an oracle and by a law, against 64 dual-number JVPs."""
+    small = sum(p.numel() for p in params.values()) < 10**6
     found = []
     for noise in ("rademacher", "normal"):
         estimator = ForwardGradient(noise=noise)
         calls = [
             _duals(chain, params, noise),
             _draw(chain, params, estimator),
+            _tangents(params, noise),
+            _honest(chain, params, estimator),
             _oracle(chain, params, estimator),
             _law(chain, params, estimator),
-            _honest(chain, params, estimator),
         ]
-        loop, many, oracle, lawful, honest = interleaved(
-            *calls, rounds=3 if name == LARGE else 7, warm=0 if name == LARGE else 1
+        calls = [_finished(call, chain) for call in calls]
+        loop, many, noises, honest, oracle, lawful = interleaved(
+            *calls, rounds=7 if small else 3, inner=[1] * 4 + [SHORT if small else 1] * 2, warm=1
         )
         what = f"{name}, {noise}"
         found += [
             Row(f"{what}: {K} batched draws against the dual-number loop", loop / many,
-                BATCHED[name], at_most=False, note=f"{many * 1e3:.1f} beside {loop * 1e3:.1f} ms"),
+                BATCHED.get(name), at_most=False,
+                note=f"{many * 1e3:.1f} beside {loop * 1e3:.1f} ms; {noises * 1e3:.1f} ms of "
+                "each are its random numbers"),
             Row(f"{what}: oracle against {K} dual-number JVPs", loop / oracle,
                 ORACLE.get((name, noise)), at_most=False, note=f"{oracle * 1e3:.1f} ms"),
             Row(f"{what}: law against {K} honest draws and their moments", honest / lawful,
@@ -77,15 +97,42 @@ def _of(name: str) -> list[Row]:
     return found
 
 
-def _duals(chain: Chain, params: dict[str, Tensor], noise: str) -> Callable[[], object]:
+def _finished(call: Callable[[], object], chain: Chain) -> Callable[[], object]:
+    """The call, until the device has done what it was told."""
+    if not chain.x.is_cuda:
+        return call
+
+    def waited() -> None:
+        call()
+        torch.cuda.synchronize()
+
+    return waited
+
+
+def _tangents(params: dict[str, Tensor], noise: Noise) -> Callable[[], object]:
+    """The random numbers of 64 draws."""
+
+    def call() -> None:
+        rng = _stream(params)
+        for _ in range(K):
+            tangents(params, noise, rng)
+
+    return call
+
+
+def _stream(params: dict[str, Tensor]) -> Generator:
+    return stream(0, "probe", device=next(iter(params.values())).device)
+
+
+def _duals(chain: Chain, params: dict[str, Tensor], noise: Noise) -> Callable[[], object]:
     """One JVP after another, each with a tangent of its own."""
 
     def call() -> None:
-        rng = stream(0, "probe")
+        rng = _stream(params)
         for _ in range(K):
             v = tangents(params, noise, rng)
             slope = push_forward(chain, params, v)[1]
-            torch._foreach_mul_(v, slope)
+            scale_(v, slope)
 
     return call
 
@@ -101,7 +148,7 @@ def _draw(chain: Chain, params: dict[str, Tensor], e: Estimator) -> Callable[[],
 def _oracle(chain: Chain, params: dict[str, Tensor], e: ForwardGradient) -> Callable[[], object]:
     def call() -> object:
         exact = value_and_grad(chain, params)[1]
-        return oracle_numbers(e, params, exact, K, stream(0, "probe"))
+        return oracle_numbers(e, params, exact, K, _stream(params))
 
     return call
 

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -51,22 +51,24 @@ def _number(x: float) -> str:
 def interleaved(
     *calls: Callable[[], object],
     rounds: int = 30,
-    inner: int = 1,
+    inner: int | Sequence[int] = 1,
     warm: int = 3,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
     """Median seconds of each call, taken in turns, so that a slow minute hits them all.
 
-    `time.process_time` as the clock leaves out what other processes take.
+    `inner` calls, the same for all or each its own, make one time. `time.process_time` as the
+    clock leaves out what other processes take.
     """
+    often = [inner] * len(calls) if isinstance(inner, int) else inner
     for _ in range(warm):
         for call in calls:
             call()
     times: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):
-        for call, seconds in zip(calls, times, strict=True):
+        for call, seconds, count in zip(calls, times, often, strict=True):
             start = clock()
-            for _ in range(inner):
+            for _ in range(count):
                 call()
-            seconds.append((clock() - start) / inner)
+            seconds.append((clock() - start) / count)
     return [statistics.median(s) for s in times]

@@ -14,8 +14,10 @@ from estimators.core.contract import Params
 from estimators.measure.rows import Rows
 from estimators.measure.summary import Summary, clean, grouped, over
 
-PIECE = 2**16
-"""Entries of draws that are worked on at a time: half a MiB in float64."""
+CACHED = 2**16
+"""Entries of draws that are worked on at a time on a CPU: half a MiB in float64."""
+LARGE = 2**23
+"""The same on an accelerator, where many small pieces would be slower."""
 
 
 class Moments:
@@ -75,7 +77,7 @@ class Moments:
         # Rows: ĝ_1 − m .. ĝ_k − m; columns: the same, then m, then g.
         total = torch.zeros(k, k + 2, dtype=torch.float64, device=rows.device)
         fixed = torch.zeros(3, dtype=torch.float64, device=rows.device)  # ‖m‖², ⟨m, g⟩, ‖g‖²
-        size = max(1, PIECE // k)  # all of a piece's passes stay in the processor's cache
+        size = max(1, _piece(g) // k)  # all of a piece's passes stay in the processor's cache
         for x, e, c in zip(rows.split(size, 1), g.split(size), m.split(size), strict=True):
             x = x.double()
             x = x.sub_(c) if x.dtype != rows.dtype else x - c
@@ -101,7 +103,8 @@ class Moments:
             if not b:
                 continue
             apart = 0.0
-            for x, y in zip(m.split(PIECE), of.split(PIECE), strict=True):
+            size = _piece(m)
+            for x, y in zip(m.split(size), of.split(size), strict=True):
                 shift = y.to(x.device) - x
                 apart += shift.square().sum().item()
                 x += shift * (b / (a + b))
@@ -131,11 +134,16 @@ class Moments:
         """⟨ḡ, g⟩, ‖ḡ‖² and ‖g‖² of each tensor, (3, T); NaN without a draw."""
         found = torch.zeros(3, len(self.mean), dtype=torch.float64)
         for t, (m, g) in enumerate(zip(self.mean, self.exact.values(), strict=True)):
-            for x, y in zip(m.split(PIECE), g.reshape(-1).split(PIECE), strict=True):
+            size = _piece(m)
+            for x, y in zip(m.split(size), g.reshape(-1).split(size), strict=True):
                 y = y.double()
                 found[:, t] += torch.stack([x @ y, x @ x, y @ y]).cpu()
         found[:2, self.count == 0] = torch.nan
         return found
+
+
+def _piece(t: Tensor) -> int:
+    return CACHED if t.device.type == "cpu" else LARGE
 
 
 def _in_turn(n: int, gram: Tensor, offset: Tensor, dots: Tensor, squares: Tensor) -> Tensor:

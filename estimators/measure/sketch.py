@@ -12,8 +12,8 @@ from torch import Tensor
 
 from estimators.core.contract import Params
 from estimators.core.streams import stream
-from estimators.measure.rows import Rows
 from estimators.measure.moments import as_rows
+from estimators.measure.rows import Rows
 
 PLACES = 256
 DIRECTIONS = 8

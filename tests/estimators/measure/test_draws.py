@@ -140,11 +140,12 @@ def test_streaming_products_are_those_of_the_draws(noise):
 def test_products_with_signs_are_those_of_the_tangents(monkeypatch, dtype):
     monkeypatch.setattr(products, "CACHED", 7 * COUNT * 8)  # pieces of 7 bytes, 56 entries
     rng = torch.Generator().manual_seed(0)
-    sizes = ((1,), (8,), (3, 5), (7, 8), (4, 57))  # whole bytes and not, whole pieces and not
+    # Whole bytes and not, whole pieces and not, a number, none.
+    sizes = ((1,), (8,), (3, 5), (7, 8), (4, 57), (), (0,))
     exact = [torch.randn(s, generator=rng, dtype=torch.float64).to(dtype) for s in sizes]
     like = {str(i): g for i, g in enumerate(exact)}
     found = sign_products(exact, COUNT, stream(0, "probe"))
     tangents = stacked_tangents(like, "rademacher", stream(0, "probe"), COUNT)
     for t, (v, g) in enumerate(zip(tangents, exact, strict=True)):
-        expected = (v.double() * g.double()).flatten(1).sum(1)
+        expected = (v.double() * g.double()).reshape(COUNT, g.numel()).sum(1)
         assert torch.allclose(found[:, t], expected, atol=1e-4, rtol=1e-5), sizes[t]
