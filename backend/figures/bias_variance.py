@@ -52,7 +52,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     for one, other in _pairs(places):
         traces += _overtaking(one, other, scale, tally)
     tally.shown = tally.count = sum(one.now.probes for one in places)
-    for said in _meaning(places, query):
+    for said in (*_meaning(places, query), *draws.gaps(source, query)):
         tally.say(said)
     of = f" of K = {query.k:,} draws averaged" if query.k > 1 else " of one draw"
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""

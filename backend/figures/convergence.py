@@ -45,6 +45,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say("each point is one mean of K draws; a slope of −1 is noise that averages out")
     tally.say(_dashes(found))
     tally.say(_lamps(source, found))
+    for gap in draws.gaps(source, query):
+        tally.say(gap)
     shown = [np.array(t.y, np.float64) for t in traces]
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(

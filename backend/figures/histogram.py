@@ -28,6 +28,9 @@ def figure(source: Source, query: Query) -> go.Figure:
     traces: list[Any] = []
     for at, one in enumerate(found):
         traces += _panel(source, at, one)
+    for run_id in query.runs:
+        if draws.is_dead(source, run_id, query.layer):
+            tally.say("the exact gradient is 0 here: nothing is divided by it")
     tally.say("solid: mean of the draws; dashed: mean by the law, where one is known")
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(

@@ -53,6 +53,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally = canvas.Tally(len(cells), len(cells))
     tally.say(_sum(cells))
     tally.say(_how(run) if cells else "")
+    for label in wanted if draws.is_microscope(run) else ():
+        tally.say(draws.not_finite(source, run_id, label))
     if name not in laws.PREDICTED:
         tally.say(f"laws are of {', '.join(metric(one).short for one in laws.PREDICTED)}")
     dead = {layer for layer in rows if _is_dead(source, held, layer)}

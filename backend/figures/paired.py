@@ -47,6 +47,8 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.say(sentence(what, label, pairing, one))
     for said in pairing.said:
         tally.say(said)
+    for gap in draws.gaps(source, query):
+        tally.say(gap)
     if not pairing.found:
         tally.say(f"a comparison takes two estimators with {what.short}")
     rows = [(label, one) for label, one in pairing.found.items() if np.isfinite(one.mean)]
@@ -213,6 +215,8 @@ def sentence(what: Metric, label: str, pairing: Pairing, one: Difference) -> str
     """What the numbers say."""
     who, other = clipped(label), clipped(pairing.reference)
     if not one.told:
+        if pairing.unit == "draws" and not np.isfinite(one.mean):
+            return f"{who}: no value in one of the two"
         if pairing.unit == "draws":
             return f"{who}: too few draws for an interval ({one.pairs:,})"
         unit = pairing.unit.removesuffix("s") if one.pairs == 1 else pairing.unit

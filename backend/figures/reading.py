@@ -39,6 +39,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     rows.sort(key=lambda one: _rank(one.line))
     tally = canvas.Tally(len(rows), len(rows))
     tally.say(_draws(rows))
+    for gap in draws.gaps(source, query):
+        tally.say(gap)
     tally.say(
         f"✗ disagrees: more than {lamp.APART:g} standard errors off the law, of {lamp.DRAWS} draws "
         "or more (implementation or assumption wrong)"

@@ -108,6 +108,6 @@ def _load(module: nn.Module, held: Mapping[str, Tensor], step: int) -> None:
         )
         raise UnusableError(
             f"the checkpoint of step {step:,} is of another network than the run's configuration "
-            f"describes ({told}): the lab has changed since"
+            f"describes ({told}): the lab has changed since, or the file is another run's"
         )
     module.load_state_dict(held)

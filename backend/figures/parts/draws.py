@@ -1,12 +1,13 @@
 """The draws of a microscope: read together, with what could not be drawn counted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from backend.figures.parts.canvas import Tally
 from backend.figures.parts.query import Query
-from backend.figures.parts.select import Line, lines
+from backend.figures.parts.select import Line, estimators, lines
 from backend.figures.parts.source import Floats, RunLike, Source
 from backend.figures.parts.text import clipped, plain, run_name
 
@@ -76,6 +77,28 @@ def not_finite(source: Source, run_id: str, label: str) -> str:
             bad = int(values[-1]) if len(values) else 0
             return f"{clipped(label)}: {bad:,} draws were not finite and are left out" * bool(bad)
     return ""
+
+
+def gaps(source: Source, query: Query, labels: Sequence[str] = ()) -> list[str]:
+    """What the reader must know of layers without a gradient, and of draws that are left out:
+    of all estimators of the runs, or of these labels."""
+    told = []
+    for run_id in query.runs:
+        run = source.run(run_id)
+        if is_dead(source, run_id, query.layer):
+            where = clipped(query.layer) or "the whole network"
+            told.append(f"the exact gradient is 0 in {where}: nothing is divided by it")
+        if is_microscope(run):
+            told += [not_finite(source, run_id, one) for one in labels or estimators(run)]
+    return [one for one in dict.fromkeys(told) if one]
+
+
+def is_dead(source: Source, run_id: str, layer: str) -> bool:
+    """Whether the exact gradient of a layer is zero, by its newest norm."""
+    for one in source.series(run_id):
+        if (one.metric, one.layer) == ("exact/norm", layer) and one.count:
+            return bool(source.points(one.id).values[-1] == 0)
+    return False
 
 
 def latest(source: Source, line: Line, name: str) -> float | None:

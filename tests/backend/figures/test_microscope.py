@@ -255,3 +255,33 @@ def test_the_path_is_drawn_over_training_not_over_draws(source):
     seen = microscope()
     measured(seen, FORWARD, 100.0, 0.0)
     assert not paths("m1", seen)
+
+
+@pytest.mark.parametrize(
+    "name", ["convergence", "reading", "bias_variance", "paired", "lamps", "verdict", "cloud"]
+)
+def test_what_is_not_finite_is_counted_beside_every_figure(name):
+    source = microscope()
+    for label in (FORWARD, DFA):
+        measured(source, label, 1.0, 0.0)
+    source.add("m1", "verdict/biased", [N], [0.0], estimator=FORWARD)
+    source.add("m1", "draw/nonfinite", [8, N], [1, 17], estimator=FORWARD)
+    note = draw(name, source, {"runs": "m1"})["note"]
+    assert "forward_gradient: 17 draws were not finite and are left out" in note
+
+
+@pytest.mark.parametrize(
+    "name", ["convergence", "reading", "bias_variance", "paired", "histogram", "lamps", "verdict"]
+)
+def test_a_layer_without_a_gradient_is_named_and_has_no_numbers(name):
+    source = microscope()
+    for label in (FORWARD, DFA):
+        source.add("m1", "draw/cosine", [0, 1], [np.nan] * 2, layer="dead", estimator=label)
+        source.add("m1", "verdict/biased", [N], [np.nan], layer="dead", estimator=label)
+        for measure in ("relative_variance", "relative_squared_bias", "scaled_error"):
+            source.add("m1", measure, [8, N], [np.nan] * 2, layer="dead", estimator=label)
+    source.add("m1", "exact/norm", [0], [0.0], layer="dead")
+    drawn = draw(name, source, {"runs": "m1", "layer": "dead"})
+    json.dumps(drawn, allow_nan=False)
+    legend = [one["name"] for one in drawn["figure"]["data"] if one["type"] == "scatter"]
+    assert "the exact gradient is 0" in " ".join([drawn["note"], *map(str, legend)])
