@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.parts import canvas, cells, hover, progress
+from backend.figures.parts import canvas, cells, draws, hover, progress
 from backend.figures.parts.metrics import metric
 from backend.figures.parts.query import Query
 from backend.figures.parts.select import chosen_estimator, layers
@@ -26,20 +26,21 @@ def figure(source: Source, query: Query) -> go.Figure:
     rows = layers(source, run, run_id, name, query.level)
     grid, tally = cells.gather(source, run_id, name, label, rows, query)
     x = progress.positions(source, run_id, run, grid.steps, query.x).tolist()
-    told = [hover.point("%{y}", query.x, words, held) for held in ("z", "customdata")]
+    at = "draws" if draws.is_microscope(run) and query.x == "step" else query.x
+    told = [hover.point("%{y}", at, words, held) for held in ("z", "customdata")]
     colours = cells.Colours.of(words, grid.values, full=query.range == "full")
     tally.say("colour: " + words.axis.replace("<br>", ", "))
     if words.bounds == (-1, 1) and rows:
         tally.say(_reach(grid, rows, colours.high))
     of = f"{plain(clipped(label))} · " if label else ""
     return canvas.finish(
-        _traces(grid, x, [plain(row) for row in rows], colours, query.x, told),
+        _traces(grid, x, [plain(row) for row in rows], colours, at, told),
         tally,
         title=words.title,
         below=[f"{of}{run_name(run.number, run.name)}"],
         height=int(np.clip(150 + 22 * len(rows), 260, 900)),
         showlegend=False,
-        xaxis=canvas.axis(progress.TITLES[query.x], showgrid=False),
+        xaxis=canvas.axis(progress.TITLES[at], showgrid=False),
         yaxis=canvas.axis("", **_rows(rows)),
     )
 

@@ -127,8 +127,7 @@ class Measured(Views):
 
     def carpet(self, metric: str = "cosine", estimator: str = "", level: str = "stage") -> "Figure":
         """A measure as colour: a row a layer, a column a number of draws."""
-        drawn = self.figure("carpet", metric=metric, estimator=estimator, level=level)
-        return drawn.update_xaxes(title_text="draws, K")
+        return self.figure("carpet", metric=metric, estimator=estimator, level=level)
 
     def dots(self, level: str = "stage") -> "Figure":
         """Every measure by layer, a dot an estimator; level "tensor" has the tensors too."""

@@ -1,10 +1,11 @@
 """The result of a probe: every measure, for every layer and estimator."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple, TypeVar
 
+from estimators.measure.anatomy import Anatomy
 from estimators.measure.diagnosis import Finding
 from estimators.measure.drawn import Drawn
 from estimators.measure.table import Table
@@ -86,9 +87,12 @@ class Measurement:
         """
         return measures_table(self, self._shown(level))
 
-    def why(self, level: str = "stage") -> Table:
-        """Why is mine bad? What is wrong in each layer, and what would mend it, in sentences."""
-        return findings_table(self, self._shown(level))
+    def why(self, level: str = "stage", anatomies: Mapping[str, Anatomy] | None = None) -> Table:
+        """Why is mine bad? What is wrong in each layer, and what would mend it, in sentences.
+
+        With {label: its anatomy} (`anatomy(…).of`) also whether a larger batch would.
+        """
+        return findings_table(self, self._shown(level), anatomies or {})
 
     def _shown(self, level: str) -> list[int]:
         if level not in LEVELS:

@@ -1,9 +1,11 @@
 """A measurement as tables: what was measured with what theory says below it, and what is wrong."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from estimators.measure.anatomy import Anatomy
+from estimators.measure.diagnosis import Finding, with_batch
 from estimators.measure.table import Table
 
 if TYPE_CHECKING:
@@ -66,16 +68,25 @@ def note(of: "Measurement", places: Sequence[int] = ()) -> str:
     ])  # fmt: skip
 
 
-def findings_table(of: "Measurement", places: Sequence[int]) -> Table:
+def findings_table(
+    of: "Measurement", places: Sequence[int], anatomies: Mapping[str, Anatomy]
+) -> Table:
     """What is wrong of each estimator, layer by layer."""
-    rows = [
-        [of.layers[i] or "(network)", label, found[i].cause, found[i].text]
-        for i in places
-        for label, found in of.findings.items()
-    ]
+    rows = []
+    for i in places:
+        for label, found in of.findings.items():
+            one = _with_batch(found[i], anatomies.get(label))
+            rows.append([of.layers[i] or "(network)", label, one.cause, one.text])
     return Table(
         title(of), ["layer", "estimator", "cause", "in words"], once(rows), words=3, sentence=True
     )
+
+
+def _with_batch(found: Finding, anatomy: Anatomy | None) -> Finding:
+    if anatomy is None or found.layer not in anatomy.layers:
+        return found
+    i = anatomy.layers.index(found.layer)
+    return with_batch(found, anatomy.batch, anatomy.estimator[i], anatomy.fixed[i])
 
 
 def once(rows: list[list[str]]) -> list[list[str]]:

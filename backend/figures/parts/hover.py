@@ -10,8 +10,9 @@ WHERE = {
     "examples": "%{x:,.0f} examples",
     "forwards": "%{x:,.0f} forward passes",
     "seconds": "%{x:,.3~f} s of training",
+    "draws": "%{x:,.0f} draws",
 }
-"""The horizontal place, by the query's `x`."""
+"""The horizontal place, by the query's `x`; a microscope's is in draws."""
 
 
 def point(who: str, x: str, what: Metric, held: str = "y") -> str:

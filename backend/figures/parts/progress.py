@@ -10,6 +10,7 @@ TITLES = {
     "examples": "examples seen",
     "forwards": "forward-pass equivalents of the driver, declared",
     "seconds": "training time (s), pauses excluded",
+    "draws": "draws, K",
 }
 
 

@@ -327,3 +327,12 @@ def test_a_deep_network_is_printed_as_one_and_tabulated_whole():
     assert len(str(found).splitlines()) < 10
     assert "72 layers more: .table(), .table('tensor')" in str(found)
     assert str(found.table()).count("  spsa ") == 25
+
+
+def test_with_an_anatomy_a_finding_says_what_a_larger_batch_does():
+    found = measure(NET, LOSS, BATCHES[0], [ForwardGradient()], draws=200)
+    split = anatomy(NET, LOSS, BATCHES, [ForwardGradient()], draws=4)
+    alone, both = found.why().rows[0][3], found.why(anatomies=split.of).rows[0][3]
+    assert both.startswith(alone)
+    assert "batch" in both
+    assert "batch" not in alone
