@@ -121,8 +121,11 @@ def _lines(one: Mean, several: bool, tally: canvas.Tally) -> list[Any]:
     label, name = one.line.label, draws.name_of(one.line, several=several)
     good = np.isfinite(one.error) & (one.error > 0)
     if not good.all():
-        zeros = int((one.error == 0).sum())
-        why = "is exact: no error to draw" if zeros else "has means without an error above 0"
+        why = "has means without an error above 0"
+        if not np.isfinite(one.error).any():
+            why = "has no value"
+        elif (one.error == 0).any():
+            why = "is exact: no error to draw"
         tally.say(f"{clipped(label)} {why}")
     if not good.any():
         return []

@@ -131,7 +131,7 @@ def test_drawn_anew_where_the_parent_is_gone(client, parent, store):
         ({"run": "nope"}, 404, "there is no run 'nope'"),
         ({"run": "77"}, 404, "there is no run 77"),
         ({"step": 41}, 404, "run 1 has no checkpoint of step 41; it has 0, 40, 80"),
-        ({"draws": 1}, 422, "draws is 1; it must be at least 2"),
+        ({"draws": 1}, 422, "one draw has no variance; give at least 2"),
         ({"draws": 100_001}, 422, "draws is 100,001; it must be at most 100,000"),
         ({"draws": 2.5}, 422, "draws is 2.5; it must be a whole number"),
         ({"step": -1}, 422, "step is -1; it must be at least 0"),
