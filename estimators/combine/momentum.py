@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Lt
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Params
+from estimators.core.contract import Claim, Estimate, Estimator, Law, Params
 from estimators.core.laws import blend, mean_of, scaled
 from estimators.core.objective import Objective
 from estimators.core.wrapping import Wrapping, times
@@ -29,9 +29,6 @@ class Momentum(Wrapping, Estimator[Objective, dict[str, Any]]):
 
     def claim(self, objective: Objective, /) -> Claim:
         return Claim.BIASED if self.beta else self.inner.claim(objective)
-
-    def cost(self, objective: Objective, /) -> Cost:
-        return self.inner.cost(objective)
 
     def init(self, objective: Objective, params: Params, rng: Generator, /) -> dict[str, Any]:
         return {

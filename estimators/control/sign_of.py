@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from torch import Generator
 
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Params
+from estimators.core.contract import Claim, Estimate, Estimator, Law, Params
 from estimators.core.laws import certain, is_certain, mean_of
 from estimators.core.objective import Objective
 from estimators.core.wrapping import Wrapping, norm_of, times
@@ -29,9 +29,6 @@ class SignOf(Wrapping, Estimator[Objective, Any]):
 
     def claim(self, objective: Objective, /) -> Claim:
         return Claim.BIASED
-
-    def cost(self, objective: Objective, /) -> Cost:
-        return self.inner.cost(objective)
 
     def estimate(
         self, objective: Objective, params: Params, state: Any, rng: Generator, /

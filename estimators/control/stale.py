@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from torch import Generator
 
 from estimators.core.bounds import Ge, Le, Unit
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Params
+from estimators.core.contract import Claim, Estimate, Estimator, Law, Params
 from estimators.core.laws import certain
 from estimators.core.objective import Objective
 from estimators.core.wrapping import Wrapping
@@ -30,9 +30,6 @@ class Stale(Wrapping, Estimator[Objective, dict[str, Any]]):
 
     def claim(self, objective: Objective, /) -> Claim:
         return Claim.BIASED
-
-    def cost(self, objective: Objective, /) -> Cost:
-        return self.inner.cost(objective)
 
     def init(self, objective: Objective, params: Params, rng: Generator, /) -> dict[str, Any]:
         return {"inner": self.inner.init(objective, params, rng), "waiting": []}

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from estimators.core.alignment import Alignment, alignment
 from estimators.core.calculus import Cut, coverage_between, cut_at_stages, output_error, pull_back
-from estimators.core.contract import Claim, Coverage, Estimator, Law, Need, Params
+from estimators.core.contract import Claim, Cost, Coverage, Estimate, Estimator, Law, Need, Params
 from estimators.core.laws import GIVEN, certain
 from estimators.core.objective import Chain, Place
 
@@ -37,6 +37,39 @@ class DirectFeedback(Estimator[Chain, S]):
         """No noise once the feedback is given, the second part of all their states."""
         cut = cut_at_stages(objective, params)
         return certain(pull_back_direct(cut, state[1], output_error(cut)), GIVEN)
+
+
+Learnt = tuple[Tensor, Feedback]
+"""The number of steps taken, (), and the feedback."""
+
+
+class DrawnFeedback(DirectFeedback[Learnt]):
+    """Feedback that is drawn at random at first; the subclass says how it learns, if it does."""
+
+    scale: float
+
+    def learn(self, cut: Cut, feedback: Feedback, e: Tensor, /) -> Feedback:
+        """The feedback of the next step, e = ∂L/∂output. Fixed feedback: unchanged."""
+        return feedback
+
+    def cost(self, objective: Chain, /) -> Cost:
+        return Cost(forwards=1, vjps=1, stored="one stage")
+
+    def init(self, objective: Chain, params: Params, rng: Generator, /) -> Learnt:
+        return torch.tensor(0), uniform_feedback(objective, params, self.scale, rng)
+
+    def estimate(
+        self, objective: Chain, params: Params, state: Learnt, rng: Generator, /
+    ) -> Estimate:
+        step, feedback = state
+        cut = cut_at_stages(objective, params)
+        e = output_error(cut)
+        learnt = self.learn(cut, feedback, e)  # before the cut is pulled back, which it is once
+        info = {}
+        if look(step, cut.output):
+            info = direct_alignment(objective, feedback, mean_jacobian(objective, params))
+        grads = pull_back_direct(cut, feedback, e)
+        return Estimate(grads, cut.losses.detach().mean(), (step + 1, learnt), info)
 
 
 def zero_feedback(chain: Chain, params: Params) -> Feedback:

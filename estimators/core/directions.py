@@ -6,13 +6,14 @@ numbers, else one after the other.
 """
 
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.func import jvp, vmap
 
 from estimators.core.calculus import push_forward
-from estimators.core.contract import Params, Unserved
+from estimators.core.contract import Cost, Estimator, Need, Params, Unserved
 from estimators.core.layers import layers_of, slopes_through
 from estimators.core.objective import Chain, Objective
 from estimators.core.sizes import largest_activation
@@ -32,8 +33,22 @@ LIVE = 2
 Draw = Callable[[int], list[Tensor]]
 """K -> that many directions, (K, *shape) for each parameter."""
 
+S = TypeVar("S")
+
 Weigh = Callable[[Tensor, list[Tensor]], Tensor]
 """(slopes (K,), directions) -> the coefficients c_k of the directions, (K,)."""
+
+
+class Directional(Estimator[Objective, S]):
+    """What methods share that push tangents of the weights forward, K of them an estimate."""
+
+    tangents: int
+
+    def needs(self) -> tuple[Need, ...]:
+        return (Need.DIFFERENTIABLE, Need.FORWARD_MODE)
+
+    def cost(self, objective: Objective, /) -> Cost:
+        return Cost(jvps=self.tangents)
 
 
 def mean_over(

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from estimators.core.contract import Claim, Coverage, Estimator, Need, Params
+from estimators.core.contract import Claim, Cost, Coverage, Estimator, Need, Params
 from estimators.core.objective import Objective
 
 
@@ -23,6 +23,9 @@ class Wrapping:
 
     def check(self, objective: Any, params: Params, /) -> None:
         self.inner.check(objective, params)
+
+    def cost(self, objective: Any, /) -> Cost:
+        return self.inner.cost(objective)
 
     def coverage(self, objective: Any, params: Params, /) -> dict[str, Coverage]:
         """What the inner finds exactly is so no longer where it is clipped, smoothed or late."""

@@ -10,8 +10,8 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Gt, Le, Unit
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Need, Params
-from estimators.core.directions import mean_over
+from estimators.core.contract import Claim, Estimate, Law, Params
+from estimators.core.directions import Directional, mean_over
 from estimators.core.laws import blend, forward_gradient_variance, scaled
 from estimators.core.noise import Noise, stacked_tangents
 from estimators.core.objective import Objective
@@ -20,7 +20,7 @@ State = dict[str, Tensor | dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
-class AveragedProjected(Estimator[Objective, State]):
+class AveragedProjected(Directional[State]):
     """ĝ_k = (1 − γ_k) ĝ_{k−1} + γ_k (∇L·v_k) v_k: an average over the steps, γ_k = γ / k^p.
 
     The variance falls with γ_k; the past gradients lag behind the weights: biased, unless the
@@ -41,12 +41,6 @@ class AveragedProjected(Estimator[Objective, State]):
     def claim(self, objective: Objective, /) -> Claim:
         forgets_all = self.rate == 1 and self.power == 0
         return Claim.UNBIASED if forgets_all else Claim.BIASED
-
-    def needs(self) -> tuple[Need, ...]:
-        return (Need.DIFFERENTIABLE, Need.FORWARD_MODE)
-
-    def cost(self, objective: Objective, /) -> Cost:
-        return Cost(jvps=self.tangents)
 
     def init(self, objective: Objective, params: Params, rng: Generator, /) -> State:
         return {

@@ -11,8 +11,8 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Le, Unit
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Need, Params
-from estimators.core.directions import mean_over
+from estimators.core.contract import Claim, Cost, Estimate, Law, Params
+from estimators.core.directions import Directional, mean_over
 from estimators.core.laws import direction_factors, split, squares
 from estimators.core.noise import Noise, stacked_tangents
 from estimators.core.objective import Chain, Objective
@@ -21,7 +21,7 @@ Blocks = list[list[str]]
 
 
 @dataclass(frozen=True)
-class BlockForwardGradient(Estimator[Objective, None]):
+class BlockForwardGradient(Directional[None]):
     """ĝ_b = 1/K Σ_k (∇L·v_k) v_k,  v within one block b: the other blocks add no noise.
 
     `each` visits all T blocks, T passes a tangent: tr Var ĝ_b = (d_b ± 1)/K ‖∇_b L‖², with the
@@ -39,9 +39,6 @@ class BlockForwardGradient(Estimator[Objective, None]):
 
     def claim(self, objective: Objective, /) -> Claim:
         return Claim.UNBIASED
-
-    def needs(self) -> tuple[Need, ...]:
-        return (Need.DIFFERENTIABLE, Need.FORWARD_MODE)
 
     def cost(self, objective: Objective, /) -> Cost:
         if self.visit == "one" or not isinstance(objective, Chain):

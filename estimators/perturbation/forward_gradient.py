@@ -14,15 +14,14 @@ from torch import Generator, Tensor
 from estimators.core.bounds import Ge, Le, Unit
 from estimators.core.contract import (
     Claim,
-    Cost,
     Estimate,
-    Estimator,
     Law,
     Need,
     Params,
     Unserved,
 )
 from estimators.core.directions import (
+    Directional,
     mean_over,
     mean_over_examples,
     portions,
@@ -47,7 +46,7 @@ Grads = list[Tensor]
 
 
 @dataclass(frozen=True)
-class ForwardGradient(Estimator[Objective, None]):
+class ForwardGradient(Directional[None]):
     """ĝ = 1/K Σ_k (∇L·v_k) v_k, with v_k in the space of the weights, one for the whole batch.
 
     tr Var ĝ = (d ± 1)/K ‖∇L‖²: it grows with the number of parameters d. `orthogonal`
@@ -73,7 +72,7 @@ class ForwardGradient(Estimator[Objective, None]):
 
     def needs(self) -> tuple[Need, ...]:
         separable = (Need.SEPARABLE,) if self.per == "example" else ()
-        return (Need.DIFFERENTIABLE, Need.FORWARD_MODE, *separable)
+        return (*super().needs(), *separable)
 
     def check(self, objective: Objective, params: Params, /) -> None:
         if self.per == "example":
@@ -90,9 +89,6 @@ class ForwardGradient(Estimator[Objective, None]):
                 f"tangents is {self.tangents}, and the network has {d} parameters: no more than "
                 f"{d} directions are independent, so combine='orthogonal' takes 1 to {d}"
             )
-
-    def cost(self, objective: Objective, /) -> Cost:
-        return Cost(jvps=self.tangents)
 
     def estimate(
         self, objective: Objective, params: Params, state: None, rng: Generator, /

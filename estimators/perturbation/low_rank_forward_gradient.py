@@ -10,15 +10,15 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Le, Unit
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Need, Params
-from estimators.core.directions import mean_over
+from estimators.core.contract import Claim, Estimate, Law, Params
+from estimators.core.directions import Directional, mean_over
 from estimators.core.laws import split, squares
 from estimators.core.noise import kurtosis, stacked_tangents
 from estimators.core.objective import Objective
 
 
 @dataclass(frozen=True)
-class LowRankForwardGradient(Estimator[Objective, None]):
+class LowRankForwardGradient(Directional[None]):
     """ĝ = 1/K Σ_k (∇L·v_k) v_k,  v = A Bᵀ / √r for each matrix: A m × r, B n × r.
 
     A convolution's kernel is the matrix of output channels by the rest; vectors are dense.
@@ -37,12 +37,6 @@ class LowRankForwardGradient(Estimator[Objective, None]):
 
     def claim(self, objective: Objective, /) -> Claim:
         return Claim.UNBIASED
-
-    def needs(self) -> tuple[Need, ...]:
-        return (Need.DIFFERENTIABLE, Need.FORWARD_MODE)
-
-    def cost(self, objective: Objective, /) -> Cost:
-        return Cost(jvps=self.tangents)
 
     def estimate(
         self, objective: Objective, params: Params, state: None, rng: Generator, /

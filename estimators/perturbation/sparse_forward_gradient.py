@@ -11,15 +11,15 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Gt, Le, Unit
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Need, Params
-from estimators.core.directions import mean_over
+from estimators.core.contract import Claim, Estimate, Law, Params
+from estimators.core.directions import Directional, mean_over
 from estimators.core.laws import forward_gradient_variance
 from estimators.core.noise import stacked_tangents
 from estimators.core.objective import Objective
 
 
 @dataclass(frozen=True)
-class SparseForwardGradient(Estimator[Objective, None]):
+class SparseForwardGradient(Directional[None]):
     """ĝ = 1/K Σ_k (∇L·v_k) v_k,  v = m u / √ρ: each weight moves with probability ρ.
 
     tr Var ĝ = (d + κ₄/ρ − 2)/K ‖∇L‖², κ₄ = 1 for signs, 3 for normals: hardly more than with
@@ -35,12 +35,6 @@ class SparseForwardGradient(Estimator[Objective, None]):
 
     def claim(self, objective: Objective, /) -> Claim:
         return Claim.UNBIASED
-
-    def needs(self) -> tuple[Need, ...]:
-        return (Need.DIFFERENTIABLE, Need.FORWARD_MODE)
-
-    def cost(self, objective: Objective, /) -> Cost:
-        return Cost(jvps=self.tangents)
 
     def estimate(
         self, objective: Objective, params: Params, state: None, rng: Generator, /
