@@ -31,6 +31,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     for run_id in query.runs:
         if draws.is_dead(source, run_id, query.layer):
             tally.say("the exact gradient is 0 here: nothing is divided by it")
+    if query.layer and not found:
+        tally.say("single draws are kept of the network and its stages, not of tensors")
     tally.say("solid: mean of the draws; dashed: mean by the law, where one is known")
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(

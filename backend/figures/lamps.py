@@ -21,7 +21,7 @@ KINDS = {
     "agrees": marks.Kind("✓ agrees with the law", "circle", style.BLUE),
     "disagrees": marks.Kind("✗ disagrees: implementation or assumption wrong", "x", style.ORANGE),
     "too few": marks.Kind("… too few draws", "diamond-open", style.GREY),
-    "none": marks.Kind("– no law", "line-ew", style.GREY),
+    "none": marks.Kind("– no law", "square-open", style.GREY),
     "dead": marks.Kind("the exact gradient is 0", "circle-x-open", style.GREY),
 }
 

@@ -26,7 +26,7 @@ KINDS = {
     "biased": marks.Kind("biased, and its size along g", "x", style.VERMILION),
     "across": marks.Kind("biased across g", "x-open", style.VERMILION),
     "unknown": marks.Kind("not known", "diamond-open", style.GREY),
-    "dead": marks.Kind("the exact gradient is 0", "line-ew", style.GREY),
+    "dead": marks.Kind("the exact gradient is 0", "circle-x-open", style.GREY),
 }
 
 

@@ -37,6 +37,11 @@ def test_a_checkpoint_is_looked_at_and_drawn_again(
     points(page, "convergence", "activity_forward_gradient")
     expect(page.locator("#chart-reading")).to_contain_text("Relative variance")
 
+    chart(page, "verdict")
+    expect(page.locator("#chart-verdict")).to_contain_text("448 more than these")
+    points(page, "lamps", "✓ agrees", 1)
+    points(page, "paired", "activity_forward_gradient")
+
     chart(page, "bias-variance")
     page.get_by_label("Draws averaged, K").fill("3")
     sees(

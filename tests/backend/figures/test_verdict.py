@@ -61,7 +61,7 @@ def test_each_layer_has_a_symbol_and_words_that_say_the_same():
     assert found[FORWARD, "whole network"] == ("circle-open", "< 0.039")
     assert found[SIGN, "whole network"] == ("x", "+3")
     assert found[SIGN, "hidden1"] == ("x-open", "across")
-    assert found[SIGN, "head"] == ("line-ew", "")
+    assert found[SIGN, "head"] == ("circle-x-open", "")
     assert {y for _, y in found} == {"whole network", "hidden1", "head"}
     tensors = cells(asked(judged(), level="tensor"))
     assert {y for _, y in tensors} == {"whole network", "hidden1.weight", "head.weight"}
