@@ -33,6 +33,13 @@ def figure(source: Source, query: Query) -> go.Figure:
         population = found[0].population
         if population:
             tally.say(f"a batch is at most the training set, {population:,} examples")
+    failed = [plain(clipped(one.label)) for one in found if one.check and one.check.failed]
+    if failed:
+        tally.say(
+            f"{', '.join(failed)}: measured and predicted are more than {split.APART:g} standard "
+            "errors apart, so that the answer rests on an assumption that does not hold here: "
+            "the noise need not fall as 1/B where a loss or a normalisation couples a batch"
+        )
     rows = [_cells(one, budget, len(query.runs) > 1) for one in found]
     table = go.Table(
         header={"values": list(HEAD), "align": "left", "fill": {"color": canvas.CLEAR}},

@@ -14,6 +14,8 @@ from backend.figures.parts.source import Floats, RunLike, Source
 
 SAME = 0.02
 """What is nearer to the least variance than this is as good."""
+APART = 4.0
+"""Standard errors between what was predicted and what was measured that call for a word."""
 USUAL = 8
 """The budget where nothing is said and nothing was checked."""
 MOST = 2**20
@@ -39,6 +41,11 @@ class Check:
         return (self.measured - self.predicted) / float(
             np.hypot(self.predicted_se, self.measured_se)
         )
+
+    @property
+    def failed(self) -> bool:
+        """Whether chance does not explain how far apart they are."""
+        return self.apart is not None and abs(self.apart) > APART
 
     def at(self, size: int) -> int:
         """The budget whose line goes through it."""

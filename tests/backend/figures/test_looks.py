@@ -96,6 +96,8 @@ def test_a_budget_is_divided_as_the_library_divides_it(parts, population, budget
     best = one.best(budget)
     assert best is not None
     assert best.batch * best.draws <= budget * SIZE
+    assert best.batch <= (population or best.batch)
+    assert one.line(budget)[0].max() <= (population or budget * SIZE)
     assert best.variance == pytest.approx(by.variance(best.batch, best.draws))
     assert best.variance <= 1.03 * by.best(budget).variance
 
@@ -108,6 +110,8 @@ def test_the_answer_and_its_check(anatomy):
     assert first["measured"] == "410 ± 20"
     assert first["apart"] == "1.4 s.e."
     assert second["measured"] == ""
+    far = "m1", "anatomy/check/measured", [33], [900.0]
+    assert "does not hold here" not in draw("advice", anatomy, {"runs": "m1"})["note"]
     drawn = draw("budget", anatomy, {"runs": "m1"})
     (mark,) = traces(drawn, role="check")
     assert (mark["x"], mark["y"]) == ([2], [410.0])
@@ -116,6 +120,9 @@ def test_the_answer_and_its_check(anatomy):
     assert f"{star['x'][0]:,}" in first["examples × draws"]
     other = draw("budget", anatomy, {"runs": "m1", "budget": "64"})
     assert traces(other, role="check") == []
+    anatomy.add(*far, estimator=FORWARD)
+    told = draw("advice", anatomy, {"runs": "m1"})["note"]
+    assert "forward_gradient: measured and predicted are more than 4 standard errors" in told
     json.dumps(drawn, allow_nan=False)
 
 

@@ -8,7 +8,8 @@ from estimators import ActivityForwardGradient, Backprop, Chain, ForwardGradient
 from estimators.core.calculus import value_and_grad
 from estimators.measure.anatomy import Anatomy
 from estimators.measure.draws import draws
-from estimators.measure.nested import beginning, small_of
+from estimators.measure.moments import Moments
+from estimators.measure.nested import Nested, beginning, small_of, zeros
 from estimators.measure.nested import split as anatomy
 
 BATCH = 8
@@ -153,6 +154,22 @@ def test_linear_regression_in_closed_form():
         true = squares * (1 / b - 1 / EXAMPLES) + (fixed + falling * size / b) / k
         assert found.variance(b, k) == pytest.approx(true, rel=0.2)
     assert exact.variance(EXAMPLES, 1) == pytest.approx(0, abs=1e-12)
+
+
+def test_what_falls_is_told_by_the_part_of_a_batch():
+    """E(B) = 3 + 7 B₀/B at B₀ and at an eighth of it."""
+    nested = Nested({"w": torch.zeros(2)}, Backprop(), None, 4)
+    for _ in range(2):
+        moments = Moments(zeros(nested.params))
+        moments.add({"w": torch.zeros(2, 2)})
+        nested._means.add(moments)
+        nested._within.append(torch.tensor([10.0], dtype=torch.float64))
+        nested._small.append(torch.tensor([3 + 7 * 8.0], dtype=torch.float64))
+    parts = nested.parts(torch.ones(1, 1, dtype=torch.float64), 8.0)
+    assert (parts.estimator.item(), parts.fixed.item()) == pytest.approx((10, 3))
+    assert parts.variance(0.0, 4.0, 2).item() == pytest.approx((3 + 7 / 4) / 2)
+    views = nested.predicted(torch.ones(1, 1, dtype=torch.float64), 0.0, 4.0, 2, 8.0)
+    assert views[1].item() == pytest.approx((3 + 7 / 4) / 2)
 
 
 def test_a_batch_of_everything_has_no_noise_of_the_data():

@@ -100,6 +100,8 @@ def test_the_expected_decrease_on_a_quadratic(noise, fourth):
     assert abs(found.expected_decrease - true) < 5 * found.decrease_se
     low, high = found.decrease_interval
     assert low <= true <= high
+    squared = found.slopes.mean().square() - found.slopes.var() / 2000
+    assert found.expected_decrease == pytest.approx((squared / 2 / found.curvature).item())
     # On a quadratic the expansion is exact: of the mean change too, draw by draw.
     each = -0.05 * found.slopes + 0.05**2 / 2 * found.curvatures
     assert torch.allclose(found.changes[:, 0], each)
