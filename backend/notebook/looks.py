@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from backend.figures import Memory, MemoryRun
@@ -24,7 +25,11 @@ def of_sweep(of: Sweep, name: str = "") -> Memory:
     steps = list(of.values) if whole else list(range(len(of.values)))
     held, first = Memory(), of.measurements[0]
     called = name or f"{of.field}, {first.draws:,} draws at each value"
-    held.add_run(RUN, run(first, called, sweep={"field": field, "values": list(of.values)}))
+    made = run(first, called, sweep={"field": field, "values": list(of.values)})
+    driver, *shadows = (of.described.get(label, {}) for label in first.values)
+    # By their fields, figures know the slope that theory gives those without a law.
+    config = {**made.config, "estimator": driver, "shadows": shadows}
+    held.add_run(RUN, replace(made, config=config))
     if of.of_network:
         held.add(RUN, "sweep/parameters", steps, of.parameters)
     for label in first.values:

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from backend.figures.parts.source import RunLike, Source
 from backend.sharing import encode, latest
-from backend.sharing.allowed import config, config_yaml, facts, trained
+from backend.sharing.allowed import config, config_yaml, facts
 from backend.sharing.encode import text as safe
 from backend.sharing.panels import BUDGET, Menu, Panel, Snapshot, of_run, together
 
@@ -100,7 +100,7 @@ def _section(
     held = sum(series.count for series in source.series(run_id))
     # A notebook's measurement has no driver, and nothing that it could be made again from.
     told = {
-        **(facts(run) if trained(run) else {}),
+        **({} if run.number is None else facts(run)),
         "points": f"{held:,} recorded; each chart says how many it shows",
     }
     rows = "".join(f"<dt>{safe(k)}</dt><dd>{safe(v)}</dd>" for k, v in told.items())
@@ -116,7 +116,7 @@ def _section(
 
 
 def _recipe(run: RunLike, place: str) -> str:
-    if not trained(run):
+    if run.number is None:
         return ""
     seen = config(run).get("microscope")
     what = "" if seen is None else f" trains such a run; look at it at step {seen['step']}"

@@ -68,6 +68,13 @@ def vary(component: T, path: str, value: Any) -> T:
     return replace(component, **{name: new})  # type: ignore[type-var]
 
 
+def described(estimator: Estimator) -> dict[str, Any]:
+    """As a configuration says it: `{name: …, field: value, …}`."""
+    values = {f.name: getattr(estimator, f.name) for f in fields(estimator)}  # type: ignore[arg-type]
+    held = {k: described(v) if isinstance(v, Estimator) else v for k, v in values.items()}
+    return {"name": snake_name(type(estimator)), **held}
+
+
 def names(component: Any) -> list[str]:
     """Its fields, and those of what it holds: `draws`, `inner`, `inner.eps`."""
     found = []

@@ -5,11 +5,12 @@ size, or of the network.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as field_
 from typing import Any
 
 from torch import nn
 
-from estimators.measure.fields import has, names, vary
+from estimators.measure.fields import described, has, names, vary
 from estimators.measure.measure import of_subject
 from estimators.measure.measurement import Measurement
 from estimators.measure.subject import (
@@ -43,6 +44,8 @@ class Sweep:
     """Whether another network was made at each value."""
     parameters: tuple[int, ...] = ()
     """Numbers that each network learns."""
+    described: dict[str, dict[str, Any]] = field_(default_factory=dict)
+    """{label: the estimator's name and fields, but for the one that is swept}."""
 
     def of(self, metric: str, estimator: str, layer: str = "") -> list[float]:
         """A measure at each value. Raises KeyError, saying what there is."""
@@ -103,7 +106,8 @@ def sweep(
         of = subject(network, loss, one, here, seed, separable)  # type: ignore[arg-type]
         sizes.append(sum(p.numel() for p in of.params.values()))
         found.append(of_subject(of, draws, seed, progress, f"{field} {value}, "))
-    return Sweep(field, tuple(ordered), tuple(found), made, tuple(sizes))
+    told = {label: described(e) for label, e in kept.items()}
+    return Sweep(field, tuple(ordered), tuple(found), made, tuple(sizes), told)
 
 
 def _with(named: Mapping[str, Estimator], field: str) -> dict[str, Estimator]:

@@ -1,6 +1,7 @@
 """What a notebook sees, what a file holds, and what cannot be shown."""
 
 import sys
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -103,6 +104,13 @@ def test_one_draw_and_a_dead_layer_are_shown_in_words():
     for name in views.figures:
         assert getattr(views, name)().layout.title.text
     assert views.histogram(layer="").data
+
+
+def test_a_sweep_without_a_law_has_the_slope_of_theory():
+    found = sweep(NET, LOSS, BATCHES[0], {"it": SPSA()}, "pairs", [1, 4, 16], draws=130)
+    bare = replace(found, measurements=tuple(replace(m, laws={}) for m in found.measurements))
+    said = show(bare).against().layout.title.subtitle.text
+    assert "theory −1" in said
 
 
 def test_a_probe_s_measurement_has_its_dots():
