@@ -77,11 +77,11 @@ D, DRAWN, PROBED = 20, 16, 150
 MEASURED = ("relative_variance", "relative_squared_bias", "relative_mse", "scaled_error", "snr")
 
 
-def probes(scale: float, law: dict[str, float]) -> Memory:
+def probes(scale: float, law: dict[str, float], d: int = D) -> Memory:
     """Real probes of ĝ = scale (g·v) v, ‖g‖ = 1, as they are recorded, and a law of each."""
     rng = np.random.default_rng(0)
-    g = np.ones(D) / D**0.5
-    v = rng.standard_normal((PROBED, DRAWN, D))
+    g = np.ones(d) / d**0.5
+    v = rng.standard_normal((PROBED, DRAWN, d))
     draws = scale * (v @ g)[..., None] * v
     dots, squares, mean = draws @ g, (draws**2).sum(2), draws.mean(1)
     trace = ((draws - mean[:, None]) ** 2).sum((1, 2)) / (DRAWN - 1)
@@ -132,6 +132,13 @@ def test_every_measure_of_a_biased_one_agrees_with_its_own_law(scale):
     assert verdicts(probes(scale, moments(scale**2 * (D + 1), scale))) == dict.fromkeys(
         MEASURED, "✓"
     )
+
+
+def test_a_mean_that_is_lost_in_its_noise_is_not_mistaken_for_a_long_one():
+    """The SNR of most probes is then cut at 0, and their ⟨ḡ, g⟩ is told from the cosine."""
+    d = 300
+    law = moments((d + 1) / d**2, 1 / d)
+    assert verdicts(probes(1 / d, law, d)) == dict.fromkeys(MEASURED, "✓")
 
 
 def test_a_wrong_variance_and_a_wrong_mean_are_seen():

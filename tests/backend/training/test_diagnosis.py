@@ -8,6 +8,7 @@ from estimators import Backprop, ForwardGradient
 from estimators.control.exact_plus_noise import ExactPlusNoise
 from estimators.control.sign_of import SignOf
 from estimators.core.objective import Chain
+from estimators.measure.diagnosis import Finding, with_batch
 from estimators.measure.observation import observe
 from estimators.measure.probe import probe
 
@@ -95,3 +96,10 @@ def test_an_anatomy_says_which_batch_would_do(point, fixed, said):
     assert said in finding["text"]
     if not fixed:  # all of it falls with the batch: as many times the batch as draws
         assert f"a batch of {8 * finding['draws']:,} instead of 8" in finding["text"]
+
+
+def test_what_no_batch_lowers_asks_for_a_larger_one():
+    """e₀ + e₁/b ≤ E/K with E = 12, e₀ = 2, K = 3: b = 10/2."""
+    noisy = Finding("", "variance", "noisy", 3)
+    assert with_batch(noisy, 8, 12.0, 2.0).text == "noisy; so would a batch of 40 instead of 8"
+    assert with_batch(Finding("", "fine", "sound", 1), 8, 12.0, 2.0).text == "sound"
