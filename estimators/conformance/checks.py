@@ -15,8 +15,8 @@ from estimators.core.streams import stream
 
 MANY = 2000
 """Draws that decide, where fewer leave a doubt."""
-DOUBT = 3.5
-"""Standard errors off its law that call for more draws."""
+DOUBT, SURE = 3.5, 20.0
+"""Standard errors off its law that call for more draws, and that no more draws would mend."""
 STEPS, LOOK = 300, 20
 
 Check = Callable[[Trial], None]
@@ -174,10 +174,10 @@ def obeys_its_law(trial: Trial) -> None:
     exact = trial.tensors(trial.exact)
     count = enough(law, exact, trial.first // 2)
     found = worst(law, exact, trial.draws(count))
-    while found.off > DOUBT and count < MANY:
+    while DOUBT < found.off < SURE and count < MANY:
         count = min(MANY, 3 * count)
         found = worst(law, exact, trial.draws(count))
-    assert found.off <= 5, f"{found.what}, {found.off:.1f} standard errors off ({count} draws)"
+    assert found.off <= 5, f"{found.what}: {found.off:.1f} standard errors off in {count} draws"
 
 
 def descends(trial: Trial) -> None:

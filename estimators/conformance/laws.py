@@ -1,8 +1,10 @@
 """A law held against draws: tr Var ĝ and Eĝ of each tensor, within 5 standard errors."""
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from estimators.core.contract import Law, Params
@@ -41,8 +43,11 @@ def _findings(law: Law, exact: Params, draws: Tensor) -> Iterator[Finding]:
         squares = away.square().sum(1)
         if name in law.variance:
             said = law.variance[name]
+            scatter = squares.mean().item()
             off = _off(squares - said, share * size)
-            told = f"tr Var of {name} is {squares.mean().item():.4g}, its law says {said:.4g}"
+            if said == 0 and scatter > share * size:
+                off = math.inf  # what has no noise has no standard error either
+            told = f"{name} scatters about its law's mean by {scatter:.4g}, the law says {said:.4g}"
             yield Finding(off, told)
         yield Finding(_off(away, share * size**0.5), f"the mean of {name} is not its law's")
 
@@ -50,4 +55,5 @@ def _findings(law: Law, exact: Params, draws: Tensor) -> Iterator[Finding]:
 def _off(x: Tensor, slack: float) -> float:
     """The largest |mean| over its standard error, of columns; the slack counts for nothing."""
     se = x.std(0) / len(x) ** 0.5
-    return ((x.mean(0).abs() - slack).clamp(min=0) / (se + 1e-30)).max().item()
+    off = (x.mean(0).abs() - slack).clamp(min=0)
+    return torch.where(off > 0, off / se, 0.0).max().item()
