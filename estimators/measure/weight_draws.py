@@ -117,9 +117,18 @@ def _of_tangents(
     # Tangents that stay in the processor's cache: more of them at once are slower.
     for some in _shares(count, max(1, CACHED // sum(map(len, flat)))):
         v = [as_rows(t) for t in stacked_tangents(params, noise, rng, some)]
-        along.append(torch.stack([t @ g for t, g in zip(v, flat, strict=True)], 1))
-        lengths.append(torch.stack([torch.linalg.vecdot(t, t) for t in v], 1))
+        along.append(torch.stack([_along(t, g) for t, g in zip(v, flat, strict=True)], 1))
+        lengths.append(torch.stack([_squares(t) for t in v], 1))
     return torch.cat(along).double(), torch.cat(lengths).double()
+
+
+def _along(rows: Tensor, g: Tensor) -> Tensor:
+    # A matrix of one row takes twice as long as a vector.
+    return rows @ g if len(rows) > 1 else torch.dot(rows[0], g).view(1)
+
+
+def _squares(rows: Tensor) -> Tensor:
+    return torch.linalg.vecdot(rows, rows) if len(rows) > 1 else _along(rows, rows[0])
 
 
 def _summed(

@@ -123,8 +123,10 @@ def test_chunks_come_early_and_repeat_with_the_seed():
         draws(case.chain, case.params, ForwardGradient(), None, 0)
 
 
+@pytest.mark.parametrize("cached", [1, 2**20], ids=["in turn", "together"])
 @pytest.mark.parametrize("noise", ["rademacher", "normal", "sphere"])
-def test_streaming_products_are_those_of_the_draws(noise):
+def test_streaming_products_are_those_of_the_draws(noise, cached, monkeypatch):
+    monkeypatch.setattr(weights, "CACHED", cached)
     case, estimator = CASES["cnn"], ForwardGradient(noise=noise)
     _, expected = own(case, estimator)
     exact = value_and_grad(case.chain, case.params)[1]
