@@ -43,11 +43,18 @@ class Anatomies:
                     _with(found.estimator, found.estimator_se, i, one.batches),
                     short(found.fixed[i]), advice,
                 ])  # fmt: skip
-        head = ["layer", "estimator", "of data", "of estimator", "… at any batch", "twice the cost"]
+        head = [
+            "layer",
+            "estimator",
+            "noise of data",
+            "noise of estimator",
+            "… at any batch",
+            "twice the cost",
+        ]
         title = f"variance of one draw on {one.batch} examples: {one.batches} batches, {one.draws} "
         note = (
-            "tr Var, not relative; ± standard error over batches, from 8 on; of data falls as 1/B, "
-            "of estimator as 1/K but for what it keeps at any batch"
+            "tr Var, not relative; ± standard error over batches, from 8 on; the data's falls as "
+            "1/B, the estimator's as 1/K; what a larger batch does not lower of it: at any batch"
         )
         return Table(title + "draws at each", head, once(rows), note, sentence=True)
 
@@ -101,4 +108,4 @@ def _tensors(layers: tuple[str, ...]) -> set[str]:
 
 def _with(values: tuple[float, ...], errors: tuple[float, ...], i: int, batches: int) -> str:
     known = errors and batches >= LEAST_BATCHES
-    return short(values[i]) + (f" ± {errors[i]:.2g}" if known else "")
+    return short(values[i]) + (f" ± {errors[i]:.2g}" if known and errors[i] else "")

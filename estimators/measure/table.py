@@ -88,4 +88,4 @@ def _sides(count: int, words: int, sentence: bool) -> list[str]:
 
 def _cell(text: str, side: str) -> str:
     wrap = "pre" if len(text) <= LONGEST else "normal"
-    return f'<td style="text-align:{side};white-space:{wrap}">{escape(text)}</td>'
+    return f'<td style="text-align:{side};white-space:{wrap};padding:2px 8px">{escape(text)}</td>'
