@@ -49,7 +49,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     )  # fmt: skip
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(
-        [table] if found else [], tally, title=title + where, height=110 + 24 * max(2, len(found)),
+        [table] if found else [], tally, title=title + where, height=150 + 40 * max(2, len(found)),
         showlegend=False,
     )  # fmt: skip
 

@@ -35,7 +35,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         name=title, columnwidth=[2.8, 1.2, 1.6, 1, 2, 1.2, 2, 1],
     )  # fmt: skip
     return canvas.finish(
-        [table] if found else [], tally, title=title, height=110 + 24 * max(2, len(found)),
+        [table] if found else [], tally, title=title, height=150 + 40 * max(2, len(found)),
         showlegend=False,
     )  # fmt: skip
 
