@@ -50,7 +50,7 @@ def diagnose(
     was measured, tells whether a larger batch would do instead of more draws.
     """
     summary = of.summary()
-    numbers = _numbers(summary)
+    numbers = _numbers(summary, of.moments.across_variance(of.at.groups))
     tensors = list(of.at.exact)
     findings = []
     for i, layer in enumerate(of.at.layers):
@@ -80,7 +80,7 @@ def explain(
     return found
 
 
-def _numbers(of: Summary) -> dict[str, Tensor]:
+def _numbers(of: Summary, across_variance: Tensor) -> dict[str, Tensor]:
     """s, its interval, p², V and what else is looked at, (G,)."""
     g2 = torch.where(of.exact > 0, of.exact, torch.nan)
     along = of.dots / g2
@@ -96,7 +96,8 @@ def _numbers(of: Summary) -> dict[str, Tensor]:
         "s_high": high,
         "across": ((of.mean - of.noise) / g2 - square).clamp(min=0),
         "variance": of.trace / g2,
-        "unsure": (of.bias_variance.sqrt() / g2) + (variance(along) / of.counts),
+        "unsure": across_variance.sqrt() / g2,
+        "square": square.clamp(min=0),
     }
 
 
@@ -123,13 +124,13 @@ def _lost(layer: str, x: Mapping[str, float], count: int) -> Finding:
     """The mean slope cannot be told from zero."""
     ends = f" ({x['s_low']:.2g} … {x['s_high']:.2g})" if count >= LEAST_OF_MEANS else ""
     text = f"no descent is seen: ⟨ĝ, g⟩/‖g‖² is {x['s']:.2g}{ends} in {count} draws; "
-    if x["variance"] > 10 * max(x["s_high"], x["across"] ** 0.5) ** 2:
+    if x["across"] <= max(2 * x["unsure"], x["s_low"] ** 2, x["s_high"] ** 2):
         return Finding(layer, "unknown", text + "its variance hides what it has: draw more")
     return Finding(layer, "direction", text + "its mean lies across the gradient")
 
 
 def _split(layer: str, x: Mapping[str, float]) -> Finding:
-    s2, spread = x["s"] ** 2, x["variance"]
+    s2, spread = x["square"], x["variance"]
     # What of p² is not above its own noise is not held against it.
     across = x["across"] if x["across"] > 2 * x["unsure"] else 0.0
     error = 1 - s2 / (s2 + across + spread)

@@ -127,6 +127,18 @@ class Moments:
         bias = _bias_variance(lookahead, _earliest(before, groups))
         return Summary(dots, squares, exact, along, second, trace, noise, bias)
 
+    def across_variance(self, groups: Tensor) -> Tensor:
+        """The variance of ‖Eĝ‖² − ⟨Eĝ, g⟩²/‖g‖² as it is estimated, (G,): what p² is off by.
+
+        That of the squared bias, of the draws without their part along g.
+        """
+        dots, _, _, ahead, before = self.numbers.unbind(-1)
+        past = grouped(_past(dots, before), groups)
+        exact = grouped(self._products()[2], groups)
+        dots, ahead = grouped(dots, groups), grouped(ahead, groups)
+        across = ahead + dots + past - exact - dots * past / exact
+        return _bias_variance(across, _earliest(before, groups))
+
     def innovations(self, groups: Tensor) -> Tensor:
         """Independent views of tr Var ĝ, one for each draw but the first, (K, G)."""
         return grouped(self.numbers[..., 2], groups)
@@ -163,6 +175,15 @@ def _in_turn(n: int, gram: Tensor, offset: Tensor, dots: Tensor, squares: Tensor
     first = before == 0  # there is nothing that the first draw could be held against
     innovation[first] = lookahead[first] = torch.nan
     return torch.stack([dots, squares, innovation, lookahead, before], 1)
+
+
+def _past(dots: Tensor, before: Tensor) -> Tensor:
+    """⟨ḡ_{k−1}, g⟩ of the draws that `before` counts, (K, T); NaN where there are none."""
+    kept = dots.nan_to_num(0.0)
+    total = kept.cumsum(0) - kept
+    places = torch.arange(len(dots)).unsqueeze(1).expand_as(dots)
+    begun = torch.where(before == 0, places, 0).cummax(0).values  # merged ones begin anew
+    return torch.where(before > 0, (total - total.gather(0, begun)) / before, torch.nan)
 
 
 def _earliest(before: Tensor, groups: Tensor) -> Tensor:

@@ -24,6 +24,8 @@ from estimators.measure.verdicts import Verdict, verdicts
 
 LAMP = 64
 """Fewest draws that are held against a law."""
+CERTAIN = 1 - 5.7e-7
+"""Level of the interval that a law must leave to be called wrong: 5 standard errors, if normal."""
 
 Watched = Mapping[str, tuple[Estimator, Any]]
 """{label: (estimator, its state)}."""
@@ -130,7 +132,7 @@ class Observation:
         for metric, predicted in self.theory().items():
             if metric not in LEAST:
                 continue
-            low, high = bounds(metric, of, innovations, 0.95)
+            low, high = bounds(metric, of, innovations, CERTAIN)
             low = torch.where(few, torch.nan, low)
             columns = zip(predicted.tolist(), low.tolist(), high.tolist(), strict=True)
             found[metric] = [_lamp(*each) for each in columns]
@@ -216,5 +218,4 @@ def _lamp(law: float, low: float, high: float) -> str:
     if math.isnan(low):
         return "too few draws"
     rounding = 1e-6 * max(1.0, abs(law))
-    off = abs(law - (low + high) / 2)
-    return "agrees" if off <= 2.5 * (high - low) / 2 + rounding else "disagrees"
+    return "agrees" if low - rounding <= law <= high + rounding else "disagrees"
