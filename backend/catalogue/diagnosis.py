@@ -79,6 +79,7 @@ def numbers(rows: Sequence[Mapping[str, float]], draws: int) -> dict[str, float]
         "count": draws * len(probes),
         "longest": max(one.length for one in probes),
         "s": mean,
+        "square": max(0.0, mean**2 - noise),
         "s_low": mean - half,
         "s_high": mean + half,
         "across": max(0.0, fmean(one.size for one in probes) - (mean**2 - noise)),
