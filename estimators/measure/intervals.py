@@ -6,7 +6,9 @@ which an interval was measured to cover at least 92 %, on the distribution that 
 (benchmarks/coverage.py; docs/measurement.md). Below it there is none.
 """
 
+import math
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -82,6 +84,36 @@ def skewed(x: Tensor, level: float = 0.95) -> Bounds:
     return centre - error * turned(t), centre - error * turned(-t)
 
 
+def proportion(x: Tensor, level: float = 0.95) -> Bounds:
+    """Wilson's (1927) for the mean of each column of (K, G) of zeros and ones.
+
+    It neither leaves 0 … 1 nor shrinks to nothing at its ends; next to them, where it covers too
+    little, its ends are those of a Poisson number (Brown, Cai and DasGupta, 2001).
+    """
+    n, p = x.isfinite().sum(0).double(), mean(x)
+    z2 = t_quantile((1 + level) / 2, 10**6) ** 2
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = (z2 * (p * (1 - p) / n + z2 / (4 * n * n))).sqrt() / (1 + z2 / n)
+    low, high = (centre - half).clamp(min=0), (centre + half).clamp(max=1)
+    for k in (1, 2, 3):
+        rare = (n > 50) | (k < 3)
+        end = _poisson_end(k, level) / n
+        low = torch.where(rare & ((n * p).round() == k), end, low)
+        high = torch.where(rare & ((n * (1 - p)).round() == k), 1 - end, high)
+    return low, high
+
+
+@cache
+def _poisson_end(k: int, level: float) -> float:
+    """The mean of a Poisson number that is k or more with probability 1 − level; bisection."""
+    low, high = 0.0, float(k)
+    for _ in range(60):
+        middle = (low + high) / 2
+        fewer = sum(math.exp(-middle) * middle**i / math.factorial(i) for i in range(k))
+        low, high = (middle, high) if 1 - fewer < 1 - level else (low, middle)
+    return low
+
+
 def _quantiles(count: Tensor, level: float) -> Tensor:
     p = (1 + level) / 2
     found = [t_quantile(p, n - 1) if n > 1 else float("nan") for n in count.tolist()]
@@ -104,13 +136,7 @@ def _mse(of: Summary, g2: Tensor, level: float) -> Bounds:
 
 
 def _positive(of: Summary, g2: Tensor, level: float) -> Bounds:
-    """Wilson's (1927): it neither leaves 0 … 1 nor shrinks to nothing at its ends."""
-    x = positive(of.cosines)
-    n, p = x.isfinite().sum(0).double(), mean(x)
-    z2 = t_quantile((1 + level) / 2, 10**6) ** 2
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = (z2 * (p * (1 - p) / n + z2 / (4 * n * n))).sqrt() / (1 + z2 / n)
-    return (centre - half).clamp(min=0), (centre + half).clamp(max=1)
+    return proportion(positive(of.cosines), level)
 
 
 def _scaled_error(of: Summary, g2: Tensor, level: float) -> Bounds:

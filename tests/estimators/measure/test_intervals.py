@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from estimators import stream
-from estimators.measure.intervals import LEAST, interval, student
+from estimators.measure.intervals import LEAST, interval, proportion, skewed, student
 from estimators.measure.moments import Moments
 from estimators.measure.student import t_quantile
 
@@ -34,6 +34,30 @@ def test_students_interval_covers_on_normal_draws(n):
     low, high = student(x)
     covered = ((low <= 7) & (high >= 7)).double().mean().item()
     assert 0.935 <= covered <= 0.965
+
+
+@pytest.mark.parametrize(("n", "least"), [(16, 0.916), (64, 0.927), (128, 0.93)])
+def test_a_proportions_interval_covers_at_every_proportion(n, least):
+    counts = torch.arange(n + 1, dtype=torch.float64)
+    low, high = proportion((torch.arange(n).unsqueeze(1) < counts).double())
+    p = torch.linspace(0.001, 0.999, 999, dtype=torch.float64).unsqueeze(1)
+    total = torch.tensor(float(n), dtype=torch.float64)
+    ways = (total + 1).lgamma() - (counts + 1).lgamma() - (total - counts + 1).lgamma()
+    chance = (ways + counts * p.log() + (n - counts) * (1 - p).log()).exp()
+    covered = (chance * ((low <= p) & (p <= high))).sum(1)
+    assert least <= covered.min() < 0.95
+
+
+def test_the_mean_of_skewed_draws_is_held_where_students_interval_misses_it():
+    chi = torch.randn(128, 4000, generator=stream(0, "probe"), dtype=torch.float64) ** 4
+    covered = []
+    for low, high in (student(chi), skewed(chi)):
+        covered.append(((low <= 3) & (high >= 3)).double().mean().item())
+    assert covered[0] < 0.89
+    assert covered[1] > 0.91
+    same = torch.randn(64, 200, generator=stream(1, "probe"), dtype=torch.float64)
+    even = torch.cat([same, -same])  # nothing to take out
+    torch.testing.assert_close(skewed(even), student(even))
 
 
 def observed(count, scale=1.0, d=6, dead=False):
