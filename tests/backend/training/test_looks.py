@@ -139,7 +139,7 @@ def test_networks_that_couple_a_batch_and_estimators_that_learn(body, look_at):
 
 def test_one_draw_and_two_looks_at_once_are_refused():
     for of, said in (
-        ({"draws": 1}, "greater than or equal to 2"),
+        ({"draws": 1}, "one draw has no variance; give at least 2"),
         ({"anatomy": {"batches": 1}}, "greater than or equal to 2"),
         ({"anatomy": {}, "what_if": {}}, "anatomy and what_if are given; a microscope takes one"),
         ({"what_if": {"rates": [0.0]}}, "greater than 0"),
