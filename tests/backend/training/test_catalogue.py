@@ -275,6 +275,11 @@ def test_what_cannot_run_is_refused_in_a_sentence_at_its_place(changes, loc, par
         assert part in errors[loc]
 
 
+def test_a_network_that_does_not_serve_is_not_named(check):
+    _, errors = check(**POINT, estimator={"name": "activity_forward_gradient"})
+    assert errors["estimator", "name"].endswith("; networks that serve it by default: mlp")
+
+
 def test_all_problems_come_at_once(check):
     _, errors = check(
         steps=0,
