@@ -138,6 +138,7 @@ def test_a_wrong_law_is_seen():
 
 
 def network():
+    torch.manual_seed(0)
     return nn.Sequential(nn.Linear(3, 4), Site(), nn.Tanh(), nn.Linear(4, 2))
 
 
