@@ -131,7 +131,7 @@ def _of(told: Told, one: Judged) -> str:
     after = f", {one.draws:,} draws"
     half = told.bound - abs(told.bias)
     return {
-        "clean": f"no bias found: relative bias < {bounded(told.bound)}{after}",
+        "clean": f"no bias found: relative bias along g < {bounded(told.bound)}{after}",
         "biased": f"biased: {signed(told.bias)} ± {half:.2g} of the gradient along it{after}",
         "across": f"biased across the gradient, not along it "
         f"({signed(told.bias)} ± {half:.2g}){after}",
@@ -146,7 +146,9 @@ def sentences(judged: Sequence[Judged]) -> list[str]:
     clean = [one for one in judged if one.rows[0].kind == "clean" and not _guilty(one)]
     guilty = [one for one in judged if _guilty(one)]
     rest = [one for one in judged if one not in clean and one not in guilty]
-    innocent = [f"{clipped(o.label)} (relative bias < {bounded(o.rows[0].bound)})" for o in clean]
+    innocent = [
+        f"{clipped(o.label)} (relative bias along g < {bounded(o.rows[0].bound)})" for o in clean
+    ]
     return [
         f"no bias found: {', '.join(innocent)}" if clean else "",
         f"biased: {', '.join(map(_charge, guilty))}" if guilty else "",

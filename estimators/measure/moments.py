@@ -1,7 +1,7 @@
 """Moments of draws in the memory of one mean gradient: streamed, and merged.
 
 Chan, Golub and LeVeque (1979): means and sums of squares are carried over to the next chunk,
-or to those of another process, without loss of digits. Beside them four numbers of each draw and
+or to those of another process, without loss of digits. Beside them five numbers of each draw and
 tensor are kept; they add over tensors, so that a stage's are the sums of its tensors'. Live
 probes have `estimators.measure.sums`, which says why.
 """

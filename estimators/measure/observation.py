@@ -147,9 +147,13 @@ class Observation:
             return ()
         at, eps = self.at, torch.finfo(next(iter(self.at.exact.values())).dtype).eps
         target = self.estimator.target(at.objective, at.params, self.state)
+        dots, _, _, lookahead, before = self.moments.numbers.unbind(-1)
+        # Lookaheads are about the exact gradient: of no use beside another target.
+        ahead = None if target is not None else lookahead * before
         return verdicts(
-            at.layers, at.groups, self.moments.numbers[..., 0], _products(at.exact, at.exact),
-            _products(target or at.exact, at.exact), self.sketch.errors(target), precision=50 * eps,
+            at.layers, at.groups, dots, _products(at.exact, at.exact),
+            _products(target or at.exact, at.exact), self.sketch.errors(target), ahead,
+            precision=50 * eps,
         )  # fmt: skip
 
     def cosines(self, layer: str = "") -> Tensor:

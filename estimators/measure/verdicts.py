@@ -1,9 +1,11 @@
 """Is an estimator biased? A verdict for each layer, that rarely convicts an innocent one.
 
-Looked at are the mean error along g and along 8 fixed random directions of each tensor. The
-largest of all their |t| is held against the same of bootstrapped draws (Westfall and Young, 1993;
-bootstrap-t of Efron, 1982), so that an unbiased estimator has even one layer convicted in 4 % of
-all measurements only, however many layers there are.
+Looked at are the mean error along g and along 8 fixed random directions of each tensor, and the
+squared bias, which sees a bias in any direction: a draw's error times the sum of all before it has
+the mean 0 without one, and a mean above 0 with one. The largest of all their |t| is held against
+the same of bootstrapped draws (Westfall and Young, 1993; bootstrap-t of Efron, 1982), so that an
+unbiased estimator has even one layer convicted in 4 % of all measurements only, however many
+layers there are.
 """
 
 import math
@@ -20,19 +22,23 @@ LEAST = 512
 RATE = 0.04
 """How often an unbiased estimator is convicted, nominally; with heavy tails it is up to 0.07."""
 RESAMPLES = 999
+RANK = 960
+"""Of the resamples in rising order this one is the threshold: (1 − RATE)(RESAMPLES + 1)."""
+PRODUCTS = 1e-14
+"""Rounding of a product of errors in float64, of ‖g‖²."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the mean of the draws is the exact gradient, in one layer."""
+    """Whether the mean of the draws is what is estimated, t, in one layer."""
 
     layer: str
     biased: bool | None
     """None: it cannot be told."""
     bias: float
-    """⟨ḡ − g, g⟩ / ‖g‖²: the mean error along g."""
+    """⟨ḡ − t, g⟩ / ‖g‖²: the mean error along g."""
     bound: float
-    """|⟨Eĝ − g, g⟩| / ‖g‖² is smaller, of all layers at once, at 96 %."""
+    """|⟨Eĝ − t, g⟩| / ‖g‖² is smaller, of all layers at once, at 96 %."""
     draws: int
     text: str
 
@@ -44,6 +50,7 @@ def verdicts(
     exact: Tensor,
     aim: Tensor,
     errors: Tensor,
+    ahead: Tensor | None = None,
     precision: float = 1e-6,
     seed: int = 0,
 ) -> tuple[Verdict, ...]:
@@ -51,22 +58,29 @@ def verdicts(
 
     dots ⟨ĝ_k, g⟩ (K, T), exact ‖g‖² (T,), aim ⟨t, g⟩ (T,) and errors ⟨ĝ_k − t, r⟩ (K, T, J), t what
     is estimated: g, or the estimator's target; `groups` (T, G) says which tensors are in which
-    layer. A mean error below `precision` · ‖g‖
-    is rounding. Draws that are not finite are left out of all layers.
+    layer. ahead ⟨ĝ_k − t, Σ_{j<k} (ĝ_j − t)⟩ (K, T), without which a bias across g is hardly seen.
+    A mean error below `precision` · ‖g‖ is rounding. Draws that are not finite are left out of all
+    layers.
     """
     good = (dots.isfinite() & errors.isfinite().all(2)).all(1)
     dots, errors = dots[good], errors[good]
+    ahead = torch.zeros_like(dots) if ahead is None else ahead[good].nan_to_num(0.0)
     count = len(dots)
     size = exact @ groups  # ‖g‖²
     if count < LEAST:
         return tuple(_untold(name, count) for name in layers)
     along = (dots - aim) @ groups  # ⟨ĝ − t, g⟩
     across = torch.einsum("ktj,tg->kgj", errors, groups)
-    columns = torch.cat([along.unsqueeze(2), across], 2)  # (K, G, 1 + J)
+    squared = (ahead @ groups).unsqueeze(2)
+    columns = torch.cat([along.unsqueeze(2), across, squared], 2)  # (K, G, 1 + J + 1)
     lengths = size.sqrt().clamp(min=1e-300)
     others = lengths.unsqueeze(1).expand(-1, across.shape[2])
-    floor = precision * torch.cat([size.unsqueeze(1), others], 1)
-    t, half = _tested(columns.flatten(1), floor.flatten(), seed)
+    # Of products of errors, which are summed in float64.
+    both = count * (precision**2 + PRODUCTS) * size.unsqueeze(1)
+    floor = torch.cat([precision * size.unsqueeze(1), precision * others, both], 1)
+    signed = torch.zeros(columns.shape[1:], dtype=torch.bool)
+    signed[:, -1] = True
+    t, half = _tested(columns.flatten(1), floor.flatten(), signed.flatten(), seed)
     t, half = t.view(len(layers), -1), half.view(len(layers), -1)
     rows = zip(layers, size.tolist(), t.amax(1), along.mean(0), half[:, 0], strict=True)
     return tuple(
@@ -77,22 +91,26 @@ def verdicts(
     )
 
 
-def _tested(x: Tensor, floor: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+def _tested(x: Tensor, floor: Tensor, signed: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """|mean| over what it may be, and what it may be, for each column of (K, C).
 
     The threshold is the 96 % quantile of the largest |t| of resampled draws; one for all columns.
+    Of those that are `signed` a mean above 0 alone speaks of a bias.
     """
     count = len(x)
     mean = x.mean(0)
     se = (over(x.var(0), torch.tensor(count)) + (0.1 * floor).square()).sqrt()
-    largest = _largest(x - mean, floor, seed)
-    rank = min(len(largest) - 1, int((1 - RATE) * (len(largest) + 1)))
-    threshold = largest.sort().values[rank]
+    largest = _largest(x - mean, floor, signed, seed)
+    threshold = largest.sort().values[RANK - 1]
     allowed = threshold * se + floor
-    return mean.abs() / allowed, allowed
+    return _size(mean, signed) / allowed, allowed
 
 
-def _largest(centred: Tensor, floor: Tensor, seed: int) -> Tensor:
+def _size(mean: Tensor, signed: Tensor) -> Tensor:
+    return torch.where(signed, mean.clamp(min=0), mean.abs())
+
+
+def _largest(centred: Tensor, floor: Tensor, signed: Tensor, seed: int) -> Tensor:
     """The largest |t| of each resample, (R,)."""
     count, rng = len(centred), stream(seed, "probe", "verdict")
     squares, found = centred.square(), []
@@ -102,7 +120,7 @@ def _largest(centred: Tensor, floor: Tensor, seed: int) -> Tensor:
         weights.scatter_add_(1, chosen, torch.ones_like(weights))
         mean, second = weights @ centred / count, weights @ squares / count
         spread = (second - mean.square()).clamp(min=0) / (count - 1) + (0.1 * floor).square()
-        found.append(torch.where(spread > 0, mean.abs() / spread.sqrt(), 0.0).amax(1))
+        found.append(torch.where(spread > 0, _size(mean, signed) / spread.sqrt(), 0.0).amax(1))
     return torch.cat(found)
 
 
@@ -114,7 +132,7 @@ def _told(layer: str, biased: bool, bias: float, half: float, draws: int) -> Ver
             where = f"across the gradient, not along it ({bias:+.2g} ± {half:.2g})"
             text = f"biased {where}, {draws:,} draws"
     else:
-        text = f"no bias found: relative bias < {_above(bound)}, {draws:,} draws"
+        text = f"no bias found: relative bias along g < {_above(bound)}, {draws:,} draws"
     return Verdict(layer, biased, bias, bound, draws, text)
 
 

@@ -27,7 +27,7 @@ const MEAN =
 const TABLE =
   "Every measure at the newest draw with its standard error, and the value by the law beside it. Off by many standard errors: the implementation or an assumption of the law is wrong.";
 const VERDICT =
-  "Is the mean of the draws what is estimated? Looked at are the mean error along the gradient and along 8 random directions in each tensor; one threshold serves all layers. A ring: no bias found, and the bound that the relative bias is below. A cross: biased.";
+  "Is the mean of the draws what is estimated? Looked at are the mean error along the gradient and along 8 random directions in each tensor, and the squared bias; one threshold serves all layers. A ring: no bias found, and the bound that the relative bias along the gradient is below. A cross: biased.";
 
 /** @param {Context} context @param {string} id */
 export function draws(context, id) {

@@ -69,7 +69,7 @@ def test_each_layer_has_a_symbol_and_words_that_say_the_same():
 
 def test_the_sentence_has_bound_draws_reference_and_false_convictions():
     note = asked(judged())["note"]
-    assert "no bias found: forward_gradient (relative bias < 0.039)" in note
+    assert "no bias found: forward_gradient (relative bias along g < 0.039)" in note
     assert "sign_of (+3 along g ± 0.2; in 1 of 2 layers: hidden1)" in note
     assert "1,024 draws, held against the exact gradient" in note
     assert "4.7 % of verdicts (measured: 6 of 128)" in note

@@ -20,6 +20,7 @@ from estimators.measure.draws import has_oracle
 from estimators.measure.observation import Observation, point
 from estimators.measure.paired import half_width, paired
 from estimators.measure.verdicts import LEAST
+from estimators.measure.verdicts import verdicts as judge
 
 CASE = cases()[0]
 
@@ -81,6 +82,44 @@ def test_a_bias_in_one_tensor_is_found_there():
     assert not found["output.weight"]
 
 
+@dataclasses.dataclass(frozen=True)
+class Aside(ForwardGradient):
+    """Wrong across the gradient: by `share` of its length, in a direction that nobody fixed."""
+
+    share: float = 0.5
+
+    def estimate(self, objective, params, state, rng, /):
+        made = super().estimate(objective, params, state, rng)
+        exact = point(objective, params).exact
+        g = torch.cat([x.flatten() for x in exact.values()])
+        e = torch.randn(g.shape, generator=stream(0, "probe", "aside"), dtype=g.dtype)
+        e = e - (e @ g) / (g @ g) * g
+        wrong = (self.share * g.norm() / e.norm() * e).split([x.numel() for x in exact.values()])
+        grads = {
+            n: x + off.view_as(x) for (n, x), off in zip(made.grads.items(), wrong, strict=True)
+        }
+        return made._replace(grads=grads)
+
+
+def test_a_bias_across_the_gradient_is_found():
+    """Along it there is none, and along single directions too little to be seen in the noise."""
+    found = verdicts(Aside(share=0.25), count=1024, source="honest")[0]
+    assert found.biased
+    assert "biased across the gradient, not along it" in found.text
+
+
+def test_what_is_held_against_the_sum_of_errors_before_is_signed():
+    """A squared bias below zero is noise, however clear it is."""
+    ups = [[1.0], [-1.0]] * LEAST  # each undoes the sum before it
+    dots = torch.tensor(ups, dtype=torch.float64)
+    ahead = dots * (dots.cumsum(0) - dots)
+    one, zero = torch.ones(1, dtype=torch.float64), torch.zeros(2 * LEAST, 1, 1).double()
+    told = judge(("",), one.view(1, 1), dots + 1, one, one, zero, ahead)[0]
+    assert ahead.mean() < -0.4
+    assert not told.biased
+    assert judge(("",), one.view(1, 1), dots + 1, one, one, zero, -ahead)[0].biased
+
+
 def test_feedback_alignment_is_convicted_and_its_exact_layer_is_not():
     found = {v.layer: v for v in verdicts(DirectFeedbackAlignment())}
     assert found[""].biased
@@ -95,7 +134,7 @@ def test_backprop_is_exact_to_rounding():
 
 def test_the_sentence_names_the_bound_and_the_draws():
     found = verdicts(ActivityForwardGradient(tangents=4), count=1024)[0]
-    words, said = "no bias found: relative bias < ", found.text.split()[-3].rstrip(",")
+    words, said = "no bias found: relative bias along g < ", found.text.split()[-3].rstrip(",")
     assert found.text == f"{words}{said}, 1,024 draws"
     assert found.bound < 0.06
     assert found.bound <= float(said) < found.bound + 0.001, "rounded up: it is below what is said"
