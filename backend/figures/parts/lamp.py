@@ -16,11 +16,12 @@ from backend.figures.parts.laws import Law
 from backend.figures.parts.metrics import metric
 from backend.figures.parts.scales import Scale
 from backend.figures.parts.source import Floats, PointsLike, RunLike, Source
+from backend.figures.parts.student import half_width
 
 PROBES, DRAWS = 8, 64
 """Fewest probes, and draws in all of them, that are held against a law."""
 ERRORS = 4.0
-"""Standard errors that the mean of probes may be off: few heavy-tailed ones need more than two."""
+"""Standard errors that the mean of many probes may be off; of few, as Student's t has it."""
 APART = 5.0
 """Standard errors that a microscope's measure may be off its law."""
 ROUNDING = 1e-6
@@ -59,7 +60,8 @@ def judge(measured: Floats, law: Floats, draws: int) -> Lamp:
     mean = float(ratios.mean())
     error = float(ratios.std(ddof=1) / np.sqrt(len(ratios)))
     # On a log scale, so that twice and half the law are equally far from it.
-    off = mean <= 0 or abs(np.log(mean)) > ERRORS * error / mean + ROUNDING
+    reach = half_width(len(ratios), ERRORS) * error
+    off = mean <= 0 or abs(np.log(mean)) > reach / mean + ROUNDING
     away = (mean - 1) / error if error else np.nan
     return Lamp("disagrees" if off or wrong else "agrees", mean, error, away)
 
@@ -70,7 +72,7 @@ def centred(apart: Floats, draws: int) -> Lamp:
     if len(apart) < PROBES or len(apart) * draws < DRAWS:
         return FEW
     mean, error = float(apart.mean()), float(apart.std(ddof=1) / np.sqrt(len(apart)))
-    off = abs(mean) > ERRORS * error + ROUNDING
+    off = abs(mean) > half_width(len(apart), ERRORS) * error + ROUNDING
     return Lamp("disagrees" if off else "agrees", off=mean / error if error else np.nan)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from backend.figures import Memory, MemoryRun, draw
-from backend.figures.parts.lamp import at_a_point, judge
+from backend.figures.parts.lamp import at_a_point, centred, judge
 
 STEPS = np.arange(0, 320, 16)
 LAWS = 30 * 1.01**STEPS
@@ -62,8 +62,18 @@ def test_a_true_law_is_rarely_called_wrong_and_a_wrong_one_is_found(draws):
     law = np.full(20, 30.0)
     true = [judge(scattered(law, draws, seed), law, draws).verdict for seed in range(400)]
     assert true.count("disagrees") <= 2
+    law = np.full(40, 30.0)
     false = [judge(2 * scattered(law, draws, s), law, draws).verdict for s in range(100)]
     assert false.count("disagrees") >= 80
+
+
+def test_the_scatter_of_a_few_probes_is_not_trusted_as_that_of_many():
+    """By four standard errors, 1 in 100 is called wrong; twice the law is many off all the same."""
+    law = np.full(8, 30.0)
+    true = [judge(scattered(law, 16, seed), law, 16).verdict for seed in range(2000)]
+    assert true.count("disagrees") <= 2
+    apart = [centred(scattered(law, 16, s) - law, 16).verdict for s in range(2000)]
+    assert apart.count("disagrees") <= 3
 
 
 def test_a_law_of_zero_is_held_to_rounding():
