@@ -114,6 +114,10 @@ def probe(
         typer.Option("--estimator", help="As 'spsa(pairs=4)'; repeat it. Else the run's own."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Another one draws anew.")] = 0,
+    source: Annotated[
+        str,
+        typer.Option(help="honest; oracle: the same draws from the exact gradient, where it can."),
+    ] = "honest",
     sweep: Annotated[
         str | None, typer.Option(help="Over a field: tangents=1,4,16 or network.width=16,32,64.")
     ] = None,
@@ -150,6 +154,7 @@ def probe(
     except ValueError as error:
         raise fail(str(error), 2) from None
     asked = {"run": run, "step": step, "draws": draws, "estimators": chosen, "seed": seed}
+    asked["source"] = source
     looked = what_if or anatomy is not None
     other = {
         "anatomy": None if anatomy is None else {"batches": anatomy},

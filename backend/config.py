@@ -196,11 +196,28 @@ class Look(Strict):
         return given[0] if given else "draws"
 
 
+class Drawn(Look):
+    """How the draws of a look come about."""
+
+    source: Literal["honest", "oracle"] = "honest"
+    """honest: by the estimator itself. oracle: the same draws out of the exact gradient, of those
+    estimators that have such a way; the others honestly."""
+
+    @model_validator(mode="after")
+    def _drawable(self) -> Self:
+        if self.source == "oracle" and self.kind in ("anatomy", "what_if"):
+            raise ValueError(
+                f"source is oracle and {self.kind} is given; {self.kind} takes honest draws alone, "
+                "an oracle serves the draws themselves and a sweep"
+            )
+        return self
+
+
 USUAL_DRAWS = {"draws": 256, "sweep": 256, "anatomy": 16, "what_if": 64}
 """Draws of each estimator, where nothing is said: at each value, at each batch."""
 
 
-class Microscope(Look):
+class Microscope(Drawn):
     """Draws at a frozen checkpoint of another run."""
 
     run: str
@@ -225,7 +242,7 @@ class Microscope(Look):
         return self.draws * (len(self.sweep.values) if self.sweep else 1)
 
 
-class ProbeRequest(Look):
+class ProbeRequest(Drawn):
     """The body of `POST /api/probes`: what to look at, and how often."""
 
     run: Annotated[str, StringConstraints(min_length=1, max_length=40)]

@@ -127,10 +127,10 @@ function begin(run) {
 
 /** Draw again with the next seed. @param {Run} run a microscope */
 export async function resample(run) {
-  const {step, draws, seed, sweep, anatomy, what_if} = run.config.microscope;
+  const {step, draws, seed, source, sweep, anatomy, what_if} = run.config.microscope;
   complaint.set("");
   try {
-    await look({run: run.id, step, draws, seed: seed + 1, sweep, anatomy, what_if});
+    await look({run: run.id, step, draws, seed: seed + 1, source, sweep, anatomy, what_if});
   } catch (error) {
     complaint.set(`Run ${run.number}: ${error instanceof Error ? error.message : error}`);
   }

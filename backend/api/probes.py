@@ -51,7 +51,7 @@ def _config(lab: Lab, asked: ProbeRequest, parent: Run, step: int) -> dict[str, 
         "name": asked.name or _name(asked, parent, _number(lab, parent), step),
         "probe": {"budget": 0},
         "microscope": {
-            **asked.model_dump(include={"seed", *Look.model_fields}),
+            **asked.model_dump(include={"seed", "source", *Look.model_fields}),
             "draws": asked.draws or USUAL_DRAWS[asked.kind],
             "run": _of(parent),
             "step": step,

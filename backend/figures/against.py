@@ -44,6 +44,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     if across["type"] == "log":
         traces += predicted.slopes(bare, curves, scale, tally, query)
     tally.say(exact)
+    tally.say(draws.how(source, [one.key for one in curves if not one.law]))
     _say(curves, tally)
     names = _names(curves, query)
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""

@@ -36,6 +36,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     if still:
         tally.say("every draw is the same: no noise to show")
     if line:
+        tally.say(draws.how(source, [line.key]))
         tally.say(draws.lost(source, line, tally.count - len(x)))
     return canvas.finish(
         traces,

@@ -42,6 +42,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.count += len(one.k)
         tally.shown += len(one.k)
         traces += _lines(one, len(query.runs) > 1, tally)
+    tally.say(draws.how(source, [one.line.key for one in found[: draws.PANELS] if len(one.k)]))
     tally.say("each point is one mean of K draws; a slope of −1 is noise that averages out")
     tally.say(_dashes(found))
     tally.say(_lamps(source, found))

@@ -33,6 +33,7 @@ def figure(source: Source, query: Query) -> go.Figure:
             tally.say("the exact gradient is 0 here: nothing is divided by it")
     if query.layer and not found:
         tally.say("single draws are kept of the network and its stages, not of tensors")
+    tally.say(draws.how(source, [one.line.key for one in found]))
     tally.say("solid: mean of the draws; dashed: mean by the law, where one is known")
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(

@@ -53,6 +53,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally = canvas.Tally(len(cells), len(cells))
     tally.say(_sum(cells))
     tally.say(_how(run) if cells else "")
+    tally.say(draws.how(source, [(run_id, one.label) for one in cells]))
     for label in wanted if draws.is_microscope(run) else ():
         tally.say(draws.not_finite(source, run_id, label))
     if name not in laws.PREDICTED:
@@ -139,10 +140,8 @@ def _sum(cells: list[Cell]) -> str:
 
 def _how(run: RunLike) -> str:
     if draws.is_microscope(run):
-        return (
-            f"✗ from {lamp.APART:g} standard errors on, of {lamp.DRAWS} draws or more; honest draws"
-        )
+        return f"✗ from {lamp.APART:g} standard errors on, of {lamp.DRAWS} draws or more"
     return (
         f"✗ where the mean over the probes is more than {lamp.ERRORS:g} standard errors off, of "
-        f"{lamp.PROBES} probes and {lamp.DRAWS} draws or more; honest draws"
+        f"{lamp.PROBES} probes and {lamp.DRAWS} draws or more"
     )

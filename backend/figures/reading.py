@@ -39,6 +39,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     rows.sort(key=lambda one: _rank(one.line))
     tally = canvas.Tally(len(rows), len(rows))
     tally.say(_draws(rows))
+    tally.say(draws.how(source, [row.line.key for row in rows]))
     for gap in draws.gaps(source, query):
         tally.say(gap)
     tally.say(

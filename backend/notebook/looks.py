@@ -43,6 +43,9 @@ def of_sweep(of: Sweep, name: str = "") -> Memory:
                 _add(held, f"sweep/{metric}", points, layer, label)
         lost = [one.nonfinite[label] for one in of.measurements]
         held.add(RUN, "sweep/draw/nonfinite", steps, lost, estimator=label)
+        if any("oracle" in one.sources.values() for one in of.measurements):
+            by_oracle = [float(one.sources[label] == "oracle") for one in of.measurements]
+            held.add(RUN, "sweep/draw/oracle", steps, by_oracle, estimator=label)
     return held
 
 

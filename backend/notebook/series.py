@@ -75,6 +75,9 @@ def _last(held: Memory, of: Measurement, label: str) -> None:
             if math.isfinite(value):
                 held.add(RUN, name, [of.draws], [value], layer=layer, estimator=label)
     held.add(RUN, "draw/nonfinite", [of.draws], [of.nonfinite[label]], estimator=label)
+    if "oracle" in of.sources.values():
+        by_oracle = float(of.sources[label] == "oracle")
+        held.add(RUN, "draw/oracle", [0], [by_oracle], estimator=label)
 
 
 def known(of: Measurement, label: str) -> dict[str, Sequence[float]]:

@@ -13,6 +13,7 @@ from backend.terminal.client import Client
 
 _CALL = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*(.*?)\s*", re.DOTALL)
+_SOURCES = re.compile(r"(honest|oracle) draws[^;]*")
 SHOWN = (
     ("cosine", "cosine_se"),
     ("norm_ratio", "norm_ratio_se"),
@@ -79,7 +80,14 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
         if any(laws):
             table.add_row("  by its law", *laws)
     console.print(table)
-    console.print(f"honest draws; ± standard error; {LAMP}", style="dim", highlight=False)
+    source = sources(client.note("reading", {"runs": run["id"]}))
+    console.print(f"{source}; ± standard error; {LAMP}", style="dim", highlight=False, markup=False)
+
+
+def sources(note: str) -> str:
+    """What a figure's note says of where its draws come from."""
+    found = _SOURCES.search(note)
+    return found[0] if found else "no draws"
 
 
 def _cell(measured: dict[str, float], metric: str, error: str) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from backend.config import Sweep
 from backend.terminal.client import Client
+from backend.terminal.probe import sources
 
 _SLOPES = re.compile(r"slope of .*?\(± 1 standard error\)")
 SHOWN = ("relative_variance", "scaled_error", "cosine")
@@ -46,6 +47,7 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
         console.print(table)
     against = {"against": "parameters"} if d else {}
     note = client.note("against", {"runs": run["id"], "metric": SHOWN[0], **against})
+    console.print(f"{sources(note)}; ± standard error", style="dim", highlight=False, markup=False)
     if said := _SLOPES.search(note):
         axis = " against d" if d else ""
         console.print(f"{SHOWN[0].replace('_', ' ')}{axis}, {escape(said[0])}")

@@ -1,6 +1,6 @@
 """One estimator under the microscope: its draws so far, and the records of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ from backend.training.assemble import Labelled
 from backend.training.pending import unit
 from backend.training.records import Event, Points
 from estimators.core.objective import Chain
-from estimators.measure.draws import FIRST, MOST, draws
+from estimators.measure.draws import FIRST, MOST, Source, draws, source_of
 from estimators.measure.intervals import LEAST
 from estimators.measure.observation import Observation, Point
 from estimators.measure.student import t_quantile
@@ -30,16 +30,19 @@ class Drawing:
 
     def __init__(
         self, one: Labelled, at: Point, state: Any, count: int, seed: int, step: int,
-        *, along: bool = True,
+        *, along: bool = True, source: Source = "honest",
     ) -> None:  # fmt: skip
-        """`along`: whether the draws themselves are told, not their measures alone."""
+        """`along`: whether the draws themselves are told, not their measures alone; `source`: the
+        oracle's, where it has one."""
         self.label, self.count, self._along = one.label, count, along
-        self._of = Observation(one.label, one.estimator, state, at, seed=seed, sketched=along)
+        self.source = source_of(source, one.estimator, at.objective, at.params, state, at.exact)
+        self.asked = source
+        self._of = Observation(one.label, one.estimator, state, at, self.source, seed, along)
         # The network and its stages: one number a draw for every tensor would be too many.
         self._whole = [i for i, name in enumerate(at.layers) if name not in at.exact]
         self._chunks = draws(
             at.objective, at.params, one.estimator, state, count, seed, step, label=one.label,
-            chunk=_chunk(one, at),
+            source=self.source, exact=at.exact, chunk=_chunk(one, at),
         )  # fmt: skip
         self._told, self._next = 0, FIRST
         self._waiting: list[Points] = []
@@ -89,6 +92,11 @@ class Drawing:
     def laws(self, prefix: str, step: int) -> Iterator[Points]:
         """What the law says of the measures; it needs no draw."""
         yield from self._known(f"{prefix}law/", self._law, step)
+
+    def drawn(self, prefix: str, step: int) -> Iterator[Points]:
+        """Where an oracle was asked for: whether (1) or not (0) it makes the draws."""
+        if self.asked == "oracle":
+            yield self._point(f"{prefix}draw/oracle", "", float(self.source == "oracle"), step)
 
     def measured(self, prefix: str, step: int) -> Iterator[Points]:
         """Every measure of all draws so far and its standard error."""
@@ -149,6 +157,13 @@ class Drawing:
 
     def _points(self, metric: str, layer: str, steps: np.ndarray, values: np.ndarray) -> Points:
         return Points(metric, layer, self.label, unit(metric), steps, values)
+
+
+def sources(drawings: Sequence[Drawing], where: str = "") -> Iterator[Event]:
+    """Which are drawn honestly, though an oracle was asked for."""
+    if honest := [one.label for one in drawings if one.asked != one.source]:
+        text = f"{', '.join(honest)}: no oracle{where}, so drawn honestly"
+        yield Event(0, "source", text)
 
 
 def _chunk(one: Labelled, at: Point) -> int:

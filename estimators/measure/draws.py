@@ -5,7 +5,7 @@ the exact gradient, for less; tests hold it to that draw by draw.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import Generator
 
@@ -63,13 +63,38 @@ def draws(
     return _chunks(make, count, chunk or _chunk(params), chunk is None)
 
 
-def has_oracle(estimator: Estimator, objective: Objective, params: Params, state: Any) -> bool:
+def has_oracle(
+    estimator: Estimator,
+    objective: Objective,
+    params: Params,
+    state: Any,
+    exact: Params | None = None,
+) -> bool:
     """Whether the exact gradient can be projected instead of drawing the estimator."""
     try:
-        next(draws(objective, params, estimator, state, 1, source="oracle"))
+        next(draws(objective, params, estimator, state, 1, source="oracle", exact=exact))
     except Unserved:
         return False
     return True
+
+
+def source_of(
+    asked: Source,
+    estimator: Estimator,
+    objective: Objective,
+    params: Params,
+    state: Any,
+    exact: Params | None = None,
+) -> Source:
+    """What is asked for, where that can be had: without an oracle, honest draws.
+
+    Raises ValueError for another word.
+    """
+    if asked not in get_args(Source):
+        raise ValueError(f"source is {asked!r}; {' or '.join(get_args(Source))} is allowed")
+    if asked == "oracle" and has_oracle(estimator, objective, params, state, exact):
+        return "oracle"
+    return "honest"
 
 
 def _chunks(make: Make, count: int, chunk: int, early: bool) -> Iterator[Stack]:

@@ -31,7 +31,7 @@ LEAST = {
 }
 """Fewest draws for which an interval of the measure is drawn. Others have none."""
 LEAST_OF_MEANS = 128
-"""The same for Student's interval of a mean as heavy-tailed as a slope or a curvature."""
+"""The same for the interval of a mean as heavy-tailed as a slope or a curvature."""
 
 
 def interval(

@@ -5,6 +5,8 @@ from time import monotonic
 
 from torch import nn
 
+from estimators.core.calculus import value_and_grad
+from estimators.measure.draws import Source, source_of
 from estimators.measure.measurement import Measurement
 from estimators.measure.observation import Observation, observe
 from estimators.measure.observed import measured
@@ -22,6 +24,7 @@ def measure(
     draws: int = 64,
     seed: int = 0,
     *,
+    source: Source = "honest",
     separable: bool | None = None,
     progress: Progress | None = None,
 ) -> Measurement:
@@ -29,6 +32,10 @@ def measure(
 
     Beside the measures: their intervals where they hold, what theory says of them where a law is
     known, why an estimator is bad, and from 512 draws on a verdict on the bias of each layer.
+
+    `source="oracle"` makes the same draws out of the exact gradient, for less, of those estimators
+    that have an oracle; the others are drawn honestly, and `Measurement.sources` says which. It
+    does not put an estimator's own code to the test.
 
     `loss(output, y)` gives one value for each example, or their mean. A loss of one value each
     is taken to be separable; give `separable=False` where a value depends on other examples,
@@ -39,16 +46,33 @@ def measure(
     """
     whole("draws", draws)
     return of_subject(
-        subject(module, loss, batch, estimators, seed, separable), draws, seed, progress
+        subject(module, loss, batch, estimators, seed, separable),
+        draws,
+        seed,
+        progress,
+        source=source,
     )
 
 
 def of_subject(
-    of: Subject, draws: int, seed: int, progress: Progress | None = None, before: str = ""
+    of: Subject,
+    draws: int,
+    seed: int,
+    progress: Progress | None = None,
+    before: str = "",
+    source: Source = "honest",
 ) -> Measurement:
     """The same of what is made ready; `before` begins each sentence of progress."""
-    found = observe(of.chain, of.params, of.watched, draws, seed)
+    found = observe(of.chain, of.params, of.watched, draws, seed, sources=_sources(of, source))
     return measured(_told(found, draws, progress, before) if progress else found)
+
+
+def _sources(of: Subject, asked: Source) -> dict[str, Source]:
+    exact = value_and_grad(of.chain, of.params)[1] if asked == "oracle" else None
+    return {
+        label: source_of(asked, estimator, of.chain, of.params, state, exact)
+        for label, (estimator, state) in of.watched.items()
+    }
 
 
 def _told(

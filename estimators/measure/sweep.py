@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from estimators.measure.draws import Source
 from estimators.measure.fields import described, has, names, vary
 from estimators.measure.measure import of_subject
 from estimators.measure.measurement import Measurement
@@ -62,7 +63,21 @@ class Sweep:
         heads = [metric.replace("_", " ") for metric in SHOWN]
         where = layer or "the network"
         title = f"{where}, {first.draws} draws at each value of {self.field}"
-        return Table(title, ["estimator", self.field, *heads], rows, note(first))
+        told = note(first, sources=self._sources())
+        return Table(title, ["estimator", self.field, *heads], rows, told)
+
+    def _sources(self) -> dict[str, str]:
+        """{label: honest or oracle}; values that differ from its others have a key of their own."""
+        found = {}
+        for label in self.measurements[0].values:
+            pairs = list(zip(self.values, self.measurements, strict=True))
+            honest = [str(v) for v, one in pairs if one.sources.get(label) == "honest"]
+            if len(honest) < len(pairs):
+                found[label] = "oracle"
+            if honest:
+                where = f" at {self.field} {', '.join(honest)}" if label in found else ""
+                found[label + where] = "honest"
+        return found
 
     def __str__(self) -> str:
         return str(self.table())
@@ -83,6 +98,7 @@ def sweep(
     draws: int = 64,
     seed: int = 0,
     *,
+    source: Source = "honest",
     separable: bool | None = None,
     progress: Progress | None = None,
 ) -> Sweep:
@@ -90,8 +106,8 @@ def sweep(
 
     `field` is one of the estimators' (`tangents`; `inner.eps` of a held one; those without it are
     left out), `batch_size` (the first examples of `batch`), or, where `module` is a function that
-    makes a network of one value, any name: `sweep(mlp, …, field="width", values=[16, 64])`. Raises
-    as `measure` does.
+    makes a network of one value, any name: `sweep(mlp, …, field="width", values=[16, 64])`. The
+    `source` is `measure`'s, for each value by itself. Raises as `measure` does.
 
     >>> sweep(net, loss, (x, y), [SPSA()], "pairs", [1, 4, 16])  # doctest: +SKIP
     """
@@ -105,7 +121,7 @@ def sweep(
         one = _first(batch, value) if field == BATCH_SIZE and not made else batch
         of = subject(network, loss, one, here, seed, separable)  # type: ignore[arg-type]
         sizes.append(sum(p.numel() for p in of.params.values()))
-        found.append(of_subject(of, draws, seed, progress, f"{field} {value}, "))
+        found.append(of_subject(of, draws, seed, progress, f"{field} {value}, ", source))
     told = {label: described(e) for label, e in kept.items()}
     return Sweep(field, tuple(ordered), tuple(found), made, tuple(sizes), told)
 

@@ -55,17 +55,26 @@ def title(of: "Measurement") -> str:
     return ", ".join([f"{of.draws} draws at loss {of.loss:.4g}", *notes])
 
 
-def note(of: "Measurement", places: Sequence[int] = ()) -> str:
+def note(
+    of: "Measurement", places: Sequence[int] = (), sources: Mapping[str, str] | None = None
+) -> str:
     """What the numbers are."""
-    sources = sorted(set(of.sources.values())) or ["honest"]
     hidden = len(of.layers) - len(places)
     ends = (e for f in of.intervals.values() for m in f.values() for e in m)
     return "; ".join([
-        f"draws: {', '.join(sources)}",
+        drawn(of.sources if sources is None else sources),
         *([INTERVAL] if any(ends) else []),
         *([LAW] if of.laws else []),
         *([f"{hidden} layers more: .table(), .table('tensor')"] if places and hidden else []),
     ])  # fmt: skip
+
+
+def drawn(sources: Mapping[str, str]) -> str:
+    """How the draws came about; where some have no oracle, which are honest."""
+    honest = [label for label, source in sources.items() if source == "honest"]
+    if len(honest) == len(sources):
+        return "draws: honest"
+    return "draws: oracle" + (f", but honest of {', '.join(honest)}" if honest else "")
 
 
 def findings_table(

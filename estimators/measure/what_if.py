@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from estimators.measure.intervals import LEAST_OF_MEANS, student
+from estimators.measure.intervals import LEAST_OF_MEANS, skewed
 from estimators.measure.student import t_quantile
 from estimators.measure.summary import mean, over, variance
 
@@ -68,8 +68,8 @@ class WhatIf:
         """Whether a small step lowers the loss on average; None where the draws cannot tell."""
         if self.shown < 2 or not self.slope:
             return None
-        reach = t_quantile(0.975, self.shown - 1) * self._slope_variance**0.5
-        return self.slope > 0 if abs(self.slope) > reach else None
+        low, high = skewed(self._pairs[:, :1])
+        return None if low <= 0 <= high else self.slope > 0
 
     @property
     def best_rate(self) -> float | None:
@@ -88,10 +88,10 @@ class WhatIf:
 
     @property
     def curvature_interval(self) -> tuple[float, float] | None:
-        """At 95 %, by Student's t; None for fewer than 128 draws."""
+        """At 95 %, by Hall's interval of a skewed mean; None for fewer than 128 draws."""
         if self.shown < LEAST_OF_MEANS:
             return None
-        low, high = student(self._pairs)
+        low, high = skewed(self._pairs)
         return low[1].item(), high[1].item()
 
     @property

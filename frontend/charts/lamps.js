@@ -6,7 +6,7 @@ import {chart} from "./chart.js";
 import {pick} from "./pick.js";
 
 const HELP =
-  "Where theory gives a measure in closed form, it is held against the honest draws, layer by layer. A dot: they agree. A cross: they are further apart than chance explains, so the implementation or an assumption of the law is wrong. A dash: no law is known.";
+  "Where theory gives a measure in closed form, it is held against the draws, layer by layer. A dot: they agree. A cross: they are further apart than chance explains, so the implementation or an assumption of the law is wrong. A dash: no law is known.";
 const PREDICTED = [
   ["relative_variance", "Relative variance"],
   ["relative_squared_bias", "Relative squared bias"],

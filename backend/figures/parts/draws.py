@@ -1,6 +1,6 @@
 """The draws of a microscope: read together, with what could not be drawn counted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,6 +77,31 @@ def not_finite(source: Source, run_id: str, label: str) -> str:
             bad = int(values[-1]) if len(values) else 0
             return f"{clipped(label)}: {bad:,} draws were not finite and are left out" * bool(bad)
     return ""
+
+
+def how(source: Source, found: Iterable[tuple[str, str]]) -> str:
+    """Whether the draws of these runs' estimators, (run's id, label), are honest or an oracle's;
+    where both are there, whose are honest."""
+    told = {pair: _by_oracle(source, *pair) for pair in dict.fromkeys(found)}
+    if not any(share.any() for share in told.values()):
+        return "honest draws" if told else ""
+    several = len({run_id for run_id, _ in told}) > 1
+    honest = [
+        clipped(label)
+        + (f" (run {source.run(run_id).number})" if several else "")
+        + (" at some values" if share.any() else "")
+        for (run_id, label), share in told.items()
+        if not share.all()
+    ]
+    return "oracle draws" + (f", but honest of {', '.join(honest)}" if honest else "")
+
+
+def _by_oracle(source: Source, run_id: str, label: str) -> Floats:
+    """1 or 0 for each value of a sweep, or for all draws."""
+    for one in source.series(run_id):
+        if one.estimator == label and one.metric in (PREFIX + "oracle", f"sweep/{PREFIX}oracle"):
+            return source.points(one.id).values
+    return np.zeros(1)
 
 
 def gaps(source: Source, query: Query, labels: Sequence[str] = ()) -> list[str]:

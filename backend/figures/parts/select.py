@@ -24,6 +24,11 @@ class Line:
         """The estimator that the line speaks of: its own, else the run's driver."""
         return self.series.estimator or driver(self.run)
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Whose it is: the run's id and the label."""
+        return self.run_id, self.label
+
 
 def driver(run: RunLike) -> str:
     """The label of the estimator that drives a run."""

@@ -48,7 +48,7 @@ class Scene:
         """As many draws of one estimator as are asked for, none made yet."""
         assert isinstance(at.objective, Chain)
         state, of = self.state(one, at.objective, learned=learned), self.of
-        return Drawing(one, at, state, of.draws, of.seed, of.step, along=along)
+        return Drawing(one, at, state, of.draws, of.seed, of.step, along=along, source=of.source)
 
     def batches(self, size: int) -> "Fresh":
         """Batches of so many examples, by the seed of the draws."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from backend.training.drawing import sources
 from backend.training.looks.pace import Pace
 from backend.training.looks.scene import Scene
 from backend.training.records import Points, Record
@@ -15,6 +16,9 @@ def single(scene: Scene, pace: Pace) -> Iterator[Record]:
     at = point(scene.specimen.chain, scene.specimen.params)
     yield from _norms(at)
     drawings = [scene.drawing(one, at, along=True) for one in scene.estimators]
+    yield from sources(drawings)
+    for drawing in drawings:
+        yield from drawing.drawn("", 0)
     for _ in pace.draw(drawings):
         if pace.due:
             for drawing in drawings:

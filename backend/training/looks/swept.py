@@ -7,7 +7,7 @@ import numpy as np
 
 from backend.config import Sweep
 from backend.training.assemble import Labelled
-from backend.training.drawing import Drawing
+from backend.training.drawing import Drawing, sources
 from backend.training.facts import facts
 from backend.training.looks.pace import Pace
 from backend.training.looks.scene import Scene
@@ -28,7 +28,9 @@ def swept(scene: Scene, pace: Pace, sweep: Sweep) -> Iterator[Record]:
         at, drawings = _at(scene, sweep.field, value)
         if of_network(sweep.field):
             yield _parameters(at, step)
+        yield from sources(drawings, f" at {sweep.field} {value}")
         for drawing in drawings:
+            yield from drawing.drawn("sweep/", step)
             yield from drawing.laws("sweep/", step)
         yield from pace.flush()
         yield from _drawn(drawings, pace, step, place * scene.of.draws)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from backend.config import MicroscopeConfig
 from backend.jobs.folders import checkpoints
 from backend.training import checkpoints as written
 from backend.training.checkpoint_files import path_of
@@ -42,8 +43,8 @@ def test_it_is_a_run_of_its_own_that_keeps_the_checkpoint(client, parent, app, f
         "steps": 256, "name": "microscope, run 1 at step 80",
     }  # fmt: skip
     assert run["config"]["microscope"] == {
-        "run": parent, "step": 80, "draws": 256, "seed": 0, "sweep": None, "anatomy": None,
-        "what_if": None, "plugins": {}, "fresh": [],
+        "run": parent, "step": 80, "draws": 256, "seed": 0, "source": "honest", "sweep": None,
+        "anatomy": None, "what_if": None, "plugins": {}, "fresh": [],
     }  # fmt: skip
     assert run["config"]["seed"] == 5
     assert run["config"]["shadows"] == CONFIG["shadows"]
@@ -64,6 +65,31 @@ def test_what_is_asked_is_what_is_done(client, parent):
     assert of["sweep"]["values"] == [8, 16, 64]
     assert run["steps"] == 96
     assert (run["name"], run["config"]["shadows"]) == ("mine", [])
+
+
+def test_draws_by_an_oracle_are_of_draws_and_sweeps_alone(client, parent):
+    first = asked(client, parent, source="oracle").json()
+    assert first["config"]["microscope"]["source"] == "oracle"
+    sweep = {"field": "tangents", "values": [1, 2]}
+    assert asked(client, parent, source="oracle", sweep=sweep).status_code == 201
+    for name, look in (("anatomy", {"batches": 4}), ("what_if", {})):
+        answer = asked(client, parent, source="oracle", **{name: look})
+        (problem,) = answer.json()["detail"]
+        assert problem["msg"].endswith(
+            f"source is oracle and {name} is given; {name} takes honest draws alone, an oracle "
+            "serves the draws themselves and a sweep"
+        )
+    (problem,) = asked(client, parent, source="law").json()["detail"]
+    assert problem["msg"].endswith("'honest' or 'oracle'")
+
+
+def test_a_microscope_of_before_oracles_drew_honestly(client, parent, store):
+    first = asked(client, parent).json()
+    held = store.run(first["id"]).config
+    before = {k: v for k, v in held["microscope"].items() if k != "source"}
+    assert MicroscopeConfig.model_validate({**held, "microscope": before}).microscope.source == (
+        "honest"
+    )
 
 
 def test_a_sweep_over_the_network_is_at_no_step(client, parent):

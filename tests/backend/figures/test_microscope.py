@@ -8,7 +8,7 @@ import pytest
 
 from backend.figures import FigureError, Memory, MemoryRun, draw
 from backend.figures.histogram import bins
-from backend.figures.parts import deviation
+from backend.figures.parts import deviation, draws
 from backend.figures.parts.query import parse
 from backend.figures.parts.select import lines
 
@@ -57,6 +57,29 @@ def test_a_histogram_holds_every_draw_and_marks_mean_and_law():
     assert [one["x"] for one in law] == [[0.09, 0.09]]
     assert drawn["count"] == 2 * N
     json.dumps(drawn, allow_nan=False)
+
+
+@pytest.mark.parametrize("name", ["histogram", "cloud", "reading", "convergence", "lamps"])
+def test_the_source_of_the_draws_is_told(name):
+    source = microscope()
+    measured(source, FORWARD, 100, 0)
+    measured(source, DFA, 1, 0.25)
+    assert "honest draws" in draw(name, source, {"runs": "m1"})["note"]
+    source.add("m1", "draw/oracle", [0], [1.0], estimator=FORWARD)
+    source.add("m1", "draw/oracle", [0], [0.0], estimator=DFA)
+    assert draws.how(source, [("m1", DFA)]) == "honest draws"
+    both = f"oracle draws, but honest of {DFA}" if name != "cloud" else "oracle draws"
+    assert both in draw(name, source, {"runs": "m1"})["note"].split("; ")
+
+
+def test_a_sweep_tells_where_its_draws_are_honest():
+    source = microscope([1, 4])
+    for label in (FORWARD, DFA):
+        source.add("m1", "sweep/relative_variance", [1, 4], [3.0, 2.0], estimator=label)
+    source.add("m1", "sweep/draw/oracle", [1, 4], [1.0, 1.0], estimator=FORWARD)
+    source.add("m1", "sweep/draw/oracle", [1, 4], [1.0, 0.0], estimator=DFA)
+    note = draw("against", source, {"runs": "m1"})["note"]
+    assert f"oracle draws, but honest of {DFA} at some values" in note.split("; ")
 
 
 @pytest.mark.parametrize("name", ["norm_ratio", "draw/norm_ratio", "draw/along"])

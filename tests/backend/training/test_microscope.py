@@ -103,6 +103,37 @@ def test_measures_follow_from_the_draws_and_stand_beside_their_law(trained, see)
     assert [e.kind for e in seen.events] == ["verdict", "verdict"]
 
 
+SPSA = {"name": "spsa"}
+
+
+def test_an_oracle_sees_the_same_draws(trained, see):
+    run, folder = trained()
+    of = {"estimators": [FORWARD, {"name": "activity_forward_gradient"}, SPSA], "draws": 520}
+    honest, oracle = (see(run, folder, source=s, **of) for s in ("honest", "oracle"))
+    assert oracle.of("draw/oracle", "", "forward_gradient") == {0: 1.0}
+    assert oracle.of("draw/oracle", "", "spsa") == {0: 0.0}
+    told = [e.text for e in oracle.events if e.kind == "source"]
+    assert told == ["spsa: no oracle, so drawn honestly"]
+    assert not any(e.kind == "source" for e in honest.events)
+    assert {key[0] for key in oracle.points.keys() - honest.points.keys()} == {"draw/oracle"}
+    for key, points in honest.points.items():
+        near = pytest.approx(points, rel=1e-3, abs=1e-4, nan_ok=True)
+        assert oracle.points[key] == near, key
+
+
+def test_a_sweep_says_at_which_value_there_is_no_oracle(trained, see):
+    run, folder = trained()
+    sweep = {"field": "combine", "values": ["mean", "orthogonal"]}
+    of = {"estimators": [FORWARD], "draws": 16, "sweep": sweep}
+    honest, oracle = (see(run, folder, source=s, **of) for s in ("honest", "oracle"))
+    assert oracle.of("sweep/draw/oracle", "", "forward_gradient") == {0: 1.0, 1: 0.0}
+    told = [e.text for e in oracle.events]
+    assert told == ["forward_gradient: no oracle at combine orthogonal, so drawn honestly"]
+    for metric in ("sweep/cosine", "sweep/relative_variance"):
+        both = [seen.of(metric, "", "forward_gradient") for seen in (honest, oracle)]
+        assert both[1] == pytest.approx(both[0], rel=1e-3)
+
+
 def test_the_same_seed_sees_the_same_and_another_draws_anew(trained, see):
     run, folder = trained()
     first, again, other = (see(run, folder, seed=s).curve() for s in (3, 3, 4))

@@ -18,6 +18,7 @@ from estimators import (
     Site,
     Unserved,
     measure,
+    sweep,
 )
 from estimators.core.streams import stream
 from estimators.measure.losses import chain_of
@@ -51,6 +52,40 @@ def test_measure_in_a_notebook():
         assert text.count(f"  {label}  ") == len(stages)
         assert str(found.table("tensor")).count(f"  {label}  ") == len(found.layers)
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["draws"] == 8
+
+
+def test_an_oracle_makes_the_same_draws_and_the_label_says_whose():
+    estimators = [ForwardGradient(), ActivityForwardGradient(), SPSA()]
+    asked = network().double(), nn.CrossEntropyLoss(), (BATCH[0].double(), BATCH[1]), estimators
+    honest, oracle = (measure(*asked, draws=64, source=s) for s in ("honest", "oracle"))
+    assert list(oracle.sources.values()) == ["oracle", "oracle", "honest"]
+    assert "draws: oracle, but honest of spsa; " in str(oracle)
+    assert "draws: honest; " in str(honest)
+    assert {row.get("source") for row in oracle.to_dict()["rows"]} == {None, "honest", "oracle"}
+    for label, one in honest.drawn.items():
+        for mine, its in (
+            (one.cosine, oracle.drawn[label].cosine),
+            (one.along, oracle.drawn[label].along),
+        ):
+            assert torch.allclose(mine, its, rtol=1e-9, atol=1e-11), label
+        for metric, values in honest.values[label].items():
+            assert oracle.values[label][metric] == pytest.approx(
+                values, rel=1e-7, abs=1e-9, nan_ok=True
+            )
+
+
+def test_a_sweep_says_at_which_values_there_is_no_oracle():
+    asked = network(), nn.CrossEntropyLoss(), BATCH, [ForwardGradient(), SPSA()]
+    found = sweep(*asked, "noise", ["normal", "rademacher"], draws=8, source="oracle")
+    assert str(found).count("draws: oracle, but honest of spsa") == 1
+    one = [ForwardGradient()]
+    found = sweep(*asked[:3], one, "combine", ["mean", "orthogonal"], draws=8, source="oracle")
+    assert "draws: oracle, but honest of forward_gradient at combine orthogonal" in str(found)
+
+
+def test_another_source_is_refused():
+    with pytest.raises(ValueError, match="source is 'law'; honest or oracle is allowed"):
+        measure(network(), nn.CrossEntropyLoss(), BATCH, [Backprop()], source="law")
 
 
 @pytest.mark.parametrize(
