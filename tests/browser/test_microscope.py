@@ -17,6 +17,8 @@ def test_a_checkpoint_is_looked_at_and_drawn_again(
     press_run(page)
     becomes(run_row(page, "to be seen"), "finished")
 
+    looks = page.locator(".run[data-kind=microscope]")
+    before = looks.count()
     page.get_by_role("button", name="Microscope on run").first.click()
     dialog = page.get_by_role("dialog")
     checkpoint = dialog.get_by_label("Checkpoint")
@@ -29,7 +31,8 @@ def test_a_checkpoint_is_looked_at_and_drawn_again(
     checkpoint.select_option(label="step 0, the initialisation")
     dialog.get_by_role("button", name="Draw", exact=True).click()
 
-    seen = page.locator(".run[data-kind=microscope]").first
+    expect(looks).to_have_count(before + 1)
+    seen = looks.first
     becomes(seen, "finished", 60)
     expect(seen).to_contain_text("64 / 64 draws")
     assert points(page, "cloud-0", "draws", 64) == 64
@@ -53,7 +56,7 @@ def test_a_checkpoint_is_looked_at_and_drawn_again(
     assert violations(page) == []
 
     seen.get_by_role("button", name="Resample").click()
-    expect(page.locator(".run[data-kind=microscope]")).to_have_count(2)
-    expect(page.locator(".run[data-kind=microscope]").first).to_contain_text("seed 1")
+    expect(looks).to_have_count(before + 2)
+    expect(looks.first).to_contain_text("seed 1")
     page.get_by_role("button", name="to be seen").click()
     points(page, "loss", "train")
