@@ -2,8 +2,9 @@
 
 Draws of ĝ = (g·v) v in 20 dimensions with normal or Rademacher v, of which all true values are
 known: ⟨ĝ, g⟩ is χ²₁ (nearly so for signs), the norm a product of normals, the scaled error a ratio;
-and the same with a bias twice as long as the gradient. Then: how often unbiased estimators are
-convicted of a bias in even one layer.
+and the same with a bias twice as long as the gradient. Of normal draws also what tensors of one and
+of three numbers see, with a tenth and with nine tenths of the network's ‖g‖². Then: how often
+unbiased estimators are convicted of a bias in even one layer, and how often biased ones are.
 """
 
 import itertools
@@ -17,7 +18,7 @@ from estimators import Claim, Estimator, discover
 from estimators.conformance import Case, cases, served
 from estimators.core.streams import stream
 from estimators.measure.draws import has_oracle
-from estimators.measure.intervals import LEAST, bounds, student
+from estimators.measure.intervals import LEAST, bounds, skewed, student
 from estimators.measure.moments import _bias_variance
 from estimators.measure.observation import Observation, point
 from estimators.measure.paired import half_width
@@ -133,7 +134,7 @@ def _apart(metric: str, n: int, replications: int = 1000) -> float:
     for kind in ("normal", "biased"):
         rng = stream(n, "probe", kind, "apart")
         v = torch.randn(n, replications, D, generator=rng, dtype=torch.float64)
-        of, innovations = _summary(_along(v).unsqueeze(-1) * v + _offset(kind))
+        of, innovations = _summary(_along(v).unsqueeze(-1) * v + _offset(kind), _gradient())
         ends.append(bounds(metric, of, innovations, 0.95))
         truth.append(_truth(kind)[metric])
     (a, b), (c, d) = ends
@@ -141,10 +142,15 @@ def _apart(metric: str, n: int, replications: int = 1000) -> float:
     return covered((middle - half, middle + half), truth[0] - truth[1])
 
 
+WHOLE = ("normal", "rademacher", "biased")
+TENSORS = {f"{d} of {share:g}": (d, share) for d in (1, 3) for share in (0.1, 0.9)}
+"""Tensors of d numbers with a share of the network's ‖g‖²."""
+
+
 def table(replications: int = REPLICATIONS) -> dict[tuple[str, str], dict[int, float]]:
     """{(metric, draws): {n: coverage}}."""
     found: dict[tuple[str, str], dict[int, float]] = {}
-    for kind in ("normal", "rademacher", "biased"):
+    for kind in (*WHOLE, *TENSORS):
         for n in SIZES:
             for metric, coverage in _of(kind, n, replications).items():
                 found.setdefault((metric, kind), {})[n] = coverage
@@ -156,29 +162,37 @@ def _of(kind: str, n: int, replications: int) -> dict[str, float]:
     rng, truth = stream(n, "probe", kind), _truth(kind)
     hits: dict[str, float] = {}
     for _ in range(4):
-        v = torch.randn(n, replications // 4, D, generator=rng, dtype=torch.float64)
-        v = v.sign() if kind == "rademacher" else v
-        of, innovations = _summary(_along(v).unsqueeze(-1) * v + _offset(kind))
-        for metric in LEAST:
-            inside = covered(bounds(metric, of, innovations, 0.95), truth[metric])
-            hits[metric] = hits.get(metric, 0.0) + inside / 4
-        if kind == "biased":
-            continue
-        slope = covered(student(of.dots), torch.ones(()))
-        hits["slope (χ²₁)"] = hits.get("slope (χ²₁)", 0.0) + slope / 4
-        curves = _along(v).square() * (v.square() * _curvature()).sum(-1)
-        true = _curve(kind)
-        inside = covered(student(curves), true)
-        hits["curvature"] = hits.get("curvature", 0.0) + inside / 4
+        draws, g = _drawn(kind, (n, replications // 4), rng)
+        of, innovations = _summary(draws, g)
+        inside = {m: covered(bounds(m, of, innovations, 0.95), truth[m]) for m in LEAST}
+        if kind != "biased":
+            inside["slope (χ²₁)"] = covered(skewed(of.dots), g @ g)
+        if kind in ("normal", "rademacher"):
+            inside["curvature"] = covered(
+                skewed((draws.square() * _curvature()).sum(-1)), _curve(kind)
+            )
+        hits = {metric: hits.get(metric, 0.0) + x / 4 for metric, x in inside.items()}
     return hits
 
 
-def convictions(pool: int = 8192) -> list[Row]:
+def _drawn(kind: str, shape: tuple[int, int], rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draws (K, R, d) and the gradient (d,)."""
+    d, share = TENSORS.get(kind, (D, 1.0))
+    v = torch.randn(*shape, d, generator=rng, dtype=torch.float64)
+    if kind in WHOLE:
+        v = v.sign() if kind == "rademacher" else v
+        return _along(v).unsqueeze(-1) * v + _offset(kind), _gradient()
+    g = torch.full((d,), (share / d) ** 0.5, dtype=torch.float64)
+    rest = torch.randn(shape, generator=rng, dtype=torch.float64)  # of the other tensors
+    return (v @ g + (1 - share) ** 0.5 * rest).unsqueeze(-1) * v, g
+
+
+def convictions(each: int = 120) -> list[Row]:
     """False convictions of all unbiased estimators, each at its defaults, on a small network."""
     case, total, found = cases()[0], [], []
     for name, estimator in unbiased(case):
         state = estimator.init(case.chain, case.params, stream(0, "init", "state"))
-        guilty = [convicted(case, estimator, state, seed) for seed in range(pool // VERDICT)]
+        guilty = [convicted(case, estimator, state, seed) for seed in range(each)]
         total += guilty
         found.append(
             Row(f"convicted though unbiased: {name}", sum(guilty) / len(guilty), None, "",
@@ -238,18 +252,19 @@ def _along(v: Tensor) -> Tensor:
 
 def _truth(kind: str) -> dict[str, Tensor]:
     """The true values; of a mean without closed form, from many draws."""
-    rng = stream(0, "probe", "truth", kind)
-    v = torch.randn(400_000, D, generator=rng, dtype=torch.float64)
-    v = v.sign() if kind == "rademacher" else v
-    draws = _along(v).unsqueeze(1) * v + _offset(kind)
-    variance = D - 1.0 if kind == "rademacher" else D + 1.0
-    bias = _offset(kind).square().sum().item()
-    along, norms = draws @ _gradient(), draws.norm(dim=1)
-    mean = 1 + (_offset(kind) @ _gradient()).item()
+    draws, g = _drawn(kind, (400_000, 1), stream(0, "probe", "truth", kind))
+    draws, d = draws[:, 0], TENSORS.get(kind, (D, 1.0))[0]
+    size = (g @ g).item()
+    # (‖g‖² d_l ± ‖g_l‖²)/‖g_l‖², of ‖g‖ = 1.
+    variance = D - 1.0 if kind == "rademacher" else d / size + 1
+    offset = _offset(kind) if kind in WHOLE else torch.zeros_like(g)
+    bias = offset.square().sum().item()
+    along, norms = draws @ g / size**0.5, draws.norm(dim=1)
+    mean = 1 + (offset @ g).item()
     second = variance + 1 + bias + 2 * (mean - 1)
     found = {
         "cosine": (along / norms).nan_to_num().mean().item(),
-        "norm_ratio": norms.mean().item(),
+        "norm_ratio": norms.mean().item() / size**0.5,
         "positive": (along / norms > 1e-12).double().mean().item(),
         "relative_mse": variance + bias,
         "relative_variance": variance,
@@ -259,9 +274,9 @@ def _truth(kind: str) -> dict[str, Tensor]:
     return {name: torch.tensor(x, dtype=torch.float64) for name, x in found.items()}
 
 
-def _summary(draws: Tensor) -> tuple[Summary, Tensor]:
+def _summary(draws: Tensor, g: Tensor) -> tuple[Summary, Tensor]:
     """Of (K, R, d): every replication is a group. What `Moments` computes, for all at once."""
-    g, k = _gradient(), len(draws)
+    k = len(draws)
     dots, squares = draws @ g, draws.square().sum(2)
     before = torch.arange(k, dtype=torch.float64).unsqueeze(1)
     past = draws.cumsum(0) - draws
@@ -273,7 +288,7 @@ def _summary(draws: Tensor) -> tuple[Summary, Tensor]:
     count = torch.full(dots.shape[1:], k)
     trace = over((draws - mean).square().sum((0, 2)), count - 1)
     bias = _bias_variance(lookahead, before.expand_as(lookahead))
-    exact = torch.ones(dots.shape[1], dtype=torch.float64)
+    exact = (g @ g).expand(dots.shape[1])
     of = Summary(dots, squares, exact, mean @ g, mean.square().sum(1), trace, trace / k, bias)
     return of, innovations
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from estimators.core.contract import Coverage
 from estimators.measure.anatomy import Anatomy
-from estimators.measure.intervals import LEAST_OF_MEANS, student
+from estimators.measure.intervals import LEAST_OF_MEANS, skewed
 from estimators.measure.observation import Observation
 from estimators.measure.summary import Summary, mean, variance
 
@@ -85,7 +85,7 @@ def _numbers(of: Summary, across_variance: Tensor) -> dict[str, Tensor]:
     g2 = torch.where(of.exact > 0, of.exact, torch.nan)
     along = of.dots / g2
     s = mean(along)
-    low, high = student(along)
+    low, high = skewed(along)
     square = s.square() - variance(along) / of.counts
     return {
         "exact": of.exact,

@@ -122,6 +122,13 @@ def _quantiles(count: Tensor, level: float) -> Tensor:
 
 def _cosine(of: Summary, g2: Tensor, level: float) -> Bounds:
     low, high = student(of.cosines, level)
+    # Those of a single number are −1 or 1: a proportion in disguise.
+    of_one = ((of.cosines.abs() > 1 - 1e-12) | of.cosines.isnan()).all(0)
+    share = proportion((1 + of.cosines) / 2, level)
+    low, high = (
+        torch.where(of_one, 2 * end - 1, other)
+        for end, other in zip(share, (low, high), strict=True)
+    )
     return low.clamp(min=-1), high.clamp(max=1)
 
 
@@ -146,7 +153,7 @@ def _scaled_error(of: Summary, g2: Tensor, level: float) -> Bounds:
     """
     a, q = mean(of.dots), mean(of.squares)
     r = a / (g2 * q).sqrt()
-    low, high = student((of.dots - a) / (g2 * q).sqrt() - r * (of.squares - q) / (2 * q) + r, level)
+    low, high = skewed((of.dots - a) / (g2 * q).sqrt() - r * (of.squares - q) / (2 * q) + r, level)
     least = torch.where(low * high <= 0, 0.0, torch.minimum(low.abs(), high.abs()))
     most = torch.maximum(low.abs(), high.abs())
     undefined = torch.where(low.isnan(), torch.nan, 0.0)

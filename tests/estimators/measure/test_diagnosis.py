@@ -55,6 +55,12 @@ def test_uphill():
     assert "uphill" in found.text
 
 
+def test_slopes_with_a_long_tail_above_are_told_from_zero():
+    """Student's interval, even on both sides, would reach below it."""
+    slopes = torch.tensor([0.1] * 14 + [3, 6], dtype=torch.float64)
+    assert diagnosed(slopes.unsqueeze(1) * G).cause not in ("unknown", "direction")
+
+
 def test_variance_and_how_many_draws_mend_it():
     found = diagnosed(drawn(spread=20.0, count=4000))
     assert found.cause == "variance"

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from estimators import stream
-from estimators.measure.intervals import LEAST, interval, proportion, skewed, student
+from estimators.measure.intervals import LEAST, bounds, interval, proportion, skewed, student
 from estimators.measure.moments import Moments
 from estimators.measure.student import t_quantile
+from estimators.measure.summary import Summary
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,32 @@ def test_the_mean_of_skewed_draws_is_held_where_students_interval_misses_it():
     same = torch.randn(64, 200, generator=stream(1, "probe"), dtype=torch.float64)
     even = torch.cat([same, -same])  # nothing to take out
     torch.testing.assert_close(skewed(even), student(even))
+
+
+def test_the_cosines_of_a_single_number_are_a_proportion():
+    """Each is −1 or 1: eight that are all 1 have no scatter, and their mean is still not sure."""
+    found = []
+    for x in (torch.ones(8), torch.tensor([-1.0] + 7 * [1])):
+        moments = Moments({"b": torch.ones(1, dtype=torch.float64)})
+        moments.add({"b": x.double().unsqueeze(1)})
+        found.append(interval("cosine", moments.summary(torch.ones(1, 1).double())))
+    (low, high), (less, above) = found
+    assert low.item() < 0.5
+    assert high.item() == pytest.approx(1)
+    assert less.item() < low.item()
+    assert above.item() < 1
+
+
+def test_the_scaled_error_of_few_draws_is_held_as_of_many():
+    v = torch.randn(16, 3000, 20, generator=stream(3, "probe"), dtype=torch.float64)
+    g = torch.full((20,), 20**-0.5, dtype=torch.float64)
+    draws = (v @ g).unsqueeze(2) * v
+    one = torch.ones(3000, dtype=torch.float64)
+    mean, trace = draws.mean(0), draws.var(0).sum(1)
+    of = Summary(draws @ g, draws.square().sum(2), one, mean @ g, mean.square().sum(1), trace,
+                 trace / 16, one)  # fmt: skip
+    low, high = bounds("scaled_error", of, None, 0.95)
+    assert ((low <= 21 / 22) & (high >= 21 / 22)).double().mean() > 0.93
 
 
 def observed(count, scale=1.0, d=6, dead=False):

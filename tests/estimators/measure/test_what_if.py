@@ -9,7 +9,7 @@ from estimators import Backprop, Chain, ForwardGradient, Objective, RandomDirect
 from estimators.conformance import cases
 from estimators.core.calculus import value_and_grad
 from estimators.measure.lottery import gamble
-from estimators.measure.what_if import grid
+from estimators.measure.what_if import WhatIf, grid
 
 CASE = cases()[0]
 H = torch.diag(torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64))
@@ -115,6 +115,16 @@ def test_what_leads_nowhere_is_not_told_to_lead_down():
     assert "64 draws cannot tell whether they lead down" in found.text
     away = gamble(quadratic(), {"w": 0 * THETA}, Backprop(), count=4, rates=[0.1])
     assert "the draws or the exact gradient are zero" in away.text
+
+
+def test_slopes_with_a_long_tail_above_are_told_to_lead_down():
+    """Student's interval, even on both sides, would reach below zero."""
+    slopes = torch.tensor([0.1] * 14 + [3, 6], dtype=torch.float64)
+    assert WhatIf(1.0, (0.1,), -slopes.unsqueeze(1), slopes, slopes).descends
+    assert WhatIf(1.0, (0.1,), slopes.unsqueeze(1), -slopes, slopes).descends is False
+    many = slopes.repeat(16)
+    low, high = WhatIf(1.0, (0.1,), -many.unsqueeze(1), many, many).curvature_interval
+    assert high - many.mean() > 1.1 * (many.mean() - low)
 
 
 def test_a_step_that_is_too_long_is_infinite_and_not_missing():
