@@ -25,23 +25,25 @@ class Probes:
         self._trainer, self._stride, self._clock = trainer, stride, clock
         self._draws, self._seed = draws, seed
         self._warm = False
-        self._seconds = 0.0
+        self._seconds = self._cold = 0.0
 
     def due(self, step: int) -> bool:
         return self._stride.due(step, self._clock.training, self._clock.probes)
 
     def fire(self, step: int, objective: Chain) -> Iterator[tuple[Key, float]]:
         """The measurements at `step`, and what the probes so far took."""
+        start = perf_counter()
         expected = math.inf if self._warm else self._warm_up(step, objective)
         seconds, rows = self._timed(step, objective, self._draws)
         self._seconds = min(seconds, expected)
+        self._cold = perf_counter() - start - self._seconds if math.isfinite(expected) else 0.0
         yield from rows
         yield ("probe/stride", "", ""), float(self._stride.stride)
         yield ("probe/share", "", ""), self._clock.probes / self._clock.total
 
     def told(self, seconds: float) -> None:
         """The last probe has been reported, which took that long."""
-        self._stride.fired(self._seconds + seconds)
+        self._stride.fired(self._seconds + seconds, self._cold)
 
     def _measure(self, step: int, objective: Chain, draws: int) -> Iterator[tuple[Key, float]]:
         measurement = probe(

@@ -124,9 +124,21 @@ def test_a_probe_that_never_fits_is_taken_once():
     assert simulate(1000, 0.0001, 5.0, 0.1).fired == [0]
 
 
+def test_first_calls_that_load_and_compile_do_not_leave_a_run_without_probes():
+    stride, fired, probes = Stride(3000, 0.25), [], 0.0
+    for step in range(3000):
+        if stride.due(step, step * 0.001, probes):
+            fired.append(step)
+            cold = 0.0 if step else 2.0
+            probes += 0.03 + cold
+            stride.fired(0.03, cold)
+    assert len(fired) > 8, "half of the allowance of 0.75 s is theirs"
+    assert probes - 2.0 <= 0.5 * 0.25 * 3
+
+
 def test_the_stride_goes_on_where_it_stood():
     stride = Stride(1000, 0.1)
-    stride.fired(0.1)
+    stride.fired(0.1, cold=0.2)
     stride.m, stride.paces = 5, [0.001]
     other = Stride(1000, 0.1)
     other.load(stride.state())
