@@ -2,8 +2,16 @@
 
 import errno
 import re
+from collections.abc import Sequence
+from math import sqrt
 from pathlib import Path
 
+KEPT = 2
+"""The newest ones, of which the second is for a disk that loses the first."""
+BETWEEN = 9
+"""Most of those between the first and the newest ones."""
+ROOM = 256 * 2**20
+"""Most bytes that those between may take together."""
 _NAME = re.compile(r"step-(\d{12})\.safetensors")
 
 
@@ -26,3 +34,18 @@ def checkpoint_steps(folder: Path) -> list[int]:
 def resume_step(folder: Path) -> int:
     """The step at which the next attempt starts."""
     return max(checkpoint_steps(folder), default=0)
+
+
+def surplus(steps: Sequence[int], size: int) -> list[int]:
+    """Which of the ascending `steps`, of `size` bytes each, need not be kept.
+
+    The first and the newest stay; between them those that lie evenly in √step, as far as there
+    is room. It asks for nothing but what is there, so a later attempt thins as this one would.
+    """
+    kept, gone = list(steps), []
+    most = 1 + KEPT + min(BETWEEN, ROOM // max(size, 1))
+    while len(kept) > most:
+        between = range(1, len(kept) - KEPT)
+        least = min(between, key=lambda at: sqrt(kept[at + 1]) - sqrt(kept[at - 1]))
+        gone.append(kept.pop(least))
+    return gone

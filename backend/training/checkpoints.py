@@ -10,14 +10,12 @@ import safetensors
 import torch
 from safetensors.torch import save
 
-from backend.training.checkpoint_files import checkpoint_steps, path_of
+from backend.training.checkpoint_files import checkpoint_steps, path_of, surplus
 from backend.training.tree import flatten, unflatten
-
-KEPT = 2  # the newest ones, beside the initial one
 
 
 def write(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
-    """Write the state of `step` whole or not at all, and remove what is no longer needed.
+    """Write the state of `step` whole or not at all, and thin out the earlier ones.
 
     Raises OSError, with the earlier checkpoints as they were, if the disk does not take it.
     """
@@ -27,7 +25,7 @@ def write(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
     own = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
     path = path_of(folder, step)
     _write_whole(path, save(own, {"skeleton": json.dumps(skeleton)}))
-    for old in checkpoint_steps(folder)[1:-KEPT]:
+    for old in surplus(checkpoint_steps(folder), path.stat().st_size):
         path_of(folder, old).unlink()
     return path
 

@@ -1,12 +1,13 @@
 """Checkpoints: whole or not at all, few, and enough to go on as if nothing had happened."""
 
 import errno
+from itertools import pairwise
 
 import pytest
 import torch
 
 from backend.training import checkpoints, loop
-from backend.training.checkpoint_files import checkpoint_steps, path_of, resume_step
+from backend.training.checkpoint_files import checkpoint_steps, path_of, resume_step, surplus
 from backend.training.control import Control
 from backend.training.loop import train
 from backend.training.records import Progress
@@ -109,11 +110,31 @@ def test_a_finished_run_resumes_to_its_end(config, gather, tmp_path):
     assert again.of("test/loss") == first.of("test/loss")
 
 
-def test_the_initial_and_the_last_two_are_kept(tmp_path):
-    for step in range(0, 50, 10):
+def test_the_first_the_newest_and_a_thinned_history_are_kept(tmp_path):
+    for step in range(0, 20_010, 10):
         checkpoints.write(tmp_path, step, {"x": torch.zeros(1)})
-    assert checkpoint_steps(tmp_path) == [0, 30, 40]
-    assert sorted(p.name for p in tmp_path.iterdir())[0] == "step-000000000000.safetensors"
+    kept = checkpoint_steps(tmp_path)
+    assert (kept[0], kept[-2:], len(kept)) == (0, [19_990, 20_000], 12)
+    gaps = [b**0.5 - a**0.5 for a, b in pairwise(kept[:-2])]
+    even = 20_000**0.5 / 10
+    assert even / 3 < min(gaps) <= max(gaps) < 2 * even, kept
+
+
+def test_a_history_is_the_same_however_often_it_was_interrupted():
+    """What is kept depends on the steps that are there, not on who wrote them."""
+    steps: list[int] = []
+    for step in range(0, 5_000, 7):
+        steps.append(step)
+        gone = surplus(steps, 1)
+        assert surplus([s for s in steps if s not in gone], 1) == []
+        steps = [s for s in steps if s not in gone]
+    assert len(steps) == 12
+
+
+@pytest.mark.parametrize(("megabytes", "kept"), [(20, 12), (64, 7), (200, 4), (300, 3)])
+def test_the_history_of_a_large_network_is_shorter(megabytes, kept):
+    steps = list(range(0, 400, 10))
+    assert len(steps) - len(surplus(steps, megabytes * 2**20)) == kept
 
 
 def test_an_interrupted_write_leaves_the_last_one_whole(tmp_path, monkeypatch):
