@@ -89,7 +89,9 @@ def oracle_numbers(
 ) -> tuple[Tensor, Tensor]:
     """(⟨ĝ_k, g⟩, ‖ĝ_k‖²) of each tensor, (K, T), by streaming products: no ĝ is made.
 
-    For one tangent a draw, raw; all that histograms of the cosine and the norm need.
+    For one tangent a draw, raw. For cosines and norms of one's own in numbers that no ĝ has room
+    for; `measure` and the microscope make the draws, since ḡ, and with it variance, bias and the
+    cloud, does not follow from these numbers. Raises Unserved for other forward gradients.
     """
     if estimator.tangents != 1 or estimator.scale != "raw" or estimator.per != "batch":
         raise Unserved("streaming products serve one raw tangent a draw, shared by the batch")

@@ -13,6 +13,7 @@ import {words} from "../lib/format.js";
  * @property {boolean} optional may be left empty
  * @property {any} initial
  * @property {any[]} choices
+ * @property {Record<string, string>} [words] what a choice is called, where its value does not say it
  * @property {string} range in words
  * @property {string} family the catalogue's list of components that may stand here
  * @property {Spec[]} parts of a group

@@ -31,6 +31,11 @@ const KINDS = {
 };
 const NAMES = /** @type {Kind[]} */ (Object.keys(KINDS));
 
+const SOURCES = {
+  honest: "honest: by the estimator itself",
+  oracle: "oracle: from the exact gradient",
+};
+
 /** @param {any} microscope of a run's configuration @returns {Kind} */
 const before = (microscope) =>
   microscope?.anatomy ? "anatomy" : microscope?.what_if ? "what_if" : "draws";
@@ -65,6 +70,11 @@ export function lookField(run, draws, sweep) {
       help: "Separated by commas: 0.01, 0.1, 1. Empty: about the best ones, and the run's own."},
     (held?.what_if?.rates ?? []).join(", "),
   );
+  const source = field(
+    {...PLAIN, kind: "choice", name: "source", title: "Drawn", choices: Object.keys(SOURCES), words: SOURCES,
+      help: "An oracle makes the same draws of the same noise out of the exact gradient, for less. Forward gradients, of weights and of activities, have one; all others are drawn honestly, and figures name them. Only honest draws put an estimator's own code to the test."},
+    held?.source ?? "honest",
+  );
   const shown = (/** @type {Kind} */ kind, /** @type {FormNode} */ node) =>
     h("div", {hidden: () => chosen() !== kind}, node.element);
   const element = h(
@@ -78,6 +88,7 @@ export function lookField(run, draws, sweep) {
     ),
     h("p", {class: "quiet sweep-note", id: `${id}-told`}, () => KINDS[chosen()].told),
     shown("draws", sweep),
+    shown("draws", source),
     shown("anatomy", batches),
     shown("what_if", rates),
   );
@@ -88,9 +99,10 @@ export function lookField(run, draws, sweep) {
   });
   return {
     element,
-    /** @type {Record<"sweep" | "anatomy" | "what_if", FormNode>} */
+    /** @type {Record<"sweep" | "source" | "anatomy" | "what_if", FormNode>} */
     nodes: {
       sweep: only("draws", sweep, sweep.read),
+      source: {...source, read: () => (chosen.peek() === "draws" ? source.read() : "honest")},
       anatomy: only("anatomy", batches, () => ({batches: batches.read()})),
       what_if: only("what_if", rates, () => ({rates: list(rates.read())})),
     },

@@ -182,7 +182,7 @@ const tested = results(figure);
 
 /** How a finished run did on examples that it never saw. @param {Run} run */
 function result(run) {
-  if (isMicroscope(run)) return [drawing(run), where(run), `seed ${run.config.microscope.seed}`].filter(Boolean).join(" · ");
+  if (isMicroscope(run)) return [drawing(run), where(run), `seed ${run.config.microscope.seed}`, run.config.microscope.source === "oracle" && "by an oracle"].filter(Boolean).join(" · ");
   const {accuracy, loss} = tested(run);
   return [accuracy != null && `test accuracy ${percent(accuracy)}`, loss != null && `test loss ${nats(loss)}`]
     .filter(Boolean)

@@ -29,6 +29,7 @@ def test_a_checkpoint_is_looked_at_and_drawn_again(
     expect(dialog.locator(".problem:visible")).to_contain_text("2")
     dialog.get_by_label("Draws", exact=True).fill("64")
     checkpoint.select_option(label="step 0, the initialisation")
+    dialog.get_by_label("Drawn", exact=True).select_option("oracle")
     dialog.get_by_role("button", name="Draw", exact=True).click()
 
     expect(looks).to_have_count(before + 1)
@@ -37,6 +38,9 @@ def test_a_checkpoint_is_looked_at_and_drawn_again(
     expect(seen).to_contain_text("64 / 64 draws")
     assert points(page, "cloud-0", "draws", 64) == 64
     points(page, "histogram-cosine")
+    expect(page.locator("#chart-histogram-cosine")).to_contain_text(
+        "oracle draws, but honest of direct_feedback_alignment"
+    )
     points(page, "convergence", "activity_forward_gradient")
     expect(page.locator("#chart-reading")).to_contain_text("Relative variance")
 
@@ -57,6 +61,6 @@ def test_a_checkpoint_is_looked_at_and_drawn_again(
 
     seen.get_by_role("button", name="Resample").click()
     expect(looks).to_have_count(before + 2)
-    expect(looks.first).to_contain_text("seed 1")
+    expect(looks.first).to_contain_text("seed 1 · by an oracle")
     page.get_by_role("button", name="to be seen").click()
     points(page, "loss", "train")
