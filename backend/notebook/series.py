@@ -13,6 +13,8 @@ from estimators.measure.student import t_quantile
 
 RUN = "measurement"
 """The id of the one run that the source holds."""
+LAMPS = {"agrees": 1.0, "disagrees": 0.0}
+"""What is on record of a lamp that has something to say."""
 
 
 def source(of: Measurement, name: str = "") -> Memory:
@@ -81,11 +83,13 @@ def _last(held: Memory, of: Measurement, label: str) -> None:
 
 
 def known(of: Measurement, label: str) -> dict[str, Sequence[float]]:
-    """Standard errors where a 95 % interval holds, and laws, for each layer; NaN where none is."""
+    """Standard errors where a 95 % interval holds, laws and lamps, for each layer; else NaN."""
     told: dict[str, Sequence[float]] = {}
     for name, ends in of.intervals.get(label, {}).items():
         if name != "relative_squared_bias":  # which has its own
             told[f"{name}_se"] = [_half(each, of.draws) for each in ends]
+    for name, said in of.lamps.get(label, {}).items():
+        told[f"lamp/{name}"] = [LAMPS.get(one, math.nan) for one in said]
     return told | {f"law/{name}": law for name, law in of.laws.get(label, {}).items()}
 
 

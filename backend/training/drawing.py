@@ -23,6 +23,8 @@ WORK = 512
 """Forward passes of a chunk: between two chunks a cancellation is heard."""
 RETOLD = 10_000
 """Draws up to which there is a verdict: what it resamples takes memory by the draw."""
+LAMPS = {"agrees": 1.0, "disagrees": 0.0}
+"""What is on record of a lamp that has something to say."""
 
 
 class Drawing:
@@ -60,7 +62,7 @@ class Drawing:
         if self._along and (self._next <= self.made or self.made == self.count):
             while self._next <= self.made:
                 self._next *= 2
-            self._waiting += self.measures("", self.made)
+            self._waiting += [*self.measures("", self.made), *self.lamps(self.made)]
 
     def points(self) -> Iterator[Points]:
         """What each draw since the last call gave, and the measures at 8, 16, 32, … of them."""
@@ -92,6 +94,12 @@ class Drawing:
     def laws(self, prefix: str, step: int) -> Iterator[Points]:
         """What the law says of the measures; it needs no draw."""
         yield from self._known(f"{prefix}law/", self._law, step)
+
+    def lamps(self, step: int) -> Iterator[Points]:
+        """Whether the measures agree with the law: 1, or 0 where they do not."""
+        for metric, said in self._of.lamps(self._law).items():
+            told = torch.tensor([LAMPS.get(one, np.nan) for one in said])
+            yield from self._known("lamp/", {metric: told}, step)
 
     def drawn(self, prefix: str, step: int) -> Iterator[Points]:
         """Where an oracle was asked for: whether (1) or not (0) it makes the draws."""

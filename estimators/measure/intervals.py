@@ -153,7 +153,7 @@ def _scaled_error(of: Summary, g2: Tensor, level: float) -> Bounds:
     """
     a, q = mean(of.dots), mean(of.squares)
     r = a / (g2 * q).sqrt()
-    low, high = skewed((of.dots - a) / (g2 * q).sqrt() - r * (of.squares - q) / (2 * q) + r, level)
+    low, high = student((of.dots - a) / (g2 * q).sqrt() - r * (of.squares - q) / (2 * q) + r, level)
     least = torch.where(low * high <= 0, 0.0, torch.minimum(low.abs(), high.abs()))
     most = torch.maximum(low.abs(), high.abs())
     undefined = torch.where(low.isnan(), torch.nan, 0.0)

@@ -121,15 +121,15 @@ class Observation:
         found = law(self.estimator, at.objective, at.params, self.state, at.exact)
         return {} if found is None else theory(found, at.exact, at.groups)
 
-    def lamps(self) -> dict[str, list[str]]:
+    def lamps(self, laws: Mapping[str, Tensor] | None = None) -> dict[str, list[str]]:
         """Whether the draws agree with the law, for each layer: agrees, disagrees, no law, or too
-        few draws. They disagree where the law is 2.5 half-widths of the interval (5 standard
-        errors) off: one in twenty would be outside the interval by chance.
+        few draws. They disagree where the law is outside the interval of the level `CERTAIN`. By
+        `theory`, unless what it said before is given: `laws`.
         """
         of, innovations = self.summary(), self.moments.innovations(self.at.groups)
         few = of.counts < LAMP
         found = {}
-        for metric, predicted in self.theory().items():
+        for metric, predicted in (self.theory() if laws is None else laws).items():
             if metric not in LEAST:
                 continue
             low, high = bounds(metric, of, innovations, CERTAIN)
