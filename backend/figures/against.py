@@ -5,13 +5,24 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
-from backend.figures.parts import canvas, draws, errors, hover, predicted, style, sweep
+from backend.figures.parts import (
+    apart,
+    blame,
+    canvas,
+    draws,
+    errors,
+    hover,
+    predicted,
+    style,
+    sweep,
+)
 from backend.figures.parts.canvas import Tally
 from backend.figures.parts.metrics import Metric, metric
 from backend.figures.parts.query import Query
 from backend.figures.parts.scales import Scale, choose
-from backend.figures.parts.source import Source
+from backend.figures.parts.source import Floats, Source
 from backend.figures.parts.student import half_width
 from backend.figures.parts.sweep import Curve
 from backend.figures.parts.text import clipped, plain
@@ -21,6 +32,8 @@ help = "A microscope's measure against the values of a field, the law's dashed; 
 parameters = ("runs", "metric", "layer", "estimator", "scale", "against")
 MARKED = 8
 """Most values that have a tick each."""
+SHORT = 24
+"""Characters of a word below its tick."""
 BIAS, ENOUGH = "sweep/relative_squared_bias", 128
 """Its standard error is on record from 3 draws on, before an interval of it holds."""
 ERRORS, NOTHING = ("relative_variance", "relative_mse", "scaled_error"), 1e-9
@@ -45,7 +58,8 @@ def figure(source: Source, query: Query) -> go.Figure:
         traces += predicted.slopes(bare, curves, scale, tally, query)
     tally.say(exact)
     tally.say(draws.how(source, [one.key for one in curves if not one.law]))
-    _say(curves, tally)
+    wild = _astray(source, query, curves) if bare == "relative_squared_bias" else {}
+    _say(curves, wild, tally)
     names = _names(curves, query)
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(
@@ -90,7 +104,12 @@ def _horizontal(curves: Sequence[Curve], query: Query) -> dict[str, Any]:
     if query.against == "field":  # all that will be drawn, so that the axis stays as it is
         places |= {x for one in curves for x in sweep.asked(one.line)}
     if any(isinstance(x, str) for x in places):
-        return {"type": "category"}
+        words = [str(x) for one in curves for x in one.x]
+        if query.against == "field":
+            words += [str(x) for one in curves for x in sweep.asked(one.line)]
+        words = list(dict.fromkeys(words))
+        texts = [plain(clipped(word, SHORT)) for word in words]
+        return {"type": "category", "tickmode": "array", "tickvals": words, "ticktext": texts}
     ticks = sorted(float(x) for x in places)
     kind: dict[str, Any] = {"type": "log" if all(x > 0 for x in ticks) else "linear"}
     if 0 < len(ticks) <= MARKED:
@@ -111,6 +130,7 @@ def _trace(
     name, label = draws.name_of(one.line, several=several), one.line.label
     colour, apart = style.colour(label), across["type"] == "category" or len(one.x) == 1
     said = f"{hover.head(name)}<br>{'by the law: ' if one.law else ''}{what.short}"
+    at = "%{text}" if any(isinstance(x, str) for x in one.x) else "%{x}"
     mark = "line-ew-open" if one.law else style.symbol(label)
     trace = go.Scatter(
         x=one.x, y=canvas.numbers(scale.of(one.y)), customdata=canvas.numbers(one.y),
@@ -119,7 +139,8 @@ def _trace(
         opacity=0.7 if one.law else 1,
         line={"color": colour, **({"width": 2, "dash": "dash"} if one.law else {"width": 1})},
         marker={"symbol": mark, "size": 18 if one.law else 9, "color": colour},
-        hovertemplate=f"{said} %{{customdata:.4~g}} at %{{x}}<extra></extra>",
+        hovertemplate=f"{said} %{{customdata:.4~g}} at {at}<extra></extra>",
+        text=[plain(x) for x in one.x if isinstance(x, str)] or None,
         meta={"run": one.line.run_id},
     )  # fmt: skip
     if _banded(one):
@@ -138,12 +159,14 @@ def _banded(one: Curve) -> bool:
     return one.errors is not None and not few
 
 
-def _say(curves: Sequence[Curve], tally: Tally) -> None:
+def _say(
+    curves: Sequence[Curve], wild: dict[tuple[str, str], list[float | str]], tally: Tally
+) -> None:
     """What the reader must know: bars, laws that are off, where the weights come from."""
     laws = {one.key: one for one in curves if one.law}
     for one in curves:
         if not one.law and one.key in laws:
-            tally.say(_off(one, laws[one.key]))
+            tally.say(_off(one, laws[one.key], wild.get(one.key, [])))
     if any(one.law for one in curves):
         tally.say("dashed: the law")
     if any(_banded(one) for one in curves):
@@ -156,20 +179,58 @@ def _say(curves: Sequence[Curve], tally: Tally) -> None:
             tally.say(f"{len(made)} of {len(sweep.values(line))} values")
 
 
-def _off(one: Curve, law: Curve) -> str:
-    """Where the draws and the law are more than 5 standard errors apart."""
+def _off(one: Curve, law: Curve, wild: Sequence[float | str]) -> str:
+    """Where the draws and the law disagree: by 5 standard errors, of a mean of squares on the log
+    scale, or by a mean that is further off than the law's variance allows."""
     if one.errors is None:
         return ""
+    said = predicted.beside(one, law)
     with np.errstate(divide="ignore", invalid="ignore"):  # an exact estimator's error is 0
-        gaps = (one.y - predicted.beside(one, law)) / one.errors
+        gaps = (one.y - said) / one.errors
     gaps = np.where(np.isfinite(gaps), gaps, 0.0)
-    worst = int(np.abs(gaps).argmax())
-    if abs(gaps[worst]) <= OFF:
+    far = np.array([x in wild for x in one.x], bool)
+    if one.line.series.metric.removeprefix("sweep/") in apart.SQUARES:
+        far |= apart.above(one.y, one.errors, said)
+        off = far | (gaps > OFF) | apart.below(one.y, one.errors, said, _drawn(one))
+    else:
+        off = far | (np.abs(gaps) > OFF)
+    if not off.any():
         return ""
-    at, gap = one.x[worst], gaps[worst]
-    said = f"{gap:+.{0 if abs(gap) >= 10 else 1}f}".replace("-", "−")
-    where = at if isinstance(at, str) else f"{at:g}"
-    return (
-        f"{clipped(one.line.label)} disagrees with its law at {where} ({said} s.e.: implementation "
-        "or assumption wrong)"
-    )
+    worst = int(np.where(off, np.abs(gaps), -1.0).argmax())
+    how = f"{_signed(gaps[worst])} s.e."
+    if far.any():
+        worst, how = _furthest(one, said, far)
+    where = one.x[worst] if isinstance(one.x[worst], str) else f"{one.x[worst]:g}"
+    wrong = blame.of(one.line.run, one.line.label)
+    return f"{clipped(one.line.label)} disagrees with its law at {where} ({how}: {wrong})"
+
+
+def _furthest(one: Curve, law: Floats, far: NDArray[np.bool_]) -> tuple[int, str]:
+    """Which point is furthest off, and how far."""
+    worst = int(np.where(far, one.y, -np.inf).argmax())
+    if one.line.series.metric == BIAS:
+        return worst, "the mean is further off than the law's variance allows"
+    return worst, f"{one.y[worst] / law[worst]:.2g} times the law"
+
+
+def _signed(gap: float) -> str:
+    return f"{gap:+.{0 if abs(gap) >= 10 else 1}f}".replace("-", "−")
+
+
+def _astray(
+    source: Source, query: Query, curves: Sequence[Curve]
+) -> dict[tuple[str, str], list[float | str]]:
+    """Values at which the mean of the draws is too far off for the law's variance."""
+    laws = {one.key: one for one in curves if one.law}
+    spreads = sweep.read(source, query, "relative_variance", Tally())
+    spread, of_spread = ({s.key: s for s in spreads if s.law == law} for law in (False, True))
+    found: dict[tuple[str, str], list[float | str]] = {}
+    for one in curves:
+        if one.law or not all(one.key in held for held in (laws, spread, of_spread)):
+            continue
+        measured, bias, variance = (
+            predicted.beside(one, held[one.key]) for held in (spread, laws, of_spread)
+        )
+        wild = apart.astray(one.y, measured, bias, variance, _drawn(one))
+        found[one.key] = [x for x, is_wild in zip(one.x, wild, strict=True) if is_wild]
+    return found

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.parts import canvas, draws, hover, lamp, style
+from backend.figures.parts import blame, canvas, draws, hover, lamp, style
 from backend.figures.parts.metrics import Metric
 from backend.figures.parts.query import Query
 from backend.figures.parts.scales import choose
@@ -99,21 +99,25 @@ def _lamps(source: Source, found: list[Mean]) -> str:
         if len(one.k) and one.by_law:
             verdicts = {_lamp(source, one.line, name).verdict for name in (SPREAD, BIAS)}
             worst = next((v for v in ("disagrees", "too few") if v in verdicts), "agrees")
+            if worst == "disagrees":
+                worst = blame.of(one.line.run, one.line.label)
             told.setdefault(worst, []).append(clipped(one.line.label))
     return "; ".join(f"{_SAID[v]} {', '.join(told[v])}" for v in _SAID if v in told)
 
 
 _SAID = {
     "agrees": "✓ law agrees with",
-    "disagrees": "✗ law disagrees (implementation or assumption wrong) with",
+    **{why: f"✗ law disagrees ({why}) with" for why in (blame.OTHER, blame.STEP)},
     "too few": "… too few draws to judge the law of",
 }
 
 
 def _lamp(source: Source, line: Line, name: str) -> lamp.Lamp:
     value, error, law = (draws.latest(source, line, n) for n in (name, f"{name}_se", f"law/{name}"))
+    said = draws.latest(source, line, f"lamp/{name}")
     count = int(source.points(line.series.id).steps[-1])
-    return lamp.at_a_point(np.nan if value is None else value, error, law, count)
+    value = np.nan if value is None else value
+    return lamp.at_a_point(value, error, law, count, squares=name == SPREAD, said=said)
 
 
 def _lines(one: Mean, several: bool, tally: canvas.Tally) -> list[Any]:

@@ -1,11 +1,22 @@
 """A lamp for each layer and estimator: does a measure agree with its law?"""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.parts import canvas, deviation, draws, lamp, laws, marks, style
+from backend.figures.parts import (
+    apart,
+    blame,
+    canvas,
+    deviation,
+    draws,
+    lamp,
+    laws,
+    marks,
+    style,
+)
 from backend.figures.parts.lamp import Lamp
 from backend.figures.parts.metrics import metric
 from backend.figures.parts.query import Query
@@ -19,7 +30,7 @@ parameters = ("runs", "metric", "estimator", "level", "first", "last")
 SHOWN = 3
 KINDS = {
     "agrees": marks.Kind("✓ agrees with the law", "circle", style.BLUE),
-    "disagrees": marks.Kind("✗ disagrees: implementation or assumption wrong", "x", style.ORANGE),
+    "disagrees": marks.Kind("✗ disagrees", "x", style.ORANGE),
     "too few": marks.Kind("… too few draws", "diamond-open", style.GREY),
     "none": marks.Kind("– no law", "square-open", style.GREY),
     "dead": marks.Kind("the exact gradient is 0", "circle-x-open", style.GREY),
@@ -59,10 +70,11 @@ def figure(source: Source, query: Query) -> go.Figure:
     if name not in laws.PREDICTED:
         tally.say(f"laws are of {', '.join(metric(one).short for one in laws.PREDICTED)}")
     dead = {layer for layer in rows if _is_dead(source, held, layer)}
-    drawn = [_mark(one, what.short, dead) for one in cells]
+    kinds = _kinds(run, cells)
+    drawn = [_mark(run, one, what.short, dead) for one in cells]
     labels = [one for one in wanted if any(cell.label == one for cell in cells)]
     return canvas.finish(
-        marks.traces(KINDS, drawn),
+        marks.traces(kinds, drawn),
         tally,
         title=f"{title} · {what.short}",
         below=[run_name(run.number, run.name)],
@@ -93,7 +105,10 @@ def _at_a_point(source: Source, of: laws.Held, name: str, layer: str, label: str
     if name == laws.SNR:
         needed = (laws.SPREAD, f"{laws.SPREAD}_se", f"{laws.BIAS}_se", laws.SNR)
         error = deviation.of_snr({one: newest(one) for one in needed}, count)
-    return Cell(layer, label, lamp.at_a_point(value, error, law, count), value, law)
+    lit = lamp.at_a_point(
+        value, error, law, count, squares=name in apart.SQUARES, said=newest(f"lamp/{name}")
+    )
+    return Cell(layer, label, lit, value, law)
 
 
 def _is_dead(source: Source, held: dict[tuple[str, str], laws.Held], layer: str) -> bool:
@@ -101,12 +116,21 @@ def _is_dead(source: Source, held: dict[tuple[str, str], laws.Held], layer: str)
     return norm is not None and bool(source.points(norm.id).values[-1] == 0)
 
 
-def _mark(one: Cell, what: str, dead: set[str]) -> marks.Mark:
+def _kinds(run: RunLike, cells: list[Cell]) -> dict[str, marks.Kind]:
+    """Why they disagree, in the legend."""
+    wrong = [(run, one.label) for one in cells if one.lamp.verdict == "disagrees"]
+    named = replace(KINDS["disagrees"], name=f"✗ disagrees: {blame.words(wrong)}")
+    return {**KINDS, "disagrees": named}
+
+
+def _mark(run: RunLike, one: Cell, what: str, dead: set[str]) -> marks.Mark:
     if one.layer in dead:
         told = f"{one.label}: the exact gradient is zero here, nothing to compare"
         return marks.Mark(one.layer, one.label, "dead", "", told)
     of, ratio = one.lamp, one.lamp.ratio
     said = f"{one.label}: {KINDS[of.verdict].name}"
+    if of.verdict == "disagrees":
+        said += f": {blame.of(run, one.label)}"
     if of.verdict != "none":
         said += f"<br>{what} {one.value:.4g}, by the law {one.law:.4g} (latest)"
     if np.isfinite(ratio):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.parts import canvas, deviation, draws, lamp
+from backend.figures.parts import apart, blame, canvas, deviation, draws, lamp
 from backend.figures.parts.lamp import Lamp
 from backend.figures.parts.metrics import MEASURES, metric
 from backend.figures.parts.query import Query
@@ -42,9 +42,10 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say(draws.how(source, [row.line.key for row in rows]))
     for gap in draws.gaps(source, query):
         tally.say(gap)
+    wrong = [(one.line.run, one.line.label) for one in rows if one.lamp.verdict == "disagrees"]
     tally.say(
         f"✗ disagrees: more than {lamp.APART:g} standard errors off the law, of {lamp.DRAWS} draws "
-        "or more (implementation or assumption wrong)"
+        f"or more ({blame.words(wrong)})"
     )
     cells = [[*one] for one in zip(*(_cells(row, len(query.runs)) for row in rows), strict=True)]
     shown = go.Table(
@@ -66,9 +67,11 @@ def _row(source: Source, line: Line) -> Row:
     if error is None:
         error = deviation.of(source, line)
     law = draws.latest(source, line, f"law/{name}")
+    said = draws.latest(source, line, f"lamp/{name}")
     count = _count(line, int(points.steps[-1]))
     trusted = _of_snr(source, line, count) if name == "snr" else error
-    return Row(line, value, error, law, count, lamp.at_a_point(value, trusted, law, count))
+    lit = lamp.at_a_point(value, trusted, law, count, squares=name in apart.SQUARES, said=said)
+    return Row(line, value, error, law, count, lit)
 
 
 def _of_snr(source: Source, line: Line, count: int) -> float | None:

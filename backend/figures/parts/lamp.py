@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.parts import canvas, hover, laws
+from backend.figures.parts import apart, canvas, hover, laws
 from backend.figures.parts.laws import Law
 from backend.figures.parts.metrics import metric
 from backend.figures.parts.scales import Scale
@@ -76,17 +76,33 @@ def centred(apart: Floats, draws: int) -> Lamp:
     return Lamp("disagrees" if off else "agrees", off=mean / error if error else np.nan)
 
 
-def at_a_point(value: float, error: float | None, law: float | None, draws: int) -> Lamp:
-    """Of a microscope's measure and its standard error."""
+def at_a_point(
+    value: float,
+    error: float | None,
+    law: float | None,
+    draws: int,
+    *,
+    squares: bool = False,
+    said: float | None = None,
+) -> Lamp:
+    """Of a microscope's measure and its standard error; `squares`: it is a mean of squares.
+
+    `said`: what the microscope, which has the draws themselves, has on record of it, 1 or 0.
+    """
     if law is None or not np.isfinite(law):
         return NONE
     if np.isclose(value, law, rtol=1e-9, atol=1e-12):
         return Lamp("agrees")
-    if draws < DRAWS or error is None or not np.isfinite(error) or not np.isfinite(value):
-        return FEW
-    away = value - law
-    off = abs(away) > APART * error + ROUNDING * max(1.0, abs(law))
-    return Lamp("disagrees" if off else "agrees", off=away / error if error else np.nan)
+    known = error is not None and np.isfinite([error, value]).all()
+    if said is None or not np.isfinite(said):
+        if draws < DRAWS or error is None or not known:
+            return FEW
+        # Runs of before keep no more than the standard error.
+        said = abs(value - law) <= APART * error + ROUNDING * max(1.0, abs(law))
+    if error is None or not known:
+        return Lamp("agrees" if said else "disagrees")
+    off = not said or (squares and bool(apart.above(value, error, law)))
+    return Lamp("disagrees" if off else "agrees", off=(value - law) / error if error else np.nan)
 
 
 def law_of(source: Source, of: laws.Held, name: str, shown: PointsLike) -> Law | None:

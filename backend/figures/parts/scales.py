@@ -55,9 +55,14 @@ class Scale:
         """Whole decades; where fewer than two are in view, decimals within them."""
         low, high = np.log10(self.unit), np.log10(self.largest)
         if np.floor(high) - np.ceil(low) < 1:
-            return {"type": "log", "tickformat": ".3~g", "nticks": 6}
+            return {"type": "log", "tickformat": f".{self._digits()}~g", "nticks": 6}
         stride = float(max(1, np.ceil((high - low) / 6)))
         return {"type": "log", "exponentformat": "power", "dtick": stride, "tick0": 0}
+
+    def _digits(self) -> int:
+        """As many as tell ticks apart."""
+        share = (self.largest - self.unit) / self.largest
+        return 3 if share <= 0 else int(np.clip(2 - np.floor(np.log10(share)), 3, 9))
 
     def _ticks(self, most: int, apart: float) -> list[float]:
         """0 and powers of ten, few and far enough apart to be read at 360 pixels."""

@@ -254,3 +254,13 @@ def test_the_bias_of_a_difference_is_of_second_order(field, name):
     one = slope.fitted(steps, y, errors)
     assert abs(one.value - 4) < 5 * one.error
     assert one.error < 0.5
+
+
+def test_swept_words_are_drawn_literally_and_ticks_near_one_are_told_apart():
+    source = swept("noise", ("<b>x</b>", "y" * 40))
+    add(source, "scaled_error", [0, 1], [0.99991, 0.99993])
+    data, layout, _ = drawn(source, metric="scaled_error")
+    assert layout["xaxis"]["ticktext"] == ["&lt;b&gt;x&lt;/b&gt;", "y" * 23 + "…"]
+    assert layout["xaxis"]["tickvals"] == ["<b>x</b>", "y" * 40]
+    assert data[0]["text"][0] == "&lt;b&gt;x&lt;/b&gt;"
+    assert layout["yaxis"]["tickformat"] == ".7~g"
