@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from backend.training.datasets import Part, Split
-from backend.training.evaluation import CHUNK, interval
+from backend.training.evaluation import CHUNK, affordable, due, interval
 from backend.training.readout import readout, watching
 from backend.training.running import evaluating
 from estimators.core.contrastive import InfoNCE
@@ -44,7 +44,7 @@ class Contrastive:
         self, module: nn.Module, of: OfRun, classes: int, loss: InfoNCE, views: Views
     ) -> None:
         self.every = interval(of.steps)
-        cheap = self.every * of.batch_size // 8
+        cheap = affordable(0, self.every, of.batch_size)
         split = of.split
         self._module, self._split, self._classes, self._loss = module, split, classes, loss
         self._train, self._validation = (
@@ -57,13 +57,21 @@ class Contrastive:
             for name, part in vars(split).items()
         }
 
-    def along(self) -> Iterator[tuple[str, Tensor]]:
+    def due(self, step: int) -> bool:
+        """Whether to look `along` before this step: early on, once a readout is affordable."""
+        return due(step, self.every, first=8 * FREE[0] // self._size)
+
+    def along(self, step: int) -> Iterator[tuple[str, Tensor]]:
         """`validation/loss`; of training and validation, `own_view` and `readout_accuracy`."""
         loss, found = self._contrast("validation")
         yield "validation/loss", loss
         yield "validation/own_view", found
         yield "train/own_view", self._contrast("train")[1]
-        train, validation = map(self._features, (self._train, self._validation))
+        most = affordable(step, self.every, self._size)
+        train, validation = (
+            self._features(Part(part.x[: max(free, most)], part.y[: max(free, most)]))
+            for part, free in zip((self._train, self._validation), FREE, strict=True)
+        )
         fitted = readout(train, validation, self._classes)
         yield "train/readout_accuracy", fitted.accuracy(train)
         yield "validation/readout_accuracy", fitted.accuracy(validation)

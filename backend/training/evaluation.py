@@ -19,11 +19,26 @@ def interval(steps: int) -> int:
     return 1 << max(0, (steps // TIMES).bit_length() - 1)
 
 
+def due(step: int, every: int, first: int = 1) -> bool:
+    """Whether a step is evaluated: multiples of `every`, and before them powers of two from
+    `first` on, so that a long run need not go far for its second point."""
+    return step % every == 0 or (first <= step < every and step & (step - 1) == 0)
+
+
+def affordable(step: int, every: int, batch_size: int) -> int:
+    """Examples of a part that `step` may look at: about a tenth of the training so far.
+
+    Those of all steps before `every` together are no more than those of `every`.
+    """
+    return (every if step % every == 0 or step > every else step) * batch_size // 8
+
+
 class Evaluation:
     """Loss and accuracy of the module at its present weights.
 
     Along the run it looks at a fixed sample of each part, as large as keeps it below about
-    a tenth of the training; at the end the whole test part is taken.
+    a tenth of the training, early on at the beginning of that sample; at the end the whole
+    test part is taken.
     """
 
     def __init__(
@@ -36,8 +51,8 @@ class Evaluation:
         *,
         classified: bool = True,
     ) -> None:
-        self.every = interval(steps)
-        cheap = self.every * batch_size // 8
+        self.every, self._batch_size = interval(steps), batch_size
+        cheap = affordable(0, self.every, batch_size)
         self._module, self._test = module, split.test
         self._losses, self._classified = losses, classified
         samples = [
@@ -47,13 +62,27 @@ class Evaluation:
         self._train = len(samples[0].y)
         self._both = Part(*map(torch.cat, zip(*samples, strict=True)))
 
-    def along(self) -> Iterator[tuple[str, Tensor]]:
+    def due(self, step: int) -> bool:
+        """Whether to look `along` before this step."""
+        return due(step, self.every)
+
+    def along(self, step: int) -> Iterator[tuple[str, Tensor]]:
         """`validation/loss`, and the accuracy on both parts where there is one, on the device."""
-        losses, hits = self._examine(self._both)
-        yield "validation/loss", losses[self._train :].mean()
+        train, part = self._sample(step)
+        losses, hits = self._examine(part)
+        yield "validation/loss", losses[train:].mean()
         if self._classified:
-            yield "train/accuracy", hits[: self._train].mean()
-            yield "validation/accuracy", hits[self._train :].mean()
+            yield "train/accuracy", hits[:train].mean()
+            yield "validation/accuracy", hits[train:].mean()
+
+    def _sample(self, step: int) -> tuple[int, Part]:
+        """How many examples of training, and they with those of validation after them."""
+        most, count = affordable(step, self.every, self._batch_size), self._train
+        train, validation = (max(free, most) for free in FREE)
+        if train >= count and count + validation >= len(self._both.y):
+            return count, self._both
+        pairs = ((t[:count][:train], t[count:][:validation]) for t in self._both)
+        return min(train, count), Part(*map(torch.cat, pairs))
 
     def last(self) -> Iterator[tuple[str, Tensor]]:
         """`test/loss`, and `test/accuracy` where there is one."""

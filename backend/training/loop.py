@@ -153,7 +153,7 @@ class Run:
     def _advance(self) -> Iterator[Record]:
         """One update, with the evaluation and the probe that are due before it."""
         step = self.step
-        if step % self._evaluation.every == 0:
+        if self._evaluation.due(step):
             self._evaluate()
         objective = self._trainer.objective(self._batches.at(step))
         if self._probes.due(step):
@@ -184,7 +184,7 @@ class Run:
         self.pending.add(("train/learning_rate", "", ""), step, self._trainer.rate(step))
         self.pending.add(("train/seconds", "", ""), step, self._clock.training)
         with self._clock.evaluating():
-            for metric, value in self._evaluation.along():
+            for metric, value in self._evaluation.along(step):
                 self.pending.add((metric, "", ""), step, value)
 
     def _flush(self) -> Iterator[Record]:

@@ -19,10 +19,11 @@ Prepare = Callable[[Tensor, Tensor, Generator], Batch]
 class Evaluation(Protocol):
     """Looks at whole parts along the run, and at the test part at its end."""
 
-    every: int
-    """Steps between two looks."""
+    def due(self, step: int) -> bool:
+        """Whether to look `along` before this step."""
+        ...
 
-    def along(self) -> Iterator[tuple[str, Tensor]]: ...
+    def along(self, step: int) -> Iterator[tuple[str, Tensor]]: ...
 
     def last(self) -> Iterator[tuple[str, Tensor]]: ...
 

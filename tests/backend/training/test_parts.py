@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from backend.training.batches import Batches
-from backend.training.datasets import Part, datasets
-from backend.training.evaluation import interval
+from backend.training.datasets import Part, Split, datasets
+from backend.training.evaluation import Evaluation, affordable, due, interval
 from backend.training.networks import networks
 from backend.training.optimizers import optimizers, schedules
 from estimators.core.objective import Chain
@@ -154,3 +155,25 @@ def test_evaluations_are_at_powers_of_two_and_at_least_fifty():
     for steps in (100, 2000, 20_000, 10**7):
         assert interval(steps) & (interval(steps) - 1) == 0
         assert 50 <= steps / interval(steps) < 101
+
+
+def test_a_long_run_is_evaluated_early_at_the_cost_of_one_more_evaluation():
+    every = interval(1_000_000)
+    early = [step for step in range(every) if due(step, every)]
+    assert early == [0, *(2**k for k in range(14))]
+    assert sum(affordable(s, every, 32) for s in early[1:]) <= affordable(every, every, 32)
+    assert [due(s, every) for s in (every, every + 1, 2 * every)] == [True, False, True]
+    assert affordable(1_000_000 - 1, every, 32) == affordable(0, every, 32), "the last is whole"
+
+
+def test_an_early_evaluation_sees_the_beginning_of_the_sample():
+    """The first examples of each part: those of training, then those of validation."""
+    x = torch.arange(4096.0)[:, None].repeat(1, 2)
+    part, module = Part(x, torch.zeros(4096, dtype=torch.int64)), nn.Identity()
+
+    def first(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return output[:, 0]
+
+    along = Evaluation(module, Split(part, part, part), 10**6, 8, first).along
+    means = [dict(along(step))["validation/loss"].item() for step in (0, 1, 1024, 10**6)]
+    assert means == [2047.5, 255.5, 511.5, 2047.5]
