@@ -169,8 +169,9 @@ def _overtaking(one: Place, other: Place, scale: Scale, tally: canvas.Tally) -> 
     if not 1 < k < 1e9:
         return []
     words = f"{one.name} overtakes {other.name} from K = {int(np.ceil(k)):,} on"
-    tally.say(words + ", each averaged over K draws")
-    if k > FURTHEST:
+    beyond = f" (beyond the K = {FURTHEST:,} that is drawn)" if k > FURTHEST else ""
+    tally.say(words + ", each averaged over K draws" + beyond)
+    if beyond:
         return []
     x, y = _xy(one.now, k, scale)
     reach = 0.03 * float(scale.of(np.array([scale.largest]))[0])
@@ -190,7 +191,10 @@ def _meaning(places: list[Place], query: Query) -> list[str]:
     against = [one.name for one in places if query.units == "scaled" and one.now.reach < 0]
     return [
         pooled,
-        "stretched so that the mean reaches ‖g‖ along g" if query.units == "scaled" else "",
+        "each first stretched so that its mean reaches ‖g‖ along g, as its own learning rate "
+        "would: K and bias are others than in raw units"
+        if query.units == "scaled"
+        else "",
         f"points against the gradient: {', '.join(against)}" if against else "",
         "dotted arcs: equal error; dotted lines: the way to K = 4,096; boxes: ± 2 standard errors",
         "small marks: one draw" if query.k > 1 else "",

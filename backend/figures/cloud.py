@@ -29,7 +29,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     traces: list[Any] = []
     if len(x):
         keep = np.unique(np.linspace(0, len(x) - 1, min(query.max, len(x))).round().astype(int))
-        tally.shown = len(keep)
+        tally.shown = tally.count if still else len(keep)
         rings = density.contours(x, y)
         tally.say(density.WORDS if rings else "")
         traces = [*rings, _points(x[keep], y[keep], label, run_id), *_marks(x, y)]

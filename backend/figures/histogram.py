@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.parts import canvas, draws, hover, style
+from backend.figures.parts import canvas, draws, hover, panels, style
 from backend.figures.parts.metrics import metric
 from backend.figures.parts.query import Query
 from backend.figures.parts.source import FigureError, Floats, Source
@@ -15,8 +15,8 @@ title = "Histograms of the draws"
 help = "A microscope's draws: a panel an estimator, its mean solid and the law's mean dashed."
 parameters = ("runs", "metric", "layer", "estimator")
 ALLOWED = ("cosine", "norm_ratio", "along", "across")
-PANEL = 104
-"""Height of a panel in pixels."""
+PANEL, ROOM = 72, 26
+"""Height of a panel in pixels, and of the ticks below it: each has an axis of its own."""
 BINS = (8, 60)
 
 
@@ -40,7 +40,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         traces,
         tally,
         title=what.title + where,
-        height=90 + PANEL * max(2, len(found)),
+        height=panels.height(len(found), PANEL, ROOM),
         showlegend=False,
         **_layout(found, what.axis, len(query.runs)),
     )
@@ -58,7 +58,7 @@ def _panel(source: Source, at: int, one: draws.Draws) -> list[Any]:
     if not len(one.values):
         return []
     heights, edges = bins(one.values)
-    axes = {"xaxis": f"x{at + 1 if at else ''}", "yaxis": f"y{at + 1 if at else ''}"}
+    axes = panels.axes(at)
     label, top = one.line.label, float(heights.max())
     name, colour = plain(clipped(label)), style.colour(label)
     told = f"{hover.head(name)}<br>%{{customdata[0]:.4g}} … %{{customdata[1]:.4g}}"
@@ -99,37 +99,25 @@ def _mark(x: float, top: float, name: str, said: str, dash: str, axes: dict[str,
 
 
 def _layout(found: list[draws.Draws], words: str, runs: int) -> dict[str, Any]:
-    count = max(1, len(found))
-    layout: dict[str, Any] = {"bargap": 0, "annotations": []}
-    for at in range(count):
-        suffix = at + 1 if at else ""
-        span = [1 - (at + 0.78) / count, 1 - (at + 0.2) / count]
-        heading = words if at == count - 1 else ""
-        layout[f"xaxis{suffix}"] = canvas.axis(
-            heading, anchor=f"y{suffix}", nticks=5, tickangle=0, **_range(found[at : at + 1])
-        )
-        layout[f"yaxis{suffix}"] = canvas.axis(
-            "", anchor=f"x{suffix}", domain=span, tickformat=".0%", nticks=3, rangemode="tozero"
-        )
+    heads = [_heading(one, runs > 1) for one in found]
+    up = canvas.axis("", tickformat=".0%", nticks=3, rangemode="tozero")
+    across = canvas.axis(words, nticks=5, tickangle=0)
+    layout = panels.layout(heads, PANEL, across, [up] * len(found), ROOM)
     for at, one in enumerate(found):
-        layout["annotations"].append(_heading(one, 1 - (at + 0.18) / count, runs > 1))
-    return layout
+        layout[f"xaxis{at + 1 if at else ''}"] |= _range(one)
+    return {**layout, "bargap": 0}
 
 
-def _range(one: list[draws.Draws]) -> dict[str, Any]:
+def _range(one: draws.Draws) -> dict[str, Any]:
     """Draws that are all alike get room beside them, so that their one bar is a bar."""
-    if not one or not len(one[0].values) or np.ptp(one[0].values) > 1e-9:
+    if not len(one.values) or np.ptp(one.values) > 1e-9:
         return {}
-    middle = float(one[0].values[0])
+    middle = float(one.values[0])
     reach = 0.5 * abs(middle) or 1.0
     return {"range": [middle - reach, middle + reach]}
 
 
-def _heading(one: draws.Draws, y: float, several: bool) -> dict[str, Any]:
+def _heading(one: draws.Draws, several: bool) -> str:
     values = one.values
     told = f"mean {values.mean():.3g}, {len(values):,} draws" if len(values) else "no value"
-    return {
-        "text": f"{draws.name_of(one.line, several=several)}: {told}", "x": 0, "xref": "paper",
-        "xanchor": "left", "y": y, "yref": "paper", "yanchor": "bottom", "showarrow": False,
-        "font": {"size": 12},
-    }  # fmt: skip
+    return f"{hover.head(draws.name_of(one.line, several=several))}<br>{told}"

@@ -25,7 +25,7 @@ FAR = 8.0
 
 
 def figure(source: Source, query: Query) -> go.Figure:
-    """At the rate nearest to `rate`; without one, each estimator at its own best."""
+    """At the rate tried nearest to `rate`; without one, to each estimator's own best."""
     found, tally = lotteries.read(source, query), canvas.Tally()
     found = [one for one in found if one.changes][:MOST]
     several = len(query.runs) > 1
@@ -36,7 +36,9 @@ def figure(source: Source, query: Query) -> go.Figure:
         values = one.changes[rate]
         tally.shown += len(values)
         tally.count += len(values)
-        headings.append(f"{hover.head(one.name(several))}<br>{_said(rate, values)}")
+        headings.append(
+            f"{hover.head(one.name(several))}<br>{_said(one, rate, values, own=query.rate is None)}"
+        )
         ranges.append(_range(values))
         traces += _panel(one, at, values)
         tally.say(lotteries.counted(one, one.name(several)))
@@ -56,9 +58,11 @@ def _rate(one: Lottery, asked: float | None) -> float:
     return one.nearest(asked or one.best or one.usual or next(iter(one.changes)))
 
 
-def _said(rate: float, values: Floats) -> str:
+def _said(one: Lottery, rate: float, values: Floats, *, own: bool) -> str:
     finite = values[np.isfinite(values)]
     words = f"η = {rate:.3g}"
+    if own and one.best and f"{one.best:.3g}" != f"{rate:.3g}":
+        words += f" (nearest tried; best {one.best:.3g})"
     if not len(finite):
         return f"{words}, no step ends in a finite loss"
     words += f", falls in {(values < 0).mean():.0%} of {len(values):,}"

@@ -26,6 +26,20 @@ DEVICE = re.compile(r"(cpu|cuda)(:\d{1,3})?|(NVIDIA|AMD|Intel|Tesla|Quadro|GeFor
 SEEN = ("step", "draws", "seed", "sweep", "anatomy", "what_if")
 
 
+def seen(run: RunLike) -> dict[str, str]:
+    """What a microscope looked at, in words; nothing of another run."""
+    held = run.config.get("microscope")
+    if not isinstance(held, Mapping):
+        return {}
+    told = {"looked at": ("step", "step {:,}"), "draws": ("draws", "{:,} of each estimator"),
+            "seed of the draws": ("seed", "{}")}  # fmt: skip
+    return {
+        words: how.format(value)
+        for words, (name, how) in told.items()
+        if isinstance(value := held.get(name), int)
+    }
+
+
 def config(run: RunLike) -> dict[str, Any]:
     """The fields of a configuration, with what a microscope looks at."""
     held = run.config.get("microscope")
@@ -84,6 +98,13 @@ def facts(run: RunLike) -> dict[str, str]:
         "versions": ", ".join(f"{name} {value}" for name, value in versions(run).items()),
         "plug-ins": ", ".join(f"{name} (SHA-256 {value}…)" for name, value in plugins(run).items()),
     }
+    if looked := seen(run):  # draws are no steps, and theirs is a seed of their own
+        told = {
+            "status": told.pop("status"),
+            **looked,
+            "seed of the run": told.pop("seed"),
+            **{name: value for name, value in told.items() if name not in ("steps", "epochs")},
+        }
     return {name: str(value) for name, value in told.items() if value not in (None, "")}
 
 

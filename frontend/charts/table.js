@@ -16,7 +16,7 @@ export function tableView(title, plot, drawn) {
     "div",
     {class: "table-view", tabindex: "0", role: "region", "aria-label": `${title}, as a table`},
     () => {
-      drawn();
+      if (drawn() === 0) return h("p", {class: "quiet"}, "Loading …");
       const traces = plot.data ?? [];
       if (traces.length === 0) return h("p", {class: "quiet"}, "No points yet.");
       const ready = traces.find((/** @type {any} */ trace) => trace.type === "table");

@@ -14,7 +14,7 @@ import {pick} from "./pick.js";
 const STEPS =
   "Every draw is taken as a step −η ĝ from the checkpoint; the change of the loss on the same batch, against the learning rate η. Line: the mean with its standard error; bands: 5–95 % and 25–75 % of the draws; dashed: the expectation to second order, by one Hessian-vector product a draw. Its lowest point, the star, is the best rate and the expected decrease. Each panel has an axis of its own.";
 const FALLS =
-  "How the change of the loss falls out over the draws at one learning rate, a panel an estimator; dotted: no change, solid: the mean. At the best rate of each, or at the nearest to one that is chosen.";
+  "How the change of the loss falls out over the draws at one learning rate, a panel an estimator; dotted: no change, solid: the mean. At the tried rate that is nearest to the best of each, or to one that is chosen.";
 const TABLE =
   "The best learning rate of each estimator, the decrease of the loss expected of it, and what the run's own learning rate does; the largest expected decrease first.";
 
@@ -59,7 +59,7 @@ function ratePick(shared, id) {
   onEnd(on("points", ({run}) => run === id && found.peek() === "" && read()));
   return () =>
     pick("Learning rate η", rate, [
-      ["", "the best of each"],
+      ["", "nearest to the best of each"],
       ...found().split(" ").filter(Boolean).map((one) => [one, one]),
     ]);
 }

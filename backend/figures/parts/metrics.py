@@ -80,7 +80,7 @@ METRICS = {
     "path/x0": Metric("First coordinate", "x₀"),
     "path/x1": Metric("Last coordinate", "x₁"),
     "draw/cosine": Metric(
-        "Alignment of the draws",
+        "Cosine of the draws",
         "cosine of one draw with the exact gradient",
         "linear",
         (-1, 1),
@@ -92,7 +92,7 @@ METRICS = {
     "draw/along": Metric("Draws along the gradient", "along the gradient, ⟨ĝ, g⟩ / ‖g‖²"),
     "draw/across": Metric(
         "Draws across the gradient",
-        "across: first principal component<br>of the sketched residuals ÷ ‖g‖",
+        "across: first principal<br>component of the sketched<br>residuals ÷ ‖g‖",
     ),
     "draw/nonfinite": Metric("Draws that are not finite", "draws that are not finite"),
     "probe/stride": Metric("Steps between probes", "steps between probes"),

@@ -308,3 +308,31 @@ def test_a_layer_without_a_gradient_is_named_and_has_no_numbers(name):
     json.dumps(drawn, allow_nan=False)
     legend = [one["name"] for one in drawn["figure"]["data"] if one["type"] == "scatter"]
     assert "the exact gradient is 0" in " ".join([drawn["note"], *map(str, legend)])
+
+
+def test_headings_stand_between_panels_and_not_on_ticks():
+    layout = draw("histogram", microscope(), {"runs": "m1"})["figure"]["layout"]
+    first, second = (one["text"] for one in layout["annotations"])
+    assert first.count("<br>") == second.count("<br>") == 1
+    assert second.startswith(f"<b>{DFA}</b><br>mean") or DFA in second
+    room = layout["height"] - layout["margin"]["t"] - layout["margin"]["b"]
+    gap = layout["yaxis"]["domain"][0] - layout["annotations"][1]["y"]
+    assert gap * room > 50  # ticks below the first panel, and two lines above the second
+
+
+def test_draws_that_are_all_alike_are_not_said_to_be_thinned():
+    source = Memory()
+    source.add_run("m1", MemoryRun(2, "seen", config={"microscope": {}}, labels={"driver": DFA}))
+    source.add("m1", "draw/along", np.arange(3000), np.ones(3000), estimator=DFA)
+    source.add("m1", "draw/across", np.arange(3000), np.zeros(3000), estimator=DFA)
+    note = draw("cloud", source, {"runs": "m1"})["note"]
+    assert "every draw is the same" in note
+    assert "evenly chosen" not in note
+
+
+def test_what_overtakes_beyond_the_line_is_said_to():
+    source = microscope()
+    measured(source, FORWARD, 5000, 0)
+    measured(source, DFA, 1, 0.25)
+    note = draw("bias_variance", source, {"runs": "m1", "units": "raw"})["note"]
+    assert "from K = 19,996 on, each averaged over K draws (beyond the K = 4,096 that is" in note

@@ -48,7 +48,7 @@ def test_a_notebook_shows_the_table_and_every_figure(measured, monkeypatch):
     assert seen[0] is measured
     titles = [figure.layout.title.text for figure in seen[1:]]
     assert titles == [figure.layout.title.text for figure in views.all()]
-    assert {"Alignment of the draws", "Draw cloud · forward", "Measures and laws"} <= {*titles}
+    assert {"Cosine of the draws", "Draw cloud · forward", "Measures and laws"} <= {*titles}
 
 
 def test_every_method_that_is_listed_draws(measured):
