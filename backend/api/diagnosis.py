@@ -17,7 +17,7 @@ MEASURES = (
     "relative_variance", "relative_squared_bias", "relative_squared_bias_se", "snr",
     "cosine_mean", "norm_ratio", OF_THE_RUN,
 )  # fmt: skip
-PARTS = ("anatomy/estimator", "anatomy/fixed")
+PARTS = ("anatomy/estimator", "anatomy/fixed", "anatomy/fixed_se")
 
 
 class FindingView(View):
@@ -56,6 +56,8 @@ def diagnosis(
     anatomy, words = _anatomy(lab.store, run, label)
     question = {
         "draws": draws, "layers": layers, "coverage": _coverage(run, label), "anatomy": anatomy,
+        "estimators": 1 + len(run.labels.get("shadows", ())),
+        "unbiased": run.facts.get("unbiased", {}).get(label, False),
     }  # fmt: skip
     found = lab.supervisor.diagnose(question) if layers else []
     findings = [FindingView(**one) for one in found]
@@ -121,7 +123,10 @@ def _anatomy(store: Store, run: Run, label: str) -> tuple[dict[str, Any] | None,
     for look in looks:
         if look.config.get("microscope", {}).get("anatomy") and (of := _parts(store, look, label)):
             at = f"run {look.number}, at step {look.parent_step or 0:,}"
-            told = {"batch": int(look.config["batch_size"]), "layers": of}
+            told = {
+                "batch": int(look.config["batch_size"]), "layers": of,
+                "population": _population(store, look),
+            }  # fmt: skip
             return told, f"what a larger batch would do is by the variance anatomy of {at}"
     return None, (
         "whether a larger batch would do instead is told by a variance anatomy: "
@@ -130,13 +135,21 @@ def _anatomy(store: Store, run: Run, label: str) -> tuple[dict[str, Any] | None,
 
 
 def _parts(store: Store, look: Run, label: str) -> dict[str, dict[str, float]]:
-    """{layer: {"estimator": E, "fixed": e₀}} as last told."""
+    """{layer: {"estimator": E, "fixed": e₀, "fixed_se": its error, if known}} as last told."""
     found: dict[str, dict[str, float]] = {}
     for series in store.series(look.id):
         if series.metric in PARTS and series.estimator == label and series.count:
             part = series.metric.removeprefix("anatomy/")
             found.setdefault(series.layer, {})[part] = float(store.points(series.id).values[-1])
-    return {layer: parts for layer, parts in found.items() if len(parts) == len(PARTS)}
+    return {layer: parts for layer, parts in found.items() if {"estimator", "fixed"} <= {*parts}}
+
+
+def _population(store: Store, look: Run) -> int | None:
+    """The examples of the training set; an early look has not told them."""
+    for series in store.series(look.id):
+        if series.metric == "anatomy/population" and series.count:
+            return int(store.points(series.id).values[-1])
+    return None
 
 
 def _coverage(run: Run, label: str) -> dict[str, str] | None:

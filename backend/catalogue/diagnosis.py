@@ -37,25 +37,32 @@ class _Probe(NamedTuple):
 def diagnose(question: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A finding for each of `layers`, {layer: {"members": [tensor], "probes": {measure: [..]}}},
     from probes of `draws` draws each; `coverage` is {tensor: how its gradient comes about}, and
-    `anatomy` {"batch": examples, "layers": {layer: {"estimator", "fixed"}}}, if there is one."""
+    `anatomy` {"batch": examples, "population": all of them, "layers": {layer: {"estimator",
+    "fixed", "fixed_se"}}}, if there is one. `estimators` are looked at beside each other;
+    `unbiased` says that the exact gradient is promised on average."""
     draws, coverage = question["draws"], question["coverage"]
+    looks = len(question["layers"]) * question.get("estimators", 1)
+    unbiased = question.get("unbiased", False)
     anatomy = question.get("anatomy") or {"batch": 0, "layers": {}}
     found = []
     for layer, one in question["layers"].items():
-        finding = _finding(layer, one["members"], coverage, one["probes"], draws)
+        finding = _finding(layer, one, coverage, draws, looks, unbiased)
         if layer in anatomy["layers"]:
-            finding = with_batch(finding, anatomy["batch"], **anatomy["layers"][layer])
+            parts = {**anatomy["layers"][layer], "population": anatomy.get("population")}
+            finding = with_batch(finding, anatomy["batch"], **parts)
         found.append(asdict(finding))
     return found
 
 
 def _finding(
     layer: str,
-    members: Sequence[str],
+    one: Mapping[str, Any],
     coverage: Mapping[str, Coverage] | None,
-    measured: Mapping[str, Sequence[float]],
     draws: int,
+    looks: int,
+    unbiased: bool,
 ) -> Finding:
+    measured = one["probes"]
     columns = zip(*(measured[name] for name in MEASURES), strict=True)
     rows = [dict(zip(MEASURES, column, strict=True)) for column in columns]
     alive = [row for row in rows if _is_alive(row)]
@@ -64,7 +71,7 @@ def _finding(
     if not alive:
         dead = not any(row["exact/norm"] > 0 for row in rows)
         return explain(layer, {"exact": 0.0 if dead else 1.0, "count": draws * dead})
-    return explain(layer, numbers(alive, draws), members, coverage)
+    return explain(layer, numbers(alive, draws), one["members"], coverage, looks, unbiased)
 
 
 def numbers(rows: Sequence[Mapping[str, float]], draws: int) -> dict[str, float]:
@@ -74,17 +81,21 @@ def numbers(rows: Sequence[Mapping[str, float]], draws: int) -> dict[str, float]
     mean, noise = fmean(s), variance(s) / len(s)
     half = t_quantile(0.975, len(s) - 1) * math.sqrt(noise)
     errors = math.sqrt(sum(one.unsure**2 for one in probes)) / len(probes)
+    # What of each probe is across, less its own slope's square, scatters as it does.
+    each = variance(one.size - one.s**2 for one in probes) / len(probes)
     return {
         "exact": fmean(row["exact/norm"] for row in rows) ** 2,
         "count": draws * len(probes),
         "longest": max(one.length for one in probes),
         "s": mean,
         "square": max(0.0, mean**2 - noise),
+        "s_se": math.sqrt(noise),
+        "freedom": len(s) - 1,
         "s_low": mean - half,
         "s_high": mean + half,
         "across": max(0.0, fmean(one.size for one in probes) - (mean**2 - noise)),
         "variance": fmean(one.variance for one in probes),
-        "unsure": errors + noise,
+        "unsure": max(errors + noise, math.sqrt(each)),
     }
 
 

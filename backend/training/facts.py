@@ -8,7 +8,7 @@ import torch
 
 from backend.training.assemble import Assembly
 from backend.training.records import Facts
-from estimators.core.contract import Estimator, Params
+from estimators.core.contract import Claim, Estimator, Params
 from estimators.core.objective import Chain
 
 
@@ -32,6 +32,7 @@ def facts(assembly: Assembly, placed: Placed, resumed_at: int) -> Facts:
         parameters=sum(p.numel() for p in placed.params.values()),
         layers=_layers(assembly.driver.estimator, placed),
         cost=_cost(assembly, placed),
+        unbiased=_unbiased(assembly, placed),
         resumed_at=resumed_at,
         plugins=assembly.plugins,
     )
@@ -48,6 +49,16 @@ def _versions() -> dict[str, str]:
 def _cost(assembly: Assembly, placed: Placed) -> dict[str, float]:
     estimators = (assembly.driver, *assembly.shadows)
     return {e.label: e.estimator.cost(placed.chain).forward_equivalents for e in estimators}
+
+
+def _unbiased(assembly: Assembly, placed: Placed) -> dict[str, bool]:
+    estimators = (assembly.driver, *assembly.shadows)
+    return {
+        e.label: e.estimator.claim(placed.chain) is not Claim.BIASED
+        # What aims at a target of its own promises nothing of the loss's gradient.
+        and type(e.estimator).target is Estimator.target
+        for e in estimators
+    }
 
 
 def _layers(driver: Estimator, placed: Placed) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import torch
 from backend.config import RunConfig
 from backend.training import ahead, checkpoints
 from backend.training.assemble import Labelled, assemble
+from backend.training.autopsy import autopsy
 from backend.training.checkpoint_files import checkpoint_steps, is_full, path_of, resume_step
 from backend.training.clock import Clock
 from backend.training.control import Control
@@ -250,10 +251,21 @@ class Run:
                 self.pending.add((metric, "", ""), self.step, value)
             yield from self._flush()
         if self._broken is not None:
-            text = f"the loss was not finite at step {self._broken:,}"
-            yield Ended("diverged", self._broken, f"{text}; a lower learning rate may help")
+            yield Ended("diverged", self._broken, self._why())
         else:
             yield Ended(end, self.step)
+
+    def _why(self) -> str:
+        """Whether the loss broke, or the driver's estimate before it."""
+        broken = self._broken or 0
+        told = f"the loss was not finite at step {broken:,}; a lower learning rate may help"
+        if self._folder is None or self._full or not checkpoint_steps(self._folder):
+            return told
+        # A check at every step would slow all runs: those since the checkpoint are made again.
+        start = resume_step(self._folder)
+        state = checkpoints.read(path_of(self._folder, start), self._trainer.chain.x.device)
+        self._trainer.load(state["trainer"], self._assembly.estimator)
+        return autopsy(self._trainer, self._batches, start, broken) or told
 
     def _save(self) -> Iterator[Record]:
         """Write a checkpoint; without room for it the run goes on, and says so once."""

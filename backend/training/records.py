@@ -22,6 +22,8 @@ class Facts:
     """One row a tensor: name, stage, shape, count and coverage (how its gradient comes)."""
     cost: dict[str, float] = field(default_factory=dict)
     """Declared cost of one estimate by label, in forward passes."""
+    unbiased: dict[str, bool] = field(default_factory=dict)
+    """Whether the exact gradient is promised on average, by label."""
     resumed_at: int = 0
     """The first step of this attempt: earlier attempts' points from here on are void."""
     plugins: dict[str, str] = field(default_factory=dict)

@@ -37,6 +37,7 @@ class Parts:
     estimator: Tensor
     estimator_se: Tensor
     fixed: Tensor
+    fixed_se: Tensor
     signal: Tensor
 
     def variance(self, share: float, b: float, k: int) -> Tensor:
@@ -109,6 +110,7 @@ class Nested:
             estimator=estimator,
             estimator_se=standard_error(within),
             fixed=estimator - falling,
+            fixed_se=standard_error(within - (small - within) / (ratio - 1)),
             signal=signal,
         )
 

@@ -22,6 +22,9 @@ def measured(found: Iterable[Observation]) -> Measurement:
     if not last:
         raise ValueError("no observation was given; a measurement is made of at least one")
     at = next(iter(last.values())).at
+    told = {
+        label: o.verdicts() for label, o in last.items() if o.sketch is not None and len(o) >= LEAST
+    }
     return Measurement(
         draws=max(map(len, last.values())),
         loss=at.loss,
@@ -40,13 +43,17 @@ def measured(found: Iterable[Observation]) -> Measurement:
             if (lamps := o.lamps())
         },
         targets={label: _target(o) for label, o in last.items()},
-        findings={label: diagnose(o, _coverage(o)) for label, o in last.items()},
-        drawn={label: drawn(o) for label, o in last.items()},
-        verdicts={
-            label: o.verdicts()
+        findings={
+            label: diagnose(
+                o,
+                _coverage(o),
+                estimators=len(last),
+                convicted=[v.layer for v in told.get(label, ()) if v.biased],
+            )
             for label, o in last.items()
-            if o.sketch is not None and len(o) >= LEAST
         },
+        drawn={label: drawn(o) for label, o in last.items()},
+        verdicts=told,
         sources={label: o.source for label, o in last.items()},
     )
 

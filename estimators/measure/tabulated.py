@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from estimators.measure.anatomy import Anatomy
-from estimators.measure.diagnosis import Finding, with_batch
+from estimators.measure.diagnosis import told_with
 from estimators.measure.table import Table
+from estimators.measure.verdicts import LEAST
 
 if TYPE_CHECKING:
     from estimators.measure.measurement import Measurement
@@ -15,6 +16,9 @@ SHOWN = (
     "cosine", "norm_ratio", "scaled_error", "relative_variance", "relative_squared_bias",
 )  # fmt: skip
 """The columns; `Measurement.rows` has the others."""
+DIFFERENCES = ("scaled_error", "relative_squared_bias")
+ROUNDING = 1e-12
+"""What is nearer to 0 is what rounding leaves of a difference."""
 INTERVAL = "± is half the 95 % interval's width, from the draws on from which it holds"
 LAW = "by its law: what theory says of it, and whether the draws agree"
 
@@ -33,7 +37,7 @@ def measure_rows(of: "Measurement", label: str, i: int, shown: Sequence[str]) ->
     """What was measured of one estimator in one layer, and what its law says."""
     layer, found, laws = of.layers[i] or "(network)", of.values[label], of.laws.get(label, {})
     ends = of.intervals.get(label, {})
-    measured = [_measured(found[m][i], ends[m][i] if m in ends else None) for m in shown]
+    measured = [_measured(_clean(m, found[m][i]), ends[m][i] if m in ends else None) for m in shown]
     verdict = [_verdict(of, label, i)] if of.verdicts else []
     rows = [[layer, label, *measured, *verdict]]
     if any(m in laws and not math.isnan(laws[m][i]) for m in shown):
@@ -84,18 +88,11 @@ def findings_table(
     rows = []
     for i in places:
         for label, found in of.findings.items():
-            one = _with_batch(found[i], anatomies.get(label))
+            one = told_with(found[i], anatomies.get(label))
             rows.append([of.layers[i] or "(network)", label, one.cause, one.text])
     return Table(
         title(of), ["layer", "estimator", "cause", "in words"], once(rows), words=3, sentence=True
     )
-
-
-def _with_batch(found: Finding, anatomy: Anatomy | None) -> Finding:
-    if anatomy is None or found.layer not in anatomy.layers:
-        return found
-    i = anatomy.layers.index(found.layer)
-    return with_batch(found, anatomy.batch, anatomy.estimator[i], anatomy.fixed[i])
 
 
 def once(rows: list[list[str]]) -> list[list[str]]:
@@ -111,20 +108,26 @@ def once(rows: list[list[str]]) -> list[list[str]]:
 def _measured(value: float, ends: tuple[float, float] | None) -> str:
     half = (ends[1] - ends[0]) / 2 if ends else 0.0
     # What rounding leaves of an exact estimator is no interval.
-    return short(value) + (f" ± {half:.2g}" if half > 1e-9 * abs(value) else "")
+    wide = half > max(1e-9 * abs(value), 0.0 if value else ROUNDING)
+    return short(value) + (f" ± {half:.2g}" if wide else "")
 
 
 def _law(of: "Measurement", label: str, metric: str, i: int) -> str:
     lamp = of.lamps.get(label, {}).get(metric)
     verdict = lamp[i] if lamp else ""
     # Fewer than 64 draws are not held against a law.
-    return short(of.laws[label][metric][i]) + (f" {verdict}" if verdict.endswith("agrees") else "")
+    return short(_clean(metric, of.laws[label][metric][i])) + (
+        f" {verdict}" if verdict.endswith("agrees") else ""
+    )
 
 
 def _verdict(of: "Measurement", label: str, i: int) -> str:
     found = of.verdicts.get(label)
-    if not found or found[i].biased is None:
-        return "–"
+    if not found:
+        return f"– (takes {LEAST} draws)"
+    if found[i].biased is None:
+        few = found[i].draws < LEAST
+        return f"– ({found[i].draws} finite draws of {LEAST})" if few else "– (zero gradient)"
     return "biased" if found[i].biased else f"none (< {short(found[i].bound)})"
 
 
@@ -132,4 +135,10 @@ def short(x: float) -> str:
     """Three digits, thousands in full; a dash for what is not defined."""
     if math.isnan(x):
         return "–"
-    return f"{x:,.0f}" if 1e3 <= abs(x) < 1e7 else f"{x:.3g}"
+    # −0 is 0.
+    return f"{x:,.0f}" if 1e3 <= abs(x) < 1e7 else f"{x + 0.0:.3g}"
+
+
+def _clean(metric: str, x: float) -> float:
+    """0 where only rounding is left of a difference of numbers about 1."""
+    return 0.0 if metric in DIFFERENCES and abs(x) < ROUNDING else x

@@ -115,8 +115,22 @@ class WhatIf:
     @property
     def text(self) -> str:
         """In a sentence."""
-        lost = f", {self.nonfinite} draws not finite and left out" if self.nonfinite else ""
-        return f"{self._at_rates()}{lost}; {self._advice()}"
+        draws = f"{self.nonfinite} draw{'s' * (self.nonfinite > 1)}"
+        lost = f", {draws} not finite and left out" if self.nonfinite else ""
+        return f"{self._at_rates()}{self._blown()}{lost}; {self._advice()}"
+
+    @property
+    def blown(self) -> tuple[int, ...]:
+        """Steps of each rate after which the loss was not finite, of the draws that count."""
+        return tuple(self.changes.isinf().sum(0).tolist())
+
+    def _blown(self) -> str:
+        told = [
+            f"{n} of {self.shown} at {rate:.3g}"
+            for rate, n in zip(self.rates, self.blown, strict=True)
+            if n
+        ]
+        return f", the loss was not finite after {', '.join(told)}" if told else ""
 
     def _at_rates(self) -> str:
         fell = (self.changes < 0).sum(0).tolist()

@@ -68,7 +68,7 @@ def test_the_newest_anatomy_of_the_run_says_what_a_batch_would_do(
         packed(m, steps, steps, layer="", estimator="" if m == "exact/norm" else "backprop")
         for m in MEASURES
     ]
-    worker.send(*series, facts={"layers": LAYERS})
+    worker.send(*series, facts={"layers": LAYERS, "unbiased": {"backprop": True}})
 
     def asked():
         return client.get(WHY.format(worker.run)).json()
@@ -91,8 +91,10 @@ def test_the_newest_anatomy_of_the_run_says_what_a_batch_would_do(
     )  # fmt: skip
     parts = {"anatomy/estimator": 8.0, "anatomy/fixed": 2.0}
     told = [packed(m, [4], [v], layer="", estimator="backprop") for m, v in parts.items()]
+    told.append(packed("anatomy/population", [0], [900], layer="", estimator=""))
     type(worker)(client, store, look.id).send(*told)
     assert f"by the variance anatomy of run {look.number}, at step 24" in asked()["batch"]
     assert seen[0]["anatomy"] is None
     of = {"": {"estimator": 8.0, "fixed": 2.0}}
-    assert seen[-1]["anatomy"] == {"batch": 32, "layers": of}
+    assert seen[-1]["anatomy"] == {"batch": 32, "layers": of, "population": 900}
+    assert (seen[-1]["estimators"], seen[-1]["unbiased"]) == (1, True)

@@ -8,6 +8,7 @@ from estimators import Backprop, ForwardGradient
 from estimators.control.exact_plus_noise import ExactPlusNoise
 from estimators.control.sign_of import SignOf
 from estimators.core.objective import Chain
+from estimators.measure.anatomy import about
 from estimators.measure.diagnosis import Finding, with_batch
 from estimators.measure.observation import observe
 from estimators.measure.probe import probe
@@ -87,7 +88,7 @@ def test_bad_input_is_said_in_words(point):
 
 @pytest.mark.parametrize(
     ("fixed", "said"),
-    [(0.0, "so would a batch of "), (8.0, "a larger batch alone does not")],
+    [(0.0, "so would a batch of about "), (8.0, "a larger batch alone does not")],
 )
 def test_an_anatomy_says_which_batch_would_do(point, fixed, said):
     question = asked(point, ForwardGradient())
@@ -95,11 +96,17 @@ def test_an_anatomy_says_which_batch_would_do(point, fixed, said):
     (finding,) = diagnose(question)
     assert said in finding["text"]
     if not fixed:  # all of it falls with the batch: as many times the batch as draws
-        assert f"a batch of {8 * finding['draws']:,} instead of 8" in finding["text"]
+        assert f"a batch of about {about(8 * finding['draws']):,} instead of 8" in finding["text"]
 
 
 def test_what_no_batch_lowers_asks_for_a_larger_one():
     """e₀ + e₁/b ≤ E/K with E = 12, e₀ = 2, K = 3: b = 10/2."""
     noisy = Finding("", "variance", "noisy", 3)
-    assert with_batch(noisy, 8, 12.0, 2.0).text == "noisy; so would a batch of 40 instead of 8"
+    said = "noisy; so would a batch of about 40 instead of 8"
+    assert with_batch(noisy, 8, 12.0, 2.0).text == said
+    assert with_batch(noisy, 8, 12.0, 2.0, population=40).text == said
+    less = with_batch(noisy, 8, 12.0, 2.0, population=39).text
+    assert less == "noisy; no batch of this data set does it: it has 39 examples"
+    unsure = with_batch(noisy, 8, 12.0, 2.0, fixed_se=1.5).text
+    assert unsure == "noisy; whether a larger batch would is not told apart: take more batches"
     assert with_batch(Finding("", "fine", "sound", 1), 8, 12.0, 2.0).text == "sound"

@@ -140,13 +140,30 @@ def test_a_broken_loss_is_kept_and_nothing_after_it(config, gather, plugins, tmp
     run = gather(train(config(estimator=estimator), plugin_dirs=plugins, checkpoint_dir=folder))
     assert run.ended.status == "diverged"
     assert run.ended.step == 11
-    assert "step 11" in run.ended.error
+    said = run.ended.error
+    assert said.startswith(
+        "the estimate of drifting(breaks_at=10) was not finite at step 10, first"
+    )
+    assert ".weight: " in said
+    assert "it is the estimator that broke" in said
     losses = run.of("train/loss")
     assert math.isnan(losses.pop(11))
     assert list(losses) == list(range(11))
     assert all(map(math.isfinite, losses.values()))
     assert max(step for series in run.points.values() for step in series) == 11
     assert [int(p.stem[5:]) for p in folder.iterdir()] == [0]
+
+
+def test_a_loss_that_overflows_is_not_laid_to_the_estimator(config, gather, tmp_path):
+    run = gather(
+        train(
+            config(optimizer={"name": "sgd", "lr": 1000.0, "momentum": 0.99}),
+            checkpoint_dir=tmp_path,
+        )
+    )
+    assert run.ended.status == "diverged", run.ended.error
+    assert "a lower learning rate may help" in run.ended.error
+    assert "estimator that broke" not in run.ended.error
 
 
 def test_weights_that_break_with_the_last_update_diverge(config, gather, plugins):

@@ -1,12 +1,14 @@
 """Each way of being bad is called by its name."""
 
+import sys
+
 import pytest
 import torch
 
-from estimators import DirectFeedbackAlignment, Objective, stream
+from estimators import DirectFeedbackAlignment, ForwardGradient, Objective, stream
 from estimators.conformance import cases
-from estimators.measure.anatomy import Anatomy
-from estimators.measure.diagnosis import diagnose
+from estimators.measure.anatomy import Anatomy, about
+from estimators.measure.diagnosis import diagnose, explain
 from estimators.measure.observation import Observation, point
 
 CASE = cases()[0]
@@ -76,7 +78,9 @@ def test_that_many_draws_do_mend_it():
     assert error == pytest.approx(0.5, abs=0.08)
 
 
-@pytest.mark.parametrize(("fixed", "text"), [(20.0, "does not"), (0.0, "so would a batch of 1")])
+@pytest.mark.parametrize(
+    ("fixed", "text"), [(20.0, "does not"), (0.0, "so would a batch of about 1")]
+)
 def test_whether_a_batch_would_do(fixed, text):
     anatomy = Anatomy(("", "w"), 64, 9, 4, (1.0,) * 2, (20.0,) * 2, (fixed,) * 2, (1.0,) * 2, 3.0)
     found = diagnosed(drawn(spread=20.0, count=4000), anatomy=anatomy)
@@ -114,3 +118,69 @@ def test_on_a_network():
     assert set(found) == set(one.at.layers)
     assert found["output.weight"] == "fine"
     assert found["hidden1.0.weight"] in ("direction", "scale")
+
+
+@pytest.fixture
+def unpromised(monkeypatch):
+    """No promise is believed: the noise alone has to acquit."""
+    monkeypatch.setattr(sys.modules[diagnose.__module__], "_promised", lambda of: False)
+
+
+@pytest.mark.parametrize("count", [16, 32])
+def test_chance_is_not_called_a_direction(unpromised, count):
+    here = point(CASE.chain, CASE.params)
+    called = 0
+    for seed in range(60):
+        one = Observation("fg", ForwardGradient(), None, here, seed=seed, sketched=False)
+        list(one.take(count))
+        called += any(f.cause == "direction" for f in diagnose(one))
+    assert called <= 1
+
+
+def barely(**more):
+    """A p² between 2 and 4 standard errors above its noise."""
+    x = {"exact": 1.0, "count": 64, "longest": 3.0, "s": 1.0, "s_low": 0.7, "s_high": 1.3}
+    x |= {"s_se": 0.15, "square": 1.0, "across": 3.0, "unsure": 1.0, "variance": 9.0, "lost": 0}
+    return {**x, "freedom": 63, **more}
+
+
+def test_a_direction_is_clear_of_its_noise():
+    found = explain("w", barely())
+    assert (found.cause, "draw more" in found.text) == ("variance", True)
+    assert explain("w", barely(unsure=0.5)).cause == "direction"
+    assert explain("w", barely(unsure=0.5), unbiased=True).cause == "variance"
+    assert "draw more" not in explain("w", barely(unsure=0.5), unbiased=True).text
+    # Of a thousand looks, and of few degrees of freedom, more is asked.
+    assert explain("w", barely(unsure=0.7), looks=1).cause == "direction"
+    assert explain("w", barely(unsure=0.7), looks=1000).cause == "variance"
+    assert explain("w", barely(unsure=0.5, freedom=2)).cause == "variance"
+
+
+def test_a_promise_holds_unless_a_verdict_convicts():
+    one = Observation("fg", ForwardGradient(), None, point(CASE.chain, CASE.params))
+    off = {n: 4 * torch.randn(p.shape, generator=stream(2, "init")).to(p) for n, p in
+           CASE.params.items()}  # fmt: skip
+    one.moments.add({n: g.expand(64, *g.shape) * 1.0 + 1e-3 * g.new_ones(64, *g.shape)
+                     for n, g in off.items()})  # fmt: skip
+    layers = one.at.layers
+    assert all(f.cause != "direction" for f in diagnose(one))
+    assert any(f.cause == "direction" for f in diagnose(one, convicted=layers))
+
+
+def test_a_few_draws_that_are_lost_are_told():
+    draws = drawn(spread=0.1, count=60)
+    draws[:20] = torch.nan
+    found = diagnosed(draws)
+    assert found.cause == "not finite"
+    said = "20 of 60 draws were not finite; of the finite ones: sound"
+    assert found.text.startswith(said)
+
+
+def test_numbers_of_draws_have_two_digits():
+    found = diagnosed(drawn(spread=200.0, count=4000))
+    assert found.draws > 100
+    assert found.draws % 10 == 0
+    assert f"about {found.draws:,} draws averaged" in found.text
+    assert [about(x) for x in (0.2, 99.1, 100, 1234.5, 1300.0, 12_001)] == [
+        1, 100, 100, 1300, 1300, 13_000
+    ]  # fmt: skip
