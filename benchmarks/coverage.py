@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.table import Row
-from estimators import Claim, Estimator, discover
+from estimators import Backprop, Claim, Estimator, Objective, discover
 from estimators.conformance import Case, cases, served
 from estimators.core.streams import stream
 from estimators.measure.draws import has_oracle
 from estimators.measure.intervals import LEAST, bounds, skewed, student
 from estimators.measure.moments import _bias_variance
-from estimators.measure.observation import Observation, point
+from estimators.measure.observation import Observation, Point, point
 from estimators.measure.paired import half_width
 from estimators.measure.summary import Summary, over
 from estimators.measure.verdicts import LEAST as VERDICT
@@ -45,7 +45,7 @@ def rows() -> list[Row]:
             Row(f"{metric}, {draws}", value, budget, unit="", at_most=False,
                 note=f"from {least or '–'} draws on; % at n: {cells}")
         )  # fmt: skip
-    return [*normal(), *shown, *comparisons(), *convictions()]
+    return [*normal(), *shown, *comparisons(), *convictions(), *powers()]
 
 
 def normal(replications: int = 10_000) -> list[Row]:
@@ -74,6 +74,9 @@ def comparisons() -> list[Row]:
                 ENOUGH,
             ),
             ("probes as if they were seeds, wandering", _as_seeds, None),
+            ("a pair a seed, lognormal", lambda n: _paired(n, "skewed", "still", False), None),
+            ("probes, noise AR(.5)", lambda n: _paired(n, "0.5", "still", True), None),
+            ("probes, noise AR(.9)", lambda n: _paired(n, "0.9", "still", True), None),
         )
     ]
     found += [
@@ -101,6 +104,10 @@ def _paired(n: int, noise: str, drift: str, successive: bool, replications: int 
     own = torch.randn(shape, generator=rng, dtype=torch.float64)
     if noise == "chi":  # a probe of 16 draws of a slope
         own = torch.randn(16, *shape, generator=rng, dtype=torch.float64).square().mean(0) - 1
+    elif noise == "skewed":
+        own = own.exp() - torch.e**0.5
+    elif noise != "normal":  # of a state that noise stays in
+        _correlate(own, float(noise))
     true = _drift(drift, shape, rng)
     off = (own + true).mean(0) - true.mean(0)
     return (off.abs() <= half_width(own + true, successive=successive)).double().mean().item()
@@ -123,8 +130,13 @@ def _drift(kind: str, shape: tuple[int, int], rng: torch.Generator) -> Tensor:
             10 * torch.exp(torch.linspace(0, -5, shape[0], dtype=torch.float64))[:, None]
         ).expand(shape)
     steps = torch.randn(shape, generator=rng, dtype=torch.float64)
+    return _correlate(steps, 0.9)
+
+
+def _correlate(steps: Tensor, by: float) -> Tensor:
+    """In place: an autoregressive process of variance 1."""
     for before, now in itertools.pairwise(steps):
-        now.mul_(0.19**0.5).add_(0.9 * before)
+        now.mul_((1 - by**2) ** 0.5).add_(by * before)
     return steps
 
 
@@ -201,6 +213,46 @@ def convictions(each: int = 120) -> list[Row]:
     all_ = Row("convicted though unbiased: all", sum(total) / len(total), 0.07, "",
                note=f"{sum(total)} of {len(total)}")  # fmt: skip
     return [*found, all_]
+
+
+LARGE = (4000, 1500, 600, 50, 4)
+"""Tensors of a larger network: 6,154 numbers."""
+BIASES = (
+    (0.05, 0.0, 1024, 20), (0.1, 0.0, 1024, 20), (0.25, 0.0, 1024, 20), (0.05, 0.0, 8192, 8),
+    (0.0, 0.25, 1024, 20), (0.0, 0.5, 1024, 20), (0.0, 1.0, 1024, 20), (0.0, 0.25, 8192, 8),
+)  # fmt: skip
+"""Along g, across it, in units of its length; draws, and verdicts on them."""
+
+
+def powers() -> list[Row]:
+    """How often a bias is found, of forward gradients with normal noise."""
+    found = []
+    for along, across, draws, verdicts in BIASES:
+        seen = sum(_seen(along, across, draws, seed) for seed in range(verdicts))
+        found.append(
+            Row(f"a bias of {along:g} along g, {across:g} across, {draws} draws: found",
+                seen / verdicts, None, "", note=f"{seen} of {verdicts} verdicts")
+        )  # fmt: skip
+    return found
+
+
+def _seen(along: float, across: float, draws: int, seed: int) -> bool:
+    rng, d = stream(seed, "probe", "power"), sum(LARGE)
+    g, e = (torch.randn(d, generator=stream(i, "probe", "bias")) for i in (0, 1))
+    e -= (e @ g) / (g @ g) * g
+    g, e = g / g.norm(), e / e.norm()
+    exact = {str(i): x for i, x in enumerate(g.split(LARGE))}
+    at = Point(Objective(lambda p: p["0"].sum()), exact, 0.0, exact,
+               ("", *exact), torch.cat([torch.ones(5, 1), torch.eye(5)], 1).double())  # fmt: skip
+    one = Observation("it", Backprop(), None, at)
+    assert one.sketch is not None
+    for _ in range(draws // 64):
+        v = torch.randn(64, d, generator=rng)
+        rows = (v @ g).unsqueeze(1) * v + along * g + across * e
+        made = dict(zip(exact, rows.split(LARGE, 1), strict=True))
+        one.moments.add(made)
+        one.sketch.add(made)
+    return any(v.biased for v in one.verdicts())
 
 
 def unbiased(case: Case) -> list[tuple[str, Estimator]]:

@@ -15,7 +15,7 @@ from backend.figures.parts.text import clipped, run_name
 title = "Verdict on bias"
 help = "A microscope's verdict for each layer: no bias found and its bound, biased, or not known."
 parameters = ("runs", "estimator", "level")
-CONVICTED = (6, 128)
+CONVICTED = (35, 960)
 """Unbiased estimators convicted in any layer, of all verdicts: docs/measurement.md."""
 LEAST, MOST = 512, 10_000
 """Draws of a verdict."""

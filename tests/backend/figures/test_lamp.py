@@ -1,5 +1,7 @@
 """The law over the honest points, and the lamp that says whether they agree."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -191,6 +193,38 @@ def test_a_variance_alone_says_nothing_of_the_rest():
 )
 def test_a_microscope_s_lamp(value, error, law, draws, verdict):
     assert at_a_point(value, error, law, draws).verdict == verdict
+
+
+def test_what_the_draws_themselves_say_of_a_law_goes_before_the_standard_error():
+    assert at_a_point(1.0, 0.1, 1.6, 256, said=1.0).verdict == "agrees"
+    assert at_a_point(1.0, 0.1, 1.4, 256, said=0.0).verdict == "disagrees"
+    assert at_a_point(1.0, 0.1, 1.4, 256, said=0.0).off == pytest.approx(-4)
+    assert at_a_point(1.0, None, 1.4, 64, said=1.0).verdict == "agrees", "no interval as yet"
+    assert at_a_point(1.0, 0.1, 1.6, 256, said=np.nan).verdict == "disagrees"
+
+
+def looked(said):
+    """A microscope's variance, 6 standard errors off its law."""
+    config = {"microscope": {"draws": 256, "sweep": None}}
+    source = Memory()
+    source.add_run("m", MemoryRun(1, config=config, labels={"driver": "it", "shadows": []}))
+    rows = {"relative_variance": 1.0, "relative_variance_se": 0.1, "law/relative_variance": 1.6,
+            "relative_squared_bias": 0.0, "law/relative_squared_bias": 0.0}  # fmt: skip
+    rows |= {} if said is None else {"lamp/relative_variance": said}
+    for name, value in rows.items():
+        source.add("m", name, [256], [value], estimator="it")
+    return source
+
+
+@pytest.mark.parametrize(("said", "symbol"), [(None, "✗"), (0.0, "✗"), (1.0, "✓")])
+@pytest.mark.parametrize("figure", ["lamps", "reading", "convergence"])
+def test_every_figure_shows_the_lamp_on_record(figure, said, symbol):
+    query = {"runs": "m"} | ({} if figure == "convergence" else {"metric": "relative_variance"})
+    seen = json.dumps(draw(figure, looked(said), query), ensure_ascii=False)
+    other = {"✗": "✓", "✓": "✗"}[symbol]
+    words = {"lamps": f"{symbol} it: ", "reading": f'"{symbol} ', "convergence": f"{symbol} law"}
+    assert words[figure] in seen
+    assert words[figure].replace(symbol, other) not in seen
 
 
 def test_a_measure_that_no_law_speaks_of_says_so():
