@@ -124,6 +124,8 @@ def _cosine(of: Summary, g2: Tensor, level: float) -> Bounds:
     low, high = student(of.cosines, level)
     # Those of a single number are −1 or 1: a proportion in disguise.
     of_one = ((of.cosines.abs() > 1 - 1e-12) | of.cosines.isnan()).all(0)
+    if of.sizes is not None:  # an exact estimate of more numbers has no scatter, and is sure
+        of_one &= of.sizes == 1
     share = proportion((1 + of.cosines) / 2, level)
     low, high = (
         torch.where(of_one, 2 * end - 1, other)

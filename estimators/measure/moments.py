@@ -125,7 +125,8 @@ class Moments:
             grouped(x, groups) for x in (exact, along, second, trace, noise)
         )
         bias = _bias_variance(lookahead, _earliest(before, groups))
-        return Summary(dots, squares, exact, along, second, trace, noise, bias)
+        sizes = torch.tensor([g.numel() for g in self.exact.values()], dtype=groups.dtype) @ groups
+        return Summary(dots, squares, exact, along, second, trace, noise, bias, sizes)
 
     def across_variance(self, groups: Tensor) -> Tensor:
         """The variance of ‖Eĝ‖² − ⟨Eĝ, g⟩²/‖g‖² as it is estimated, (G,): what p² is off by.

@@ -30,6 +30,8 @@ class Summary:
     """tr Var ḡ = tr S / K, (G,)."""
     bias_variance: Tensor
     """The variance of ‖ḡ − g‖² − tr S / K, (G,)."""
+    sizes: Tensor | None = None
+    """Numbers of each group, (G,), where they are known."""
 
     @property
     def counts(self) -> Tensor:

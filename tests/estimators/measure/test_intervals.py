@@ -72,6 +72,10 @@ def test_the_cosines_of_a_single_number_are_a_proportion():
     assert high.item() == pytest.approx(1)
     assert less.item() < low.item()
     assert above.item() < 1
+    moments = Moments({"w": torch.ones(2, dtype=torch.float64)})
+    moments.add({"w": torch.ones(8, 2).double()})
+    exact = interval("cosine", moments.summary(torch.ones(1, 1).double()))
+    assert [end.item() for end in exact] == pytest.approx([1, 1])
 
 
 def observed(count, scale=1.0, d=6, dead=False):
