@@ -11,7 +11,7 @@ from backend.jobs.standing import standing
 from backend.store import Run, Store
 from backend.store.base import ConflictError, MissingError
 from backend.store.tables import new_id
-from backend.training.checkpoint_files import checkpoint_steps, path_of
+from backend.training.checkpoint_files import checkpoint_steps, damage, path_of
 
 SHOWN = 8
 
@@ -27,19 +27,31 @@ def steps(home: Path, run: Run) -> list[int]:
 
 
 def choose(home: Path, run: Run, step: int | None) -> int:
-    """The step asked for, or the newest. Raises ConflictError, MissingError with what there is."""
+    """The step asked for, or the newest.
+
+    Raises ConflictError, MissingError with what there is; ConflictError for a damaged one too.
+    """
     there = steps(home, run)
     if not there:
         raise ConflictError(
             f"run {run.number} has no checkpoint; it writes the first as soon as it starts"
         )
-    if step is None:
-        return there[-1]
+    step = there[-1] if step is None else step
     if step not in there:
         some = [f"{s:,}" for s in there]
         told = ", ".join([*some[: SHOWN - 1], "…", some[-1]] if len(some) > SHOWN else some)
         raise MissingError(f"run {run.number} has no checkpoint of step {step:,}; it has {told}")
+    if wrong := _wrong(path_of(offered(home, run), step)):
+        raise ConflictError(f"run {run.number}: {wrong}; take another one")
     return step
+
+
+def _wrong(path: Path) -> str:
+    """See `damage`. A checkpoint that goes in this moment is missed later, by `keep`."""
+    try:
+        return damage(path)
+    except FileNotFoundError:
+        return ""
 
 
 def keep(home: Path, run: Run, step: int, for_run: str) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from safetensors import safe_open
 
+from backend.training.checkpoint_files import damaged
+
 
 def standing(path: Path) -> dict[str, Any]:
     """{"lr", "estimators": [driver, shadows …]} there; without `estimators` where they never
@@ -18,7 +20,7 @@ def standing(path: Path) -> dict[str, Any]:
         if "lineup" in trainer:
             found["estimators"] = [one["estimator"] for one in trainer["lineup"]["members"]]
     except Exception as error:  # a damaged file has many ways to say so
-        raise ValueError(f"the checkpoint {path.name} cannot be read: {error}") from error
+        raise ValueError(damaged(path)) from error
     return found
 
 

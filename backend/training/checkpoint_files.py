@@ -1,6 +1,7 @@
 """Which checkpoints a folder holds. Needs no torch: the server asks where a run resumes."""
 
 import errno
+import json
 import re
 from collections.abc import Sequence
 from math import sqrt
@@ -12,6 +13,8 @@ BETWEEN = 9
 """Most of those between the first and the newest ones."""
 ROOM = 256 * 2**20
 """Most bytes that those between may take together."""
+LENGTH, METADATA = 8, "__metadata__"
+"""Of safetensors: the bytes that tell how long the header is; what in it is no tensor."""
 _NAME = re.compile(r"step-(\d{12})\.safetensors")
 
 
@@ -29,6 +32,30 @@ def checkpoint_steps(folder: Path) -> list[int]:
     if not folder.is_dir():
         return []
     return sorted(int(m[1]) for p in folder.iterdir() if (m := _NAME.fullmatch(p.name)))
+
+
+def damage(path: Path) -> str:
+    """What is wrong with a checkpoint as far as its header tells; "" if nothing is.
+
+    The header says how long the file must be, so that nothing else need be read.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = int.from_bytes(file.read(LENGTH), "little")
+        text = file.read(header) if header <= size - LENGTH else b""
+    try:
+        said = json.loads(text)
+        held = max((t["data_offsets"][1] for n, t in said.items() if n != METADATA), default=0)
+        whole = "skeleton" in said[METADATA] and size == LENGTH + header + held
+    except (ValueError, LookupError, TypeError, AttributeError):
+        whole = False
+    return "" if whole else damaged(path)
+
+
+def damaged(path: Path) -> str:
+    """The words for a checkpoint that cannot be read."""
+    step, size = int(path.stem.removeprefix("step-")), path.stat().st_size
+    return f"the checkpoint of step {step:,} is damaged or cut short ({size:,} bytes)"
 
 
 def resume_step(folder: Path) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from backend.config import MicroscopeConfig
 from backend.training import checkpoints
 from backend.training.assemble import Assembly, Labelled
-from backend.training.checkpoint_files import path_of
+from backend.training.checkpoint_files import damaged, path_of
 from backend.training.datasets import Part
 from backend.training.networks import Network
 from estimators.core.contract import Params
@@ -93,7 +93,7 @@ def _trained(path: Path, device: torch.device) -> Mapping[str, Any]:
     try:
         return checkpoints.read(path, device)["trainer"]
     except Exception as error:  # a damaged file has many ways to say so
-        raise UnusableError(f"the checkpoint {path.name} cannot be read: {error}") from error
+        raise UnusableError(f"{damaged(path)}; take another one") from error
 
 
 def _load(module: nn.Module, held: Mapping[str, Tensor], step: int) -> None:

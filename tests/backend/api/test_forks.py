@@ -60,7 +60,22 @@ def test_what_cannot_be_forked_is_refused_in_a_sentence(forked, client, body, st
     assert client.get("/api/runs").json()["total"] == 1
 
 
-def test_a_damaged_checkpoint_is_told(forked, app, run):
-    save_file({"w": np.zeros(2)}, path_of(checkpoints(app.state.lab.home.path, run), 60))
-    answer = forked()
-    assert (answer.status_code, "cannot be read" in answer.json()["detail"]) == (409, True)
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: save_file({"w": np.zeros(2)}, path),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"x" * 1000),
+        lambda path: path.write_bytes(path.read_bytes()[:100]),
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused_at_once(forked, client, app, run, spoil):
+    path = path_of(checkpoints(app.state.lab.home.path, run), 40)
+    spoil(path)
+    size, total = path.stat().st_size, client.get("/api/runs").json()["total"]
+    said = f"run 1: the checkpoint of step 40 is damaged or cut short ({size:,} bytes); take"
+    for answer in (forked(), client.post("/api/probes", json={"run": run, "draws": 8})):
+        assert (answer.status_code, answer.json()["detail"][: len(said)]) == (409, said)
+    assert client.get("/api/runs").json()["total"] == total
+    assert forked(step=0).status_code == 201

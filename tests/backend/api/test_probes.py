@@ -23,9 +23,8 @@ def parent(client, store, app) -> str:
     """A run with checkpoints of the steps 0, 40 and 80."""
     run = client.post("/api/runs", json=CONFIG).json()["id"]
     folder = checkpoints(app.state.lab.home.path, run)
-    folder.mkdir(parents=True)
     for step in (0, 40, 80):
-        path_of(folder, step).write_bytes(b"weights of %d" % step)
+        written.write(folder, step, {"weights of": step})
     return run
 
 
@@ -50,7 +49,7 @@ def test_it_is_a_run_of_its_own_that_keeps_the_checkpoint(client, parent, app, f
     assert run["config"]["shadows"] == CONFIG["shadows"]
     assert ("submit", run["id"]) in fake.told
     kept = app.state.lab.home.run_dir(run["id"]) / "specimen"
-    assert path_of(kept, 80).read_bytes() == b"weights of 80"
+    assert written.read(path_of(kept, 80)) == {"weights of": 80}
     assert client.get(f"/api/runs/{run['id']}/checkpoints").json() == [80]
     assert client.get(f"/api/runs/{parent}/checkpoints").json() == [0, 40, 80]
     assert client.get(f"/api/runs/{parent}").json()["kind"] == "training"
@@ -138,7 +137,7 @@ def test_it_looks_at_those_that_drove_and_were_watched_at_that_step(
 def test_a_checkpoint_that_cannot_be_read_is_told(client, switched):
     answer = asked(client, switched, step=0)
     assert (answer.status_code, client.get("/api/runs").json()["total"]) == (409, 1)
-    assert "checkpoint step-000000000000.safetensors cannot be read" in answer.json()["detail"]
+    assert "checkpoint of step 0 is damaged or cut short" in answer.json()["detail"]
 
 
 def test_drawn_anew_where_the_parent_is_gone(client, parent, store):

@@ -252,7 +252,7 @@ def _rewrite(path, change):
     ("spoil", "said"),
     [
         (lambda path: path.unlink(), "the checkpoint of step 20 is gone"),
-        (lambda path: path.write_bytes(b"x" * 100), "cannot be read"),
+        (lambda path: path.write_bytes(b"x" * 100), "of step 20 is damaged or cut short (100"),
         (
             lambda path: _rewrite(path, lambda n, t: t[:1] if n.endswith(BIAS) else t),
             "is of another network than the run's configuration describes (head.linear.bias: (1,), "
