@@ -22,6 +22,7 @@ from backend.figures.parts.metrics import metric
 from backend.figures.parts.query import Query
 from backend.figures.parts.select import estimators, layers
 from backend.figures.parts.source import RunLike, Source
+from backend.figures.parts.student import half_width
 from backend.figures.parts.text import clipped, run_name
 
 title = "Laws, layer by layer"
@@ -164,8 +165,12 @@ def _sum(cells: list[Cell]) -> str:
 
 def _how(run: RunLike) -> str:
     if draws.is_microscope(run):
-        return f"✗ from {lamp.APART:g} standard errors on, of {lamp.DRAWS} draws or more"
+        return (
+            f"✗ from {lamp.APART:g} standard errors on{lamp.SKEWED}, of {lamp.DRAWS} draws or more"
+        )
+    of_few = half_width(lamp.PROBES, lamp.ERRORS)
     return (
-        f"✗ where the mean over the probes is more than {lamp.ERRORS:g} standard errors off, of "
-        f"{lamp.PROBES} probes and {lamp.DRAWS} draws or more"
+        f"✗ where the mean over the probes is more than {lamp.ERRORS:g} standard errors off "
+        f"(of few probes more, {of_few:.1f} of {lamp.PROBES}), of {lamp.PROBES} probes and "
+        f"{lamp.DRAWS} draws or more"
     )

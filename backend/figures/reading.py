@@ -44,8 +44,8 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.say(gap)
     wrong = [(one.line.run, one.line.label) for one in rows if one.lamp.verdict == "disagrees"]
     tally.say(
-        f"✗ disagrees: more than {lamp.APART:g} standard errors off the law, of {lamp.DRAWS} draws "
-        f"or more ({blame.words(wrong)})"
+        f"✗ disagrees: more than {lamp.APART:g} standard errors off the law{lamp.SKEWED}, of "
+        f"{lamp.DRAWS} draws or more ({blame.words(wrong)})"
     )
     cells = [[*one] for one in zip(*(_cells(row, len(query.runs)) for row in rows), strict=True)]
     shown = go.Table(

@@ -102,10 +102,12 @@ def _law(measured: dict[str, float], metric: str, error: str, draws: int) -> str
     law = measured.get(f"law/{metric}")
     if law is None:
         return ""
-    spread = measured.get(error, math.nan)
-    if draws < LEAST or math.isnan(spread):
-        return f"{law:.4g}"
-    off = abs(measured[metric] - law) > OFF * spread + ROUNDING * max(1.0, abs(law))
+    spread, lit = measured.get(error, math.nan), measured.get(f"lamp/{metric}", math.nan)
+    off = lit == 0
+    if math.isnan(lit):  # a run of before keeps no more than the standard error
+        if draws < LEAST or math.isnan(spread):
+            return f"{law:.4g}"
+        off = abs(measured[metric] - law) > OFF * spread + ROUNDING * max(1.0, abs(law))
     return f"{law:.4g} {'[bold red]disagrees[/]' if off else 'agrees'}"
 
 

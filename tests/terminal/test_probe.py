@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.terminal.probe import described
+from backend.terminal.probe import _law, described
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,16 @@ def test_a_label_is_a_component(text, component):
 def test_what_is_none_is_refused_in_words(text):
     with pytest.raises(ValueError, match="write "):
         described(text)
+
+
+@pytest.mark.parametrize(
+    ("on_record", "said"),
+    [
+        ({}, "disagrees"),
+        ({"lamp/relative_mse": 1.0}, " agrees"),
+        ({"lamp/relative_mse": 0.0}, "dis"),
+    ],
+)
+def test_the_lamp_on_record_goes_before_the_standard_error(on_record, said):
+    measured = {"relative_mse": 1.0, "relative_mse_se": 0.1, "law/relative_mse": 1.6, **on_record}
+    assert said in _law(measured, "relative_mse", "relative_mse_se", 256)

@@ -24,6 +24,8 @@ ERRORS = 4.0
 """Standard errors that the mean of many probes may be off; of few, as Student's t has it."""
 APART = 5.0
 """Standard errors that a microscope's measure may be off its law."""
+SKEWED = " (more on the long side of skewed draws)"
+"""Where the lamp is by the draws themselves."""
 ROUNDING = 1e-6
 
 Verdict = Literal["agrees", "disagrees", "too few", "none"]
