@@ -51,7 +51,10 @@ def figure(source: Source, query: Query) -> go.Figure:
     scale, across = _vertical(what, query, curves), _horizontal(curves, query)
     several = len(query.runs) > 1
     drawn = {one.key for one in curves if not one.law}
-    traces = [_trace(one, scale, across, what, several) for one in curves]
+    marks = style.symbols(one.line.label for one in curves)
+    traces = [
+        _trace(one, scale, across, what, marks[one.line.label], several=several) for one in curves
+    ]
     for one, trace in zip(curves, traces, strict=True):
         trace.showlegend = not one.law or one.key not in drawn
     if across["type"] == "log":
@@ -125,13 +128,13 @@ def _horizontal(curves: Sequence[Curve], query: Query) -> dict[str, Any]:
 
 
 def _trace(
-    one: Curve, scale: Scale, across: dict[str, Any], what: Metric, several: bool
+    one: Curve, scale: Scale, across: dict[str, Any], what: Metric, symbol: str, *, several: bool
 ) -> go.Scatter:
     name, label = draws.name_of(one.line, several=several), one.line.label
     colour, apart = style.colour(label), across["type"] == "category" or len(one.x) == 1
     said = f"{hover.head(name)}<br>{'by the law: ' if one.law else ''}{what.short}"
     at = "%{text}" if any(isinstance(x, str) for x in one.x) else "%{x}"
-    mark = "line-ew-open" if one.law else style.symbol(label)
+    mark = "line-ew-open" if one.law else symbol
     trace = go.Scatter(
         x=one.x, y=canvas.numbers(scale.of(one.y)), customdata=canvas.numbers(one.y),
         name=f"{name}, law" if one.law else name, legendgroup=name,

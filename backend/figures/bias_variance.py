@@ -47,8 +47,9 @@ def figure(source: Source, query: Query) -> go.Figure:
     places = _places(source, query, tally)
     scale = _scale(places)
     traces: list[Any] = _arcs(scale, query.units) if places else []
+    marks = style.symbols(one.label for one in places)
     for one in places:
-        traces += _drawn(one, scale, query)
+        traces += _drawn(one, scale, query, marks[one.label])
     for one, other in _pairs(places):
         traces += _overtaking(one, other, scale, tally)
     tally.shown = tally.count = sum(one.now.probes for one in places)
@@ -93,7 +94,7 @@ def _xy(spot: Spot, k: float, scale: Scale) -> tuple[float, float]:
     return float(at[0]), float(at[1])
 
 
-def _drawn(one: Place, scale: Scale, query: Query) -> list[Any]:
+def _drawn(one: Place, scale: Scale, query: Query, symbol: str) -> list[Any]:
     """The way so far, the 1 / K line, the region of doubt, and the mark itself."""
     colour = style.colour(one.label)
     shared = {"name": one.name, "legendgroup": one.name, "showlegend": False}
@@ -114,8 +115,8 @@ def _drawn(one: Place, scale: Scale, query: Query) -> list[Any]:
         )  # fmt: skip
         traces += _region(one.now, query.k, scale, {**shared, "line": {**thin, "width": 0}})
     if query.k > 1:
-        traces.append(_mark(one, 1, scale, 8, listed=False).update(opacity=0.6))
-    return [*traces, _mark(one, query.k, scale, 13, listed=True)]
+        traces.append(_mark(one, 1, scale, 8, symbol, listed=False).update(opacity=0.6))
+    return [*traces, _mark(one, query.k, scale, 13, symbol, listed=True)]
 
 
 def _region(spot: Spot, k: int, scale: Scale, shared: dict[str, Any]) -> list[Any]:
@@ -131,10 +132,10 @@ def _region(spot: Spot, k: int, scale: Scale, shared: dict[str, Any]) -> list[An
     ]  # fmt: skip
 
 
-def _mark(one: Place, k: int, scale: Scale, size: int, *, listed: bool) -> go.Scatter:
+def _mark(one: Place, k: int, scale: Scale, size: int, symbol: str, *, listed: bool) -> go.Scatter:
     x, y = _xy(one.now, k, scale)
     spot, colour = one.now, style.colour(one.label)
-    symbol = style.symbol(one.label) + ("-open" if spot.hollow else "")
+    symbol += "-open" if spot.hollow else ""
     total = spot.spread / k + spot.bias
     text = (
         f"{hover.head(one.name)}<br>mean of K = {k:,}<br>relative variance {spot.spread / k:.4g}"

@@ -38,10 +38,11 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally = canvas.Tally()
     found = [_mean(source, line) for line in lines(source, query, (SPREAD,)) if line.series.count]
     traces: list[Any] = []
+    marks = style.symbols(one.line.label for one in found)
     for one in found[: draws.PANELS]:
         tally.count += len(one.k)
         tally.shown += len(one.k)
-        traces += _lines(one, len(query.runs) > 1, tally)
+        traces += _lines(one, len(query.runs) > 1, marks[one.line.label], tally)
     tally.say(draws.how(source, [one.line.key for one in found[: draws.PANELS] if len(one.k)]))
     tally.say("each point is one mean of K draws; a slope of −1 is noise that averages out")
     tally.say(_dashes(found))
@@ -120,7 +121,7 @@ def _lamp(source: Source, line: Line, name: str) -> lamp.Lamp:
     return lamp.at_a_point(value, error, law, count, squares=name == SPREAD, said=said)
 
 
-def _lines(one: Mean, several: bool, tally: canvas.Tally) -> list[Any]:
+def _lines(one: Mean, several: bool, mark: str, tally: canvas.Tally) -> list[Any]:
     if not len(one.k):
         return []
     label, name = one.line.label, draws.name_of(one.line, several=several)
@@ -139,7 +140,7 @@ def _lines(one: Mean, several: bool, tally: canvas.Tally) -> list[Any]:
     points = go.Scatter(
         x=one.k[good].tolist(), y=one.error[good].tolist(), name=name, mode="lines+markers",
         line={"color": colour, "width": 1.5, "dash": dash},
-        marker={"symbol": style.symbol(label), "size": 8, "color": colour},
+        marker={"symbol": mark, "size": 8, "color": colour},
         hovertemplate=template, meta={"run": one.line.run_id}, legendgroup=name,
     )  # fmt: skip
     k = np.geomspace(1, max(float(one.k.max()), 10), 25)

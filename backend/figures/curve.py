@@ -5,8 +5,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.parts import canvas, edge, errors, fit, hover, lamp, laws, progress, style
-from backend.figures.parts.metrics import Scaling, metric, split_of
+from backend.figures.parts import (
+    canvas,
+    edge,
+    errors,
+    fit,
+    hover,
+    lamp,
+    laws,
+    progress,
+    style,
+    switches,
+)
+from backend.figures.parts.metrics import Metric, Scaling, metric, split_of
 from backend.figures.parts.query import Query
 from backend.figures.parts.scales import Scale
 from backend.figures.parts.select import TRACES, Line, lines
@@ -49,9 +60,17 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally,
         title=words[0].title + where,
         xaxis=canvas.axis(progress.TITLES[query.x]),
-        yaxis=canvas.axis(words[0].axis, **fitted.axis()),
+        yaxis=canvas.axis(words[0].axis, **_within(words), **fitted.axis()),
         yaxis2=edge.AXIS,
+        shapes=switches.shapes(source, query, query.runs),
     )
+
+
+def _within(words: list[Metric]) -> dict[str, Any]:
+    """A fraction's axis ends with it, else a single point's would reach from −1 to 1 about it."""
+    fraction = all(one.fraction for one in words)
+    # A little more, so that markers at the ends are whole.
+    return {"autorangeoptions": {"clipmin": -0.03, "clipmax": 1.03}} if fraction else {}
 
 
 def _traces(
@@ -59,10 +78,13 @@ def _traces(
 ) -> list[Any]:
     scale = fitted.scale
     drawn, odd, high = [], [], []
+    marks = style.symbols(line.label for line in kept)
     for line, one in zip(kept, points, strict=True):
         x = progress.positions(source, line.run_id, line.run, one.steps, query.x)
         name = trace_name(line, several=len(query.runs) > 1)
         drawn.append(trace(line, x, one.values, scale, query.x, name))
+        if line.series.estimator:
+            drawn[-1].marker.symbol = marks[line.label]
         if len(query.runs) > 1 and not line.series.estimator:
             # Runs often share a driver, and a dash is lost in the noise of a training loss.
             drawn[-1].line.color = style.run_colour(line.place)

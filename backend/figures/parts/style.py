@@ -1,11 +1,13 @@
 """One colour and one marker an estimator, everywhere; markers repeat what colour says.
 
 Okabe-Ito's palette, which readers with any colour vision can tell apart. Both depend on the
-estimator's label alone, never on what else is in the chart.
+estimator's label alone; only where two labels of a chart look alike, the later one's marker does
+not.
 """
 
 import re
 import zlib
+from collections.abc import Iterable
 
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#808080"
@@ -55,6 +57,8 @@ SYMBOLS = (
 )  # fmt: skip
 RUNS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, GREY, YELLOW)
 """For what is told of whole runs, several in one chart: by a run's place."""
+NEAR = 80
+"""Distance of colours that are taken for each other."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 DIVERGING = [[0.0, "#f59322"], [0.5, "#e8eaeb"], [1.0, "#0877bd"]]
 """Orange at the lowest, neutral in the middle, blue at the highest."""
@@ -90,6 +94,24 @@ def symbol(label: str) -> str:
     shift = sum(int(one).bit_length() + len(one) for one in re.findall(r"[0-9]+", stem))
     start = _number(re.sub(r"[0-9]+", "", stem)) + shift + int(repeat or 0)
     return shared[start % len(shared)]
+
+
+def symbols(labels: Iterable[str]) -> dict[str, str]:
+    """The markers of one chart: where two labels look alike, the later one has another marker."""
+    found: dict[str, str] = {}
+    for label in dict.fromkeys(labels):
+        near = [found[one] for one in found if _alike(colour(one), colour(label))]
+        own = symbol(label)
+        start = SYMBOLS.index(own)
+        others = (*SYMBOLS[start:], *SYMBOLS[:start])
+        found[label] = next((s for s in others if s not in near), own) if own in near else own
+    return found
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether colours can hardly be told apart, by their parts of 0 … 255."""
+    parts = (int(one[i : i + 2], 16) - int(other[i : i + 2], 16) for i in (1, 3, 5))
+    return sum(part**2 for part in parts) < NEAR**2
 
 
 def run_colour(index: int) -> str:

@@ -126,6 +126,34 @@ def test_the_answer_and_its_check(anatomy):
     json.dumps(drawn, allow_nan=False)
 
 
+def test_an_answer_within_its_noise_is_not_given(anatomy):
+    anatomy.add("m1", "anatomy/data_se", [17], [4.9], estimator=FORWARD)
+    anatomy.add("m1", "anatomy/fixed_se", [17], [690.0], estimator=FORWARD)
+    drawn = draw("advice", anatomy, {"runs": "m1"})
+    first, second = rows(drawn)
+    assert (first["answer"], first["examples × draws"]) == ("not told apart", "")
+    assert second["answer"] == "larger batch"
+    assert "forward_gradient: larger batch or more draws is not told apart" in drawn["note"]
+    budget = draw("budget", anatomy, {"runs": "m1"})
+    assert len(traces(budget, role="best")) == 1
+    assert "no star, larger batch or more draws is not told apart" in budget["note"]
+
+
+def test_a_check_within_its_error_is_none(anatomy):
+    anatomy.add("m1", "anatomy/check/predicted_se", [33], [360.0], estimator=FORWARD)
+    drawn = draw("advice", anatomy, {"runs": "m1"})
+    assert rows(drawn)[0]["apart"] == "no check"
+    assert "an error larger than half its value" in drawn["note"]
+
+
+def test_no_batch_beyond_what_was_given():
+    source = looked("anatomy")
+    dissected(source, EXACT, "", 2.0, 0.0, 0.0)
+    drawn = draw("advice", source, {"runs": "m1", "budget": "100"})
+    assert rows(drawn)[0]["examples × draws"].split(" ×")[0] == "1,024"
+    assert "at most the 1,024 examples of the batches that were given" in drawn["note"]
+
+
 @pytest.mark.parametrize(
     ("query", "said"),
     [
@@ -185,6 +213,12 @@ def test_the_lottery_is_at_the_nearest_rate(stepped):
     assert "133 not finite" in last["figure"]["layout"]["annotations"][0]["text"]
     assert sum(traces(last, role="bins")[0]["y"]) < 0.7
     json.dumps(last, allow_nan=False)
+
+
+def test_a_lottery_at_the_best_rate_says_which_was_tried(stepped):
+    drawn = draw("lottery", stepped, {"runs": "m1"})
+    heads = [one["text"] for one in drawn["figure"]["layout"]["annotations"]]
+    assert all("η = 0.1 (nearest tried; best 0.2), falls in" in head for head in heads)
 
 
 def test_the_table_says_why_there_is_no_best_rate(stepped):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from backend.figures.parts import style
 from backend.figures.parts.scales import choose, tick_texts
 
 
@@ -79,3 +80,22 @@ def test_a_diverging_run_does_not_flatten_a_learning_one():
     assert choose("wide", np.append(learning, [0.0, 3e60])).kind == "asinh"
     assert choose("wide", np.array([])).kind == "linear"
     assert choose("wide", np.zeros(5)).kind == "linear"
+
+
+def test_labels_that_look_alike_have_markers_of_their_own_in_one_chart():
+    labels = [f"made_up_{n}" for n in range(40)]
+    first = next(
+        (one, other)
+        for one in labels
+        for other in labels
+        if one < other
+        and style.symbol(one) == style.symbol(other)
+        and style.symbols([one, other])[other] != style.symbol(other)
+    )
+    marks = style.symbols(first)
+    assert marks[first[0]] == style.symbol(first[0])
+    assert marks[first[1]] != marks[first[0]]
+    alone = style.symbols([*style.FIXED])
+    assert alone == {one: style.symbol(one) for one in style.FIXED}
+    many = style.symbols(f"spsa(eps=0.{n})" for n in range(12))
+    assert len({*many.values()}) > 8

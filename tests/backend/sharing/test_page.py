@@ -85,6 +85,8 @@ def test_a_microscope_shows_its_draws_and_tells_no_path():
     assert [panel["id"] for panel in panels(made)] == ["r0-cosine", "r0-norm", "r0-cloud-0"]
     assert "trains such a run; look at it at step 8" in made
     assert "/home/somebody" not in made
+    assert "<dt>looked at</dt><dd>step 8</dd><dt>draws</dt><dd>40 of each estimator</dd>" in made
+    assert "<dt>seed of the draws</dt><dd>0</dd><dt>seed of the run</dt><dd>1</dd>" in made
 
 
 def test_a_sweep_over_the_network_switches_its_axis():
