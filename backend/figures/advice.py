@@ -30,9 +30,15 @@ def figure(source: Source, query: Query) -> go.Figure:
         )
         tally.say("batch alone: what one draw on as large a batch leaves, against the answer")
         tally.say("check: fresh gradients at that batch × draws, ± 1 standard error")
-        population = found[0].population
-        if population:
-            tally.say(f"a batch is at most the training set, {population:,} examples")
+        tally.say(_limit(found[0]))
+    unsure = [plain(clipped(one.label)) for one in found if _unsure(one, budget)]
+    if unsure:
+        tally.say(
+            f"{', '.join(unsure)}: larger batch or more draws is not told apart, the 95 % "
+            "interval of what one saves holds 0; more batches and draws tell"
+        )
+    if any(one.check and one.check.blurred for one in found):
+        tally.say("no check: an error larger than half its value; more batches make it one")
     failed = [plain(clipped(one.label)) for one in found if one.check and one.check.failed]
     if failed:
         tally.say(
@@ -60,6 +66,8 @@ def _cells(one: Split, budget: float, several: bool) -> list[str]:
     best = one.best(budget)
     if best is None:
         return [name, "no variance at all", "", "0", "", *_checked(one.check)]
+    if not best.told:
+        return [name, best.words, "", "", "", *_checked(one.check)]
     return [
         name,
         best.words,
@@ -70,6 +78,17 @@ def _cells(one: Split, budget: float, several: bool) -> list[str]:
     ]
 
 
+def _limit(one: Split) -> str:
+    if one.population:
+        return f"a batch is at most the training set, {one.population:,} examples"
+    return f"a batch is at most the {one.given:,} examples of the batches that were given"
+
+
+def _unsure(one: Split, budget: float) -> bool:
+    best = one.best(budget)
+    return best is not None and not best.told
+
+
 def _checked(check: Check | None) -> list[str]:
     if check is None:
         return ["", "", "", ""]
@@ -77,8 +96,14 @@ def _checked(check: Check | None) -> list[str]:
         f"{check.batch:,} × {check.draws}",
         _with(check.measured, check.measured_se),
         _with(check.predicted, check.predicted_se),
-        "" if check.apart is None else f"{abs(check.apart):.1f} s.e.",
+        _apart(check),
     ]
+
+
+def _apart(check: Check) -> str:
+    if check.blurred:
+        return "no check"
+    return "" if check.apart is None else f"{abs(check.apart):.1f} s.e."
 
 
 def _with(value: float, error: float | None) -> str:

@@ -76,9 +76,11 @@ def _drawn(one: Split, budget: float, name: str, tally: canvas.Tally) -> list[An
         hoverinfo="text", meta={"run": one.run_id, "role": "best"}, cliponaxis=False,
         marker={"symbol": "star", "size": 15, "color": colour},
     )  # fmt: skip
+    if not best.told:
+        tally.say(f"{name}: no star, larger batch or more draws is not told apart")
     check = one.check
     measured = [_check(one, check, name)] if check and check.at(one.batch) == budget else []
-    return [line, star, *measured]
+    return [line, *([star] if best.told else []), *measured]
 
 
 def _above(values: Floats) -> list[float | None]:

@@ -15,7 +15,7 @@ from estimators.measure.step import WhatIfs
 from estimators.measure.sweep import Sweep
 from estimators.measure.what_if import LEAST_OF_DECREASES
 
-PARTS = ("data", "estimator", "fixed", "signal", "data_se", "estimator_se")
+PARTS = ("data", "estimator", "fixed", "signal", "data_se", "estimator_se", "fixed_se")
 
 
 def of_sweep(of: Sweep, name: str = "") -> Memory:

@@ -11,6 +11,7 @@ import numpy as np
 from backend.figures.parts.query import Query
 from backend.figures.parts.select import estimators
 from backend.figures.parts.source import Floats, RunLike, Source
+from backend.figures.parts.student import half_width
 
 SAME = 0.02
 """What is nearer to the least variance than this is as good."""
@@ -18,6 +19,8 @@ APART = 4.0
 """Standard errors between what was predicted and what was measured that call for a word."""
 USUAL = 8
 """The budget where nothing is said and nothing was checked."""
+LEAST = 8
+"""Batches from which there are standard errors; before, nothing is told apart."""
 MOST = 2**20
 """Most draws that a budget is divided into."""
 
@@ -47,6 +50,12 @@ class Check:
         """Whether chance does not explain how far apart they are."""
         return self.apart is not None and abs(self.apart) > APART
 
+    @property
+    def blurred(self) -> bool:
+        """Whether an error is larger than half its value: no check, unless it fails."""
+        pairs = (self.predicted, self.predicted_se), (self.measured, self.measured_se)
+        return not self.failed and any((se or 0.0) > abs(x) / 2 for x, se in pairs)
+
     def at(self, size: int) -> int:
         """The budget whose line goes through it."""
         return max(1, round(self.batch / size * self.draws))
@@ -70,6 +79,12 @@ class Split:
     batch: int
     population: int | None
     check: Check | None
+    fixed_se: float | None = None
+
+    @property
+    def given(self) -> int:
+        """Examples that a batch can have: all, or those of the batches where N is not known."""
+        return self.population or self.batch * self.batches
 
     def variance(self, batch: Floats, draws: Floats) -> Floats:
         """D (1/B − 1/N)/(1/B₀ − 1/N) + (e₀ + e₁ B₀/B)/K."""
@@ -92,7 +107,7 @@ class Split:
 
     def _batches(self, budget: float, draws: Floats) -> Floats:
         batch = budget * self.batch / draws
-        return np.minimum(batch, self.population) if self.population else batch
+        return np.minimum(batch, self.given)
 
     def best(self, budget: float) -> "Best | None":
         """The least variance; None where there is none at all.
@@ -105,10 +120,38 @@ class Split:
             return None
         at = int(np.argmax(values <= values.min() * (1 + SAME)))
         least = float(values[at])
+        one = float(batch[at]), float(draws[at])
+        ends = [(float(batch[i]), float(draws[i])) for i in (0, -1)]
+        told = all(self._told(one, end) for end in (ends[0], self._many(budget)))
         return Best(
             int(batch[at]), int(draws[at]), least, _times(float(values[0]), least),
-            _times(float(values[-1]), least),
+            _times(float(values[-1]), least), told,
         )  # fmt: skip
+
+    def _many(self, budget: float) -> tuple[float, float]:
+        """The budget spent on draws at the run's batch."""
+        return (self.batch, budget) if budget >= 1 else (max(1.0, budget * self.batch), 1.0)
+
+    def _told(self, one: tuple[float, float], other: tuple[float, float]) -> bool:
+        """Whether chance does not explain which of two (examples, draws) leaves less variance.
+
+        By Student's t at 95 %, of the difference: both rest on the same D, E and e₀.
+        """
+        values = [float(self.variance(np.array(b), np.array(k))) for b, k in (one, other)]
+        if values[1] <= values[0] * (1 + SAME):
+            return True  # as good as the other
+        if self.data_se is None and self.batches < LEAST and self.estimator > 0:
+            return False
+        errors = np.array([e or 0.0 for e in (self.data_se, self.estimator_se, self.fixed_se)])
+        weights = np.subtract(self._weights(*one), self._weights(*other))
+        reach = half_width(max(2, self.batches - 1)) * float(np.hypot.reduce(weights * errors))
+        return values[1] - values[0] > reach
+
+    def _weights(self, batch: float, draws: float) -> tuple[float, float, float]:
+        """Of D, E and e₀ in the variance."""
+        rest, b = self.batch / self.population if self.population else 0.0, batch / self.batch
+        share = max(0.0, 1 / b - rest) / (1 - rest) if rest < 1 else 0.0
+        return share, 1 / (b * draws), (1 - 1 / b) / draws
 
 
 @dataclass(frozen=True)
@@ -122,10 +165,14 @@ class Best:
     """Times as much variance is left by a batch with one draw."""
     most: float
     """The same of as many draws as the budget buys."""
+    told: bool = True
+    """Whether chance does not explain the answer."""
 
     @property
     def words(self) -> str:
         """The answer."""
+        if not self.told:
+            return "not told apart"
         if max(self.alone, self.most) <= 1 + SAME:
             return "no difference"
         if self.alone <= 1 + SAME:
@@ -171,7 +218,7 @@ def _split(
     return Split(
         run, run_id, place, label, layer, int(steps[-1]),
         **{name: np.nan if x is None else x for name, x in values.items()},
-        data_se=last("data_se"), estimator_se=last("estimator_se"),
+        data_se=last("data_se"), estimator_se=last("estimator_se"), fixed_se=last("fixed_se"),
         batch=int(run.config.get("batch_size") or 1),
         population=None if population is None else int(population),
         check=_check(last),

@@ -199,7 +199,7 @@ def test_an_anatomy_s_series_are_its_numbers():
     views = show(found)
     ours, layers = table(views._source), found.first.layers
     for label, one in found.of.items():
-        for part in ("data", "estimator", "fixed", "signal", "data_se", "estimator_se"):
+        for part in ("data", "estimator", "fixed", "signal", "data_se", "estimator_se", "fixed_se"):
             for layer, value in zip(layers, getattr(one, part), strict=True):
                 assert ours[f"anatomy/{part}", layer, label] == [value]
     assert ours["anatomy/population", "", ""] == [100]
