@@ -12,6 +12,16 @@ class Clock:
         self.probes = self.evaluation = 0.0
         self._start = perf_counter()
         self._stopped_at: float | None = None
+        self._inherited = 0.0
+
+    @property
+    def own(self) -> float:
+        """The total without what a fork has from its parent."""
+        return self.total - self._inherited
+
+    def inherit(self) -> None:
+        """All that has run so far was another run's."""
+        self._inherited = self.total
 
     @property
     def total(self) -> float:
@@ -46,8 +56,12 @@ class Clock:
             self._stopped_at = None
 
     def state(self) -> dict[str, float]:
-        return {"total": self.total, "probes": self.probes, "evaluation": self.evaluation}
+        return {
+            "total": self.total, "probes": self.probes, "evaluation": self.evaluation,
+            "inherited": self._inherited,
+        }  # fmt: skip
 
     def load(self, state: Mapping[str, float]) -> None:
         self.probes, self.evaluation = state["probes"], state["evaluation"]
         self._start = perf_counter() - state["total"]
+        self._inherited = state.get("inherited", 0.0)

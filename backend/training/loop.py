@@ -198,9 +198,8 @@ class Run:
     def _progress(self, status: Status) -> Progress:
         step = self.step if self._broken is None else self._broken
         first, then = self._first
-        seconds = self._clock.total
-        rate = (self.step - first) / max(1e-9, seconds - then)
-        return Progress(step, self._steps, rate, seconds, status)
+        rate = (self.step - first) / max(1e-9, self._clock.total - then)
+        return Progress(step, self._steps, rate, self._clock.own, status)
 
     def _pause(self) -> Iterator[Record]:
         yield from self._flush()
@@ -297,6 +296,7 @@ class Run:
         changed = self._changed(state.get("plugins", {}))
         same = self._trainer.adopt(state["trainer"], changed)
         self._clock.load(state["clock"])
+        self._clock.inherit()
         self._stride.load(state["stride"])
         optimizer = " and its optimiser's state" if same else "; the optimiser begins anew"
         text = f"begins at step {self.step:,} of its parent, with its weights{optimizer}"

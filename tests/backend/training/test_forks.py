@@ -2,7 +2,9 @@
 
 import pytest
 
+from backend.training import checkpoints
 from backend.training.checkpoint_files import path_of
+from backend.training.clock import Clock
 from backend.training.control import Control
 from backend.training.loop import train
 from backend.training.records import Progress
@@ -42,6 +44,18 @@ def test_a_fork_that_changes_nothing_repeats_its_parent(fork, gathered):
     assert [e.text for e in child.events] == [
         "begins at step 20 of its parent, with its weights and its optimiser's state"
     ]
+
+
+def test_a_fork_tells_its_own_time(fork, tmp_path):
+    fork()
+    parent, child = (
+        checkpoints.read(path_of(tmp_path / name, 20))["clock"] for name in ("parent", "child")
+    )
+    assert child["inherited"] >= parent["total"] > 0
+    clock = Clock()
+    clock.load({**child, "total": child["inherited"] + 5})
+    assert 5 <= clock.own < 6, "as a resumed fork goes on"
+    assert clock.total >= child["inherited"] + 5, "its axis goes on"
 
 
 def test_another_driver_and_rate_from_the_same_weights(fork, gathered):
