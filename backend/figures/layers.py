@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from backend.figures.parts import canvas, cells, edge, hover, progress
+from backend.figures.parts import canvas, cells, edge, hover, progress, switches
 from backend.figures.parts.metrics import Metric, metric
 from backend.figures.parts.query import Query
 from backend.figures.parts.scales import Scale, choose
@@ -47,6 +47,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         xaxis=canvas.axis(progress.TITLES[query.x]),
         yaxis=canvas.axis(words.axis, **scale.axis()),
         yaxis2=edge.AXIS,
+        shapes=switches.shapes(source, query, (run_id,)),
     )
 
 

@@ -23,6 +23,8 @@ class Metric:
     called: str = ""
     """What it is called within a sentence, where that is not its title."""
     unit: str = ""
+    fraction: bool = False
+    """Whether it is of examples, from 0 to 1."""
 
     @property
     def short(self) -> str:
@@ -70,11 +72,15 @@ METRICS = {
     "positive": Metric("Descending draws", "fraction of draws with ⟨ĝ, g⟩ > 0", "linear", (0, 1)),
     "exact/norm": Metric("Gradient norm", "norm of the exact gradient, ‖g‖", "log"),
     "loss": Metric("Loss", "loss (nats)", "wide", unit="nats"),
-    "accuracy": Metric("Accuracy", "accuracy (fraction)"),
+    "accuracy": Metric("Accuracy", "accuracy (fraction)", fraction=True),
     "readout_accuracy": Metric(
-        "Accuracy of a linear readout", "accuracy of a linear readout<br>of the frozen features"
+        "Accuracy of a linear readout",
+        "accuracy of a linear readout<br>of the frozen features",
+        fraction=True,
     ),
-    "own_view": Metric("Own view found", "fraction of views nearest<br>to their own other view"),
+    "own_view": Metric(
+        "Own view found", "fraction of views nearest<br>to their own other view", fraction=True
+    ),
     "train/learning_rate": Metric("Learning rate", "learning rate"),
     "train/seconds": Metric("Training time", "training time (s)<br>pauses excluded", unit="s"),
     "path/x0": Metric("First coordinate", "x₀"),

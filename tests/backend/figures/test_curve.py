@@ -228,3 +228,29 @@ def test_forward_passes_count_each_driver_for_its_own_steps(empty):
     empty.add("r1", "train/loss", [0, 5, 10, 12], [1, 1, 1, 1])
     (trace,) = traces(curve(empty, x="forwards"))
     assert trace["x"] == [0.0, 20.0, 40.0, 60.0]
+
+
+def test_a_line_says_where_the_driver_was_switched(source):
+    before = traces(curve(source, metric="cosine"))
+    run = source.run("r1")
+    drives = [(0, "backprop"), (16, "forward_gradient"), (90, "backprop")]
+    source.add_run("r1", replace(run, facts={**run.facts, "drives": drives}))
+    drawn = curve(source, metric="cosine", last="40")
+    (line,) = drawn["figure"]["layout"]["shapes"]
+    assert (line["x0"], line["x1"], line["label"]["text"]) == (16, 16, "driver: forward_gradient")
+    assert traces(curve(source, metric="cosine")) == before, "the legend stays as it was"
+    query = {"runs": "r1", "metric": "cosine", "estimator": "backprop", "x": "examples"}
+    layers = draw("layers", source, query)["figure"]["layout"]["shapes"]
+    assert [one["x0"] for one in layers] == [16 * 32, 90 * 32]
+
+
+def test_a_single_accuracy_has_the_axis_of_a_fraction(empty):
+    empty.add("r1", "validation/accuracy", [0], [0.1])
+    empty.add("r1", "validation/loss", [0], [0.1])
+    axes = [
+        curve(empty, metric=f"validation/{name}")["figure"]["layout"]["yaxis"]
+        for name in ("accuracy", "loss")
+    ]
+    # Plotly's own range about one point at 0.1 is −0.9 … 1.1.
+    assert axes[0]["autorangeoptions"] == {"clipmin": -0.03, "clipmax": 1.03}
+    assert "autorangeoptions" not in axes[1]
