@@ -7,6 +7,7 @@ from torch import nn
 from estimators import ActivityForwardGradient, Backprop, Chain, ForwardGradient, Site, stream
 from estimators.core.calculus import value_and_grad
 from estimators.measure.anatomy import Anatomy
+from estimators.measure.dissect import Anatomies
 from estimators.measure.draws import draws
 from estimators.measure.moments import Moments
 from estimators.measure.nested import Nested, beginning, small_of, zeros
@@ -201,3 +202,55 @@ def test_a_part_of_a_batch_keeps_views_together():
     assert beginning(t, 4, views=2).tolist() == [0, 1, 6, 7]
     assert beginning(t, 4).tolist() == [0, 1, 2, 3]
     assert [small_of(n, least) for n, least in ((64, 1), (8, 2), (3, 1), (4, 2))] == [8, 2, 1, 2]
+
+
+def unsure(data, fixed, data_se, fixed_se, batches=16, estimator=9.0, **more):
+    return Anatomy(
+        ("",), 64, batches, 4, (data,), (estimator,), (fixed,), (1.0,), 3.0, data_se=(data_se,),
+        estimator_se=(0.1,), fixed_se=(fixed_se,), **more,
+    )  # fmt: skip
+
+
+def test_advice_within_its_noise_is_not_given():
+    """D = 0.19 ± 4.9 says nothing of where it is spent best; ± 0.01 does."""
+    lost = unsure(0.19, 9.0, 4.9, 8.0, population=10_000).best(60.0).text
+    assert lost.startswith("not told apart: ")
+    assert "more batches" in lost
+    told = unsure(0.19, 9.0, 0.01, 0.1, population=10_000).best(60.0).text
+    assert told.startswith("more draws: ")
+    # What a single batch's noise cannot tell: no error is known of two batches' D.
+    two = unsure(5.0, 0.1, float("nan"), 0.1, batches=2, population=10_000).best(60.0).text
+    assert two.startswith("not told apart: ")
+
+
+def test_the_advice_is_the_same_or_none_over_seeds():
+    module, params = network()
+    said = set()
+    for seed in range(12):
+        pairs = list(batches(9, BATCH, seed))
+        chain = Chain(module, *pairs[0])
+        found = anatomy(chain, params, ForwardGradient(), None, pairs, 4, seed, population=10_000)
+        said.add(found.best(2 * found.cost).text.partition(":")[0])
+    assert len(said - {"not told apart"}) <= 1, said
+
+
+def test_no_batch_is_advised_beyond_what_was_given():
+    best = made(9.0, 0.0, 0.0).best(3000.0)
+    assert best.batch == 640
+    assert "no more than the 640 that were given" in best.text
+    assert unsure(9.0, 0.0, 0.1, 0.1, population=5000).best(3000.0).batch == 5000
+
+
+def test_one_is_no_plural():
+    one = Anatomy(("",), 1, 10, 4, (1.0,), (9.0,), (9.0,), (1.0,), 3.0, population=1)
+    assert "1 example, " in one.best(30.0).text
+    assert made(9.0, 0.0, 0.0).best(6.0).text == "a larger batch: 128 examples, 1 draw"
+
+
+def test_lost_draws_and_the_limit_are_in_the_table():
+    found = Anatomies({"bad": Anatomy(
+        ("",), 8, 10, 4, (1.0,), (9.0,), (9.0,), (1.0,), 3.0, nonfinite=7
+    )})  # fmt: skip
+    text = str(found)
+    assert "7 draws of bad not finite and left out" in text
+    assert "no batch is advised beyond the 80 examples given" in text
