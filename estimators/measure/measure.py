@@ -33,8 +33,8 @@ def measure(
     Beside the measures: their intervals where they hold, what theory says of them where a law is
     known, why an estimator is bad, and from 512 draws on a verdict on the bias of each layer.
 
-    `source="oracle"` makes the same draws out of the exact gradient, for less, of those estimators
-    that have an oracle; the others are drawn honestly, and `Measurement.sources` says which. It
+    `source="oracle"` makes the same draws out of the exact gradient, of those estimators that have
+    an oracle (the more tangents, the more it saves); the others are drawn honestly, and `Measurement.sources` says which. It
     does not put an estimator's own code to the test.
 
     `loss(output, y)` gives one value for each example, or their mean. A loss of one value each

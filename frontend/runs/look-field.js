@@ -72,7 +72,7 @@ export function lookField(run, draws, sweep) {
   );
   const source = field(
     {...PLAIN, kind: "choice", name: "source", title: "Drawn", choices: Object.keys(SOURCES), words: SOURCES,
-      help: "An oracle makes the same draws of the same noise out of the exact gradient, for less. Forward gradients, of weights and of activities, have one; all others are drawn honestly, and figures name them. Only honest draws put an estimator's own code to the test."},
+      help: "An oracle makes the same draws of the same noise out of the exact gradient, which is faster the more tangents a draw has. Forward gradients, of weights and of activities, have one; all others are drawn honestly, and figures name them. Only honest draws put an estimator's own code to the test."},
     held?.source ?? "honest",
   );
   const shown = (/** @type {Kind} */ kind, /** @type {FormNode} */ node) =>
