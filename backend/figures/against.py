@@ -185,16 +185,15 @@ def _say(
 def _off(one: Curve, law: Curve, wild: Sequence[float | str]) -> str:
     """Where the draws and the law disagree: by 5 standard errors, of a mean of squares on the log
     scale, or by a mean that is further off than the law's variance allows."""
-    if one.errors is None:
-        return ""
+    noise = np.full(len(one.y), np.nan) if one.errors is None else one.errors
     said = predicted.beside(one, law)
     with np.errstate(divide="ignore", invalid="ignore"):  # an exact estimator's error is 0
-        gaps = (one.y - said) / one.errors
+        gaps = (one.y - said) / noise
     gaps = np.where(np.isfinite(gaps), gaps, 0.0)
     far = np.array([x in wild for x in one.x], bool)
     if one.line.series.metric.removeprefix("sweep/") in apart.SQUARES:
-        far |= apart.above(one.y, one.errors, said)
-        off = far | (gaps > OFF) | apart.below(one.y, one.errors, said, _drawn(one))
+        far |= apart.above(one.y, noise, said)
+        off = far | (gaps > OFF) | apart.below(one.y, noise, said, _drawn(one))
     else:
         off = far | (np.abs(gaps) > OFF)
     if not off.any():

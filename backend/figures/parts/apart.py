@@ -26,9 +26,13 @@ BELOW = 6.0
 
 
 def above(value: Any, error: Any, law: Any) -> Any:
-    """Where a mean of squares is too large: 5 standard errors on the log scale, and twice."""
+    """Where a mean of squares is too large: 5 standard errors on the log scale, and twice.
+
+    Where its standard error is not known, it is taken to be as large as the mean itself.
+    """
     with np.errstate(all="ignore"):
         away, noise = np.log(np.divide(value, law)), np.divide(error, value)
+        noise = np.where(np.isfinite(noise), noise, 1.0)
         return (law > 0) & (value > TWICE * law) & (away > ERRORS * noise)
 
 

@@ -97,6 +97,8 @@ def at_a_point(
         return Lamp("agrees")
     known = error is not None and np.isfinite([error, value]).all()
     if said is None or not np.isfinite(said):
+        if squares and draws >= DRAWS and apart.above(value, np.nan, law):
+            return Lamp("disagrees")
         if draws < DRAWS or error is None or not known:
             return FEW
         # Runs of before keep no more than the standard error.

@@ -53,11 +53,13 @@ def test_a_variance_ten_thousand_times_its_law_is_caught_whatever_its_error():
     assert apart.above(1e8, 0.999e8, 1e4)
     assert at_a_point(1e8, 0.9e8, 1e4, 64).verdict == "agrees"
     assert at_a_point(1e8, 0.9e8, 1e4, 64, squares=True).verdict == "disagrees"
+    assert at_a_point(1e8, None, 1e4, 64, squares=True).verdict == "disagrees"
+    assert at_a_point(1.4e6, None, 1e4, 64, squares=True).verdict == "too few"
     assert not apart.above(1.9, 0.01, 1.0)  # its standard error is enough for that
     assert not apart.above(1.0, 0.0, 0.0)
 
 
-def swept(name=SPSA):
+def swept(name=SPSA, errors=True):
     source = Memory()
     of = {"run": "r0", "draws": 64, "sweep": {"field": "eps", "values": [0.01, 1.0]}}
     config = {"microscope": of, "estimator": {"name": name}, "network": {"name": "mlp"}}
@@ -67,12 +69,14 @@ def swept(name=SPSA):
         "law/relative_variance": [1e4, 1e4], "relative_squared_bias": [3.0, 2e3],
         "relative_squared_bias_se": [50.0, 1e6], "law/relative_squared_bias": [0.0, 0.0],
     }.items():  # fmt: skip
-        source.add("m1", f"sweep/{metric}", [0, 1], values, estimator=name)
+        if errors or not metric.endswith("variance_se"):
+            source.add("m1", f"sweep/{metric}", [0, 1], values, estimator=name)
     return source
 
 
-def test_a_sweep_says_that_the_step_is_too_long():
-    note = draw("against", swept(), {"runs": "m1"})["note"]
+@pytest.mark.parametrize("errors", [True, False])
+def test_a_sweep_says_that_the_step_is_too_long(errors):
+    note = draw("against", swept(errors=errors), {"runs": "m1"})["note"]
     said = "disagrees with its law at 1 (1e+04 times the law: "
     assert f"spsa {said}the step is too long for the leading order)" in note
     note = draw("against", swept("usf"), {"runs": "m1"})["note"]
