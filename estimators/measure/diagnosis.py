@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from estimators.core.contract import Claim, Coverage
-from estimators.measure.anatomy import Anatomy, about
+from estimators.measure.anatomy import Anatomy, about, many
 from estimators.measure.intervals import LEAST_OF_MEANS, skewed
 from estimators.measure.observation import Observation
 from estimators.measure.student import t_quantile
@@ -162,7 +162,7 @@ def _finding(layer: str, x: Mapping[str, float]) -> Finding:
     if x["longest"] == 0:
         return Finding(layer, "no signal", "all draws are zero: no signal reaches these parameters")
     if count < LEAST:
-        text = f"{count} draws do not tell; take at least {LEAST}"
+        text = f"{many(count, 'draw')} cannot tell; take at least {LEAST}"
         return Finding(layer, "unknown", text)
     if x["climbs"]:
         text = f"it points uphill: ⟨ĝ, g⟩/‖g‖² is {x['s']:.2g} on average; no number of draws helps"
@@ -175,7 +175,7 @@ def _finding(layer: str, x: Mapping[str, float]) -> Finding:
 def _lost(layer: str, x: Mapping[str, float], count: int) -> Finding:
     """The mean slope cannot be told from zero."""
     ends = f" ({x['s_low']:.2g} … {x['s_high']:.2g})" if count >= LEAST_OF_MEANS else ""
-    text = f"no descent is seen: ⟨ĝ, g⟩/‖g‖² is {x['s']:.2g}{ends} in {count} draws; "
+    text = f"no descent is seen: ⟨ĝ, g⟩/‖g‖² is {x['s']:.2g}{ends} in {count:,} draws; "
     if x["told"] <= max(x["s_low"] ** 2, x["s_high"] ** 2):
         return Finding(layer, "unknown", text + "its variance hides what it has: draw more")
     return Finding(layer, "direction", text + "its mean lies across the gradient")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from estimators.measure.anatomy import Anatomy
+from estimators.measure.anatomy import Anatomy, many
 from estimators.measure.diagnosis import told_with
 from estimators.measure.table import Table
 from estimators.measure.verdicts import LEAST
@@ -56,7 +56,7 @@ def title(of: "Measurement") -> str:
     notes = [*lost, *([f"zero gradient in {', '.join(dead[:5])}{more}"] if dead else [])]
     if of.draws == 1:
         notes.append("one draw has no variance")
-    return ", ".join([f"{of.draws} draws at loss {of.loss:.4g}", *notes])
+    return ", ".join([f"{many(of.draws, 'draw')} at loss {of.loss:.4g}", *notes])
 
 
 def note(

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -180,3 +181,39 @@ def test_a_loss_that_couples_examples_can_be_said_to():
     assert claims == [Claim.UNBIASED, Claim.BIASED]
     measured = measure(module, contrast, (x, y), [Backprop()], draws=2, separable=False)
     assert measured.value("cosine", "backprop") == 1
+
+
+def test_rounding_is_printed_as_0():
+    made = measure(network().double(), nn.CrossEntropyLoss(), (BATCH[0].double(), BATCH[1]),
+                   {"exact": Backprop(), "fg": ForwardGradient()}, draws=64)  # fmt: skip
+    text = str(made.table("tensor"))
+    assert "-0 " not in text
+    assert "e-1" not in text
+    values = {m: tuple(-1.3e-15 for _ in x) for m, x in made.values["exact"].items()}
+    again = replace(made, values={**made.values, "exact": values}, laws={"exact": values})
+    row = next(r for r in again.table().rows if r[1] == "exact")
+    assert (row[4], row[6]) == ("0", "0")
+
+
+class Sometimes(Backprop):
+    """A third of its draws is not finite."""
+
+    def estimate(self, objective, params, state, rng, /):
+        made = super().estimate(objective, params, state, rng)
+        bad = torch.rand((), generator=rng) < 0.33
+        return made._replace(grads={n: g / (0 if bad else 1) for n, g in made.grads.items()})
+
+
+def test_a_verdict_that_is_not_told_has_its_reason():
+    made = measure(network(), nn.CrossEntropyLoss(), BATCH, {"bad": Sometimes(), "ok": Backprop()},
+                   draws=512)  # fmt: skip
+    lost = made.nonfinite["bad"]
+    rows = {row[1]: row for row in made.table().rows[:4]}
+    assert rows["bad"][-1] == f"– ({512 - lost} finite draws of 512)"
+    why = made.why().rows[0]
+    assert why[3].startswith(f"{lost} of 512 draws were not finite; of the finite ones: ")
+    assert (
+        measure(network(), nn.CrossEntropyLoss(), BATCH, [Backprop()], draws=1)
+        .table()
+        .title.startswith("1 draw at loss")
+    )

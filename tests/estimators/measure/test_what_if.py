@@ -80,6 +80,14 @@ def test_steps_that_are_not_finite_are_left_out():
     assert math.isfinite(found.slope)
 
 
+def test_losses_that_are_not_finite_after_a_step_are_told():
+    found = gamble(quadratic(1.0), {"w": THETA}, Backprop(), count=4, rates=[1e-3, 1e300])
+    assert found.blown == (0, 4)
+    assert "the loss was not finite after 4 of 4 at 1e+300" in found.text
+    fine = gamble(quadratic(1.0), {"w": THETA}, Backprop(), count=4, rates=[1e-3])
+    assert "not finite" not in fine.text
+
+
 def test_what_cannot_be_stepped_is_refused():
     with pytest.raises(ValueError, match="at least 2"):
         gamble(CASE.chain, CASE.params, Backprop(), count=1)
