@@ -34,8 +34,8 @@ def measure(
     known, why an estimator is bad, and from 512 draws on a verdict on the bias of each layer.
 
     `source="oracle"` makes the same draws out of the exact gradient, of those estimators that have
-    an oracle (the more tangents, the more it saves); the others are drawn honestly, and `Measurement.sources` says which. It
-    does not put an estimator's own code to the test.
+    an oracle (the more tangents, the more it saves); the others are drawn honestly, and
+    `Measurement.sources` says which. It does not put an estimator's own code to the test.
 
     `loss(output, y)` gives one value for each example, or their mean. A loss of one value each
     is taken to be separable; give `separable=False` where a value depends on other examples,
