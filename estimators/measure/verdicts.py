@@ -20,7 +20,7 @@ from estimators.measure.summary import over
 LEAST = 512
 """Fewest draws of a verdict."""
 RATE = 0.04
-"""How often an unbiased estimator is convicted, nominally; with heavy tails it is up to 0.07."""
+"""How often an unbiased estimator is convicted, nominally; measured: docs/measurement.md."""
 RESAMPLES = 999
 RANK = 960
 """Of the resamples in rising order this one is the threshold: (1 − RATE)(RESAMPLES + 1)."""
