@@ -325,7 +325,9 @@ def test_draws_that_are_all_alike_are_not_said_to_be_thinned():
     source.add_run("m1", MemoryRun(2, "seen", config={"microscope": {}}, labels={"driver": DFA}))
     source.add("m1", "draw/along", np.arange(3000), np.ones(3000), estimator=DFA)
     source.add("m1", "draw/across", np.arange(3000), np.zeros(3000), estimator=DFA)
-    note = draw("cloud", source, {"runs": "m1"})["note"]
+    drawn = draw("cloud", source, {"runs": "m1"})
+    note = drawn["note"]
+    assert drawn["figure"]["layout"]["xaxis"]["range"] == [0.4, 1.6]
     assert "every draw is the same" in note
     assert "evenly chosen" not in note
 
