@@ -128,8 +128,11 @@ function folded(title, form) {
     "details",
     {
       class: "run-facts",
-      ontoggle: (/** @type {Event} */ event) =>
-        open.set(/** @type {HTMLDetailsElement} */ (event.target).open),
+      ontoggle: (/** @type {Event} */ event) => {
+        const details = /** @type {HTMLDetailsElement} */ (event.target);
+        open.set(details.open);
+        if (details.open) details.scrollIntoView({block: "nearest"});
+      },
     },
     h("summary", null, title),
     () => open() && form(),

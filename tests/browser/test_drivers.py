@@ -15,6 +15,7 @@ def test_a_driver_is_switched_and_the_former_one_is_watched(
     row = run_row(page, "switched")
     becomes(row, "running")
     row.get_by_text("Change driver or learning rate").click()
+    expect(row.get_by_role("button", name="Apply")).to_be_in_viewport(ratio=1)
     row.get_by_label("Learning rate").fill("much")
     row.get_by_label("Driver").select_option(label="Another estimator…")
     row.get_by_label("Estimator", exact=True).select_option("spsa")
