@@ -209,7 +209,7 @@ def _off(one: Curve, law: Curve, wild: Sequence[float | str]) -> str:
 
 def _furthest(one: Curve, law: Floats, far: NDArray[np.bool_]) -> tuple[int, str]:
     """Which point is furthest off, and how far."""
-    worst = int(np.where(far, one.y, -np.inf).argmax())
+    worst = int(np.where(far, np.abs(one.y), -1.0).argmax())
     if one.line.series.metric == BIAS:
         return worst, "the mean is further off than the law's variance allows"
     return worst, f"{one.y[worst] / law[worst]:.2g} times the law"
