@@ -45,8 +45,9 @@ def test_facts_say_what_an_estimate_of_each_costs(config, gather):
     shadowed = config(
         steps=1, estimator={"name": "backprop"}, shadows=[{"name": "spsa", "pairs": 2}]
     )
-    cost = gather(train(shadowed)).facts.cost
-    assert cost == {"backprop": 3.0, "spsa(pairs=2)": 5.0}  # the loss itself, and two a pair
+    facts = gather(train(shadowed)).facts
+    assert facts.cost == {"backprop": 3.0, "spsa(pairs=2)": 5.0}  # the loss itself, and two a pair
+    assert facts.unbiased == {"backprop": True, "spsa(pairs=2)": False}
 
 
 def test_the_table_of_layers(config, gather):
