@@ -93,23 +93,37 @@ function controls(run) {
   const driver = select("Driver", labels.map((label) => [label, label]));
   const lr = field(
     {...PLAIN, kind: "number", name: "lr", title: "Learning rate", range: "above 0",
-      help: "The rate chosen at the lottery, else the best one of the estimator; without either, the run's own."},
+      help: "The rate chosen at the lottery, else the run's own at this step."},
     rate.peek() || optimizer.lr,
   );
   const input = /** @type {HTMLInputElement} */ (lr.element.querySelector("input"));
-  /** The best rate of the driver, unless another was chosen or typed. */
-  const follow = () => {
-    const value = best.peek()[driver.input.value];
-    if (value && !rate.peek()) input.value = String(Number(value.toPrecision(3)));
-  };
-  driver.input.addEventListener("change", follow);
+  const chosen = signal(driver.input.value);
+  driver.input.addEventListener("change", () => chosen.set(driver.input.value));
+  const own = signal(optimizer.lr);
   figure("what_if", {runs: run.id}).then(
     ({figure: {data}}) => {
       const found = data.filter((/** @type {any} */ one) => one.meta?.role === "best");
       best.set(Object.fromEntries(found.map((/** @type {any} */ one) => [one.meta.label, one.x[0]])));
-      follow();
+      const usual = data.find((/** @type {any} */ one) => one.legendgroup === "usual")?.x[0];
+      if (!usual) return;
+      // What was typed meanwhile stands.
+      if (!rate.peek() && input.value === String(optimizer.lr)) input.value = short(usual);
+      own.set(usual);
     },
-    () => undefined, // the run's own rate stands there already
+    () => undefined, // the run's first rate stands there already
+  );
+  const take = (/** @type {number} */ value, /** @type {string} */ whose) =>
+    h("button", {type: "button", class: "plain", onclick: () => (input.value = short(value))}, `${whose}: ${short(value)}`);
+  lr.element.append(
+    h("p", {class: "quiet rates"}, () => {
+      const value = best()[chosen()];
+      return [
+        take(own(), "The run's own at this step"),
+        value && [" ", take(value, "Best of one step"),
+          h("span", null, " The best of one step lowers the loss most in a single step on one batch. It is no rate to train with: kept up, it often diverges."),
+        ],
+      ];
+    }),
   );
   const steps = field(
     {...PLAIN, name: "steps", title: "Steps in all", range: `more than ${count(from)}`, optional: true,
@@ -127,6 +141,9 @@ function controls(run) {
     ]),
   };
 }
+
+/** @param {number} value */
+const short = (value) => String(Number(value.toPrecision(3)));
 
 /** @param {string} title @param {string[][]} options value and words */
 function select(title, options) {
