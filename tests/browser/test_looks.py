@@ -65,7 +65,7 @@ def test_the_variance_is_dissected_and_a_step_is_tried_and_followed(
     fork.get_by_label("Driver").select_option(label="direct_feedback_alignment")
     assert violations(page) == []
     fork.get_by_role("button", name="Start the fork").click()
-    forked = run_row(page, "fork of run")
+    forked = run_row(page, "fork of run").filter(has_text="at step 40")
     becomes(forked, "finished", 60)
     expect(forked).to_contain_text("80 / 80 steps")
     forked.get_by_text("Details").click()
