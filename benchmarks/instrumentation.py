@@ -147,8 +147,8 @@ class Bare:
     def until(self, step: int) -> int:
         module, optimizer, batches = self._module, self._optimizer, self._batches
         for now in range(self._step, step):
-            if now % self._evaluation.every == 0:
-                list(self._evaluation.along())
+            if self._evaluation.due(now):
+                list(self._evaluation.along(now))
             x, y = batches.at(now)
             optimizer.zero_grad(set_to_none=True)
             nn.functional.cross_entropy(module(x), y).backward()

@@ -78,8 +78,9 @@ def compared(name: str, chain: Chain, params: dict[str, Tensor]) -> list[Row]:
             _law(chain, params, estimator),
         ]
         calls = [_finished(call, chain) for call in calls]
+        inner = [1] * 4 + ([SHORT, SHORT] if small else [1, SHORT])
         loop, many, noises, honest, oracle, lawful = interleaved(
-            *calls, rounds=7 if small else 3, inner=[1] * 4 + [SHORT if small else 1] * 2, warm=1
+            *calls, rounds=7 if small else 5, inner=inner, warm=1
         )
         what = f"{name}, {noise}"
         found += [
