@@ -35,8 +35,9 @@ NETWORKS: dict[str, tuple[Network, tuple[int, ...]]] = {
 LAW = {SMALL: 50, LARGE: 100}
 BATCHED = {SMALL: 2.0, LARGE: 1.0, CNN: 1.0}
 ORACLE = {(LARGE, "normal"): 1.5, (LARGE, "rademacher"): 8, (CNN, "rademacher"): 40}
-SHORT = 8
-"""Calls of what stands for 64 draws, one behind the other, that make one time."""
+ORACLES, LAWS = {SMALL: 8, LARGE: 4, CNN: 32}, {SMALL: 64, LARGE: 32, CNN: 32}
+"""Calls one behind the other that make one time: about as long as the 64 draws they stand for,
+which find what the processor keeps at hand by the second of them."""
 
 Noise = Literal["rademacher", "normal"]
 
@@ -78,7 +79,7 @@ def compared(name: str, chain: Chain, params: dict[str, Tensor]) -> list[Row]:
             _law(chain, params, estimator),
         ]
         calls = [_finished(call, chain) for call in calls]
-        inner = [1] * 4 + ([SHORT, SHORT] if small else [1, SHORT])
+        inner = [1] * 4 + [ORACLES.get(name, 4), LAWS.get(name, 8)]
         loop, many, noises, honest, oracle, lawful = interleaved(
             *calls, rounds=7 if small else 5, inner=inner, warm=1
         )

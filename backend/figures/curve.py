@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.parts import (
+    blame,
     canvas,
     edge,
     errors,
@@ -115,7 +116,7 @@ def _laws(
 
     Such a line does not grow but is drawn anew, since its lamp depends on every point.
     """
-    lamps, traces = [], []
+    lamps, traces, wrong = [], [], []
     for line, one, like in zip(kept, points, drawn, strict=False):
         measure = line.series.metric
         if measure not in laws.PREDICTED:
@@ -124,13 +125,15 @@ def _laws(
         law = lamp.law_of(source, of, measure, one)
         found = lamp.lit(source, of, measure, law, one, draws) if law else lamp.NONE
         lamps.append((like.name, found))
+        if found.verdict == "disagrees":
+            wrong.append((line.run, line.label))
         if law:
             keep = canvas.evenly(len(law.steps), query.max)
             steps, values = law.steps[keep], law.values[keep]
             x = progress.positions(source, line.run_id, line.run, steps, query.x)
             like.meta = {"run": line.run_id, "x": query.x}
             traces.append(lamp.trace(x, values, fitted.scale, query.x, like.name, like, measure))
-    return _Laws(traces, lamp.words(lamps))
+    return _Laws(traces, lamp.words(lamps, blame.words(wrong)))
 
 
 def _fit(scaling: Scaling, asked: str, kept: list[Line], points: list[PointsLike]) -> fit.Fit:

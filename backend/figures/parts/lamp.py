@@ -178,14 +178,19 @@ def trace(
     )
 
 
-def words(lamps: Sequence[tuple[str, Lamp]]) -> str:
-    """The lamps in a sentence, by verdict; nothing where no line has a law."""
+def words(lamps: Sequence[tuple[str, Lamp]], why: str) -> str:
+    """The lamps in a sentence, by verdict; nothing where no line has a law.
+
+    `why` is what is wrong where they disagree.
+    """
     if all(lamp.verdict == "none" for _, lamp in lamps):
         return ""
     by: dict[str, list[str]] = {}
     for name, lamp in lamps:
         by.setdefault(lamp.verdict, []).append(_named(name, lamp))
-    told = [f"{_WORDS[verdict]} {', '.join(by[verdict])}" for verdict in _WORDS if verdict in by]
+    told = [
+        f"{said.format(why=why)} {', '.join(by[one])}" for one, said in _WORDS.items() if one in by
+    ]
     ratios = any(not np.isnan(lamp.ratio) for _, lamp in lamps)
     how = " (mean of measured ÷ law ± s.e.)" if ratios else " (measured less law)"
     return f"law, dashed{how}: {'; '.join(told)}"
@@ -193,7 +198,7 @@ def words(lamps: Sequence[tuple[str, Lamp]]) -> str:
 
 _WORDS = {
     "agrees": "✓ agrees with",
-    "disagrees": "✗ disagrees (implementation or assumption wrong) with",
+    "disagrees": "✗ disagrees ({why}) with",
     "too few": f"not judged before {PROBES} probes:",
     "none": "no law for",
 }

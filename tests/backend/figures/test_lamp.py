@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from backend.figures import Memory, MemoryRun, draw
+from backend.figures.parts import lamp
 from backend.figures.parts.lamp import at_a_point, centred, judge
 
 STEPS = np.arange(0, 320, 16)
@@ -46,7 +47,7 @@ def test_the_law_is_dashed_in_the_colour_of_its_points_and_goes_with_them(drawn)
 def test_the_lamp_says_who_agrees_and_who_does_not(drawn):
     note = drawn(factor=2.0)["note"]
     assert "agrees with forward_gradient (" in note
-    assert "disagrees (implementation or assumption wrong) with spsa (" in note
+    assert "disagrees (the step is too long for the leading order) with spsa (" in note
     assert "no law for fdfa" in note
 
 
@@ -233,3 +234,8 @@ def test_a_measure_that_no_law_speaks_of_says_so():
     drawn = draw("lamps", source, {"runs": "r", "metric": "cosine"})
     assert "no law for it" in drawn["note"]
     assert "laws are of relative variance, " in drawn["note"]
+
+
+def test_what_is_wrong_is_said_of_those_that_disagree():
+    said = lamp.words([("a{b}", lamp.Lamp("disagrees")), ("c", lamp.Lamp("agrees"))], "too long")
+    assert said.endswith("✓ agrees with c; ✗ disagrees (too long) with a{b}")
