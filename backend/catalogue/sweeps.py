@@ -11,7 +11,8 @@ from backend.sentences import show
 from backend.training.assemble import components, make_parts
 from backend.training.known import Known
 from backend.training.resolve import resolve
-from backend.training.varied import BATCH_SIZE, NETWORK, described, has, of_network
+from backend.training.varied import BATCH_SIZE, NETWORK, described, of_network
+from estimators.measure.fields import has
 
 Config = dict[str, Any]
 Answer = dict[str, Any]

@@ -65,6 +65,8 @@ def vary(component: T, path: str, value: Any) -> T:
     name, _, rest = path.partition(".")
     held = getattr(component, name)
     new = vary(held, rest, value) if rest else value
+    if isinstance(held, float) and type(new) is int:
+        new = float(new)  # as validation makes of it
     return replace(component, **{name: new})  # type: ignore[type-var]
 
 

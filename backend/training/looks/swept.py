@@ -12,7 +12,8 @@ from backend.training.facts import facts
 from backend.training.looks.pace import Pace
 from backend.training.looks.scene import Scene
 from backend.training.records import Event, Points, Record
-from backend.training.varied import BATCH_SIZE, of_network, vary
+from backend.training.varied import BATCH_SIZE, of_network
+from estimators.measure.fields import vary
 from estimators.measure.observation import Point, point
 
 PARAMETERS = "sweep/parameters"
