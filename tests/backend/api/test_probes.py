@@ -140,6 +140,12 @@ def test_a_checkpoint_that_cannot_be_read_is_told(client, switched):
     assert "checkpoint of step 0 is damaged or cut short" in answer.json()["detail"]
 
 
+def test_a_look_from_a_microscope_is_named_after_the_run_that_was_trained(client, parent):
+    first = asked(client, parent, step=40).json()
+    other = asked(client, first["id"], what_if={}).json()
+    assert (first["number"], other["name"]) == (2, "what-if step, run 1 at step 40")
+
+
 def test_drawn_anew_where_the_parent_is_gone(client, parent, store):
     first = asked(client, parent, step=40).json()
     store.end(parent, "cancelled")

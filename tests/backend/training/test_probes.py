@@ -136,6 +136,20 @@ def test_first_calls_that_load_and_compile_do_not_leave_a_run_without_probes():
     assert probes - 2.0 <= 0.5 * 0.25 * 3
 
 
+def test_what_the_first_probe_took_besides_is_told_apart(config, gather, monkeypatch):
+    told, fired = [], Stride.fired
+
+    def noted(self, seconds, cold=0.0):
+        told.append(cold)
+        fired(self, seconds, cold)
+
+    monkeypatch.setattr(Stride, "fired", noted)
+    gather(train(config(probe={"every": 8})))
+    assert told[0] > 0
+    assert len(told) > 1
+    assert set(told[1:]) == {0.0}
+
+
 def test_the_stride_goes_on_where_it_stood():
     stride = Stride(1000, 0.1)
     stride.fired(0.1, cold=0.2)
