@@ -6,6 +6,10 @@ PIP_ARGS ?=
 JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
+# The tools that want Node. Versions are pinned: another release formats differently.
+TSC := npx --yes --package typescript@5.9.3 tsc
+PRETTIER := npx --yes prettier@3.6.2
+FRONTEND := 'frontend/**/*.{js,css}'
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
@@ -33,17 +37,19 @@ test: $(VENV)/.ready chromium ## set up and run the whole test suite
 chromium: $(VENV)/.ready
 	@$(BIN)/python -m tests.browser.chromium
 
-check: $(VENV)/.ready ## lint, formatting and types (JavaScript's need Node)
+check: $(VENV)/.ready ## lint, formatting and types (for JavaScript, Node is needed)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/pyright
-	@if command -v npx >/dev/null; then npx --yes --package typescript@5 tsc --project jsconfig.json; \
-	 else echo "no Node: JavaScript types were not checked"; fi
+	@if command -v npx >/dev/null; then $(TSC) --project jsconfig.json && $(PRETTIER) --check $(FRONTEND); \
+	 else echo "Node is not installed: JavaScript types and formatting were not checked"; fi
 
 bench: $(VENV)/.ready chromium ## measure the budgets, each as a ratio to a peer or a limit
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-format: $(VENV)/.ready ## format and sort imports
+format: $(VENV)/.ready ## format Python and JavaScript, and sort imports
 	@$(BIN)/ruff check --fix-only . && $(BIN)/ruff format .
+	@if command -v npx >/dev/null; then $(PRETTIER) --log-level warn --write $(FRONTEND); \
+	 else echo "Node is not installed: JavaScript was not formatted"; fi
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache *.egg-info

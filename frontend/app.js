@@ -126,7 +126,8 @@ effect(() => {
   // Everything is read as soon as the stream is open.
   if (access() === "in") untracked(openStream);
 });
-const whenIdle = globalThis.requestIdleCallback ?? ((/** @type {() => void} */ f) => setTimeout(f, 200));
+const whenIdle =
+  globalThis.requestIdleCallback ?? ((/** @type {() => void} */ f) => setTimeout(f, 200));
 effect(() => {
   // Once the page is usable, so that Run need not wait for it; a chart asks again if this fails.
   if (access() === "in" && listed()) whenIdle(() => void loadPlotly().catch(() => undefined));

@@ -48,20 +48,25 @@ function reason(error) {
 
 /** @param {SharedDashboard} dashboard */
 function summary({runs}) {
-  const rows = runs.map((run) => ({run, ...tested(run)})).map(({run, accuracy, loss}) => [
-    `#${run.number} ${run.name}`,
-    run.status,
-    `${count(run.step)} / ${count(run.steps)}`,
-    run.labels.driver,
-    run.labels.shadows.join(", "),
-    duration(run.seconds),
-    percent(accuracy),
-    nats(loss),
-  ]);
+  const rows = runs
+    .map((run) => ({run, ...tested(run)}))
+    .map(({run, accuracy, loss}) => [
+      `#${run.number} ${run.name}`,
+      run.status,
+      `${count(run.step)} / ${count(run.steps)}`,
+      run.labels.driver,
+      run.labels.shadows.join(", "),
+      duration(run.seconds),
+      percent(accuracy),
+      nats(loss),
+    ]);
   return h(
     "div",
     {class: "table-view", tabindex: "0", role: "region", "aria-label": "Runs"},
-    table(["run", "status", "steps", "driver", "shadows", "time", "test accuracy", "test loss"], rows),
+    table(
+      ["run", "status", "steps", "driver", "shadows", "time", "test accuracy", "test loss"],
+      rows,
+    ),
   );
 }
 

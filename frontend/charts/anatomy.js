@@ -12,7 +12,10 @@ const PARTS = [
   ["share", "share of the variance"],
   ["variance", "variance, log axis"],
 ];
-const BUDGETS = [["", "as checked"], ...[...Array(13).keys()].map((k) => [String(2 ** k), count(2 ** k)])];
+const BUDGETS = [
+  ["", "as checked"],
+  ...[...Array(13).keys()].map((k) => [String(2 ** k), count(2 ** k)]),
+];
 const BARS =
   "The variance of one draw has two sources: the batch is a sample of the training set (noise of the data, which backprop has too), and the estimator draws at random (noise of the estimator). A larger batch lowers the first, more draws the second. Told apart by several draws at each of several batches; the data's part is what the means of the draws scatter by, less what the draws leave in them.";
 const ADVICE =
@@ -22,11 +25,42 @@ const BUDGET =
 
 /** @param {Shared} shared @param {string} id @param {any[]} picks run and layer */
 export const anatomy = (shared, id, [run, layers]) => [
-  part("anatomy", "Anatomy of the variance", [run, levelPick(), pick("Show", parts, PARTS)], [
-    one(shared, "anatomy", "Noise of the data and of the estimator", BARS, () => ({runs: id, level: level(), parts: parts()}), {wide: true}),
-  ]),
-  part("budget", "Larger batch or more draws?", [layers, pick("Budget, draws a gradient", budget, BUDGETS)], [
-    one(shared, "advice", "The answer for this budget", ADVICE, () => ({runs: id, layer: layer(), budget: budget()}), {wide: true, numbers: true}),
-    one(shared, "budget", "Variance that a budget leaves", BUDGET, () => ({runs: id, layer: layer(), budget: budget()}), {wide: true}),
-  ]),
+  part(
+    "anatomy",
+    "Anatomy of the variance",
+    [run, levelPick(), pick("Show", parts, PARTS)],
+    [
+      one(
+        shared,
+        "anatomy",
+        "Noise of the data and of the estimator",
+        BARS,
+        () => ({runs: id, level: level(), parts: parts()}),
+        {wide: true},
+      ),
+    ],
+  ),
+  part(
+    "budget",
+    "Larger batch or more draws?",
+    [layers, pick("Budget, draws a gradient", budget, BUDGETS)],
+    [
+      one(
+        shared,
+        "advice",
+        "The answer for this budget",
+        ADVICE,
+        () => ({runs: id, layer: layer(), budget: budget()}),
+        {wide: true, numbers: true},
+      ),
+      one(
+        shared,
+        "budget",
+        "Variance that a budget leaves",
+        BUDGET,
+        () => ({runs: id, layer: layer(), budget: budget()}),
+        {wide: true},
+      ),
+    ],
+  ),
 ];

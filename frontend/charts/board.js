@@ -10,7 +10,15 @@ import {legend, newLines} from "./legend.js";
 import {lamps} from "./lamps.js";
 import {layerTable} from "./layers.js";
 import {MEASURES, TRAINING, VIEWS, words} from "./measures.js";
-import {axisPick, layerPick, levelPick, measurePick, rangePick, runPick, scalePick} from "./picks.js";
+import {
+  axisPick,
+  layerPick,
+  levelPick,
+  measurePick,
+  rangePick,
+  runPick,
+  scalePick,
+} from "./picks.js";
 import {paired} from "./paired.js";
 import {isStanding, plane} from "./plane.js";
 import {why} from "./why.js";
@@ -54,8 +62,10 @@ export function board(context) {
     context.runs().some((run) => run.config.dataset.name === "surface"),
   );
   // A surface has no classes, and so no accuracy.
-  const bare = computed(() =>
-    context.runs().length > 0 && context.runs().every((run) => run.config.dataset.name === "surface"),
+  const bare = computed(
+    () =>
+      context.runs().length > 0 &&
+      context.runs().every((run) => run.config.dataset.name === "surface"),
   );
   const onViews = computed(() =>
     context.runs().some((run) => run.config.loss?.name === "info_nce"),
@@ -66,7 +76,12 @@ export function board(context) {
     "div",
     {class: "board"},
     part("training", "Training", axisPick(), [
-      () => charts(TRAINING.filter(({key}) => key !== "accuracy" || !bare()).map((one) => curve(one, () => ""))),
+      () =>
+        charts(
+          TRAINING.filter(({key}) => key !== "accuracy" || !bare()).map((one) =>
+            curve(one, () => ""),
+          ),
+        ),
       () => onViews() && charts(VIEWS.map((one) => curve(one, () => ""))),
       () => onSurfaces() && charts([path(shared, ids)]),
     ]),
@@ -90,7 +105,10 @@ export function board(context) {
       "layers",
       "Layer by layer",
       [runPick(context), measurePick(), levelPick(), rangePick()],
-      [() => charts(carpets(shared, context, focusedId(), JSON.parse(labels()))), () => layerTable(JSON.parse(layers()))],
+      [
+        () => charts(carpets(shared, context, focusedId(), JSON.parse(labels()))),
+        () => layerTable(JSON.parse(layers())),
+      ],
     ),
     () => others(shared, context, ids),
   );
@@ -147,7 +165,14 @@ const reported = (shared, ids) =>
 const focusedFirst = (context, ids) =>
   computed(() => {
     const first = context.focused()?.id ?? "";
-    return [first, ...ids().split(",").filter((id) => id !== first)].filter(Boolean).join(",");
+    return [
+      first,
+      ...ids()
+        .split(",")
+        .filter((id) => id !== first),
+    ]
+      .filter(Boolean)
+      .join(",");
   });
 
 const PLACED = [
@@ -292,7 +317,14 @@ function carpets(shared, context, id, labels) {
         tall: true,
         concerns,
         help: `${words(carpet)} of ${label} as colour: a row a layer, in the order of the network, a column a probe. Blue is good, orange bad.`,
-        ask: () => ({runs: id, metric: carpet(), estimator: label, level: level(), x: xAxis(), range: range()}),
+        ask: () => ({
+          runs: id,
+          metric: carpet(),
+          estimator: label,
+          level: level(),
+          x: xAxis(),
+          range: range(),
+        }),
       }),
     ),
     chart({

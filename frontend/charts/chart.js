@@ -87,7 +87,11 @@ function setUp(element, options) {
   };
   const frame = h(
     "figure",
-    {class: options.tall ? "chart" : "chart chart-even", id: `chart-${options.key}`, "aria-labelledby": `title-${options.key}`},
+    {
+      class: options.tall ? "chart" : "chart chart-even",
+      id: `chart-${options.key}`,
+      "aria-labelledby": `title-${options.key}`,
+    },
     h(
       "figcaption",
       null,

@@ -53,8 +53,18 @@ export function draws(context, id) {
       ...[run.labels.driver, ...run.labels.shadows].map((label, i) => cloud(shared, id, label, i)),
     ]),
     part("read", "Measures and laws", null, [
-      one(shared, "convergence", "Error of the mean against K", MEAN, () => ({runs: id, layer: layer()}), {wide: true}),
-      one(shared, "reading", "Measures and laws", TABLE, () => ({runs: id, layer: layer()}), {wide: true, numbers: true}),
+      one(
+        shared,
+        "convergence",
+        "Error of the mean against K",
+        MEAN,
+        () => ({runs: id, layer: layer()}),
+        {wide: true},
+      ),
+      one(shared, "reading", "Measures and laws", TABLE, () => ({runs: id, layer: layer()}), {
+        wide: true,
+        numbers: true,
+      }),
       plane(shared, () => id),
       paired(shared, () => id),
     ]),
@@ -70,7 +80,11 @@ export function draws(context, id) {
 
 /** A sweep keeps the measures at each value, not the draws. @param {Shared} shared @param {Run} run @param {any[]} picks */
 function ofSweep(shared, run, picks) {
-  const {title, picks: more, charts} = swept(run, (key, name, help, ask, options) =>
+  const {
+    title,
+    picks: more,
+    charts,
+  } = swept(run, (key, name, help, ask, options) =>
     one(shared, "against", name, help, ask, {key, ...options}),
   );
   return part("sweep", title, [...picks, ...more], charts);
@@ -78,10 +92,18 @@ function ofSweep(shared, run, picks) {
 
 /** @param {Shared} shared @param {string} id @param {string} metric @param {string} title @param {string} help */
 const histogram = (shared, id, metric, title, help) =>
-  one(shared, "histogram", title, help, () => ({runs: id, metric: `draw/${metric}`, layer: layer()}), {
-    key: `histogram-${metric}`,
-    concerns: (name, where) => where === layer() && [`draw/${metric}`, `law/${metric}`].includes(name),
-  });
+  one(
+    shared,
+    "histogram",
+    title,
+    help,
+    () => ({runs: id, metric: `draw/${metric}`, layer: layer()}),
+    {
+      key: `histogram-${metric}`,
+      concerns: (name, where) =>
+        where === layer() && [`draw/${metric}`, `law/${metric}`].includes(name),
+    },
+  );
 
 /** @param {Shared} shared @param {string} id @param {string} label @param {number} i */
 const cloud = (shared, id, label, i) =>

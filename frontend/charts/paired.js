@@ -24,7 +24,10 @@ const FINAL = [
 export function paired(shared, ids, trained = false) {
   const metric = signal("scaled_error");
   const reference = signal("");
-  const options = [...MEASURES.map((one) => [one.metrics[0], one.title]), ...(trained ? FINAL : [])];
+  const options = [
+    ...MEASURES.map((one) => [one.metrics[0], one.title]),
+    ...(trained ? FINAL : []),
+  ];
   // As text, so that a run's reports leave the choice as it is.
   const labels = computed(() => labelsOf(shared.runs()).join("\n"));
   const asked = () => (labels().split("\n").includes(reference()) ? reference() : "");
@@ -36,7 +39,10 @@ export function paired(shared, ids, trained = false) {
     help: HELP,
     wide: true,
     tall: true,
-    controls: () => [pick("Measure", metric, options), () => against(labels().split("\n"), asked(), reference)],
+    controls: () => [
+      pick("Measure", metric, options),
+      () => against(labels().split("\n"), asked(), reference),
+    ],
     concerns: (name, where) => name === metric() && (where === layer() || isOfTheRun(name)),
     ask: () => ({
       runs: ids(),
@@ -51,7 +57,9 @@ export function paired(shared, ids, trained = false) {
 const isOfTheRun = (metric) => metric.includes("/");
 
 /** @param {Run[]} runs */
-const labelsOf = (runs) => [...new Set(runs.flatMap(({labels}) => [labels.driver, ...labels.shadows]))];
+const labelsOf = (runs) => [
+  ...new Set(runs.flatMap(({labels}) => [labels.driver, ...labels.shadows])),
+];
 
 /**
  * @param {string[]} labels @param {string} chosen

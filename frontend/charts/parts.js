@@ -11,7 +11,17 @@ import {chart} from "./chart.js";
  * @param {Partial<import("./chart.js").Options>} [more]
  */
 export const one = (shared, figure, title, help, ask, more = {}) =>
-  chart({...shared, key: figure, figure, title, help, ask, tall: true, concerns: () => true, ...more});
+  chart({
+    ...shared,
+    key: figure,
+    figure,
+    title,
+    help,
+    ask,
+    tall: true,
+    concerns: () => true,
+    ...more,
+  });
 
 /** @param {string} id @param {string} title @param {any} controls @param {any[]} charts */
 export const part = (id, title, controls, charts) =>

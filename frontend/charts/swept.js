@@ -37,8 +37,12 @@ export function swept(run, one) {
   });
   const concerns = (/** @type {() => string} */ metric) => (/** @type {string} */ name) =>
     [`sweep/${metric()}`, `sweep/law/${metric()}`].includes(name);
-  const chart = (/** @type {string} */ key, /** @type {string} */ title, /** @type {() => string} */ metric, more = {}) =>
-    one(key, title, HELP, query(metric), {concerns: concerns(metric), ...more});
+  const chart = (
+    /** @type {string} */ key,
+    /** @type {string} */ title,
+    /** @type {() => string} */ metric,
+    more = {},
+  ) => one(key, title, HELP, query(metric), {concerns: concerns(metric), ...more});
   return {
     title: `Sweep of ${field.replace("network.", "network: ").replace("batch_size", "batch size")}`,
     picks: ofNetwork ? [pick("Against", against, AXES)] : [],

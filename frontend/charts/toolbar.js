@@ -23,7 +23,9 @@ export function toolbar(options, plot, table) {
       tool("table", "Show as a table", () => table.update((on) => !on), {
         "aria-pressed": () => String(table()),
       }),
-      tool("down", "Download as SVG", async () => saveBlob(await toSvg(plot), `${options.key}.svg`)),
+      tool("down", "Download as SVG", async () =>
+        saveBlob(await toSvg(plot), `${options.key}.svg`),
+      ),
     ],
     tool("link", "Copy link to this chart", () =>
       copy(`${location.origin}${address()}#chart-${options.key}`),

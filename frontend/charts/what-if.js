@@ -23,12 +23,34 @@ const TABLE =
  * @param {((run: Run) => any) | undefined} fork opens what a fork begins with
  */
 export const whatIf = (shared, run, [runs], fork) => [
-  part("what-if", "What one step would do", [runs, fork && button(run, fork)], [
-    one(shared, "decrease", "Expected decrease", TABLE, () => ({runs: run.id}), {wide: true, numbers: true}),
-    one(shared, "what_if", "Change of the loss against the learning rate", STEPS, () => ({runs: run.id}), {wide: true}),
-  ]),
+  part(
+    "what-if",
+    "What one step would do",
+    [runs, fork && button(run, fork)],
+    [
+      one(shared, "decrease", "Expected decrease", TABLE, () => ({runs: run.id}), {
+        wide: true,
+        numbers: true,
+      }),
+      one(
+        shared,
+        "what_if",
+        "Change of the loss against the learning rate",
+        STEPS,
+        () => ({runs: run.id}),
+        {wide: true},
+      ),
+    ],
+  ),
   part("lottery", "One step as a lottery", ratePick(shared, run.id), [
-    one(shared, "lottery", "Changes of the loss at one learning rate", FALLS, () => ({runs: run.id, rate: rate()}), {wide: true}),
+    one(
+      shared,
+      "lottery",
+      "Changes of the loss at one learning rate",
+      FALLS,
+      () => ({runs: run.id, rate: rate()}),
+      {wide: true},
+    ),
   ]),
 ];
 
@@ -60,6 +82,9 @@ function ratePick(shared, id) {
   return () =>
     pick("Learning rate η", rate, [
       ["", "nearest to the best of each"],
-      ...found().split(" ").filter(Boolean).map((one) => [one, one]),
+      ...found()
+        .split(" ")
+        .filter(Boolean)
+        .map((one) => [one, one]),
     ]);
 }

@@ -81,7 +81,11 @@ function answer(context, diagnose) {
       "div",
       {class: "picks"},
       () => picker(JSON.parse(asked()), chosen),
-      h("button", {type: "button", class: "plain", onclick: () => again.update((n) => n + 1)}, "Look again"),
+      h(
+        "button",
+        {type: "button", class: "plain", onclick: () => again.update((n) => n + 1)},
+        "Look again",
+      ),
     ),
     h("p", {class: "problem", role: "status", hidden: () => !problem()}, problem),
     () => {
@@ -125,7 +129,15 @@ function table({estimator, probes, draws, findings, batch}, number, inside) {
         "The scaled error is what is left when the learning rate has absorbed the scale.",
         batch && ` ${sentence(batch)}`,
       ),
-      h("thead", null, h("tr", null, ...["Layer", "Fails by", "Because"].map((text) => h("th", {scope: "col"}, text)))),
+      h(
+        "thead",
+        null,
+        h(
+          "tr",
+          null,
+          ...["Layer", "Fails by", "Because"].map((text) => h("th", {scope: "col"}, text)),
+        ),
+      ),
       findings.map((one) => rows(one, inside)),
     ),
   ];
@@ -164,7 +176,12 @@ function rows(finding, inside) {
   const name = finding.layer
     ? h(
         "button",
-        {type: "button", class: "plain opener", "aria-expanded": () => String(open()), onclick: toggle},
+        {
+          type: "button",
+          class: "plain opener",
+          "aria-expanded": () => String(open()),
+          onclick: toggle,
+        },
         () => `${open() ? "▾" : "▸"} ${finding.layer}`,
       )
     : "whole network";
@@ -172,7 +189,11 @@ function rows(finding, inside) {
     "tbody",
     null,
     row(name, finding),
-    () => open() && tensors().map((one) => row(h("span", {class: "within"}, bare(one.layer, finding.layer)), one)),
+    () =>
+      open() &&
+      tensors().map((one) =>
+        row(h("span", {class: "within"}, bare(one.layer, finding.layer)), one),
+      ),
     () => open() && problem() && h("tr", null, h("td", {colspan: "3", class: "problem"}, problem)),
   );
 }

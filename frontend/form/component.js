@@ -148,7 +148,12 @@ export function about(entry, named = true) {
   return h(
     "div",
     {class: "about"},
-    h("p", null, named && [catalogueName(entry), " ", badge(entry) ?? "·", " "], prose(entry.summary)),
+    h(
+      "p",
+      null,
+      named && [catalogueName(entry), " ", badge(entry) ?? "·", " "],
+      prose(entry.summary),
+    ),
     needs.length > 0 && h("p", {class: "needs"}, `Needs ${needs.join("; ")}.`),
     entry.source.kind !== "builtin" && h("p", {class: "needs"}, `From ${entry.source.file}.`),
     more(entry),

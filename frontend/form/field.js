@@ -90,7 +90,9 @@ function choice(spec, value, props) {
   const select = h(
     "select",
     props,
-    options.map((one) => h("option", {value: String(one ?? "")}, spec.words?.[String(one)] ?? String(one ?? "none"))),
+    options.map((one) =>
+      h("option", {value: String(one ?? "")}, spec.words?.[String(one)] ?? String(one ?? "none")),
+    ),
   );
   select.value = String(value ?? "");
   return select;

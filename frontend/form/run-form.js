@@ -206,5 +206,4 @@ function place(tree, problems) {
 }
 
 /** @param {string} text */
-const sentence = (text) =>
-  text + (/[.!?]$/.test(text) ? "" : "."); // field names keep their case
+const sentence = (text) => text + (/[.!?]$/.test(text) ? "" : "."); // field names keep their case

@@ -36,7 +36,10 @@ export function forks(run) {
     placeholder: "as it is",
     autocomplete: "off",
   });
-  checkpoints(run().id).then((found) => steps.set(found.reverse()), () => steps.set([]));
+  checkpoints(run().id).then(
+    (found) => steps.set(found.reverse()),
+    () => steps.set([]),
+  );
   return form(run, {
     button: "Start the fork",
     labels: false,

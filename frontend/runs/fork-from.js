@@ -52,7 +52,10 @@ function form(run, close) {
     for (const node of [nodes.lr, nodes.steps]) node.complain("");
     busy.set(true);
     try {
-      await fork(await readRun(run.parent ?? ""), {step: run.parent_step ?? null, config: read(run, nodes)});
+      await fork(await readRun(run.parent ?? ""), {
+        step: run.parent_step ?? null,
+        config: read(run, nodes),
+      });
       close();
     } catch (error) {
       if (!(error instanceof Refusal || error instanceof Silence)) throw error;
@@ -90,10 +93,19 @@ function controls(run) {
   const {optimizer} = run.config;
   const [parent, from] = [find(run.parent ?? ""), run.parent_step ?? 0];
   const best = signal(/** @type {Record<string, number>} */ ({}));
-  const driver = select("Driver", labels.map((label) => [label, label]));
+  const driver = select(
+    "Driver",
+    labels.map((label) => [label, label]),
+  );
   const lr = field(
-    {...PLAIN, kind: "number", name: "lr", title: "Learning rate", range: "above 0",
-      help: "The rate chosen at the lottery, else the run's own at this step."},
+    {
+      ...PLAIN,
+      kind: "number",
+      name: "lr",
+      title: "Learning rate",
+      range: "above 0",
+      help: "The rate chosen at the lottery, else the run's own at this step.",
+    },
     rate.peek() || optimizer.lr,
   );
   const input = /** @type {HTMLInputElement} */ (lr.element.querySelector("input"));
@@ -103,7 +115,9 @@ function controls(run) {
   figure("what_if", {runs: run.id}).then(
     ({figure: {data}}) => {
       const found = data.filter((/** @type {any} */ one) => one.meta?.role === "best");
-      best.set(Object.fromEntries(found.map((/** @type {any} */ one) => [one.meta.label, one.x[0]])));
+      best.set(
+        Object.fromEntries(found.map((/** @type {any} */ one) => [one.meta.label, one.x[0]])),
+      );
       const usual = data.find((/** @type {any} */ one) => one.legendgroup === "usual")?.x[0];
       if (!usual) return;
       // What was typed meanwhile stands.
@@ -113,24 +127,42 @@ function controls(run) {
     () => undefined, // the run's first rate stands there already
   );
   const take = (/** @type {number} */ value, /** @type {string} */ whose) =>
-    h("button", {type: "button", class: "plain", onclick: () => (input.value = short(value))}, `${whose}: ${short(value)}`);
+    h(
+      "button",
+      {type: "button", class: "plain", onclick: () => (input.value = short(value))},
+      `${whose}: ${short(value)}`,
+    );
   lr.element.append(
     h("p", {class: "quiet rates"}, () => {
       const value = best()[chosen()];
       return [
         take(own(), "The run's own at this step"),
-        value && [" ", take(value, "Best of one step"),
-          h("span", null, " The best of one step lowers the loss most in a single step on one batch. It is no rate to train with: kept up, it often diverges."),
+        value && [
+          " ",
+          take(value, "Best of one step"),
+          h(
+            "span",
+            null,
+            " The best of one step lowers the loss most in a single step on one batch. It is no rate to train with: kept up, it often diverges.",
+          ),
         ],
       ];
     }),
   );
   const steps = field(
-    {...PLAIN, name: "steps", title: "Steps in all", range: `more than ${count(from)}`, optional: true,
-      help: "Of the fork, those before the checkpoint included. Empty: as many as the run has."},
+    {
+      ...PLAIN,
+      name: "steps",
+      title: "Steps in all",
+      range: `more than ${count(from)}`,
+      optional: true,
+      help: "Of the fork, those before the checkpoint included. Empty: as many as the run has.",
+    },
     parent && parent.steps > from ? null : 2 * from || null,
   );
-  steps.element.querySelector("input")?.setAttribute("placeholder", parent ? count(parent.steps) : "as before");
+  steps.element
+    .querySelector("input")
+    ?.setAttribute("placeholder", parent ? count(parent.steps) : "as before");
   return {
     driver,
     lr,
@@ -148,7 +180,11 @@ const short = (value) => String(Number(value.toPrecision(3)));
 /** @param {string} title @param {string[][]} options value and words */
 function select(title, options) {
   const id = freshId("fork");
-  const input = h("select", {id}, options.map(([value, text]) => h("option", {value}, text)));
+  const input = h(
+    "select",
+    {id},
+    options.map(([value, text]) => h("option", {value}, text)),
+  );
   const element = h(
     "div",
     {class: "field"},

@@ -57,22 +57,41 @@ export function lookField(run, draws, sweep) {
       "aria-describedby": `${id}-told`,
       onchange: () => chosen.set(/** @type {Kind} */ (select.value)),
     },
-    NAMES.map((name) => h("option", {value: name, selected: chosen.peek() === name}, KINDS[name].title)),
+    NAMES.map((name) =>
+      h("option", {value: name, selected: chosen.peek() === name}, KINDS[name].title),
+    ),
   );
   followed(draws, chosen);
   const batches = field(
-    {...PLAIN, name: "batches", title: "Batches", range: "2 to 1024",
-      help: "Batches of the run's size, each drawn anew from the training set. The more, the surer the noise of the data; standard errors are told from 8 on."},
+    {
+      ...PLAIN,
+      name: "batches",
+      title: "Batches",
+      range: "2 to 1024",
+      help: "Batches of the run's size, each drawn anew from the training set. The more, the surer the noise of the data; standard errors are told from 8 on.",
+    },
     held?.anatomy?.batches ?? 16,
   );
   const rates = field(
-    {...PLAIN, kind: "text", name: "rates", title: "Learning rates",
-      help: "Separated by commas: 0.01, 0.1, 1. Empty: about the best ones, and the run's own."},
+    {
+      ...PLAIN,
+      kind: "text",
+      name: "rates",
+      title: "Learning rates",
+      help: "Separated by commas: 0.01, 0.1, 1. Empty: about the best ones, and the run's own.",
+    },
     (held?.what_if?.rates ?? []).join(", "),
   );
   const source = field(
-    {...PLAIN, kind: "choice", name: "source", title: "Drawn", choices: Object.keys(SOURCES), words: SOURCES,
-      help: "An oracle makes the same draws of the same noise out of the exact gradient, which is faster the more tangents a draw has. Forward gradients, of weights and of activities, have one; all others are drawn honestly, and figures name them. Only honest draws put an estimator's own code to the test."},
+    {
+      ...PLAIN,
+      kind: "choice",
+      name: "source",
+      title: "Drawn",
+      choices: Object.keys(SOURCES),
+      words: SOURCES,
+      help: "An oracle makes the same draws of the same noise out of the exact gradient, which is faster the more tangents a draw has. Forward gradients, of weights and of activities, have one; all others are drawn honestly, and figures name them. Only honest draws put an estimator's own code to the test.",
+    },
     held?.source ?? "honest",
   );
   const shown = (/** @type {Kind} */ kind, /** @type {FormNode} */ node) =>
@@ -92,7 +111,11 @@ export function lookField(run, draws, sweep) {
     shown("anatomy", batches),
     shown("what_if", rates),
   );
-  const only = (/** @type {Kind} */ kind, /** @type {FormNode} */ inner, /** @type {() => any} */ read) => ({
+  const only = (
+    /** @type {Kind} */ kind,
+    /** @type {FormNode} */ inner,
+    /** @type {() => any} */ read,
+  ) => ({
     ...inner,
     read: () => (chosen.peek() === kind ? read() : null),
     child: (/** @type {string | number} */ name) => (kind === "draws" ? inner.child(name) : inner),
@@ -123,7 +146,10 @@ function followed(draws, chosen) {
 
 /** What is no number stays a word. @param {any} text */
 function list(text) {
-  const said = String(text).split(",").map((one) => one.trim()).filter(Boolean);
+  const said = String(text)
+    .split(",")
+    .map((one) => one.trim())
+    .filter(Boolean);
   if (said.length === 0) return null;
   return said.map((one) => (Number.isNaN(Number(one)) ? one : Number(one)));
 }

@@ -111,8 +111,14 @@ function controls(run) {
     OF_ESTIMATORS,
   );
   const draws = field(
-    {...PLAIN, name: "draws", title: "Draws", unit: "an estimator", range: "2 to 100000",
-      help: "How many estimates each estimator makes, at each value of a sweep, at each batch where the variance is looked at; the law of their moments is clearer the more there are."},
+    {
+      ...PLAIN,
+      name: "draws",
+      title: "Draws",
+      unit: "an estimator",
+      range: "2 to 100000",
+      help: "How many estimates each estimator makes, at each value of a sweep, at each batch where the variance is looked at; the law of their moments is clearer the more there are.",
+    },
     run.config.microscope?.draws ?? 256,
   );
   return {
@@ -120,8 +126,13 @@ function controls(run) {
     estimators,
     draws,
     seed: field(
-      {...PLAIN, name: "seed", title: "Seed", range: "at least 0",
-        help: "Determines the draws. Resample takes the next one."},
+      {
+        ...PLAIN,
+        name: "seed",
+        title: "Seed",
+        range: "at least 0",
+        help: "Determines the draws. Resample takes the next one.",
+      },
       run.config.microscope?.seed ?? 0,
     ),
     look: lookField(run, draws, sweptField(estimators, run)),
@@ -129,7 +140,8 @@ function controls(run) {
 }
 
 /** @param {Record<string, FormNode>} nodes */
-const read = (nodes) => Object.fromEntries(Object.entries(nodes).map(([name, node]) => [name, node.read()]));
+const read = (nodes) =>
+  Object.fromEntries(Object.entries(nodes).map(([name, node]) => [name, node.read()]));
 
 /** Which checkpoint: those that are there, newest first. @param {Run} run @returns {FormNode} */
 function checkpoint(run) {
@@ -170,7 +182,8 @@ const words = (step) => (step === 0 ? "step 0, the initialisation" : `step ${cou
  * @param {Record<string, FormNode>} nodes
  */
 function told(error, nodes) {
-  if (!(error instanceof api.Refusal) || error.problems.length === 0) return sentence(error.message);
+  if (!(error instanceof api.Refusal) || error.problems.length === 0)
+    return sentence(error.message);
   const homeless = [];
   for (const {loc, msg} of error.problems) {
     const [first, ...rest] = asked(loc[0] === "body" ? loc.slice(1) : loc);
@@ -187,7 +200,8 @@ function told(error, nodes) {
  */
 function asked([first, ...rest]) {
   if (first === "estimator") return ["estimators", 0, ...rest];
-  if (first === "shadows" && rest.length) return ["estimators", Number(rest[0]) + 1, ...rest.slice(1)];
+  if (first === "shadows" && rest.length)
+    return ["estimators", Number(rest[0]) + 1, ...rest.slice(1)];
   return first === "microscope" ? rest : [first, ...rest];
 }
 

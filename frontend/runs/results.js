@@ -61,7 +61,9 @@ export function results(fetch) {
 async function last(fetch, kind, ids) {
   const ask = {runs: ids.join(","), metric: `test/${kind}`};
   const {figure} = await fetch("curve", ask, new AbortController().signal);
-  const found = figure.data.flatMap(({meta, x, y}) => (meta?.run && x.length ? [[meta.run, y.at(-1)]] : []));
+  const found = figure.data.flatMap(({meta, x, y}) =>
+    meta?.run && x.length ? [[meta.run, y.at(-1)]] : [],
+  );
   return /** @type {Values} */ (Object.fromEntries(found));
 }
 

@@ -165,7 +165,12 @@ function progress(run) {
       value: () => run().step,
       "aria-label": () => `Progress of run ${run().number}`,
     }),
-    h("span", {class: "run-steps"}, () => `${count(run().step)} / ${count(run().steps)} ${isMicroscope(run()) ? "draws" : "steps"}`),
+    h(
+      "span",
+      {class: "run-steps"},
+      () =>
+        `${count(run().step)} / ${count(run().steps)} ${isMicroscope(run()) ? "draws" : "steps"}`,
+    ),
     h("span", {class: "run-rate", title: () => run().status === "queued" && SLOTS}, () =>
       pace(run()),
     ),
@@ -185,9 +190,20 @@ const tested = results(figure);
 
 /** How a finished run did on examples that it never saw. @param {Run} run */
 function result(run) {
-  if (isMicroscope(run)) return [drawing(run), where(run), `seed ${run.config.microscope.seed}`, run.config.microscope.source === "oracle" && "by an oracle"].filter(Boolean).join(" · ");
+  if (isMicroscope(run))
+    return [
+      drawing(run),
+      where(run),
+      `seed ${run.config.microscope.seed}`,
+      run.config.microscope.source === "oracle" && "by an oracle",
+    ]
+      .filter(Boolean)
+      .join(" · ");
   const {accuracy, loss} = tested(run);
-  return [accuracy != null && `test accuracy ${percent(accuracy)}`, loss != null && `test loss ${nats(loss)}`]
+  return [
+    accuracy != null && `test accuracy ${percent(accuracy)}`,
+    loss != null && `test loss ${nats(loss)}`,
+  ]
     .filter(Boolean)
     .join(" · ");
 }
@@ -232,17 +248,18 @@ function actions(status, id, run, looks) {
     !ended && act("stop", "Cancel", "cancel"),
     looks && does("refresh", "Resample", "with the next seed:", run, resample),
     does("lens", "Microscope", "on", run, openMicroscope),
-    !looks && h(
-      "button",
-      {
-        type: "button",
-        class: "act",
-        onclick: () => edit(run().config),
-        "aria-label": () => `Edit a copy of run ${run().number}`,
-      },
-      icon("copy"),
-      "Edit a copy",
-    ),
+    !looks &&
+      h(
+        "button",
+        {
+          type: "button",
+          class: "act",
+          onclick: () => edit(run().config),
+          "aria-label": () => `Edit a copy of run ${run().number}`,
+        },
+        icon("copy"),
+        "Edit a copy",
+      ),
     ended &&
       h(
         "a",

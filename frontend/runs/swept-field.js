@@ -32,9 +32,11 @@ export function sweptField(estimators, run) {
   const offered = signal("");
   const chosen = signal(before?.field ?? "");
   const find = () =>
-    groups().flatMap(([, all]) => /** @type {Sweepable[]} */ (all)).find(({path}) => path === chosen());
+    groups()
+      .flatMap(([, all]) => /** @type {Sweepable[]} */ (all))
+      .find(({path}) => path === chosen());
   const refresh = () => {
-    if (!untracked(find)) chosen.set("");  // its estimator was taken away
+    if (!untracked(find)) chosen.set(""); // its estimator was taken away
     offered.set(JSON.stringify(groups()));
   };
   refresh();
@@ -89,7 +91,9 @@ const options = (groups, chosen) =>
       h(
         "optgroup",
         {label},
-        all.map((one) => h("option", {value: one.path, selected: one.path === chosen}, called(one))),
+        all.map((one) =>
+          h("option", {value: one.path, selected: one.path === chosen}, called(one)),
+        ),
       ),
     );
 
@@ -109,9 +113,15 @@ const control = (text, of) =>
 
 /** What a field is now and may be, and what a network's costs. @param {Sweepable} of @param {Run} run */
 function told({path, spec, now}, {config}) {
-  const limits = spec.kind === "choice" ? `one of ${spec.choices.join(", ")}` : spec.range.replace(/\d{4,}/g, (n) => count(Number(n)));
+  const limits =
+    spec.kind === "choice"
+      ? `one of ${spec.choices.join(", ")}`
+      : spec.range.replace(/\d{4,}/g, (n) => count(Number(n)));
   const [one] = now;
-  const said = [`Now ${now.join(" and ")}${spec.unit && ` (${spec.unit})`}`, limits && `allowed: ${limits}`]
+  const said = [
+    `Now ${now.join(" and ")}${spec.unit && ` (${spec.unit})`}`,
+    limits && `allowed: ${limits}`,
+  ]
     .filter(Boolean)
     .join("; ");
   if (!path.startsWith(NETWORK)) return `${said}.`;
@@ -124,4 +134,10 @@ const list = (text) =>
     .split(",")
     .map((one) => one.trim())
     .filter(Boolean)
-    .map((one) => (one === "true" || one === "false" ? one === "true" : Number.isNaN(Number(one)) ? one : Number(one)));
+    .map((one) =>
+      one === "true" || one === "false"
+        ? one === "true"
+        : Number.isNaN(Number(one))
+          ? one
+          : Number(one),
+    );

@@ -35,7 +35,12 @@ export function ofEstimators(estimators) {
 export const ofNetwork = (network) => fields("networks", network, NETWORK);
 
 /** @param {number} size @returns {Sweepable} */
-export const ofBatch = (size) => ({path: "batch_size", spec: spec("batch_size", BATCH, {}), schema: BATCH, now: [size]});
+export const ofBatch = (size) => ({
+  path: "batch_size",
+  spec: spec("batch_size", BATCH, {}),
+  schema: BATCH,
+  now: [size],
+});
 
 /** @param {string} family @param {any} value @param {string} prefix @returns {Sweepable[]} */
 function fields(family, value, prefix) {
