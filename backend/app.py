@@ -10,11 +10,14 @@ from functools import partial
 import uvicorn
 from fastapi import FastAPI
 
-from backend.api import (
+from backend.api import errors
+from backend.api.deps import Lab, Supervisor
+from backend.api.guard import Gate, Guard
+from backend.api.hub import Hub
+from backend.api.routes import (
     catalogue,
     dashboards,
     diagnosis,
-    errors,
     exports,
     figures,
     forks,
@@ -29,9 +32,6 @@ from backend.api import (
     studies,
     worker,
 )
-from backend.api.deps import Lab, Supervisor
-from backend.api.guard import Gate, Guard
-from backend.api.hub import Hub
 from backend.home import Home, open_home
 from backend.settings import Settings
 from backend.store import Store

@@ -24,7 +24,7 @@ from backend.home import (
     refuse_network_file_system,
     serving,
 )
-from backend.jobs.local import LocalExecutor
+from backend.jobs.local_executor import LocalExecutor
 from backend.jobs.supervisor import Supervisor
 from backend.settings import Settings, SettingsError, settings
 from backend.store import Store, open_engine

@@ -8,8 +8,8 @@ from backend.training.networks.contract import Network
 from backend.training.networks.mlp import MLP
 from benchmarks.table import Row, interleaved
 from estimators import ActivityForwardGradient, Chain, Estimator, stream
-from estimators.core import activities
-from estimators.core.grain import Grain
+from estimators.autodiff import perturbed_pass
+from estimators.perturbation._activities.noise_sharing import NoiseSharing
 from estimators.perturbation.node_perturbation import NodePerturbation
 
 MANY = 16
@@ -32,7 +32,7 @@ def _one(name: str) -> list[Row]:
     x, y = torch.randn(64, *shape), torch.randint(10, (64,))
     chain = Chain(module, x, y)
     params = {k: p.detach() for k, p in module.named_parameters()}
-    rng, grain = stream(0, "estimator"), Grain("rademacher", batch=False, unit="")
+    rng, grain = stream(0, "estimator"), NoiseSharing("rademacher", batch=False, unit="")
 
     def peer() -> None:
         module.zero_grad(set_to_none=True)
@@ -42,7 +42,7 @@ def _one(name: str) -> list[Row]:
         return lambda: estimator.estimate(chain, params, None, rng)
 
     def by_duals() -> None:
-        found = activities._by_duals(chain, params, grain.draw(chain, 1, rng), 1)
+        found = perturbed_pass._by_duals(chain, params, grain.draw(chain, 1, rng), 1)
         found.pull_back(grain.signals(chain, found))
 
     base, one, many, duals, nodes = interleaved(

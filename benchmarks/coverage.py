@@ -17,13 +17,13 @@ from benchmarks.table import Row
 from estimators import Backprop, Claim, Estimator, Objective, discover
 from estimators.conformance import Case, cases, served
 from estimators.core.streams import stream
-from estimators.measure.draws import has_oracle
-from estimators.measure.intervals import LEAST, bounds, skewed, student
-from estimators.measure.moments import _bias_variance
-from estimators.measure.observation import Observation, Point, point
-from estimators.measure.paired import half_width
-from estimators.measure.summary import Summary, over
-from estimators.measure.verdicts import LEAST as VERDICT
+from estimators.measurement.draws.moments import _bias_variance
+from estimators.measurement.draws.stream import has_oracle
+from estimators.measurement.draws.summary import Summary, over
+from estimators.measurement.estimates.intervals import LEAST, bounds, skewed, student
+from estimators.measurement.estimates.observation import Observation, Point, point
+from estimators.measurement.estimates.verdicts import LEAST as VERDICT
+from estimators.statistics.paired import half_width
 
 D = 20
 SIZES = (3, 5, 8, 16, 20, 32, 64, 128, 256, 512)

@@ -18,8 +18,8 @@ from estimators import (
     SparseForwardGradient,
     stream,
 )
-from estimators.core.directions import portions, slopes
 from estimators.core.noise import stacked_tangents, tangents
+from estimators.perturbation._directions.slopes import portions, slopes
 
 K, BATCH = 16, 64
 NETWORKS = {

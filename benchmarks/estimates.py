@@ -17,7 +17,15 @@ from backend.training.networks.contract import Network
 from backend.training.networks.local_mixer import LocalMixer
 from backend.training.networks.mlp import MLP
 from benchmarks.table import Row, interleaved
-from estimators import Chain, Estimator, ForwardGradient, Unserved, discover, require, stream
+from estimators import (
+    Chain,
+    Estimator,
+    ForwardGradient,
+    UnsupportedError,
+    discover,
+    require,
+    stream,
+)
 
 SMALL, LARGE = "MLP 64-128-128-10", "MLP 784-1024-1024-10"
 CONVOLUTIONS, MIXER = "CNN on 1×8×8", "LocalMixer M/8/16, batch 8"
@@ -75,7 +83,7 @@ def _one(name: str) -> Iterator[Row]:
 def _served(estimator: Estimator, chain: Chain, params: dict[str, torch.Tensor]) -> bool:
     try:
         require(estimator, chain, params)
-    except Unserved:
+    except UnsupportedError:
         return False
     return True
 

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from backend.training.networks.mlp import MLP
 from benchmarks.table import Row
 from estimators import Backprop, Chain, stream
-from estimators.core.direct import mean_jacobian
+from estimators.feedback._direct import mean_jacobian
 from estimators.feedback.fdfa import FDFA
 
 ALPHAS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)

@@ -15,12 +15,12 @@ import torch
 from torch import nn
 
 from backend.config import RunConfig
-from backend.jobs.reporter import Reporter
-from backend.jobs.worker import relay
+from backend.jobs.worker.main import relay
+from backend.jobs.worker.reporter import Reporter
 from backend.training import clock, loop, probes
 from backend.training.batches import Batches
 from backend.training.datasets.digits import Digits
-from backend.training.evaluation import Evaluation
+from backend.training.evaluation.evaluation import Evaluation
 from backend.training.networks.mlp import MLP
 from backend.training.records import Progress, Record
 from benchmarks.table import Row

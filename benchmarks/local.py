@@ -14,7 +14,7 @@ from estimators import (
     ForwardGradient,
     stream,
 )
-from estimators.core.replicated import Pattern, replicated_mean
+from estimators.local._replicated import Pattern, replicated_mean
 from estimators.local.local_losses import LocalLosses
 
 CIFAR = (3, 32, 32)

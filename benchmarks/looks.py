@@ -10,10 +10,10 @@ from torch import Tensor
 
 from benchmarks.table import Row
 from estimators.core.streams import stream
-from estimators.measure.intervals import student
-from estimators.measure.nested import LEAST_OF_DATA, LEAST_OF_ESTIMATOR
-from estimators.measure.summary import mean
-from estimators.measure.what_if import LEAST_OF_DECREASES, decreases
+from estimators.measurement.draws.nested import LEAST_OF_DATA, LEAST_OF_ESTIMATOR
+from estimators.measurement.draws.summary import mean
+from estimators.measurement.estimates.intervals import student
+from estimators.measurement.estimates.one_step import LEAST_OF_DECREASES, decreases
 
 D, B, K = 10, 16, 16
 BATCHES = (4, 8, 16, 32, 64, 128, 256)

@@ -14,14 +14,14 @@ from backend.training.networks.contract import Network
 from backend.training.networks.mlp import MLP
 from benchmarks.table import Row, interleaved
 from estimators import ActivityForwardGradient, Backprop, Chain, Estimator, ForwardGradient, stream
-from estimators.core.calculus import push_forward, value_and_grad
+from estimators.autodiff.calculus import push_forward, value_and_grad
 from estimators.core.noise import tangents
 from estimators.core.vectors import scale_
-from estimators.measure.draws import draws
-from estimators.measure.moments import Moments
-from estimators.measure.observation import Observation, observe, point
-from estimators.measure.theory import law
-from estimators.measure.weight_draws import oracle_numbers
+from estimators.measurement.draws.moments import Moments
+from estimators.measurement.draws.stream import draws
+from estimators.measurement.draws.weight_draws import oracle_numbers
+from estimators.measurement.estimates.observation import Observation, observe, point
+from estimators.measurement.estimates.theory import law
 
 K = 64
 LARGE = "MLP 784-1024-1024-10"

@@ -20,10 +20,9 @@ from estimators.core.contract import (
     Estimator,
     Need,
     Params,
-    Unserved,
+    UnsupportedError,
 )
-from estimators.core.contrastive import InfoNCE
-from estimators.core.local import LocalHead
+from estimators.core.info_nce import InfoNCE
 from estimators.core.names import label, labels, snake_name
 from estimators.core.objective import Chain, Objective, Place, cross_entropy
 from estimators.core.requirements import require
@@ -39,14 +38,15 @@ from estimators.feedback.frsf import FRSF
 from estimators.feedback.kolen_pollack import KolenPollack
 from estimators.feedback.usf import USF
 from estimators.feedback.weight_mirror import WeightMirror
+from estimators.local.blocks import LocalHead
 from estimators.local.local_losses import LocalLosses
-from estimators.measure.compare import compare
-from estimators.measure.dissect import anatomy
-from estimators.measure.measure import measure
-from estimators.measure.measurement import Measurement
-from estimators.measure.probe import probe
-from estimators.measure.step import what_if
-from estimators.measure.sweep import sweep
+from estimators.measurement.anatomy import anatomy
+from estimators.measurement.compare import compare
+from estimators.measurement.measure import measure
+from estimators.measurement.probe import probe
+from estimators.measurement.results.measurement import Measurement
+from estimators.measurement.sweep import sweep
+from estimators.measurement.what_if import what_if
 from estimators.perturbation.activity_forward_gradient import ActivityForwardGradient
 from estimators.perturbation.averaged_projected import AveragedProjected
 from estimators.perturbation.block_forward_gradient import BlockForwardGradient
@@ -110,7 +110,7 @@ __all__ = [
     "SparseForwardGradient",
     "Stale",
     "Unit",
-    "Unserved",
+    "UnsupportedError",
     "WeightMirror",
     "anatomy",
     "compare",

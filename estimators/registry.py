@@ -108,7 +108,7 @@ def _builtin() -> Iterator[type[Estimator]]:
     package = importlib.import_module("estimators")
     names = [info.name for info in pkgutil.walk_packages(package.__path__, "estimators.")]
     for name in sorted(names, key=_place):
-        if not name.startswith("estimators.core."):  # its classes are bases, not methods
+        if name.split(".")[1] in FAMILIES and "._" not in name:  # the rest holds bases and helpers
             yield from _defined_in(importlib.import_module(name))
 
 

@@ -11,8 +11,8 @@ from backend.catalogue.entries import component, estimator
 from backend.catalogue.greeting import GREETING
 from backend.catalogue.validation import validate_with
 from backend.config import RunConfig
+from backend.training.components.index import ComponentIndex, known
 from backend.training.devices import devices
-from backend.training.known import Known, known
 
 _FAMILIES = {
     "networks": "network",
@@ -42,7 +42,7 @@ def catalogue(plugin_dirs: Sequence[Path | str] = ()) -> dict[str, Any]:
     return {"version": hashlib.sha256(text.encode()).hexdigest()[:16], **content}
 
 
-def _estimators(known: Known) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+def _estimators(known: ComponentIndex) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """The entries, and what could not be loaded or described."""
     entries = []
     failures = [

@@ -7,16 +7,16 @@ from backend.catalogue.alternatives import on_paper, serving, taking
 from backend.catalogue.demands import memory, work
 from backend.config import RunConfig
 from backend.sentences import wrong
-from backend.training.assemble import Parts
+from backend.training.components.assemble import Parts
+from backend.training.components.index import with_held
+from backend.training.components.resolve import Loc, Problem
 from backend.training.datasets import Dataset
 from backend.training.devices import find_device
-from backend.training.known import with_held
+from backend.training.evaluation.batch_norm import couples
 from backend.training.losses import Loss
 from backend.training.losses.cross_entropy import CrossEntropy
 from backend.training.networks import Network
-from backend.training.resolve import Loc, Problem
-from backend.training.running import couples
-from estimators.core.contract import Estimator, Need, Unserved
+from estimators.core.contract import Estimator, Need, UnsupportedError
 from estimators.core.objective import Chain
 from estimators.core.requirements import require
 
@@ -91,7 +91,7 @@ def _others(network: Network, task: Task, problem: str) -> str:
 def _served(estimator: Estimator, chain: Chain, task: Task, loc: Loc) -> Iterator[Problem]:
     try:
         require(estimator, chain)
-    except Unserved as error:
+    except UnsupportedError as error:
         others = serving(estimator, *task) if error.network else ""
         yield Problem((*loc, "name"), f"{error}{others}")
 

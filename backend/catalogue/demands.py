@@ -6,8 +6,8 @@ import psutil
 import torch
 
 from backend.config import Probe
+from backend.training.components.resolve import Loc, Problem
 from backend.training.devices import find_device
-from backend.training.resolve import Loc, Problem
 from estimators.core.contract import Estimator
 from estimators.core.objective import Chain
 

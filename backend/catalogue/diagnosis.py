@@ -7,8 +7,8 @@ from statistics import fmean, variance
 from typing import Any, NamedTuple
 
 from estimators.core.contract import Coverage
-from estimators.measure.diagnosis import Finding, explain, with_batch
-from estimators.measure.student import t_quantile
+from estimators.measurement.estimates.diagnosis import Finding, explain, with_batch
+from estimators.statistics.student import t_quantile
 
 MEASURES: tuple[str, ...] = (
     "relative_variance",

@@ -7,8 +7,8 @@ from typing import Any
 from backend.catalogue.sweeps import swept
 from backend.catalogue.validation import validate_with
 from backend.config import Microscope, Sweep
-from backend.training.known import Known, known
-from backend.training.resolve import resolve
+from backend.training.components.index import ComponentIndex, known
+from backend.training.components.resolve import resolve
 
 Error = dict[str, Any]
 
@@ -35,7 +35,7 @@ def validate_microscope(
     return {**answer, "config": {**answer["config"], "microscope": of.model_dump(mode="json")}}
 
 
-def _divisible(answer: dict[str, Any], catalogue: Known) -> dict[str, Any]:
+def _divisible(answer: dict[str, Any], catalogue: ComponentIndex) -> dict[str, Any]:
     """The answer, or an error where a batch has no smaller part to be compared with."""
     config = answer["config"]
     loss = resolve("loss", config["loss"], catalogue).value
@@ -55,7 +55,9 @@ def _placed(error: Error) -> Error:
     return error
 
 
-def _fresh(answer: dict[str, Any], before: Mapping[str, str], catalogue: Known) -> list[str]:
+def _fresh(
+    answer: dict[str, Any], before: Mapping[str, str], catalogue: ComponentIndex
+) -> list[str]:
     """Labels of those that come from a file that has changed since."""
     config = answer["config"]
     labels = [answer["labels"]["driver"], *answer["labels"]["shadows"]]

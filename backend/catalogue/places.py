@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from backend.training.resolve import Loc, Problem
+from backend.training.components.resolve import Loc, Problem
 
 PLACED = ("network", "estimator", "shadows")
 

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema, to_jsonable_python
 
-from backend.training.resolve import describe, nested
+from backend.training.components.resolve import describe, nested
 
 _TITLES = {"lr": "Learning rate", "eps": "ε", "beta1": "β₁", "beta2": "β₂"}
 

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from backend.config import COMPONENTS, RunConfig
 from backend.sentences import sentence, wrong
-from backend.training.assemble import Described, components
-from backend.training.resolve import Loc, Problem
+from backend.training.components.assemble import Described, components
+from backend.training.components.resolve import Loc, Problem
 
 _LENGTH = {"steps", "epochs", "batch_size"}
 

@@ -8,17 +8,17 @@ import torch
 from backend.catalogue.validation import validate_with
 from backend.config import Sweep
 from backend.sentences import show
-from backend.training.assemble import components, make_parts
-from backend.training.known import Known
-from backend.training.resolve import resolve
-from backend.training.varied import BATCH_SIZE, NETWORK, described, of_network
-from estimators.measure.fields import has
+from backend.training.components.assemble import components, make_parts
+from backend.training.components.index import ComponentIndex
+from backend.training.components.resolve import resolve
+from backend.training.microscope.varied_fields import BATCH_SIZE, NETWORK, described, of_network
+from estimators.measurement.inputs.fields import has
 
 Config = dict[str, Any]
 Answer = dict[str, Any]
 
 
-def swept(answer: Answer, sweep: Sweep, catalogue: Known) -> tuple[Answer, list[Any]]:
+def swept(answer: Answer, sweep: Sweep, catalogue: ComponentIndex) -> tuple[Answer, list[Any]]:
     """The answer for those that have the field, and its values as the field's type has them.
 
     Where a value cannot be drawn at, errors at `sweep.field` or at `sweep.values` and its place.
@@ -45,7 +45,7 @@ def swept(answer: Answer, sweep: Sweep, catalogue: Known) -> tuple[Answer, list[
     return answer, values
 
 
-def _there(config: Config, field: str, catalogue: Known) -> bool:
+def _there(config: Config, field: str, catalogue: ComponentIndex) -> bool:
     name = of_network(field)
     if name is not None:
         return "." not in name and has(resolve("network", config["network"], catalogue).value, name)
@@ -71,7 +71,7 @@ def _estimators(config: Config) -> list[Config]:
     return [config["estimator"], *config["shadows"]]
 
 
-def _having(config: Config, field: str, catalogue: Known) -> Config:
+def _having(config: Config, field: str, catalogue: ComponentIndex) -> Config:
     """With those estimators alone that have the field; empty if none has."""
     found = [e for e in _estimators(config) if has(resolve("estimator", e, catalogue).value, field)]
     return {**config, "estimator": found[0], "shadows": found[1:]} if found else {}
@@ -114,7 +114,7 @@ def _minding(loc: list[Any], answer: Answer) -> str:
     return ""
 
 
-def _same(made: list[Config], values: list[Any], field: str, catalogue: Known) -> str:
+def _same(made: list[Config], values: list[Any], field: str, catalogue: ComponentIndex) -> str:
     """That two values give one network, where another field decides; "" where none do."""
     seen: dict[str, Any] = {}
     for config, value in zip(made, values, strict=True):
@@ -129,7 +129,7 @@ def _same(made: list[Config], values: list[Any], field: str, catalogue: Known) -
     return ""
 
 
-def _layout(config: Config, catalogue: Known) -> str:
+def _layout(config: Config, catalogue: ComponentIndex) -> str:
     """The network's stages in words, every size and kind."""
     made = make_parts(components(config), catalogue).made
     dataset, loss = made[("dataset",)], made[("loss",)]

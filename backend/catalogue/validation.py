@@ -10,9 +10,9 @@ from backend.catalogue.checks import check
 from backend.catalogue.places import beside
 from backend.catalogue.structure import read
 from backend.config import COMPONENTS, RunConfig
-from backend.training.assemble import Parts, make_parts
-from backend.training.known import Known, known
-from backend.training.resolve import describe
+from backend.training.components.assemble import Parts, make_parts
+from backend.training.components.index import ComponentIndex, known
+from backend.training.components.resolve import describe
 from estimators.core.names import labels
 
 LONGEST_NAME = 200
@@ -26,7 +26,7 @@ def validate(config: Mapping[str, Any], plugin_dirs: Sequence[Path | str] = ()) 
     return validate_with(config, known(plugin_dirs))
 
 
-def validate_with(config: Mapping[str, Any], known: Known) -> dict[str, Any]:
+def validate_with(config: Mapping[str, Any], known: ComponentIndex) -> dict[str, Any]:
     """`validate` against what is known already."""
     frame = read(config)
     parts = make_parts(frame.described, known)
@@ -39,7 +39,7 @@ def validate_with(config: Mapping[str, Any], known: Known) -> dict[str, Any]:
     return _answer(frame.run, parts, known)
 
 
-def _answer(run: RunConfig, parts: Parts, known: Known) -> dict[str, Any]:
+def _answer(run: RunConfig, parts: Parts, known: ComponentIndex) -> dict[str, Any]:
     made = parts.made
     shadows = [made["shadows", i] for i in range(len(run.shadows))]
     estimators = [made[("estimator",)], *shadows]

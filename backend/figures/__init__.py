@@ -1,7 +1,7 @@
 """Every figure once: the live page, the one-file export and a notebook draw the same.
 
-A figure is a module of this package with `title`, `help`, `parameters` and
-`figure(source, query) -> plotly.graph_objects.Figure`; it is found by walking the package. Its
+A figure is a module of `run` or `microscope` with `title`, `help`, `parameters` and
+`figure(source, query) -> plotly.graph_objects.Figure`; it is found by walking these packages. Its
 traces hold plain lists of float64 x and y, so that the browser can extend them; one that can grow
 says of which series: `meta: {series, run, x}`. The modules load on first use: plotly is not
 imported with this package.
@@ -14,9 +14,10 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from backend.figures.parts.memory import Memory, MemoryRun
-from backend.figures.parts.query import PARAMETERS, parse
-from backend.figures.parts.source import FigureError, Source
+from backend.figures import microscope, run
+from backend.figures.data.memory import Memory, MemoryRun
+from backend.figures.data.query import PARAMETERS, parse
+from backend.figures.data.source import FigureError, Source
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -69,12 +70,15 @@ def measurement(measured: Any) -> "Figure":
 
     Takes anything with `rows()` of (metric, layer, estimator, value).
     """
-    from backend.figures.parts import measured as drawing
+    from backend.figures.drawing import measured as drawing
 
     return drawing.figure(measured)
 
 
 @cache
 def _modules() -> dict[str, ModuleType]:
-    names = [found.name for found in pkgutil.iter_modules(__path__) if not found.ispkg]
-    return {name: importlib.import_module(f"{__name__}.{name}") for name in names}
+    modules = {}
+    for package in (run, microscope):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            modules[module.name.rpartition(".")[2]] = importlib.import_module(module.name)
+    return modules

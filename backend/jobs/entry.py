@@ -12,8 +12,8 @@ from typing import Any
 
 def work(job: Mapping[str, Any]) -> None:
     """Train one run (`backend.jobs.messages.Job` as a mapping); output goes to the run's log."""
-    from backend.jobs.folders import run_folder
-    from backend.training.checkpoint_files import is_full
+    from backend.jobs.run_folders import run_folder
+    from backend.training.checkpoints.files import is_full
 
     folder = run_folder(Path(job["home"]), job["run"])
     while True:
@@ -25,7 +25,7 @@ def work(job: Mapping[str, Any]) -> None:
                 raise
             time.sleep(0.5)  # the supervisor decides how long is too long
     os.environ.update(job["environment"])  # before torch looks at the devices
-    from backend.jobs.worker import main
+    from backend.jobs.worker.main import main
 
     code = main(job)
     with suppress(OSError):  # a full disk may not take the last words; the points are committed
@@ -35,7 +35,7 @@ def work(job: Mapping[str, Any]) -> None:
 
 def _move_in(folder: Path, attempt: int) -> None:
     """Make the files that the worker needs, while it has nothing to lose yet."""
-    from backend.jobs.folders import log, occupy, outbox
+    from backend.jobs.run_folders import log, occupy, outbox
 
     folder.mkdir(parents=True, exist_ok=True)
     _redirect(log(folder))

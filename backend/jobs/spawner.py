@@ -29,7 +29,7 @@ PRELOADED = [
     "torch.func",
     "sklearn.datasets",
     "backend.jobs.inspector",
-    "backend.jobs.worker",
+    "backend.jobs.worker.main",
 ]
 """Imported before the fork, and no more than that: a parallel torch operation before the fork
 would leave the children an OpenMP pool without its threads."""

@@ -15,16 +15,16 @@ from typing import Any
 from sqlalchemy.exc import OperationalError
 
 from backend.config import Kind
+from backend.jobs.attempt import PATIENT, Limits, Live
 from backend.jobs.backoff import Backoff
-from backend.jobs.burial import Death, settle
 from backend.jobs.devices import Device, Slot, cores, detect, divide
 from backend.jobs.executor import Executor, Exit, Job
-from backend.jobs.folders import checkpoints, kept
-from backend.jobs.live import PATIENT, Limits, Live
-from backend.jobs.questions import Questions
+from backend.jobs.inspections import Questions
+from backend.jobs.run_folders import checkpoints, kept
+from backend.jobs.worker_exit import Death, settle
 from backend.store import Run, Store
 from backend.store.base import ConflictError, MissingError
-from backend.training.checkpoint_files import checkpoint_steps, resume_step
+from backend.training.checkpoints.files import checkpoint_steps, resume_step
 
 _log = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from backend.figures import Memory, MemoryRun
 from backend.notebook.series import RUN, known, run
-from estimators.measure.compare import Compared
-from estimators.measure.dissect import Anatomies
-from estimators.measure.measurement import Measurement
-from estimators.measure.nested import LEAST_BATCHES
-from estimators.measure.step import WhatIfs
-from estimators.measure.sweep import Sweep
-from estimators.measure.what_if import LEAST_OF_DECREASES
+from estimators.measurement.anatomy import Anatomies
+from estimators.measurement.compare import Compared
+from estimators.measurement.draws.nested import LEAST_BATCHES
+from estimators.measurement.estimates.one_step import LEAST_OF_DECREASES
+from estimators.measurement.results.measurement import Measurement
+from estimators.measurement.sweep import Sweep
+from estimators.measurement.what_if import WhatIfs
 
 PARTS = ("data", "estimator", "fixed", "signal", "data_se", "estimator_se", "fixed_se")
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from backend.figures import Memory, MemoryRun
-from estimators.measure.drawn import Drawn
-from estimators.measure.measurement import Measurement
-from estimators.measure.student import t_quantile
+from estimators.measurement.draws.recorded import Drawn
+from estimators.measurement.results.measurement import Measurement
+from estimators.statistics.student import t_quantile
 
 RUN = "measurement"
 """The id of the one run that the source holds."""

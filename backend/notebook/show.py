@@ -6,11 +6,11 @@ from typing import Any
 from backend.figures import Memory
 from backend.notebook import looks, series
 from backend.notebook.views import Dissected, Measured, Paired, Stepped, Swept, Views
-from estimators.measure.compare import Compared
-from estimators.measure.dissect import Anatomies
-from estimators.measure.measurement import Measurement
-from estimators.measure.step import WhatIfs
-from estimators.measure.sweep import Sweep
+from estimators.measurement.anatomy import Anatomies
+from estimators.measurement.compare import Compared
+from estimators.measurement.results.measurement import Measurement
+from estimators.measurement.sweep import Sweep
+from estimators.measurement.what_if import WhatIfs
 
 _KINDS: Mapping[type, tuple[Callable[[Any, str], Memory], type[Views]]] = {
     Measurement: (series.source, Measured),

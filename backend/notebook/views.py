@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backend.figures import Memory, measurement, plotted
-from backend.figures.parts.source import FigureError
+from backend.figures.data.source import FigureError
 from backend.notebook.series import RUN
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Views:
 
     def figure(self, name: str, **asked: str) -> "Figure":
         """Any figure of the lab, by its name and what it can be asked."""
-        from backend.notebook.dress import dressed
+        from backend.notebook.layout import dressed
 
         query = {key: value for key, value in asked.items() if value != ""}
         self._check(query)
@@ -40,7 +40,7 @@ class Views:
         """What a microscope's page and its export hold, in their order."""
         import plotly.graph_objects as go
 
-        from backend.notebook.dress import dressed
+        from backend.notebook.layout import dressed
         from backend.sharing.drawn import of_microscope
 
         _, panels = of_microscope(self._source, RUN, "view")
@@ -131,7 +131,7 @@ class Measured(Views):
 
     def dots(self, level: str = "stage") -> "Figure":
         """Every measure by layer, a dot an estimator; level "tensor" has the tensors too."""
-        from backend.notebook.dress import dressed
+        from backend.notebook.layout import dressed
 
         hidden = () if level == "tensor" else self._of.tensors
         rows = [row for row in self._of.rows() if row.layer not in hidden]

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from backend.config import RunConfig
-from backend.figures.parts.source import RunLike
+from backend.figures.data.source import RunLike
 
 VERSION = re.compile(r"[0-9][\w.+!-]{0,40}")
 PACKAGE = re.compile(r"[A-Za-z][\w.-]{0,40}")

@@ -3,9 +3,9 @@
 from itertools import product
 
 from backend.figures import draw
-from backend.figures.parts.query import AGAINST, PARTS, UNITS
-from backend.figures.parts.select import estimators
-from backend.figures.parts.source import Source
+from backend.figures.data.query import AGAINST, PARTS, UNITS
+from backend.figures.data.select import estimators
+from backend.figures.data.source import Source
 from backend.sharing.panel import Menu, Panel, one
 
 AVERAGED = ("1", "8", "64", "512", "4096")

@@ -2,9 +2,9 @@
 
 import math
 
-from backend.figures.parts.metrics import metric
-from backend.figures.parts.select import estimators
-from backend.figures.parts.source import SeriesLike, Source
+from backend.figures.data.metrics import metric
+from backend.figures.data.select import estimators
+from backend.figures.data.source import SeriesLike, Source
 from backend.sharing.encode import text
 from backend.sharing.panels import MEASURES
 

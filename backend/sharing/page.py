@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 
-from backend.figures.parts.source import RunLike, Source
+from backend.figures.data.source import RunLike, Source
 from backend.sharing import encode, latest
 from backend.sharing.allowed import config, config_yaml, facts
 from backend.sharing.encode import text as safe

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.figures import draw
-from backend.figures.parts.source import Source
+from backend.figures.data.source import Source
 
 
 @dataclass(frozen=True)

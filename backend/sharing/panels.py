@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from itertools import product
 
 from backend.figures import draw
-from backend.figures.parts.draws import is_microscope
-from backend.figures.parts.select import estimators, layers
-from backend.figures.parts.source import PointsLike, RunLike, SeriesLike, Source
+from backend.figures.data.draws import is_microscope
+from backend.figures.data.select import estimators, layers
+from backend.figures.data.source import PointsLike, RunLike, SeriesLike, Source
 from backend.sharing.drawn import of_microscope, plane
 from backend.sharing.panel import Menu, Panel, one
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from backend.figures.parts.source import RunLike, SeriesLike, Source
+from backend.figures.data.source import RunLike, SeriesLike, Source
 from backend.sharing.allowed import config
 
 HEADER = ("run", "number", "name", "metric", "layer", "estimator", "unit", "step", "value")

@@ -9,9 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from estimators import Estimator, conformance, snake_name
-from estimators.core.contract import Unserved
-from estimators.measure.measurement import Measurement
-from estimators.measure.probe import probe
+from estimators.core.contract import UnsupportedError
+from estimators.measurement.probe import probe
+from estimators.measurement.results.measurement import Measurement
 from estimators.registry import load_file
 
 DRAWS = 64
@@ -68,7 +68,7 @@ def _measures(estimator: Estimator, console: Console) -> None:
         measured = probe(
             case.chain, case.params, {name: (estimator, state)}, draws=DRAWS, seed=0, step=0
         )
-    except Unserved as reason:  # a requirement that only an estimate can discover
+    except UnsupportedError as reason:  # a requirement that only an estimate can discover
         console.print(escape(str(reason)))
         return
     console.print(f"on {case.name}, {DRAWS} draws:", highlight=False)

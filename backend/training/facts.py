@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import torch
 
-from backend.training.assemble import Assembly
+from backend.training.components.assemble import Assembly
 from backend.training.records import Facts
 from estimators.core.contract import Claim, Estimator, Params
 from estimators.core.objective import Chain

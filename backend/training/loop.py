@@ -10,16 +10,18 @@ from typing import Any
 import torch
 
 from backend.config import RunConfig
-from backend.training import ahead, checkpoints
-from backend.training.assemble import Labelled, assemble
-from backend.training.autopsy import autopsy
-from backend.training.checkpoint_files import checkpoint_steps, is_full, path_of, resume_step
+from backend.training import preload
+from backend.training.checkpoints import format
+from backend.training.checkpoints.files import checkpoint_steps, is_full, path_of, resume_step
 from backend.training.clock import Clock
+from backend.training.components.assemble import Labelled, assemble
 from backend.training.control import Control
 from backend.training.devices import find_device
+from backend.training.divergence import autopsy
 from backend.training.facts import facts
 from backend.training.losses.contract import Plan
-from backend.training.pending import Pending
+from backend.training.point_buffer import Pending
+from backend.training.probe_schedule import Stride
 from backend.training.probes import Probes
 from backend.training.records import (
     End,
@@ -31,8 +33,7 @@ from backend.training.records import (
     Status,
     another_file,
 )
-from backend.training.stride import Stride
-from backend.training.trail import Trail
+from backend.training.surface_path import SurfacePath
 from backend.training.trainer import Trainer
 from estimators.core.objective import Chain
 
@@ -40,7 +41,7 @@ FLUSH_SECONDS = 0.1
 CHECKPOINT_SECONDS = 10.0
 HEARTBEAT_SECONDS = 1.0
 
-ahead.import_ahead()
+preload.preload_imports()
 
 
 def train(
@@ -104,7 +105,7 @@ class Run:
         self._trainer = Trainer(assembly, self._batches.at(0), self._steps, seed, self._clock)
         plan = Plan(split, self._steps, config.batch_size, seed)
         self._evaluation = assembly.loss.evaluation(self._trainer.module, assembly.dataset, plan)
-        self._trail = Trail(self._trainer.module, assembly.dataset, split.train.x[0])
+        self._trail = SurfacePath(self._trainer.module, assembly.dataset, split.train.x[0])
         self._stride = Stride(self._steps, config.probe.budget, config.probe.every)
         self._probes = Probes(self._trainer, self._stride, config.probe.draws, seed, self._clock)
 
@@ -262,7 +263,7 @@ class Run:
             return told
         # A check at every step would slow all runs: those since the checkpoint are made again.
         start = resume_step(self._folder)
-        state = checkpoints.read(path_of(self._folder, start), self._trainer.chain.x.device)
+        state = format.read(path_of(self._folder, start), self._trainer.chain.x.device)
         self._trainer.load(state["trainer"], self._assembly.estimator)
         return autopsy(self._trainer, self._batches, start, broken) or told
 
@@ -279,7 +280,7 @@ class Run:
         }
         state = {name: part.state() for name, part in parts.items()} | {"plugins": self._files()}
         try:
-            checkpoints.write(self._folder, self.step, state)
+            format.write(self._folder, self.step, state)
             self._full = False
         except OSError as error:
             if not is_full(error):
@@ -292,7 +293,7 @@ class Run:
     def _fork(self, origin: Path) -> list[Event]:
         """Begin where another run was, with its weights and its clock; what was taken over."""
         self.step = resume_step(origin)
-        state = checkpoints.read(path_of(origin, self.step), self._trainer.chain.x.device)
+        state = format.read(path_of(origin, self.step), self._trainer.chain.x.device)
         changed = self._changed(state.get("plugins", {}))
         same = self._trainer.adopt(state["trainer"], changed)
         self._clock.load(state["clock"])
@@ -306,7 +307,7 @@ class Run:
         ]
 
     def _files(self) -> dict[str, dict[str, str]]:
-        """By label, the plug-in files of each estimator, as `Known.files` tells them."""
+        """By label, the plug-in files of each estimator, as `ComponentIndex.files` tells them."""
         found = self._assembly.known.files
         return {label: found([e]) for label, e in self._trainer.lineup.members}
 
@@ -324,7 +325,7 @@ class Run:
             return False
         self.step = resume_step(self._folder)
         path = path_of(self._folder, self.step)
-        state = checkpoints.read(path, self._trainer.chain.x.device)
+        state = format.read(path, self._trainer.chain.x.device)
         self._trainer.load(state["trainer"], self._assembly.estimator)
         self.pending.driver = self._trainer.lineup.driver.label
         self._clock.load(state["clock"])

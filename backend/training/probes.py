@@ -7,11 +7,11 @@ from time import perf_counter
 import torch
 
 from backend.training.clock import Clock
-from backend.training.pending import Key
-from backend.training.stride import Stride
+from backend.training.point_buffer import Key
+from backend.training.probe_schedule import Stride
 from backend.training.trainer import Trainer
 from estimators.core.objective import Chain
-from estimators.measure.probe import probe
+from estimators.measurement.probe import probe
 
 WARM_UP = 2  # draws: the fewest that have a variance
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from backend.training.assemble import Assembly, Labelled
 from backend.training.clock import Clock
-from backend.training.lineup import Lineup
-from backend.training.running import RunningStatistics
+from backend.training.components.assemble import Assembly, Labelled
+from backend.training.estimator_roles import EstimatorRoles
+from backend.training.evaluation.batch_norm import RunningStatistics
 from estimators.core.contract import Estimate, Estimator
 from estimators.core.objective import Chain
 from estimators.core.streams import stream
@@ -34,7 +34,7 @@ class Trainer:
         self.params: Mapping[str, Tensor] = {n: p.detach() for n, p in self.named}
         self.chain = assembly.chain(self.module, batch)
         self._running = RunningStatistics(self.module)
-        self.lineup = Lineup(assembly.driver, assembly.shadows)
+        self.lineup = EstimatorRoles(assembly.driver, assembly.shadows)
         self._schedule = assembly.optimizer.schedule
         self.lr = assembly.optimizer.lr
         self._optimizer = assembly.optimizer.build(self.module.parameters())

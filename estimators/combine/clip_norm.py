@@ -9,7 +9,7 @@ from estimators.core.bounds import Gt, Le
 from estimators.core.contract import Claim, Estimate, Estimator, Law, Params
 from estimators.core.laws import certain, is_certain, mean_of
 from estimators.core.objective import Objective
-from estimators.core.wrapping import Wrapping, norm_of, times
+from estimators.core.wrapper import Wrapping, norm_of, times
 from estimators.perturbation.forward_gradient import ForwardGradient
 
 

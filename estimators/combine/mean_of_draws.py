@@ -9,7 +9,7 @@ from estimators.core.bounds import Ge, Le, Unit
 from estimators.core.contract import Cost, Coverage, Estimate, Estimator, Law, Params
 from estimators.core.laws import scaled
 from estimators.core.objective import Objective
-from estimators.core.wrapping import Wrapping
+from estimators.core.wrapper import Wrapping
 from estimators.perturbation.forward_gradient import ForwardGradient
 
 

@@ -10,7 +10,7 @@ from estimators.core.bounds import Ge, Lt
 from estimators.core.contract import Claim, Estimate, Estimator, Law, Params
 from estimators.core.laws import blend, mean_of, scaled
 from estimators.core.objective import Objective
-from estimators.core.wrapping import Wrapping, times
+from estimators.core.wrapper import Wrapping, times
 from estimators.perturbation.forward_gradient import ForwardGradient
 
 

@@ -7,7 +7,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from estimators.core.contract import Estimator, Params, Unserved
+from estimators.core.contract import Estimator, Params, UnsupportedError
 from estimators.core.objective import Chain
 from estimators.core.requirements import require
 from estimators.core.site import Site
@@ -27,7 +27,7 @@ def served(estimator: Estimator, case: Case) -> bool:
     """Whether the estimator's needs are met."""
     try:
         require(estimator, case.chain, case.params)
-    except Unserved:
+    except UnsupportedError:
         return False
     return True
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from estimators.autodiff.calculus import value_and_grad
 from estimators.conformance.cases import Case, every_case, served
 from estimators.conformance.settings import settings
-from estimators.core.calculus import value_and_grad
-from estimators.core.contract import Estimate, Estimator, Law, Unserved
+from estimators.core.contract import Estimate, Estimator, Law, UnsupportedError
 from estimators.core.names import label
 from estimators.core.streams import stream
 
@@ -70,7 +70,7 @@ class Trial:
         exact = value_and_grad(self.case.chain, self.case.params)[1]
         try:
             return self.estimator.law(self.case.chain, self.case.params, self.state, exact)
-        except Unserved:
+        except UnsupportedError:
             return None
 
     def draws(self, count: int) -> Tensor:

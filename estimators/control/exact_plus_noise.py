@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Generator, Tensor
 
+from estimators.autodiff.calculus import value_and_grad
 from estimators.core.bounds import Gt, Le
-from estimators.core.calculus import value_and_grad
 from estimators.core.contract import Claim, Cost, Coverage, Estimate, Estimator, Law, Need, Params
 from estimators.core.laws import dimension, mean_of, squares
 from estimators.core.objective import Objective
-from estimators.core.wrapping import Wrapping, norm_of, times
+from estimators.core.wrapper import Wrapping, norm_of, times
 from estimators.perturbation.forward_gradient import ForwardGradient
 
 

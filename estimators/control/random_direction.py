@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Generator
 
-from estimators.core.calculus import value_and_grad
+from estimators.autodiff.calculus import value_and_grad
 from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Need, Params
 from estimators.core.laws import dimension, squares
 from estimators.core.objective import Objective
-from estimators.core.wrapping import norm_of, times
+from estimators.core.wrapper import norm_of, times
 
 
 @dataclass(frozen=True)

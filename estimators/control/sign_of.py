@@ -10,7 +10,7 @@ from torch import Generator
 from estimators.core.contract import Claim, Estimate, Estimator, Law, Params
 from estimators.core.laws import certain, is_certain, mean_of
 from estimators.core.objective import Objective
-from estimators.core.wrapping import Wrapping, norm_of, times
+from estimators.core.wrapper import Wrapping, norm_of, times
 from estimators.feedback.backprop import Backprop
 
 

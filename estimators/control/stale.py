@@ -9,7 +9,7 @@ from estimators.core.bounds import Ge, Le, Unit
 from estimators.core.contract import Claim, Estimate, Estimator, Law, Params
 from estimators.core.laws import certain
 from estimators.core.objective import Objective
-from estimators.core.wrapping import Wrapping
+from estimators.core.wrapper import Wrapping
 from estimators.feedback.backprop import Backprop
 
 

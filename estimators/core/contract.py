@@ -89,7 +89,7 @@ Coverage = Literal["exact", "estimated", "no signal"]
 """How a parameter's gradient comes about."""
 
 
-class Unserved(ValueError):  # noqa: N818, it reads better where it is raised
+class UnsupportedError(ValueError):
     """An estimator was asked to work on an objective that it cannot serve."""
 
     def __init__(self, text: str, *, network: bool = False) -> None:
@@ -121,7 +121,7 @@ class Estimator(ABC, Generic[Obj, S]):
         return (Need.LOSS,)
 
     def check(self, objective: Obj, params: Params, /) -> None:
-        """Raise `Unserved` where these fields do not fit this objective; `require` calls it."""
+        """Raise `UnsupportedError` where these fields do not fit this objective; `require` calls it."""
 
     @abstractmethod
     def cost(self, objective: Obj, /) -> Cost:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import grad, vmap
 
-from estimators.core.contract import Law, Params, Unserved
+from estimators.core.contract import Law, Params, UnsupportedError
 from estimators.core.noise import Noise, kurtosis
 from estimators.core.objective import Chain
 
@@ -73,7 +73,9 @@ def squares(of: Params) -> dict[str, float]:
 def squares_of_examples(chain: Chain, params: Params) -> dict[str, float]:
     """1/B² Σ_n ‖∇_l ℓ_n‖² of each tensor, for a separable loss."""
     if not chain.separable:
-        raise Unserved("examples have gradients of their own where the loss is separable only")
+        raise UnsupportedError(
+            "examples have gradients of their own where the loss is separable only"
+        )
 
     def of_one(x: Tensor, y: Tensor) -> list[Tensor]:
         own = chain.on(x.unsqueeze(0), y.unsqueeze(0))

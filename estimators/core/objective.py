@@ -15,9 +15,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from estimators.core.route import Route, is_plain
+from estimators.core.functional_call import Stateless
+from estimators.core.sequential import SequentialForward, is_plain
 from estimators.core.site import Site, visiting
-from estimators.core.stateless import Stateless
 
 Losses = Callable[[Tensor, Tensor], Tensor]
 """(outputs (B, ...), targets (B, ...)) -> one loss for each example, (B,), or unit, (B, *units)."""
@@ -109,7 +109,7 @@ class Chain(Objective):
         self.separable = _uncoupled(module) if separable is None else separable
         self.known: dict[Any, Any] = {}
         """What was found out about the network, shared with the chains that `on` makes."""
-        self._stateless, self._route = Stateless(module), Route(module)
+        self._stateless, self._route = Stateless(module), SequentialForward(module)
         self._stages = _stages(module)
         self.stages = tuple(self._stages)
         self._boundaries = _boundaries(self._stages)

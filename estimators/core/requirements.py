@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import torch
 
-from estimators.core.contract import Estimator, Need, Params, Unserved
-from estimators.core.forward_mode import weights_move
+from estimators.autodiff.forward_mode import weights_move
+from estimators.core.contract import Estimator, Need, Params, UnsupportedError
 from estimators.core.names import label
 from estimators.core.objective import Chain, Objective
 
 
 def require(estimator: Estimator, objective: Objective, params: Params | None = None) -> None:
-    """Raise `Unserved` if a need of `estimator` is unmet, naming it and what would meet it.
+    """Raise `UnsupportedError` if a need of `estimator` is unmet, naming it and what would meet it.
 
     So does a field that does not fit the objective (`Estimator.check`).
 
@@ -23,7 +23,7 @@ def require(estimator: Estimator, objective: Objective, params: Params | None = 
     for need in estimator.needs():
         if lacking := _CHECKS[need](objective, params or {}):
             text = f"{label(estimator)} needs {need.value}; {lacking}"
-            raise Unserved(text, network=need is not Need.DIFFERENTIABLE)
+            raise UnsupportedError(text, network=need is not Need.DIFFERENTIABLE)
     estimator.check(objective, params or {})
 
 
@@ -38,7 +38,7 @@ def _differentiable(objective: Objective, params: Params) -> str:
 def _forward_mode(objective: Objective, params: Params) -> str:
     try:
         weights_move(objective, params)
-    except Unserved as error:
+    except UnsupportedError as error:
         return str(error)
     return ""
 

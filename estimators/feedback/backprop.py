@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Generator
 
-from estimators.core.calculus import value_and_grad
+from estimators.autodiff.calculus import value_and_grad
 from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Need, Params
 from estimators.core.objective import Objective
 

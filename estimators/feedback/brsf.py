@@ -12,8 +12,8 @@ from torch import Generator, Tensor
 from estimators.core.bounds import Gt, Le
 from estimators.core.contract import Law, Params
 from estimators.core.objective import Chain
-from estimators.core.transport import xavier_deviation
-from estimators.core.transporting import State, Transporting
+from estimators.feedback._feedback_weights import State, Transporting
+from estimators.feedback._transport import xavier_deviation
 
 
 @dataclass(frozen=True)

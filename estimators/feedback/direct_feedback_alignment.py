@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from estimators.core.bounds import Gt, Le
-from estimators.core.direct import DrawnFeedback
+from estimators.feedback._direct import DrawnFeedback
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Annotated
 import torch
 from torch import Generator, Tensor
 
+from estimators.autodiff.calculus import Cut, cut_at_stages, output_error
 from estimators.core.bounds import Ge, Gt, Le
-from estimators.core.calculus import Cut, cut_at_stages, output_error
 from estimators.core.contract import Params
-from estimators.core.direct import DrawnFeedback, Feedback, Learnt
 from estimators.core.objective import Chain
+from estimators.feedback._direct import DrawnFeedback, Feedback, Learnt
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,13 @@ from typing import Annotated, Any, Literal, NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from estimators.autodiff.forward_mode import try_forward
+from estimators.autodiff.staged_pass import StagedPass
 from estimators.core.bounds import Gt, Le
 from estimators.core.contract import Cost, Estimate, Params
-from estimators.core.direct import (
+from estimators.core.noise import noise
+from estimators.core.objective import Chain
+from estimators.feedback._direct import (
     DirectFeedback,
     Feedback,
     by_stage,
@@ -20,10 +24,6 @@ from estimators.core.direct import (
     split,
     zero_feedback,
 )
-from estimators.core.forward_mode import try_forward
-from estimators.core.layerwise import StagedPass
-from estimators.core.noise import noise
-from estimators.core.objective import Chain
 
 Moments = tuple[Tensor, ...]
 State = tuple[Tensor, Feedback, Moments]

@@ -6,8 +6,8 @@ from typing import Annotated
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Gt, Le
-from estimators.core.transport import xavier_uniform
-from estimators.core.transporting import Transporting
+from estimators.feedback._feedback_weights import Transporting
+from estimators.feedback._transport import xavier_uniform
 
 
 @dataclass(frozen=True)

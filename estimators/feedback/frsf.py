@@ -9,8 +9,8 @@ import torch
 from torch import Generator, Tensor
 
 from estimators.core.bounds import Gt, Le
-from estimators.core.transport import xavier_deviation
-from estimators.core.transporting import Transporting
+from estimators.feedback._feedback_weights import Transporting
+from estimators.feedback._transport import xavier_deviation
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from torch import Generator, Tensor
 from estimators.core.bounds import Ge, Gt, Le, Unit
 from estimators.core.contract import Cost
 from estimators.core.objective import Chain
-from estimators.core.transport import xavier_uniform
-from estimators.core.transporting import Transporting
+from estimators.feedback._feedback_weights import Transporting
+from estimators.feedback._transport import xavier_uniform
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Annotated, Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from estimators.autodiff.calculus import value_and_grad
 from estimators.core.bounds import Gt, Le
-from estimators.core.calculus import value_and_grad
 from estimators.core.contract import (
     Claim,
     Cost,
@@ -21,15 +21,15 @@ from estimators.core.contract import (
     Law,
     Need,
     Params,
-    Unserved,
+    UnsupportedError,
 )
 from estimators.core.laws import mean_of
-from estimators.core.local import Block, HeadChain, LocalChain
 from estimators.core.objective import Chain
-from estimators.core.optim import adam, adam_state
-from estimators.core.plan import Plan, plan
+from estimators.core.optimizers import adam, adam_state
 from estimators.core.requirements import require
-from estimators.core.wrapping import Wrapping, unwrapped
+from estimators.core.wrapper import Wrapping, unwrapped
+from estimators.local._plan import Plan, plan
+from estimators.local.blocks import Block, HeadChain, LocalChain
 from estimators.perturbation.activity_forward_gradient import ActivityForwardGradient
 
 State = dict[str, Any]
@@ -81,7 +81,7 @@ class LocalLosses(Estimator[Chain, State]):
 
     def check(self, objective: Chain, params: Params, /) -> None:
         if not self.greedy and Need.STAGES in self.inner.needs():
-            raise Unserved(
+            raise UnsupportedError(
                 "signals sent past blocks and local losses that flow through them exclude each "
                 "other: make it greedy, or choose an inner estimator without direct feedback"
             )
@@ -89,14 +89,14 @@ class LocalLosses(Estimator[Chain, State]):
         def ask(i: int, local: LocalChain, own: Params) -> Params:
             try:
                 require(self.inner, local, own)
-            except Unserved as error:
+            except UnsupportedError as error:
                 where = self._plan(objective).members[i][0].name
                 text = f"{where} with a head of its own: {error}"
-                raise Unserved(text, network=error.network) from error
+                raise UnsupportedError(text, network=error.network) from error
             return {}
 
         if frozen := [n for n, _ in objective.module.named_parameters() if n not in params]:
-            raise Unserved(
+            raise UnsupportedError(
                 f"local losses train every block, and {frozen[0]} is frozen: let it learn, or "
                 "leave what is frozen out of the network and give its output as the data"
             )

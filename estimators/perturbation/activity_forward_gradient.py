@@ -7,15 +7,15 @@ from typing import Annotated, Literal
 
 from torch import Generator, Tensor
 
-from estimators.core.activities import perturb
-from estimators.core.activity_laws import activity_law
+from estimators.autodiff.calculus import coverage_between, cut_at_sites
+from estimators.autodiff.forward_mode import sites_move
+from estimators.autodiff.perturbed_pass import perturb
 from estimators.core.bounds import Ge, Le, Unit
-from estimators.core.calculus import coverage_between, cut_at_sites
 from estimators.core.contract import Claim, Cost, Coverage, Estimate, Estimator, Law, Need, Params
-from estimators.core.forward_mode import sites_move
-from estimators.core.grain import Grain
 from estimators.core.objective import Chain
 from estimators.core.vectors import plus
+from estimators.perturbation._activities.law import activity_law
+from estimators.perturbation._activities.noise_sharing import NoiseSharing
 
 AT_ONCE = 16
 """Tangents carried side by side in one pass; more of them take several passes."""
@@ -82,5 +82,5 @@ class ActivityForwardGradient(Estimator[Chain, None]):
         return activity_law(objective, params, exact, self._grain, self.tangents)
 
     @property
-    def _grain(self) -> Grain:
-        return Grain(self.noise, self.sharing == "batch", self.unit)
+    def _grain(self) -> NoiseSharing:
+        return NoiseSharing(self.noise, self.sharing == "batch", self.unit)

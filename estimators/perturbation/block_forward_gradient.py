@@ -12,10 +12,10 @@ from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Le, Unit
 from estimators.core.contract import Claim, Cost, Estimate, Law, Params
-from estimators.core.directions import Directional, mean_over
 from estimators.core.laws import direction_factors, split, squares
 from estimators.core.noise import Noise, stacked_tangents
 from estimators.core.objective import Chain, Objective
+from estimators.perturbation._directions.slopes import Directional, mean_over
 
 Blocks = list[list[str]]
 

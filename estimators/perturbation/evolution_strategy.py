@@ -11,7 +11,7 @@ from estimators.core.bounds import Ge, Gt, Le, Unit
 from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Params
 from estimators.core.laws import LEADING, forward_gradient_variance, squares
 from estimators.core.objective import Objective
-from estimators.core.replay import Direction, LazyGradient, loss_along
+from estimators.perturbation._directions.replay import Direction, LazyGradient, loss_along
 
 
 @dataclass(frozen=True)

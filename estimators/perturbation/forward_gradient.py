@@ -18,15 +18,7 @@ from estimators.core.contract import (
     Law,
     Need,
     Params,
-    Unserved,
-)
-from estimators.core.directions import (
-    Directional,
-    mean_over,
-    mean_over_examples,
-    portions,
-    refuse_company,
-    slopes,
+    UnsupportedError,
 )
 from estimators.core.laws import (
     dimension,
@@ -39,8 +31,16 @@ from estimators.core.laws import (
 )
 from estimators.core.noise import Noise, kurtosis, stacked_tangents
 from estimators.core.objective import Chain, Objective
-from estimators.core.spans import span_weights
 from estimators.core.vectors import squared_lengths, weighted_sum
+from estimators.perturbation._directions.slopes import (
+    Directional,
+    mean_over,
+    mean_over_examples,
+    portions,
+    refuse_company,
+    slopes,
+)
+from estimators.perturbation._directions.span import span_weights
 
 Grads = list[Tensor]
 
@@ -80,12 +80,12 @@ class ForwardGradient(Directional[None]):
         if self.combine == "mean":
             return
         if self.per == "example":
-            raise Unserved(
+            raise UnsupportedError(
                 "combine='orthogonal' projects one gradient, the batch's, and per='example' has "
                 "one for each example; choose combine='mean' or per='batch'"
             )
         if self.tangents > (d := dimension(params)):
-            raise Unserved(
+            raise UnsupportedError(
                 f"tangents is {self.tangents}, and the network has {d} parameters: no more than "
                 f"{d} directions are independent, so combine='orthogonal' takes 1 to {d}"
             )

@@ -7,15 +7,15 @@ from typing import Annotated, Literal
 
 from torch import Generator, Tensor, no_grad
 
-from estimators.core.activities import Perturbed, unperturbed
-from estimators.core.activity_laws import activity_law
+from estimators.autodiff.calculus import coverage_between, cut_at_sites
+from estimators.autodiff.perturbed_pass import Perturbed, unperturbed
 from estimators.core.bounds import Ge, Gt, Le, Unit
-from estimators.core.calculus import coverage_between, cut_at_sites
 from estimators.core.contract import Claim, Cost, Coverage, Estimate, Estimator, Law, Need, Params
-from estimators.core.grain import Grain
 from estimators.core.laws import LEADING
 from estimators.core.objective import Chain
 from estimators.core.vectors import mean_of
+from estimators.perturbation._activities.law import activity_law
+from estimators.perturbation._activities.noise_sharing import NoiseSharing
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class NodePerturbation(Estimator[Chain, None]):
     def estimate(
         self, objective: Chain, params: Params, state: None, rng: Generator, /
     ) -> Estimate:
-        grain = Grain(self.noise, batch=False, unit="")
+        grain = NoiseSharing(self.noise, batch=False, unit="")
         still = unperturbed(objective, params)
 
         def draw() -> tuple[list[Tensor], None]:
@@ -58,11 +58,11 @@ class NodePerturbation(Estimator[Chain, None]):
         return Estimate(still.pull_back(signals), still.loss)
 
     def law(self, objective: Chain, params: Params, state: None, exact: Params, /) -> Law | None:
-        grain = Grain(self.noise, batch=False, unit="")
+        grain = NoiseSharing(self.noise, batch=False, unit="")
         return activity_law(objective, params, exact, grain, self.draws, LEADING)
 
     def _moved(
-        self, chain: Chain, params: Params, still: Perturbed, grain: Grain, rng: Generator
+        self, chain: Chain, params: Params, still: Perturbed, grain: NoiseSharing, rng: Generator
     ) -> Perturbed:
         noise, us = grain.draw(chain, 1, rng), []
 

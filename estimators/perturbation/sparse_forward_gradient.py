@@ -12,10 +12,10 @@ from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Gt, Le, Unit
 from estimators.core.contract import Claim, Estimate, Law, Params
-from estimators.core.directions import Directional, mean_over
 from estimators.core.laws import forward_gradient_variance
 from estimators.core.noise import stacked_tangents
 from estimators.core.objective import Objective
+from estimators.perturbation._directions.slopes import Directional, mean_over
 
 
 @dataclass(frozen=True)

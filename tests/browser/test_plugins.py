@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from estimators.core.bounds import Gt, Unit
-from estimators.core.calculus import value_and_grad
+from estimators.autodiff.calculus import value_and_grad
 from estimators.core.contract import Claim, Cost, Estimate, Estimator
 
 

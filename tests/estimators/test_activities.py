@@ -12,11 +12,11 @@ from estimators import (
     Site,
     stream,
 )
+from estimators.autodiff import perturbed_pass
+from estimators.autodiff.calculus import value_and_grad
+from estimators.autodiff.perturbed_pass import perturb
 from estimators.conformance import cases
-from estimators.core import activities
-from estimators.core.activities import perturb
-from estimators.core.calculus import value_and_grad
-from estimators.core.grain import Grain
+from estimators.perturbation._activities.noise_sharing import NoiseSharing
 
 B = 6
 Y = torch.tensor([0, 1, 2] * 2)
@@ -140,12 +140,14 @@ def estimate(route, chain, params, count, grain):
 
 
 @each_network
-@pytest.mark.parametrize("grain", [Grain("rademacher", False, ""), Grain("normal", True, "")])
+@pytest.mark.parametrize(
+    "grain", [NoiseSharing("rademacher", False, ""), NoiseSharing("normal", True, "")]
+)
 @pytest.mark.parametrize("count", [1, 3])
 def test_every_way_is_that_of_dual_numbers(name, grain, count):
     chain, params = made(name)
     found = estimate(perturb, chain, params, count, grain)
-    wanted = estimate(activities._by_duals, chain, params, count, grain)
+    wanted = estimate(perturbed_pass._by_duals, chain, params, count, grain)
     torch.testing.assert_close(found, wanted)
     assert chain.known["route"].__qualname__.partition(".")[0] == NETWORKS[name][2]
 
@@ -168,7 +170,7 @@ def test_true_signals_pull_back_to_the_true_gradient(name):
 
 def test_a_hook_or_fewer_parameters_find_another_way():
     chain, params = made("dense")
-    grain, seen = Grain("rademacher", False, ""), []
+    grain, seen = NoiseSharing("rademacher", False, ""), []
     before = estimate(perturb, chain, params, 1, grain)
     handle = chain.module[0][0].register_forward_hook(lambda *_: seen.append(1))
     torch.testing.assert_close(estimate(perturb, chain, params, 1, grain), before)
@@ -187,7 +189,7 @@ def test_an_estimate_of_many_tangents_is_the_mean_over_passes(monkeypatch):
     found = ActivityForwardGradient(tangents=5).estimate(
         case.chain, case.params, None, stream(0, "estimator")
     )
-    grain, rng = Grain("rademacher", False, ""), stream(0, "estimator")
+    grain, rng = NoiseSharing("rademacher", False, ""), stream(0, "estimator")
     total = {n: torch.zeros_like(p) for n, p in case.params.items()}
     for count in (2, 2, 1):
         part = perturb(case.chain, case.params, grain.draw(case.chain, count, rng), count)
@@ -209,7 +211,7 @@ def test_noise_along_the_only_axis_there_is_changes_nothing():
 
 def test_noise_that_the_batch_shares_is_one_row():
     chain, params = made("dense")
-    grain = Grain("normal", True, "")
+    grain = NoiseSharing("normal", True, "")
     found = perturb(chain, params, grain.draw(chain, 1, stream(0, "probe")))
     assert [u.shape for u in found.noise] == [(1, 5), (1, 4)]
     one_number = Chain(chain.module, ROWS, Y, F.cross_entropy, separable=False)
@@ -242,4 +244,4 @@ def test_a_head_of_zero_at_first_hides_nothing_from_the_choice_of_a_way(local):
         state["heads"] = {n: torch.zeros_like(p) for n, p in state["heads"].items()}
     estimator.estimate(chain, params, state, rng)
     asked = LocalLosses()._plan(chain).segments[0] if local else chain
-    assert asked.known["route"] is activities._by_duals
+    assert asked.known["route"] is perturbed_pass._by_duals

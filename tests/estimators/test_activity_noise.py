@@ -6,11 +6,19 @@ import pytest
 import torch
 from torch import nn
 
-from estimators import ActivityForwardGradient, Chain, Claim, Site, Unserved, require, stream
-from estimators.core.activities import perturb
-from estimators.core.calculus import value_and_grad
-from estimators.core.grain import Grain
+from estimators import (
+    ActivityForwardGradient,
+    Chain,
+    Claim,
+    Site,
+    UnsupportedError,
+    require,
+    stream,
+)
+from estimators.autodiff.calculus import value_and_grad
+from estimators.autodiff.perturbed_pass import perturb
 from estimators.core.signs import signs
+from estimators.perturbation._activities.noise_sharing import NoiseSharing
 
 B = 6
 Y = torch.tensor([0, 1, 2] * 2)
@@ -26,7 +34,10 @@ def test_losses_of_units_have_coefficients_of_their_own():
     chain = Chain(module, x, Y, lambda z, _: z.square().sum(2), loss_units=("patch",))
     params = {n: p.detach() for n, p in module.named_parameters()}
     for count in (1, 2):
-        for grain in (Grain("rademacher", False, ""), Grain("normal", False, "channel")):
+        for grain in (
+            NoiseSharing("rademacher", False, ""),
+            NoiseSharing("normal", False, "channel"),
+        ):
             draw = grain.draw(chain, count, stream(0, "estimator"))
             found = perturb(chain, params, draw, count)
             (s,) = grain.signals(chain, found)
@@ -63,7 +74,7 @@ def test_noise_along_one_axis_gives_the_mean_of_delta_over_the_others():
 
 def test_an_axis_that_no_site_has_is_refused_with_those_there_are():
     chain, params = channels()
-    with pytest.raises(Unserved, match=r"no axis|no site.*'patch'.*channel, height, width"):
+    with pytest.raises(UnsupportedError, match=r"no axis|no site.*'patch'.*channel, height, width"):
         require(ActivityForwardGradient(unit="patch"), chain, params)
 
 
@@ -168,7 +179,7 @@ def test_the_axes_of_a_loss_may_stand_in_another_order_than_a_site_s():
         module, x, Y, lambda z, _: z.square().sum(3).transpose(1, 2), loss_units=("patch", "group")
     )
     params = {n: p.detach() for n, p in module.named_parameters()}
-    grain = Grain("normal", False, "")
+    grain = NoiseSharing("normal", False, "")
     found = perturb(chain, params, grain.draw(chain, 1, stream(0, "estimator")))
     (s,), (u,) = grain.signals(chain, found), found.noise
     wanted = (2 * module(x).detach() * u).sum(-1, keepdim=True) * u / (B * 6)

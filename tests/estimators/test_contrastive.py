@@ -9,7 +9,7 @@ from torch.autograd import forward_ad
 
 from estimators import ActivityForwardGradient, Chain, Claim, Site
 from estimators.conformance import CHECKS, Case, Trial
-from estimators.core.contrastive import InfoNCE
+from estimators.core.info_nce import InfoNCE
 from estimators.local.local_losses import LocalLosses
 
 torch.manual_seed(0)

@@ -8,13 +8,9 @@ import torch
 from torch import nn
 
 from estimators import Chain, DirectFeedbackAlignment, Site, stream
+from estimators.autodiff.calculus import value_and_grad
 from estimators.conformance import cases
-from estimators.core.calculus import value_and_grad
-from estimators.core.direct import (
-    look,
-    mean_jacobian,
-    uniform_feedback,
-)
+from estimators.feedback._direct import look, mean_jacobian, uniform_feedback
 from estimators.feedback.dkp import DKP
 from estimators.feedback.fdfa import FDFA
 

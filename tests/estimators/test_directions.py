@@ -6,13 +6,18 @@ from torch import nn
 
 from backend.training.networks import networks
 from estimators import Chain, ForwardGradient, Objective, Site, stream
+from estimators.autodiff.calculus import push_forward, value_and_grad
+from estimators.autodiff.weight_tangents import layers_of
 from estimators.conformance import cases
-from estimators.core import directions
-from estimators.core.calculus import push_forward, value_and_grad
-from estimators.core.directions import batched_slopes, portions, slopes, slopes_of_examples
-from estimators.core.layers import layers_of
 from estimators.core.noise import stacked_tangents, tangents
 from estimators.core.vectors import scale_each_, squared_lengths, weighted_sum
+from estimators.perturbation._directions import slopes as directions
+from estimators.perturbation._directions.slopes import (
+    batched_slopes,
+    portions,
+    slopes,
+    slopes_of_examples,
+)
 
 K = 3
 SHAPE = (1, 8, 8)

@@ -11,12 +11,12 @@ from estimators import (
     LowRankForwardGradient,
     Objective,
     SparseForwardGradient,
-    Unserved,
+    UnsupportedError,
     require,
     stream,
 )
+from estimators.autodiff.calculus import value_and_grad
 from estimators.conformance import cases
-from estimators.core.calculus import value_and_grad
 from estimators.core.noise import stacked_tangents
 
 MLP, CNN = cases()[:2]
@@ -127,9 +127,9 @@ def test_more_orthogonal_tangents_than_dimensions_are_refused():
     estimator = ForwardGradient(tangents=8, combine="orthogonal")
     objective, params, _ = linear(7)
     sentence = "tangents is 8, and the network has 7 parameters.*takes 1 to 7"
-    with pytest.raises(Unserved, match=sentence):
+    with pytest.raises(UnsupportedError, match=sentence):
         require(estimator, objective, params)
-    with pytest.raises(Unserved, match=sentence):
+    with pytest.raises(UnsupportedError, match=sentence):
         one(estimator, objective, params)
     require(ForwardGradient(tangents=7, combine="orthogonal"), objective, params)
     require(ForwardGradient(tangents=8), objective, params)
@@ -170,14 +170,14 @@ def test_one_direction_an_example_needs_examples():
     estimator = ForwardGradient(per="example")
     chain = MLP.chain
     coupled = Chain(chain.module, chain.x, chain.y, separable=False)
-    with pytest.raises(Unserved, match="mean over examples"):
+    with pytest.raises(UnsupportedError, match="mean over examples"):
         require(estimator, coupled, MLP.params)
     both = ForwardGradient(per="example", combine="orthogonal")
-    with pytest.raises(Unserved, match="choose combine='mean' or per='batch'"):
+    with pytest.raises(UnsupportedError, match="choose combine='mean' or per='batch'"):
         require(both, chain, MLP.params)
     split = Objective(lambda p: p["w"].sum())
     split.separable = True
-    with pytest.raises(Unserved, match="Chain"):
+    with pytest.raises(UnsupportedError, match="Chain"):
         require(estimator, split, {"w": torch.zeros(2)})
 
 
@@ -240,7 +240,7 @@ def test_each_block_in_turn_is_the_forward_gradient_of_each(blocks):
 def test_portions_do_not_change_which_block_has_its_turn(monkeypatch):
     estimator = BlockForwardGradient(visit="each")
     whole = one(estimator, *MLP_POINT)
-    monkeypatch.setattr("estimators.core.directions.AT_ONCE", 2)
+    monkeypatch.setattr("estimators.perturbation._directions.slopes.AT_ONCE", 2)
     torch.testing.assert_close(one(estimator, *MLP_POINT), whole)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from estimators import Chain, ForwardGradient, Site, Unserved, require, stream
+from estimators import Chain, ForwardGradient, Site, UnsupportedError, require, stream
 from estimators.combine.clip_norm import ClipNorm
 from estimators.core.objective import Objective
 from estimators.registry import discover
@@ -93,7 +93,7 @@ def test_each_estimator_serves_or_is_refused_beforehand(name):
             require(estimator, chain, params)
             state = estimator.init(chain, params, stream(0, "init"))
             estimator.estimate(chain, params, state, stream(0, "estimator"))
-        except Unserved as error:
+        except UnsupportedError as error:
             refused[title] = str(error)
     assert all(lacking in told for told in refused.values())
     assert all("such as spsa, node_perturbation or feedback" in told for told in refused.values())
@@ -103,5 +103,5 @@ def test_each_estimator_serves_or_is_refused_beforehand(name):
 
 def test_a_plain_loss_is_tried_too():
     objective = Objective(lambda params: Doubled.apply(params["w"]).sum())
-    with pytest.raises(Unserved, match=r"^clip_norm needs .*without jvp"):
+    with pytest.raises(UnsupportedError, match=r"^clip_norm needs .*without jvp"):
         require(ClipNorm(inner=ForwardGradient()), objective, {"w": torch.ones(2)})

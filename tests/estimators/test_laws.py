@@ -27,9 +27,9 @@ from estimators import (
     discover,
     stream,
 )
+from estimators.autodiff.calculus import value_and_grad
 from estimators.combine import guided_es
 from estimators.conformance import CHECKS, Trial, every_case, served, settings
-from estimators.core.calculus import value_and_grad
 from estimators.core.laws import forward_gradient_variance, squares_of_examples
 from estimators.perturbation.evolution_strategy import _moments_of_ranks
 from tests.estimators.every_noise import assert_is, grid, moments

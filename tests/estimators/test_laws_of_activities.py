@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from estimators import ActivityForwardGradient, Chain, NodePerturbation, Site, label, stream
+from estimators.autodiff.calculus import value_and_grad
+from estimators.autodiff.perturbed_pass import perturb
 from estimators.conformance.laws import worst
-from estimators.core import activity_laws
-from estimators.core.activities import perturb
-from estimators.core.activity_laws import activity_law
-from estimators.core.calculus import value_and_grad
 from estimators.core.contract import Law
-from estimators.core.grain import Grain
+from estimators.perturbation._activities import law as activity_laws
+from estimators.perturbation._activities.law import activity_law
+from estimators.perturbation._activities.noise_sharing import NoiseSharing
 from tests.estimators.every_noise import assert_is, grid, moments
 
 # --- activities: every value of the noise, pulled back by the estimator's own pass ---
@@ -52,19 +52,27 @@ def one_number(output, y):
 
 
 GRAINS = [
-    (dense, Grain("rademacher", False, ""), {}),
-    (dense, Grain("normal", True, ""), {}),
-    (convolution, Grain("rademacher", False, ""), {}),
-    (convolution, Grain("rademacher", True, ""), {}),
-    (convolution, Grain("normal", True, ""), {}),
-    (convolution, Grain("normal", False, "channel"), {}),
-    (convolution, Grain("rademacher", False, "length"), {}),
-    (convolution, Grain("rademacher", True, "length"), {}),
-    (patches, Grain("normal", True, "channel"), {}),
-    (patches, Grain("normal", False, "patch"), {}),
-    (convolution, Grain("rademacher", False, ""), {"losses": one_number, "separable": False}),
-    (convolution, Grain("normal", True, ""), {"losses": one_number, "separable": False}),
-    (convolution, Grain("normal", False, "length"), {"losses": one_number, "separable": False}),
+    (dense, NoiseSharing("rademacher", False, ""), {}),
+    (dense, NoiseSharing("normal", True, ""), {}),
+    (convolution, NoiseSharing("rademacher", False, ""), {}),
+    (convolution, NoiseSharing("rademacher", True, ""), {}),
+    (convolution, NoiseSharing("normal", True, ""), {}),
+    (convolution, NoiseSharing("normal", False, "channel"), {}),
+    (convolution, NoiseSharing("rademacher", False, "length"), {}),
+    (convolution, NoiseSharing("rademacher", True, "length"), {}),
+    (patches, NoiseSharing("normal", True, "channel"), {}),
+    (patches, NoiseSharing("normal", False, "patch"), {}),
+    (
+        convolution,
+        NoiseSharing("rademacher", False, ""),
+        {"losses": one_number, "separable": False},
+    ),
+    (convolution, NoiseSharing("normal", True, ""), {"losses": one_number, "separable": False}),
+    (
+        convolution,
+        NoiseSharing("normal", False, "length"),
+        {"losses": one_number, "separable": False},
+    ),
 ]
 
 

@@ -12,12 +12,12 @@ from estimators import (
     LowRankForwardGradient,
     Site,
     SparseForwardGradient,
-    Unserved,
+    UnsupportedError,
     label,
     stream,
 )
+from estimators.autodiff.calculus import value_and_grad
 from estimators.conformance import cases
-from estimators.core.calculus import value_and_grad
 
 MLP = cases()[0]
 EXACT = value_and_grad(MLP.chain, MLP.params)[1]
@@ -106,7 +106,7 @@ def test_laws_in_total():
 
 def test_no_law_for_a_direction_an_example_where_they_are_coupled():
     coupled = Chain(MLP.chain.module, MLP.chain.x, MLP.chain.y, separable=False)
-    with pytest.raises(Unserved, match="separable"):
+    with pytest.raises(UnsupportedError, match="separable"):
         ForwardGradient(per="example").law(coupled, MLP.params, None, EXACT)
 
 

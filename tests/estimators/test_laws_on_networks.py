@@ -5,7 +5,7 @@ import torch
 
 from backend.training.networks import networks
 from estimators import Chain, ForwardGradient, stream
-from estimators.core.calculus import value_and_grad
+from estimators.autodiff.calculus import value_and_grad
 from estimators.core.laws import forward_gradient_variance
 
 DRAWS = 300

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from estimators import ActivityForwardGradient, Chain, Site, stream
+from estimators.autodiff.calculus import value_and_grad
 from estimators.conformance import cases
-from estimators.core.calculus import value_and_grad
 from estimators.perturbation.node_perturbation import NodePerturbation
 
 CASES = cases()

@@ -3,8 +3,8 @@
 import torch
 
 from estimators import Claim, ForwardGradient, stream
+from estimators.autodiff.calculus import value_and_grad
 from estimators.conformance import cases
-from estimators.core.calculus import value_and_grad
 from estimators.perturbation.averaged_projected import AveragedProjected
 
 CASE = cases()[0]

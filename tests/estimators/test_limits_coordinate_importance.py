@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from estimators import SPSA, Objective, stream
+from estimators.autodiff.calculus import value_and_grad
 from estimators.conformance import cases
-from estimators.core.calculus import value_and_grad
 from estimators.perturbation.coordinate_importance import CoordinateImportance, drawn, inclusion
 
 CASES = cases()

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from estimators import Chain, DirectFeedbackAlignment, Site, stream
+from estimators.autodiff.calculus import value_and_grad
 from estimators.conformance import cases
-from estimators.core.calculus import value_and_grad
-from estimators.core.direct import mean_jacobian
+from estimators.feedback._direct import mean_jacobian
 from estimators.feedback.brsf import BRSF
 from estimators.feedback.dkp import DKP
 from estimators.feedback.fdfa import FDFA

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from estimators import SPSA, ForwardGradient, Objective, stream
+from estimators.autodiff.calculus import value_and_grad
 from estimators.conformance import cases
-from estimators.core.calculus import value_and_grad
 from estimators.perturbation.evolution_strategy import EvolutionStrategy, centred_ranks
 from estimators.perturbation.gaussian_smoothing import GaussianSmoothing
 from estimators.perturbation.mezo import MeZO

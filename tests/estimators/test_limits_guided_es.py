@@ -15,13 +15,13 @@ from estimators import (
     ForwardGradient,
     Need,
     Objective,
-    Unserved,
+    UnsupportedError,
     require,
     stream,
 )
+from estimators.autodiff.calculus import value_and_grad
 from estimators.combine.guided_es import GuidedES, _orthonormal
 from estimators.conformance import cases
-from estimators.core.calculus import value_and_grad
 from estimators.perturbation.evolution_strategy import EvolutionStrategy
 
 A = torch.randn(6, 6, dtype=torch.float64, generator=stream(0, "init"))
@@ -182,7 +182,7 @@ def test_a_better_guide_gives_a_better_direction():
 def test_it_needs_what_its_guide_needs():
     assert GuidedES().needs() == DirectFeedbackAlignment().needs()
     assert Need.STAGES in GuidedES().needs()
-    with pytest.raises(Unserved, match="stages"):
+    with pytest.raises(UnsupportedError, match="stages"):
         require(GuidedES(), QUADRATIC, POINT)
     guided = GuidedES(Backprop(), pairs=3).cost(QUADRATIC)
     assert guided.forwards == Backprop().cost(QUADRATIC).forwards + 6

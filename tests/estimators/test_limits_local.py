@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from estimators import Backprop, Chain, Site, stream
+from estimators.autodiff.calculus import value_and_grad
 from estimators.conformance import cases
-from estimators.core.calculus import value_and_grad
 from estimators.feedback.feedback_alignment import FeedbackAlignment
 from estimators.local.local_losses import LocalLosses
 

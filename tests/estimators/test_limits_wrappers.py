@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from estimators import Backprop, Claim, DirectFeedbackAlignment, ForwardGradient, Objective, stream
+from estimators.autodiff.calculus import value_and_grad
 from estimators.combine.clip_norm import ClipNorm
 from estimators.combine.mean_of_draws import MeanOfDraws
 from estimators.combine.momentum import Momentum
@@ -14,7 +15,6 @@ from estimators.control.exact_plus_noise import ExactPlusNoise
 from estimators.control.random_direction import RandomDirection
 from estimators.control.sign_of import SignOf
 from estimators.control.stale import Stale
-from estimators.core.calculus import value_and_grad
 
 CASE = cases()[0]
 ALL = [

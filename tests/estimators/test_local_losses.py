@@ -21,16 +21,16 @@ from estimators import (
     SignOf,
     Site,
     Stale,
-    Unserved,
+    UnsupportedError,
     cross_entropy,
     require,
     stream,
 )
 from estimators.combine.mean_of_draws import MeanOfDraws
 from estimators.conformance import cases
-from estimators.core.local import LocalHead
-from estimators.core.optim import adam, adam_state
+from estimators.core.optimizers import adam, adam_state
 from estimators.feedback.feedback_alignment import FeedbackAlignment
+from estimators.local.blocks import LocalHead
 from estimators.local.local_losses import LocalLosses
 from estimators.perturbation.node_perturbation import NodePerturbation
 
@@ -317,7 +317,7 @@ def test_adam_is_torchs():
 
 
 def test_signals_past_blocks_that_losses_flow_through_are_refused():
-    with pytest.raises(Unserved, match="make it greedy"):
+    with pytest.raises(UnsupportedError, match="make it greedy"):
         require(local(DirectFeedbackAlignment(), greedy=False), CHAIN, PARAMS)
 
 
@@ -329,14 +329,14 @@ def test_what_inner_lacks_is_told_with_the_block_that_lacks_it():
             output=nn.Linear(5, 3),
         )
     ).double()
-    with pytest.raises(Unserved, match=r"second with a head of its own: .*Site"):
+    with pytest.raises(UnsupportedError, match=r"second with a head of its own: .*Site"):
         require(local(ActivityForwardGradient()), Chain(module, MLP.chain.x, MLP.chain.y))
 
 
 def test_an_output_that_is_no_row_of_logits_is_refused():
     module = nn.Sequential(nn.Linear(4, 6), nn.Sequential(nn.Linear(6, 6), nn.Unflatten(1, (3, 2))))
     chain = Chain(module.double(), MLP.chain.x, MLP.chain.y, lambda o, _: o.square().sum((1, 2)))
-    with pytest.raises(Unserved, match=r"\(B, classes\)"):
+    with pytest.raises(UnsupportedError, match=r"\(B, classes\)"):
         require(local(Backprop()), chain)
 
 
@@ -345,7 +345,7 @@ def test_a_weight_that_two_blocks_share_is_refused_in_words():
     a, b = nn.Linear(4, 4).double(), nn.Linear(4, 4).double()
     b.weight = a.weight
     module = nn.Sequential(a, nn.Tanh(), b, nn.Tanh(), nn.Linear(4, 3).double())
-    with pytest.raises(Unserved, match=r"2\.weight is tied .* untie it"):
+    with pytest.raises(UnsupportedError, match=r"2\.weight is tied .* untie it"):
         require(LocalLosses(inner=Backprop()), Chain(module, case.chain.x, case.chain.y))
 
 

@@ -17,7 +17,7 @@ from estimators import (
     stream,
 )
 from estimators.conformance import cases
-from estimators.core import directions
+from estimators.perturbation._directions import slopes
 
 PLACED = ("channel", "place")
 
@@ -76,7 +76,7 @@ def test_many_tangents_are_pushed_at_once_in_each_draw_not_the_first_alone(
     case, greedy, monkeypatch
 ):
     """What was found out in the first draw changes no bit of a later one, nor of a resumed run."""
-    monkeypatch.setattr(directions, "_slopes_in_turn", None)  # the way for what cannot be batched
+    monkeypatch.setattr(slopes, "_slopes_in_turn", None)  # the way for what cannot be batched
     estimator = LocalLosses(inner=ForwardGradient(tangents=3), greedy=greedy)
     chain = Chain(case.chain.module, case.chain.x, case.chain.y)
     state = estimator.init(chain, case.params, stream(0, "init"))

@@ -19,11 +19,11 @@ from estimators import (
     measure,
     probe,
 )
+from estimators.autodiff.calculus import value_and_grad
 from estimators.conformance import cases
-from estimators.core.calculus import value_and_grad
 from estimators.core.streams import stream
-from estimators.measure import sums
-from estimators.measure.statistics import METRICS
+from estimators.measurement.draws import sums
+from estimators.measurement.estimates.measures import METRICS
 
 CASE = cases()[0]
 LAYERS = (

@@ -10,7 +10,7 @@ from torch import nn
 from benchmarks.mezo import peak
 from estimators import SPSA, Chain, Objective, stream
 from estimators.conformance import cases
-from estimators.core.replay import Direction, perturbed
+from estimators.perturbation._directions.replay import Direction, perturbed
 from estimators.perturbation.mezo import MeZO
 
 CASES = cases()

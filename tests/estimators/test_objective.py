@@ -16,12 +16,12 @@ from estimators import (
     ForwardGradient,
     Need,
     Site,
-    Unserved,
+    UnsupportedError,
     require,
     stream,
 )
+from estimators.autodiff.calculus import cut_at_sites, pull_back, value_and_grad
 from estimators.conformance import settings
-from estimators.core.calculus import cut_at_sites, pull_back, value_and_grad
 from estimators.registry import discover
 
 X = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -137,7 +137,7 @@ def test_batch_statistics_are_read_only_and_the_loss_is_not_separable(estimator)
     before = {n: b.clone() for n, b in module.named_buffers()}
     params = params_of(module)
     if Need.SEPARABLE in estimator.needs():
-        with pytest.raises(Unserved, match="each depending on its own example alone"):
+        with pytest.raises(UnsupportedError, match="each depending on its own example alone"):
             require(estimator, chain, params)
         return
     state = estimator.init(chain, params, RNG())
@@ -228,17 +228,21 @@ def test_a_site_whose_rows_are_not_examples_is_refused():
             return self.site(self.linear(x.reshape(12, 2))).reshape(6, 2, 3).mean(1)
 
     chain = Chain(Folded(), X, Y)
-    with pytest.raises(Unserved, match="12 rows for 6 examples"):
+    with pytest.raises(UnsupportedError, match="12 rows for 6 examples"):
         ActivityForwardGradient().estimate(chain, params_of(chain.module), None, RNG())
 
 
 def test_needs_are_told_with_what_would_meet_them():
     bare = Chain(nn.Linear(4, 3).double(), X, Y)
-    with pytest.raises(Unserved, match="activity_forward_gradient needs a network that marks"):
+    with pytest.raises(
+        UnsupportedError, match="activity_forward_gradient needs a network that marks"
+    ):
         require(ActivityForwardGradient(), bare)
-    with pytest.raises(Unserved, match="direct_feedback_alignment needs a network of at least two"):
+    with pytest.raises(
+        UnsupportedError, match="direct_feedback_alignment needs a network of at least two"
+    ):
         require(DirectFeedbackAlignment(), bare)
     for estimator in (Backprop(), ForwardGradient(), SPSA()):
         require(estimator, bare)
-    with pytest.raises(Unserved, match="no Site"):
+    with pytest.raises(UnsupportedError, match="no Site"):
         ActivityForwardGradient().estimate(bare, params_of(bare.module), None, RNG())

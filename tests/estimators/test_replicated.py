@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.autograd import forward_ad
 
-from estimators.core.replicated import Pattern, pooled, replicated, replicated_mean
+from estimators.local._replicated import Pattern, pooled, replicated, replicated_mean
 
 UNITS = ("patch", "group", "channel")
 B, P, G, C, K = 3, 4, 2, 3, 5

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from estimators import Chain, DirectFeedbackAlignment, Site, stream
-from estimators.core.calculus import cut_at_stages, output_error
-from estimators.core.direct import pull_back_direct, split, zero_feedback
-from estimators.core.layerwise import StagedPass
+from estimators.autodiff.calculus import cut_at_stages, output_error
+from estimators.autodiff.staged_pass import StagedPass
+from estimators.feedback._direct import pull_back_direct, split, zero_feedback
 from estimators.feedback.fdfa import FDFA
 
 

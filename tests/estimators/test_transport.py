@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from estimators import Chain, Objective, Unserved, require, stream
+from estimators import Chain, Objective, UnsupportedError, require, stream
+from estimators.autodiff.calculus import value_and_grad
 from estimators.conformance import cases
-from estimators.core.alignment import alignment
-from estimators.core.calculus import value_and_grad
-from estimators.core.transport import coverage_of_transport, transported, value_and_transported
+from estimators.feedback._alignment import alignment
+from estimators.feedback._transport import coverage_of_transport, transported, value_and_transported
 from estimators.feedback.brsf import BRSF
 from estimators.feedback.feedback_alignment import FeedbackAlignment
 from estimators.feedback.frsf import FRSF
@@ -141,7 +141,7 @@ def test_the_module_is_left_as_it_was(method):
 @each_method
 def test_a_network_of_one_layer_is_refused_in_words(method):
     chain = Chain(nn.Sequential(nn.Linear(3, 2)), torch.randn(4, 3), torch.zeros(4).long())
-    with pytest.raises(Unserved, match="nothing to send a signal through"):
+    with pytest.raises(UnsupportedError, match="nothing to send a signal through"):
         require(method, chain)
 
 
@@ -284,5 +284,5 @@ def test_first_feedback_is_uniform_in_its_bounds():
 
 @each_method
 def test_a_loss_alone_is_refused_in_words(method):
-    with pytest.raises(Unserved, match="a Chain"):
+    with pytest.raises(UnsupportedError, match="a Chain"):
         require(method, Objective(lambda p: p["w"].square().sum()), {"w": normal(3)})

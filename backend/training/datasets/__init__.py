@@ -1,6 +1,6 @@
 """Data sets: one file each."""
 
-from backend.training.components import find
+from backend.training.components.discovery import find
 from backend.training.datasets.contract import Dataset, Part, Split
 
 __all__ = ["Dataset", "Part", "Split", "datasets"]

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from backend.training.components import Configurable
+from backend.training.components.discovery import Configurable
 from estimators.core.objective import Losses, cross_entropy
 from estimators.core.streams import stream
 

@@ -1,6 +1,6 @@
 """Losses: one file each."""
 
-from backend.training.components import find
+from backend.training.components.discovery import find
 from backend.training.losses.contract import Loss
 
 __all__ = ["Loss", "losses"]

@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple, Protocol
 
 from torch import Generator, Tensor, nn
 
-from backend.training.components import Configurable
+from backend.training.components.discovery import Configurable
 from backend.training.datasets import Dataset, Split
 from estimators.core.objective import Chain
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from backend.training import evaluation
 from backend.training.datasets import Dataset
+from backend.training.evaluation import evaluation
 from backend.training.losses.contract import Batch, Loss, Plan
 from estimators.core.objective import Chain
 

@@ -9,11 +9,11 @@ import torch
 from torch import Generator, Tensor, nn
 
 from backend.sentences import wrong
-from backend.training.augment import Changes
-from backend.training.contrastive import Contrastive
 from backend.training.datasets import Dataset
+from backend.training.evaluation.contrastive import Contrastive
+from backend.training.losses.augmentation import Changes
 from backend.training.losses.contract import Batch, Loss, Plan, Prepare
-from estimators.core import contrastive
+from estimators.core import info_nce
 from estimators.core.bounds import Ge, Gt, Le, Unit
 from estimators.core.objective import Chain
 
@@ -103,5 +103,5 @@ class InfoNCE(Loss):
         return Contrastive(module, plan, dataset.classes, self._loss, self.two_views)
 
     @property
-    def _loss(self) -> contrastive.InfoNCE:
-        return contrastive.InfoNCE(self.temperature, self.stop_gradient)
+    def _loss(self) -> info_nce.InfoNCE:
+        return info_nce.InfoNCE(self.temperature, self.stop_gradient)

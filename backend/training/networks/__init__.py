@@ -1,6 +1,6 @@
 """Networks: one file each."""
 
-from backend.training.components import find
+from backend.training.components.discovery import find
 from backend.training.networks.contract import Network
 
 __all__ = ["Network", "networks"]

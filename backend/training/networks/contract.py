@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Generator, nn
 
-from backend.training.components import Configurable
+from backend.training.components.discovery import Configurable
 
 Activation = Literal["relu", "tanh", "gelu"]
 

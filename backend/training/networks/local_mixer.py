@@ -9,8 +9,8 @@ from torch import Generator, Tensor, nn
 
 from backend.training.networks.contract import Activation, Network, named
 from estimators.core.bounds import Ge, Le, Unit
-from estimators.core.local import LocalHead
 from estimators.core.site import Site
+from estimators.local.blocks import LocalHead
 
 Size = Literal["free", "S/1/1", "M/1/16", "M/8/16", "L/8/64", "L/32/64"]
 

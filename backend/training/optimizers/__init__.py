@@ -1,6 +1,6 @@
 """Optimisers and learning-rate schedules: one file each."""
 
-from backend.training.components import find
+from backend.training.components.discovery import find
 from backend.training.optimizers.contract import Optimizer, Schedule
 
 __all__ = ["Optimizer", "Schedule", "optimizers", "schedules"]

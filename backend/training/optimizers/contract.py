@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from backend.training.components import Configurable
+from backend.training.components.discovery import Configurable
 
 
 class Schedule(Configurable, ABC):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from backend.api.diagnosis import MEASURES
+from backend.api.routes.diagnosis import MEASURES
 from backend.catalogue import diagnosis
 
 WHY = "/api/runs/{}/diagnosis"

@@ -5,9 +5,9 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from backend.jobs.folders import checkpoints, kept
-from backend.training import checkpoints as written
-from backend.training.checkpoint_files import path_of
+from backend.jobs.run_folders import checkpoints, kept
+from backend.training.checkpoints import format as written
+from backend.training.checkpoints.files import path_of
 
 TRAINER = {"module": {"w": torch.zeros(2)}, "lr": 0.25}
 

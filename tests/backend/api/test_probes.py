@@ -3,9 +3,9 @@
 import pytest
 
 from backend.config import MicroscopeConfig
-from backend.jobs.folders import checkpoints
-from backend.training import checkpoints as written
-from backend.training.checkpoint_files import path_of
+from backend.jobs.run_folders import checkpoints
+from backend.training.checkpoints import format as written
+from backend.training.checkpoints.files import path_of
 
 CONFIG = {
     "dataset": {"name": "digits"},

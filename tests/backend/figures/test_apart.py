@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from backend.figures import Memory, MemoryRun, draw
-from backend.figures.parts import apart, blame
-from backend.figures.parts.lamp import at_a_point
+from backend.figures.data import law_refuted, law_suspects
+from backend.figures.data.law_agreement import at_a_point
 from estimators.registry import discover
 
 SPSA = "spsa"
@@ -26,15 +26,15 @@ HEAVY = {
 def test_right_laws_of_heavy_tails_are_refuted_in_less_than_one_of_a_hundred(name, draws):
     squares = HEAVY[name](np.random.default_rng(0), (10_000, draws))  # of mean 1
     value, error = squares.mean(1), squares.std(1, ddof=1) / draws**0.5
-    off = apart.above(value, error, 1.0) | apart.below(value, error, 1.0, draws)
+    off = law_refuted.above(value, error, 1.0) | law_refuted.below(value, error, 1.0, draws)
     assert (off | (value - 1 > 5 * error)).mean() < 0.01
 
 
 def test_a_variance_of_half_or_twice_its_law_is_caught():
     squares = np.random.default_rng(0).chisquare(4, (1000, 256)) / 4
     value, error = squares.mean(1), squares.std(1, ddof=1) / 16
-    assert apart.above(value, error, 0.5 - 0.05).mean() > 0.9
-    assert apart.below(value, error, 2.0, 256).mean() > 0.9
+    assert law_refuted.above(value, error, 0.5 - 0.05).mean() > 0.9
+    assert law_refuted.below(value, error, 2.0, 256).mean() > 0.9
 
 
 def test_a_right_law_is_refuted_by_the_mean_of_its_draws_in_less_than_one_of_a_hundred():
@@ -44,19 +44,21 @@ def test_a_right_law_is_refuted_by_the_mean_of_its_draws_in_less_than_one_of_a_h
     spread = heavy.var(1, ddof=1).sum(1)
     bias = (heavy.mean(1) ** 2).sum(1) - spread / k
     zero, full = np.zeros(4000), np.full(4000, law)
-    assert apart.astray(bias, spread, zero, full, k).mean() < 0.01
-    assert apart.astray(bias * 2e3, spread * 2e3, zero, full, k).mean() > 0.9
-    assert not apart.astray(np.array([1.0]), zero[:1], zero[:1], zero[:1], k).any()  # no scatter
+    assert law_refuted.astray(bias, spread, zero, full, k).mean() < 0.01
+    assert law_refuted.astray(bias * 2e3, spread * 2e3, zero, full, k).mean() > 0.9
+    assert not law_refuted.astray(
+        np.array([1.0]), zero[:1], zero[:1], zero[:1], k
+    ).any()  # no scatter
 
 
 def test_a_variance_ten_thousand_times_its_law_is_caught_whatever_its_error():
-    assert apart.above(1e8, 0.999e8, 1e4)
+    assert law_refuted.above(1e8, 0.999e8, 1e4)
     assert at_a_point(1e8, 0.9e8, 1e4, 64).verdict == "agrees"
     assert at_a_point(1e8, 0.9e8, 1e4, 64, squares=True).verdict == "disagrees"
     assert at_a_point(1e8, None, 1e4, 64, squares=True).verdict == "disagrees"
     assert at_a_point(1.4e6, None, 1e4, 64, squares=True).verdict == "too few"
-    assert not apart.above(1.9, 0.01, 1.0)  # its standard error is enough for that
-    assert not apart.above(1.0, 0.0, 0.0)
+    assert not law_refuted.above(1.9, 0.01, 1.0)  # its standard error is enough for that
+    assert not law_refuted.above(1.0, 0.0, 0.0)
 
 
 def swept(name=SPSA, errors=True):
@@ -99,8 +101,8 @@ def test_other_figures_say_it_too(name):
         source.add("m1", metric, [8, 64], [value] * 2, estimator=SPSA)
     made = draw(name, source, {"runs": "m1"})
     said = made["note"] + "".join(one.get("name", "") for one in made["figure"]["data"])
-    assert blame.STEP in said
-    assert blame.OTHER not in said
+    assert law_suspects.STEP in said
+    assert law_suspects.OTHER not in said
 
 
 def test_of_several_only_those_with_a_step_are_said_to_have_a_long_one():
@@ -109,9 +111,9 @@ def test_of_several_only_those_with_a_step_are_said_to_have_a_long_one():
         config={"estimator": {"name": "clip_norm", "inner": {"name": "mezo"}}, "shadows": []},
         labels={"driver": "clip_norm"},
     )
-    assert blame.of(run, "clip_norm") == blame.STEP
-    assert blame.words([(run, "clip_norm"), (run, "usf")]) == (
-        f"{blame.OTHER}; of clip_norm: {blame.STEP}"
+    assert law_suspects.of(run, "clip_norm") == law_suspects.STEP
+    assert law_suspects.words([(run, "clip_norm"), (run, "usf")]) == (
+        f"{law_suspects.OTHER}; of clip_norm: {law_suspects.STEP}"
     )
 
 
@@ -122,4 +124,4 @@ def test_they_are_the_laws_to_leading_order():
         for name, one in found.items()
         if one.kind == "builtin" and hasattr(sys.modules[one.cls.__module__], "LEADING")
     }
-    assert written == {*blame.LEADING}
+    assert written == {*law_suspects.LEADING}

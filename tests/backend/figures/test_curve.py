@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from backend.figures import FigureError, Memory, MemoryRun, draw
-from backend.figures.parts import style
-from backend.figures.parts.text import plain
+from backend.figures.drawing import style
+from backend.figures.drawing.text import plain
 
 
 def curve(source, **query):

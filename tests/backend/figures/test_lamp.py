@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from backend.figures import Memory, MemoryRun, draw
-from backend.figures.parts import lamp
-from backend.figures.parts.lamp import at_a_point, centred, judge
+from backend.figures.data import law_agreement
+from backend.figures.data.law_agreement import at_a_point, centred, judge
 
 STEPS = np.arange(0, 320, 16)
 LAWS = 30 * 1.01**STEPS
@@ -237,5 +237,7 @@ def test_a_measure_that_no_law_speaks_of_says_so():
 
 
 def test_what_is_wrong_is_said_of_those_that_disagree():
-    said = lamp.words([("a{b}", lamp.Lamp("disagrees")), ("c", lamp.Lamp("agrees"))], "too long")
+    said = law_agreement.words(
+        [("a{b}", law_agreement.Lamp("disagrees")), ("c", law_agreement.Lamp("agrees"))], "too long"
+    )
     assert said.endswith("✓ agrees with c; ✗ disagrees (too long) with a{b}")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from backend.figures import FigureError, Memory, MemoryRun, draw
-from backend.figures.parts import split
-from backend.figures.parts.query import parse
-from estimators.measure.anatomy import Anatomy
+from backend.figures.data import variance_split
+from backend.figures.data.query import parse
+from estimators.measurement.estimates.variance_split import Anatomy
 
 FORWARD, EXACT = "forward_gradient", "backprop"
 SIZE = 64
@@ -90,7 +90,7 @@ def test_a_part_below_zero_and_a_layer_without_variance_are_told(anatomy):
 def test_a_budget_is_divided_as_the_library_divides_it(parts, population, budget):
     source = looked("anatomy", **({"population": population} if population else {}))
     dissected(source, FORWARD, "", *parts)
-    (one,) = split.read(source, parse({"runs": "m1"}), "")
+    (one,) = variance_split.read(source, parse({"runs": "m1"}), "")
     data, estimator, fixed = ([value] for value in parts)
     by = Anatomy(("",), SIZE, 16, 4, data, estimator, fixed, [1.0], 1.0, population)
     best = one.best(budget)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from backend.figures import FigureError, Memory, MemoryRun, draw
-from backend.figures.histogram import bins
-from backend.figures.parts import deviation, draws
-from backend.figures.parts.query import parse
-from backend.figures.parts.select import lines
+from backend.figures.data import deviation, draws
+from backend.figures.data.query import parse
+from backend.figures.data.select import lines
+from backend.figures.microscope.histogram import bins
 
 FORWARD, DFA = "forward_gradient", "direct_feedback_alignment"
 N = 2000

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from backend.figures import FigureError, Memory, MemoryRun, draw
-from backend.figures.parts import pairs
-from estimators.measure.paired import paired
+from backend.figures.data import pairs
+from estimators.statistics.paired import paired
 
 FORWARD, DFA = "forward_gradient", "direct_feedback_alignment"
 LABELS = {"driver": FORWARD, "shadows": [DFA]}

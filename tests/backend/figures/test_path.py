@@ -99,7 +99,7 @@ def test_runs_of_one_driver_are_told_apart(source):
 
 
 def test_drivers_that_share_a_colour_are_told_apart_by_run(source):
-    from backend.figures.parts import style
+    from backend.figures.drawing import style
 
     assert style.colour("frsf") == style.colour("forward_gradient")
     add(source, "g", 7, "frsf", {"function": "rosenbrock"}, (STEPS / 3000, STEPS / 3000))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from backend.figures.parts import style
-from backend.figures.parts.scales import choose, tick_texts
+from backend.figures.drawing import style
+from backend.figures.drawing.scales import choose, tick_texts
 
 
 def test_asinh_keeps_order_sign_and_zero():

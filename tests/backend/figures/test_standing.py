@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from backend.figures import draw, measurement
-from backend.figures.parts import style
+from backend.figures.drawing import style
 
 
 def traces(drawn):

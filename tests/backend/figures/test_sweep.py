@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from backend.figures import FigureError, Memory, MemoryRun, draw
-from backend.figures.parts import slope
-from backend.figures.parts.student import half_width
+from backend.figures.data import slope
+from backend.figures.data.student import half_width
 from estimators import Objective, stream
 from estimators.conformance import cases
-from estimators.measure.observation import observe
-from estimators.measure.student import t_quantile
+from estimators.measurement.estimates.observation import observe
 from estimators.registry import discover
+from estimators.statistics.student import t_quantile
 
 FORWARD = "forward_gradient"
 X = np.array([1.0, 2.0, 4.0, 8.0, 16.0])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backend.figures import Memory, MemoryRun, draw
-from backend.figures.verdict import CONVICTED, bounded
+from backend.figures.microscope.verdict import CONVICTED, bounded
 
 LAYERS = ("", "hidden1", "head", "hidden1.weight", "head.weight")
 FORWARD, SIGN = "forward_gradient", "sign_of"

@@ -14,12 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from backend.jobs.attempt import Limits
 from backend.jobs.devices import cpu
 from backend.jobs.executor import Job
-from backend.jobs.folders import occupant
-from backend.jobs.intake import decode
-from backend.jobs.live import Limits
-from backend.jobs.local import LocalExecutor
+from backend.jobs.local_executor import LocalExecutor
+from backend.jobs.report_decoding import decode
+from backend.jobs.run_folders import occupant
 from backend.jobs.supervisor import Supervisor
 from backend.store import Store, open_engine
 from backend.store.base import ConflictError, MissingError

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from backend.jobs import folders
+from backend.jobs import run_folders
 
 
 @pytest.fixture
@@ -28,12 +28,12 @@ def test_files_that_come_and_go_meanwhile_do_not_matter(folder, monkeypatch, tro
         really(path)
 
     monkeypatch.setattr(shutil, "rmtree", remove)
-    folders.remove(folder)
+    run_folders.remove(folder)
     assert not folder.exists()
 
 
 def test_a_folder_that_is_not_there_is_removed_already(tmp_path):
-    folders.remove(tmp_path / "none")
+    run_folders.remove(tmp_path / "none")
 
 
 def test_a_folder_that_resists_says_so(folder, monkeypatch):
@@ -42,5 +42,5 @@ def test_a_folder_that_resists_says_so(folder, monkeypatch):
 
     monkeypatch.setattr(shutil, "rmtree", refuse)
     with pytest.raises(PermissionError, match="denied"):
-        folders.remove(folder)
+        run_folders.remove(folder)
     assert folder.exists()

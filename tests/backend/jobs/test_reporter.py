@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from backend.jobs.outbox import Outbox, unsent
-from backend.jobs.post import Post
-from backend.jobs.reporter import Pace, Reporter
+from backend.jobs.worker.outbox import Outbox, unsent
+from backend.jobs.worker.reporter import Pace, Reporter
+from backend.jobs.worker.server_connection import Post
 
 QUICK = Pace(heartbeat=0.02, longest_backoff=0.02)
 LOSS = ("train/loss", "", "", "nats")

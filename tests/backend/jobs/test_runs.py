@@ -13,8 +13,8 @@ import pytest
 from configs import STEPS, config
 from lab import ENDED, LIMITS, Lab, until
 
-from backend.jobs.folders import occupant
-from backend.jobs.post import GoneError, Post
+from backend.jobs.run_folders import occupant
+from backend.jobs.worker.server_connection import GoneError, Post
 
 
 def test_a_run_finishes_with_every_point(lab, undisturbed):

@@ -11,10 +11,10 @@ from configs import config
 from lab import until
 from sqlalchemy.exc import OperationalError
 
-from backend.jobs import burial
+from backend.jobs import worker_exit
+from backend.jobs.attempt import Limits
 from backend.jobs.devices import cpu
 from backend.jobs.executor import Exit, Job
-from backend.jobs.live import Limits
 from backend.jobs.supervisor import Supervisor
 from backend.store import Store, open_engine
 
@@ -133,7 +133,7 @@ def test_an_outbox_is_taken_in_when_the_disk_has_room_again(opened, monkeypatch)
             raise left.pop()
         taken.append(args)
 
-    monkeypatch.setattr(burial, "take_in", take_in)
+    monkeypatch.setattr(worker_exit, "take_in", take_in)
     opened.executor.dies(opened.started(run), 1)
     opened.becomes(run, "failed")
     assert len(taken) == 1
@@ -156,7 +156,7 @@ def test_a_run_without_a_worker_obeys_its_cancellation(opened, monkeypatch):
         if not asked.is_set():
             raise FULL
 
-    monkeypatch.setattr(burial, "take_in", take_in)
+    monkeypatch.setattr(worker_exit, "take_in", take_in)
     opened.executor.dies(opened.started(run), -9)
     assert tried.wait(5)
     assert opened.store.steer(run, "cancel").status == "running"

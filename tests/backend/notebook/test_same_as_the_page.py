@@ -8,9 +8,9 @@ from torch import nn
 from backend.figures import Memory, MemoryRun, plotted
 from backend.notebook import show
 from backend.notebook.series import RUN
-from backend.training.assemble import Labelled
-from backend.training.drawing import Drawing
-from backend.training.looks.what_if import Tickets
+from backend.training.components.assemble import Labelled
+from backend.training.microscope.drawing import Drawing
+from backend.training.microscope.looks.what_if import Tickets
 from backend.training.records import Points
 from estimators import (
     Backprop,
@@ -23,9 +23,9 @@ from estimators import (
     what_if,
 )
 from estimators.core.streams import stream
-from estimators.measure.lottery import Lottery, ground
-from estimators.measure.observation import point
-from estimators.measure.subject import subject
+from estimators.measurement.draws.one_step import Lottery, ground
+from estimators.measurement.estimates.observation import point
+from estimators.measurement.inputs.subject import subject
 
 torch.manual_seed(0)
 NET = nn.Sequential(nn.Linear(3, 5), Site(), nn.Tanh(), nn.Linear(5, 2))

@@ -22,7 +22,7 @@ from estimators import (
     what_if,
 )
 from estimators.core.streams import stream
-from estimators.measure.subject import subject
+from estimators.measurement.inputs.subject import subject
 
 torch.manual_seed(0)
 NET = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))

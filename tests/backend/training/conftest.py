@@ -15,7 +15,7 @@ PLUGIN = '''
 """An estimator whose state decides its next gradient, for tests."""
 from dataclasses import dataclass
 import torch
-from estimators.core.calculus import value_and_grad
+from estimators.autodiff.calculus import value_and_grad
 from estimators.core.contract import Claim, Cost, Estimate, Estimator
 
 

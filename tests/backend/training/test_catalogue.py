@@ -338,12 +338,12 @@ def test_a_run_without_a_name_is_named_once_and_for_all(check):
 def test_an_estimator_that_the_network_cannot_serve_is_refused(check, tmp_path):
     (tmp_path / "picky.py").write_text(
         "from dataclasses import dataclass\n"
-        "from estimators.core.contract import Unserved\n"
+        "from estimators.core.contract import UnsupportedError\n"
         "from estimators.feedback.backprop import Backprop\n\n"
         "@dataclass(frozen=True)\n"
         "class Picky(Backprop):\n"
         "    def needs(self):\n"
-        "        raise Unserved('picky needs a larger network')\n"
+        "        raise UnsupportedError('picky needs a larger network')\n"
     )
     _, errors = check([tmp_path], shadows=[{"name": "backprop"}, {"name": "picky"}])
     assert errors == {("shadows", 1, "name"): "picky needs a larger network"}

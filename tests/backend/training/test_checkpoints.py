@@ -6,12 +6,13 @@ from itertools import pairwise
 import pytest
 import torch
 
-from backend.training import checkpoints, loop
-from backend.training.checkpoint_files import checkpoint_steps, path_of, resume_step, surplus
+from backend.training import loop
+from backend.training.checkpoints import format
+from backend.training.checkpoints.files import checkpoint_steps, path_of, resume_step, surplus
+from backend.training.checkpoints.tree import flatten, unflatten
 from backend.training.control import Control
 from backend.training.loop import train
 from backend.training.records import Progress
-from backend.training.tree import flatten, unflatten
 
 OPTIMIZERS = [
     {"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True},
@@ -112,7 +113,7 @@ def test_a_finished_run_resumes_to_its_end(config, gather, tmp_path):
 
 def test_the_first_the_newest_and_a_thinned_history_are_kept(tmp_path):
     for step in range(0, 20_010, 10):
-        checkpoints.write(tmp_path, step, {"x": torch.zeros(1)})
+        format.write(tmp_path, step, {"x": torch.zeros(1)})
     kept = checkpoint_steps(tmp_path)
     assert (kept[0], kept[-2:], len(kept)) == (0, [19_990, 20_000], 12)
     gaps = [b**0.5 - a**0.5 for a, b in pairwise(kept[:-2])]
@@ -138,12 +139,12 @@ def test_the_history_of_a_large_network_is_shorter(megabytes, kept):
 
 
 def test_an_interrupted_write_leaves_the_last_one_whole(tmp_path, monkeypatch):
-    checkpoints.write(tmp_path, 1, {"x": torch.ones(1)})
-    monkeypatch.setattr(checkpoints.os, "fsync", _fail)
+    format.write(tmp_path, 1, {"x": torch.ones(1)})
+    monkeypatch.setattr(format.os, "fsync", _fail)
     with pytest.raises(OSError, match="disk"):
-        checkpoints.write(tmp_path, 2, {"x": torch.zeros(1)})
+        format.write(tmp_path, 2, {"x": torch.zeros(1)})
     assert checkpoint_steps(tmp_path) == [1]
-    assert checkpoints.read(path_of(tmp_path, 1)) == {"x": torch.ones(1)}
+    assert format.read(path_of(tmp_path, 1)) == {"x": torch.ones(1)}
 
 
 def test_no_folder_no_checkpoint(tmp_path):
@@ -179,14 +180,14 @@ def _fail(_):
 
 
 def test_a_full_disk_costs_checkpoints_and_is_noted_once(config, gather, tmp_path, monkeypatch):
-    checkpoints.write(tmp_path, 0, {"x": torch.ones(1)})
+    format.write(tmp_path, 0, {"x": torch.ones(1)})
 
     def full(_file):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoints.os, "fsync", full)
+    monkeypatch.setattr(format.os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        checkpoints.write(tmp_path, 7, {"x": torch.ones(1)})
+        format.write(tmp_path, 7, {"x": torch.ones(1)})
     assert [p.name for p in tmp_path.iterdir()] == ["step-000000000000.safetensors"]
     monkeypatch.setattr("backend.training.loop.CHECKPOINT_SECONDS", 0.0)
     run = gather(train(config(), checkpoint_dir=tmp_path / "other"))

@@ -8,10 +8,10 @@ from estimators import Backprop, ForwardGradient
 from estimators.control.exact_plus_noise import ExactPlusNoise
 from estimators.control.sign_of import SignOf
 from estimators.core.objective import Chain
-from estimators.measure.anatomy import about
-from estimators.measure.diagnosis import Finding, with_batch
-from estimators.measure.observation import observe
-from estimators.measure.probe import probe
+from estimators.measurement.estimates.diagnosis import Finding, with_batch
+from estimators.measurement.estimates.observation import observe
+from estimators.measurement.estimates.variance_split import about
+from estimators.measurement.probe import probe
 
 DRAWS = 16
 

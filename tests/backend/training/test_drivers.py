@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from backend.training import checkpoints
-from backend.training.assemble import Labelled
-from backend.training.checkpoint_files import path_of
+from backend.training.checkpoints import format
+from backend.training.checkpoints.files import path_of
+from backend.training.components.assemble import Labelled
 from backend.training.control import Control
-from backend.training.lineup import Lineup
+from backend.training.estimator_roles import EstimatorRoles
 from backend.training.loop import train
 from backend.training.records import Facts, Progress
 from estimators.feedback.backprop import Backprop
@@ -54,9 +54,7 @@ def test_a_run_resumed_after_a_switch_equals_an_undisturbed_one(
     rest = gather(train(raced, later, checkpoint_dir=tmp_path / "parts", **where))
     assert [e.kind for e in rest.events] == []
     assert rest.curve(17) == whole.curve(17)
-    states = [
-        checkpoints.read(path_of(tmp_path / name, 30))["trainer"] for name in ("whole", "parts")
-    ]
+    states = [format.read(path_of(tmp_path / name, 30))["trainer"] for name in ("whole", "parts")]
     assert _plain(states[0]) == _plain(states[1])
     assert set(states[0]["estimators"]) == {
         "momentum", "drifting", "direct_feedback_alignment", driver["label"],
@@ -98,7 +96,7 @@ def test_an_estimator_that_is_gone_ends_the_run_in_words(raced, gathered, plugin
 
 def test_roles_swap_and_swap_back():
     one, two = Labelled("one", Backprop()), Labelled("two", Backprop())
-    lineup = Lineup(one, (two,))
+    lineup = EstimatorRoles(one, (two,))
     lineup.switch(5, two)
     assert lineup.labels == {"driver": "two", "shadows": ["one"]}
     lineup.switch(5, one)

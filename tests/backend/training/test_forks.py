@@ -2,8 +2,8 @@
 
 import pytest
 
-from backend.training import checkpoints
-from backend.training.checkpoint_files import path_of
+from backend.training.checkpoints import format
+from backend.training.checkpoints.files import path_of
 from backend.training.clock import Clock
 from backend.training.control import Control
 from backend.training.loop import train
@@ -49,7 +49,7 @@ def test_a_fork_that_changes_nothing_repeats_its_parent(fork, gathered):
 def test_a_fork_tells_its_own_time(fork, tmp_path):
     fork()
     parent, child = (
-        checkpoints.read(path_of(tmp_path / name, 20))["clock"] for name in ("parent", "child")
+        format.read(path_of(tmp_path / name, 20))["clock"] for name in ("parent", "child")
     )
     assert child["inherited"] >= parent["total"] > 0
     clock = Clock()

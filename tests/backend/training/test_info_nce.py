@@ -7,26 +7,26 @@ from torch import nn
 
 from backend.catalogue import validate
 from backend.config import RunConfig
-from backend.training.assemble import assemble
-from backend.training.augment import Changes, erased, flipped, shifted
 from backend.training.batches import Batches
-from backend.training.contrastive import Contrastive
+from backend.training.components.assemble import assemble
 from backend.training.control import Control
 from backend.training.datasets import Part, Split
-from backend.training.evaluation import Evaluation
+from backend.training.evaluation.contrastive import Contrastive
+from backend.training.evaluation.evaluation import Evaluation
+from backend.training.evaluation.readout import PENALTIES, _ridge, readout, watching
 from backend.training.loop import train
 from backend.training.losses import losses
+from backend.training.losses.augmentation import Changes, erased, flipped, shifted
 from backend.training.losses.contract import Plan
 from backend.training.losses.info_nce import InfoNCE
-from backend.training.pending import unit
-from backend.training.readout import PENALTIES, _ridge, readout, watching
+from backend.training.point_buffer import unit
 from backend.training.records import Progress
 from estimators import ActivityForwardGradient, Claim
+from estimators.autodiff.calculus import value_and_grad
 from estimators.conformance import CHECKS, Case, Trial
-from estimators.core import contrastive
-from estimators.core.calculus import value_and_grad
-from estimators.core.grain import Grain
+from estimators.core import info_nce
 from estimators.local.local_losses import LocalLosses
+from estimators.perturbation._activities.noise_sharing import NoiseSharing
 
 LOCAL = {"name": "local_losses"}
 ESTIMATORS = [
@@ -219,9 +219,9 @@ def test_the_exact_gradient_is_that_of_the_formula(stops, digits):
 
 def test_own_views_are_counted():
     z = torch.eye(4).repeat(2, 1)
-    assert contrastive.InfoNCE().hits(z).tolist() == [1] * 8
+    assert info_nce.InfoNCE().hits(z).tolist() == [1] * 8
     z[4:] = z[4:].roll(1, 0)
-    assert contrastive.InfoNCE().hits(z).tolist() == [0] * 8
+    assert info_nce.InfoNCE().hits(z).tolist() == [0] * 8
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -230,7 +230,7 @@ def test_noise_is_shared_by_both_views_or_by_none(count, digits):
         assembly = assemble(digits(loss={**SMALL, "shared_noise": shared}))
         batch = assembly.batches(assembly.dataset.load(0).train, 4, 0).at(0)
         chain = assembly.chain(assembly.module(0), batch)
-        draw = Grain("normal", batch=False, unit="").draw(chain, count, generator())
+        draw = NoiseSharing("normal", batch=False, unit="").draw(chain, count, generator())
         for site, place in enumerate(chain.places):
             u = draw(site, torch.zeros(8, *place.shape))
             first, second = u.unflatten(u.ndim - 1 - len(place.shape), (2, 4)).unbind(-3)

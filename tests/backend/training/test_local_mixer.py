@@ -15,7 +15,7 @@ from estimators import (
     require,
     stream,
 )
-from estimators.core.calculus import push_forward, value_and_grad
+from estimators.autodiff.calculus import push_forward, value_and_grad
 from estimators.feedback.feedback_alignment import FeedbackAlignment
 from estimators.local.local_losses import LocalLosses
 

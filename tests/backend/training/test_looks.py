@@ -6,7 +6,7 @@ import pytest
 from backend.config import Microscope, MicroscopeConfig
 from backend.training.control import Control
 from backend.training.loop import train
-from backend.training.microscope import look
+from backend.training.microscope.look import look
 
 FORWARD = {"name": "forward_gradient"}
 LAYERS = ["", "hidden1", "head", "head.linear.weight"]
@@ -93,7 +93,7 @@ def test_they_end_between_two_chunks_and_tell_what_was_measured(of, order, statu
 
 
 def test_what_was_measured_of_whole_batches_survives_a_cancellation(seen, monkeypatch):
-    from backend.training.looks import anatomy
+    from backend.training.microscope.looks import anatomy
 
     control, visits = Control(), []
     visit = anatomy.Subject.visit

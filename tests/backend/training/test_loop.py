@@ -9,7 +9,7 @@ import torch
 from backend.training import clock, loop
 from backend.training.control import Control
 from backend.training.loop import train
-from backend.training.pending import Pending
+from backend.training.point_buffer import Pending
 from backend.training.records import Ended, Facts, Points, Progress
 
 

@@ -7,13 +7,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from backend.config import MicroscopeConfig
-from backend.training import checkpoints
-from backend.training.checkpoint_files import path_of
+from backend.training.checkpoints import format
+from backend.training.checkpoints.files import path_of
 from backend.training.control import Control
 from backend.training.loop import train
-from backend.training.microscope import look
+from backend.training.microscope.look import look
 from backend.training.records import Progress
-from estimators.measure import weight_draws
+from estimators.measurement.draws import weight_draws
 
 FORWARD = {"name": "forward_gradient"}
 DRIFTING = {"name": "drifting"}
@@ -195,12 +195,12 @@ def test_other_fields_that_can_be_swept(field, values, steps, trained, see):
 
 
 def test_a_small_batch_is_the_beginning_of_a_large_one(trained, see, monkeypatch):
-    from backend.training import specimen
+    from backend.training.microscope import frozen_run
 
     batches = []
-    at = specimen.Specimen.batch
+    at = frozen_run.FrozenRun.batch
     monkeypatch.setattr(
-        specimen.Specimen, "batch", lambda s, n: batches.append(at(s, n)) or batches[-1]
+        frozen_run.FrozenRun, "batch", lambda s, n: batches.append(at(s, n)) or batches[-1]
     )
     see(*trained(), draws=2, sweep={"field": "batch_size", "values": [4, 16]})
     small, large = batches
@@ -209,7 +209,7 @@ def test_a_small_batch_is_the_beginning_of_a_large_one(trained, see, monkeypatch
 
 def test_what_an_estimator_learned_is_its_state_unless_its_file_changed(trained, see):
     run, folder = trained(estimator=DRIFTING)
-    walked = checkpoints.read(path_of(folder, 20))["trainer"]["estimators"]["drifting"]["walk"][0]
+    walked = format.read(path_of(folder, 20))["trainer"]["estimators"]["drifting"]["walk"][0]
     learned = see(run, folder)
     renewed = see(run, folder, fresh=["drifting"])
     unknown = see(run, folder, estimators=[{"name": "drifting", "channels": 2}])

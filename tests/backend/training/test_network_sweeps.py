@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from backend.config import MicroscopeConfig
-from backend.figures.parts import slope
+from backend.figures.data import slope
 from backend.training.loop import train
-from backend.training.microscope import look
+from backend.training.microscope.frozen_run import FrozenRun
+from backend.training.microscope.look import look
 from backend.training.networks.mlp import MLP
 from backend.training.records import Points, Progress
-from backend.training.specimen import Specimen
 
 NORMAL = {"name": "forward_gradient", "noise": "normal"}
 LABEL = "forward_gradient(noise=normal)"
@@ -138,9 +138,9 @@ def test_the_law_comes_first_and_one_estimator_after_the_other(trained, records)
 
 
 def test_another_network_is_on_the_batch_of_the_step(trained, records, monkeypatch):
-    seen, untrained = [], Specimen.untrained
+    seen, untrained = [], FrozenRun.untrained
     monkeypatch.setattr(
-        Specimen, "untrained", lambda s, n: seen.append((s, untrained(s, n))) or seen[-1][1]
+        FrozenRun, "untrained", lambda s, n: seen.append((s, untrained(s, n))) or seen[-1][1]
     )
     records(*trained(), "network.width", [4, 8])
     (held, other), *_ = seen

@@ -7,12 +7,12 @@ from torch import nn
 from backend.catalogue.validation import validate
 from backend.training.control import Control
 from backend.training.datasets import Part, Split
-from backend.training.evaluation import Evaluation
+from backend.training.evaluation.batch_norm import RunningStatistics, evaluating
+from backend.training.evaluation.evaluation import Evaluation
 from backend.training.loop import Run
 from backend.training.networks import networks
-from backend.training.running import RunningStatistics, evaluating
 from estimators import ActivityForwardGradient, Backprop, Chain, Claim, ForwardGradient, stream
-from estimators.core.calculus import value_and_grad
+from estimators.autodiff.calculus import value_and_grad
 
 NETWORKS = [("mlp", (1, 8, 8)), ("cnn", (1, 8, 8)), ("bacho_cnn", (1, 8, 8))]
 SMALL = {"mlp": {"width": 6}, "cnn": {"channels": 2}, "bacho_cnn": {}}

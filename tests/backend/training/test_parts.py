@@ -8,7 +8,7 @@ from torch import nn
 
 from backend.training.batches import Batches
 from backend.training.datasets import Part, Split, datasets
-from backend.training.evaluation import Evaluation, affordable, due, interval
+from backend.training.evaluation.evaluation import Evaluation, affordable, due, interval
 from backend.training.networks import networks
 from backend.training.optimizers import optimizers, schedules
 from estimators.core.objective import Chain

@@ -5,18 +5,19 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from backend.training import checkpoints, clock, loop, probes
-from backend.training.checkpoint_files import path_of
+from backend.training import clock, loop, probes
+from backend.training.checkpoints import format
+from backend.training.checkpoints.files import path_of
 from backend.training.loop import train
+from backend.training.probe_schedule import Stride
 from backend.training.records import Points
-from backend.training.stride import Stride
 
 SHADOWS = [{"name": "forward_gradient"}, {"name": "direct_feedback_alignment"}]
 DRIVER = {"name": "forward_gradient", "tangents": 2}
 
 
 def weights(folder, steps=40):
-    return checkpoints.read(path_of(folder, steps))["trainer"]["module"]
+    return format.read(path_of(folder, steps))["trainer"]["module"]
 
 
 @pytest.mark.parametrize("probe", [{"every": 3, "draws": 4}, {"budget": 1.0, "draws": 2}])
@@ -47,7 +48,7 @@ def test_a_shadows_state_advances_once_a_step(config, gather, plugins, tmp_path)
     folder = tmp_path / "checkpoints"
     run = config(shadows=[{"name": "drifting"}], probe={"every": 4})
     gather(train(run, checkpoint_dir=folder, plugin_dirs=plugins))
-    states = checkpoints.read(path_of(folder, 40))["trainer"]["estimators"]
+    states = format.read(path_of(folder, 40))["trainer"]["estimators"]
     assert states["drifting"]["count"] == 40
 
 
@@ -81,7 +82,7 @@ def test_telling_of_a_probe_is_the_probes_time(config, monkeypatch, tmp_path):
             shares += list(record.values)
     assert len(shares) == 4
     assert shares[1:] == pytest.approx([1, 1, 1], abs=1e-3)
-    assert checkpoints.read(path_of(tmp_path, 40))["stride"]["times"] == pytest.approx([5] * 4, 0.1)
+    assert format.read(path_of(tmp_path, 40))["stride"]["times"] == pytest.approx([5] * 4, 0.1)
 
 
 def simulate(steps, step_seconds, probe_seconds, budget, slow_start=0.0):

@@ -9,7 +9,7 @@ from backend.training.datasets.surface import Surface
 from backend.training.loop import train
 from backend.training.networks.point import Point
 from estimators import Chain, ForwardGradient, stream
-from estimators.core.calculus import push_forward, value_and_grad
+from estimators.autodiff.calculus import push_forward, value_and_grad
 
 ALL = [
     Surface(),

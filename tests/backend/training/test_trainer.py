@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from backend.training.assemble import assemble
 from backend.training.batches import Batches
 from backend.training.clock import Clock
-from backend.training.pending import Pending
+from backend.training.components.assemble import assemble
+from backend.training.point_buffer import Pending
 from backend.training.trainer import Trainer
 
 OPTIMIZERS = [

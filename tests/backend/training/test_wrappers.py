@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.training.checkpoint_files import checkpoint_steps, path_of
+from backend.training.checkpoints.files import checkpoint_steps, path_of
 from backend.training.loop import train
 
 FEEDBACK = {"name": "direct_feedback_alignment"}

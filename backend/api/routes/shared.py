@@ -1,0 +1,44 @@
+"""Shared pages: read only, without the lab's token, and of one dashboard's runs alone."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import HTMLResponse
+
+from backend.api.deps import LabDep
+from backend.api.models import SharedView, shared_run
+from backend.api.routes.figures import draw
+from backend.api.routes.pages import shell
+from backend.store.base import MissingError
+from backend.store.facade import Window
+
+routes = APIRouter(prefix="/s", tags=["shared"])
+Token = Annotated[str, Path(min_length=20, max_length=100)]
+
+
+@routes.get("/{token}", response_class=HTMLResponse)
+def page(token: str, lab: LabDep) -> HTMLResponse:
+    """The page that shows a shared dashboard."""
+    page = shell("shared.html")
+    try:
+        lab.store.shared(token)
+    except MissingError:
+        page.status_code = 404  # the page itself says so, in words
+    return page
+
+
+@routes.get("/{token}/dashboard")
+def dashboard(token: Token, lab: LabDep) -> SharedView:
+    """The dashboard with what its readers may know of its runs."""
+    found = lab.store.shared(token)
+    runs = [shared_run(lab.store.run(run_id)) for run_id in found.runs]
+    return SharedView(**{**found.model_dump(), "runs": runs})
+
+
+@routes.get("/{token}/figures/{name}")
+def figure(token: Token, name: str, request: Request, lab: LabDep) -> dict[str, Any]:
+    """A figure of the dashboard's runs; of any other run it knows nothing."""
+    found = lab.store.shared(token)
+    query = dict(request.query_params)
+    query.setdefault("runs", ",".join(found.runs))
+    return draw(name, Window(lab.store, found.runs), query)

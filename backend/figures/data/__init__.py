@@ -1,0 +1,1 @@
+"""What the figures read: queries, series, draws and laws."""

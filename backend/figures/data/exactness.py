@@ -1,0 +1,69 @@
+"""Which stages an estimator gets exactly right: there its whole-network measures are a gift.
+
+Read off the probes themselves, so that it holds for an estimator that nobody here has seen.
+"""
+
+from collections.abc import Iterable
+from itertools import takewhile
+
+from backend.figures.data.select import layers
+from backend.figures.data.source import Floats, SeriesLike, Source
+from backend.figures.drawing.cells import EXACT
+from backend.figures.drawing.text import clipped
+
+SHOWN = 4
+"""Most stages or estimators named in one sentence."""
+
+
+def words(source: Source, run_id: str, window: int) -> str:
+    """A sentence on the stages where some estimators, not exact everywhere, are exact; else ""."""
+    stages = layers(source, source.run(run_id), run_id, "cosine", "stage")
+    found = _exact(source, run_id, stages, window)
+    by: dict[tuple[str, ...], list[str]] = {}
+    for label, exact in found.items():
+        # Exact everywhere, as backpropagation is, it owes its place to no single stage.
+        if exact and len(exact) < len(stages):
+            by.setdefault(tuple(exact), []).append(label)
+    told = [f"{_list(exact)} is exact for {_list(labels)}" for exact, labels in by.items()]
+    hint = "choose a layer where none is exact for a fair comparison"
+    return f"{'; '.join(told)}: {hint}" if told else ""
+
+
+def _exact(source: Source, run_id: str, stages: list[str], window: int) -> dict[str, list[str]]:
+    """Estimator to its exact stages at either end: cosine 1, no variance, in the latest probes."""
+    held = {(s.metric, s.layer, s.estimator): s for s in source.series(run_id) if s.count}
+    labels = dict.fromkeys(key[2] for key in held if key[0] == "cosine")
+    first = _since(source, (s for key, s in held.items() if key[0] == "cosine"), window)
+
+    def all_of(name: str, stage: str, label: str) -> Floats | None:
+        series = held.get((name, stage, label))
+        return source.points(series.id, first=first).values if series else None
+
+    def is_exact(stage: str, label: str) -> bool:
+        cosine = all_of("cosine", stage, label)
+        if cosine is None or not len(cosine) or not (cosine >= EXACT).all():
+            return False
+        variance = all_of("relative_variance", stage, label)
+        return variance is None or bool((variance <= 1 - EXACT).all())
+
+    def at_the_ends(label: str) -> list[str]:
+        # From either end to the first that is not: a read a stage and estimator would cost more
+        # than the rest of the figure, and estimates begin or stop somewhere along the network.
+        last = list(takewhile(lambda stage: is_exact(stage, label), reversed(stages)))
+        rest = stages[: len(stages) - len(last)]
+        return [*takewhile(lambda stage: is_exact(stage, label), rest), *reversed(last)]
+
+    return {label: at_the_ends(label) for label in labels}
+
+
+def _since(source: Source, series: Iterable[SeriesLike], window: int) -> int:
+    """The step from which on the latest `window` probes are: all series have the same ones."""
+    for one in series:
+        return int(source.points(one.id).steps[-window:][0])
+    return 0
+
+
+def _list(names: Iterable[str]) -> str:
+    all_of = [clipped(name) for name in names]
+    more = f" and {len(all_of) - SHOWN} more" if len(all_of) > SHOWN else ""
+    return ", ".join(all_of[:SHOWN]) + more

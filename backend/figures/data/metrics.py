@@ -1,0 +1,136 @@
+"""What each metric is called, how its axis reads and which scale shows it whole."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from backend.figures.data.source import FigureError
+
+Scaling = Literal["linear", "wide", "log", "signed"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric's words and scale."""
+
+    title: str
+    axis: str
+    """The axis title: the quantity, its convention and unit."""
+    scaling: Scaling = "linear"
+    """wide: linear until a value dwarfs the others; log: positive over decades; signed: over
+    decades on both sides of zero."""
+    bounds: tuple[float, float] | None = None
+    """The range that it cannot leave, where it has one."""
+    called: str = ""
+    """What it is called within a sentence, where that is not its title."""
+    unit: str = ""
+    fraction: bool = False
+    """Whether it is of examples, from 0 to 1."""
+
+    @property
+    def short(self) -> str:
+        """Its name within a sentence."""
+        return self.called or self.title[:1].lower() + self.title[1:]
+
+    @property
+    def suffix(self) -> str:
+        """Its unit as it follows a number."""
+        return f" {self.unit}" if self.unit else ""
+
+
+METRICS = {
+    "cosine": Metric(
+        "Alignment (cosine)",
+        "cosine with the exact gradient<br>mean over draws",
+        "linear",
+        (-1, 1),
+        "cosine",
+    ),
+    "cosine_sd": Metric("Spread of the alignment", "sd of the cosine over draws"),
+    "cosine_mean": Metric(
+        "Alignment of the mean",
+        "cosine with the exact gradient<br>of the mean of the draws",
+        "linear",
+        (-1, 1),
+    ),
+    "scaled_error": Metric(
+        "Scaled error", "scaled error<br>min over c of E‖cĝ − g‖² / ‖g‖²", "linear", (0, 1)
+    ),
+    "relative_variance": Metric(
+        "Relative variance", "relative variance of one draw<br>tr S / ‖g‖²", "log"
+    ),
+    "relative_squared_bias": Metric(
+        "Relative squared bias", "relative squared bias<br>(‖ḡ − g‖² − tr S / K) / ‖g‖²", "signed"
+    ),
+    "relative_squared_bias_se": Metric(
+        "Standard error of the squared bias", "standard error of the relative squared bias", "log"
+    ),
+    "relative_mse": Metric(
+        "Relative squared error", "relative MSE of one draw<br>E‖ĝ − g‖² / ‖g‖²", "log"
+    ),
+    "snr": Metric("Signal to noise", "SNR of one draw<br>(‖ḡ‖² − tr S / K)₊ / tr S", "log"),
+    "norm_ratio": Metric("Norm ratio", "norm ratio<br>mean ‖ĝ‖ / ‖g‖", "log"),
+    "positive": Metric("Descending draws", "fraction of draws with ⟨ĝ, g⟩ > 0", "linear", (0, 1)),
+    "exact/norm": Metric("Gradient norm", "norm of the exact gradient, ‖g‖", "log"),
+    "loss": Metric("Loss", "loss (nats)", "wide", unit="nats"),
+    "accuracy": Metric("Accuracy", "accuracy (fraction)", fraction=True),
+    "readout_accuracy": Metric(
+        "Accuracy of a linear readout",
+        "accuracy of a linear readout<br>of the frozen features",
+        fraction=True,
+    ),
+    "own_view": Metric(
+        "Own view found", "fraction of views nearest<br>to their own other view", fraction=True
+    ),
+    "train/learning_rate": Metric("Learning rate", "learning rate"),
+    "train/seconds": Metric("Training time", "training time (s)<br>pauses excluded", unit="s"),
+    "path/x0": Metric("First coordinate", "x₀"),
+    "path/x1": Metric("Last coordinate", "x₁"),
+    "draw/cosine": Metric(
+        "Cosine of the draws",
+        "cosine of one draw with the exact gradient",
+        "linear",
+        (-1, 1),
+        "cosine",
+    ),
+    "draw/norm_ratio": Metric(
+        "Norm of the draws", "norm of one draw, ‖ĝ‖ / ‖g‖", called="norm ratio"
+    ),
+    "draw/along": Metric("Draws along the gradient", "along the gradient, ⟨ĝ, g⟩ / ‖g‖²"),
+    "draw/across": Metric(
+        "Draws across the gradient",
+        "across: first principal<br>component of the sketched<br>residuals ÷ ‖g‖",
+    ),
+    "draw/nonfinite": Metric("Draws that are not finite", "draws that are not finite"),
+    "probe/stride": Metric("Steps between probes", "steps between probes"),
+    "probe/share": Metric("Share of time spent on probes", "probes' share of the run's time"),
+}
+SPLITS = ("train", "validation", "test")
+OF_A_PART = ("loss", "accuracy", "readout_accuracy", "own_view")
+"""Metrics of a part of the data."""
+OF_A_MEASURE = ("sweep/law/", "sweep/", "law/", "lamp/")
+"""Prefixes of a measure: against a field's values, by its law, or both; whether the two agree."""
+MEASURES = tuple(name for name in METRICS if "/" not in name and name not in OF_A_PART)
+"""Metrics of an estimator at a frozen point."""
+
+
+def split_of(name: str) -> str:
+    """The part of the data that a metric is of, else ""."""
+    part, _, kind = name.partition("/")
+    return part if part in SPLITS and kind in OF_A_PART else ""
+
+
+def metric(name: str) -> Metric:
+    """The words for a metric's name."""
+    known = METRICS.get(name.partition("/")[2] if split_of(name) else name)
+    if known and (split_of(name) or name not in OF_A_PART):
+        return known
+    for prefix in OF_A_MEASURE:
+        if (bare := name.removeprefix(prefix)) in MEASURES:
+            return METRICS[bare]
+    prefix, _, key = name.partition("/")
+    if prefix == "estimator" and key:
+        return Metric(key.replace("_", " "), f"{key}, reported by the estimator")
+    raise FigureError(
+        f"there is no metric {name!r}; allowed are train|validation|test/{'|'.join(OF_A_PART)}, "
+        f"{', '.join(one for one in METRICS if one not in OF_A_PART)}, estimator/<key>"
+    )

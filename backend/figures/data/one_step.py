@@ -1,0 +1,112 @@
+"""The one-step lotteries that a microscope took: changes of the loss by learning rate."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.figures.data.query import Query
+from backend.figures.data.select import estimators
+from backend.figures.data.source import Floats, RunLike, Source
+from backend.figures.drawing.text import clipped, plain, run_name
+
+CHANGE = "what_if/change/"
+
+
+@dataclass(frozen=True)
+class Lottery:
+    """One estimator's draws, each taken as a step of every rate."""
+
+    run: RunLike
+    run_id: str
+    label: str
+    usual: float | None
+    """The run's own learning rate at that step."""
+    changes: dict[float, Floats]
+    """{rate: L(θ − η ĝ) − L(θ) of each draw}; infinite where that loss is not finite. Draws that
+    are not finite are left out."""
+    slopes: Floats
+    curvatures: Floats
+    best: float | None
+    decrease: float | None
+    decrease_se: float | None
+    lost: int
+    """Draws left out."""
+
+    @property
+    def draws(self) -> int:
+        return len(self.slopes)
+
+    def predicted(self, rates: Floats) -> Floats:
+        """The expected change to second order."""
+        return -rates * self.slopes.mean() + rates**2 / 2 * self.curvatures.mean()
+
+    def nearest(self, rate: float) -> float:
+        """Of the rates of the steps taken."""
+        return min(self.changes, key=lambda one: abs(np.log(one / rate)))
+
+    @property
+    def obstacle(self) -> str:
+        """Why there is no best rate; "" where there is one."""
+        if self.best is not None:
+            return ""
+        if not self.draws:
+            return "no draw is finite"
+        if not self.slopes.any():
+            return "the draws or the exact gradient are zero"
+        mean = float(self.slopes.mean())
+        spread = float(self.slopes.std(ddof=1)) / self.draws**0.5 if self.draws > 1 else np.inf
+        if abs(mean) <= 2 * spread:
+            return f"{self.draws:,} draws cannot tell whether they lead down"
+        return "the draws lead up" if mean < 0 else "the loss is not curved upwards there"
+
+    def name(self, several: bool) -> str:
+        """What it is called where runs are told apart."""
+        label = plain(clipped(self.label))
+        return f"{label} · {run_name(self.run.number, self.run.name)}" if several else label
+
+
+def read(source: Source, query: Query) -> list[Lottery]:
+    """Every run's estimators, in the order of its labels."""
+    return [
+        _read(source, run_id, label)
+        for run_id in query.runs
+        for label in estimators(source.run(run_id))
+        if query.estimator in ("", label) and _has(source, run_id, label)
+    ]
+
+
+def _has(source: Source, run_id: str, label: str) -> bool:
+    return any(
+        s.metric == "what_if/slope" and s.estimator == label and s.count
+        for s in source.series(run_id)
+    )
+
+
+def _read(source: Source, run_id: str, label: str) -> Lottery:
+    held = {
+        s.metric: source.points(s.id).values
+        for s in source.series(run_id)
+        if s.count and s.estimator in ("", label) and s.metric.startswith("what_if/")
+    }
+    slopes, curvatures = held["what_if/slope"], held["what_if/curvature"]
+    good = np.isfinite(slopes) & np.isfinite(curvatures)
+    changes = {
+        float(metric.removeprefix(CHANGE)): values[good[: len(values)]]
+        for metric, values in held.items()
+        if metric.startswith(CHANGE)
+    }
+
+    def last(name: str) -> float | None:
+        values = held.get(f"what_if/{name}", np.empty(0))
+        return float(values[-1]) if len(values) and np.isfinite(values[-1]) else None
+
+    return Lottery(
+        source.run(run_id), run_id, label, last("learning_rate"), dict(sorted(changes.items())),
+        slopes[good], curvatures[good], last("best_rate"), last("expected_decrease"),
+        last("expected_decrease_se"), int((~good).sum()),
+    )  # fmt: skip
+
+
+def counted(one: Lottery, name: str) -> str:
+    """What must be said of draws that are left out."""
+    return f"{name}: {one.lost:,} draws were not finite and are left out" if one.lost else ""

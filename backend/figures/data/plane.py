@@ -1,0 +1,150 @@
+"""Where estimators stand in the plane of errors, in raw or in scaled units, probe by probe.
+
+Raw, of one draw: tr S / ‖g‖² and the squared bias over ‖g‖². Scaled, the estimate is stretched
+first so that its mean reaches as far along g as g itself, as a learning rate would: with
+a = ⟨Eĝ, g⟩ / ‖g‖², the variance is tr S / (a² ‖g‖²) and the squared bias ‖Eĝ / a − g‖² / ‖g‖².
+Then variance and squared bias add up to e / (1 − e) of the scaled error e.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.figures.data import draws
+from backend.figures.data.query import Query
+from backend.figures.data.select import Line, lines
+from backend.figures.data.source import Floats, Source
+
+SPREAD, BIAS = "relative_variance", "relative_squared_bias"
+ERRORS = (f"{SPREAD}_se", f"{BIAS}_se")
+SHORTEST = 4
+"""Fewest probes, and fewest windows, that make a path."""
+ALIGNED = ("scaled_error", "cosine", "norm_ratio")
+
+
+class Probes(NamedTuple):
+    """The raw numbers of each probe of one estimator, all (n,); NaN where there is none."""
+
+    line: Line
+    steps: NDArray[np.int64]
+    spread: Floats
+    bias: Floats
+    errors: tuple[Floats, Floats]
+    """Standard errors of the two."""
+    reach: Floats
+    """a = ⟨Eĝ, g⟩ / ‖g‖²."""
+
+
+class Spot(NamedTuple):
+    """Variance, squared bias and their standard errors, pooled over some probes."""
+
+    spread: float
+    bias: float
+    errors: tuple[float, float]
+    reach: float
+    step: int
+    probes: int
+
+    @property
+    def hollow(self) -> bool:
+        # Exactly 0 is no noise: backpropagation has no bias, and is drawn as sure of it.
+        return self.bias != 0 and self.bias <= 2 * self.errors[1]
+
+    @property
+    def finite(self) -> bool:
+        return bool(np.isfinite([self.spread, self.bias]).all())
+
+
+def read(source: Source, query: Query) -> list[Probes]:
+    """Every run's estimators that have both a variance and a bias at the question's layer."""
+    names = (SPREAD, BIAS, *ERRORS, *ALIGNED)
+    found = [one for one in lines(source, query, names) if one.series.count]
+    by = {(one.run_id, one.series.estimator, one.series.metric): one for one in found}
+    return [
+        _probes(source, line, {m: by[run, who, m] for m in names if (run, who, m) in by})
+        for (run, who, name), line in by.items()
+        if name == SPREAD and (run, who, BIAS) in by
+    ]
+
+
+def _probes(source: Source, line: Line, held: dict[str, Line]) -> Probes:
+    steps = source.points(line.series.id).steps
+    one = {name: _on(source, held[name], steps) for name in held}
+    nothing = np.full(len(steps), np.nan)
+    errors = tuple(one.get(name, nothing) for name in ERRORS)
+    reach = _reach(one[SPREAD], one[BIAS], *(one.get(name, nothing) for name in ALIGNED))
+    return Probes(line, steps, one[SPREAD], one[BIAS], (errors[0], errors[1]), reach)
+
+
+def _on(source: Source, line: Line, steps: NDArray[np.int64]) -> Floats:
+    """A series at these steps; NaN where it has no point."""
+    points, found = source.points(line.series.id), np.full(len(steps), np.nan)
+    _, here, there = np.intersect1d(steps, points.steps, return_indices=True)
+    found[here] = points.values[there]
+    return found
+
+
+def _reach(spread: Floats, bias: Floats, error: Floats, cosine: Floats, norm: Floats) -> Floats:
+    """a, from E‖ĝ − g‖² = q − 2a + 1 and e = 1 − a² / q: one of a quadratic's two roots.
+
+    Beyond an error of 1 their signs differ and the cosine tells; else the norms do.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        mse, s = spread + bias, 1 - error
+        root = np.sqrt(np.maximum(s * (s + mse - 1), 0))
+        apart = np.where(cosine < 0, s - root, s + root)
+        far, near = (np.abs(np.sqrt(mse + 2 * a - 1) - norm) for a in (s + root, s - root))
+        return np.where(mse >= 1, apart, np.where(near < far, s - root, s + root))
+
+
+def pooled(one: Probes, window: int, end: int | None = None, *, scaled: bool) -> Spot:
+    """The `window` probes before place `end` (all, if None) taken together."""
+    # A microscope's points are the same draws counted on: the last one holds them all.
+    size = 1 if draws.is_microscope(one.line.run) else window
+    stop = len(one.steps) if end is None else end
+    some = slice(max(0, stop - size), stop)
+    good = np.isfinite(one.spread[some]) & np.isfinite(one.bias[some])
+    step = int(one.steps[some][-1])
+    spread, bias, reach = (_mean(x[some][good]) for x in (one.spread, one.bias, one.reach))
+    errors = (
+        _error(one.errors[0][some][good], one.spread[some][good]),
+        _error(one.errors[1][some][good], np.empty(0)),
+    )
+    if scaled:
+        with np.errstate(all="ignore"):
+            square = np.float64(reach) ** 2
+            spread, bias = spread / square, (bias - (1 - reach) ** 2) / square
+            errors = (errors[0] / square, errors[1] / square)
+        # What rounding leaves of an exact estimator is no bias.
+        bias = 0.0 if abs(bias) < 1e-12 else bias
+    return Spot(float(spread), float(bias), errors, reach, step, int(good.sum()))
+
+
+def _mean(values: Floats) -> float:
+    with np.errstate(over="ignore"):
+        return float(values.mean()) if len(values) else np.nan
+
+
+def _error(recorded: Floats, values: Floats) -> float:
+    """The standard error of a pooled mean: as recorded, else from the probes' own scatter."""
+    known = recorded[np.isfinite(recorded)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        if len(known):
+            # Probes are at different steps with noise of their own: errors add in squares.
+            return float(np.sqrt(np.mean(known**2) / len(known)))
+        return float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 2 else 0.0
+
+
+def trail(one: Probes, window: int, most: int, *, scaled: bool) -> list[Spot]:
+    """The way over training: successive windows, evenly chosen, the latest last.
+
+    Few probes are taken together by the quarter, so that a short run has a way too.
+    """
+    if draws.is_microscope(one.line.run) or len(one.steps) < SHORTEST:
+        return []
+    window = min(window, len(one.steps) // SHORTEST)
+    ends = np.arange(len(one.steps), 0, -window)[::-1]
+    keep = np.unique(np.linspace(0, len(ends) - 1, min(most, len(ends))).round().astype(int))
+    spots = [pooled(one, window, int(ends[i]), scaled=scaled) for i in keep]
+    return [spot for spot in spots if spot.finite]

@@ -1,0 +1,87 @@
+"""What is predicted of a sweep's curves: slopes beside those that were measured, and guides."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from backend.figures.data import slope, sweep
+from backend.figures.data.query import Query
+from backend.figures.data.select import estimators
+from backend.figures.data.source import Floats
+from backend.figures.data.sweep import Curve
+from backend.figures.drawing import canvas, style
+from backend.figures.drawing.scales import Scale
+from backend.figures.drawing.text import clipped, plain
+
+FLAT = 0.1
+"""Least range of log y for which a share has a slope: near 1 it is no power law."""
+
+
+def slopes(
+    bare: str, curves: Sequence[Curve], scale: Scale, tally: canvas.Tally, query: Query
+) -> list[go.Scatter]:
+    """Say the slopes, measured and predicted; a prediction without a law is drawn as a guide."""
+    laws = {one.key: one for one in curves if one.law}
+    told, guides, flat = [], [], []
+    for one in curves:
+        if one.law:
+            continue
+        x, y, law = np.array(one.x, np.float64), one.y, laws.get(one.key)
+        theory = _expected(one, bare) if query.against == "field" else None
+        if theory == slope.SECOND_ORDER:
+            y = np.where(y < slope.SMALL, y, np.nan)
+        found = slope.fitted(x, y, one.errors)
+        known = slope.of_law(x, y, beside(one, law), one.errors, found) if law and found else None
+        if theory is not None and not (law and (law.y > 0).any()):
+            guides += _guide(one, y, theory, scale)
+        if found is None or not np.ptp(y[found.clear]):
+            continue  # exact, where all are the same
+        if bare == "scaled_error" and np.ptp(np.log(y[found.clear])) < FLAT:
+            flat.append(clipped(one.line.label))
+            continue
+        told.append(slope.words(clipped(one.line.label), found, known, theory, len(x)))
+    tally.say(slope.listed(told))
+    if flat:
+        tally.say(f"flat, no slope to speak of: {', '.join(flat)}")
+    if guides:
+        tally.say(f"dotted: the slope by theory, {guides[0].meta['power']}")
+    return guides
+
+
+def beside(one: Curve, law: Curve) -> Floats:
+    """The law at the points of its measure, NaN where it says nothing."""
+    held = dict(zip(law.x, law.y.tolist(), strict=True))
+    return np.array([held.get(x, np.nan) for x in one.x], np.float64)
+
+
+def _expected(one: Curve, bare: str) -> int | None:
+    config = one.line.run.config
+    labels, described = estimators(one.line.run), [config.get("estimator")]
+    described += config.get("shadows", ())
+    if one.line.label not in labels[: len(described)]:
+        return None
+    component = described[labels.index(one.line.label)] or {}
+    return slope.expected(component, config.get("network", {}), sweep.field(one.line), bare)
+
+
+def _guide(one: Curve, y: Floats, power: int, scale: Scale) -> list[go.Scatter]:
+    """A line of that slope through the clear points; none where there is none."""
+    clear = slope.clear(y, one.errors)
+    if not clear.any():
+        return []
+    x = np.array(one.x, np.float64)
+    middle, height = np.log(x[clear]).mean(), np.log(y[clear]).mean()
+    ends = x[clear] if clear.sum() > 1 else x[clear.argmax() :]
+    along = np.geomspace(ends.min(), ends.max(), 32)
+    guide = np.exp(height + power * (np.log(along) - middle))
+    name = plain(clipped(one.line.label))
+    small = " as the step tends to 0" if power == slope.SECOND_ORDER else ""
+    return [
+        go.Scatter(
+            x=along.tolist(), y=canvas.numbers(scale.of(guide)), mode="lines", hoverinfo="skip",
+            name=f"{name}, slope by theory", legendgroup=name, showlegend=False,
+            line={"color": style.colour(one.line.label), "width": 1.5, "dash": "dot"},
+            meta={"run": one.line.run_id, "power": f"{power:d}{small}".replace("-", "−")},
+        )
+    ]  # fmt: skip

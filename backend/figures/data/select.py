@@ -1,0 +1,97 @@
+"""Which series a question is about, in the order in which they are drawn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from backend.figures.data.query import Query
+from backend.figures.data.source import FigureError, RunLike, SeriesLike, Source
+
+TRACES = 40
+"""Most traces of one chart."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series of one run; `place` is the run's position in the question."""
+
+    run_id: str
+    run: RunLike
+    place: int
+    series: SeriesLike
+
+    @property
+    def label(self) -> str:
+        """The estimator that the line speaks of: its own, else the run's driver."""
+        return self.series.estimator or driver(self.run)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Whose it is: the run's id and the label."""
+        return self.run_id, self.label
+
+
+def driver(run: RunLike) -> str:
+    """The label of the estimator that drives a run."""
+    return str(run.labels.get("driver") or "")
+
+
+def estimators(run: RunLike) -> list[str]:
+    """A run's labels: the driver, then the shadows."""
+    return [one for one in (driver(run), *run.labels.get("shadows", ())) if one]
+
+
+def lines(source: Source, query: Query, metrics: Sequence[str]) -> list[Line]:
+    """All series of these metrics at the question's layer, of its estimator or of all."""
+    found = [
+        Line(run_id, run, place, series)
+        for place, run_id in enumerate(query.runs)
+        for run in [source.run(run_id)]
+        for series in source.series(run_id)
+        if series.metric in metrics
+        and series.layer == query.layer
+        and (not query.estimator or series.estimator in ("", query.estimator))
+    ]
+    return sorted(found, key=lambda line: (line.place, *_rank(line, metrics)))
+
+
+def _rank(line: Line, metrics: Sequence[str]) -> tuple[int, int]:
+    known = estimators(line.run)
+    label = line.series.estimator
+    return metrics.index(line.series.metric), known.index(label) if label in known else len(known)
+
+
+def chosen_estimator(source: Source, run_id: str, run: RunLike, metric: str, asked: str) -> str:
+    """The label asked for, else the driver's, else the first that the metric is known for."""
+    held = [s.estimator for s in source.series(run_id) if s.metric == metric]
+    known = list(dict.fromkeys([*estimators(run), *held]))
+    if asked and asked not in known:
+        raise FigureError(
+            f"run #{run.number} has no estimator {asked!r}; it has {', '.join(known) or 'none'}"
+        )
+    if asked or driver(run) in held or not held:
+        return asked or driver(run)
+    return held[0]
+
+
+def layers(source: Source, run: RunLike, run_id: str, metric: str, level: str) -> list[str]:
+    """The stages or tensors that a metric is known for, in network order."""
+    seen = dict.fromkeys(s.layer for s in source.series(run_id) if s.metric == metric and s.layer)
+    order = {name: at for at, name in enumerate(_table(run))}
+    tensors = {name for name in seen if is_tensor(run, name, seen)}
+    wanted = [name for name in seen if (name in tensors) == (level == "tensor")]
+    return sorted(wanted, key=lambda name: order.get(name, len(order)))
+
+
+def is_tensor(run: RunLike, name: str, others: dict[str, None]) -> bool:
+    """Whether a layer's name is a tensor's: it lies under a stage's name."""
+    parts = name.split(".")
+    stages = {row.get("stage") for row in run.facts.get("layers", ()) if isinstance(row, dict)}
+    prefixes = {".".join(parts[:n]) for n in range(1, len(parts))}
+    return bool(prefixes & (stages | others.keys())) and name not in stages
+
+
+def _table(run: RunLike) -> list[str]:
+    rows = [row for row in run.facts.get("layers", ()) if isinstance(row, dict)]
+    return list(
+        dict.fromkeys(str(row[key]) for row in rows for key in ("stage", "name") if key in row)
+    )

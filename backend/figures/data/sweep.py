@@ -1,0 +1,114 @@
+"""A sweep's points: a measure at the values of a field, its law there, and the field's name."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backend.figures.data import errors
+from backend.figures.data.query import Query
+from backend.figures.data.select import TRACES, Line, lines
+from backend.figures.data.source import FigureError, Floats, Source
+from backend.figures.drawing.canvas import Tally
+
+NETWORK = "network."
+LAW = "sweep/law/"
+PARAMETERS = "sweep/parameters"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """An estimator's measure (n,) at values (n,) of the field, in their order."""
+
+    line: Line
+    x: list[float] | list[str]
+    """Numbers where all values are; else their words."""
+    y: Floats
+    errors: Floats | None
+    """Standard errors, NaN where there is none."""
+    law: bool
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Whose it is: the law's is that of its measure."""
+        return self.line.run_id, self.line.series.estimator
+
+
+def read(source: Source, query: Query, measure: str, tally: Tally) -> list[Curve]:
+    """Every estimator's curve and its law's, of the runs in question; finite points alone."""
+    found = lines(source, query, (f"sweep/{measure}", LAW + measure))[:TRACES]
+    return [_curve(source, query, line, tally) for line in found if line.series.count]
+
+
+def field(line: Line) -> str:
+    """What was swept."""
+    return str(_sweep(line).get("field", ""))
+
+
+def values(line: Line) -> list[Any]:
+    """The values that were asked for."""
+    return list(_sweep(line).get("values") or [])
+
+
+def asked(line: Line) -> list[float] | list[str]:
+    """The values that were asked for, as they stand on the axis."""
+    given = values(line)
+    return [float(v) for v in given] if _numbers(given) else [str(v) for v in given]
+
+
+def called(name: str) -> str:
+    """A field as people read it: `network: width`."""
+    return name.replace(NETWORK, "network: ", 1).replace("batch_size", "batch size")
+
+
+def _sweep(line: Line) -> dict[str, Any]:
+    return (line.run.config.get("microscope") or {}).get("sweep") or {}
+
+
+def _curve(source: Source, query: Query, line: Line, tally: Tally) -> Curve:
+    points, law = source.points(line.series.id), line.series.metric.startswith(LAW)
+    tally.add(points)
+    steps, y = points.steps, points.values
+    spread = None if law else errors.standard_errors(source, line, points)
+    if query.against == "parameters":
+        x: list[Any] = _parameters(source, line, steps)
+    else:
+        x = _values(line, steps)
+    keep = [at for at, v in enumerate(y.tolist()) if np.isfinite(v) and x[at] is not None]
+    if all(isinstance(x[at], float) for at in keep):
+        keep.sort(key=lambda at: x[at])
+    else:
+        x = [str(one) for one in x]
+    noise = None if spread is None else spread[keep]
+    return Curve(line, [x[at] for at in keep], y[keep], noise, law)
+
+
+def _values(line: Line, steps: Any) -> list[Any]:
+    """The field's values, numbers as floats."""
+    given = values(line)
+    whole = all(type(one) is int and one >= 0 for one in given)
+    if not whole and len(steps) and steps[-1] >= len(given):
+        raise FigureError(f"run #{line.run.number} names {len(given)} values of its sweep, too few")
+    found = steps.tolist() if whole else [given[step] for step in steps]
+    return [float(one) for one in found] if _numbers(given) else found
+
+
+def _numbers(given: list[Any]) -> bool:
+    return all(isinstance(one, int | float) and not isinstance(one, bool) for one in given)
+
+
+def _parameters(source: Source, line: Line, steps: Any) -> list[float | None]:
+    """The networks' numbers of parameters, None where it is not known yet."""
+    if not field(line).startswith(NETWORK):
+        raise FigureError(
+            f"against is 'parameters'; run #{line.run.number} sweeps {field(line)}, which leaves "
+            "their number as it is: allowed is 'field'"
+        )
+    held = {
+        step: value
+        for one in source.series(line.run_id)
+        if one.metric == PARAMETERS
+        for points in [source.points(one.id)]
+        for step, value in zip(points.steps.tolist(), points.values.tolist(), strict=True)
+    }
+    return [held.get(step) for step in steps.tolist()]

@@ -1,0 +1,1 @@
+"""What the figures draw with: scales, colours, layout and traces."""

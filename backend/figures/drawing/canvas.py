@@ -1,0 +1,115 @@
+"""Layout shared by all figures, and the traces that they are made of.
+
+No colour of the theme is set: backgrounds are transparent, and the page (or the export) decides
+on font and grid, so that a figure reads on light and on dark.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from backend.figures.data.source import Floats, PointsLike
+from backend.figures.drawing.scales import Scale
+
+CLEAR = "rgba(0,0,0,0)"
+
+
+@dataclass
+class Tally:
+    """How many points are shown of how many."""
+
+    shown: int = 0
+    count: int = 0
+    how: str = "extrema kept"
+    """How the shown points were chosen, where not all are."""
+    more: list[str] = field(default_factory=list)
+
+    def add(self, points: PointsLike) -> None:
+        self.shown += len(points.steps)
+        self.count += points.count
+
+    def say(self, words: str) -> None:
+        """Add to what the reader is told; nothing said is nothing added."""
+        if words:
+            self.more.append(words)
+
+    def note(self) -> str:
+        """What the reader must know of what is not shown."""
+        thinned = f"{self.shown:,} of {self.count:,} points, {self.how}"
+        return "; ".join([thinned, *self.more] if self.shown < self.count else self.more)
+
+
+def finish(
+    traces: Sequence[Any],
+    tally: Tally,
+    *,
+    title: str,
+    below: Sequence[str] = (),
+    height: int = 360,
+    **layout: Any,
+) -> go.Figure:
+    """A figure with the house's layout, `below` its title; without points it says so."""
+    figure = go.Figure(data=list(traces), layout=_layout(title, below, height))
+    figure.update_layout(layout)
+    if not tally.count:
+        middle = {"x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": False}
+        figure.add_annotation(text="no points yet", **middle)
+        figure.update_xaxes(showticklabels=False)
+        figure.update_yaxes(showticklabels=False)
+    figure.update_layout(meta={"shown": tally.shown, "count": tally.count, "note": tally.note()})
+    return figure
+
+
+def _layout(title: str, below: Sequence[str], height: int) -> dict[str, Any]:
+    return {
+        "template": go.layout.Template(),
+        "title": {
+            "text": title, "x": 0, "xref": "container", "xanchor": "left",
+            "y": 1, "yref": "container", "yanchor": "top", "pad": {"l": 12, "t": 12},
+            "font": {"size": 15}, "subtitle": {"text": "<br>".join(below), "font": {"size": 11}},
+        },
+        "height": height,
+        "autosize": True,
+        "margin": {"l": 60, "r": 16, "t": 44 + 16 * len(below), "b": 48},
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
+        "hoverlabel": {"align": "left"},
+        "hovermode": "closest",
+        "showlegend": True,
+        # At the bottom of the whole figure: beside the plot it would leave a phone no room.
+        "legend": {
+            "orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom",
+            "x": 0, "xanchor": "left", "bgcolor": CLEAR,
+        },
+        "uirevision": "kept",
+    }  # fmt: skip
+
+
+def axis(title: str, **more: Any) -> dict[str, Any]:
+    """An axis with its title; long titles get their room."""
+    return {
+        "title": {"text": title, "standoff": 8, "font": {"size": 11}},
+        "automargin": True,
+        "zeroline": False,
+        **more,
+    }
+
+
+def few(scale: Scale) -> dict[str, Any]:
+    """A horizontal axis of values, with as many ticks as fit side by side on a phone."""
+    ticks = scale.axis(2, apart=0.15)
+    return {**ticks, "nticks": 4} if "tickvals" not in ticks and "dtick" not in ticks else ticks
+
+
+def numbers(values: Floats) -> list[float | None]:
+    """A list that JSON can carry: what is not finite becomes a gap."""
+    return [v if ok else None for v, ok in zip(values.tolist(), np.isfinite(values), strict=True)]
+
+
+def evenly(count: int, most: int) -> NDArray[np.int64]:
+    """Places of at most `most` of `count` points, evenly chosen, both ends among them."""
+    return np.unique(np.linspace(0, max(count - 1, 0), min(most, count)).round().astype(np.int64))

@@ -1,0 +1,178 @@
+"""A grid of values, layer by probed step, and the colours that show it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.figures.data.metrics import Metric
+from backend.figures.data.query import Query
+from backend.figures.data.source import Floats, PointsLike, Source
+from backend.figures.drawing.canvas import Tally
+from backend.figures.drawing.scales import Scale, choose, tick_texts
+from backend.figures.drawing.style import DIVERGING
+
+COLUMNS = 500
+"""Most columns of a carpet: more than a screen's width of them cannot be told apart."""
+ODD = ("", "no value: NaN (a dead layer, or a gradient of norm 0)", "infinite", "exactly 0")
+EXACT = 1 - 1e-9
+"""From here on a cosine is 1 but for rounding."""
+GREYS = [
+    [0.0, "rgba(128,128,128,0.45)"],
+    [0.5, "rgba(213,94,0,0.9)"],
+    [1.0, "rgba(128,128,128,0.2)"],
+]
+"""For NaN, infinite, zero."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Values (layers, steps); `held` says where a point exists, NaN included."""
+
+    steps: NDArray[np.int64]
+    values: Floats
+    held: NDArray[np.bool_]
+
+
+def gather(
+    source: Source, run_id: str, metric: str, label: str, rows: Sequence[str], query: Query
+) -> tuple[Grid, Tally]:
+    """Read a metric of an estimator for these layers; too many columns are thinned evenly."""
+    keys = {
+        s.layer: s.id for s in source.series(run_id) if s.metric == metric and s.estimator == label
+    }
+    read = {
+        row: source.points(keys[row], first=query.first, last=query.last)
+        for row in rows
+        if row in keys
+    }
+    steps = _union(list(read.values()))
+    keep = _evenly(steps)
+    grid = _fill(read, rows, keep)
+    tally = Tally(
+        int(grid.held.sum()), sum(len(one.steps) for one in read.values()), "evenly chosen"
+    )
+    return grid, tally
+
+
+def _union(points: list[PointsLike]) -> NDArray[np.int64]:
+    return np.unique(np.concatenate([p.steps for p in points])) if points else np.empty(0, np.int64)
+
+
+def _evenly(steps: NDArray[np.int64]) -> NDArray[np.int64]:
+    if len(steps) <= COLUMNS:
+        return steps
+    return steps[np.linspace(0, len(steps) - 1, COLUMNS).round().astype(np.int64)]
+
+
+def _fill(read: dict[str, PointsLike], rows: Sequence[str], steps: NDArray[np.int64]) -> Grid:
+    values = np.full((len(rows), len(steps)), np.nan)
+    held = np.zeros(values.shape, bool)
+    for at, row in enumerate(rows):
+        if row in read:
+            mine = np.isin(read[row].steps, steps)
+            columns = np.searchsorted(steps, read[row].steps[mine])
+            values[at, columns] = read[row].values[mine]
+            held[at, columns] = True
+    return Grid(steps, values, held)
+
+
+@dataclass(frozen=True)
+class Colours:
+    """How values become colours: a scale, a range on it, a colour scale."""
+
+    kind: str
+    scale: Any
+    low: float
+    high: float
+    inner: Scale
+
+    @classmethod
+    def of(cls, words: Metric, values: Floats, *, full: bool = False) -> "Colours":
+        """Blue-orange for alignment and signed measures, viridis on log10 for the others.
+
+        The colours of a cosine reach as far as its values do, unless `full` asks for ±1.
+        """
+        finite = values[np.isfinite(values)]
+        if words.bounds == (-1, 1):
+            reach = 1.0 if full else reach_of(values)
+            return cls("linear", DIVERGING, -reach, reach, Scale("linear"))
+        if words.bounds:
+            return cls("linear", "Viridis", *words.bounds, Scale("linear"))
+        if words.scaling == "signed":
+            inner = choose("signed", values)
+            reach = float(np.abs(inner.of(finite)).max()) if len(finite) else 1.0
+            return cls("asinh", DIVERGING, -reach or -1.0, reach or 1.0, inner)
+        if words.scaling == "log":
+            return cls("log", "Viridis", *_range(np.log10(finite[finite > 0])), Scale("linear"))
+        return cls("linear", "Viridis", *_range(finite), Scale("linear"))
+
+    def position(self, values: Floats) -> Floats:
+        """Values to numbers on the colour bar; NaN where it has no place for them."""
+        usable = np.where(np.isfinite(values), values, np.nan)
+        if self.kind == "log":
+            return np.log10(np.where(usable > 0, usable, np.nan))
+        return self.inner.of(usable)
+
+    def odd(self, grid: Grid) -> NDArray[np.int64]:
+        """Index into ODD for each cell that holds a point without a colour."""
+        codes = np.zeros(grid.values.shape, np.int64)
+        codes[np.isnan(grid.values)] = 1
+        codes[np.isinf(grid.values)] = 2
+        if self.kind == "log":
+            codes[grid.values == 0] = 3
+        return np.where(grid.held, codes, 0)
+
+    def bar(self) -> dict[str, Any]:
+        """The colour bar, below the axis so that a phone keeps its width."""
+        ticks = self.inner.axis(2) if self.kind == "asinh" else {}
+        if self.kind == "log":
+            powers = np.arange(np.ceil(self.low), np.floor(self.high) + 1)
+            powers = powers[:: max(1, -(-len(powers) // 6))]
+            # A range within one decade has no whole power to mark.
+            marks = powers if len(powers) > 1 else np.array([self.low, self.high])
+            ticks = {"tickvals": marks.tolist(), "ticktext": tick_texts((10.0**marks).tolist())}
+        if self.kind == "linear" and self.low == -self.high:
+            ends = [self.low, self.low / 2, 0.0, self.high / 2, self.high]
+            ticks = {"tickvals": ends, "ticktext": [f"{v:g}".replace("-", "−") for v in ends]}
+        ticks.pop("type", None)
+        return {
+            "thickness": 10, "orientation": "h", "x": 0.5, "xanchor": "center",
+            "yref": "container", "y": 0, "yanchor": "bottom", "len": 0.9, "outlinewidth": 0,
+            **ticks,
+        }  # fmt: skip
+
+
+def exact(values: Floats) -> NDArray[np.bool_]:
+    """Rows of cosines (rows, columns) that are 1 at each probe that has a value."""
+    some = np.isfinite(values)
+    return np.logical_and(some.any(axis=1), ((values >= EXACT) | ~some).all(axis=1))
+
+
+def reach_of(cosines: Floats) -> float:
+    """The largest |cosine| of the rows that are not exact, rounded up to 1, 2 or 5 × 10ᵏ."""
+    others = np.abs(cosines[~exact(cosines)])
+    largest = float(others[np.isfinite(others)].max(initial=0.0))
+    if not 1e-300 < largest <= 0.5:
+        return 1.0
+    unit = 10.0 ** np.floor(np.log10(largest))
+    # Written out and read back, so that 2 × 0.001 is 0.002 and no neighbour of it.
+    return float(f"{next(n for n in (1, 2, 5, 10) if n * unit >= largest * (1 - 1e-9)) * unit:.1g}")
+
+
+def _range(values: Floats) -> tuple[float, float]:
+    if not len(values):
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+
+def table(values: Floats) -> list[list[float | None]]:
+    """Rows of numbers that JSON can carry: what is not finite is a gap."""
+    good = np.isfinite(values)
+    return [
+        [v if ok else None for v, ok in zip(row, flags, strict=True)]
+        for row, flags in zip(values.tolist(), good.tolist(), strict=True)
+    ]

@@ -1,0 +1,98 @@
+"""The vertical axis of lines that share a chart, so that no line hides another.
+
+A few small lines beside large ones get an asinh axis; a run that dwarfs all others leaves the
+range, which stays the others', and is marked at the edge.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backend.figures.data.metrics import Scaling
+from backend.figures.data.source import Floats
+from backend.figures.drawing.scales import Scale, choose
+
+CROWDED = 30.0
+"""How many times its median a line's axis may span before the line is lost in it."""
+DWARFS = 10.0
+"""How many times the other runs' 99 % quantile a run's largest value must be to leave the range."""
+ASINH = "asinh axis: some lines lie near zero beside large ones"
+NOT_RUNS = "an asinh axis is for measures: what grows with every step has none"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A scale, the range to show where it is not all of it, and what the reader is told."""
+
+    scale: Scale
+    span: tuple[float, float] | None = None
+    note: str = ""
+
+    def axis(self) -> dict[str, Any]:
+        """The axis that shows it; zooming out still reaches what the range leaves out."""
+        shown = {"range": list(self.span)} if self.span else {}
+        return {**self.scale.axis(), **shown}
+
+
+def measures(scaling: Scaling, asked: str, lines: Sequence[Floats]) -> Fit:
+    """The axis of estimators' measures, linear or asinh as asked, else as they need it."""
+    values = _finite(lines)
+    if asked == "linear":
+        return Fit(Scale("linear"))
+    if asked == "asinh":
+        return Fit(choose("signed", values))
+    unit = _crowded(lines, values) if scaling == "linear" else None
+    if unit is None:
+        return Fit(choose(scaling, values))
+    largest = float(np.abs(values).max())
+    return Fit(Scale("asinh", unit, largest, bool((values < 0).any())), note=ASINH)
+
+
+def runs(scaling: Scaling, asked: str, by_run: Mapping[int, Sequence[Floats]]) -> Fit:
+    """The axis of metrics of whole runs, by place; it never turns asinh by being asked."""
+    note = NOT_RUNS if asked == "asinh" else ""
+    held = {place: _finite(lines) for place, lines in by_run.items()}
+    span = _calm(held) if scaling == "wide" else None
+    if span or asked == "linear":
+        return Fit(Scale("linear"), span, note)
+    return Fit(choose(scaling, _finite(list(held.values()))), None, note)
+
+
+def _finite(lines: Sequence[Floats]) -> Floats:
+    values = np.concatenate(lines) if lines else np.empty(0)
+    return values[np.isfinite(values)]
+
+
+def _crowded(lines: Sequence[Floats], values: Floats) -> float | None:
+    """Where the axis turns from linear to logarithmic, if the smallest line is lost else."""
+    sizes = [float(np.median(np.abs(good))) for one in lines if len(good := _finite([one]))]
+    # A line that is 0 throughout is where it belongs on any axis.
+    sizes = [one for one in sizes if one > 0]
+    if len(sizes) < 2 or min(sizes) * CROWDED >= np.ptp(np.append(values, 0.0)):
+        return None
+    return 10.0 ** np.floor(max(np.log10(min(sizes)), -300.0))
+
+
+def _calm(held: Mapping[int, Floats]) -> tuple[float, float] | None:
+    """The range of those runs that no other dwarfs; None where all are alike."""
+    ascending = sorted((one for one in held.values() if len(one)), key=lambda one: one.max())
+    calm: list[Floats] = []
+    for one in ascending:
+        if calm and one.max() > DWARFS * _usual(calm):
+            break
+        calm.append(one)
+    if len(calm) == len(ascending) or _usual(calm) <= 0:
+        return None
+    values = np.concatenate(calm)
+    top = 1.5 * _usual(calm)
+    if top < values.max() <= DWARFS * _usual(calm):
+        top = float(values.max())
+    low = float(values.min())
+    pad = 0.05 * (top - low)
+    return low - pad, top + pad
+
+
+def _usual(lines: Sequence[Floats]) -> float:
+    return float(np.quantile(np.concatenate(lines), 0.99))

@@ -1,0 +1,90 @@
+"""A table of symbols, layers by estimators: colour, symbol and words say the same."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from backend.figures.drawing import canvas, hover
+from backend.figures.drawing.text import clipped, plain
+
+NETWORK = "whole network"
+WORDY = 30
+"""Most rows whose marks have words below them: beside them, a phone has no room."""
+TICKS = 70
+"""Most rows that are named on the axis."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a mark can say, and how it looks."""
+
+    name: str
+    symbol: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One cell."""
+
+    layer: str
+    column: str
+    kind: str
+    words: str
+    """Below the symbol."""
+    told: str
+    """To the pointer."""
+
+
+def traces(kinds: Mapping[str, Kind], marks: Sequence[Mark]) -> list[go.Scatter]:
+    """One trace a kind, so that the legend explains the symbols."""
+    rows, columns = len({one.layer for one in marks}), len({one.column for one in marks})
+    return [
+        _trace(kind, mine, rows, columns)
+        for key, kind in kinds.items()
+        if (mine := [one for one in marks if one.kind == key])
+    ]
+
+
+def _trace(kind: Kind, marks: Sequence[Mark], rows: int, columns: int) -> go.Scatter:
+    wordy = rows <= WORDY
+    return go.Scatter(
+        x=[one.column for one in marks], y=[row_name(one.layer) for one in marks], name=kind.name,
+        mode="markers+text" if wordy else "markers", text=[one.words for one in marks],
+        textposition="bottom center", textfont={"size": 10 if columns <= 3 else 9},
+        customdata=[one.told for one in marks], cliponaxis=False,
+        marker={"symbol": kind.symbol, "size": 10 if wordy else 7, "color": kind.colour,
+                "line": {"width": 2 if wordy else 1.5, "color": kind.colour}},
+        hovertemplate=f"{hover.head('%{y}')}<br>%{{customdata}}<extra></extra>",
+    )  # fmt: skip
+
+
+def layout(layers: Sequence[str], columns: Sequence[str]) -> dict[str, Any]:
+    """Rows from the top, columns named above them."""
+    rows = max(2, len(layers))
+    names = [row_name(one) for one in layers]
+    shown = names[:: max(1, -(-len(names) // TICKS))]
+    pitch = 34.0 if rows <= WORDY else float(np.clip(1700 / rows, 8, 16))
+    return {
+        "height": int(240 + pitch * rows),
+        "xaxis": canvas.axis(
+            "", side="top", type="category", categoryorder="array", categoryarray=list(columns),
+            tickmode="array", tickvals=list(columns),
+            ticktext=[plain(clipped(one, 25)) for one in columns],
+            autotickangles=[0, -90], range=[-0.6, len(columns) - 0.4], showgrid=False,
+            tickfont={"size": 11},
+        ),
+        "yaxis": canvas.axis(
+            "", type="category", categoryorder="array", categoryarray=names, tickmode="array",
+            tickvals=shown, ticktext=[clipped(one, 26) for one in shown],
+            range=[rows - 0.2, -0.6], tickfont={"size": 11 if rows <= WORDY else 9},
+        ),
+    }  # fmt: skip
+
+
+def row_name(layer: str) -> str:
+    """What a layer's row is called."""
+    return plain(layer) or NETWORK

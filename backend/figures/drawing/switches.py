@@ -1,0 +1,47 @@
+"""Where a run's driver was switched: a thin vertical line that says who drives from there on."""
+
+from typing import Any
+
+import numpy as np
+
+from backend.figures.data import progress
+from backend.figures.data.query import Query
+from backend.figures.data.source import Source
+from backend.figures.drawing.text import clipped, plain
+
+GREY = "#808080"
+
+
+def shapes(source: Source, query: Query, runs: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Shapes, not traces: the legend and the table of numbers stay as they are."""
+    return [one for run_id in runs for one in _of(source, query, run_id, several=len(runs) > 1)]
+
+
+def _of(source: Source, query: Query, run_id: str, *, several: bool) -> list[dict[str, Any]]:
+    run = source.run(run_id)
+    held: list[tuple[int, str]] = [*(run.facts.get("drives") or [])]
+    drives = [one for one in held[1:] if _within(one[0], query)]  # the first drove from the start
+    if not drives:
+        return []
+    steps = np.array([step for step, _ in drives], np.int64)
+    at = progress.positions(source, run_id, run, steps, query.x).tolist()
+    whose = f" (#{run.number})" if several else ""
+    return [
+        _line(x, f"driver: {plain(clipped(label))}{whose}")
+        for x, (_, label) in zip(at, drives, strict=True)
+    ]
+
+
+def _within(step: int, query: Query) -> bool:
+    return (query.first is None or step >= query.first) and (
+        query.last is None or step <= query.last
+    )
+
+
+def _line(x: float, words: str) -> dict[str, Any]:
+    return {
+        "type": "line", "xref": "x", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1,
+        "line": {"color": GREY, "width": 1, "dash": "dash"},
+        "label": {"text": words, "textposition": "end", "textangle": -90, "xanchor": "right",
+                  "yanchor": "bottom", "font": {"size": 11, "color": GREY}},
+    }  # fmt: skip

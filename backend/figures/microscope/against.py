@@ -1,0 +1,230 @@
+"""A measure against one field's values, on log axes, with the law's and the predicted slope."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from backend.figures.data import draws, errors, law_suspects, predicted, sweep
+from backend.figures.data import law_refuted as apart
+from backend.figures.data.metrics import Metric, metric
+from backend.figures.data.query import Query
+from backend.figures.data.source import Floats, Source
+from backend.figures.data.student import half_width
+from backend.figures.data.sweep import Curve
+from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing.canvas import Tally
+from backend.figures.drawing.scales import Scale, choose
+from backend.figures.drawing.text import clipped, plain
+
+title = "Sweep"
+help = "A microscope's measure against the values of a field, the law's dashed; slopes are said."
+parameters = ("runs", "metric", "layer", "estimator", "scale", "against")
+MARKED = 8
+"""Most values that have a tick each."""
+SHORT = 24
+"""Characters of a word below its tick."""
+BIAS, ENOUGH = "sweep/relative_squared_bias", 128
+"""Its standard error is on record from 3 draws on, before an interval of it holds."""
+ERRORS, NOTHING = ("relative_variance", "relative_mse", "scaled_error"), 1e-9
+"""Measures of which an exact estimator has none, and what is none but for rounding."""
+OFF = 5.0
+"""Standard errors from which on a law is said to disagree."""
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """Draw the first metric named (`relative_variance` by default) of a sweep."""
+    bare = (query.metrics[0] if query.metrics else "relative_variance").removeprefix("sweep/")
+    what, tally = metric(bare), Tally()
+    curves = sweep.read(source, query, bare, tally)
+    curves, exact = _not_exact(curves) if bare in ERRORS else (curves, "")
+    scale, across = _vertical(what, query, curves), _horizontal(curves, query)
+    several = len(query.runs) > 1
+    drawn = {one.key for one in curves if not one.law}
+    marks = style.symbols(one.line.label for one in curves)
+    traces = [
+        _trace(one, scale, across, what, marks[one.line.label], several=several) for one in curves
+    ]
+    for one, trace in zip(curves, traces, strict=True):
+        trace.showlegend = not one.law or one.key not in drawn
+    if across["type"] == "log":
+        traces += predicted.slopes(bare, curves, scale, tally, query)
+    tally.say(exact)
+    tally.say(draws.how(source, [one.key for one in curves if not one.law]))
+    wild = _astray(source, query, curves) if bare == "relative_squared_bias" else {}
+    _say(curves, wild, tally)
+    names = _names(curves, query)
+    where = f" · {plain(clipped(query.layer))}" if query.layer else ""
+    return canvas.finish(
+        traces,
+        tally,
+        title=f"{what.title} against {names or 'a field'}{where}",
+        height=380,
+        xaxis=canvas.axis(names, tickangle=0, **across),
+        yaxis=canvas.axis(what.axis, **scale.axis()),
+    )
+
+
+def _names(curves: Sequence[Curve], query: Query) -> str:
+    if query.against == "parameters":
+        return "parameters of the network, d"
+    fields = dict.fromkeys(sweep.called(sweep.field(one.line)) for one in curves)
+    return plain(clipped(", ".join(fields)))
+
+
+def _vertical(what: Metric, query: Query, curves: Sequence[Curve]) -> Scale:
+    """By decades, wherever all values are positive."""
+    y = np.concatenate([one.y for one in curves]) if curves else np.empty(0)
+    if query.scale == "linear":
+        return Scale("linear")
+    if query.scale == "asinh":
+        return choose("signed", y)
+    return choose("log" if (y > 0).all() else what.scaling, y)
+
+
+def _not_exact(curves: list[Curve]) -> tuple[list[Curve], str]:
+    """Without those estimators that have no error, for which a log axis has no place."""
+    wrong = {one.key for one in curves if (np.abs(one.y) > NOTHING).any()}
+    exact = dict.fromkeys(one.line.label for one in curves if one.key not in wrong)
+    if not wrong or not exact:
+        return curves, ""
+    said = f"{', '.join(map(clipped, exact))}: exact, no error to draw"
+    return [one for one in curves if one.key in wrong], said
+
+
+def _horizontal(curves: Sequence[Curve], query: Query) -> dict[str, Any]:
+    places = {x for one in curves for x in one.x}
+    if query.against == "field":  # all that will be drawn, so that the axis stays as it is
+        places |= {x for one in curves for x in sweep.asked(one.line)}
+    if any(isinstance(x, str) for x in places):
+        words = [str(x) for one in curves for x in one.x]
+        if query.against == "field":
+            words += [str(x) for one in curves for x in sweep.asked(one.line)]
+        words = list(dict.fromkeys(words))
+        texts = [plain(clipped(word, SHORT)) for word in words]
+        return {"type": "category", "tickmode": "array", "tickvals": words, "ticktext": texts}
+    ticks = sorted(float(x) for x in places)
+    kind: dict[str, Any] = {"type": "log" if all(x > 0 for x in ticks) else "linear"}
+    if 0 < len(ticks) <= MARKED:
+        texts = [f"{x:,.0f}" if x >= 1000 else f"{x:g}" for x in ticks]
+        kind |= {"tickmode": "array", "tickvals": ticks, "ticktext": texts}
+    if len(ticks) > 1:
+        ends = (
+            np.log10([ticks[0], ticks[-1]]) if kind["type"] == "log" else ticks[:: len(ticks) - 1]
+        )
+        pad = 0.06 * (ends[1] - ends[0])
+        kind["range"] = [float(ends[0] - pad), float(ends[1] + pad)]
+    return kind
+
+
+def _trace(
+    one: Curve, scale: Scale, across: dict[str, Any], what: Metric, symbol: str, *, several: bool
+) -> go.Scatter:
+    name, label = draws.name_of(one.line, several=several), one.line.label
+    colour, apart = style.colour(label), across["type"] == "category" or len(one.x) == 1
+    said = f"{hover.head(name)}<br>{'by the law: ' if one.law else ''}{what.short}"
+    at = "%{text}" if any(isinstance(x, str) for x in one.x) else "%{x}"
+    mark = "line-ew-open" if one.law else symbol
+    trace = go.Scatter(
+        x=one.x, y=canvas.numbers(scale.of(one.y)), customdata=canvas.numbers(one.y),
+        name=f"{name}, law" if one.law else name, legendgroup=name,
+        mode="markers" if apart else "lines" if one.law else "markers+lines",
+        opacity=0.7 if one.law else 1,
+        line={"color": colour, **({"width": 2, "dash": "dash"} if one.law else {"width": 1})},
+        marker={"symbol": mark, "size": 18 if one.law else 9, "color": colour},
+        hovertemplate=f"{said} %{{customdata:.4~g}} at {at}<extra></extra>",
+        text=[plain(x) for x in one.x if isinstance(x, str)] or None,
+        meta={"run": one.line.run_id},
+    )  # fmt: skip
+    if _banded(one):
+        assert one.errors is not None
+        trace.error_y = errors.bars(one.y, one.errors * half_width(_drawn(one)), scale)
+    return trace
+
+
+def _drawn(one: Curve) -> int:
+    return int(one.line.run.config["microscope"].get("draws", 256))
+
+
+def _banded(one: Curve) -> bool:
+    """Whether a 95 % interval keeps its word at so many draws."""
+    few = one.line.series.metric == BIAS and _drawn(one) < ENOUGH
+    return one.errors is not None and not few
+
+
+def _say(
+    curves: Sequence[Curve], wild: dict[tuple[str, str], list[float | str]], tally: Tally
+) -> None:
+    """What the reader must know: bars, laws that are off, where the weights come from."""
+    laws = {one.key: one for one in curves if one.law}
+    for one in curves:
+        if not one.law and one.key in laws:
+            tally.say(_off(one, laws[one.key], wild.get(one.key, [])))
+    if any(one.law for one in curves):
+        tally.say("dashed: the law")
+    if any(_banded(one) for one in curves):
+        tally.say("bars: 95 % intervals")
+    if any(sweep.field(one.line).startswith(sweep.NETWORK) for one in curves):
+        tally.say("every network at its initialisation")
+    for run_id, line in {one.line.run_id: one.line for one in curves}.items():
+        made = {s for one in curves if one.line.run_id == run_id for s in one.x}
+        if len(made) < len(sweep.values(line)):
+            tally.say(f"{len(made)} of {len(sweep.values(line))} values")
+
+
+def _off(one: Curve, law: Curve, wild: Sequence[float | str]) -> str:
+    """Where the draws and the law disagree: by 5 standard errors, of a mean of squares on the log
+    scale, or by a mean that is further off than the law's variance allows."""
+    noise = np.full(len(one.y), np.nan) if one.errors is None else one.errors
+    said = predicted.beside(one, law)
+    with np.errstate(divide="ignore", invalid="ignore"):  # an exact estimator's error is 0
+        gaps = (one.y - said) / noise
+    gaps = np.where(np.isfinite(gaps), gaps, 0.0)
+    far = np.array([x in wild for x in one.x], bool)
+    if one.line.series.metric.removeprefix("sweep/") in apart.SQUARES:
+        far |= apart.above(one.y, noise, said)
+        off = far | (gaps > OFF) | apart.below(one.y, noise, said, _drawn(one))
+    else:
+        off = far | (np.abs(gaps) > OFF)
+    if not off.any():
+        return ""
+    worst = int(np.where(off, np.abs(gaps), -1.0).argmax())
+    how = f"{_signed(gaps[worst])} s.e."
+    if far.any():
+        worst, how = _furthest(one, said, far)
+    where = one.x[worst] if isinstance(one.x[worst], str) else f"{one.x[worst]:g}"
+    wrong = law_suspects.of(one.line.run, one.line.label)
+    return f"{clipped(one.line.label)} disagrees with its law at {where} ({how}: {wrong})"
+
+
+def _furthest(one: Curve, law: Floats, far: NDArray[np.bool_]) -> tuple[int, str]:
+    """Which point is furthest off, and how far."""
+    worst = int(np.where(far, np.abs(one.y), -1.0).argmax())
+    if one.line.series.metric == BIAS:
+        return worst, "the mean is further off than the law's variance allows"
+    return worst, f"{one.y[worst] / law[worst]:.2g} times the law"
+
+
+def _signed(gap: float) -> str:
+    return f"{gap:+.{0 if abs(gap) >= 10 else 1}f}".replace("-", "−")
+
+
+def _astray(
+    source: Source, query: Query, curves: Sequence[Curve]
+) -> dict[tuple[str, str], list[float | str]]:
+    """Values at which the mean of the draws is too far off for the law's variance."""
+    laws = {one.key: one for one in curves if one.law}
+    spreads = sweep.read(source, query, "relative_variance", Tally())
+    spread, of_spread = ({s.key: s for s in spreads if s.law == law} for law in (False, True))
+    found: dict[tuple[str, str], list[float | str]] = {}
+    for one in curves:
+        if one.law or not all(one.key in held for held in (laws, spread, of_spread)):
+            continue
+        measured, bias, variance = (
+            predicted.beside(one, held[one.key]) for held in (spread, laws, of_spread)
+        )
+        wild = apart.astray(one.y, measured, bias, variance, _drawn(one))
+        found[one.key] = [x for x, is_wild in zip(one.x, wild, strict=True) if is_wild]
+    return found

@@ -1,0 +1,186 @@
+"""Layer by layer, how much of the variance the data make and how much the estimator."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from backend.figures.data import variance_split
+from backend.figures.data.query import Query
+from backend.figures.data.select import layers
+from backend.figures.data.source import Floats, Source
+from backend.figures.data.variance_split import Split
+from backend.figures.drawing import canvas, hover, panels, style
+from backend.figures.drawing.scales import choose
+from backend.figures.drawing.text import clipped, plain, run_name
+
+title = "Anatomy of the variance"
+help = "Noise of the data and of the estimator, layer by layer: a panel an estimator."
+parameters = ("runs", "level", "estimator", "parts")
+PANEL = 150
+"""Height of a panel in pixels."""
+WHOLE = "whole network"
+MOST = 8
+"""Most panels."""
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """Shares as stacked bars, or the variances of one draw on a log axis."""
+    rows = _rows(source, query)
+    tally = canvas.Tally()
+    if len(rows) > MOST:
+        tally.say(f"{MOST} of {len(rows)} estimators: choose one estimator or fewer runs")
+    rows = rows[:MOST]
+    tally.shown = tally.count = sum(len(row) for row in rows)
+    shares = query.parts == "share"
+    traces: list[Any] = []
+    for at, row in enumerate(rows):
+        traces += _shares(row, at) if shares else _sizes(row, at)
+    for said in _told(rows, shares):
+        tally.say(said)
+    headings = [_heading(row[0], len(query.runs) > 1) for row in rows]
+    across = canvas.axis("", type="category")
+    return canvas.finish(
+        traces, tally, title=title, height=panels.height(len(rows), PANEL) + 40, barmode="stack",
+        bargap=0.3, showlegend=False,
+        **panels.layout(headings, PANEL, across, [_up(rows, shares)] * len(rows)),
+    )  # fmt: skip
+
+
+def _rows(source: Source, query: Query) -> list[list[Split]]:
+    """For each run and estimator, its layers: the network, then its stages or tensors."""
+    by_estimator: dict[tuple[str, str], list[Split]] = {}
+    for run_id in query.runs:
+        run = source.run(run_id)
+        names = layers(source, run, run_id, "anatomy/data", query.level)
+        for layer in ("", *names):
+            for one in variance_split.read(source, query, layer):
+                if one.run_id == run_id:
+                    by_estimator.setdefault((run_id, one.label), []).append(one)
+    return list(by_estimator.values())
+
+
+def _names(row: Sequence[Split]) -> list[str]:
+    return [plain(clipped(one.layer, 32)) or WHOLE for one in row]
+
+
+def _shares(row: list[Split], at: int) -> list[Any]:
+    data, estimator = (np.array([getattr(one, name) for one in row]) for name in NAMES)
+    data = np.maximum(data, 0)
+    whole = data + estimator
+    known = whole > 0
+    found = []
+    for name, values in zip(NAMES, (data, estimator), strict=True):
+        share = np.divide(values, whole, out=np.full(len(row), np.nan), where=known)
+        found.append(
+            go.Bar(x=_names(row), y=canvas.numbers(share), text=_texts(row, name),
+                   hovertemplate="%{text}<br>%{y:.1%} of the variance<extra></extra>",
+                   textposition="none", **_look(row, name, at))
+        )  # fmt: skip
+    return found
+
+
+NAMES = ("data", "estimator")
+
+
+def _sizes(row: list[Split], at: int) -> list[Any]:
+    """Marks with bars of one standard error; a bar from nowhere would mean nothing here."""
+    found = []
+    for name in NAMES:
+        values = np.array([getattr(one, name) for one in row])
+        shown = np.where(values > 0, values, np.nan)
+        errors = [getattr(one, f"{name}_se") for one in row]
+        look = _look(row, name, at)
+        look["marker"] = {
+            "color": style.colour(row[0].label), "size": 11,
+            "symbol": style.symbol(row[0].label) + ("-open" if name == "data" else ""),
+            "line": {"width": 2, "color": style.colour(row[0].label)},
+        }  # fmt: skip
+        mark = go.Scatter(
+            x=_names(row), y=canvas.numbers(shown), mode="markers", text=_texts(row, name),
+            hovertemplate="%{text}<extra></extra>", **look,
+        )  # fmt: skip
+        if any(error is not None for error in errors):
+            spread = np.array([0.0 if error is None else error for error in errors])
+            mark.error_y = _bars(shown, spread)
+        found.append(mark)
+    return found
+
+
+def _bars(values: Floats, errors: Floats) -> dict[str, Any]:
+    """On a log axis the lower end stays above zero."""
+    lower = np.minimum(errors, 0.95 * np.nan_to_num(values))
+    return {
+        "type": "data", "symmetric": False, "array": errors.tolist(), "arrayminus": lower.tolist(),
+        "thickness": 1, "width": 3,
+    }  # fmt: skip
+
+
+def _look(row: list[Split], name: str, at: int) -> dict[str, Any]:
+    colour = style.colour(row[0].label)
+    hatched = {"shape": "/", "fillmode": "overlay", "size": 7, "solidity": 0.35}
+    return {
+        "name": f"{plain(clipped(row[0].label))}: {WORDS[name]}",
+        "marker": {"color": colour, "opacity": 0.45 if name == "data" else 1.0,
+                   "line": {"width": 0}, "pattern": hatched if name == "data" else {}},
+        "meta": {"run": row[0].run_id, "part": name}, **panels.axes(at),
+    }  # fmt: skip
+
+
+WORDS = {"data": "noise of the data", "estimator": "noise of the estimator"}
+
+
+def _texts(row: list[Split], name: str) -> list[str]:
+    return [_text(one, name, where) for one, where in zip(row, _names(row), strict=True)]
+
+
+def _text(one: Split, name: str, where: str) -> str:
+    value, error = getattr(one, name), getattr(one, f"{name}_se")
+    spread = "" if error is None else f" ± {error:.2g} (standard error)"
+    return (
+        f"{hover.head(where)}<br>{WORDS[name]}: tr Var {value:.4g}{spread}"
+        f"<br>of one draw on a batch of {one.batch:,}"
+    )
+
+
+def _heading(one: Split, several: bool) -> str:
+    run = f" · {run_name(one.run.number, one.run.name)}" if several else ""
+    head = hover.head(plain(clipped(one.label)) + run)
+    return f"{head}<br>{one.batches:,} batches of {one.batch:,} examples"
+
+
+def _up(rows: list[list[Split]], shares: bool) -> dict[str, Any]:
+    if shares:
+        return canvas.axis("share", tickformat=".0%", range=[0, 1.001], nticks=5)
+    values = np.array([getattr(one, name) for row in rows for one in row for name in NAMES])
+    positive = values[values > 0]
+    scale = choose("log", positive) if len(positive) else choose("linear", positive)
+    ends = {"range": _ends(positive)} if len(positive) else {}
+    return canvas.axis("tr Var", **{**scale.axis(), **ends})
+
+
+def _ends(values: Floats) -> list[float]:
+    """One range for all panels, so that estimators can be compared."""
+    low, high = np.log10(values.min()), np.log10(values.max())
+    room = 0.15 * max(high - low, 0.5)
+    return [float(low - room), float(high + room)]
+
+
+def _told(rows: list[list[Split]], shares: bool) -> list[str]:
+    below = [one for row in rows for one in row if one.data < 0]
+    nothing = [one for row in rows for one in row if max(one.data, 0) + one.estimator == 0]
+    errors = any(one.data_se is not None for row in rows for one in row)
+    few = rows and not errors
+    where = ", ".join(dict.fromkeys(_names(below)[:3])) + (" …" if len(below) > 3 else "")
+    return [
+        "hatched: noise of the data; full: of the estimator" if shares else
+        "open: noise of the data; full: of the estimator; one vertical scale for all",
+        "total variances of one draw (honest draws)",
+        "bars: ± 1 standard error over batches, no confidence interval"
+        if errors and not shares else "",
+        "too few batches for standard errors (below 8)" if few else "",
+        f"the data's part came out below zero, as its estimate may where it is small: {where}"
+        if below else "",
+        f"no variance at all: {', '.join(dict.fromkeys(_names(nothing)))}" if nothing else "",
+    ]  # fmt: skip

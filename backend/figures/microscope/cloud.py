@@ -1,0 +1,107 @@
+"""The draw cloud: where the draws of one estimator lie, along the gradient and across it."""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from backend.figures.data import draws
+from backend.figures.data.metrics import metric
+from backend.figures.data.query import Query
+from backend.figures.data.select import Line, chosen_estimator
+from backend.figures.data.source import Floats, Source
+from backend.figures.drawing import canvas, density, hover, style
+from backend.figures.drawing.text import clipped, plain, run_name
+
+title = "Draw cloud"
+help = "One estimator's draws along the exact gradient against across it, with density contours."
+parameters = ("runs", "estimator", "max")
+ALONG, ACROSS = "draw/along", "draw/across"
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """Draw one estimator (the driver by default) of the first run named."""
+    run_id = query.runs[0]
+    run = source.run(run_id)
+    label = chosen_estimator(source, run_id, run, ACROSS, query.estimator)
+    tally = canvas.Tally(how="evenly chosen")
+    x, y, line = _read(source, run_id, label, tally)
+    still = len(x) > 1 and density.reach(x) == density.reach(y) == 0
+    traces: list[Any] = []
+    if len(x):
+        keep = np.unique(np.linspace(0, len(x) - 1, min(query.max, len(x))).round().astype(int))
+        tally.shown = tally.count if still else len(keep)
+        rings = density.contours(x, y)
+        tally.say(density.WORDS if rings else "")
+        traces = [*rings, _points(x[keep], y[keep], label, run_id), *_marks(x, y)]
+    if still:
+        tally.say("every draw is the same: no noise to show")
+    if line:
+        tally.say(draws.how(source, [line.key]))
+        tally.say(draws.lost(source, line, tally.count - len(x)))
+    return canvas.finish(
+        traces,
+        tally,
+        title=f"{title} · {plain(clipped(label))}",
+        below=[run_name(run.number, run.name)],
+        height=380,
+        # Rounding alone must not fill an axis.
+        xaxis=canvas.axis(metric(ALONG).axis, nticks=5, tickangle=0, **_around(x, still)),
+        yaxis=canvas.axis(
+            metric(ACROSS).axis, nticks=6, **({"range": [-1.1, 1.1]} if still else {})
+        ),
+    )
+
+
+def _around(x: Floats, still: bool) -> dict[str, Any]:
+    """Where every draw is the exact gradient, room to both sides of it."""
+    exact = still and bool(np.abs(x - 1).max() < 1e-3)
+    return {"range": [0.4, 1.6]} if exact else {}
+
+
+def _read(
+    source: Source, run_id: str, label: str, tally: canvas.Tally
+) -> tuple[Floats, Floats, Line | None]:
+    """Both coordinates of the draws that have them, (n,) each."""
+    held = {s.metric: s for s in source.series(run_id) if s.estimator == label and not s.layer}
+    if not {ALONG, ACROSS} <= held.keys():
+        return np.empty(0), np.empty(0), None
+    line = Line(run_id, source.run(run_id), 0, held[ALONG])
+    along, across = (source.points(held[name].id) for name in (ALONG, ACROSS))
+    _, here, there = np.intersect1d(along.steps, across.steps, return_indices=True)
+    x, y = along.values[here], across.values[there]
+    tally.count = len(x)
+    good = np.isfinite(x) & np.isfinite(y)
+    return x[good], y[good], line
+
+
+def _points(x: Floats, y: Floats, label: str, run_id: str) -> go.Scatter:
+    name = plain(clipped(label))
+    return go.Scatter(
+        x=x.tolist(), y=y.tolist(), mode="markers", name="draws",
+        marker={"symbol": style.symbol(label), "size": 5, "color": style.colour(label),
+                "opacity": 0.5},
+        hovertemplate=f"{hover.head(name)}<br>along %{{x:.4~g}}<br>across %{{y:.4~g}}"
+        "<extra></extra>",
+        meta={"run": run_id},
+    )  # fmt: skip
+
+
+def _marks(x: Floats, y: Floats) -> list[go.Scatter]:
+    """The exact gradient, and the mean of the draws."""
+    middle = (float(x.mean()), float(y.mean()))
+    error = float(x.std(ddof=1) / len(x) ** 0.5) if len(x) > 1 else np.nan
+    told = f"mean of the draws<br>along {middle[0]:.4g} ± {error:.2g} (standard error)"
+    return [
+        _mark("mean of the draws", middle, "cross", told),
+        _mark("exact gradient", (1.0, 0.0), "star", "exact gradient (1, 0)"),
+    ]
+
+
+def _mark(name: str, at: tuple[float, float], symbol: str, told: str) -> go.Scatter:
+    return go.Scatter(
+        x=[at[0]], y=[at[1]], name=name, mode="markers", text=[told],
+        marker={"symbol": symbol, "size": 14, "color": "#808080",
+                "line": {"width": 1.5, "color": "#FFFFFF"}},
+        hovertemplate="%{text}<extra></extra>",
+    )  # fmt: skip

@@ -1,0 +1,160 @@
+"""What averaging buys: the error of the mean of K draws, measured and by the law."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from backend.figures.data import draws, law_agreement, law_suspects
+from backend.figures.data.metrics import Metric
+from backend.figures.data.query import Query
+from backend.figures.data.select import Line, lines
+from backend.figures.data.source import Floats, Source
+from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing.scales import choose
+from backend.figures.drawing.text import clipped, plain
+
+title = "Error of the mean against K"
+help = "A microscope's draws averaged: the error of their mean; dashed, one draw's variance ÷ K."
+parameters = ("runs", "layer", "estimator")
+SPREAD, BIAS, ERROR = "relative_variance", "relative_squared_bias", "relative_mse"
+WORDS = Metric(
+    "Error of the mean", "relative squared error<br>of the mean of K draws, ‖ḡ − g‖² / ‖g‖²", "log"
+)
+
+
+class Mean(NamedTuple):
+    """The measured error of the means of K = k draws, and what one draw predicts."""
+
+    line: Line
+    k: Floats
+    error: Floats
+    spread: float
+    bias: float
+    by_law: bool
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """Draw every estimator's ‖ḡ_K − g‖² / ‖g‖² on log axes, with tr S / K + bias² dashed."""
+    tally = canvas.Tally()
+    found = [_mean(source, line) for line in lines(source, query, (SPREAD,)) if line.series.count]
+    traces: list[Any] = []
+    marks = style.symbols(one.line.label for one in found)
+    for one in found[: draws.PANELS]:
+        tally.count += len(one.k)
+        tally.shown += len(one.k)
+        traces += _lines(one, len(query.runs) > 1, marks[one.line.label], tally)
+    tally.say(draws.how(source, [one.line.key for one in found[: draws.PANELS] if len(one.k)]))
+    tally.say("each point is one mean of K draws; a slope of −1 is noise that averages out")
+    tally.say(_dashes(found))
+    tally.say(_lamps(source, found))
+    for gap in draws.gaps(source, query):
+        tally.say(gap)
+    shown = [np.array(t.y, np.float64) for t in traces]
+    where = f" · {plain(clipped(query.layer))}" if query.layer else ""
+    return canvas.finish(
+        traces,
+        tally,
+        title=title + where,
+        height=380,
+        xaxis=canvas.axis("K, draws averaged", type="log", dtick=1, exponentformat="power"),
+        yaxis=canvas.axis(
+            WORDS.axis, **choose("log", np.concatenate(shown) if shown else np.empty(0)).axis()
+        ),
+    )
+
+
+def _mean(source: Source, line: Line) -> Mean:
+    held = {
+        s.metric: s.id
+        for s in source.series(line.run_id)
+        if (s.layer, s.estimator) == (line.series.layer, line.series.estimator)
+    }
+    if not draws.is_microscope(line.run) or BIAS not in held:
+        return Mean(line, np.empty(0), np.empty(0), np.nan, np.nan, by_law=False)
+    spread, bias = source.points(line.series.id), source.points(held[BIAS])
+    k, here, there = np.intersect1d(spread.steps, bias.steps, return_indices=True)
+    # ‖ḡ − g‖² is what the two say together: the squared bias is it less tr S / K.
+    error = bias.values[there] + spread.values[here] / np.maximum(k, 1)
+    at = k.astype(np.float64)
+    if ERROR in held and len(one := source.points(held[ERROR]).values):
+        at, error = np.append(1.0, at), np.append(one[-1], error)
+    law = [draws.latest(source, line, f"law/{name}") for name in (SPREAD, BIAS)]
+    if law[0] is not None:
+        return Mean(line, at, error, law[0], law[1] or 0.0, by_law=True)
+    last = (float(spread.values[-1]), float(max(bias.values[-1], 0.0)))
+    return Mean(line, at, error, *last, by_law=False)
+
+
+def _dashes(found: list[Mean]) -> str:
+    some = [one for one in found if len(one.k)]
+    own = [clipped(one.line.label) for one in some if not one.by_law]
+    if not some or not own:
+        return "dashed: by the law" if some else ""
+    return f"dashed: by the law; without one ({', '.join(own[:4])}), from the measured draws"
+
+
+def _lamps(source: Source, found: list[Mean]) -> str:
+    """Whether variance and bias of one draw, which the law's curve is made of, are the law's."""
+    told: dict[str, list[str]] = {}
+    for one in found:
+        if len(one.k) and one.by_law:
+            verdicts = {_lamp(source, one.line, name).verdict for name in (SPREAD, BIAS)}
+            worst = next((v for v in ("disagrees", "too few") if v in verdicts), "agrees")
+            if worst == "disagrees":
+                worst = law_suspects.of(one.line.run, one.line.label)
+            told.setdefault(worst, []).append(clipped(one.line.label))
+    return "; ".join(f"{_SAID[v]} {', '.join(told[v])}" for v in _SAID if v in told)
+
+
+_SAID = {
+    "agrees": "✓ law agrees with",
+    **{why: f"✗ law disagrees ({why}) with" for why in (law_suspects.OTHER, law_suspects.STEP)},
+    "too few": "… too few draws to judge the law of",
+}
+
+
+def _lamp(source: Source, line: Line, name: str) -> law_agreement.Lamp:
+    value, error, law = (draws.latest(source, line, n) for n in (name, f"{name}_se", f"law/{name}"))
+    said = draws.latest(source, line, f"lamp/{name}")
+    count = int(source.points(line.series.id).steps[-1])
+    value = np.nan if value is None else value
+    return law_agreement.at_a_point(value, error, law, count, squares=name == SPREAD, said=said)
+
+
+def _lines(one: Mean, several: bool, mark: str, tally: canvas.Tally) -> list[Any]:
+    if not len(one.k):
+        return []
+    label, name = one.line.label, draws.name_of(one.line, several=several)
+    good = np.isfinite(one.error) & (one.error > 0)
+    if not good.all():
+        why = "has means without an error above 0"
+        if not np.isfinite(one.error).any():
+            why = "has no value"
+        elif (one.error == 0).any():
+            why = "is exact: no error to draw"
+        tally.say(f"{clipped(label)} {why}")
+    if not good.any():
+        return []
+    colour, dash = style.colour(label), style.dash(one.line.place)
+    template = f"{hover.head(name)}<br>K = %{{x:,.0f}}<br>error %{{y:.4~g}}<extra></extra>"
+    points = go.Scatter(
+        x=one.k[good].tolist(), y=one.error[good].tolist(), name=name, mode="lines+markers",
+        line={"color": colour, "width": 1.5, "dash": dash},
+        marker={"symbol": mark, "size": 8, "color": colour},
+        hovertemplate=template, meta={"run": one.line.run_id}, legendgroup=name,
+    )  # fmt: skip
+    k = np.geomspace(1, max(float(one.k.max()), 10), 25)
+    law = one.spread / k + one.bias
+    if not (np.isfinite(law) & (law > 0)).all():
+        return [points]
+    return [points, _predicted(k, law, name, colour)]
+
+
+def _predicted(k: Floats, law: Floats, name: str, colour: str) -> go.Scatter:
+    return go.Scatter(
+        x=k.tolist(), y=law.tolist(), name=f"{name}, predicted", mode="lines", legendgroup=name,
+        showlegend=False, line={"color": colour, "width": 2, "dash": "dash"}, opacity=0.7,
+        hovertemplate=f"{hover.head(name)}<br>predicted at K = %{{x:,.0f}}: %{{y:.4~g}}"
+        "<extra></extra>",
+    )  # fmt: skip

@@ -1,0 +1,124 @@
+"""How the draws of each estimator fall: a panel an estimator, its mean and its law marked."""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from backend.figures.data import draws
+from backend.figures.data.metrics import metric
+from backend.figures.data.query import Query
+from backend.figures.data.source import FigureError, Floats, Source
+from backend.figures.drawing import canvas, hover, panels, style
+from backend.figures.drawing.text import clipped, plain
+
+title = "Histograms of the draws"
+help = "A microscope's draws: a panel an estimator, its mean solid and the law's mean dashed."
+parameters = ("runs", "metric", "layer", "estimator")
+ALLOWED = ("cosine", "norm_ratio", "along", "across")
+PANEL, ROOM = 72, 26
+"""Height of a panel in pixels, and of the ticks below it: each has an axis of its own."""
+BINS = (8, 60)
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """Draw the first metric named (`draw/cosine` by default) of every estimator and run."""
+    name = _name(query)
+    what, tally = metric(name), canvas.Tally()
+    found = draws.each(source, query, name, tally)
+    traces: list[Any] = []
+    for at, one in enumerate(found):
+        traces += _panel(source, at, one)
+    for run_id in query.runs:
+        if draws.is_dead(source, run_id, query.layer):
+            tally.say("the exact gradient is 0 here: nothing is divided by it")
+    if query.layer and not found:
+        tally.say("single draws are kept of the network and its stages, not of tensors")
+    tally.say(draws.how(source, [one.line.key for one in found]))
+    tally.say("solid: mean of the draws; dashed: mean by the law, where one is known")
+    where = f" · {plain(clipped(query.layer))}" if query.layer else ""
+    return canvas.finish(
+        traces,
+        tally,
+        title=what.title + where,
+        height=panels.height(len(found), PANEL, ROOM),
+        showlegend=False,
+        **_layout(found, what.axis, len(query.runs)),
+    )
+
+
+def _name(query: Query) -> str:
+    key = (query.metrics[0] if query.metrics else "cosine").removeprefix(draws.PREFIX)
+    if key not in ALLOWED:
+        allowed = ", ".join(draws.PREFIX + one for one in ALLOWED)
+        raise FigureError(f"there are no draws of {key!r}; allowed are {allowed}")
+    return draws.PREFIX + key
+
+
+def _panel(source: Source, at: int, one: draws.Draws) -> list[Any]:
+    if not len(one.values):
+        return []
+    heights, edges = bins(one.values)
+    axes = panels.axes(at)
+    label, top = one.line.label, float(heights.max())
+    name, colour = plain(clipped(label)), style.colour(label)
+    told = f"{hover.head(name)}<br>%{{customdata[0]:.4g}} … %{{customdata[1]:.4g}}"
+    bars = go.Bar(
+        x=((edges[:-1] + edges[1:]) / 2).tolist(), y=heights.tolist(), name=name,
+        width=np.diff(edges).tolist(), marker={"color": colour, "line": {"width": 0}},
+        opacity=0.7, customdata=np.stack([edges[:-1], edges[1:]], 1).tolist(),
+        hovertemplate=told + "<br>%{y:.3~%} of the draws<extra></extra>",
+        meta={"run": one.line.run_id, "role": "bins"}, **axes,
+    )  # fmt: skip
+    mean = float(one.values.mean())
+    said = f"mean {mean:.4g} ± {one.error:.2g} (standard error), {len(one.values):,} draws"
+    marks = [_mark(mean, top, f"{name}: mean", said, "solid", axes)]
+    law = draws.latest(source, one.line, "law/" + one.line.series.metric.removeprefix(draws.PREFIX))
+    if law is not None:
+        marks.append(_mark(law, top, f"{name}: law", f"mean by the law {law:.4g}", "dash", axes))
+    return [bars, *marks]
+
+
+def bins(values: Floats) -> tuple[Floats, Floats]:
+    """Shares of the draws and edges, by Freedman and Diaconis within bounds; one bin if equal."""
+    low, high = float(values.min()), float(values.max())
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        half = 0.01 * abs(low) or 0.01
+        return np.ones(1), np.array([low - half, low + half])
+    width = 2 * float(np.subtract(*np.quantile(values, [0.75, 0.25]))) / len(values) ** (1 / 3)
+    wanted = (high - low) / width if width > 0 else BINS[1]
+    counts, edges = np.histogram(values, int(np.clip(np.ceil(wanted), *BINS)))
+    return counts / len(values), edges
+
+
+def _mark(x: float, top: float, name: str, said: str, dash: str, axes: dict[str, str]) -> Any:
+    return go.Scatter(
+        x=[x, x], y=[0, 1.08 * top], mode="lines", name=name, text=[said, said],
+        line={"color": "#808080", "width": 2, "dash": dash},
+        hovertemplate="%{text}<extra></extra>", **axes,
+    )  # fmt: skip
+
+
+def _layout(found: list[draws.Draws], words: str, runs: int) -> dict[str, Any]:
+    heads = [_heading(one, runs > 1) for one in found]
+    up = canvas.axis("", tickformat=".0%", nticks=3, rangemode="tozero")
+    across = canvas.axis(words, nticks=5, tickangle=0)
+    layout = panels.layout(heads, PANEL, across, [up] * len(found), ROOM)
+    for at, one in enumerate(found):
+        layout[f"xaxis{at + 1 if at else ''}"] |= _range(one)
+    return {**layout, "bargap": 0}
+
+
+def _range(one: draws.Draws) -> dict[str, Any]:
+    """Draws that are all alike get room beside them, so that their one bar is a bar."""
+    if not len(one.values) or np.ptp(one.values) > 1e-9:
+        return {}
+    middle = float(one.values[0])
+    reach = 0.5 * abs(middle) or 1.0
+    return {"range": [middle - reach, middle + reach]}
+
+
+def _heading(one: draws.Draws, several: bool) -> str:
+    values = one.values
+    told = f"mean {values.mean():.3g}, {len(values):,} draws" if len(values) else "no value"
+    return f"{hover.head(draws.name_of(one.line, several=several))}<br>{told}"

@@ -1,0 +1,145 @@
+"""How the change of the loss falls out at one learning rate: a panel an estimator."""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from backend.figures.data import one_step
+from backend.figures.data.one_step import Lottery
+from backend.figures.data.query import Query
+from backend.figures.data.source import Floats, Source
+from backend.figures.drawing import canvas, hover, panels, style
+from backend.figures.microscope.histogram import bins
+
+title = "One step as a lottery"
+help = "Histogram of the change of the loss at one learning rate: a panel an estimator."
+parameters = ("runs", "estimator", "rate")
+PANEL = 84
+"""Height of a panel in pixels."""
+ROOM = 22
+"""Below each panel, whose axis is its own: changes are decades apart."""
+MOST = 8
+"""Most panels."""
+FAR = 8.0
+"""Interquartile ranges from the median beyond which steps are counted, not drawn."""
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """At the rate tried nearest to `rate`; without one, to each estimator's own best."""
+    found, tally = one_step.read(source, query), canvas.Tally()
+    found = [one for one in found if one.changes][:MOST]
+    several = len(query.runs) > 1
+    traces: list[Any] = []
+    headings, ranges = [], []
+    for at, one in enumerate(found):
+        rate = _rate(one, query.rate)
+        values = one.changes[rate]
+        tally.shown += len(values)
+        tally.count += len(values)
+        headings.append(
+            f"{hover.head(one.name(several))}<br>{_said(one, rate, values, own=query.rate is None)}"
+        )
+        ranges.append(_range(values))
+        traces += _panel(one, at, values)
+        tally.say(one_step.counted(one, one.name(several)))
+        tally.say(_far(one, several, values))
+    if found:
+        tally.say("solid: the mean; dotted: no change")
+    up = canvas.axis("", tickformat=".0%", nticks=3, rangemode="tozero")
+    across = canvas.axis("change of the loss", nticks=6, tickangle=0)
+    return canvas.finish(
+        traces, tally, title=title, height=panels.height(len(found), PANEL, ROOM), bargap=0,
+        showlegend=False,
+        **_ranged(panels.layout(headings, PANEL, across, [up] * len(found), ROOM), ranges),
+    )  # fmt: skip
+
+
+def _rate(one: Lottery, asked: float | None) -> float:
+    return one.nearest(asked or one.best or one.usual or next(iter(one.changes)))
+
+
+def _said(one: Lottery, rate: float, values: Floats, *, own: bool) -> str:
+    finite = values[np.isfinite(values)]
+    words = f"η = {rate:.3g}"
+    if own and one.best and f"{one.best:.3g}" != f"{rate:.3g}":
+        words += f" (nearest tried; best {one.best:.3g})"
+    if not len(finite):
+        return f"{words}, no step ends in a finite loss"
+    words += f", falls in {(values < 0).mean():.0%} of {len(values):,}"
+    if len(finite) < len(values):
+        return f"{words}, {len(values) - len(finite):,} not finite"
+    return f"{words}, mean {finite.mean():.3g}".replace("-", "−")
+
+
+def _far(one: Lottery, several: bool, values: Floats) -> str:
+    """What is said of steps that are left out of the picture."""
+    far = int(np.isfinite(values).sum()) - len(_near(values))
+    return f"{one.name(several)}: {far:,} steps ended far outside and are not drawn" * bool(far)
+
+
+def _near(values: Floats) -> Floats:
+    """Those that are drawn: finite, and not so far out that the others would be one bar."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return finite
+    low, middle, high = np.quantile(finite, [0.25, 0.5, 0.75])
+    near = finite[np.abs(finite - middle) <= FAR * (high - low)]
+    return near if len(near) else finite
+
+
+def _range(values: Floats) -> list[float] | None:
+    """From end to end of what is drawn, zero included unless it is far away."""
+    near = _near(values)
+    if not len(near):
+        return None
+    low, high = float(near.min()), float(near.max())
+    reach = max(high - low, 0.0)
+    if reach == 0 or min(abs(low), abs(high)) <= 3 * reach or low <= 0 <= high:
+        low, high = min(low, 0.0), max(high, 0.0)
+    room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    return [low - room, high + room]
+
+
+def _ranged(layout: dict[str, Any], ranges: list[list[float] | None]) -> dict[str, Any]:
+    for at, ends in enumerate(ranges):
+        if ends:
+            layout[f"xaxis{at + 1 if at else ''}"]["range"] = ends
+    return layout
+
+
+def _panel(one: Lottery, at: int, values: Floats) -> list[Any]:
+    near, ends = _near(values), _range(values)
+    if ends is None:
+        return []
+    heights, edges = bins(near)
+    heights = heights * len(near) / len(values)
+    if len(heights) == 1:  # draws that are all alike: a bar that can be seen
+        middle, half = float(near.mean()), 0.01 * (ends[1] - ends[0])
+        edges = np.array([middle - half, middle + half])
+    axes, colour, name = panels.axes(at), style.colour(one.label), one.name(False)
+    top = 1.08 * float(heights.max())
+    alike = f"{near.mean():.4g}, all alike" if len(heights) == 1 else ""
+    told = alike or "%{customdata[0]:.4g} … %{customdata[1]:.4g}"
+    bars = go.Bar(
+        x=((edges[:-1] + edges[1:]) / 2).tolist(), y=heights.tolist(), name=name,
+        width=np.diff(edges).tolist(), marker={"color": colour, "line": {"width": 0}},
+        opacity=0.7, customdata=np.stack([edges[:-1], edges[1:]], 1).tolist(),
+        hovertemplate=f"{hover.head(name)}<br>{told}<br>%{{y:.3~%}} of the steps<extra></extra>",
+        meta={"run": one.run_id, "role": "bins"}, **axes,
+    )  # fmt: skip
+    marks = []
+    if ends[0] <= 0 <= ends[1]:
+        marks.append(_mark(0.0, top, "no change", "dot", axes))
+    mean = float(values.mean())
+    if np.isfinite(values).all() and ends[0] <= mean <= ends[1]:
+        marks.append(_mark(mean, top, f"{name}: mean {mean:.4g}", "solid", axes))
+    return [bars, *marks]
+
+
+def _mark(x: float, top: float, said: str, dash: str, axes: dict[str, str]) -> Any:
+    return go.Scatter(
+        x=[x, x], y=[0, top], mode="lines", name=said, text=[said] * 2,
+        line={"color": "#808080", "width": 2, "dash": dash},
+        hovertemplate="%{text}<extra></extra>", **axes,
+    )  # fmt: skip

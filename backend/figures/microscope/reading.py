@@ -1,0 +1,126 @@
+"""The measures of a microscope as a table: measured, its error, the law's value beside it."""
+
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from backend.figures.data import deviation, draws, law_refuted, law_suspects
+from backend.figures.data import law_agreement as lamp
+from backend.figures.data.law_agreement import Lamp
+from backend.figures.data.metrics import MEASURES, metric
+from backend.figures.data.query import Query
+from backend.figures.data.select import Line, estimators, lines
+from backend.figures.data.source import Source
+from backend.figures.drawing import canvas
+from backend.figures.drawing.text import clipped, plain
+
+title = "Measures and laws"
+help = "A table of what a microscope measured, its standard error, and the value by the law."
+parameters = ("runs", "metric", "layer", "estimator")
+HEAD = ("estimator", "measure", "measured", "± s.e.", "by the law", "lamp")
+
+
+class Row(NamedTuple):
+    """One measure of one estimator."""
+
+    line: Line
+    value: float
+    error: float | None
+    law: float | None
+    draws: int
+    lamp: Lamp
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """Tabulate the metrics named (all measures by default) at their newest point."""
+    names = [one for one in (query.metrics or MEASURES) if not one.endswith(("_se", "_sd"))]
+    for name in names:
+        metric(name)
+    rows = [_row(source, line) for line in lines(source, query, names) if line.series.count]
+    rows.sort(key=lambda one: _rank(one.line))
+    tally = canvas.Tally(len(rows), len(rows))
+    tally.say(_draws(rows))
+    tally.say(draws.how(source, [row.line.key for row in rows]))
+    for gap in draws.gaps(source, query):
+        tally.say(gap)
+    wrong = [(one.line.run, one.line.label) for one in rows if one.lamp.verdict == "disagrees"]
+    tally.say(
+        f"✗ disagrees: more than {lamp.APART:g} standard errors off the law{lamp.SKEWED}, of "
+        f"{lamp.DRAWS} draws or more ({law_suspects.words(wrong)})"
+    )
+    cells = [[*one] for one in zip(*(_cells(row, len(query.runs)) for row in rows), strict=True)]
+    shown = go.Table(
+        header={"values": list(HEAD), "align": "left", "fill": {"color": canvas.CLEAR}},
+        cells={"values": cells, "align": "left", "fill": {"color": canvas.CLEAR}, "height": 24},
+        name=title, columnwidth=[2.8, 2.4, 1.6, 1.3, 1.6, 2],
+    )  # fmt: skip
+    where = f" · {plain(clipped(query.layer))}" if query.layer else ""
+    height = 110 + 24 * min(max(len(rows), 2), 24)
+    return canvas.finish(
+        [shown] if rows else [], tally, title=title + where, height=height, showlegend=False
+    )
+
+
+def _row(source: Source, line: Line) -> Row:
+    points, name = source.points(line.series.id), line.series.metric
+    value = float(points.values[-1])
+    error = draws.latest(source, line, f"{name}_se")
+    if error is None:
+        error = deviation.of(source, line)
+    law = draws.latest(source, line, f"law/{name}")
+    said = draws.latest(source, line, f"lamp/{name}")
+    count = _count(line, int(points.steps[-1]))
+    trusted = _of_snr(source, line, count) if name == "snr" else error
+    lit = lamp.at_a_point(
+        value, trusted, law, count, squares=name in law_refuted.SQUARES, said=said
+    )
+    return Row(line, value, error, law, count, lit)
+
+
+def _of_snr(source: Source, line: Line, count: int) -> float | None:
+    names = ("relative_variance", "relative_variance_se", "relative_squared_bias_se", "snr")
+    found = {name: draws.latest(source, line, name) for name in names}
+    return deviation.of_snr({name: x for name, x in found.items() if x is not None}, count)
+
+
+def _rank(line: Line) -> tuple[int, int]:
+    known = estimators(line.run)
+    return line.place, known.index(line.label) if line.label in known else len(known)
+
+
+def _count(line: Line, step: int) -> int:
+    """The draws that a measure is of: a microscope's steps, a probe's number."""
+    if draws.is_microscope(line.run):
+        return step
+    return int((line.run.config.get("probe") or {}).get("draws", 0))
+
+
+def _draws(rows: list[Row]) -> str:
+    counts = sorted({row.draws for row in rows if draws.is_microscope(row.line.run)})
+    return f"after {counts[-1]:,} draws" if counts else ""
+
+
+def _cells(row: Row, runs: int) -> list[str]:
+    return [
+        draws.name_of(row.line, several=runs > 1),
+        metric(row.line.series.metric).title,
+        _number(row.value),
+        "" if row.error is None else _number(row.error, 2),
+        "no law" if row.law is None else _number(row.law),
+        _verdict(row.lamp),
+    ]
+
+
+def _verdict(of: Lamp) -> str:
+    """How far the measure is from its law, in standard errors; a symbol beside the word."""
+    words = {"agrees": "agrees", "disagrees": "disagrees", "too few": "too few draws", "none": ""}
+    said = f"{lamp.SYMBOLS[of.verdict]} {words[of.verdict]}".strip()
+    return f"{said}, {of.off:+.1f} s.e.".replace("-", "−") if np.isfinite(of.off) else said
+
+
+def _number(value: float, digits: int = 5) -> str:
+    if not np.isfinite(value):
+        return "no value"
+    long = 1e3 <= abs(value) < 1e9 and float(f"{value:.{digits}g}")
+    return (f"{long:,.0f}" if long else f"{value:.{digits}g}").replace("-", "−")

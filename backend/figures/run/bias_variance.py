@@ -1,0 +1,225 @@
+"""The plane of errors: how far an estimator scatters against how far it is off on average."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from backend.figures.data import draws, plane
+from backend.figures.data.plane import Probes, Spot
+from backend.figures.data.query import Query
+from backend.figures.data.select import TRACES
+from backend.figures.data.source import Floats, Source
+from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing.scales import Scale, choose
+from backend.figures.drawing.text import clipped, plain
+
+title = "Bias and variance"
+help = "Variance against bias of the mean of K draws; its path over training; scaled or raw."
+parameters = ("runs", "layer", "estimator", "window", "units", "k")
+FURTHEST = 4096
+"""Draws averaged at the far end of an estimator's 1 / K line."""
+STOPS = 16
+"""Most places of a path."""
+PAIRS = 6
+"""Most pairs that are told of."""
+AXES = {
+    "scaled": ("√(relative variance, scaled)", "√|relative squared bias, scaled|"),
+    "raw": ("√(relative variance)", "√|relative squared bias|"),
+}
+
+
+class Place(NamedTuple):
+    """An estimator of a run: where it stands now, and where it stood."""
+
+    probes: Probes
+    now: Spot
+    before: list[Spot]
+    name: str
+
+    @property
+    def label(self) -> str:
+        return self.probes.line.label
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """One mark an estimator and run at K = `k`; hollow where no bias was shown."""
+    tally = canvas.Tally()
+    places = _places(source, query, tally)
+    scale = _scale(places)
+    traces: list[Any] = _arcs(scale, query.units) if places else []
+    marks = style.symbols(one.label for one in places)
+    for one in places:
+        traces += _drawn(one, scale, query, marks[one.label])
+    for one, other in _pairs(places):
+        traces += _overtaking(one, other, scale, tally)
+    tally.shown = tally.count = sum(one.now.probes for one in places)
+    for said in (*_meaning(places, query), *draws.gaps(source, query)):
+        tally.say(said)
+    of = f" of K = {query.k:,} draws averaged" if query.k > 1 else " of one draw"
+    where = f" · {plain(clipped(query.layer))}" if query.layer else ""
+    across, up = AXES[query.units]
+    return canvas.finish(
+        traces,
+        tally,
+        title=title + where,
+        height=420,
+        xaxis=canvas.axis(across + of, tickangle=0, **canvas.few(scale)),
+        yaxis=canvas.axis(up, **scale.axis()),
+    )
+
+
+def _places(source: Source, query: Query, tally: canvas.Tally) -> list[Place]:
+    scaled, found = query.units == "scaled", []
+    for one in plane.read(source, query)[:TRACES]:
+        name = draws.name_of(one.line, several=len(query.runs) > 1)
+        now = plane.pooled(one, query.window, scaled=scaled)
+        if now.finite:
+            before = plane.trail(one, query.window, STOPS, scaled=scaled)
+            found.append(Place(one, now, before, name))
+        elif scaled and plane.pooled(one, query.window, scaled=False).finite:
+            tally.say(f"{clipped(one.line.label)}: no scaled place, only a raw one")
+    return found
+
+
+def _scale(places: list[Place]) -> Scale:
+    """One for every K, so that the axes stand still while the marks move."""
+    spots = [spot for one in places for spot in (one.now, *one.before)]
+    spread = np.sqrt(np.array([max(spot.spread, 0.0) for spot in spots]))
+    bias = np.sqrt(np.abs(np.array([spot.bias for spot in spots])))
+    return choose("signed", np.concatenate([spread, spread / FURTHEST**0.5, bias]))
+
+
+def _xy(spot: Spot, k: float, scale: Scale) -> tuple[float, float]:
+    at = scale.of(np.sqrt(np.array([max(spot.spread, 0.0) / k, abs(spot.bias)])))
+    return float(at[0]), float(at[1])
+
+
+def _drawn(one: Place, scale: Scale, query: Query, symbol: str) -> list[Any]:
+    """The way so far, the 1 / K line, the region of doubt, and the mark itself."""
+    colour = style.colour(one.label)
+    shared = {"name": one.name, "legendgroup": one.name, "showlegend": False}
+    thin = {"color": colour, "width": 1}
+    traces: list[Any] = []
+    if one.before:
+        x, y = zip(*(_xy(spot, query.k, scale) for spot in one.before), strict=True)
+        text = [f"{hover.head(one.name)}<br>until step {spot.step:,}" for spot in one.before]
+        traces.append(
+            go.Scatter(x=list(x), y=list(y), mode="lines", line=thin, opacity=0.6, text=text,
+                       hovertemplate="%{text}<extra></extra>", **shared)
+        )  # fmt: skip
+    if one.now.spread > 0:
+        ends = [_xy(one.now, k, scale) for k in (1, FURTHEST)]
+        traces.append(
+            go.Scatter(x=[ends[0][0], ends[1][0]], y=[ends[0][1]] * 2, mode="lines",
+                       line={**thin, "dash": "dot"}, hoverinfo="skip", **shared)
+        )  # fmt: skip
+        traces += _region(one.now, query.k, scale, {**shared, "line": {**thin, "width": 0}})
+    if query.k > 1:
+        traces.append(_mark(one, 1, scale, 8, symbol, listed=False).update(opacity=0.6))
+    return [*traces, _mark(one, query.k, scale, 13, symbol, listed=True)]
+
+
+def _region(spot: Spot, k: int, scale: Scale, shared: dict[str, Any]) -> list[Any]:
+    """The box of ± 2 standard errors."""
+    sides = [(spot.spread / k, spot.errors[0] / k), (spot.bias, spot.errors[1])]
+    ends = [(max(value - 2 * error, 0.0), value + 2 * error) for value, error in sides]
+    if not np.isfinite(ends).all() or not any(error for _, error in sides):
+        return []
+    (left, right), (low, high) = scale.of(np.sqrt(np.maximum(ends, 0))).tolist()
+    return [
+        go.Scatter(x=[left, right, right, left, left], y=[low, low, high, high, low], mode="lines",
+                   fill="toself", opacity=0.25, hoverinfo="skip", **shared)
+    ]  # fmt: skip
+
+
+def _mark(one: Place, k: int, scale: Scale, size: int, symbol: str, *, listed: bool) -> go.Scatter:
+    x, y = _xy(one.now, k, scale)
+    spot, colour = one.now, style.colour(one.label)
+    symbol += "-open" if spot.hollow else ""
+    total = spot.spread / k + spot.bias
+    text = (
+        f"{hover.head(one.name)}<br>mean of K = {k:,}<br>relative variance {spot.spread / k:.4g}"
+        f"<br>relative squared bias {spot.bias:.4g} ± {spot.errors[1]:.2g} (standard error)"
+        f"<br>together {total:.4g}"
+    )
+    return go.Scatter(
+        x=[x], y=[y], name=one.name, mode="markers", legendgroup=one.name, showlegend=listed,
+        text=[text], hovertemplate="%{text}<extra></extra>",
+        marker={"symbol": symbol, "size": size,
+                "color": colour, "line": {"width": 2, "color": colour}},
+        meta={"run": one.probes.line.run_id},
+    )  # fmt: skip
+
+
+def _pairs(places: list[Place]) -> list[tuple[Place, Place]]:
+    """An estimator without a bias shown that scatters more than one with a bias."""
+    found = [
+        (one, other)
+        for one in places
+        for other in places
+        if (one.now.hollow or one.now.bias == 0) and not other.now.hollow
+        if other.now.bias > 0 and one.now.spread > other.now.spread
+        if one.probes.line.run_id == other.probes.line.run_id
+    ]
+    return found[:PAIRS]
+
+
+def _overtaking(one: Place, other: Place, scale: Scale, tally: canvas.Tally) -> list[Any]:
+    """Where V₁ / K = V₂ / K + B₂: from there on averaging the first one is the better deal."""
+    k = (one.now.spread - other.now.spread) / other.now.bias
+    if not 1 < k < 1e9:
+        return []
+    words = f"{one.name} overtakes {other.name} from K = {int(np.ceil(k)):,} on"
+    beyond = f" (beyond the K = {FURTHEST:,} that is drawn)" if k > FURTHEST else ""
+    tally.say(words + ", each averaged over K draws" + beyond)
+    if beyond:
+        return []
+    x, y = _xy(one.now, k, scale)
+    reach = 0.03 * float(scale.of(np.array([scale.largest]))[0])
+    return [
+        go.Scatter(x=[x, x], y=[max(0.0, y - reach), y + reach], mode="lines", text=[words] * 2,
+                   line={"color": style.colour(other.label), "width": 4}, name=words,
+                   legendgroup=one.name, showlegend=False,
+                   hovertemplate="%{text}<extra></extra>")
+    ]  # fmt: skip
+
+
+def _meaning(places: list[Place], query: Query) -> list[str]:
+    if not places:
+        return []
+    microscope = all(draws.is_microscope(one.probes.line.run) for one in places)
+    pooled = "at the latest draw" if microscope else f"means of the last {query.window} probes"
+    against = [one.name for one in places if query.units == "scaled" and one.now.reach < 0]
+    return [
+        pooled,
+        "each first stretched so that its mean reaches ‖g‖ along g, as its own learning rate "
+        "would: K and bias are others than in raw units"
+        if query.units == "scaled"
+        else "",
+        f"points against the gradient: {', '.join(against)}" if against else "",
+        "dotted arcs: equal error; dotted lines: the way to K = 4,096; boxes: ± 2 standard errors",
+        "small marks: one draw" if query.k > 1 else "",
+        "solid lines: the path over training" if any(one.before for one in places) else "",
+        "hollow: the squared bias is within 2 standard errors of 0, or below",
+    ]
+
+
+def _arcs(scale: Scale, units: str) -> list[go.Scatter]:
+    """Curves of equal root MSE, sampled: circles before the axes were transformed."""
+    low = round(np.log10(scale.unit))
+    high = int(np.ceil(np.log10(max(scale.largest, scale.unit))))
+    angle = np.linspace(0, np.pi / 2, 61)
+    return [_arc(10.0**k, angle, scale, units) for k in range(low, high + 1)]
+
+
+def _arc(radius: float, angle: Floats, scale: Scale, units: str) -> go.Scatter:
+    told = f"√(relative MSE) = {radius:g}"
+    if units == "scaled":
+        told += f"<br>scaled error {1 / (1 + radius**-2):.4g}"
+    return go.Scatter(
+        x=scale.of(radius * np.cos(angle)).tolist(), y=scale.of(radius * np.sin(angle)).tolist(),
+        mode="lines", line={"color": "rgba(128,128,128,0.5)", "dash": "dot", "width": 1},
+        name=f"root MSE {radius:g}", hovertemplate=f"{told}<extra></extra>",
+        showlegend=False,
+    )  # fmt: skip

@@ -1,0 +1,105 @@
+"""The carpet: a measure of one estimator as colour, layer by layer, over the probed steps."""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from backend.figures.data import draws, progress
+from backend.figures.data.metrics import metric
+from backend.figures.data.query import Query
+from backend.figures.data.select import chosen_estimator, layers
+from backend.figures.data.source import Source
+from backend.figures.drawing import canvas, cells, hover
+from backend.figures.drawing.text import clipped, plain, run_name
+
+title = "Carpet"
+help = "A measure as colour: one row a layer in network order, one column a probed step."
+parameters = ("runs", "metric", "estimator", "level", "range", "x", "first", "last")
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """Draw the first metric named (`cosine` by default) of the first run named."""
+    name = query.metrics[0] if query.metrics else "cosine"
+    words, run_id = metric(name), query.runs[0]
+    run = source.run(run_id)
+    label = chosen_estimator(source, run_id, run, name, query.estimator)
+    rows = layers(source, run, run_id, name, query.level)
+    grid, tally = cells.gather(source, run_id, name, label, rows, query)
+    x = progress.positions(source, run_id, run, grid.steps, query.x).tolist()
+    at = "draws" if draws.is_microscope(run) and query.x == "step" else query.x
+    told = [hover.point("%{y}", at, words, held) for held in ("z", "customdata")]
+    colours = cells.Colours.of(words, grid.values, full=query.range == "full")
+    tally.say("colour: " + words.axis.replace("<br>", ", "))
+    if words.bounds == (-1, 1) and rows:
+        tally.say(_reach(grid, rows, colours.high))
+    of = f"{plain(clipped(label))} · " if label else ""
+    return canvas.finish(
+        _traces(grid, x, [plain(row) for row in rows], colours, at, told),
+        tally,
+        title=words.title,
+        below=[f"{of}{run_name(run.number, run.name)}"],
+        height=int(np.clip(150 + 22 * len(rows), 260, 900)),
+        showlegend=False,
+        xaxis=canvas.axis(progress.TITLES[at], showgrid=False),
+        yaxis=canvas.axis("", **_rows(rows)),
+    )
+
+
+def _reach(grid: cells.Grid, rows: list[str], reach: float) -> str:
+    """How far the colours of a cosine go, and what lies beyond them."""
+    beyond = [row for row, is_so in zip(rows, cells.exact(grid.values), strict=True) if is_so]
+    words = f"colour range ±{reach:g}"
+    if reach == 1 or not beyond:
+        return words
+    more = f" and {len(beyond) - 3} more" if len(beyond) > 3 else ""
+    named = ", ".join(clipped(row) for row in beyond[:3])
+    return f"{words}; exact, so the colour is at its end: {named}{more}"
+
+
+def _rows(names: list[str]) -> dict[str, Any]:
+    ticks = names[:: max(1, -(-len(names) // 40))]
+    size = 12 if len(names) <= 20 else 9
+    return {
+        "type": "category", "autorange": "reversed", "showgrid": False, "tickmode": "array",
+        "tickvals": [plain(tick) for tick in ticks],
+        "ticktext": [plain(clipped(tick, 32)) for tick in ticks],
+        "tickfont": {"size": size},
+    }  # fmt: skip
+
+
+def _traces(
+    grid: cells.Grid,
+    x: list[float],
+    names: list[str],
+    colours: cells.Colours,
+    at: str,
+    told: list[str],
+) -> list[Any]:
+    if not names or not x:
+        return []
+    raw = colours.kind == "linear"
+    shown = go.Heatmap(
+        x=x, y=names, z=cells.table(colours.position(grid.values)),
+        customdata=None if raw else cells.table(grid.values), hoverongaps=False, name="",
+        hovertemplate=told[0 if raw else 1],
+        zmin=colours.low, zmax=colours.high, colorscale=colours.scale, colorbar=colours.bar(),
+    )  # fmt: skip
+    return [shown, *_odd(grid, x, names, colours, at)]
+
+
+def _odd(
+    grid: cells.Grid, x: list[float], names: list[str], colours: cells.Colours, at: str
+) -> list[Any]:
+    """Cells that the colours cannot show, in grey, saying why."""
+    codes = colours.odd(grid)
+    if not codes.any():
+        return []
+    return [
+        go.Heatmap(
+            x=x, y=names, z=[[code or None for code in row] for row in codes.tolist()],
+            text=[[cells.ODD[code] or None for code in row] for row in codes.tolist()],
+            zmin=1, zmax=len(cells.ODD) - 1, colorscale=cells.GREYS, showscale=False,
+            hoverongaps=False, hovertemplate=f"{hover.head('%{y}')}<br>{hover.mark(at)}", name="",
+        )
+    ]  # fmt: skip

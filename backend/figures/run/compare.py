@@ -1,0 +1,136 @@
+"""Small multiples: one panel a stage or tensor, every estimator in each."""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from backend.figures.data import progress
+from backend.figures.data.metrics import metric
+from backend.figures.data.query import Query
+from backend.figures.data.select import TRACES, estimators, layers
+from backend.figures.data.source import Floats, PointsLike, RunLike, SeriesLike, Source
+from backend.figures.drawing import canvas, fit, hover, style
+from backend.figures.drawing.scales import Scale
+from backend.figures.drawing.text import clipped, plain, run_name
+
+title = "Compare"
+help = "Small multiples: one panel a stage, every estimator in each, on one vertical scale."
+parameters = ("runs", "metric", "level", "x", "scale", "max", "first", "last")
+POINTS = 400
+"""Most points of a line: a panel is small."""
+ROW = 150
+"""Height of a panel in pixels."""
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """Draw the first metric named (`cosine` by default) of the first run named."""
+    name = query.metrics[0] if query.metrics else "cosine"
+    words, run_id = metric(name), query.runs[0]
+    run = source.run(run_id)
+    rows = layers(source, run, run_id, name, query.level)
+    cells = _cells(source, run, run_id, name, rows)
+    limit = max(1, TRACES // max(1, len({one.estimator for _, one in cells})))
+    cells = [cell for cell in cells if cell[0] < limit]
+    read = [_read(source, one, query) for _, one in cells]
+    values = np.concatenate([p.values for p in read]) if read else np.empty(0)
+    fitted = fit.measures(words.scaling, query.scale, [one.values for one in read])
+    scale = fitted.scale
+    tally = _tally(read, values, len(rows), limit, query.level)
+    tally.say(fitted.note)
+    tally.say(words.axis.replace("<br>", ", "))
+    return canvas.finish(
+        _traces(source, query, run, cells, read, scale),
+        tally,
+        title=f"{words.title} by {query.level}",
+        below=[run_name(run.number, run.name)],
+        height=150 + ROW * max(1, min(len(rows), limit)),
+        **_panels(rows[:limit], scale, progress.TITLES[query.x]),
+    )
+
+
+def _read(source: Source, one: SeriesLike, query: Query) -> PointsLike:
+    most = min(query.max, POINTS)
+    return source.points(one.id, max=most, first=query.first, last=query.last)
+
+
+def _tally(
+    read: list[PointsLike], values: Floats, rows: int, limit: int, level: str
+) -> canvas.Tally:
+    tally = canvas.Tally()
+    for points in read:
+        tally.add(points)
+    if rows > limit:
+        tally.say(f"{limit} of {rows} {level}s; the carpet shows all")
+    gaps = int((~np.isfinite(values)).sum())
+    if gaps:
+        tally.say(f"{gaps:,} points are NaN or infinite: gaps")
+    return tally
+
+
+def _traces(
+    source: Source,
+    query: Query,
+    run: RunLike,
+    cells: list[tuple[int, SeriesLike]],
+    read: list[PointsLike],
+    scale: Scale,
+) -> list[go.Scatter]:
+    # The first panel that an estimator is in names it.
+    heads = {one.estimator: at for at, one in reversed(cells)}
+    drawn = []
+    for (at, one), points in zip(cells, read, strict=True):
+        x = progress.positions(source, query.runs[0], run, points.steps, query.x)
+        named = heads[one.estimator] == at
+        drawn.append(_trace(at, one, x, points.values, scale, named))
+        who = plain(f"{clipped(one.estimator)} · {clipped(one.layer)}")
+        drawn[-1].hovertemplate = hover.point(who, query.x, metric(one.metric), "customdata")
+    return drawn
+
+
+def _cells(
+    source: Source, run: RunLike, run_id: str, name: str, rows: list[str]
+) -> list[tuple[int, SeriesLike]]:
+    order = {label: at for at, label in enumerate(estimators(run))}
+    place = {row: at for at, row in enumerate(rows)}
+    found = [
+        (place[one.layer], one)
+        for one in source.series(run_id)
+        if one.metric == name and one.layer in place
+    ]
+    return sorted(found, key=lambda cell: (cell[0], order.get(cell[1].estimator, len(order))))
+
+
+def _panels(rows: list[str], scale: Scale, x_title: str) -> dict[str, Any]:
+    """One y axis a panel, stacked from the top; all share x and the vertical scale."""
+    count = max(1, len(rows))
+    layout: dict[str, Any] = {
+        "xaxis": canvas.axis(x_title, anchor=f"y{count if count > 1 else ''}"),
+        "annotations": [_heading(name, 1 - (at + 0.1) / count) for at, name in enumerate(rows)],
+    }
+    for at in range(count):
+        span = [1 - (at + 0.82) / count, 1 - (at + 0.12) / count]
+        tied = {"matches": "y"} if at else {}
+        layout[f"yaxis{at + 1 if at else ''}"] = canvas.axis(
+            "", domain=span, **scale.axis(), **tied
+        )
+    return layout
+
+
+def _heading(name: str, y: float) -> dict[str, Any]:
+    return {
+        "text": plain(clipped(name)), "x": 0, "xref": "paper", "xanchor": "left", "y": y,
+        "yref": "paper", "yanchor": "bottom", "showarrow": False, "font": {"size": 12},
+    }  # fmt: skip
+
+
+def _trace(
+    at: int, one: SeriesLike, x: Floats, values: Floats, scale: Scale, named: bool
+) -> go.Scatter:
+    return go.Scatter(
+        x=x.tolist(), y=canvas.numbers(scale.of(values)), customdata=canvas.numbers(values),
+        yaxis=f"y{at + 1 if at else ''}", name=plain(clipped(one.estimator)),
+        legendgroup=one.estimator, showlegend=named, mode="lines+markers",
+        line={"color": style.colour(one.estimator), "width": 2},
+        marker={"symbol": style.symbol(one.estimator), "size": 6, "maxdisplayed": 25},
+    )  # fmt: skip

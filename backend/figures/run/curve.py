@@ -1,0 +1,195 @@
+"""One metric at one layer over the run, for several runs and all their estimators."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from backend.figures.data import errors, law_agreement, law_suspects, laws, progress
+from backend.figures.data.metrics import Metric, Scaling, metric, split_of
+from backend.figures.data.query import Query
+from backend.figures.data.select import TRACES, Line, lines
+from backend.figures.data.source import Floats, PointsLike, Source
+from backend.figures.drawing import canvas, edge, fit, hover, style, switches
+from backend.figures.drawing.scales import Scale
+from backend.figures.drawing.text import clipped, plain, run_name
+
+title = "Curve"
+help = "One metric at one layer over the run; every run and estimator a line of raw points."
+parameters = ("runs", "metric", "layer", "estimator", "x", "scale", "max", "first", "last")
+MARKERS = {"train": None, "validation": "circle-open", "test": "diamond-open"}
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """Draw the metrics named (`train/loss` by default; several share the axis)."""
+    names = query.metrics or ("train/loss",)
+    words = [metric(name) for name in names]
+    found = lines(source, query, names)
+    kept = found[:TRACES]
+    points = [
+        source.points(line.series.id, max=query.max, first=query.first, last=query.last)
+        for line in kept
+    ]
+    tally = canvas.Tally()
+    for one in points:
+        tally.add(one)
+    if len(found) > TRACES:
+        tally.say(f"{TRACES} of {len(found)} lines: choose fewer runs or one estimator")
+    fitted = _fit(words[0].scaling, query.scale, kept, points)
+    tally.say(fitted.note)
+    traces = _traces(source, query, kept, points, fitted)
+    laws = _laws(source, query, kept, points, fitted, traces)
+    traces += laws.traces
+    tally.say(laws.note)
+    tally.say(_beyond(kept, points, fitted))
+    if any(trace.error_y.array is not None for trace in traces):
+        tally.say(errors.NOTE)
+    where = f" · {plain(clipped(query.layer))}" if query.layer else ""
+    return canvas.finish(
+        traces,
+        tally,
+        title=words[0].title + where,
+        xaxis=canvas.axis(progress.TITLES[query.x]),
+        yaxis=canvas.axis(words[0].axis, **_within(words), **fitted.axis()),
+        yaxis2=edge.AXIS,
+        shapes=switches.shapes(source, query, query.runs),
+    )
+
+
+def _within(words: list[Metric]) -> dict[str, Any]:
+    """A fraction's axis ends with it, else a single point's would reach from −1 to 1 about it."""
+    fraction = all(one.fraction for one in words)
+    # A little more, so that markers at the ends are whole.
+    return {"autorangeoptions": {"clipmin": -0.03, "clipmax": 1.03}} if fraction else {}
+
+
+def _traces(
+    source: Source, query: Query, kept: list[Line], points: list[PointsLike], fitted: fit.Fit
+) -> list[Any]:
+    scale = fitted.scale
+    drawn, odd, high = [], [], []
+    marks = style.symbols(line.label for line in kept)
+    for line, one in zip(kept, points, strict=True):
+        x = progress.positions(source, line.run_id, line.run, one.steps, query.x)
+        name = trace_name(line, several=len(query.runs) > 1)
+        drawn.append(trace(line, x, one.values, scale, query.x, name))
+        if line.series.estimator:
+            drawn[-1].marker.symbol = marks[line.label]
+        if len(query.runs) > 1 and not line.series.estimator:
+            # Runs often share a driver, and a dash is lost in the noise of a training loss.
+            drawn[-1].line.color = style.run_colour(line.place)
+        spread = errors.standard_errors(source, line, one) if scale.kind == "asinh" else None
+        if spread is not None:  # an asinh line is always drawn anew, so its bars never lag
+            drawn[-1].error_y = errors.bars(one.values, spread, scale)
+        colour = drawn[-1].line.color
+        odd += edge.not_finite(x, one.values, name, colour, query.x, not odd)
+        if fitted.span:
+            high += edge.beyond(x, one.values, fitted.span[1], name, colour, query.x, not high)
+    return drawn + odd + high
+
+
+class _Laws(NamedTuple):
+    traces: list[Any]
+    note: str
+
+
+def _laws(
+    source: Source,
+    query: Query,
+    kept: list[Line],
+    points: list[PointsLike],
+    fitted: fit.Fit,
+    drawn: list[Any],
+) -> _Laws:
+    """A dashed line over each that has a law, and whether it agrees.
+
+    Such a line does not grow but is drawn anew, since its lamp depends on every point.
+    """
+    lamps, traces, wrong = [], [], []
+    for line, one, like in zip(kept, points, drawn, strict=False):
+        measure = line.series.metric
+        if measure not in laws.PREDICTED:
+            continue
+        of, draws = laws.held(source, line), law_agreement.draws_of(line.run)
+        law = law_agreement.law_of(source, of, measure, one)
+        found = (
+            law_agreement.lit(source, of, measure, law, one, draws) if law else law_agreement.NONE
+        )
+        lamps.append((like.name, found))
+        if found.verdict == "disagrees":
+            wrong.append((line.run, line.label))
+        if law:
+            keep = canvas.evenly(len(law.steps), query.max)
+            steps, values = law.steps[keep], law.values[keep]
+            x = progress.positions(source, line.run_id, line.run, steps, query.x)
+            like.meta = {"run": line.run_id, "x": query.x}
+            traces.append(
+                law_agreement.trace(x, values, fitted.scale, query.x, like.name, like, measure)
+            )
+    return _Laws(traces, law_agreement.words(lamps, law_suspects.words(wrong)))
+
+
+def _fit(scaling: Scaling, asked: str, kept: list[Line], points: list[PointsLike]) -> fit.Fit:
+    if kept and all(line.series.estimator for line in kept):
+        return fit.measures(scaling, asked, [one.values for one in points])
+    by_run: dict[int, list[Floats]] = {}
+    for line, one in zip(kept, points, strict=True):
+        by_run.setdefault(line.place, []).append(one.values)
+    return fit.runs(scaling, asked, by_run)
+
+
+def _beyond(kept: list[Line], points: list[PointsLike], fitted: fit.Fit) -> str:
+    """Which runs leave the range that is shown, and how far."""
+    if not fitted.span:
+        return ""
+    most: dict[int | None, float] = {}
+    for line, one in zip(kept, points, strict=True):
+        finite = one.values[np.isfinite(one.values)]
+        largest = float(finite.max(initial=-np.inf))
+        if largest > fitted.span[1]:
+            most[line.run.number] = max(largest, most.get(line.run.number, largest))
+    return "; ".join(f"run #{run} leaves the range: up to {v:.3g}" for run, v in most.items())
+
+
+def trace_name(line: Line, *, several: bool) -> str:
+    """The legend's words: the split or estimator, and the run where there are several."""
+    first = split_of(line.series.metric) or plain(clipped(line.series.estimator))
+    run = run_name(line.run.number, line.run.name)
+    return f"{first} · {run}" if first and (several or not line.series.estimator) else first or run
+
+
+def trace(
+    line: Line, x: Floats, values: Floats, scale: Scale, x_name: str, name: str
+) -> go.Scatter:
+    """One line. It can grow while its x is the step and its y the value itself."""
+    split = split_of(line.series.metric)
+    symbol = MARKERS.get(split, style.symbol(line.label))
+    # Log axes drop what is not positive; such a line must be fetched anew, not appended to.
+    meta = {
+        "series": line.series.id,
+        "run": line.run_id,
+        "x": x_name,
+        "positive": scale.kind == "log",
+    }
+    grows = x_name == "step" and scale.kind != "asinh"
+    return go.Scatter(
+        x=x.tolist(),
+        y=canvas.numbers(scale.of(values)),
+        customdata=canvas.numbers(values) if scale.kind == "asinh" else None,
+        name=name,
+        opacity=0.65 if split == "train" else 1,
+        mode="lines+markers" if symbol and split != "train" else "lines",
+        line={
+            "color": style.colour(line.label),
+            "dash": style.dash(line.place),
+            "width": 1.2 if split == "train" else 2,
+        },
+        marker={"symbol": symbol, "size": 6, "maxdisplayed": 40},
+        hovertemplate=hover.point(
+            trace_name(line, several=True),
+            x_name,
+            metric(line.series.metric),
+            "customdata" if scale.kind == "asinh" else "y",
+        ),
+        meta=meta if grows else {"run": line.run_id, "x": x_name},
+    )

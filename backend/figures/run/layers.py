@@ -1,0 +1,101 @@
+"""One metric of one estimator, a line a layer; beyond forty layers, bands over them."""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
+
+from backend.figures.data import progress
+from backend.figures.data.metrics import Metric, metric
+from backend.figures.data.query import Query
+from backend.figures.data.select import TRACES, chosen_estimator, layers
+from backend.figures.data.source import Floats, Source
+from backend.figures.drawing import canvas, cells, edge, hover, switches
+from backend.figures.drawing.scales import Scale, choose
+from backend.figures.drawing.style import DASHES, SYMBOLS
+from backend.figures.drawing.text import clipped, plain, run_name
+
+title = "Layers"
+help = "One metric of one estimator: a line a stage or tensor, coloured by depth."
+parameters = ("runs", "metric", "estimator", "level", "x", "first", "last")
+BANDS = (("lowest to highest", 0.0, 1.0, 0.15), ("10 % to 90 %", 0.1, 0.9, 0.3))
+
+Told = tuple[str, Metric]
+"""What a hover speaks of besides its line: the horizontal axis, the metric."""
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """Draw the first metric named (`cosine` by default) of the first run named."""
+    name = query.metrics[0] if query.metrics else "cosine"
+    words, run_id = metric(name), query.runs[0]
+    run = source.run(run_id)
+    label = chosen_estimator(source, run_id, run, name, query.estimator)
+    rows = layers(source, run, run_id, name, query.level)
+    grid, tally = cells.gather(source, run_id, name, label, rows, query)
+    scale = choose(words.scaling, grid.values)
+    x = progress.positions(source, run_id, run, grid.steps, query.x)
+    many = len(rows) > TRACES
+    if many:
+        tally.say(f"bands over {len(rows)} {query.level}s, not intervals")
+    draw = _bands if many else _lines
+    of = f"{plain(clipped(label))} · " if label else ""
+    return canvas.finish(
+        draw(grid, x, rows, scale, (query.x, words)),
+        tally,
+        title=f"{words.title} by {query.level}",
+        below=[f"{of}{run_name(run.number, run.name)}"],
+        xaxis=canvas.axis(progress.TITLES[query.x]),
+        yaxis=canvas.axis(words.axis, **scale.axis()),
+        yaxis2=edge.AXIS,
+        shapes=switches.shapes(source, query, (run_id,)),
+    )
+
+
+def _lines(grid: cells.Grid, x: Floats, rows: list[str], scale: Scale, told: Told) -> list[Any]:
+    # The ends of viridis vanish on a dark or on a light page.
+    depths = np.linspace(0.15, 0.85, max(len(rows), 2)).tolist()
+    colours = [str(one) for one in sample_colorscale("Viridis", depths)]
+    drawn, odd = [], []
+    for at, row in enumerate(rows):
+        held = grid.held[at]
+        values, name = grid.values[at][held], plain(clipped(row))
+        drawn.append(_line(x[held], values, scale, name, colours[at], at, told))
+        odd += edge.not_finite(x[held], values, name, colours[at], told[0], not odd)
+    return drawn + odd
+
+
+def _line(
+    x: Floats, values: Floats, scale: Scale, name: str, colour: str, at: int, told: Told
+) -> go.Scatter:
+    return go.Scatter(
+        x=x.tolist(), y=canvas.numbers(scale.of(values)), customdata=canvas.numbers(values),
+        name=name, mode="lines+markers",
+        line={"color": colour, "width": 2, "dash": DASHES[at // len(SYMBOLS) % len(DASHES)]},
+        marker={"symbol": SYMBOLS[at % len(SYMBOLS)], "size": 6, "maxdisplayed": 40},
+        hovertemplate=hover.point(name, *told, "customdata"),
+    )  # fmt: skip
+
+
+def _bands(grid: cells.Grid, x: Floats, rows: list[str], scale: Scale, told: Told) -> list[Any]:
+    usable = np.where(np.isfinite(grid.values), grid.values, np.nan)
+    some = ~np.isnan(usable).all(axis=0)
+    at, values = x[some], usable[:, some]
+    if not len(at):
+        return []
+    traces: list[Any] = []
+    for name, low, high, opacity in BANDS:
+        lower, upper = np.nanquantile(values, [low, high], axis=0)
+        traces += _band(at, scale.of(lower), scale.of(upper), f"{name} of {len(rows)}", opacity)
+    middle, name = np.nanmedian(values, axis=0), f"median of {len(rows)}"
+    return [*traces, _line(at, middle, scale, name, "#0072B2", 0, told)]
+
+
+def _band(x: Floats, lower: Floats, upper: Floats, name: str, opacity: float) -> list[Any]:
+    edge: dict[str, Any] = {"x": x.tolist(), "mode": "lines", "line": {"width": 0}}
+    shared = {**edge, "legendgroup": name, "name": name, "hoverinfo": "skip"}
+    fill = {"fill": "tonexty", "fillcolor": f"rgba(0,114,178,{opacity})"}
+    return [
+        go.Scatter(**shared, y=lower.tolist(), showlegend=False),
+        go.Scatter(**shared, y=upper.tolist(), **fill),
+    ]

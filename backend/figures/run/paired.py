@@ -1,0 +1,264 @@
+"""Two estimators compared: the mean difference of a measure, its interval, and how it is paired."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from backend.figures.data import draws, pairs
+from backend.figures.data.metrics import Metric, metric
+from backend.figures.data.pairs import Difference
+from backend.figures.data.query import Query
+from backend.figures.data.select import driver, estimators
+from backend.figures.data.source import FigureError, RunLike, Source
+from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing.scales import Scale, choose
+from backend.figures.drawing.text import clipped, plain
+
+title = "Paired comparison"
+help = "Each estimator against a reference: mean difference of a measure and its 95 % interval."
+parameters = ("runs", "metric", "layer", "estimator", "window", "first", "last")
+OWN = ("name", "seed", "estimator", "shadows", "device", "probe")
+"""Fields of a configuration in which paired runs may differ."""
+
+
+class Pairing(NamedTuple):
+    """Every estimator against the reference."""
+
+    reference: str
+    found: dict[str, Difference]
+    unit: str
+    """What is a pair."""
+    said: list[str]
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """Compare by the first metric named (`scaled_error` by default).
+
+    A microscope: two measures at one point. Runs of at least five seeds: pairs of a seed. Else the
+    probes of the first run.
+    """
+    name = query.metrics[0] if query.metrics else "scaled_error"
+    what = metric(name)
+    pairing = _pairing(source, query, name)
+    count = sum(one.pairs for one in pairing.found.values())
+    tally = canvas.Tally(count, count)
+    for label, one in pairing.found.items():
+        tally.say(sentence(what, label, pairing, one))
+    for said in pairing.said:
+        tally.say(said)
+    for gap in draws.gaps(source, query):
+        tally.say(gap)
+    if not pairing.found:
+        tally.say(f"a comparison takes two estimators with {what.short}")
+    rows = [(label, one) for label, one in pairing.found.items() if np.isfinite(one.mean)]
+    ends = [v for _, d in rows for v in (d.mean, *_ends(d))]
+    scale = choose("linear" if what.scaling == "linear" else "signed", np.array(ends, np.float64))
+    where = f" · {plain(clipped(query.layer))}" if query.layer else ""
+    names = [_row(label, one, pairing.unit) for label, one in rows]
+    zero = {"type": "line", "x0": 0, "x1": 0, "yref": "paper", "y0": 0, "y1": 1}
+    return canvas.finish(
+        [_dot(at, *row, scale, what, pairing) for at, row in enumerate(rows)],
+        tally,
+        title=f"{title} by {what.short}{where}",
+        height=150 + 44 * max(len(rows), 2),
+        showlegend=False,
+        xaxis=canvas.axis(
+            f"{what.short}<br>less that of {plain(clipped(pairing.reference, 34))}",
+            tickangle=0, **canvas.few(scale),
+        ),
+        yaxis=canvas.axis(
+            "", tickmode="array", tickvals=list(range(len(names))), ticktext=names,
+            range=[max(len(names), 1) - 0.5, -0.5], fixedrange=True,
+        ),
+        shapes=[{**zero, "line": {"color": "#808080", "width": 1.5, "dash": "dot"}}],
+    )  # fmt: skip
+
+
+def _pairing(source: Source, query: Query, name: str) -> Pairing:
+    first = source.run(query.runs[0])
+    if draws.is_microscope(first):
+        return _at_a_point(source, query, name, first)
+    seeds = {source.run(one).config.get("seed") for one in query.runs}
+    if len(seeds) >= pairs.LEAST:
+        return _over_seeds(source, query, name)
+    pairing = _over_steps(source, query, name, first)
+    if len(query.runs) > 1:
+        pairing.said.append(
+            f"run #{first.number} alone; runs of {pairs.LEAST} seeds would be paired by their "
+            f"seed, and there are {len(seeds)} here"
+        )
+    return pairing
+
+
+def _held(source: Source, run_id: str, run: RunLike, query: Query, name: str) -> dict[str, int]:
+    """{label: series}; what belongs to the run is its driver's."""
+    return {
+        one.estimator or driver(run): one.id
+        for one in source.series(run_id)
+        if (one.metric, one.layer) == (name, query.layer) and one.count
+    }
+
+
+def _reference(labels: Sequence[str], asked: str, run: RunLike) -> str:
+    if asked and asked not in labels:
+        known = ", ".join(labels) or "none"
+        raise FigureError(f"there is no estimator {asked!r} with this measure; there are {known}")
+    usual = driver(run)
+    return asked or (usual if usual in labels or not labels else labels[0])
+
+
+def _ordered(run: RunLike, labels: Sequence[str]) -> list[str]:
+    known = [one for one in estimators(run) if one in labels]
+    return [*known, *(one for one in labels if one not in known)]
+
+
+def _at_a_point(source: Source, query: Query, name: str, run: RunLike) -> Pairing:
+    """A microscope: draws have noise of their own, so that they are not paired."""
+    held = _held(source, query.runs[0], run, query, name)
+    errors = _held(source, query.runs[0], run, query, f"{name}_se")
+    labels = _ordered(run, list(held))
+    reference, found, exact = _reference(labels, query.estimator, run), {}, {}
+    for label in labels:
+        points = source.points(held[label])
+        spread = source.points(errors[label]).values[-1] if label in errors else np.nan
+        exact[label] = (float(points.values[-1]), float(spread), int(points.steps[-1]))
+    for label in labels:
+        if label != reference:
+            (x, dx, n), (y, dy, m) = exact[label], exact[reference]
+            found[label] = pairs.apart(x, y, (dx, dy), min(n, m))
+    said = [
+        "at one checkpoint and batch; the draws have noise of their own and are not paired: "
+        "their standard errors add in squares"
+    ]
+    return Pairing(reference, found, "draws", said if found else [])
+
+
+def _over_steps(source: Source, query: Query, name: str, run: RunLike) -> Pairing:
+    """The probes of one run: the same weights and the same batch for both."""
+    held = _held(source, query.runs[0], run, query, name)
+    labels = _ordered(run, list(held))
+    reference, found = _reference(labels, query.estimator, run), {}
+    span = {"first": query.first, "last": query.last}
+    few = int((run.config.get("probe") or {}).get("draws", pairs.DRAWS)) < pairs.DRAWS
+    batches = run.number is None  # compared in a notebook: no probe follows from another
+    for label in labels:
+        if label != reference:
+            one, other = (source.points(held[x], **span) for x in (label, reference))
+            _, here, there = np.intersect1d(one.steps, other.steps, return_indices=True)
+            found[label] = pairs.between(
+                one.values[here], other.values[there], successive=not batches,
+                needed=pairs.SKEWED if few else pairs.LEAST,
+            )  # fmt: skip
+    said = (
+        "intervals of the mean over batches, at the same weights"
+        if batches
+        else f"intervals of the mean over these probes of run #{run.number}, at its weights and "
+        "batches; another seed may differ"
+    )
+    unit = "pairs" if batches else "probes"
+    return Pairing(reference, found, unit, [said] if found else [])
+
+
+def _over_seeds(source: Source, query: Query, name: str) -> Pairing:
+    """A number a seed: the mean over the latest probes."""
+    table: dict[Any, dict[str, float]] = {}
+    labels: dict[str, None] = {}
+    twice: set[Any] = set()
+    for run_id in query.runs:
+        run = source.run(run_id)
+        row = table.setdefault(run.config.get("seed"), {})
+        held = _held(source, run_id, run, query, name)
+        for label in _ordered(run, list(held)):
+            labels[label] = None
+            if label in row:
+                twice.add(run.config.get("seed"))
+                continue
+            values = source.points(held[label]).values[-query.window :]
+            finite = values[np.isfinite(values)]
+            row[label] = float(finite.mean()) if len(finite) else np.nan
+    reference = _reference(list(labels), query.estimator, source.run(query.runs[0]))
+    found = {
+        label: pairs.between(*_columns(table, label, reference), successive=False)
+        for label in labels
+        if label != reference
+    }
+    said = [
+        f"a pair a seed, each the mean of the last {query.window} points of its run",
+        _doubled(twice),
+        _differences([source.run(one).config for one in query.runs]),
+    ]
+    return Pairing(reference, found, "seeds", said)
+
+
+def _columns(
+    table: Mapping[Any, Mapping[str, float]], label: str, reference: str
+) -> tuple[Any, Any]:
+    rows = [row for row in table.values() if label in row and reference in row]
+    return np.array([r[label] for r in rows]), np.array([r[reference] for r in rows])
+
+
+def _doubled(seeds: set[Any]) -> str:
+    if not seeds:
+        return ""
+    return f"several runs of seed {', '.join(map(str, sorted(seeds)))}: the first of each counts"
+
+
+def _differences(configs: Sequence[Mapping[str, Any]]) -> str:
+    """In what else than their seed and estimators the runs differ."""
+    names = [n for n in configs[0] if n not in OWN]
+    other = [n for n in names if any(c.get(n) != configs[0].get(n) for c in configs)]
+    return f"the runs differ in more than their seed: {', '.join(other)}" if other else ""
+
+
+def sentence(what: Metric, label: str, pairing: Pairing, one: Difference) -> str:
+    """What the numbers say."""
+    who, other = clipped(label), clipped(pairing.reference)
+    if not one.told:
+        if pairing.unit == "draws" and not np.isfinite(one.mean):
+            return f"{who}: no value in one of the two"
+        if pairing.unit == "draws":
+            return f"{who}: too few draws for an interval ({one.pairs:,})"
+        unit = pairing.unit.removesuffix("s") if one.pairs == 1 else pairing.unit
+        return f"{who}: {one.pairs} {unit}, a comparison takes at least {one.needed}"
+    low, high = _ends(one)
+    span = f"{_number(one.mean)}, 95 % interval {_number(low)} … {_number(high)}"
+    count = f"{one.pairs:,} {pairing.unit}"
+    if pairing.unit != "draws":
+        count = f"larger in {one.larger:,} of {count}"
+    if not one.sign:
+        return f"{who}: no difference to {other} found ({span}; {count})"
+    which = "larger" if one.sign > 0 else "smaller"
+    return f"{who}: {what.short} {which} than {other}'s ({span}; {count})"
+
+
+def _ends(one: Difference) -> tuple[float, float]:
+    return one.mean - one.half, one.mean + one.half
+
+
+def _number(value: float) -> str:
+    return f"{value:+.3g}".replace("-", "−")
+
+
+def _row(label: str, one: Difference, unit: str) -> str:
+    return f"{plain(clipped(label, 26))}<br>{one.pairs:,} {unit}"
+
+
+def _dot(
+    at: int, label: str, one: Difference, scale: Scale, what: Metric, pairing: Pairing
+) -> go.Scatter:
+    x = float(scale.of(np.array([one.mean]))[0])
+    low, high = scale.of(np.array(_ends(one))).tolist() if one.told else (x, x)
+    bar = {"type": "data", "array": [high - x], "arrayminus": [x - low], "symmetric": False}
+    told = sentence(what, label, pairing, one)
+    # Open where nothing is told apart: redundant to the bar that crosses zero.
+    symbol = style.symbol(label) + ("" if one.sign else "-open")
+    colour = style.colour(label)
+    return go.Scatter(
+        x=[x], y=[at], name=plain(clipped(label)), mode="markers", text=[plain(told)],
+        error_x={**bar, "width": 6, "thickness": 2, "color": colour} if one.told else None,
+        marker={"symbol": symbol, "size": 11, "color": colour,
+                "line": {"width": 2, "color": colour}},
+        hovertemplate=f"{hover.head(plain(clipped(label)))}<br>%{{text}}<extra></extra>",
+    )  # fmt: skip

@@ -1,0 +1,105 @@
+"""Who is best now: a measure of every estimator over its latest probes, sorted."""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from backend.figures.data import exactness
+from backend.figures.data.metrics import metric
+from backend.figures.data.pooled import Pooled, latest, words
+from backend.figures.data.query import Query
+from backend.figures.data.select import TRACES, Line, lines
+from backend.figures.data.source import Source
+from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing.scales import Scale, choose
+from backend.figures.drawing.text import clipped, plain, run_name
+
+title = "Ranking"
+help = "A measure of every estimator, pooled over the latest probes and sorted, best first."
+parameters = ("runs", "metric", "layer", "estimator", "window")
+ROW = 44
+"""Pixels for an estimator: its name, and the dot with its whiskers below."""
+LARGER_IS_BETTER = ("cosine", "cosine_mean", "snr", "positive")
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """Rank by the first metric named (`scaled_error` by default)."""
+    name = query.metrics[0] if query.metrics else "scaled_error"
+    what = metric(name)
+    found = [line for line in lines(source, query, (name,)) if line.series.count]
+    pooled = [(line, latest(source, line.series.id, query.window)) for line in found]
+    kept = sorted(pooled, key=lambda one: _badness(name, one[1]))[:TRACES]
+    shown = sum(one.probes for _, one in kept)
+    ends = np.array([v for _, p in kept for v in (p.low, p.high)])
+    scale = choose(what.scaling, ends)
+    names = [_name(line, len(query.runs)) for line, _ in kept]
+    traces = [_dot(at, line, one, scale, names[at]) for at, (line, one) in enumerate(kept)]
+    where = f" · {plain(clipped(query.layer))}" if query.layer else ""
+    tally = canvas.Tally(shown, shown)
+    for said in (_unfair(source, query), words(query.window), what.axis.replace("<br>", ": ")):
+        tally.say(said)
+    return canvas.finish(
+        traces,
+        tally,
+        title=f"Ranking by {what.short}{where}",
+        height=110 + ROW * max(len(kept), 2),
+        margin={"l": 16, "r": 16, "t": 44, "b": 48},
+        showlegend=False,
+        annotations=[_label(at, name) for at, name in enumerate(names)],
+        xaxis=canvas.axis(what.axis.partition("<br>")[0], tickangle=0, **canvas.few(scale)),
+        yaxis=canvas.axis("", **_rows(len(names))),
+    )
+
+
+def _unfair(source: Source, query: Query) -> str:
+    """Which stages lift an estimator's place over the whole network, for each run that is shown."""
+    if query.layer:
+        return ""
+    said = [exactness.words(source, run_id, query.window) for run_id in query.runs]
+    return "; ".join(dict.fromkeys(one for one in said if one))
+
+
+def _badness(name: str, one: Pooled) -> tuple[bool, float]:
+    sign = -1 if name in LARGER_IS_BETTER else 1
+    return bool(np.isnan(one.mean)), sign * one.mean
+
+
+def _name(line: Line, runs: int) -> str:
+    label = plain(clipped(line.label, 40))
+    return f"{label}<br>{run_name(line.run.number, line.run.name)}" if runs > 1 else label
+
+
+def _label(at: int, name: str) -> dict[str, Any]:
+    """Above its row, not beside it: there it would leave a phone's plot no room."""
+    return {
+        "text": name.replace("<br>", " · "), "x": 0, "xref": "paper", "xanchor": "left",
+        "y": at, "yref": "y", "yanchor": "bottom", "yshift": 7, "showarrow": False,
+    }  # fmt: skip
+
+
+def _rows(count: int) -> dict[str, Any]:
+    return {
+        "tickmode": "array", "tickvals": list(range(count)), "showticklabels": False,
+        "range": [count - 0.6, -0.8], "fixedrange": True,
+    }  # fmt: skip
+
+
+def _dot(at: int, line: Line, one: Pooled, scale: Scale, name: str) -> go.Scatter:
+    mean, low, high = scale.of(np.array([one.mean, one.low, one.high])).tolist()
+    what, who = metric(line.series.metric), name.replace("<br>", " · ")
+    exact = f"{what.short} {one.mean:.4g}{what.suffix}<br>{one.low:.4g} … {one.high:.4g}"
+    lost = f"<br>{one.lost} of {one.probes} probes were not finite" if one.lost else ""
+    told = f"{hover.head(who)}<br>{exact} over {one.probes} probes{lost}"
+    whiskers = {
+        "type": "data",
+        "array": [high - mean],
+        "arrayminus": [mean - low],
+        "symmetric": False,
+    }
+    return go.Scatter(
+        x=canvas.numbers(np.array([mean])), y=[at], name=name, mode="markers", text=[told],
+        marker={"symbol": style.symbol(line.label), "size": 11, "color": style.colour(line.label)},
+        error_x={**whiskers, "width": 5} if np.isfinite(mean) else None,
+        hovertemplate="%{text}<extra></extra>", meta={"run": line.run_id},
+    )  # fmt: skip

@@ -1,0 +1,105 @@
+"""What a run's driver reports of itself: feedback angles, local losses, norms before clipping."""
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+from backend.figures.data import progress
+from backend.figures.data.metrics import metric
+from backend.figures.data.query import Query
+from backend.figures.data.select import TRACES, Line
+from backend.figures.data.source import Source
+from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing.text import clipped, plain, run_name
+
+title = "Reported by the driver"
+help = "What the driving estimator tells of itself: a panel a quantity, a line a layer."
+parameters = ("runs", "x", "max", "first", "last")
+PREFIX = "estimator/"
+PANELS = 6
+PANEL = 190
+"""Height of one, in pixels."""
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """Draw every `estimator/<key>` of the runs, the first six keys."""
+    found = _lines(source, query)
+    keys = list(dict.fromkeys(line.series.metric for line in found))
+    shown = [line for line in found if line.series.metric in keys[:PANELS]]
+    tally = canvas.Tally()
+    if len(keys) > PANELS:
+        tally.say(f"{PANELS} of {len(keys)} quantities")
+    if len(shown) > TRACES:
+        tally.say(f"{TRACES} of {len(shown)} lines: choose fewer runs")
+    names = list(dict.fromkeys(line.series.layer for line in shown))
+    traces = [
+        _trace(source, query, line, keys.index(line.series.metric), names, tally)
+        for line in shown[:TRACES]
+    ]
+    return canvas.finish(
+        traces,
+        tally,
+        title=title,
+        height=90 + PANEL * max(1, min(PANELS, len(keys))),
+        **_axes([metric(key).title for key in keys[:PANELS]], progress.TITLES[query.x]),
+    )
+
+
+def _lines(source: Source, query: Query) -> list[Line]:
+    return [
+        Line(run_id, run, place, series)
+        for place, run_id in enumerate(query.runs)
+        for run in [source.run(run_id)]
+        for series in source.series(run_id)
+        if series.metric.startswith(PREFIX)
+    ]
+
+
+def _trace(
+    source: Source, query: Query, line: Line, panel: int, layers: list[str], tally: canvas.Tally
+) -> go.Scatter:
+    found = source.points(line.series.id, max=query.max, first=query.first, last=query.last)
+    tally.add(found)
+    x = progress.positions(source, line.run_id, line.run, found.steps, query.x)
+    what = metric(line.series.metric)
+    layer = plain(clipped(line.series.layer)) or "whole network"
+    name = f"{what.title}: {layer}"
+    if len(query.runs) > 1:
+        name += f" · {run_name(line.run.number, line.run.name)}"
+    meta: dict[str, Any] = {"run": line.run_id, "x": query.x}
+    if query.x == "step":
+        meta |= {"series": line.series.id, "positive": False}
+    suffix = panel + 1 if panel else ""
+    return go.Scatter(
+        x=x.tolist(),
+        y=canvas.numbers(found.values),
+        name=name,
+        mode="lines+markers",
+        line={
+            "color": style.run_colour(layers.index(line.series.layer)),
+            "dash": style.dash(line.place),
+            "width": 2,
+        },
+        marker={"symbol": style.symbol(line.label), "size": 5, "maxdisplayed": 40},
+        hovertemplate=hover.point(name, query.x, what, "y"),
+        meta=meta,
+        xaxis=f"x{suffix}",
+        yaxis=f"y{suffix}",
+    )
+
+
+def _axes(titles: list[str], across: str) -> dict[str, Any]:
+    """A panel each, one above the other, that zoom along x together."""
+    count = max(1, len(titles))
+    layout: dict[str, Any] = {}
+    for at in range(count):
+        suffix = at + 1 if at else ""
+        shared = {"matches": "x"} if at else {}
+        heading = across if at == count - 1 else ""
+        layout[f"xaxis{suffix}"] = canvas.axis(heading, anchor=f"y{suffix}", **shared)
+        layout[f"yaxis{suffix}"] = canvas.axis(
+            titles[at] if titles else "",
+            anchor=f"x{suffix}",
+            domain=[1 - (at + 0.85) / count, 1 - at / count],
+        )
+    return layout

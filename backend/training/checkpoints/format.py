@@ -1,0 +1,53 @@
+"""Checkpoints: one safetensors file each, whose header holds the rest as JSON."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import save
+
+from backend.training.checkpoints.files import checkpoint_steps, path_of, surplus
+from backend.training.checkpoints.tree import flatten, unflatten
+
+
+def write(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
+    """Write the state of `step` whole or not at all, and thin out the earlier ones.
+
+    Raises OSError, with the earlier checkpoints as they were, if the disk does not take it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors, skeleton = flatten(dict(state))
+    # safetensors refuses tensors that share memory, as a tied state may.
+    own = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
+    path = path_of(folder, step)
+    _write_whole(path, save(own, {"skeleton": json.dumps(skeleton)}))
+    for old in surplus(checkpoint_steps(folder), path.stat().st_size):
+        path_of(folder, old).unlink()
+    return path
+
+
+def read(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """The state that `write` was given."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return unflatten(tensors, json.loads(file.metadata()["skeleton"]), device)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    part = path.parent / "unfinished.part"
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)  # half a checkpoint only takes room
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)  # the rename itself must survive a power cut
+    os.close(folder)

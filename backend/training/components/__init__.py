@@ -1,0 +1,1 @@
+"""Finding components, and making them from their descriptions."""

@@ -1,0 +1,100 @@
+"""From a component's description, `{name: ..., field: value, ...}`, to the component."""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache
+from math import isfinite
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from backend.sentences import sentence, unknown, wrong
+from backend.training.components.discovery import snake_case
+from backend.training.components.index import BASES, ComponentIndex
+from estimators.core.contract import Estimator
+from estimators.core.names import snake_name
+
+Loc = tuple[str | int, ...]
+
+
+class Problem(NamedTuple):
+    """What is wrong, and where in the configuration."""
+
+    loc: Loc
+    msg: str
+
+
+class Resolved(NamedTuple):
+    """A component, or what keeps it from being made."""
+
+    value: Any
+    problems: list[Problem]
+
+
+def resolve(kind: str, component: Any, known: ComponentIndex, loc: Loc = ()) -> Resolved:
+    """Make the component of `kind` that `component` describes; every problem at once."""
+    classes = known.classes[kind]
+    if not isinstance(component, Mapping) or not isinstance(component.get("name"), str):
+        msg = wrong(str(loc[-1]) if loc else kind, component, "an object with a name")
+        return Resolved(None, [Problem(loc, msg)])
+    name = component["name"]
+    if name not in classes:
+        return Resolved(None, [Problem((*loc, "name"), unknown(kind, name, list(classes)))])
+    given = {key: value for key, value in component.items() if key != "name"}
+    return _make(name, classes[name], given, known, loc)
+
+
+def describe(component: Any, name: str | None = None) -> dict[str, Any]:
+    """The inverse of `resolve`: the name and every field, defaults written out."""
+    result: dict[str, Any] = {"name": name or _name(type(component))}
+    for item in fields(component):
+        value = getattr(component, item.name)
+        result[item.name] = describe(value) if is_dataclass(value) else value
+    return result
+
+
+def _name(cls: type) -> str:
+    return snake_name(cls) if issubclass(cls, Estimator) else snake_case(cls.__name__)
+
+
+@cache
+def nested(cls: type) -> dict[str, str]:
+    """The fields that hold a component, and of which kind."""
+    found = {}
+    for name, hint in get_type_hints(cls).items():
+        options = [get_origin(o) or o for o in (hint, *get_args(hint))]
+        for kind, base in BASES.items():
+            if any(isinstance(o, type) and issubclass(o, base) for o in options):
+                found[name] = kind
+    return {f.name: found[f.name] for f in fields(cls) if f.name in found}
+
+
+def _make(name: str, cls: type, given: dict[str, Any], known: ComponentIndex, loc: Loc) -> Resolved:
+    problems: list[Problem] = []
+    for key, kind in nested(cls).items():
+        if key in given and given[key] is not None:
+            inner = resolve(kind, given[key], known, (*loc, key))
+            problems += inner.problems
+            given[key] = inner.value
+    broken = {p.loc[len(loc)] for p in problems}
+    try:
+        value = TypeAdapter(cls).validate_python(given)
+    except ValidationError as error:
+        allowed = [item.name for item in fields(cls)]
+        problems += [
+            Problem((*loc, *e["loc"]), sentence(e, allowed, name))
+            for e in error.errors()
+            if not e["loc"] or e["loc"][0] not in broken
+        ]
+        return Resolved(None, problems)
+    problems += _not_finite(value, loc)
+    return Resolved(None if problems else value, problems)
+
+
+def _not_finite(value: Any, loc: Loc) -> list[Problem]:
+    numbers = {f.name: getattr(value, f.name) for f in fields(value)}
+    return [
+        Problem((*loc, name), wrong(name, number, "a finite number"))
+        for name, number in numbers.items()
+        if isinstance(number, float) and not isfinite(number)
+    ]

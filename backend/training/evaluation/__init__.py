@@ -1,0 +1,1 @@
+"""Loss and accuracy on whole parts of a data set."""

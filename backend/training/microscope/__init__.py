@@ -1,0 +1,1 @@
+"""Measuring estimators at a checkpoint of a run."""

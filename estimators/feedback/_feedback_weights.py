@@ -1,0 +1,102 @@
+"""What the methods share that send δ through a feedback weight for each layer."""
+
+from abc import abstractmethod
+
+import torch
+from torch import Generator, Tensor
+
+from estimators.core.contract import (
+    Claim,
+    Cost,
+    Coverage,
+    Estimate,
+    Estimator,
+    Law,
+    Need,
+    Params,
+    UnsupportedError,
+)
+from estimators.core.laws import GIVEN, certain
+from estimators.core.objective import Chain
+from estimators.feedback._alignment import alignment
+from estimators.feedback._transport import (
+    Weights,
+    coverage_of_transport,
+    transported,
+    value_and_transported,
+)
+
+LOOK = 16
+"""Steps between two looks at the angle between feedback and weight, which read both once more."""
+
+State = tuple[Tensor, Weights]
+"""The number of steps taken, (), and what is kept for each layer."""
+
+
+class Transporting(Estimator[Chain, State]):
+    """δ_l−1 = B_l δ_l behind each layer but the first; the subclass says what B is.
+
+    Every weight gradient is the ordinary outer product, and what stands between the layers is
+    differentiated exactly, so that the last layer's gradient is exact.
+    """
+
+    @abstractmethod
+    def begin(self, weight: Tensor, rng: Generator, /) -> Tensor:
+        """What is kept for a layer, at first."""
+
+    @abstractmethod
+    def feedback(self, weight: Tensor, kept: Tensor, rng: Generator, /) -> Tensor:
+        """B, shaped as the layer's weight."""
+
+    def learn(self, weight: Tensor, kept: Tensor, rng: Generator, /) -> Tensor:
+        """What is kept for the next step. Fixed feedback: unchanged."""
+        return kept
+
+    def claim(self, objective: Chain, /) -> Claim:
+        return Claim.BIASED
+
+    def needs(self) -> tuple[Need, ...]:
+        return (Need.DIFFERENTIABLE,)
+
+    def check(self, objective: Chain, params: Params, /) -> None:
+        if not isinstance(objective, Chain):
+            raise UnsupportedError(
+                "signals are sent back through layers, and this objective is a loss alone; it "
+                "takes a network on a batch, a Chain"
+            )
+        transported(objective, params)
+
+    def cost(self, objective: Chain, /) -> Cost:
+        return Cost(forwards=1, vjps=1, stored="all")
+
+    def coverage(self, objective: Chain, params: Params, /) -> dict[str, Coverage]:
+        return coverage_of_transport(objective, params)
+
+    def init(self, objective: Chain, params: Params, rng: Generator, /) -> State:
+        weights = transported(objective, params)
+        return torch.tensor(0), {name: self.begin(w, rng) for name, w in weights.items()}
+
+    def estimate(
+        self, objective: Chain, params: Params, state: State, rng: Generator, /
+    ) -> Estimate:
+        step, kept = state
+        weights = {name: params[name].detach() for name in kept}
+        feedback = {name: self.feedback(w, kept[name], rng) for name, w in weights.items()}
+        loss, grads = value_and_transported(objective, params, feedback)
+        info = {} if int(step) % LOOK else alignment(feedback, weights)
+        return Estimate(grads, loss, self.advance(objective, params, state, rng), info)
+
+    def advance(self, objective: Chain, params: Params, state: State, rng: Generator, /) -> State:
+        step, kept = state
+        learnt = {name: self.learn(params[name].detach(), k, rng) for name, k in kept.items()}
+        return step + 1, learnt
+
+    def law(self, objective: Chain, params: Params, state: State, exact: Params, /) -> Law:
+        """No noise once the feedback is given, unless it is drawn anew for each estimate."""
+        weights = {name: params[name].detach() for name in state[1]}
+        feedback = {name: self.mean_feedback(w, state[1][name]) for name, w in weights.items()}
+        return certain(value_and_transported(objective, params, feedback)[1], GIVEN)
+
+    def mean_feedback(self, weight: Tensor, kept: Tensor, /) -> Tensor:
+        """E B: B itself, where it is not drawn."""
+        return self.feedback(weight, kept, torch.Generator(weight.device))

@@ -1,0 +1,178 @@
+"""Layers that send gradients to their input through a feedback weight B instead of W.
+
+A layer z = W x + b then passes δx = Bᵀ δz on, while its own gradient stays δz xᵀ. Served are
+`nn.Linear`, `nn.Conv1d` and `nn.Conv2d` (groups as well); all else keeps its exact derivative.
+A feedback weight is shaped as the weight that it stands for, and goes by that weight's name.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from estimators.autodiff.calculus import Cut, coverage_between, value_and_grad
+from estimators.core.contract import Coverage, Params, UnsupportedError
+from estimators.core.objective import Chain
+
+LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
+Weights = dict[str, Tensor]
+"""A tensor for each weight that gradients are sent through, by the weight's name."""
+
+
+def value_and_transported(
+    chain: Chain, params: Params, feedback: Mapping[str, Tensor]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """(L(θ), its gradient with every δ sent through `feedback`)."""
+    with through(chain, feedback):
+        return value_and_grad(chain, params)
+
+
+def through(chain: Chain, feedback: Mapping[str, Tensor]) -> Any:
+    """While this is open, a pass of `chain` is recorded so that δ goes through `feedback`."""
+    layers = ((name, chain.module.get_submodule(_owner(name))) for name in feedback)
+    return replaced({layer: _transporting(layer, feedback[name]) for name, layer in layers})
+
+
+@contextmanager
+def replaced(forwards: Mapping[nn.Module, Callable[[Tensor], Tensor]]) -> Iterator[None]:
+    """While this is open, these modules run these functions."""
+    try:
+        for module, run in forwards.items():
+            module.__dict__["forward"] = run
+        yield
+    finally:
+        for module in forwards:
+            module.__dict__.pop("forward", None)
+
+
+def transported(chain: Chain, params: Params) -> Weights:
+    """The weights that gradients are sent through: of layers whose input depends on parameters.
+
+    Raises UnsupportedError if there are none.
+    """
+    found = {name: params[name].detach() for name in _record(chain, params)[0]}
+    if not found:
+        raise UnsupportedError(
+            "no nn.Linear, nn.Conv1d or nn.Conv2d stands behind another layer with parameters, so "
+            "that there is nothing to send a signal through",
+            network=True,
+        )
+    return found
+
+
+def coverage_of_transport(chain: Chain, params: Params) -> dict[str, Coverage]:
+    """Estimated: what lies before such a layer. Exact: the last ones, and all behind them."""
+    return coverage_between(_record(chain, params)[1])
+
+
+def fans(weight: Tensor) -> tuple[int, int]:
+    """(fan-in, fan-out) of a weight (out, in, *kernel); in is what one group takes."""
+    field = weight[0, 0].numel()
+    return weight.shape[1] * field, weight.shape[0] * field
+
+
+def xavier_uniform(weight: Tensor, scale: float, rng: Generator) -> Tensor:
+    """Uniform in ±scale·√(6 / (fan-in + fan-out)), shaped as `weight`."""
+    bound = scale * math.sqrt(6 / sum(fans(weight)))
+    return torch.empty_like(weight, requires_grad=False).uniform_(-bound, bound, generator=rng)
+
+
+def xavier_deviation(weight: Tensor) -> float:
+    """√(2 / (fan-in + fan-out))."""
+    return math.sqrt(2 / sum(fans(weight)))
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor, bias: Tensor | None, feedback: Tensor) -> Tensor:
+        ctx.save_for_backward(x, feedback)
+        return nn.functional.linear(x, w, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        x, feedback = ctx.saved_tensors
+        to_x, to_w, to_bias, _ = ctx.needs_input_grad
+        rows = g.reshape(-1, g.shape[-1])
+        return (
+            g @ feedback if to_x else None,
+            rows.T @ x.reshape(-1, x.shape[-1]) if to_w else None,
+            rows.sum(0) if to_bias else None,
+            None,
+        )
+
+
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, x: Tensor, w: Tensor, bias: Tensor | None, feedback: Tensor, how: tuple
+    ) -> Tensor:
+        ctx.save_for_backward(x, feedback)
+        ctx.how, ctx.sizes = how, None if bias is None else [len(bias)]
+        return torch.convolution(x, w, bias, *how)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        x, feedback = ctx.saved_tensors
+        wanted = list(ctx.needs_input_grad[:3])
+        # The gradient for the weight needs x and g alone; only that for x reads the weight.
+        found = torch.ops.aten.convolution_backward(g, x, feedback, ctx.sizes, *ctx.how, wanted)
+        return *found, None, None
+
+
+def _transporting(layer: nn.Module, feedback: Tensor) -> Callable[[Tensor], Tensor]:
+    if isinstance(layer, nn.Linear):
+        return lambda x: _Linear.apply(x, layer.weight, layer.bias, feedback)  # type: ignore[return-value]
+    assert isinstance(layer, nn.Conv1d | nn.Conv2d)
+    pads = isinstance(layer.padding, str) or layer.padding_mode != "zeros"
+    still = (0,) * len(layer.stride)
+    padding: Any = still if pads else layer.padding
+    how = (layer.stride, padding, layer.dilation, False, still, layer.groups)
+
+    def run(x: Tensor) -> Tensor:
+        return _Convolution.apply(_padded(layer, x) if pads else x, layer.weight, layer.bias,
+                                  feedback, how)  # type: ignore[return-value]  # fmt: skip
+
+    return run
+
+
+def _padded(layer: nn.Conv1d | nn.Conv2d, x: Tensor) -> Tensor:
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    return nn.functional.pad(x, layer._reversed_padding_repeated_twice, mode)
+
+
+def _record(chain: Chain, params: Params) -> tuple[list[str], Cut]:
+    """The weights of layers whose input depends on parameters, and a pass with these inputs."""
+    leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
+    inputs: dict[str, Tensor] = {}
+
+    def watching(name: str, layer: nn.Module) -> Callable[[Tensor], Tensor]:
+        def run(x: Tensor) -> Tensor:
+            if x.requires_grad:
+                inputs[name] = x.view_as(x)
+            return type(layer).forward(layer, x)
+
+        return run
+
+    layers = {m: watching(name, m) for name, m in _layers(chain.module) if name in params}
+    with torch.enable_grad(), replaced(layers):
+        output = chain.forward(leaves)
+        return list(inputs), Cut(leaves, list(inputs.values()), output, chain.losses(output))
+
+
+def _layers(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Those that are served, by the name of their weight. A subclass with a pass of its own is
+    not, nor is a second layer of a tied weight."""
+    own = {cls.forward for cls in LAYERS}
+    for name, m in module.named_modules():
+        if isinstance(m, LAYERS) and type(m).forward in own:
+            yield f"{name}.weight" if name else "weight", m
+
+
+def _owner(weight: str) -> str:
+    return weight.rpartition(".")[0]

@@ -1,0 +1,1 @@
+"""Draws at a frozen point, and what is kept of them."""

@@ -1,0 +1,247 @@
+"""Moments of draws in the memory of one mean gradient: streamed, and merged.
+
+Chan, Golub and LeVeque (1979): means and sums of squares are carried over to the next chunk,
+or to those of another process, without loss of digits. Beside them five numbers of each draw and
+tensor are kept; they add over tensors, so that a stage's are the sums of its tensors'. Live
+probes have `estimators.measurement.draws.sums`, which says why.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from estimators.core.contract import Params
+from estimators.measurement.draws.rows import Rows
+from estimators.measurement.draws.summary import Summary, clean, grouped, over
+
+CACHED = 2**16
+"""Entries of draws that are worked on at a time on a CPU: half a MiB in float64."""
+LARGE = 2**23
+"""The same on an accelerator, where many small pieces would be slower."""
+
+
+class Moments:
+    """K draws of T tensors held against g; float64."""
+
+    def __init__(self, exact: Params) -> None:
+        self.exact = exact
+        self.count = torch.zeros(len(exact), dtype=torch.int64)
+        """Finite draws of each tensor, (T,)."""
+        self.mean = [
+            torch.zeros(g.numel(), dtype=torch.float64, device=g.device) for g in exact.values()
+        ]
+        """ḡ of each tensor, flat."""
+        self.scatter = torch.zeros(len(exact), dtype=torch.float64)
+        """Σ_k ‖ĝ_k − ḡ‖², (T,)."""
+        self._rows = Rows(len(exact), 5)
+
+    @property
+    def numbers(self) -> Tensor:
+        """Of each draw and tensor, (K, T, 5); NaN where they are not defined.
+
+        ⟨ĝ_k, g⟩, ‖ĝ_k‖², the innovation (k − 1)/k ‖ĝ_k − ḡ_{k−1}‖², each tr Var ĝ on average; the
+        lookahead ⟨ĝ_k − g, ḡ_{k−1} − g⟩, each ‖Eĝ − g‖² on average; and k − 1.
+        """
+        return self._rows.all
+
+    def __len__(self) -> int:
+        """Draws taken in, finite or not."""
+        return len(self._rows)
+
+    @property
+    def nonfinite(self) -> int:
+        """Draws with an entry that is not finite in some tensor."""
+        return int((~self.numbers[..., 1].isfinite()).any(1).sum())
+
+    def add(self, draws: Mapping[str, Tensor]) -> None:
+        """Take in k draws, (k, *shape) for each tensor."""
+        found = [
+            self._add(t, as_rows(draws[name]), g.reshape(-1))
+            for t, (name, g) in enumerate(self.exact.items())
+        ]
+        self._rows.add(torch.stack(found, 1))
+
+    def _add(self, t: int, rows: Tensor, g: Tensor) -> Tensor:
+        good = _finite(rows)
+        kept = rows if good.all() else rows[good.to(rows.device)]
+        numbers = torch.full((len(rows), 5), torch.nan, dtype=torch.float64)
+        if len(kept):
+            numbers[good] = self._take(t, kept, g)
+        return numbers
+
+    def _take(self, t: int, rows: Tensor, g: Tensor) -> Tensor:
+        """Inner products about the mean so far give all that the draws in turn would."""
+        n, k, m = int(self.count[t]), len(rows), self.mean[t]
+        if n == 0:
+            m.copy_(rows[0])  # any point serves as the first mean; one near them keeps digits
+        # Rows: ĝ_1 − m .. ĝ_k − m; columns: the same, then m, then g.
+        total = torch.zeros(k, k + 2, dtype=torch.float64, device=rows.device)
+        fixed = torch.zeros(3, dtype=torch.float64, device=rows.device)  # ‖m‖², ⟨m, g⟩, ‖g‖²
+        size = max(1, _piece(g) // k)  # all of a piece's passes stay in the processor's cache
+        for x, e, c in zip(rows.split(size, 1), g.split(size), m.split(size), strict=True):
+            x = x.double()
+            x = x.sub_(c) if x.dtype != rows.dtype else x - c
+            e = e.double()
+            total[:, :k] += x @ x.T
+            total[:, k] += x @ c
+            total[:, k + 1] += x @ e
+            fixed += torch.stack([c @ c, c @ e, e @ e])
+            c += x.sum(0) / (n + k)
+        total, (mm, mg, gg) = total.cpu(), fixed.cpu().unbind()
+        gram, with_mean, with_exact = total[:, :k], total[:, k], total[:, k + 1]
+        self.count[t] += k
+        about = gram.diagonal().sum() - gram.sum() / k  # about the chunk's own mean
+        self.scatter[t] += about + gram.sum() / k * n / (n + k)
+        offset = torch.cat([with_mean - with_exact, (mm - 2 * mg + gg).view(1)])  # with m − g
+        squares = gram.diagonal() + 2 * with_mean + mm
+        return _in_turn(n, gram, offset, with_exact + mg, squares)
+
+    def merge(self, other: "Moments") -> None:
+        """Take in the draws of another, of the same gradient."""
+        for t, (m, of) in enumerate(zip(self.mean, other.mean, strict=True)):
+            a, b = int(self.count[t]), int(other.count[t])
+            if not b:
+                continue
+            apart = 0.0
+            size = _piece(m)
+            for x, y in zip(m.split(size), of.split(size), strict=True):
+                shift = y.to(x.device) - x
+                apart += shift.square().sum().item()
+                x += shift * (b / (a + b))
+            self.scatter[t] += other.scatter[t] + apart * a * b / (a + b)
+            self.count[t] += b
+        self._rows.add(other.numbers)
+
+    def summary(self, groups: Tensor) -> Summary:
+        """What the measures of groups of tensors are made of; `groups` is 0/1, (T, G)."""
+        dots, squares, _, ahead, before = self.numbers.unbind(-1)
+        dots, squares, lookahead = (grouped(x, groups) for x in (dots, squares, ahead))
+        along, second, exact = self._products().unbind()
+        # Deviations from the mean are rounded at 1e-16 of it, their squares at the square of that.
+        trace = over(clean(self.scatter, 1e-14 * self.count * second), self.count - 1)
+        noise = over(trace, self.count)
+        exact, along, second, trace, noise = (
+            grouped(x, groups) for x in (exact, along, second, trace, noise)
+        )
+        bias = _bias_variance(lookahead, _earliest(before, groups))
+        sizes = torch.tensor([g.numel() for g in self.exact.values()], dtype=groups.dtype) @ groups
+        return Summary(dots, squares, exact, along, second, trace, noise, bias, sizes)
+
+    def across_variance(self, groups: Tensor) -> Tensor:
+        """The variance of ‖Eĝ‖² − ⟨Eĝ, g⟩²/‖g‖² as it is estimated, (G,): what p² is off by.
+
+        That of the squared bias, of the draws without their part along g.
+        """
+        dots, _, _, ahead, before = self.numbers.unbind(-1)
+        past = grouped(_past(dots, before), groups)
+        exact = grouped(self._products()[2], groups)
+        dots, ahead = grouped(dots, groups), grouped(ahead, groups)
+        across = ahead + dots + past - exact - dots * past / exact
+        return _bias_variance(across, _earliest(before, groups))
+
+    def innovations(self, groups: Tensor) -> Tensor:
+        """Independent views of tr Var ĝ, one for each draw but the first, (K, G)."""
+        return grouped(self.numbers[..., 2], groups)
+
+    def _products(self) -> Tensor:
+        """⟨ḡ, g⟩, ‖ḡ‖² and ‖g‖² of each tensor, (3, T); NaN without a draw."""
+        found = torch.zeros(3, len(self.mean), dtype=torch.float64)
+        for t, (m, g) in enumerate(zip(self.mean, self.exact.values(), strict=True)):
+            size = _piece(m)
+            for x, y in zip(m.split(size), g.reshape(-1).split(size), strict=True):
+                y = y.double()
+                found[:, t] += torch.stack([x @ y, x @ x, y @ y]).cpu()
+        found[:2, self.count == 0] = torch.nan
+        return found
+
+
+def _piece(t: Tensor) -> int:
+    return CACHED if t.device.type == "cpu" else LARGE
+
+
+def _in_turn(n: int, gram: Tensor, offset: Tensor, dots: Tensor, squares: Tensor) -> Tensor:
+    """The numbers of k draws that follow n others, from the products about their mean m."""
+    k = len(gram)
+    before = torch.arange(n, n + k, dtype=torch.float64)  # draws before each one
+    share = before.clamp(min=1)
+    lower = gram.tril(-1)
+    to_past = lower.sum(1) / share  # ⟨ĝ_j − m, ḡ_{j−1} − m⟩
+    past = torch.cat([gram.new_zeros(1), (2 * lower.sum(1) + gram.diagonal()).cumsum(0)[:-1]])
+    moved = past / share.square()  # ‖ḡ_{j−1} − m‖²
+    innovation = (gram.diagonal() - 2 * to_past + moved).clamp(min=0) * before / (before + 1)
+    own, drift = offset[:k], offset[k]
+    shifted = torch.cat([own.new_zeros(1), own.cumsum(0)[:-1]]) / share
+    lookahead = to_past + own + shifted + drift
+    first = before == 0  # there is nothing that the first draw could be held against
+    innovation[first] = lookahead[first] = torch.nan
+    return torch.stack([dots, squares, innovation, lookahead, before], 1)
+
+
+def _past(dots: Tensor, before: Tensor) -> Tensor:
+    """⟨ḡ_{k−1}, g⟩ of the draws that `before` counts, (K, T); NaN where there are none."""
+    kept = dots.nan_to_num(0.0)
+    total = kept.cumsum(0) - kept
+    places = torch.arange(len(dots)).unsqueeze(1).expand_as(dots)
+    begun = torch.where(before == 0, places, 0).cummax(0).values  # merged ones begin anew
+    return torch.where(before > 0, (total - total.gather(0, begun)) / before, torch.nan)
+
+
+def _earliest(before: Tensor, groups: Tensor) -> Tensor:
+    """The fewest draws before, over a group's tensors, (K, G)."""
+    inside = torch.where(groups > 0, before.unsqueeze(-1), torch.inf)  # (K, T, G)
+    return inside.nan_to_num(torch.inf, torch.inf).amin(1)
+
+
+def _bias_variance(lookahead: Tensor, before: Tensor) -> Tensor:
+    """The variance of the mean of ⟨x_a, x_b⟩ over pairs, x = ĝ − g, with e and Σ its moments.
+
+    Hoeffding's (1948) 4 eᵀΣe/K + 2 tr Σ²/(K(K − 1)). The squared deviation of the k-th lookahead is
+    (m − g)ᵀΣ(m − g) on average, m the mean of those before: A + B/(k − 1), A = eᵀΣe,
+    B = A + tr Σ², fitted by least squares, weighted with k − 1.
+    """
+    good = lookahead.isfinite() & before.isfinite() & (before > 0)
+    k = good.sum(0)
+    w = torch.where(good, before, 0.0)
+    x = torch.where(good, 1 / before.clamp(min=1), 0.0)
+    h = torch.where(good, lookahead, 0.0)
+    centre = ratio_(w * h, w)
+    y = (h - centre).square()
+    mx, my = ratio_(w * x, w), ratio_(w * y, w)
+    dx = torch.where(good, x - mx, 0.0)
+    slope = ratio_(w * dx * (y - my), w, (w * dx * dx).sum(0))
+    flat = (my - slope * mx).clamp(min=0)
+    both = torch.where(slope > 0, slope, 0.0)
+    # A line through the origin where a negative part was cut off, one without slope likewise.
+    both = torch.where(flat == 0, ratio_(w * y * x, w, (w * x * x).sum(0)), both)
+    flat = torch.where(slope <= 0, my, flat)
+    squares = (both - flat).clamp(min=0)
+    draws = k + 1
+    found = 4 * flat / draws + 2 * squares / (draws * (draws - 1)).clamp(min=1)
+    return torch.where(k > 1, found, torch.nan)
+
+
+def ratio_(x: Tensor, w: Tensor, scale: Tensor | None = None) -> Tensor:
+    """Σ x over Σ w, or over `scale`; 0 where that is 0."""
+    below = w.sum(0) if scale is None else scale
+    return torch.where(below > 0, x.sum(0) / below.clamp(min=1e-300), 0.0)
+
+
+def as_rows(draws: Tensor) -> Tensor:
+    """(k, *shape) to (k, numbers): of single numbers, (k,), and of none as well."""
+    return draws.reshape(len(draws), draws[0].numel())
+
+
+def _finite(rows: Tensor) -> Tensor:
+    """Which rows are finite, on the CPU; a row of no numbers is."""
+    if not rows.shape[1]:
+        return torch.ones(len(rows), dtype=torch.bool)
+    low, high = rows.aminmax(dim=1)
+    return (low.isfinite() & high.isfinite()).cpu()
+
+
+def stack(grads: Sequence[Mapping[str, Tensor]], names: Sequence[str]) -> dict[str, Tensor]:
+    """Draws side by side, (k, *shape) for each tensor; a single one is not copied."""
+    if len(grads) == 1:
+        return {name: grads[0][name].unsqueeze(0) for name in names}
+    return {name: torch.stack([g[name] for g in grads]) for name in names}

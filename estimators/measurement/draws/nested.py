@@ -1,0 +1,234 @@
+"""Nested sampling: J batches, K draws ĝ_jk at each, with means ḡ_j.
+
+The estimator's part of the variance is the mean of tr S_j; the data's is that of ḡ_j less what the
+draws leave in it, tr Var_j ḡ_j − (mean of tr S_j)/K, without bias. Draws on an eighth of each batch
+tell which share of the estimator's part falls as 1/B.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from estimators.core.contract import Estimator, Params
+from estimators.core.objective import Chain
+from estimators.measurement.draws.layers import layers_of
+from estimators.measurement.draws.moments import Moments
+from estimators.measurement.draws.stream import draws
+from estimators.measurement.draws.summary import grouped, mean, over, variance
+from estimators.measurement.estimates.variance_split import Anatomy
+
+SMALLER = 8
+"""Batches are so many times as large as those parts of them that show what falls as 1/B."""
+LEAST_BATCHES = 8
+"""Batches from which standard errors are told; twice one is not yet an interval of 95 %."""
+LEAST_OF_ESTIMATOR, LEAST_OF_DATA = 32, 128
+"""Batches from which Student's intervals of the parts were measured to cover at least 92 %."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One number a layer, (G,), with standard errors over batches."""
+
+    data: Tensor
+    data_se: Tensor
+    estimator: Tensor
+    estimator_se: Tensor
+    fixed: Tensor
+    fixed_se: Tensor
+    signal: Tensor
+
+    def variance(self, share: float, b: float, k: int) -> Tensor:
+        """D(B) + E(B)/K; `share` is D(B)/D(B₀), `b` is B/B₀."""
+        falling = (self.estimator - self.fixed) / b
+        return share * self.data.clamp(min=0) + (self.fixed + falling) / k
+
+
+@dataclass(eq=False)
+class Nested:
+    """Nested sampling of one estimator under way: a batch at a time."""
+
+    params: Params
+    estimator: Estimator
+    state: Any
+    count: int
+    """Draws at each batch (K)."""
+    seed: int = 0
+    label: str = ""
+    chunk: int | None = None
+    nonfinite: int = 0
+    _within: list[Tensor] = field(default_factory=list)
+    _small: list[Tensor] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._means = Means(self.params)
+
+    def __len__(self) -> int:
+        """Batches taken in."""
+        return len(self._within)
+
+    def take(self, whole: Chain, small: Chain) -> Iterator[int]:
+        """Draw at one more batch and at a part of it; yields the draws made, chunk by chunk.
+
+        A batch counts when this has run to its end.
+        """
+        place = len(self)
+        inner = Moments(zeros(self.params))
+        yield from self._fill(inner, whole, self.seed, place)
+        less = Moments(zeros(self.params))
+        # One seed further, so that the part's noise is its own.
+        yield from self._fill(less, small, self.seed + 1, place)
+        self.nonfinite += inner.nonfinite + less.nonfinite
+        self._within.append(over(inner.scatter, inner.count - 1))
+        self._small.append(over(less.scatter, less.count - 1))
+        self._means.add(inner)
+
+    def _fill(self, moments: Moments, chain: Chain, seed: int, place: int) -> Iterator[int]:
+        for chunk in draws(
+            chain, self.params, self.estimator, self.state, self.count, seed, place,
+            label=self.label, chunk=self.chunk,
+        ):  # fmt: skip
+            moments.add(chunk)
+            yield len(next(iter(chunk.values())))
+
+    def parts(self, groups: Tensor, ratio: float) -> Parts:
+        """What the batches so far tell of each group of tensors, 0/1, (T, G).
+
+        `ratio` is a batch over its part.
+        """
+        within, small = (grouped(torch.stack(x), groups) for x in (self._within, self._small))
+        noise = grouped(torch.stack(self._means.noise), groups)
+        innovations = self._means.innovations(groups)
+        estimator = mean(within)
+        falling = (mean(small - within) / (ratio - 1)).clamp(min=0).minimum(estimator)
+        spread, signal = self._means.spread(groups)
+        return Parts(
+            data=spread - mean(noise),
+            data_se=standard_error(innovations - noise),
+            estimator=estimator,
+            estimator_se=standard_error(within),
+            fixed=estimator - falling,
+            fixed_se=standard_error(within - (small - within) / (ratio - 1)),
+            signal=signal,
+        )
+
+    def predicted(self, groups: Tensor, share: float, b: float, k: int, ratio: float) -> Tensor:
+        """Independent views of D(B) + E(B)/K, one of each batch but the first, (J, G).
+
+        `share` is D(B)/D(B₀), `b` is B/B₀.
+        """
+        within, small = (grouped(torch.stack(x), groups) for x in (self._within, self._small))
+        noise = grouped(torch.stack(self._means.noise), groups)
+        falling = (small - within) / (ratio - 1)
+        estimator = within + falling * (1 / b - 1)
+        return share * (self._means.innovations(groups) - noise) + estimator / k
+
+
+class Means:
+    """Means of draws, one of each batch, and how they scatter."""
+
+    def __init__(self, params: Params) -> None:
+        self._like = {n: p.double() for n, p in zeros(params).items()}
+        self._moments = Moments(self._like)
+        self.noise: list[Tensor] = []
+        """tr S_j/K of each tensor: what the draws leave in a mean, (T,)."""
+
+    def __len__(self) -> int:
+        return len(self.noise)
+
+    def add(self, inner: Moments) -> None:
+        """The mean of one batch's draws; tensors with fewer than 2 finite ones are left out."""
+        rows = {}
+        for (name, g), m, n in zip(self._like.items(), inner.mean, inner.count, strict=True):
+            rows[name] = (m if n > 0 else torch.full_like(m, torch.nan)).view(1, *g.shape)
+        self._moments.add(rows)
+        self.noise.append(over(over(inner.scatter, inner.count - 1), inner.count))
+
+    def innovations(self, groups: Tensor) -> Tensor:
+        """Independent views of the variance of a mean, (J, G); NaN for the first."""
+        return self._moments.innovations(groups)
+
+    def spread(self, groups: Tensor) -> tuple[Tensor, Tensor]:
+        """tr Var of a mean, and ‖its expectation‖², (G,)."""
+        moments = self._moments
+        trace = over(moments.scatter, moments.count - 1)
+        square = torch.stack([m.square().sum().cpu() for m in moments.mean])
+        square = torch.where(moments.count > 0, square, torch.nan)
+        return grouped(trace, groups), grouped(square - over(trace, moments.count), groups)
+
+
+def standard_error(views: Tensor) -> Tensor:
+    """Of the mean of independent views, (J, G) to (G,)."""
+    return over(variance(views), views.isfinite().sum(0)).sqrt()
+
+
+def zeros(params: Params) -> dict[str, Tensor]:
+    """What moments are held against where no gradient is wanted."""
+    return {name: torch.zeros_like(p) for name, p in params.items()}
+
+
+def split(
+    chain: Chain,
+    params: Params,
+    estimator: Estimator,
+    state: Any,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    count: int = 8,
+    seed: int = 0,
+    label: str = "",
+    population: int | None = None,
+) -> Anatomy:
+    """Split the variance at `params` by `count` draws at each of the batches (x, y).
+
+    The batches are independent samples of one size of at least 2, each drawn without replacement
+    from `population` examples. Raises ValueError for fewer than 2 batches, or fewer than 2 draws.
+    """
+    pairs = list(batches)
+    size = _size(pairs, count)
+    nested = Nested(params, estimator, state, count, seed, label)
+    for x, y in pairs:
+        part = chain.on(*(beginning(t, small_of(size), chain.views) for t in (x, y)))
+        for _ in nested.take(chain.on(x, y), part):
+            pass
+    return found(nested, chain, size, population)
+
+
+def found(nested: Nested, chain: Chain, size: int, population: int | None = None) -> Anatomy:
+    """The anatomy that nested sampling gives by now; batches of `size` examples."""
+    layers, groups = layers_of(chain, list(nested.params))
+    parts = nested.parts(groups, size / small_of(size))
+    numbers = {name: tuple(x.tolist()) for name, x in vars(parts).items()}
+    cost = nested.estimator.cost(chain).forward_equivalents
+    return Anatomy(
+        layers, size, len(nested), nested.count, **numbers, cost=cost, population=population,
+        nonfinite=nested.nonfinite,
+    )  # fmt: skip
+
+
+def small_of(size: int, least: int = 1) -> int:
+    """The part of a batch that shows what falls as 1/B: an eighth, `least` examples or more.
+
+    The further apart the two, the surer the part that falls.
+    """
+    return min(max(least, size // SMALLER), size // 2)
+
+
+def beginning(t: Tensor, count: int, views: int = 1) -> Tensor:
+    """The first examples; of each view, where they stand one behind the other."""
+    if views == 1 or len(t) % views:
+        return t[:count]
+    rows = t.view(views, -1, *t.shape[1:])
+    return rows[:, : count // views].flatten(0, 1)
+
+
+def _size(pairs: list[tuple[Tensor, Tensor]], count: int) -> int:
+    if len(pairs) < 2 or count < 2:
+        raise ValueError(
+            f"{len(pairs)} batches of {count} draws; variances take at least 2 of each"
+        )
+    sizes = {len(x) for x, _ in pairs}
+    if len(sizes) > 1 or min(sizes) < 2:
+        raise ValueError(f"batches of {sorted(sizes)} examples; one size of at least 2 is allowed")
+    return sizes.pop()

@@ -1,0 +1,1 @@
+"""Measures from draws, with intervals, laws and verdicts."""

@@ -1,0 +1,45 @@
+"""What follows from an estimator's law, for the measures."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from estimators.core.contract import Estimator, Law, Params, UnsupportedError
+from estimators.core.laws import squares
+from estimators.core.objective import Objective
+from estimators.measurement.draws.summary import grouped, ratio
+
+
+def law(
+    estimator: Estimator, objective: Objective, params: Params, state: Any, exact: Params
+) -> Law | None:
+    """The moments of one draw in closed form; None if the estimator knows of none here."""
+    try:
+        return estimator.law(objective, params, state, exact)
+    except UnsupportedError:  # a law has needs of its own, such as a separable loss
+        return None
+
+
+def theory(of: Law, exact: Params, groups: Tensor) -> dict[str, Tensor]:
+    """The measures that follow from a law, for each group of tensors, (G,); NaN without one.
+
+    Of one draw: its second moments, and what follows from them.
+    """
+    g2 = along = size = list(squares(exact).values())
+    if of.mean is not None:
+        along = [(of.mean[name].double() * g.double()).sum().item() for name, g in exact.items()]
+        size = list(squares({name: of.mean[name] for name in exact}).values())
+    spread = [of.variance.get(name, float("nan")) for name in exact]
+    columns = torch.tensor([g2, along, size, spread], dtype=torch.float64)
+    g2, along, size, spread = grouped(columns, groups)
+    safe = torch.where(g2 > 0, g2, torch.nan)
+    second = size + spread
+    bias = (size - 2 * along + g2).clamp(min=0)
+    return {
+        "relative_variance": spread / safe,
+        "relative_squared_bias": bias / safe,
+        "relative_mse": (spread + bias) / safe,
+        "scaled_error": 1 - ratio(along.square(), safe * second),
+        "snr": size / spread,
+    }

@@ -1,0 +1,1 @@
+"""The network, loss, batch and estimators to measure, validated."""

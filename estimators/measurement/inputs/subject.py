@@ -1,0 +1,197 @@
+"""Anybody's network, loss and batch as what is measured, with every input that cannot be refused
+in a sentence that says what came and what is allowed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from estimators.core.contract import Estimator, UnsupportedError
+from estimators.core.names import labels
+from estimators.core.objective import Chain
+from estimators.core.requirements import require
+from estimators.core.streams import stream
+from estimators.measurement.inputs.fields import validate
+from estimators.measurement.inputs.losses import chain_of
+
+Loss = Callable[[Any, Tensor], Tensor]
+"""loss(output, y): one value for each example, (B,), or their mean, ()."""
+Batch = tuple[Tensor, Tensor]
+"""(x, y), the examples along the first axis of both."""
+Estimators = Sequence[Estimator] | Mapping[str, Estimator] | Estimator
+"""Estimators, which are called by their fields; or {label: estimator}."""
+Progress = Callable[[str], object]
+"""Called with a sentence about once a second; `print` will do."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A frozen point, and who is measured there."""
+
+    chain: Chain
+    params: dict[str, Tensor]
+    """Those that require a gradient, detached."""
+    watched: dict[str, tuple[Estimator, Any]]
+    """{label: (estimator, its state)}."""
+
+
+def subject(
+    module: nn.Module,
+    loss: Loss,
+    batch: Batch,
+    estimators: Estimators,
+    seed: int = 0,
+    separable: bool | None = None,
+) -> Subject:
+    """Everything checked and made ready; the module is left as it is.
+
+    Raises UnsupportedError, naming each estimator that cannot work on this network and loss and why;
+    ValueError or TypeError for all else that does not fit.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed is {seed!r}; a whole number from 0 on is allowed")
+    named = named_estimators(estimators)
+    x, y = _pair(batch)
+    params = _parameters(module)
+    _tried(module, loss, x, y)
+    chain = chain_of(module, loss, x, y, separable)
+    _settled(chain, params, x)
+    refused, watched = [], {}
+    for label, estimator in named.items():
+        try:
+            require(estimator, chain, params)
+        except UnsupportedError as reason:
+            refused.append(str(reason))
+            continue
+        rng = stream(seed, "estimator", label, device=x.device)
+        watched[label] = (estimator, estimator.init(chain, params, rng))
+    if refused:
+        raise UnsupportedError("; ".join(dict.fromkeys(refused)))
+    return Subject(chain, params, watched)
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """`value` if it is a whole number from `least` on. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} is {value!r}; a whole number from {least} on is allowed")
+    return value
+
+
+def named_estimators(given: Estimators) -> dict[str, Estimator]:
+    """{label: estimator}; equal ones are counted: `spsa`, `spsa #2`.
+
+    Raises TypeError or ValueError for what is none.
+    """
+    found = [given] if isinstance(given, Estimator) else given
+    if isinstance(found, str) or not isinstance(found, Mapping | Sequence):
+        raise TypeError(f"estimators is {_kind(found)}; a list such as [SPSA()] is allowed")
+    if not found:
+        raise ValueError("estimators is empty; at least one is needed, such as ForwardGradient()")
+    for one in found.values() if isinstance(found, Mapping) else found:
+        if isinstance(one, type) and issubclass(one, Estimator):
+            raise TypeError(f"{one.__name__} is a class; write {one.__name__}()")
+        if not isinstance(one, Estimator):
+            raise TypeError(f"{one!r} is no estimator; write one such as SPSA()")
+        validate(one)
+    if not isinstance(found, Mapping):
+        return dict(zip(labels(found), found, strict=True))
+    for label in found:
+        if not isinstance(label, str) or not label:
+            raise ValueError(f"the label {label!r} names no estimator; some text is allowed")
+    return dict(found)
+
+
+def _pair(batch: Any) -> Batch:
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        many = f" of {len(batch)}" if isinstance(batch, tuple | list) else ""
+        raise ValueError(f"batch is {_kind(batch)}{many}; a pair of tensors (x, y) is allowed")
+    for name, one in zip("xy", batch, strict=True):
+        if not isinstance(one, Tensor):
+            raise TypeError(f"{name} is {_kind(one)}; a torch.Tensor is allowed")
+    x, y = batch
+    if x.ndim == 0 or len(x) == 0:
+        raise ValueError(f"x has the shape {tuple(x.shape)}; at least one example is needed")
+    return x, y
+
+
+def _parameters(module: Any) -> dict[str, Tensor]:
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module is {_kind(module)}; an nn.Module is allowed")
+    named = dict(module.named_parameters())
+    lazy = [n for n, p in named.items() if isinstance(p, nn.UninitializedParameter)]
+    if lazy:
+        raise ValueError(f"{lazy[0]} has no shape yet; call the module once on x beforehand")
+    params = {n: p.detach() for n, p in named.items() if p.requires_grad}
+    if not params:
+        why = f"all {len(named)} are frozen" if named else "it has none"
+        raise ValueError(f"no parameter of the module requires a gradient ({why}): nothing to do")
+    return params
+
+
+def _tried(module: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> None:
+    """One forward pass, so that what does not fit is told in words and not deep inside."""
+    if not callable(loss):
+        raise TypeError(f"loss is {_kind(loss)}; a function loss(output, y) is allowed")
+    chain = Chain(module, x, y, loss, separable=False)
+    with torch.no_grad(), _forked(x):
+        try:
+            output = chain.forward({})
+        except Exception as error:
+            first = next(module.parameters())
+            raise ValueError(
+                f"the network does not take x of {words(x)}, its weights being {first.dtype} on "
+                f"{first.device}: {_line(error)}"
+            ) from error
+        try:
+            value = loss(output, y)
+        except Exception as error:
+            raise ValueError(
+                f"the loss does not take the output, {words(output)}, with y of {words(y)}: "
+                f"{_line(error)}"
+            ) from error
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        given = words(value)
+        raise TypeError(f"the loss gives {given}; a tensor of floating-point numbers is allowed")
+    if value.ndim and value.shape != (len(x),):
+        raise ValueError(
+            f"the loss gives the shape {tuple(value.shape)}; one number, (), or one for each "
+            f"example, ({len(x)},), is allowed: take the mean over the other axes"
+        )
+
+
+def _settled(chain: Chain, params: dict[str, Tensor], x: Tensor) -> None:
+    """The loss is finite, and the same twice."""
+    with torch.no_grad(), _forked(x):
+        first, second = chain(params).item(), chain(params).item()
+    if not abs(first) < float("inf"):
+        raise ValueError(f"the loss is {first} at these weights; a finite one is needed")
+    if abs(first - second) > 1e-5 * abs(first):
+        raise ValueError(
+            f"the loss is {first:.6g}, and {second:.6g} on the same batch again: something in the "
+            "network or the loss is random; call module.eval(), or draw it with the batch"
+        )
+
+
+def _forked(x: Tensor) -> torch.random.fork_rng:  # type: ignore[valid-type]
+    """What the network draws at random here is drawn from nobody's generator."""
+    return torch.random.fork_rng([x.device] if x.is_cuda else [])
+
+
+def words(value: Any) -> str:
+    """A tensor in words: its dtype, shape and, elsewhere than on the CPU, its device."""
+    if not isinstance(value, Tensor):
+        return _kind(value)
+    where = "" if value.device.type == "cpu" else f" on {value.device}"
+    return f"{value.dtype} {tuple(value.shape)}{where}"
+
+
+def _kind(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,104 @@
+"""Drawing estimators many times at one point, and comparing them with the exact gradient."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from estimators.autodiff.calculus import value_and_grad
+from estimators.core.contract import Estimator, Params
+from estimators.core.objective import Objective
+from estimators.core.streams import stream
+from estimators.measurement.draws.layers import layers_of
+from estimators.measurement.draws.summary import Summary
+from estimators.measurement.draws.sums import Accumulator, Sums
+from estimators.measurement.estimates.measures import METRICS, statistics
+from estimators.measurement.estimates.theory import law, theory
+from estimators.measurement.results.measurement import Measurement
+
+Watched = Mapping[str, tuple[Estimator, Any]]
+"""{label: (estimator, its state)}."""
+
+
+def probe(
+    objective: Objective,
+    params: Params,
+    watched: Watched,
+    draws: int = 16,
+    seed: int = 0,
+    step: int = 0,
+    laws: bool = False,
+) -> Measurement:
+    """Measure every estimator of `watched` at `params`, from `draws` draws each.
+
+    The draws of one estimator share its state, and the states they return are dropped. The
+    noise comes from the stream (seed, "probe", step, label): nothing outside is disturbed.
+    `laws`: say beside the measures what they must be, where a law is known.
+    """
+    if draws < 1 or not watched:
+        raise ValueError(f"{draws} draws of {len(watched)} estimators; at least 1 of each")
+    loss, exact = value_and_grad(objective, params)
+    accumulator = Accumulator(exact, draws)
+
+    def taken(label: str) -> Tensor:
+        estimator, state = watched[label]
+        rng = stream(seed, "probe", step, label, device=loss.device)
+        return accumulator.take(
+            estimator.estimate(objective, params, state, rng).grads for _ in range(draws)
+        )
+
+    # One synchronisation with the device for the whole probe.
+    parts = [loss.double().reshape(1), *map(taken, watched)]
+    number, *flats = torch.cat(parts).cpu().split([p.numel() for p in parts])
+    sums = dict(zip(watched, map(accumulator.unpack, flats), strict=True))
+    measured = _measurement(objective, exact, number.item(), sums, draws)
+    return replace(measured, laws=_laws(objective, params, watched, exact)) if laws else measured
+
+
+def _laws(
+    objective: Objective, params: Params, watched: Watched, exact: Params
+) -> dict[str, dict[str, tuple[float, ...]]]:
+    _, groups = layers_of(objective, list(exact))
+    found = {}
+    for label, (estimator, state) in watched.items():
+        of = law(estimator, objective, params, state, exact)
+        if of is not None:
+            said = theory(of, exact, groups)
+            kept = said if (said["relative_squared_bias"] > 0).any() else _UNBIASED
+            found[label] = {metric: tuple(said[metric].tolist()) for metric in kept}
+    return found
+
+
+_UNBIASED = ("relative_variance", "relative_squared_bias")
+"""What is kept of the law of an estimator without a bias: the rest follows from its variance."""
+
+
+def _measurement(
+    objective: Objective,
+    exact: dict[str, Tensor],
+    loss: float,
+    sums: dict[str, Sums],
+    draws: int,
+) -> Measurement:
+    layers, groups = layers_of(objective, list(exact))
+    squares = next(iter(sums.values())).exact
+    return Measurement(
+        draws=draws,
+        loss=loss,
+        layers=layers,
+        exact_norm=tuple((squares @ groups).sqrt().tolist()),
+        values={label: _values(s.summary(groups)) for label, s in sums.items()},
+        nonfinite={label: _nonfinite(s) for label, s in sums.items()},
+    )
+
+
+def _values(of: Summary) -> dict[str, tuple[float, ...]]:
+    found = statistics(of)
+    table = torch.stack([found[m] for m in METRICS]).tolist()
+    return {m: tuple(row) for m, row in zip(METRICS, table, strict=True)}
+
+
+def _nonfinite(sums: Sums) -> int:
+    return int((~sums.squares.isfinite()).any(1).sum())

@@ -1,0 +1,1 @@
+"""Measurements as objects and as tables."""

@@ -1,0 +1,1 @@
+"""What the methods that perturb activations share: noise, laws and fast draws."""

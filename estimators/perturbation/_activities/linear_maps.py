@@ -1,0 +1,128 @@
+"""Every site of a network with its δ, and the linear map that ends there, if one does."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from estimators.core.contract import Params
+from estimators.core.objective import Chain, Place
+from estimators.perturbation._activities.noise_sharing import NoiseSharing
+
+Map = nn.Linear | nn.Conv1d | nn.Conv2d
+
+
+class Piece(NamedTuple):
+    """What noise b multiplies, in a map's weights."""
+
+    x: Tensor
+    """(B, P, F), one row a position."""
+    b: Tensor
+    """(B, P, C)."""
+    copies: int = 1
+    """How many channels each of C stands for: they share its noise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """A linear map and its input."""
+
+    name: str
+    module: Map
+    x: Tensor
+
+    @property
+    def channels_first(self) -> bool:
+        """Whether an output is (B, C, *positions), else (B, *positions, C)."""
+        return not isinstance(self.module, nn.Linear)
+
+    def rows(self) -> Tensor:
+        """The input as the weights see it, (B, P, F); groups of channels lie side by side."""
+        m, x = self.module, self.x
+        if isinstance(m, nn.Linear):
+            return x.reshape(len(x), -1, x.shape[-1])
+        mode = "constant" if m.padding_mode == "zeros" else m.padding_mode
+        x = nn.functional.pad(x, m._reversed_padding_repeated_twice, mode)
+        if isinstance(m, nn.Conv1d):
+            size, stride, far = (1, *m.kernel_size), (1, *m.stride), (1, *m.dilation)
+            return nn.functional.unfold(x.unsqueeze(2), size, far, 0, stride).transpose(1, 2)
+        return nn.functional.unfold(x, m.kernel_size, m.dilation, 0, m.stride).transpose(1, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class End:
+    """A site's δ = ∂L/∂z, (B, *units), and the linear map that ends there, if one does."""
+
+    place: Place
+    delta: Tensor
+    map: Linear | None
+
+    def pieces(self, grain: NoiseSharing) -> dict[str, list[Piece]]:
+        """For each parameter of the map; a convolution in groups has a piece for each."""
+        if self.map is None:
+            return {}
+        m, x = self.map.module, self.map.rows()
+        groups = 1 if isinstance(m, nn.Linear) else m.groups
+        delta = self.delta.flatten(2).transpose(1, 2) if self.map.channels_first else self.delta
+        delta = delta.reshape(len(x), x.shape[1], -1)
+        parts = zip(x.chunk(groups, -1), delta.chunk(groups, -1), strict=True)
+        ones = torch.ones_like(x[..., :1])
+        return {
+            f"{self.map.name}.weight": [self._piece(*part, delta, grain.unit) for part in parts],
+            f"{self.map.name}.bias": [self._piece(ones, delta, delta, grain.unit)],
+        }
+
+    def _piece(self, x: Tensor, own: Tensor, delta: Tensor, unit: str) -> Piece:
+        """`own` are the channels that x is multiplied to, of all those in δ."""
+        units, shape = list(self.place.units), list(self.place.shape)
+        if unit not in units:
+            return Piece(x, own)
+        assert self.map is not None
+        channel = 0 if self.map.channels_first else len(units) - 1
+        at, positions = units.index(unit), x.shape[1]
+        if at == channel:
+            return Piece(x.mean(1, keepdim=True), own.sum(1, keepdim=True))
+        del shape[channel]
+        at -= channel < at
+
+        def along(t: Tensor) -> Tensor:
+            t = t.reshape(len(t), *shape, t.shape[-1]).movedim(at + 1, 1)
+            return t.flatten(2, -2).sum(2) if t.ndim > 3 else t
+
+        sharing = positions // shape[at] * delta.shape[-1]
+        return Piece(along(x) / sharing, along(delta).sum(-1, keepdim=True), own.shape[-1])
+
+
+def linear_ends(chain: Chain, params: Params) -> list[End]:
+    """One pass and one backward: every site."""
+    made: dict[int, tuple[Tensor, Linear]] = {}
+    sites: list[tuple[Tensor, Tensor]] = []
+
+    def watch(name: str, module: Map) -> RemovableHandle:
+        def keep(m: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+            found = Linear(name, module, args[0].detach())
+            made[id(output)] = (output, found)  # held: the id stays its own
+
+        return module.register_forward_hook(keep)
+
+    def at_site(_: int, z: Tensor) -> Tensor:
+        # δ is of what goes through the site, not round it. What lies before may be held still.
+        through = z.view_as(z) if z.requires_grad else z.detach().requires_grad_()
+        sites.append((z, through))
+        return through.clone()  # an in-place non-linearity must not overwrite what δ is taken at
+
+    handles = [watch(n, m) for n, m in chain.module.named_modules() if isinstance(m, Map)]
+    try:
+        with torch.enable_grad():
+            leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
+            loss = chain.losses(chain.forward(leaves, at_site=at_site)).mean()
+    finally:
+        for handle in handles:
+            handle.remove()
+    deltas = torch.autograd.grad(loss, [through for _, through in sites])
+    return [
+        End(place, delta, made[id(z)][1] if id(z) in made else None)
+        for place, delta, (z, _) in zip(chain.places, deltas, sites, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""What the methods along directions in weight space share: slopes, replay and fast draws."""

@@ -1,0 +1,1 @@
+"""Statistics that need only the standard library: no torch, no numpy."""
