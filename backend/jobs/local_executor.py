@@ -21,7 +21,8 @@ _GRACE = 30.0
 _LEAVE = 2.0
 """Seconds for an idle spawner to end."""
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[len(str(__package__).split("."))]
+"""The folder from which this package is imported."""
 
 
 class LocalExecutor:
@@ -76,7 +77,7 @@ class LocalExecutor:
     def _launch(self) -> None:
         with (self._home / "spawner.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "backend.jobs.spawner"],
+                [sys.executable, "-P", "-m", f"{__package__}.spawner"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -138,6 +139,6 @@ class LocalExecutor:
 
 
 def _python_path() -> str:
-    """The fork server is started without this process's sys.path: tell it where we are."""
+    """Where the spawner finds this package: `-P` keeps the current folder from shadowing it."""
     known = os.environ.get("PYTHONPATH")
     return os.pathsep.join([str(_ROOT), *([known] if known else [])])

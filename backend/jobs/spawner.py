@@ -28,8 +28,8 @@ PRELOADED = [
     "torch._dynamo",  # which the first optimiser imports
     "torch.func",
     "sklearn.datasets",
-    "backend.jobs.inspector",
-    "backend.jobs.worker.main",
+    f"{__package__}.inspector",
+    f"{__package__}.worker.main",
 ]
 """Imported before the fork, and no more than that: a parallel torch operation before the fork
 would leave the children an OpenMP pool without its threads."""
