@@ -85,7 +85,7 @@ def _anchors(page: Path) -> set[str]:
 
 
 SUFFIXES = "py|js|css|html|md|toml|yml|yaml|svg|png"
-TOP = "estimators|backend|frontend|benchmarks|tests|docs"
+TOP = "gradlab|estimators|backend|frontend|benchmarks|tests|docs"
 A_FILE = re.compile(rf"[\w.*<>-]+(?:/[\w.*<>-]+)+\.(?:{SUFFIXES})")
 A_FOLDER = re.compile(rf"(?:{TOP})(?:/[\w-]+)*/")
 A_MODULE = re.compile(rf"(?:python -m )?((?:{TOP})(?:\.\w+)+)")
