@@ -129,6 +129,22 @@ def _module_has(parts: list[str]) -> bool:
     return False
 
 
+@pytest.mark.parametrize("document", PAGES)
+def test_names_that_a_page_finds_in_a_file_are_there(document):
+    """`Class.method` in `path/to/file.py`."""
+    text = " ".join(prose(document).split())
+    gone = [
+        f"{name} in {file}"
+        for name, file in re.findall(r"`([\w.]+)` in `([\w./]+\.py)`", text)
+        if (ROOT / file).exists() and not _has_names((ROOT / file).read_text(), name)
+    ]
+    assert not gone, f"{document} names {', '.join(gone)}"
+
+
+def _has_names(source: str, dotted: str) -> bool:
+    return all(re.search(rf"\b{part}\b", source) for part in dotted.split("."))
+
+
 @pytest.mark.parametrize(
     ("name", "there"),
     [
