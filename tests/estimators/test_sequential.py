@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from estimators.core.objective import Chain, cross_entropy
-from estimators.core.sequential import SequentialForward
+from estimators.core.module_call import SequentialForward
 
 
 class Doubled(nn.Sequential):
