@@ -111,9 +111,9 @@ class LocalChain(Chain):
             def run(place: int, z: Tensor) -> Tensor:
                 nonlocal unchanged
                 assert replace is not None
-                version = z._version
+                version = _version(z)
                 after = replace(place, z)
-                unchanged = unchanged and _is_same(after, z) and z._version == version
+                unchanged = unchanged and _is_same(after, z) and _version(z) == version
                 return after
 
             return None if replace is None else run
@@ -143,9 +143,15 @@ class LocalChain(Chain):
     def _is_point(self, params: Params) -> bool:
         """Whether these parameters are the point's own numbers, unchanged since `at`."""
         return bool(self._theta) and all(
-            n in params and _is_same(params[n], p) and p._version == version
+            n in params and _is_same(params[n], p) and _version(p) == version
             for (n, p), version in zip(self._theta.items(), self._versions, strict=True)
         )
+
+
+def _version(t: Tensor) -> int:
+    """How often a tensor was changed in place; an intercepting mode does not see the question."""
+    with torch._C.DisableTorchFunction():
+        return 0 if t.is_inference() else t._version
 
 
 def _is_same(a: Tensor, b: Tensor) -> bool:
