@@ -132,7 +132,10 @@ class GroupNorm(OverChannels):
     def forward(
         self, x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None
     ) -> tuple[Tensor, Saved]:
-        x = x.contiguous()  # the kernel's statistics are wrong in some other layouts
+        # The kernel reads memory in order, whatever the strides say; F.group_norm copies as well.
+        x = x.contiguous()
+        weight = None if weight is None else weight.contiguous()
+        bias = None if bias is None else bias.contiguous()
         y, mean, rstd = torch.native_group_norm(x, weight, bias, *self._sizes(x), self.eps)
         return y, (x, weight, bias, mean, rstd)
 
