@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from estimators.autodiff.operations.entry import ReadCall
-from estimators.autodiff.operations.operation import Call, Map, Operation, Saved
+from estimators.autodiff.operations.operation import Call, Elementwise, Map, Operation, Saved
 from estimators.autodiff.operations.table import reader_of
 from estimators.core.module_call import under_autocast
 
@@ -136,23 +136,22 @@ class JVPMode(TorchFunctionMode):
             call = read(*args, **kwargs)
         except TypeError:  # an unusual signature, such as that of named axes
             return NotImplemented
-        if call is None or not call.operation.accepts(call.x) or under_autocast(call.x):
+        if call is None or not call.operation.accepts(call.x) or under_autocast():
             return NotImplemented
-        x, weight, bias = (self.get(a) for a in call[1:])
-        if isinstance(call.operation, Map) and weight is None and bias is None:
+        operation, *tensors = call
+        x, weight, bias = map(self.get, tensors)
+        if isinstance(operation, Map) and weight is None and bias is None:
             names = self._own_names(call)
             if names is not None:
                 return self._by_map(call, names, x)
         if x is None and weight is None and bias is None:
             return NotImplemented
-        if overwrites(func, args, kwargs):
+        in_place = isinstance(operation, Elementwise) and overwrites(func, args, kwargs)
+        if in_place:
             self._refuse_aliases(call.x)
-            _, saved = call.operation.forward(*call[1:])
-            tangent = self.jvp(call.operation, saved, x, weight, bias)
-            y = func(*args, **kwargs)
-        else:
-            y, saved = call.operation.forward(*call[1:])
-            tangent = self.jvp(call.operation, saved, x, weight, bias)
+        y, saved = operation.forward(*tensors)
+        tangent = self.jvp(operation, saved, x, weight, bias)
+        y = func(*args, **kwargs) if in_place else y
         self.put(y, tangent)
         return y
 

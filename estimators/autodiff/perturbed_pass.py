@@ -105,7 +105,7 @@ class _Choice:
 
     def _other(self, chain: Chain, params: Params) -> Engine:
         """What serves the network as its modules are called now."""
-        key = tuple(params), under_autocast(chain.x), self._calls.fingerprint()
+        key = tuple(params), under_autocast(), self._calls.fingerprint()
         if key not in self._others:
             self._others[key] = _confirmed(chain, params)
         return self._others[key]
@@ -122,7 +122,7 @@ def _separable(chain: Chain) -> bool:
 def _confirmed(chain: Chain, params: Params) -> Engine:
     """The fastest interception whose numbers are those of dual numbers."""
     dual = DualNumbers()
-    if under_autocast(chain.x):
+    if under_autocast():
         return dual
     everything = {**dict(chain.module.named_parameters()), **params}
     try:

@@ -90,7 +90,7 @@ class SequentialJVP:
 
         Raises NoRuleError if a module has hooks by now, or not all parameters are asked for.
         """
-        if not self._forward_alone or under_autocast(x) or not self._needed <= mode.raw.keys():
+        if not self._forward_alone or under_autocast() or not self._needed <= mode.raw.keys():
             raise NoRuleError
         site = 0
         for step in self._steps:

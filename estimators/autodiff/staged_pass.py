@@ -45,7 +45,7 @@ class StagedPass:
         self.tangent: Tensor | None = None
         """Of the output, in the end."""
         self._p, self._used = p, 0
-        self._autocast = under_autocast(chain.x)
+        self._autocast = under_autocast()
         self._whole: Cut | None = None
         """The pass recorded by autograd, where hooks surround all of its stages."""
         if calls_forward_alone(chain.module):
@@ -53,7 +53,7 @@ class StagedPass:
                 self.output = chain.forward(self.leaves, at_stage=self._cut, run_stage=self._run)
         else:
             self.output = self._run_whole(chain, params)
-        self.loss, self.error = _loss_and_error(chain, self.output)
+        self.loss, self.error = chain.loss_and_error(self.output)
 
     def _run_whole(self, chain: Chain, params: Params) -> Tensor:
         """The output; the tangent by dual numbers from end to end, the pull-back by autograd."""
@@ -80,9 +80,9 @@ class StagedPass:
         if self._whole is not None:
             return pull_back(self._whole, signals, self.error)
         self._grads = {}
-        for segment, signal in zip(self._segments, (*signals, self.error), strict=True):
-            s, left = signal, sum(owns for _, owns in segment)
-            with torch.no_grad():
+        with torch.no_grad():
+            for segment, signal in zip(self._segments, (*signals, self.error), strict=True):
+                s, left = signal, sum(owns for _, owns in segment)
                 for pull, owns in reversed(segment):
                     if left == 0:
                         break
@@ -158,14 +158,6 @@ class StagedPass:
         if name is not None and gradient is not None:
             before = self._grads.get(name)
             self._grads[name] = gradient if before is None else before + gradient
-
-
-def _loss_and_error(chain: Chain, output: Tensor) -> tuple[Tensor, Tensor]:
-    """(L, ∂L/∂output), () and (B, ...): the mean over the batch included."""
-    end = output.detach().requires_grad_()
-    with torch.enable_grad():
-        loss = chain.losses(end).mean()
-    return loss.detach(), torch.autograd.grad(loss, end)[0]
 
 
 def _dual(module: nn.Module, x: Tensor, t: Tensor) -> Tensor:

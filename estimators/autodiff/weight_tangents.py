@@ -52,7 +52,7 @@ def layers_of(objective: Objective, params: Params) -> list[Layer] | None:
     is called now; a subclass of `Chain`, which may run its module in its own way; a tied or a
     frozen parameter.
     """
-    if type(objective) is not Chain or under_autocast(objective.x):
+    if type(objective) is not Chain or under_autocast():
         return None
     layers = [_layer(m, name) for name, m in _flat(objective.module, "")]
     served = [layer for layer in layers if layer is not None]

@@ -5,6 +5,7 @@ module's class and nothing else. A rule that replaces `module(x)` is right only 
 `SequentialForward` runs nested `nn.Sequential`s as one flat list, and `Stateless` runs a module
 with other tensors in the place of its parameters.
 """
+# pyright: reportPrivateImportUsage=false
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,10 +36,15 @@ def calls_forward_alone(module: nn.Module) -> bool:
     with a `forward` of its own, and for a compiled module. A parametrisation changes the
     module's class: compare `type(module)` exactly. Pruning and the older weight norm add a hook.
     """
-    return not (
-        any(_GLOBAL_HOOKS)
-        or has_own_hooks(module)
-        or any(name in module.__dict__ for name in _OVERRIDES)
+    own = module.__dict__
+    return not (  # written out: this is asked of every layer at every pass
+        own["_forward_hooks"]
+        or own["_forward_pre_hooks"]
+        or own["_backward_hooks"]
+        or own["_backward_pre_hooks"]
+        or "forward" in own
+        or "_compiled_call_impl" in own
+        or any(_GLOBAL_HOOKS)
         or type(module).__call__ is not nn.Module.__call__
     )
 
@@ -63,34 +69,38 @@ def replaced_forwards(forwards: Mapping[nn.Module, Callable[[Tensor], Tensor]]) 
                 module.__dict__["forward"] = forward
 
 
-def under_autocast(x: Tensor) -> bool:
-    """Whether operations on `x` are cast to another precision by `torch.autocast`."""
-    return torch.is_autocast_enabled(x.device.type)
+def under_autocast() -> bool:
+    """Whether `torch.autocast` casts operations to another precision, on any device."""
+    return torch._C._is_any_autocast_enabled()
 
 
 class ForwardAlone:
     """`calls_forward_alone` for a fixed set of modules, cheap enough to ask at every pass."""
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
-        self._modules = tuple(modules)
-        self._types = [type(m) for m in self._modules]
-        own = (getattr(m, hooks) for m in self._modules for hooks in _HOOKS)
+        self._modules = tuple((m, type(m), m.__dict__) for m in modules)
+        own = (fields[hooks] for _, _, fields in self._modules for hooks in _HOOKS)
         self._hooks = (*_GLOBAL_HOOKS, *own)
-        self._fields = [m.__dict__ for m in self._modules]
-        self._plain_call = all(t.__call__ is nn.Module.__call__ for t in self._types)
+        self._plain_call = all(t.__call__ is nn.Module.__call__ for _, t, _ in self._modules)
 
     def __bool__(self) -> bool:
-        return (
-            self._plain_call
-            and not any(self._hooks)
-            and self._types == [type(m) for m in self._modules]
-            and not any(name in fields for fields in self._fields for name in _OVERRIDES)
-        )
+        if any(self._hooks) or not self._plain_call:
+            return False
+        for module, cls, fields in self._modules:
+            if type(module) is not cls or "forward" in fields or "_compiled_call_impl" in fields:
+                return False
+        return True
 
     def fingerprint(self) -> tuple[Any, ...]:
         """Another value where hooks were registered or removed, or a call was overridden."""
-        overridden = (fields.get(name) for fields in self._fields for name in _OVERRIDES)
-        return (*map(len, self._hooks), *(id(own) for own in overridden if own is not None))
+        if self:
+            return ()
+        overrides = (fields.get(name) for _, _, fields in self._modules for name in _OVERRIDES)
+        return (
+            *map(len, self._hooks),
+            *(id(own) for own in overrides if own is not None),
+            *(id(type(module)) for module, _, _ in self._modules),
+        )
 
 
 class SequentialForward:

@@ -122,7 +122,7 @@ class Chain(Objective):
         self._plain = losses is cross_entropy and not loss_units and not own
         self.module, self.x, self.y, self._losses = module, x, y, losses
         self.separable = _uncoupled(module) if separable is None else separable
-        self.per_network: dict[tuple[PerNetwork, Hashable], Any] = {}
+        self.per_network: dict[PerNetwork, dict[Hashable, Any]] = {}
         """What `PerNetwork` keeps, shared with the chains that `on` makes."""
         self._stateless, self._whole_module = Stateless(module), SequentialForward(module)
         self._stages = _stages(module)

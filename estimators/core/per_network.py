@@ -1,7 +1,7 @@
 """`PerNetwork`: what is worked out once for a network, whatever batch it is on."""
 
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from estimators.core.objective import Chain
@@ -19,11 +19,12 @@ class PerNetwork(Generic[T]):
 
     def get(self, chain: "Chain", key: Hashable) -> T | None:
         """The value, or None if it is not yet worked out."""
-        return cast("T | None", chain.per_network.get((self, key)))
+        values = chain.per_network.get(self)
+        return None if values is None else values.get(key)
 
     def put(self, chain: "Chain", key: Hashable, value: T) -> T:
         """Keep a value and return it."""
-        chain.per_network[self, key] = value
+        chain.per_network.setdefault(self, {})[key] = value
         return value
 
     def of(self, chain: "Chain", key: Hashable, make: Callable[[], T]) -> T:
