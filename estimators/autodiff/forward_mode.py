@@ -8,7 +8,7 @@ import torch
 from estimators.autodiff.calculus import push_forward, push_forward_from_sites
 from estimators.core.contract import Params, UnsupportedError
 from estimators.core.objective import Chain, Objective
-from estimators.core.per_network import PerNetwork
+from estimators.core.structure import PerNetwork
 
 _LACKING = re.compile(r"forward AD with (\w+)")
 

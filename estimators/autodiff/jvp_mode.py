@@ -16,8 +16,14 @@ from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from estimators.autodiff.operations.entry import ReadCall
-from estimators.autodiff.operations.operation import Call, Elementwise, Map, Operation, Saved
+from estimators.autodiff.operations.operation import (
+    Call,
+    Elementwise,
+    Map,
+    Operation,
+    ReadCall,
+    Saved,
+)
 from estimators.autodiff.operations.table import reader_of
 from estimators.core.module_call import under_autocast
 
@@ -149,7 +155,7 @@ class JVPMode(TorchFunctionMode):
         in_place = isinstance(operation, Elementwise) and overwrites(func, args, kwargs)
         if in_place:
             self._refuse_aliases(call.x)
-        y, saved = operation.forward(*tensors)
+        y, saved = operation.forward(call.x, call.weight, call.bias)
         tangent = self.jvp(operation, saved, x, weight, bias)
         y = func(*args, **kwargs) if in_place else y
         self.put(y, tangent)

@@ -127,11 +127,11 @@ def _through(
         return _Stack(z, dz.mul_(slope.unsqueeze(1)))
     if dz is not None and isinstance(operation, LinearInInput) and operation.examplewise:
         return _Stack(z, operation.apply(dz.flatten(0, 1)).unflatten(0, dz.shape[:2]))
-    first = (None if dz is None else dz.movedim(1, 0), dw, db)
-    if count == 1:
-        first = tuple(None if t is None else t[0] for t in first)
-        return _Stack(z, operation.jvp(saved, *first).unsqueeze(1))
-    return _Stack(z, operation.jvp(saved, *first, count).movedim(0, 1))
+    dx = None if dz is None else dz.movedim(1, 0)
+    if count == 1:  # a single tangent has no axis of its own
+        dx, dw, db = (None if t is None else t[0] for t in (dx, dw, db))
+        return _Stack(z, operation.jvp(saved, dx, dw, db).unsqueeze(1))
+    return _Stack(z, operation.jvp(saved, dx, dw, db, count).movedim(0, 1))
 
 
 def _map_tangents(

@@ -20,11 +20,16 @@ from estimators.core.module_call import (
     Stateless,
     calls_forward_alone,
     has_own_hooks,
-    is_plain,
     replaced_forwards,
 )
-from estimators.core.per_network import PerNetwork
 from estimators.core.site import Site, visiting
+from estimators.core.structure import (
+    PerNetwork,
+    boundaries_of,
+    is_uncoupled,
+    refuse_randomness,
+    stages_of,
+)
 
 Losses = Callable[[Tensor, Tensor], Tensor]
 """(outputs (B, ...), targets (B, ...)) -> one loss for each example, (B,), or unit, (B, *units)."""
@@ -116,18 +121,18 @@ class Chain(Objective):
         loss_units: tuple[str, ...] = (),
         views: int = 1,
     ) -> None:
-        _refuse_randomness(module)
+        refuse_randomness(module)
         self.loss_units, self.views = loss_units, views
         own = type(self).losses is not Chain.losses
         self._plain = losses is cross_entropy and not loss_units and not own
         self.module, self.x, self.y, self._losses = module, x, y, losses
-        self.separable = _uncoupled(module) if separable is None else separable
+        self.separable = is_uncoupled(module) if separable is None else separable
         self.per_network: dict[PerNetwork, dict[Hashable, Any]] = {}
         """What `PerNetwork` keeps, shared with the chains that `on` makes."""
         self._stateless, self._whole_module = Stateless(module), SequentialForward(module)
-        self._stages = _stages(module)
+        self._stages = stages_of(module)
         self.stages = tuple(self._stages)
-        self._boundaries = _boundaries(self._stages)
+        self._boundaries = boundaries_of(self._stages)
 
     def on(self, x: Tensor, y: Tensor) -> Self:
         """The same network and loss on another batch: cheap, for use at every step.
@@ -307,37 +312,3 @@ _PLACES = PerNetwork[tuple[Place, ...]]()
 
 def _double(t: Tensor) -> Tensor:
     return t.double() if t.is_floating_point() else t
-
-
-def _stages(module: nn.Module) -> dict[str, nn.Module]:
-    if is_plain(module):
-        return {name: m for name, m in module._modules.items() if m is not None}
-    return {"": module}
-
-
-def _boundaries(stages: Mapping[str, nn.Module]) -> dict[str, int]:
-    """The stages whose output is a boundary, with the boundary's index.
-
-    Stages without parameters belong to the one before: a signal is given behind them.
-    """
-    names = list(stages)
-    owners = [i for i, m in enumerate(stages.values()) if next(m.parameters(), None) is not None]
-    return {names[i - 1]: index for index, i in enumerate(owners[1:])}
-
-
-def _uncoupled(module: nn.Module) -> bool:
-    """Whether no normalisation mixes the examples of a batch."""
-    return not any(
-        isinstance(m, nn.modules.batchnorm._BatchNorm) and (m.training or m.running_mean is None)
-        for m in module.modules()
-    )
-
-
-def _refuse_randomness(module: nn.Module) -> None:
-    for name, m in module.named_modules():
-        if isinstance(m, nn.modules.dropout._DropoutNd) and m.training and m.p > 0:
-            raise ValueError(
-                f"{name or 'the module'} is {m}, which draws a new mask at every pass; an "
-                "objective must be deterministic: call module.eval() or draw the mask "
-                "with the batch"
-            )

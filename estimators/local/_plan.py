@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 
 from estimators.core.contract import UnsupportedError
 from estimators.core.objective import Chain
-from estimators.core.per_network import PerNetwork
+from estimators.core.structure import PerNetwork
 from estimators.local._replicated import POOLED
 from estimators.local.blocks import (
     Block,

@@ -26,8 +26,8 @@ from estimators.core.contract import (
 from estimators.core.laws import mean_of
 from estimators.core.objective import Chain
 from estimators.core.optimizers import adam, adam_state
-from estimators.core.per_network import PerNetwork
 from estimators.core.requirements import require
+from estimators.core.structure import PerNetwork
 from estimators.core.wrapper import Wrapping, unwrapped
 from estimators.local._plan import Plan, plan
 from estimators.local.blocks import Block, HeadChain, LocalChain

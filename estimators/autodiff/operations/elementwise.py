@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from estimators.autodiff.operations.entry import Entry
-from estimators.autodiff.operations.operation import Call, Elementwise, Saved
+from estimators.autodiff.operations.operation import Call, Elementwise, Entry, Saved
 
 aten = torch.ops.aten
 

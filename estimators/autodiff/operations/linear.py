@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from estimators.autodiff.operations.entry import Entry
 from estimators.autodiff.operations.operation import (
     Call,
+    Entry,
     Gradients,
     Map,
     Saved,
@@ -105,6 +105,7 @@ class Convolution(Map):
     def forward(
         self, x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None
     ) -> tuple[Tensor, Saved]:
+        assert weight is not None
         geometry = self._geometry
         return torch.convolution(x, weight, bias, *geometry), (x, weight, bias, geometry)
 

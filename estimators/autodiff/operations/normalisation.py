@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from estimators.autodiff.operations.entry import Entry
 from estimators.autodiff.operations.operation import (
     Call,
+    Entry,
     Gradients,
     Operation,
     Saved,

@@ -1,4 +1,4 @@
-"""`Operation`: a function with its forward and backward derivative.
+"""`Operation`: a function with its forward and backward derivative; `Entry`: a row of the table.
 
 An operation computes y = f(x, w, b) of an input x and, where it has them, a weight w and a
 bias b; its other arguments (stride, eps, …) are fields. Every rule is right for any memory layout
@@ -7,11 +7,12 @@ time with a first axis K.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Saved = tuple[Any, ...]
 """What the derivatives of one call read."""
@@ -149,3 +150,21 @@ def each_of(count: int, t: Tensor, apply: Transform) -> Tensor:
 def plus(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     """a + b, where None is zero."""
     return b if a is None else a if b is None else a + b
+
+
+ReadCall = Callable[..., Call | None]
+"""(a torch function's arguments) -> the operation and its tensors; None where no rule fits."""
+
+ReadModule = Callable[[Any], Operation | None]
+"""module -> the operation that its `forward` is; None where no rule fits its fields."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One operation: the torch functions and the module types that mean it."""
+
+    name: str
+    functions: Mapping[Any, ReadCall]
+    modules: Mapping[type[nn.Module], ReadModule]
+    parameters: bool = False
+    """Whether these modules have a `weight` and a `bias`, either of which may be None."""

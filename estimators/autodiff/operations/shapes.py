@@ -1,4 +1,4 @@
-"""Functions that move, pick, average or add numbers: identity, shapes, pools, sums."""
+"""Functions that move or add numbers: identity, shapes, permutations, means and sums."""
 # pyright: reportPrivateImportUsage=false
 
 from collections.abc import Callable
@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from estimators.autodiff.operations.entry import Entry
 from estimators.autodiff.operations.operation import (
     Call,
+    Entry,
     Gradients,
     LinearInInput,
     Operation,
@@ -97,51 +96,6 @@ class LinearFunction(LinearInInput):
 
 
 @dataclass(frozen=True)
-class MaxPool2d(Operation):
-    """The largest number of each window of x (B, channels, height, width)."""
-
-    kernel_size: Any
-    stride: Any
-    padding: Any
-    dilation: Any
-    ceil_mode: bool
-
-    def accepts(self, x: Tensor) -> bool:
-        return x.ndim == 4
-
-    @property
-    def _windows(self) -> tuple[Any, ...]:
-        stride = self.kernel_size if self.stride is None else self.stride
-        return self.kernel_size, stride, self.padding, self.dilation, self.ceil_mode
-
-    def forward(
-        self, x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None
-    ) -> tuple[Tensor, Saved]:
-        y, indices = aten.max_pool2d_with_indices.default(x, *self._windows)
-        return y, (x, indices)
-
-    def jvp(
-        self,
-        saved: Saved,
-        x_tangent: Tensor | None,
-        weight_tangent: Tensor | None = None,
-        bias_tangent: Tensor | None = None,
-        count: int = 1,
-    ) -> Tensor:
-        """The tangents of the numbers that were picked."""
-        assert x_tangent is not None
-        picked = saved[1].flatten(2)
-        if count > 1:
-            picked = picked.expand(count, *picked.shape)
-        return x_tangent.flatten(-2).gather(-1, picked).unflatten(-1, saved[1].shape[2:])
-
-    def vjp(self, saved: Saved, signal: Tensor, wanted: Wanted = (True, False, False)) -> Gradients:
-        x, indices = saved
-        to_x = aten.max_pool2d_with_indices_backward.default(signal, x, *self._windows, indices)
-        return to_x, None, None
-
-
-@dataclass(frozen=True)
 class Add(Operation):
     """y = x + w, or x + a number; each is repeated along the axes that it lacks."""
 
@@ -204,35 +158,17 @@ def _read_reshape(function: Callable[..., Tensor]) -> Callable[..., Call | None]
     return read
 
 
-def _read_linear(
+def read_linear(
     function: Callable[..., Tensor], examplewise: bool = False
 ) -> Callable[..., Call | None]:
+    """How a call of a function that is linear in its first argument is read."""
+
     def read(input: Tensor, *args: Any, **kwargs: Any) -> Call | None:
         if kwargs.get("out") is not None:
             return None
         return Call(LinearFunction(function, args, kwargs, examplewise), input)
 
     return read
-
-
-def _read_max_pool(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Call | None:
-    if return_indices:
-        return None
-    return Call(MaxPool2d(kernel_size, stride, padding, dilation, ceil_mode), input)
-
-
-def _max_pool(m: Any) -> MaxPool2d | None:
-    if m.return_indices:
-        return None
-    return MaxPool2d(m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode)
 
 
 def _read_add(input: Any, other: Any, **others: Any) -> Call | None:
@@ -245,15 +181,7 @@ def _read_add(input: Any, other: Any, **others: Any) -> Call | None:
     return Call(Add(other), input)
 
 
-def _pool(function: Callable[..., Tensor], *fields: str) -> Callable[[Any], LinearFunction]:
-    def read(m: Any) -> LinearFunction:
-        return LinearFunction(function, tuple(getattr(m, f) for f in fields), examplewise=True)
-
-    return read
-
-
-_WINDOWS = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
-_read_sum, _read_mean = _read_linear(torch.sum), _read_linear(torch.mean)
+_read_sum, _read_mean = read_linear(torch.sum), read_linear(torch.mean)
 
 ENTRIES = (
     Entry("identity", {}, {nn.Identity: lambda m: IDENTITY, Site: lambda m: IDENTITY}),
@@ -269,10 +197,10 @@ ENTRIES = (
     ),
     Entry(
         "transpose",
-        dict.fromkeys((torch.transpose, Tensor.transpose), _read_linear(torch.transpose)),
+        dict.fromkeys((torch.transpose, Tensor.transpose), read_linear(torch.transpose)),
         {},
     ),
-    Entry("permute", {f: _read_linear(f) for f in (Tensor.permute, torch.permute)}, {}),
+    Entry("permute", {f: read_linear(f) for f in (Tensor.permute, torch.permute)}, {}),
     Entry("mean", dict.fromkeys((Tensor.mean, torch.mean), _read_mean), {}),
     Entry("sum", dict.fromkeys((Tensor.sum, torch.sum), _read_sum), {}),
     Entry(
@@ -280,25 +208,4 @@ ENTRIES = (
         dict.fromkeys((Tensor.add, Tensor.__add__, Tensor.__radd__, torch.add), _read_add),
         {},
     ),
-    Entry(
-        "avg_pool1d",
-        {torch.avg_pool1d: _read_linear(torch.avg_pool1d, True)},
-        {nn.AvgPool1d: _pool(torch.avg_pool1d, *_WINDOWS)},
-    ),
-    Entry(
-        "avg_pool2d",
-        {F.avg_pool2d: _read_linear(F.avg_pool2d, True)},
-        {nn.AvgPool2d: _pool(F.avg_pool2d, *_WINDOWS, "divisor_override")},
-    ),
-    Entry(
-        "adaptive_avg_pool1d",
-        {F.adaptive_avg_pool1d: _read_linear(F.adaptive_avg_pool1d, True)},
-        {nn.AdaptiveAvgPool1d: _pool(F.adaptive_avg_pool1d, "output_size")},
-    ),
-    Entry(
-        "adaptive_avg_pool2d",
-        {F.adaptive_avg_pool2d: _read_linear(F.adaptive_avg_pool2d, True)},
-        {nn.AdaptiveAvgPool2d: _pool(F.adaptive_avg_pool2d, "output_size")},
-    ),
-    Entry("max_pool2d", {F.max_pool2d: _read_max_pool}, {nn.MaxPool2d: _max_pool}),
 )

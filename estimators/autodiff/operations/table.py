@@ -4,9 +4,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from estimators.autodiff.operations import elementwise, linear, normalisation, shapes
-from estimators.autodiff.operations.entry import Entry, ReadCall, ReadModule
-from estimators.autodiff.operations.operation import Operation
+from estimators.autodiff.operations import elementwise, linear, normalisation, pools, shapes
+from estimators.autodiff.operations.operation import Entry, Operation, ReadCall, ReadModule
 from estimators.core.module_call import calls_forward_alone
 
 TABLE: tuple[Entry, ...] = (
@@ -14,6 +13,7 @@ TABLE: tuple[Entry, ...] = (
     *elementwise.ENTRIES,
     *normalisation.ENTRIES,
     *shapes.ENTRIES,
+    *pools.ENTRIES,
 )
 
 

@@ -16,7 +16,7 @@ from estimators.autodiff.calculus import push_forward
 from estimators.autodiff.weight_tangents import layers_of, slopes_through
 from estimators.core.contract import Cost, Estimator, Need, Params, UnsupportedError
 from estimators.core.objective import Chain, Objective
-from estimators.core.per_network import PerNetwork
+from estimators.core.structure import PerNetwork
 from estimators.core.vectors import add_, weighted_sum
 from estimators.perturbation._directions.activation_size import largest_activation
 
