@@ -161,7 +161,7 @@ class Stateless:
         self._dtype: torch.dtype | None = None
 
     def cast(self, dtype: torch.dtype) -> Self:
-        """The same, with the copies of floating-point buffers in another precision."""
+        """The same, with all buffers and all other parameters in another precision."""
         other = object.__new__(type(self))
         other._slots, other._buffers, other._dtype = self._slots, self._buffers, dtype
         return other
@@ -174,6 +174,9 @@ class Stateless:
                 for place, key in self._slots[name]:
                     before.append((place, key, place[key]))
                     place[key] = tensor
+            for place, key in self._not_given(params):
+                before.append((place, key, place[key]))
+                place[key] = place[key].detach().to(self._dtype)
             for place, key in self._buffers:
                 before.append((place, key, place[key]))
                 place[key] = self._copy(place[key])
@@ -187,6 +190,12 @@ class Stateless:
         finally:
             for place, key, tensor in reversed(before):
                 place[key] = tensor
+
+    def _not_given(self, params: Mapping[str, Tensor]) -> list[Slot]:
+        """The parameters that are to be cast: all that the caller does not give."""
+        if self._dtype is None:
+            return []
+        return [s for name, slots in self._slots.items() if name not in params for s in slots]
 
     def _copy(self, buffer: Tensor) -> Tensor:
         if self._dtype is None or not buffer.is_floating_point():
