@@ -144,8 +144,8 @@ class JVPMode(TorchFunctionMode):
             return NotImplemented
         if call is None or not call.operation.accepts(call.x) or under_autocast():
             return NotImplemented
-        operation, *tensors = call
-        x, weight, bias = map(self.get, tensors)
+        operation = call.operation
+        x, weight, bias = self.get(call.x), self.get(call.weight), self.get(call.bias)
         if isinstance(operation, Map) and weight is None and bias is None:
             names = self._own_names(call)
             if names is not None:

@@ -13,8 +13,6 @@ The code of a module can hide an operation from the interception (a scripted fun
 dual numbers in float64, where right ways agree to rounding and wrong ones do not.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.autograd.function import BackwardCFunction
@@ -129,10 +127,9 @@ def _confirmed(chain: Chain, params: Params) -> Engine:
         # Near the parameters, not at them: behind a head or a gate of zero all ways look right.
         near, theta = chain.in_double_precision(everything)
         near, theta = near.moved(theta, _nearby)
-        if _has_own_function(near, theta):
-            return dual
-        sure = _outcome(dual, near, theta)
-        for engine in [ToLastSite(), ToLoss()] if _separable(chain) else [ToLoss()]:
+        engines = _without_own_functions(near, theta)
+        sure = _outcome(dual, near, theta) if engines else []
+        for engine in engines:
             if _confirms(engine, near, theta, sure):
                 return engine
     except (RuntimeError, TypeError):
@@ -181,32 +178,40 @@ def agree(tensors: list[Tensor], sure: list[Tensor]) -> bool:
     )
 
 
-def _has_own_function(chain: Chain, params: Params) -> bool:
-    """Whether the pass applies a `torch.autograd.Function` that no rule covers.
+def _without_own_functions(chain: Chain, params: Params) -> list[Engine]:
+    """The interceptions that meet no `torch.autograd.Function` without a rule, fastest first.
 
     Its derivative need not be that of the operations inside it, which the interception sees.
+    Before the first site nothing moves, and behind the last one of `ToLastSite` neither.
     """
     leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
+    places: list[Tensor] = []
+
+    def cut_at_first(site: int, z: Tensor) -> Tensor:
+        places.append(z if site else z.detach().requires_grad_())
+        return places[-1].clone()  # it may be overwritten
+
     with torch.enable_grad():
-        losses = chain.losses(chain.forward(leaves))
-    return _any_node(
-        losses, lambda node: isinstance(node, BackwardCFunction) and not _has_rule(node)
-    )
+        losses = chain.losses(chain.forward(leaves, at_site=cut_at_first))
+    engines: list[Engine] = []
+    if _separable(chain) and not _has_own_function(places[1:]):
+        engines.append(ToLastSite())
+    if not _has_own_function([losses]):
+        engines.append(ToLoss())
+    return engines
 
 
-def _has_rule(node: object) -> bool:
-    return reader_of(getattr(node, "_forward_cls", None)) is not None
-
-
-def _any_node(losses: Tensor, holds: Callable[[object], bool]) -> bool:
-    """Whether a property holds for any node of the graph behind the losses."""
-    nodes, seen = [losses.grad_fn], set()
+def _has_own_function(outputs: list[Tensor]) -> bool:
+    """Whether the graph behind these tensors has a custom function that no rule covers."""
+    nodes, seen = [y.grad_fn for y in outputs], set()
     while nodes:
         node = nodes.pop()
         if node is None or node in seen:
             continue
-        if holds(node):
-            return True
+        if isinstance(node, BackwardCFunction):
+            function = getattr(node, "_forward_cls", None)
+            if reader_of(function) is None:
+                return True
         seen.add(node)
         nodes += [before for before, _ in node.next_functions]
     return False

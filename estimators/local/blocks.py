@@ -111,9 +111,11 @@ class LocalChain(Chain):
             def run(place: int, z: Tensor) -> Tensor:
                 nonlocal unchanged
                 assert replace is not None
+                if not unchanged:
+                    return replace(place, z)
                 version = _version(z)
                 after = replace(place, z)
-                unchanged = unchanged and _is_same(after, z) and _version(z) == version
+                unchanged = _is_same(after, z) and _version(z) == version
                 return after
 
             return None if replace is None else run

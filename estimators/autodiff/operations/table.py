@@ -1,5 +1,6 @@
 """The table: every operation with a written derivative, by torch function and by module type."""
 
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -35,7 +36,10 @@ def reader_of(function: Any) -> ReadCall | None:
 
     A function outside torch brings its own rule by `means_operation`.
     """
-    return _FUNCTIONS.get(function) or getattr(function, "read_as_operation", None)
+    read = _FUNCTIONS.get(function)
+    if read is None and isinstance(function, FunctionType | type):
+        return getattr(function, "read_as_operation", None)
+    return read
 
 
 class means_operation:  # noqa: N801, used as a decorator

@@ -109,6 +109,43 @@ def test_the_structure_decides(middle, way):
     assert engine(*middle) is way
 
 
+@pytest.mark.parametrize("place", [0, 6], ids=["before the first site", "behind the last"])
+def test_a_function_that_no_tangent_meets_costs_nothing(place):
+    chain, params = chain_of(Unlisted())
+    layers = [*chain.module]
+    module = nn.Sequential(*layers[:place], Clip(), *layers[place:])
+    params = {n: p.detach() for n, p in module.named_parameters()}
+    assert type(engine_of(Chain(module, X, Y), params)) is ToLastSite
+
+
+class Masked(torch.autograd.Function):
+    """A function of its own that is right about its derivative, which is zero on these inputs."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        ctx.save_for_forward(x)
+        return (x - 100).clamp(min=0)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * (ctx.saved_tensors[0] > 100)
+
+    @staticmethod
+    def jvp(ctx, t):
+        return t * (ctx.saved_tensors[0] > 100)
+
+
+def test_a_function_whose_derivative_is_zero_near_the_start_is_no_proof():
+    """The numbers agree there: the structure alone tells."""
+
+    class Mask(nn.Module):
+        def forward(self, x):
+            return x + Masked.apply(x)
+
+    assert engine(Mask()) is DualNumbers
+
+
 def test_a_path_round_the_last_site_takes_tangents_to_the_loss():
     module = nn.Sequential(nn.Linear(4, 4), Site(), Skip(), nn.Linear(4, 3))
     params = {n: p.detach() for n, p in module.named_parameters()}

@@ -357,11 +357,17 @@ def test_every_mode_that_reads_the_table_is_right_in_any_memory_layout(entry, cl
     check_staged(chain, params)
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-@each_module
-def test_what_a_call_does_besides_forward_is_part_of_the_network(entry, cls, change):
-    if change in ON_WEIGHTS and not entry.parameters:
-        pytest.skip("it has no weight")
+CHANGED_MODULES = [
+    pytest.param(cls, change, id=f"{cls.__name__}, {name}")
+    for entry in TABLE
+    for cls in entry.modules
+    for name, change in CHANGES.items()
+    if entry.parameters or change not in ON_WEIGHTS
+]
+
+
+@pytest.mark.parametrize(("cls", "change"), CHANGED_MODULES)
+def test_what_a_call_does_besides_forward_is_part_of_the_network(cls, change):
     plain, before = network(cls)
     chain, params = network(cls, change=change)
     assert operation_of(chain.module[1]) is None
@@ -435,6 +441,10 @@ def test_a_hook_on_a_container_and_on_the_outermost_one_is_seen():
         chain, params = network(nn.Linear)
         place(chain.module).register_forward_hook(lambda m, args, y: y.sin())
         place(chain.module).register_forward_pre_hook(lambda m, args: (args[0] * 1.5,))
+        torch.testing.assert_close(
+            cut_at_stages(chain, params).output,
+            torch.func.functional_call(chain.module, params, (chain.x,)),
+        )
         check_perturbed(chain, params, 1)
         check_staged(chain, params)
         check_slopes(chain, params, 3)
