@@ -12,7 +12,7 @@ from estimators.autodiff.calculus import Cut, cut_at_stages, output_error
 from estimators.core.bounds import Ge, Gt, Le
 from estimators.core.contract import Params
 from estimators.core.objective import Chain
-from estimators.feedback._direct import DrawnFeedback, Feedback, Learnt
+from estimators.feedback._direct import DrawnFeedback, Feedback, Learnt, rows
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class DKP(DrawnFeedback):
     """Size of the first feedback: the entries of B_l are uniform in ±scale·√(6/units)."""
 
     def learn(self, cut: Cut, feedback: Feedback, e: Tensor, /) -> Feedback:
-        activities = torch.cat([h.detach().flatten(1) for h in cut.places], 1)
+        activities = torch.cat([rows(h.detach()) for h in cut.places], 1)
         keep = 1 - self.rate * self.decay
-        return torch.addmm(feedback, e.flatten(1).T, activities, beta=keep, alpha=-self.rate)
+        return torch.addmm(feedback, rows(e).T, activities, beta=keep, alpha=-self.rate)
 
     def advance(self, objective: Chain, params: Params, state: Learnt, rng: Generator, /) -> Learnt:
         step, feedback = state

@@ -62,7 +62,7 @@ def weight_draws(
             return dict(zip(params, grads, strict=True))
         v, c = weighted(count * tangents)
         mixed = [
-            torch.bmm(c.to(t.dtype).view(count, 1, -1), t.view(count, tangents, -1)) for t in v
+            torch.bmm(c.to(t.dtype).view(count, 1, -1), t.reshape(count, tangents, -1)) for t in v
         ]
         found = zip(params.items(), mixed, strict=True)
         return {name: m.view(count, *p.shape) for (name, p), m in found}

@@ -16,6 +16,7 @@ from estimators.autodiff.calculus import push_forward
 from estimators.autodiff.weight_tangents import layers_of, slopes_through
 from estimators.core.contract import Cost, Estimator, Need, Params, UnsupportedError
 from estimators.core.objective import Chain, Objective
+from estimators.core.structure import PerNetwork
 from estimators.core.vectors import add_, weighted_sum
 from estimators.perturbation._directions.activation_size import largest_activation
 
@@ -87,11 +88,15 @@ def mean_over_examples(
     return total, torch.cat(losses[: len(losses) // count]).mean()
 
 
+_ALONE = PerNetwork[bool]()
+"""Networks whose loss was computed for an example alone."""
+
+
 def refuse_company(objective: Objective, params: Params) -> None:
     """Raise UnsupportedError unless an example has a loss where it is alone. Tried once a network."""
     if not isinstance(objective, Chain):
         raise UnsupportedError("per='example' needs a network on a batch: a Chain")
-    if "alone" in objective.known:
+    if _ALONE.get(objective, None):
         return
     one = objective.on(objective.x[:1], objective.y[:1])
     try:
@@ -102,7 +107,7 @@ def refuse_company(objective: Objective, params: Params) -> None:
             "per is 'example', which takes the loss of one example without the others, and this "
             f"loss compares the examples of a batch ({error}); choose per='batch'"
         ) from error
-    objective.known["alone"] = True
+    _ALONE.put(objective, None, True)
 
 
 def portions(count: int, objective: Objective, params: Params) -> Iterator[int]:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from estimators.core.module_call import SequentialForward
 from estimators.core.objective import Chain, cross_entropy
-from estimators.core.sequential import SequentialForward
 
 
 class Doubled(nn.Sequential):

@@ -12,9 +12,14 @@ from estimators import (
     Site,
     stream,
 )
-from estimators.autodiff import perturbed_pass
 from estimators.autodiff.calculus import value_and_grad
-from estimators.autodiff.perturbed_pass import perturb
+from estimators.autodiff.perturbed_engines import (
+    DualNumbers,
+    OperationByOperation,
+    ToLastSite,
+    ToLoss,
+)
+from estimators.autodiff.perturbed_pass import engine_of, perturb
 from estimators.conformance import cases
 from estimators.perturbation._activities.noise_sharing import NoiseSharing
 
@@ -102,24 +107,24 @@ NETWORKS = {
             nn.Sequential(nn.Linear(4, 5), nn.LayerNorm(5), Site(), nn.ReLU(True)),
             nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 4), Site(), nn.Sigmoid()),
             nn.LayerNorm(4), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3),
-        ), ROWS, "_walking"),
-    "convolutions": (convolutions, IMAGES, "_to_the_last_site"),  # GELU has no place in a walk
-    "walked convolutions": (
-        lambda: nn.Sequential(*[m for m in convolutions() if not isinstance(m, nn.GELU)]),
-        IMAGES, "_walking"),
+        ), ROWS, OperationByOperation),
+    "convolutions": (convolutions, IMAGES, OperationByOperation),
+    "an operation without a rule": (
+        lambda: nn.Sequential(*[nn.Softsign() if isinstance(m, nn.GELU) else m
+                                for m in convolutions()]), IMAGES, ToLastSite),
     "max-pool": (
         lambda: nn.Sequential(
             nn.Conv2d(2, 3, 3), Site(), nn.MaxPool2d(2), nn.ELU(), nn.Conv2d(3, 2, 1), Site(),
-            nn.Flatten(), nn.Linear(8, 3)), IMAGES, "_to_the_last_site"),
+            nn.Flatten(), nn.Linear(8, 3)), IMAGES, OperationByOperation),
     "residual": (
         lambda: nn.Sequential(nn.Linear(4, 4), Site(), nn.ReLU(), Residual(), nn.Linear(4, 3)),
-        ROWS, "_to_the_end"),
-    "forked": (Forked, ROWS, "_to_the_end"),
-    "overwriting": (lambda: nn.Sequential(Overwriting(), nn.Linear(4, 3)), ROWS, "_by_duals"),
+        ROWS, ToLoss),
+    "forked": (Forked, ROWS, ToLoss),
+    "overwriting": (lambda: nn.Sequential(Overwriting(), nn.Linear(4, 3)), ROWS, DualNumbers),
     "its own derivative": (
         lambda: nn.Sequential(nn.Linear(4, 4), Site(), Custom(), nn.Linear(4, 3), Site()),
-        ROWS, "_by_duals"),
-    "site at the end": (lambda: nn.Sequential(nn.Linear(4, 3), Site()), ROWS, "_walking"),
+        ROWS, DualNumbers),
+    "site at the end": (lambda: nn.Sequential(nn.Linear(4, 3), Site()), ROWS, OperationByOperation),
 }  # fmt: skip
 each_network = pytest.mark.parametrize("name", NETWORKS)
 
@@ -147,9 +152,9 @@ def estimate(route, chain, params, count, grain):
 def test_every_way_is_that_of_dual_numbers(name, grain, count):
     chain, params = made(name)
     found = estimate(perturb, chain, params, count, grain)
-    wanted = estimate(perturbed_pass._by_duals, chain, params, count, grain)
+    wanted = estimate(DualNumbers().run, chain, params, count, grain)
     torch.testing.assert_close(found, wanted)
-    assert chain.known["route"].__qualname__.partition(".")[0] == NETWORKS[name][2]
+    assert type(engine_of(chain, params)) is NETWORKS[name][2]
 
 
 @each_network
@@ -244,4 +249,6 @@ def test_a_head_of_zero_at_first_hides_nothing_from_the_choice_of_a_way(local):
         state["heads"] = {n: torch.zeros_like(p) for n, p in state["heads"].items()}
     estimator.estimate(chain, params, state, rng)
     asked = LocalLosses()._plan(chain).segments[0] if local else chain
-    assert asked.known["route"] is perturbed_pass._by_duals
+    own = {n for n, _ in asked.module.named_parameters()}
+    engine = engine_of(asked, {n: p for n, p in params.items() if n in own})
+    assert type(engine) is DualNumbers

@@ -88,3 +88,47 @@ def test_many_tangents_are_pushed_at_once_in_each_draw_not_the_first_alone(
             assert torch.equal(draw.grads[name], g), name
         for name, head in first.state["heads"].items():
             assert torch.equal(draw.state["heads"][name], head), name
+
+
+def segment_at_its_point():
+    chain, params = three_blocks()
+    segment = LocalLosses()._plan(chain).segments[1]
+    own = {n: p.clone() for n, p in params.items() if n.startswith("second")}
+    heads = {n: p.detach() for n, p in segment.module.named_parameters() if "head" in n}
+    x = torch.randn(6, 5, dtype=torch.float64, generator=stream(1, "data"))
+    return segment.at(x, chain.y, heads, own), own
+
+
+def test_the_output_of_a_pass_at_the_point_is_kept_and_no_other():
+    here, own = segment_at_its_point()
+    here.forward({n: p + 0 for n, p in own.items()})
+    assert here.outputs is None, "equal numbers in other tensors are not known to be equal"
+    here.forward({n: p.detach().requires_grad_() for n, p in own.items()})
+    assert here.outputs is not None
+
+
+def test_parameters_that_were_changed_in_place_are_not_the_point():
+    here, own = segment_at_its_point()
+    own["second.0.weight"].mul_(2)
+    here.forward(own)
+    assert here.outputs is None
+
+
+def test_another_view_of_the_same_memory_is_not_the_point():
+    chain, params = three_blocks()
+    segment = LocalLosses()._plan(chain).segments[0]
+    own = {n: p for n, p in params.items() if n.startswith("first")}
+    own["first.0.weight"] = torch.randn(5, 4, dtype=torch.float64)
+    here = segment.at(chain.x, chain.y, {}, own)
+    flipped = own["first.0.weight"].view(4, 5).T
+    assert flipped.data_ptr() == own["first.0.weight"].data_ptr()
+    here.forward({**own, "first.0.weight": flipped})
+    assert here.outputs is None
+
+
+def test_a_site_whose_activation_was_changed_in_place_is_not_the_point():
+    here, own = segment_at_its_point()
+    here.forward(own, at_site=lambda i, z: z.add_(1))
+    assert here.outputs is None
+    here.forward(own, at_site=lambda i, z: z.detach())
+    assert here.outputs is not None

@@ -10,7 +10,7 @@ from torch import nn
 from estimators import Chain, DirectFeedbackAlignment, Site, stream
 from estimators.autodiff.calculus import value_and_grad
 from estimators.conformance import cases
-from estimators.feedback._direct import look, mean_jacobian, uniform_feedback
+from estimators.feedback._direct import is_compared, mean_jacobian, uniform_feedback
 from estimators.feedback.dkp import DKP
 from estimators.feedback.fdfa import FDFA
 
@@ -296,7 +296,7 @@ def test_coverage_tells_the_last_stage_from_the_rest():
 
 def test_a_look_is_rare_where_outputs_are_many():
     output = torch.zeros(2, 100)
-    assert [s for s in range(1700) if look(torch.tensor(s), output)] == [1599]
+    assert [s for s in range(1700) if is_compared(torch.tensor(s), output)] == [1599]
 
 
 @pytest.mark.parametrize("method", [DirectFeedbackAlignment, DKP])
