@@ -24,10 +24,10 @@ from estimators.core.contract import (
 )
 from estimators.core.info_nce import InfoNCE
 from estimators.core.names import label, labels, snake_name
+from estimators.core.noise import stream
 from estimators.core.objective import Chain, Objective, Place, cross_entropy
 from estimators.core.requirements import require
 from estimators.core.site import Site
-from estimators.core.streams import stream
 from estimators.feedback.backprop import Backprop
 from estimators.feedback.brsf import BRSF
 from estimators.feedback.direct_feedback_alignment import DirectFeedbackAlignment

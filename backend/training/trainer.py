@@ -14,7 +14,7 @@ from backend.training.estimator_roles import EstimatorRoles
 from backend.training.evaluation.batch_norm import RunningStatistics
 from estimators.core.contract import Estimate, Estimator
 from estimators.core.objective import Chain
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 
 Make = Callable[[Any], Estimator]
 """From an estimator's description to the estimator."""

@@ -17,8 +17,8 @@ from estimators.autodiff.jvp_mode import JVPMode, LinearMap, NoRuleError
 from estimators.autodiff.rules import RULES
 from estimators.autodiff.sequential_jvp import SequentialJVP
 from estimators.core.contract import Need, Params, UnsupportedError
+from estimators.core.noise import signs
 from estimators.core.objective import Chain
-from estimators.core.signs import signs
 
 Noise = Callable[[int, Tensor], Tensor]
 """(index of a site, its activation) -> its tangent, or K > 1 of them, (K, *shape); an axis may

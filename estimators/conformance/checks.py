@@ -11,7 +11,7 @@ from torch import Tensor
 from estimators.conformance.laws import enough, worst
 from estimators.conformance.trial import Trial
 from estimators.core.contract import Claim, Cost, Estimate
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 
 MANY = 2000
 """Draws that decide, where fewer leave a doubt."""

@@ -13,7 +13,7 @@ from estimators.conformance.cases import Case, every_case, served
 from estimators.conformance.settings import settings
 from estimators.core.contract import Estimate, Estimator, Law, UnsupportedError
 from estimators.core.names import label
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 
 FIRST, FEW = 300, 150
 """Draws at a first look, at the defaults and at any other setting."""

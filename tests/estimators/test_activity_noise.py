@@ -17,7 +17,7 @@ from estimators import (
 )
 from estimators.autodiff.calculus import value_and_grad
 from estimators.autodiff.perturbed_pass import perturb
-from estimators.core.signs import signs
+from estimators.core.noise import signs
 from estimators.perturbation._activities.noise_sharing import NoiseSharing
 
 B = 6

@@ -197,7 +197,9 @@ def test_no_law_of_losses_with_units_or_coupled_ones():
 
 
 def test_a_map_too_large_for_pairs_of_positions_has_no_law(monkeypatch):
-    monkeypatch.setattr(activity_laws, "MOST", 30)  # the image's first map has 9 ⋅ 9 pairs
+    monkeypatch.setattr(
+        activity_laws, "MAX_PAIR_NUMBERS", 30
+    )  # the image's first map has 9 ⋅ 9 pairs
     chain, params = strided()
     exact = value_and_grad(chain, params)[1]
     law = ActivityForwardGradient(sharing="batch").law(chain, params, None, exact)

@@ -18,7 +18,7 @@ from backend.training.optimizers import Optimizer
 from estimators.core.contract import Estimator
 from estimators.core.names import labels
 from estimators.core.objective import Chain
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 
 Described = dict[Loc, tuple[str, Any]]
 """Where a component stands: its kind, and what describes it."""

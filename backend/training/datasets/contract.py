@@ -9,7 +9,7 @@ from torch import Tensor
 
 from backend.training.components.discovery import Configurable
 from estimators.core.objective import Losses, cross_entropy
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 
 
 class Part(NamedTuple):

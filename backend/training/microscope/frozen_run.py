@@ -16,7 +16,7 @@ from backend.training.datasets import Part
 from backend.training.networks import Network
 from estimators.core.contract import Params
 from estimators.core.objective import Chain
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 
 SHOWN = 3
 """Tensors that a refusal names."""
