@@ -19,9 +19,9 @@ from estimators.core.noise import tangents
 from estimators.core.vectors import scale_
 from estimators.measurement.draws.moments import Moments
 from estimators.measurement.draws.stream import draws
-from estimators.perturbation._directions.draws import oracle_numbers
 from estimators.measurement.estimates.observation import Observation, observe, point
 from estimators.measurement.estimates.theory import law
+from estimators.perturbation._directions.draws import oracle_numbers
 
 K = 64
 LARGE = "MLP 784-1024-1024-10"

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from estimators.autodiff.calculus import coverage_between, cut_at_sites
 from estimators.autodiff.forward_mode import sites_move
-from estimators.autodiff.perturbed_pass import perturb
+from estimators.autodiff.perturbed_pass import Perturbed, perturb
 from estimators.core.bounds import Ge, Le, Unit
 from estimators.core.contract import (
     BatchedDraws,
@@ -94,14 +94,15 @@ class ActivityForwardGradient(Estimator[Chain, None]):
         sharing = self._sharing
         if self.unit:
             sharing.check(objective)
-        signals: list[Tensor] | None = None
+        signals: list[Tensor] = []
+        perturbed: Perturbed | None = None
         for count in self._passes():
             perturbed = perturb(objective, params, sharing.draw(objective, count, rng), count)
             part = sharing.signals(objective, perturbed)
             if count < self.tangents:
                 part = [s * (count / self.tangents) for s in part]
-            signals = part if signals is None else plus(signals, part)
-        assert signals is not None
+            signals = plus(signals, part) if signals else part
+        assert perturbed is not None
         return Estimate(perturbed.pull_back(signals), perturbed.loss)
 
     def batched_draws(

@@ -143,11 +143,6 @@ def test_names():
     assert labels([Backprop()] * 3) == ["backprop", "backprop #2", "backprop #3"]
 
 
-def test_public_names_are_there_once_each():
-    assert len(set(estimators.__all__)) == len(estimators.__all__)
-    assert all(hasattr(estimators, name) for name in estimators.__all__)
-
-
 def test_forms_can_be_drawn_from_the_dataclass():
     from pydantic import TypeAdapter, ValidationError
 
