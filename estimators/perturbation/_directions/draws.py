@@ -55,7 +55,8 @@ def weight_draws(
             grads = [torch.stack(t) for t in zip(*draws, strict=True)]
             return dict(zip(params, grads, strict=True))
         v, c = weighted(count * tangents)
-        sums = [torch.bmm(c.to(t.dtype).view(count, 1, -1), t.view(count, tangents, -1)) for t in v]
+        c = c.view(count, 1, -1)
+        sums = [torch.bmm(c.to(t.dtype), t.reshape(count, tangents, -1)) for t in v]
         named = zip(params.items(), sums, strict=True)
         return {name: total.view(count, *p.shape) for (name, p), total in named}
 

@@ -1,7 +1,7 @@
 """Every biased estimator is shown exact in some limit, or says why it has none.
 
-A module `test_limits*.py` beside this one that has a dictionary `LIMITS`, from class name to
-test, tells which; an estimator without a limit says so in a paragraph of its docstring (or of
+A module `tests/estimators/**/test_limits*.py` registers its tests in a dictionary `LIMITS`, from
+class name to test. An estimator without a limit says so in a paragraph of its docstring (or of
 its module's) that begins "No limit:".
 """
 
@@ -15,7 +15,7 @@ import pytest
 from estimators import Backprop, Chain, Claim, discover
 from estimators.conformance import every_case, served, settings
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 def limits(module):
@@ -27,9 +27,9 @@ def limits(module):
 
 
 def registered():
-    """The classes with a limit, from every `test_limits*.py` beside this file."""
+    """The classes with a limit, from every `test_limits*.py`."""
     found = set()
-    for file in sorted(HERE.glob("test_limits*.py")):
+    for file in sorted(TESTS.rglob("test_limits*.py")):
         spec = importlib.util.spec_from_file_location(f"_{file.stem}_for_limits", file)
         assert spec is not None
         assert spec.loader is not None
