@@ -137,10 +137,10 @@ def signs(count: int, dtype: torch.dtype, device: torch.device, rng: Generator) 
     """
     if dtype not in _FLOAT_LAYOUTS:
         return signs(count, torch.float32, device, rng).to(dtype)
-    integer, low, shifts, sign, one = _float_bits(dtype, device)
+    integer, low, shifts, sign, unit = _float_bits(dtype, device)
     words = torch.empty(-(-count // shifts.shape[0]), dtype=integer, device=device)
     words.random_(low, None, generator=rng)  # without bounds, the top bit would stay 0
-    v = (words << shifts).bitwise_and_(sign).bitwise_or_(one).view(-1).view(dtype)
+    v = (words << shifts).bitwise_and_(sign).bitwise_or_(unit).view(-1).view(dtype)
     return v if v.shape[0] == count else v[:count]
 
 
@@ -149,10 +149,10 @@ def _float_bits(
     dtype: torch.dtype, device: torch.device
 ) -> tuple[torch.dtype, int, Tensor, Tensor, Tensor]:
     """(integer type, its minimum, each bit's distance from the sign bit, the sign bit, 1.0)."""
-    integer, one = _FLOAT_LAYOUTS[dtype]
+    integer, unit = _FLOAT_LAYOUTS[dtype]
     info = torch.iinfo(integer)
     constants = [
         torch.tensor(n, dtype=integer, device=device)
-        for n in ([[i] for i in range(info.bits)], info.min, one)
+        for n in ([[i] for i in range(info.bits)], info.min, unit)
     ]
     return integer, info.min, constants[0], constants[1], constants[2]

@@ -27,7 +27,7 @@ from estimators.core.laws import (
 )
 from estimators.core.noise import Noise, kurtosis, stacked_tangents
 from estimators.core.objective import Chain, Objective
-from estimators.core.vectors import squared_lengths, weighted_sum
+from estimators.core.vectors import span_weights, squared_lengths, weighted_sum
 from estimators.perturbation._directions.draws import weight_draws
 from estimators.perturbation._directions.slopes import (
     Coefficients,
@@ -39,7 +39,6 @@ from estimators.perturbation._directions.slopes import (
     require_single_losses,
     slopes,
 )
-from estimators.perturbation._directions.span import span_weights
 
 
 @dataclass(frozen=True)

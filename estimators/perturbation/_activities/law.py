@@ -5,6 +5,8 @@ example n by b_n·u, with b_n the sum of δ over those units. The weights of the
 Σ_n (b_n·u_n) u_nᵀ X_n, with X_n the rows of its (unfolded) input, averaged over those units.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -42,17 +44,28 @@ def activity_law(
     signals = [_signal(end, chain, sharing) for end in ends]
     biased = any(s is not end.delta for s, end in zip(signals, ends, strict=True))
     mean = pull_back(cut, signals) if biased else None
-    variance = (
-        _variance_of_shared_noise if sharing.batch and chain.separable else _variance_of_own_noise
-    )
+    shared = sharing.batch and chain.separable
+    variance = _variance_of_shared_noise if shared else _variance_of_own_noise
+    for name, pieces in _pieces(ends, chain, sharing):
+        if name in params and _is_all(pieces, (exact if mean is None else mean)[name]):
+            each = (p.copies * variance(p, scatter, sharing.kind) for p in pieces)
+            variances[name] = sum(each) / tangents
+    return Law({name: v for name, v in variances.items() if v == v}, mean, note)  # no NaN
+
+
+def _pieces(
+    ends: list[End], chain: Chain, sharing: NoiseSharing
+) -> Iterator[tuple[str, list[Piece]]]:
+    """The pieces of each parameter of the maps, with their examples merged."""
     for end in ends:
         for name, pieces in end.pieces(sharing).items():
-            whole = [p._replace(x=_merged(p.x, chain, sharing), b=_merged(p.b, chain, sharing))
-                     for p in pieces]  # fmt: skip
-            if name in params and _is_all(whole, (exact if mean is None else mean)[name]):
-                each = (p.copies * variance(p, scatter, sharing.kind) for p in whole)
-                variances[name] = sum(each) / tangents
-    return Law({name: v for name, v in variances.items() if v == v}, mean, note)  # no NaN
+            yield (
+                name,
+                [
+                    p._replace(x=_merged(p.x, chain, sharing), b=_merged(p.b, chain, sharing))
+                    for p in pieces
+                ],
+            )
 
 
 def _merged(t: Tensor, chain: Chain, sharing: NoiseSharing) -> Tensor:
@@ -64,7 +77,7 @@ def _merged(t: Tensor, chain: Chain, sharing: NoiseSharing) -> Tensor:
 
 def _signal(end: End, chain: Chain, sharing: NoiseSharing) -> Tensor:
     """E s: δ, or its mean over the units and examples that share noise and a loss."""
-    b, over = sharing.summed(end.delta, end.place), sharing.sharing(chain, end.place)
+    b, over = sharing.summed(end.delta, end.place), sharing.units_per_number(chain, end.place)
     if sharing.batch and chain.whole:
         b = b.sum(0, keepdim=True)
     return end.delta if b is end.delta else (b / over).expand_as(end.delta)

@@ -81,7 +81,7 @@ class NoiseSharing:
 
     def unbiased(self, chain: Chain) -> bool:
         """Whether all units that share a number have losses of their own."""
-        return all(self.sharing(chain, place) == 1 for place in chain.places)
+        return all(self.units_per_number(chain, place) == 1 for place in chain.places)
 
     def summed(self, z: Tensor, place: Place) -> Tensor:
         """Sums over units that share a number, (B, *units) with length 1 there; z if none do."""
@@ -89,7 +89,7 @@ class NoiseSharing:
             return z
         return z.sum([i for i, name in enumerate(place.units, 1) if name != self.unit], True)
 
-    def sharing(self, chain: Chain, place: Place) -> int:
+    def units_per_number(self, chain: Chain, place: Place) -> int:
         """Number of units with the same loss that share a number."""
         if self.unit not in place.units:
             return 1
@@ -104,7 +104,7 @@ class NoiseSharing:
         if c.ndim == 1 and not many and not self.unit and not self.batch:
             return c.view(rows, *[1] * len(place.shape)) * u  # the usual case, without reshaping
         s = _broadcast(c, many, chain.loss_units, place) * u
-        scale = (u.shape[0] if many else 1) * self.sharing(chain, place)
+        scale = (u.shape[0] if many else 1) * self.units_per_number(chain, place)
         s = s.sum(0) if many else s
         s = s if scale == 1 else s / scale
         return s if s.shape == (rows, *place.shape) else s.expand(rows, *place.shape)

@@ -49,16 +49,13 @@ def weight_draws(
             v, c = weighted(count)
             scale_each_(v, c)
             return dict(zip(params, v, strict=True))
-        if tangents * size > MAX_NUMBERS:
-            # One draw at a time, its tangents in portions.
-            draws = [_summed(weighted, tangents, max(1, MAX_NUMBERS // size)) for _ in range(count)]
+        if tangents * size <= MAX_NUMBERS:
+            grads = _summed_in_groups(*weighted(count * tangents), tangents)
+        else:  # one draw at a time, its tangents in portions
+            most = max(1, MAX_NUMBERS // size)
+            draws = [_summed(weighted, tangents, most) for _ in range(count)]
             grads = [torch.stack(t) for t in zip(*draws, strict=True)]
-            return dict(zip(params, grads, strict=True))
-        v, c = weighted(count * tangents)
-        c = c.view(count, 1, -1)
-        sums = [torch.bmm(c.to(t.dtype), t.reshape(count, tangents, -1)) for t in v]
-        named = zip(params.items(), sums, strict=True)
-        return {name: total.view(count, *p.shape) for (name, p), total in named}
+        return dict(zip(params, grads, strict=True))
 
     return batch
 
@@ -94,6 +91,13 @@ def _projected(exact: Params, v: list[Tensor]) -> Tensor:
     """⟨g, v_k⟩, (K,)."""
     pairs = zip(v, exact.values(), strict=True)
     return torch.stack([as_rows(t) @ g.reshape(-1) for t, g in pairs]).sum(0)
+
+
+def _summed_in_groups(v: list[Tensor], c: Tensor, size: int) -> list[Tensor]:
+    """Σ_j c_j v_j over each group of `size` neighbours, (K / size, *shape) for each tensor."""
+    c = c.view(-1, 1, size)
+    sums = [torch.bmm(c.to(t.dtype), t.reshape(len(c), size, -1)) for t in v]
+    return [total.view(len(c), *t.shape[1:]) for total, t in zip(sums, v, strict=True)]
 
 
 def _summed(

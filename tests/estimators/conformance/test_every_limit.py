@@ -66,20 +66,20 @@ BIASED = {e.cls.__name__: e.cls for e in discover().estimators.values() if is_bi
 
 
 @pytest.fixture(scope="module")
-def known():
+def with_limit():
     return registered()
 
 
 @pytest.mark.parametrize("name", BIASED)
-def test_a_biased_estimator_has_a_limit_or_says_why_none(name, known):
-    assert name in known or says_why_none(BIASED[name]), (
+def test_a_biased_estimator_has_a_limit_or_says_why_none(name, with_limit):
+    assert name in with_limit or says_why_none(BIASED[name]), (
         f"{name} is biased: register a test in LIMITS of a test_limits*.py, or write a paragraph "
         f"'No limit: ...' in its docstring"
     )
 
 
-def test_no_limit_is_registered_for_nobody(known):
-    assert known <= {e.cls.__name__ for e in discover().estimators.values()}
+def test_no_limit_is_registered_for_nobody(with_limit):
+    assert with_limit <= {e.cls.__name__ for e in discover().estimators.values()}
 
 
 def test_a_paragraph_counts_only_with_a_reason():
