@@ -32,8 +32,8 @@ from estimators.autodiff.perturbed_engines import (
 )
 from estimators.core.contract import Params
 from estimators.core.module_call import ForwardAlone, under_autocast
+from estimators.core.noise import signs
 from estimators.core.objective import Chain
-from estimators.core.signs import signs
 from estimators.core.structure import PerNetwork
 
 __all__ = ["Noise", "Perturbed", "engine_of", "perturb", "unperturbed"]

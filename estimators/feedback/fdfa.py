@@ -1,4 +1,4 @@
-"""Forward direct feedback alignment (FDFA): Bacho and Chu (2022), arXiv:2212.07282."""
+"""Forward direct feedback alignment (FDFA) of Bacho and Chu (2022)."""
 
 import math
 from dataclasses import dataclass
@@ -45,11 +45,26 @@ class FeedbackLaw(NamedTuple):
 
 @dataclass(frozen=True)
 class FDFA(DirectFeedback[State]):
-    """δ_l = e B_l, where B_l learns the Jacobian ∂output/∂h_l from one forward-mode pass a step.
+    """Direct feedback that learns the Jacobian of the output from one forward-mode pass a step.
 
-    Noise p_l is added to the tangent at the end of every stage, for each example; the output
-    then moves along d = Σ_l J_l p_l, and E[d p_lᵀ] = J_l. From zero, B_l ← (1 − α) B_l + α/N Σ_n
-    d_n p_lnᵀ. The estimate uses the feedback as it was before the step.
+    δ_l = e B_l, with e = ∂L/∂output and B_l ≈ ∂output/∂h_l. Noise p_l is added to the tangent at the
+    end of every stage, for each example; the output then moves along d = Σ_l J_l p_l, and
+    E[d p_lᵀ] = J_l. From zero, B_l ← (1 − α) B_l + α/N Σ_n d_n p_lnᵀ. The estimate uses the feedback
+    from before the step.
+
+    Use it where stages should learn in parallel and forward mode is available: its feedback aligns
+    with the network, where that of `DirectFeedbackAlignment` is fixed. Few outputs are better than
+    many.
+
+    Biased, since B_l is an average over examples and past steps; exact for a linear network at
+    constant weights after many steps. Costs two forward passes and one backward pass, and stores
+    the activations of one stage.
+
+    Source: Bacho and Chu (2022), arXiv:2212.07282.
+
+    Example:
+        >>> estimator = FDFA(rate=0.05)
+        >>> measured = measure(net, loss, batch, [estimator])
     """
 
     title = "Forward direct feedback alignment (FDFA)"

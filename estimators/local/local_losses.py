@@ -1,7 +1,4 @@
-"""Local losses around any estimator: Ren, Kornblith, Liao and Hinton (2022), arXiv:2210.03310.
-
-Greedy learning with auxiliary heads: Belilovsky, Eickenberg and Oyallon (2020), arXiv:1901.08164.
-"""
+"""Local losses around any estimator, after Ren et al. (2022)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -61,10 +58,25 @@ class Sweep(NamedTuple):
 
 @dataclass(frozen=True)
 class LocalLosses(Estimator[Chain, State]):
-    """ĝ_b = inner's estimate of ∇_b Σ_c ℓ(head_c(h_c), y): each block has a loss of its own.
+    """Gives each block a loss of its own, and estimates its gradient with any estimator.
 
-    Heads and the last stage, which reads out a detached activation, get exact gradients. The
-    claim is about these losses, not the network's. Where a network has no heads, some are made.
+    ĝ_b is the inner estimate of ∇_b Σ_c ℓ(head_c(h_c), y), with h_c the output of block c. Heads and
+    the last stage, which reads a detached activation, get exact gradients. A network without heads
+    gets linear ones, which are trained by Adam.
+
+    Use it to make estimators scale to deeper networks: their variance grows with the perturbed
+    units and the depth between a unit and its loss, and both are smaller within a block.
+
+    The claim of the inner estimator, about the local losses and not about the network's. Costs
+    what the inner estimator costs and a forward pass, and stores the activations of one stage if
+    it is greedy.
+
+    Source: Ren, Kornblith, Liao and Hinton (2022), arXiv:2210.03310; greedy learning with auxiliary
+    heads: Belilovsky, Eickenberg and Oyallon (2020), arXiv:1901.08164.
+
+    Example:
+        >>> estimator = LocalLosses(inner=ActivityForwardGradient(tangents=4))
+        >>> measured = measure(net, loss, batch, [estimator])
     """
 
     inner: Estimator = ActivityForwardGradient()  # noqa: RUF009, it is frozen

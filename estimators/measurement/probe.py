@@ -9,8 +9,8 @@ from torch import Tensor
 
 from estimators.autodiff.calculus import value_and_grad
 from estimators.core.contract import Estimator, Params
+from estimators.core.noise import stream
 from estimators.core.objective import Objective
-from estimators.core.streams import stream
 from estimators.measurement.draws.layers import layers_of
 from estimators.measurement.draws.summary import Summary
 from estimators.measurement.draws.sums import Accumulator, Sums

@@ -11,7 +11,7 @@ from backend.training.evaluation.batch_norm import evaluating
 from backend.training.evaluation.evaluation import CHUNK, affordable, due, interval
 from backend.training.evaluation.readout import readout, watching
 from estimators.core.info_nce import InfoNCE
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 
 FREE = (1024, 512)  # examples of training and validation that may always be looked at
 BATCHES = 4  # of the training's size, of each part, whose loss is looked at

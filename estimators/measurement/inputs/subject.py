@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from estimators.core.contract import Estimator, UnsupportedError
 from estimators.core.names import labels
+from estimators.core.noise import stream
 from estimators.core.objective import Chain
 from estimators.core.requirements import require
-from estimators.core.streams import stream
 from estimators.measurement.inputs.fields import validate
 from estimators.measurement.inputs.losses import chain_of
 

@@ -22,7 +22,7 @@ from estimators import (
     sweep,
     what_if,
 )
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 from estimators.measurement.draws.one_step import Lottery, ground
 from estimators.measurement.estimates.observation import point
 from estimators.measurement.inputs.subject import subject

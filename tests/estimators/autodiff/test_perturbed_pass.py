@@ -190,7 +190,7 @@ def test_an_estimate_of_many_tangents_is_the_mean_over_passes(monkeypatch):
     from estimators.perturbation import activity_forward_gradient as module
 
     case = cases()[0]
-    monkeypatch.setattr(module, "AT_ONCE", 2)
+    monkeypatch.setattr(module, "TANGENTS_PER_PASS", 2)
     found = ActivityForwardGradient(tangents=5).estimate(
         case.chain, case.params, None, stream(0, "estimator")
     )

@@ -23,7 +23,7 @@ from estimators import (
     sweep,
     what_if,
 )
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 from estimators.measurement.draws.recorded import until
 from estimators.measurement.estimates.measures import statistics
 from estimators.measurement.estimates.observation import observe

@@ -240,7 +240,7 @@ def test_each_block_in_turn_is_the_forward_gradient_of_each(blocks):
 def test_portions_do_not_change_which_block_has_its_turn(monkeypatch):
     estimator = BlockForwardGradient(visit="each")
     whole = one(estimator, *MLP_POINT)
-    monkeypatch.setattr("estimators.perturbation._directions.slopes.AT_ONCE", 2)
+    monkeypatch.setattr("estimators.perturbation._directions.slopes.MAX_DIRECTIONS", 2)
     torch.testing.assert_close(one(estimator, *MLP_POINT), whole)
 
 

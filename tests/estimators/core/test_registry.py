@@ -44,13 +44,13 @@ def write(folder, name, text):
 
 
 def test_ours_are_found_with_their_file_and_hash():
-    found = discover()
-    assert not found.failures
+    discovery = discover()
+    assert not discovery.failures
     assert {
         "activity_forward_gradient", "backprop", "direct_feedback_alignment", "forward_gradient",
         "spsa",
-    } <= set(found.estimators)  # fmt: skip
-    entry = found.estimators["backprop"]
+    } <= set(discovery.estimators)  # fmt: skip
+    entry = discovery.estimators["backprop"]
     assert entry.cls is Backprop
     assert entry.kind == "builtin"
     assert entry.file.endswith("estimators/feedback/backprop.py")
@@ -58,16 +58,16 @@ def test_ours_are_found_with_their_file_and_hash():
 
 def test_a_plugin_is_found(tmp_path):
     file = write(tmp_path, "zero.py", GOOD.format(name="AlwaysZero"))
-    found = discover([tmp_path])
-    assert not found.failures
-    entry = found.estimators["always_zero"]
+    discovery = discover([tmp_path])
+    assert not discovery.failures
+    entry = discovery.estimators["always_zero"]
     assert (entry.kind, entry.file) == ("plugin", str(file))
     assert entry.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
     assert entry.cls().count == 1
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("def broken(:\n", "SyntaxError"),
         ("import no_such_module\n", "ModuleNotFoundError"),
@@ -79,14 +79,14 @@ def test_a_plugin_is_found(tmp_path):
         (GOOD.format(name="Backprop"), "the name 'backprop' is taken by"),
     ],
 )
-def test_a_plugin_that_fails_is_listed_and_harms_nothing(tmp_path, text, told):
+def test_a_plugin_that_fails_is_listed_and_harms_nothing(tmp_path, text, message):
     bad = write(tmp_path, "bad.py", text)
     write(tmp_path, "zero.py", GOOD.format(name="AlwaysZero"))
-    found = discover([tmp_path])
-    assert [f.source for f in found.failures] == [str(bad)]
-    assert told in found.failures[0].traceback
-    assert "always_zero" in found.estimators
-    assert found.estimators["backprop"].cls is Backprop
+    discovery = discover([tmp_path])
+    assert [f.source for f in discovery.failures] == [str(bad)]
+    assert message in discovery.failures[0].traceback
+    assert "always_zero" in discovery.estimators
+    assert discovery.estimators["backprop"].cls is Backprop
 
 
 def test_private_files_and_other_files_are_not_run(tmp_path):
@@ -99,9 +99,9 @@ def test_a_changed_file_is_read_anew(tmp_path):
     write(tmp_path, "zero.py", GOOD.format(name="Before"))
     assert "before" in discover([tmp_path]).estimators
     write(tmp_path, "zero.py", GOOD.format(name="AfterIt"))
-    found = discover([tmp_path]).estimators
-    assert "after_it" in found
-    assert "before" not in found
+    names = discover([tmp_path]).estimators
+    assert "after_it" in names
+    assert "before" not in names
 
 
 def test_load_file_raises_what_the_file_raises(tmp_path):
@@ -127,10 +127,10 @@ def test_entry_points(monkeypatch, tmp_path):
     (theirs,) = load_file(write(tmp_path, "zero.py", GOOD.format(name="AlwaysZero")))
     points = [_Point(theirs), _Point(ImportError("gone")), _Point(int)]
     monkeypatch.setattr("estimators.registry.metadata.entry_points", lambda group: points)
-    found = discover()
-    assert found.estimators["always_zero"].kind == "entry_point"
-    assert ["gone" in f.traceback for f in found.failures] == [True, False]
-    assert "names no subclass of Estimator" in found.failures[1].traceback
+    discovery = discover()
+    assert discovery.estimators["always_zero"].kind == "entry_point"
+    assert ["gone" in f.traceback for f in discovery.failures] == [True, False]
+    assert "names no subclass of Estimator" in discovery.failures[1].traceback
 
 
 def test_names():
@@ -141,11 +141,6 @@ def test_names():
         "forward_gradient(tangents=8, noise=normal)"
     )
     assert labels([Backprop()] * 3) == ["backprop", "backprop #2", "backprop #3"]
-
-
-def test_public_names_are_there_once_each():
-    assert len(set(estimators.__all__)) == len(estimators.__all__)
-    assert all(hasattr(estimators, name) for name in estimators.__all__)
 
 
 def test_forms_can_be_drawn_from_the_dataclass():

@@ -17,7 +17,7 @@ from estimators import (
 )
 from estimators.autodiff.calculus import value_and_grad
 from estimators.autodiff.perturbed_pass import perturb
-from estimators.core.signs import signs
+from estimators.core.noise import signs
 from estimators.perturbation._activities.noise_sharing import NoiseSharing
 
 B = 6
@@ -34,13 +34,13 @@ def test_losses_of_units_have_coefficients_of_their_own():
     chain = Chain(module, x, Y, lambda z, _: z.square().sum(2), loss_units=("patch",))
     params = {n: p.detach() for n, p in module.named_parameters()}
     for count in (1, 2):
-        for grain in (
+        for sharing in (
             NoiseSharing("rademacher", False, ""),
             NoiseSharing("normal", False, "channel"),
         ):
-            draw = grain.draw(chain, count, stream(0, "estimator"))
+            draw = sharing.draw(chain, count, stream(0, "estimator"))
             found = perturb(chain, params, draw, count)
-            (s,) = grain.signals(chain, found)
+            (s,) = sharing.signals(chain, found)
             z, u = module(x).detach(), found.noise[0] if count > 1 else found.noise[0][None]
             wanted = ((2 * z * u).sum(-1, keepdim=True) * u).mean(0) / (B * 5)
             torch.testing.assert_close(s, wanted.expand_as(s))
@@ -179,8 +179,8 @@ def test_the_axes_of_a_loss_may_stand_in_another_order_than_a_site_s():
         module, x, Y, lambda z, _: z.square().sum(3).transpose(1, 2), loss_units=("patch", "group")
     )
     params = {n: p.detach() for n, p in module.named_parameters()}
-    grain = NoiseSharing("normal", False, "")
-    found = perturb(chain, params, grain.draw(chain, 1, stream(0, "estimator")))
-    (s,), (u,) = grain.signals(chain, found), found.noise
+    sharing = NoiseSharing("normal", False, "")
+    found = perturb(chain, params, sharing.draw(chain, 1, stream(0, "estimator")))
+    (s,), (u,) = sharing.signals(chain, found), found.noise
     wanted = (2 * module(x).detach() * u).sum(-1, keepdim=True) * u / (B * 6)
     torch.testing.assert_close(s, wanted)

@@ -39,11 +39,11 @@ def test_with_signs_it_is_spsa_along_the_same_direction(case):
     lazy = MeZO(eps=0.01, noise="rademacher").estimate(
         case.chain, case.params, None, stream(0, "estimator")
     )
-    ahead, behind = (
+    forward, backward = (
         case.chain({n: p + s * v[n] for n, p in case.params.items()}) for s in (0.01, -0.01)
     )
     for name in case.params:
-        torch.testing.assert_close(lazy.grads[name], (ahead - behind) / 0.02 * v[name])
+        torch.testing.assert_close(lazy.grads[name], (forward - backward) / 0.02 * v[name])
         assert (v[name].abs() == 1).all()
 
 

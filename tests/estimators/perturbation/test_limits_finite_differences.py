@@ -148,9 +148,9 @@ def test_simultaneous_perturbation_is_spalls():
     found = estimate(SPSA(eps=0.1), QUARTIC, POINT)
     v = torch.sign(found / found[0])
     for delta in (v, -v):
-        ahead = QUARTIC({"w": POINT["w"] + 0.1 * delta})
-        behind = QUARTIC({"w": POINT["w"] - 0.1 * delta})
-        torch.testing.assert_close(found, (ahead - behind) / (0.2 * delta))
+        forward = QUARTIC({"w": POINT["w"] + 0.1 * delta})
+        backward = QUARTIC({"w": POINT["w"] - 0.1 * delta})
+        torch.testing.assert_close(found, (forward - backward) / (0.2 * delta))
 
 
 # --- ranks ---
@@ -164,7 +164,7 @@ def test_centred_ranks_are_spread_evenly_and_ties_share():
 
 
 def test_ranks_do_not_see_the_scale_of_the_loss():
-    """So no limit of them is the gradient: only its direction can be told."""
+    """So no limit of them is the gradient: only its direction can be compared."""
     ranks = EvolutionStrategy(pairs=6, fitness="ranks", sigma=0.1)
     stretched = Objective(lambda p: torch.exp(3 * QUARTIC(p)) - 7)
     assert torch.equal(estimate(ranks, QUARTIC, POINT), estimate(ranks, stretched, POINT))

@@ -1,7 +1,7 @@
 """Every biased estimator is shown exact in some limit, or says why it has none.
 
-A module `test_limits*.py` beside this one that has a dictionary `LIMITS`, from class name to
-test, tells which; an estimator without a limit says so in a paragraph of its docstring (or of
+A module `tests/estimators/**/test_limits*.py` registers its tests in a dictionary `LIMITS`, from
+class name to test. An estimator without a limit says so in a paragraph of its docstring (or of
 its module's) that begins "No limit:".
 """
 
@@ -15,7 +15,7 @@ import pytest
 from estimators import Backprop, Chain, Claim, discover
 from estimators.conformance import every_case, served, settings
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 def limits(module):
@@ -27,9 +27,9 @@ def limits(module):
 
 
 def registered():
-    """The classes with a limit, from every `test_limits*.py` beside this file."""
+    """The classes with a limit, from every `test_limits*.py`."""
     found = set()
-    for file in sorted(HERE.glob("test_limits*.py")):
+    for file in sorted(TESTS.rglob("test_limits*.py")):
         spec = importlib.util.spec_from_file_location(f"_{file.stem}_for_limits", file)
         assert spec is not None
         assert spec.loader is not None
@@ -66,20 +66,20 @@ BIASED = {e.cls.__name__: e.cls for e in discover().estimators.values() if is_bi
 
 
 @pytest.fixture(scope="module")
-def known():
+def with_limit():
     return registered()
 
 
 @pytest.mark.parametrize("name", BIASED)
-def test_a_biased_estimator_has_a_limit_or_says_why_none(name, known):
-    assert name in known or says_why_none(BIASED[name]), (
+def test_a_biased_estimator_has_a_limit_or_says_why_none(name, with_limit):
+    assert name in with_limit or says_why_none(BIASED[name]), (
         f"{name} is biased: register a test in LIMITS of a test_limits*.py, or write a paragraph "
         f"'No limit: ...' in its docstring"
     )
 
 
-def test_no_limit_is_registered_for_nobody(known):
-    assert known <= {e.cls.__name__ for e in discover().estimators.values()}
+def test_no_limit_is_registered_for_nobody(with_limit):
+    assert with_limit <= {e.cls.__name__ for e in discover().estimators.values()}
 
 
 def test_a_paragraph_counts_only_with_a_reason():

@@ -193,7 +193,7 @@ def test_portions_change_no_estimate(monkeypatch, combine, at_once):
         return estimator.estimate(case.chain, case.params, None, stream(0, "estimator"))
 
     whole = estimate()
-    monkeypatch.setattr(directions, "AT_ONCE", at_once)
+    monkeypatch.setattr(directions, "MAX_DIRECTIONS", at_once)
     found = estimate()
     torch.testing.assert_close(found.grads, whole.grads)
     torch.testing.assert_close(found.loss, whole.loss)
@@ -201,9 +201,9 @@ def test_portions_change_no_estimate(monkeypatch, combine, at_once):
 
 def test_portions_bound_memory(monkeypatch):
     params = {"w": torch.zeros(1000)}
-    monkeypatch.setattr(directions, "MOST", 5000)
+    monkeypatch.setattr(directions, "MAX_NUMBERS", 5000)
     assert list(portions(12, Objective(lambda p: p["w"].sum()), params)) == [5, 5, 2]
-    monkeypatch.setattr(directions, "MOST", 10)
+    monkeypatch.setattr(directions, "MAX_NUMBERS", 10)
     assert list(portions(3, Objective(lambda p: p["w"].sum()), params)) == [1, 1, 1]
 
 

@@ -1,7 +1,7 @@
-"""Inner products of a gradient with many vectors of signs, straight from the signs' bits.
+"""Inner products of a gradient with many vectors of signs, computed from the signs' bits.
 
 With b the bits and s = 2b − 1 the signs, ⟨g, s⟩ = 2⟨g, b⟩ − Σ g. Bits become numbers in pieces that
-stay in the processor's cache, so that no tangent is ever in memory.
+stay in the processor's cache, so that no tangent is held in memory.
 """
 
 from collections.abc import Sequence
@@ -22,17 +22,17 @@ LARGE = 2**24
 def sign_products(exact: Sequence[Tensor], count: int, rng: Generator) -> Tensor:
     """⟨g_l, s_kl⟩ for `count` directions of signs, (K, T), in float64.
 
-    They are the directions of `noise.stacked_tangents`, of the same `rng`.
+    The directions equal those of `noise.stacked_tangents` with the same `rng`.
     """
     bits = sign_bytes(exact, rng, count)
     unpacked = _Unpacked(count, max(b.shape[1] for b in bits), exact[0])
-    found = [unpacked.times(b, _by_bit(g)) for b, g in zip(bits, exact, strict=True)]
+    products = [unpacked.times(b, _by_bit(g)) for b, g in zip(bits, exact, strict=True)]
     totals = torch.stack([g.sum(dtype=torch.float64) for g in exact])
-    return torch.stack(found, 1) - totals
+    return torch.stack(products, 1) - totals
 
 
 class _Unpacked:
-    """Bits as numbers, in memory that is used again: bit j of a byte is 2^j or 0."""
+    """Bits as numbers, in memory that is reused: bit j of a byte is 2^j or 0."""
 
     def __init__(self, count: int, longest: int, like: Tensor) -> None:
         most = CACHED if like.device.type == "cpu" else LARGE
@@ -43,15 +43,15 @@ class _Unpacked:
 
     def times(self, bits: Tensor, weights: Tensor) -> Tensor:
         """Bits (K, n) by weights (8, n): (K,), in float64."""
-        count, found = len(bits), []
-        for some, h in zip(bits.split(self._size, 1), weights.split(self._size, 1), strict=True):
-            shape = count, 8, some.shape[1]
+        count, sums = len(bits), []
+        for piece, h in zip(bits.split(self._size, 1), weights.split(self._size, 1), strict=True):
+            shape = count, 8, piece.shape[1]
             size = count * h.numel()
             masked, x = self._bits[:size], self._numbers[:size]
-            torch.bitwise_and(some.contiguous().unsqueeze(1), self._masks, out=masked.view(shape))
+            torch.bitwise_and(piece.contiguous().unsqueeze(1), self._masks, out=masked.view(shape))
             x.copy_(masked)
-            found.append(x.view(count, -1) @ h.reshape(-1))
-        return torch.stack(found).sum(0, dtype=torch.float64)
+            sums.append(x.view(count, -1) @ h.reshape(-1))
+        return torch.stack(sums).sum(0, dtype=torch.float64)
 
 
 def _by_bit(g: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ def _by_bit(g: Tensor) -> Tensor:
 
 
 def _accumulated(g: Tensor) -> torch.dtype:
-    """What products of g are summed in."""
+    """The type in which products of g are summed."""
     return torch.promote_types(g.dtype, torch.float32)
 
 

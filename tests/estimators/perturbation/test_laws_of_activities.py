@@ -51,7 +51,7 @@ def one_number(output, y):
     return (output.mean(0) - output.std(0)).square().sum()
 
 
-GRAINS = [
+SHARINGS = [
     (dense, NoiseSharing("rademacher", False, ""), {}),
     (dense, NoiseSharing("normal", True, ""), {}),
     (convolution, NoiseSharing("rademacher", False, ""), {}),
@@ -76,20 +76,20 @@ GRAINS = [
 ]
 
 
-@pytest.mark.parametrize(("make", "grain", "chain"), GRAINS)
-def test_every_noise_on_activities(make, grain, chain):
+@pytest.mark.parametrize(("make", "sharing", "chain"), SHARINGS)
+def test_every_noise_on_activities(make, sharing, chain):
     chain, params = make(**chain)
-    shapes = [(1 if grain.batch else 2, *grain._shape(place)) for place in chain.places]
+    shapes = [(1 if sharing.batch else 2, *sharing._shape(place)) for place in chain.places]
     sizes = [math.prod(shape) for shape in shapes]
-    values, w = grid(sum(sizes), grain.kind)
+    values, w = grid(sum(sizes), sharing.kind)
     found = {n: [] for n in params}
     for v in values:
         us = [u.view(shape) for u, shape in zip(v.split(sizes), shapes, strict=True)]
         one = perturb(chain, params, lambda site, z, us=us: us[site])
-        for n, g in one.pull_back(grain.signals(chain, one)).items():
+        for n, g in one.pull_back(sharing.signals(chain, one)).items():
             found[n].append(g)
     exact = value_and_grad(chain, params)[1]
-    law = activity_law(chain, params, exact, grain, 1)
+    law = activity_law(chain, params, exact, sharing, 1)
     spread, mean = moments({n: torch.stack(g) for n, g in found.items()}, w)
     assert_is(law, spread, mean, exact)
 
@@ -197,7 +197,9 @@ def test_no_law_of_losses_with_units_or_coupled_ones():
 
 
 def test_a_map_too_large_for_pairs_of_positions_has_no_law(monkeypatch):
-    monkeypatch.setattr(activity_laws, "MOST", 30)  # the image's first map has 9 ⋅ 9 pairs
+    monkeypatch.setattr(
+        activity_laws, "MAX_PAIR_NUMBERS", 30
+    )  # the image's first map has 9 ⋅ 9 pairs
     chain, params = strided()
     exact = value_and_grad(chain, params)[1]
     law = ActivityForwardGradient(sharing="batch").law(chain, params, None, exact)
