@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from backend.figures import Memory, MemoryRun
-from estimators.measurement.draws.recorded import Drawn
+from estimators.measurement.results.draw_record import DrawRecord
 from estimators.measurement.results.measurement import Measurement
 from estimators.statistics.student import t_quantile
 

@@ -1,13 +1,13 @@
 """Why an estimator is bad in one layer, and what would mend it: a finding from measured numbers.
 
-With the scale s = ⟨Eĝ, g⟩/‖g‖², the part of the mean across the gradient p² = ‖Eĝ‖²/‖g‖² − s², and the
-variance V = tr Var ĝ/‖g‖², the mean of K draws has the scaled error 1 − s²/(s² + p² + V/K): what is
-left when the learning rate has absorbed the scale. More draws lower V/K and leave p².
+With the scale s = ⟨Eĝ, g⟩/‖g‖², the part of the mean across the gradient p² = ‖Eĝ‖²/‖g‖² − s², and
+the variance V = tr Var ĝ/‖g‖², the mean of K draws has the scaled error 1 − s²/(s² + p² + V/K):
+what is left when the learning rate has absorbed the scale. More draws lower V/K and leave p².
 
 A p² counts as a wrong direction where it exceeds its noise by at least 4 standard errors, and by
 Student's quantile corrected for all layers and estimators that are tested together. An estimator
-that promises the exact gradient on average has no p² and no slope of the wrong sign, unless a test of
-its bias says otherwise.
+that promises the exact gradient on average has no p² and no slope of the wrong sign, unless a test
+of its bias says otherwise.
 """
 
 import math
@@ -181,9 +181,9 @@ def _by_error(layer: str, x: Mapping[str, float]) -> Finding:
     if limit > TARGET_ERROR or (across > spread and limit > 0.1):
         more = "no number of draws brings it to 0.5" if needed is None else _draws_text(needed)
         text = (
-            f"wrong direction: the mean of infinitely many draws has the cosine "
-            f"{math.sqrt(1 - limit):.2f} with the gradient, so averaging leaves the scaled error at "
-            f"{limit:.2f}; {more}"
+            "wrong direction: the mean of infinitely many draws has the cosine "
+            f"{math.sqrt(1 - limit):.2f} with the gradient, so averaging leaves the scaled error "
+            f"at {limit:.2f}; {more}"
         )
         return Finding(layer, "direction", text, needed)
     assert needed is not None

@@ -1,15 +1,18 @@
 """Law check: does a measure agree with the value that theory (the estimator's law) gives for it?
 
-One rule for page, export, notebook and terminal. A measure at a frozen point is checked, in this order,
+One rule for page, export, notebook and terminal. A measure at a frozen point is checked, in this
+order,
 
 1. where it equals its law but for rounding, it agrees;
 2. fewer than 64 draws are not judged;
 3. evidence that a standard error would hide: a mean of squares that exceeds its law further than
-   Markov's inequality explains (`exceeds`), or a squared error of the mean that is too large for the
-   law's own variance (`mean_exceeds`); then it disagrees;
-4. by the interval of the draws themselves at a level of 5 standard errors, if it is known, or by the
+   Markov's inequality explains (`exceeds`), or a squared error of the mean that is too large for
+   the law's own variance (`mean_exceeds`); then it disagrees;
+4. by the interval of the draws themselves at a level of 5 standard errors, if it is known, or by
+the
    verdict on record that was made from it;
-5. by its standard error: 5 of them; a mean of squares below its law by 6 on a logarithmic scale, since
+5. by its standard error: 5 of them; a mean of squares below its law by 6 on a logarithmic scale,
+since
    the rare large draws that it lacks are lacking in its standard error too.
 
 Live probes of a training run are independent of each other. What has the mean 0 (or, as a ratio, 1)
@@ -187,8 +190,8 @@ def mean_exceeds(
 def snr_error(known: Mapping[str, float], draws: int) -> float:
     """At most the standard error of the SNR; NaN where what it is made of has none.
 
-    SNR = (B + 2 s − 1) / V: by the triangle inequality the errors of B, s = ⟨Eĝ, g⟩ / ‖g‖² and V add,
-    and along g a draw scatters by at most √V.
+    SNR = (B + 2 s − 1) / V: by the triangle inequality the errors of B, of
+    s = ⟨Eĝ, g⟩ / ‖g‖² and of V add, and along g a draw scatters by at most √V.
     """
     names = (VARIANCE, f"{VARIANCE}_se", f"{BIAS}_se", SNR)
     v, dv, db, snr = (known.get(name, math.nan) for name in names)
@@ -198,7 +201,8 @@ def snr_error(known: Mapping[str, float], draws: int) -> float:
 
 
 def check_ratio(measured: Iterable[float], law: Iterable[float], draws: int) -> LawCheck:
-    """Check probes of `draws` draws each by the mean of measure over law, which is 1 if the law holds.
+    """Check probes of `draws` draws each by the mean of measure over law, which is 1 if the law
+    holds.
 
     Pairs that are not finite are left out. A law of 0 is held to rounding.
     """

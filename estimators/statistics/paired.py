@@ -145,8 +145,8 @@ def paired(
     Args:
         first, second: one number a pair, in the same order; pairs that are not finite in both are
             left out.
-        successive: the pairs are successive probes of one run. The interval is then of the mean over
-            these probes alone; another run may differ.
+        successive: the pairs are successive probes of one run. The interval is then of the mean
+            over these probes alone; another run may differ.
         needed: fewest pairs of an interval (`min_pairs`).
         unit: what the pairs are called.
 
@@ -173,9 +173,7 @@ def compare(
     return Comparison(found.count, found.mean, *ends, found.positive, needed, unit)
 
 
-def unpaired(
-    first: float, second: float, errors: tuple[float, float], draws: int
-) -> Comparison:
+def unpaired(first: float, second: float, errors: tuple[float, float], draws: int) -> Comparison:
     """Compare two measures at one point, each of `draws` draws with noise of its own.
 
     Nothing pairs the draws, so the squares of the two standard errors (`errors`) add.

@@ -4,8 +4,8 @@ The mean of K draws on a batch of B examples out of N has the total variance
 
     tr Var = D (1/B − 1/N) / (1/B₀ − 1/N) + (e₀ + e₁ B₀/B) / K.
 
-D, the noise of the data, is the variance of Eĝ between batches of B₀ examples. E = e₀ + e₁, the noise
-of the estimator, is that of ĝ within a batch of B₀; a larger batch lowers e₁ alone.
+D, the noise of the data, is the variance of Eĝ between batches of B₀ examples. E = e₀ + e₁, the
+noise of the estimator, is that of ĝ within a batch of B₀; a larger batch lowers e₁ alone.
 """
 
 import math
@@ -72,7 +72,8 @@ class VarianceSplit:
         return self.population or self.batch * self.batches
 
     def variance(self, batch: Any, draws: Any) -> Any:
-        """tr Var of the mean of `draws` draws on `batch` examples; numbers or arrays of one shape."""
+        """tr Var of the mean of `draws` draws on `batch` examples; numbers or arrays of one
+        shape."""
         share = data_share(batch, self.batch, self.population)
         falling = (self.estimator - self.fixed) * self.batch / batch
         return max(self.data, 0.0) * share + (self.fixed + falling) / draws
@@ -81,8 +82,8 @@ class VarianceSplit:
         """The best way to spend `budget` on one gradient.
 
         The least variance is found exactly, over whole examples and draws. Of all choices within
-        2 % of it, the one with the fewest draws is advised: a plain batch is simplest. The answer is
-        "not told apart" where the 95 % interval of what it saves over the alternative holds 0.
+        2 % of it, the one with the fewest draws is advised: a plain batch is simplest. The answer
+        is "not told apart" where the 95 % interval of what it saves over the alternative holds 0.
 
         Args:
             budget: the cost of one gradient, in draws on a batch of B₀ examples.
@@ -192,7 +193,8 @@ def _choices(examples: int, most: int) -> Iterator[tuple[int, int]]:
 
 
 def _text(verdict: Choice, batch: int, draws: int, saved: float, *, limited: bool) -> str:
-    """The answer; `saved` is the variance that a batch alone would leave, over that of the answer."""
+    """The answer; `saved` is the variance that a batch alone would leave, over that of the
+    answer."""
     if verdict == "not told apart":
         return "not told apart: a larger batch or more draws; take more batches and draws"
     if verdict == "no variance":

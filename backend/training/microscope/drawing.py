@@ -16,7 +16,7 @@ from estimators.measurement.draws.stream import FIRST, MOST, Source, draws, sour
 from estimators.measurement.draws.summary import grouped, ratio
 from estimators.measurement.estimates.intervals import LEAST
 from estimators.measurement.estimates.observation import Observation, Point
-from estimators.measurement.estimates.verdicts import LEAST as ENOUGH
+from estimators.measurement.estimates.bias_test import LEAST as ENOUGH
 from estimators.statistics.student import t_quantile
 
 WORK = 512

@@ -8,7 +8,7 @@ import pytest
 from backend.figures import FigureError, Memory, MemoryRun, draw
 from backend.figures.data import variance_split
 from backend.figures.data.query import parse
-from estimators.measurement.estimates.variance_split import Anatomy
+from estimators.measurement.estimates.anatomy import Anatomy
 
 FORWARD, EXACT = "forward_gradient", "backprop"
 SIZE = 64

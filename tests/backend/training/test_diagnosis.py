@@ -8,9 +8,9 @@ from estimators import Backprop, ForwardGradient
 from estimators.control.exact_plus_noise import ExactPlusNoise
 from estimators.control.sign_of import SignOf
 from estimators.core.objective import Chain
-from estimators.measurement.estimates.diagnosis import Finding, with_batch
+from estimators.statistics.diagnosis import Finding, with_batch
 from estimators.measurement.estimates.observation import observe
-from estimators.measurement.estimates.variance_split import about
+from estimators.statistics.words import about
 from estimators.measurement.probe import probe
 
 DRAWS = 16

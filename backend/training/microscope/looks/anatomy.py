@@ -10,11 +10,11 @@ from backend.training.components.assemble import Labelled
 from backend.training.microscope.looks.pace import Pace
 from backend.training.microscope.looks.scene import Scene
 from backend.training.records import Event, Points, Record
-from estimators.measurement.draws.layers import layers_of
+from estimators.measurement.draws.summary import layer_groups
 from estimators.measurement.draws.moments import Moments
 from estimators.measurement.draws.nested import LEAST_BATCHES, Means, Nested, standard_error, zeros
 from estimators.measurement.draws.stream import draws
-from estimators.measurement.estimates.variance_split import share
+from estimators.statistics.variance_split import data_share
 
 TIMES = 4
 """The prediction is checked at batches so many times as large, where there are examples enough."""
