@@ -169,10 +169,8 @@ def exceeds(value: float, error: float, law: float) -> bool:
 
 def falls_short(value: float, error: float, law: float, draws: int) -> bool:
     """Whether a mean of squares is too small, by 6 standard errors on a logarithmic scale."""
-    if not value < law:
-        return False
-    if not value > 0:
-        return error == 0
+    if not 0 < value < law:
+        return False  # a value of 0 may lack just the rare draws that would make it
     return math.log(law / value) > t_of_normal(MAX_ERRORS_BELOW, draws - 1) * error / value
 
 

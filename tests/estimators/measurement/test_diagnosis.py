@@ -125,7 +125,9 @@ def test_on_a_network():
 @pytest.fixture
 def unpromised(monkeypatch):
     """No promise is believed: the noise alone has to acquit."""
-    monkeypatch.setattr(sys.modules[diagnose.__module__], "_promises_exact_gradient", lambda of: False)
+    monkeypatch.setattr(
+        sys.modules[diagnose.__module__], "_promises_exact_gradient", lambda of: False
+    )
 
 
 @pytest.mark.parametrize("count", [16, 32])
