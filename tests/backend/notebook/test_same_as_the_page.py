@@ -28,8 +28,8 @@ from estimators.measurement.estimates.observation import point
 from estimators.measurement.inputs.subject import subject
 
 torch.manual_seed(0)
-# In float64: chunks of other sizes sum in another order, and the squared bias is a small difference of
-# large sums, so that float32 draws would agree in few digits.
+# In float64: chunks of other sizes sum in another order, and the squared bias is a small difference
+# of large sums, so that float32 draws would agree in few digits.
 NET = nn.Sequential(nn.Linear(3, 5), Site(), nn.Tanh(), nn.Linear(5, 2)).double()
 X = torch.randn(8, 3, generator=stream(0, "data"), dtype=torch.float64)
 Y = torch.tensor([0, 1] * 4)
