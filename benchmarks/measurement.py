@@ -20,7 +20,7 @@ from estimators.core.vectors import scale_
 from estimators.measurement.draws.moments import Moments
 from estimators.measurement.draws.stream import draws
 from estimators.measurement.estimates.observation import Observation, observe, point
-from estimators.measurement.estimates.theory import law
+from estimators.measurement.estimates.theory import law_of
 from estimators.perturbation._directions.draws import oracle_numbers
 
 K = 64
@@ -160,7 +160,7 @@ def _law(chain: Chain, params: dict[str, Tensor], e: Estimator) -> Callable[[], 
 
     def call() -> object:
         exact = value_and_grad(chain, params)[1]
-        found = law(e, chain, params, None, exact)
+        found = law_of(e, chain, params, None, exact)
         assert found is not None
         return found
 

@@ -1,4 +1,4 @@
-"""Sweeps, anatomies, one-step lotteries and comparisons as the series that a microscope reports."""
+"""Sweeps, anatomies, one-step draws and comparisons as the series that a microscope reports."""
 
 import math
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from backend.figures import Memory, MemoryRun
 from backend.notebook.series import RUN, known, run
 from estimators.measurement.anatomy import Anatomies
 from estimators.measurement.compare import Compared
-from estimators.measurement.draws.nested import LEAST_BATCHES
-from estimators.measurement.estimates.one_step import LEAST_OF_DECREASES
+from estimators.measurement.estimates.one_step import MIN_DRAWS_DECREASE
 from estimators.measurement.results.measurement import Measurement
 from estimators.measurement.sweep import Sweep
 from estimators.measurement.what_if import WhatIfs
+from estimators.statistics.variance_split import MIN_BATCHES
 
 PARTS = ("data", "estimator", "fixed", "signal", "data_se", "estimator_se", "fixed_se")
 
@@ -65,7 +65,7 @@ def of_anatomy(of: Anatomies, name: str = "") -> Memory:
     for label, found in of.of.items():
         for part in PARTS:
             values = getattr(found, part)
-            if part.endswith("_se") and found.batches < LEAST_BATCHES:
+            if part.endswith("_se") and found.batches < MIN_BATCHES:
                 continue
             for layer, value in zip(found.layers, values, strict=bool(values)):
                 _add(held, f"anatomy/{part}", [(found.batches, value)], layer, label)
@@ -89,7 +89,7 @@ def of_what_if(of: WhatIfs, name: str = "") -> Memory:
             held.add(RUN, f"what_if/{metric}", range(count), values.tolist(), estimator=label)
         best, decrease = found.best_rate, found.expected_decrease
         told = {"best_rate": best, "expected_decrease": decrease, "nonfinite": found.nonfinite}
-        if decrease is not None and count >= LEAST_OF_DECREASES:
+        if decrease is not None and count >= MIN_DRAWS_DECREASE:
             told["expected_decrease_se"] = found.decrease_se
         for metric, value in told.items():
             number = math.nan if value is None else float(value)

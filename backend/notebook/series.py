@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 
 from backend.figures import Memory, MemoryRun
-from estimators.measurement.draws.recorded import Drawn
+from estimators.measurement.results.draw_record import DrawRecord
 from estimators.measurement.results.measurement import Measurement
-from estimators.statistics.student import t_quantile
+from estimators.statistics.law_check import LAW, RECORD
+from estimators.statistics.student import half_width
 
 RUN = "measurement"
 """The id of the one run that the source holds."""
-LAMPS = {"agrees": 1.0, "disagrees": 0.0}
-"""What is on record of a lamp that has something to say."""
 
 
 def source(of: Measurement, name: str = "") -> Memory:
@@ -50,7 +49,7 @@ def run(of: Measurement, name: str = "", **asked: Any) -> MemoryRun:
     )
 
 
-def _draws(held: Memory, label: str, found: Drawn) -> None:
+def _draws(held: Memory, label: str, found: DrawRecord) -> None:
     columns = {"cosine": found.cosine, "norm_ratio": found.norm_ratio, "along": found.along}
     for name, table in columns.items():
         for layer, values in zip(found.layers, table.T.tolist(), strict=True):
@@ -60,7 +59,7 @@ def _draws(held: Memory, label: str, found: Drawn) -> None:
         held.add(RUN, "draw/across", range(len(values)), values, estimator=label)
 
 
-def _course(held: Memory, of: Measurement, label: str, found: Drawn) -> None:
+def _course(held: Memory, of: Measurement, label: str, found: DrawRecord) -> None:
     """The measures at 8, 16, 32, … draws."""
     steps = list(found.course)
     for name in of.values[label]:
@@ -83,21 +82,22 @@ def _last(held: Memory, of: Measurement, label: str) -> None:
 
 
 def known(of: Measurement, label: str) -> dict[str, Sequence[float]]:
-    """Standard errors where a 95 % interval holds, laws and lamps, for each layer; else NaN."""
+    """Standard errors where a 95 % interval holds, laws and law checks, for each layer; else
+    NaN."""
     told: dict[str, Sequence[float]] = {}
     for name, ends in of.intervals.get(label, {}).items():
         if name != "relative_squared_bias":  # which has its own
             told[f"{name}_se"] = [_half(each, of.draws) for each in ends]
-    for name, said in of.lamps.get(label, {}).items():
-        told[f"lamp/{name}"] = [LAMPS.get(one, math.nan) for one in said]
-    return told | {f"law/{name}": law for name, law in of.laws.get(label, {}).items()}
+    for name, checks in of.law_checks.get(label, {}).items():
+        told[RECORD + name] = [check.record for check in checks]
+    return told | {LAW + name: law for name, law in of.laws.get(label, {}).items()}
 
 
 def _half(ends: tuple[float, float] | None, draws: int) -> float:
     """The standard error that an interval is made of."""
     if ends is None:
         return math.nan
-    return (ends[1] - ends[0]) / (2 * t_quantile(0.975, max(1, draws - 1)))
+    return (ends[1] - ends[0]) / (2 * half_width(max(2, draws)))
 
 
 def _verdicts(held: Memory, of: Measurement, label: str) -> None:

@@ -14,17 +14,14 @@ from backend.training.records import Event, Points
 from estimators.core.objective import Chain
 from estimators.measurement.draws.stream import FIRST, MOST, Source, draws, source_of
 from estimators.measurement.draws.summary import grouped, ratio
-from estimators.measurement.estimates.intervals import LEAST
+from estimators.measurement.estimates.bias_test import MIN_DRAWS
 from estimators.measurement.estimates.observation import Observation, Point
-from estimators.measurement.estimates.verdicts import LEAST as ENOUGH
-from estimators.statistics.student import t_quantile
+from estimators.statistics.law_check import RECORD
 
 WORK = 512
 """Forward passes of a chunk: between two chunks a cancellation is heard."""
 RETOLD = 10_000
 """Draws up to which there is a verdict: what it resamples takes memory by the draw."""
-LAMPS = {"agrees": 1.0, "disagrees": 0.0}
-"""What is on record of a lamp that has something to say."""
 
 
 class Drawing:
@@ -62,7 +59,7 @@ class Drawing:
         if self._along and (self._next <= self.made or self.made == self.count):
             while self._next <= self.made:
                 self._next *= 2
-            self._waiting += [*self.measures("", self.made), *self.lamps(self.made)]
+            self._waiting += [*self.measures("", self.made), *self.law_checks("", self.made)]
 
     def points(self) -> Iterator[Points]:
         """What each draw since the last call gave, and the measures at 8, 16, 32, … of them."""
@@ -75,7 +72,7 @@ class Drawing:
         _, y, _ = self._of.cloud()
         steps = np.arange(self.made, dtype=np.int64)
         yield self._points("draw/across", "", steps, y.numpy())
-        if not ENOUGH <= self.made <= RETOLD:
+        if not MIN_DRAWS <= self.made <= RETOLD:
             return
         for verdict in self._of.verdicts():
             told = np.nan if verdict.biased is None else float(verdict.biased)
@@ -95,11 +92,11 @@ class Drawing:
         """What the law says of the measures; it needs no draw."""
         yield from self._known(f"{prefix}law/", self._law, step)
 
-    def lamps(self, step: int) -> Iterator[Points]:
-        """Whether the measures agree with the law: 1, or 0 where they do not."""
-        for metric, said in self._of.lamps(self._law).items():
-            told = torch.tensor([LAMPS.get(one, np.nan) for one in said])
-            yield from self._known("lamp/", {metric: told}, step)
+    def law_checks(self, prefix: str, step: int) -> Iterator[Points]:
+        """Whether the measures agree with the law: 1 agrees, 0 disagrees."""
+        for metric, checks in self._of.law_checks(self._law).items():
+            records = torch.tensor([check.record for check in checks])
+            yield from self._known(f"{prefix}{RECORD}", {metric: records}, step)
 
     def drawn(self, prefix: str, step: int) -> Iterator[Points]:
         """Where an oracle was asked for: whether (1) or not (0) it makes the draws."""
@@ -109,19 +106,9 @@ class Drawing:
     def measured(self, prefix: str, step: int) -> Iterator[Points]:
         """Every measure of all draws so far and its standard error."""
         yield from self._rows(prefix, self._of.values(), step)
-        yield from self._known(prefix, self._errors(), step)
+        yield from self._known(prefix, self._of.standard_errors(), step)
         lost = float(self._of.moments.nonfinite)
         yield self._point(f"{prefix}draw/nonfinite", "", lost, step)
-
-    def _errors(self) -> dict[str, Tensor]:
-        """Standard errors, from the number of draws on for which the 95 % interval holds."""
-        t = t_quantile(0.975, max(1, self.made - 1))
-        ends = self._of.intervals()
-        return {
-            f"{metric}_se": (high - low) / (2 * t)
-            for metric, (low, high) in ends.items()
-            if metric in LEAST and metric != "relative_squared_bias"  # which has its own
-        }
 
     @property
     def _has_target(self) -> bool:

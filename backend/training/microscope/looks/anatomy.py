@@ -10,11 +10,11 @@ from backend.training.components.assemble import Labelled
 from backend.training.microscope.looks.pace import Pace
 from backend.training.microscope.looks.scene import Scene
 from backend.training.records import Event, Points, Record
-from estimators.measurement.draws.layers import layers_of
 from estimators.measurement.draws.moments import Moments
-from estimators.measurement.draws.nested import LEAST_BATCHES, Means, Nested, standard_error, zeros
+from estimators.measurement.draws.nested import Means, Nested, standard_error, zeros
 from estimators.measurement.draws.stream import draws
-from estimators.measurement.estimates.variance_split import share
+from estimators.measurement.draws.summary import layer_groups
+from estimators.statistics.variance_split import MIN_BATCHES, data_share
 
 TIMES = 4
 """The prediction is checked at batches so many times as large, where there are examples enough."""
@@ -53,7 +53,7 @@ class Subject:
     def __init__(self, scene: Scene) -> None:
         self._scene, held = scene, scene.specimen
         self._whole, self._small = (scene.batches(size) for size in (scene.batch_size, scene.small))
-        self._layers, self._groups = layers_of(held.chain, list(held.params))
+        self._layers, self._groups = layer_groups(held.chain, list(held.params))
         self._nested = [self._begun(one) for one in scene.estimators]
         self._means = [Means(held.params) for _ in scene.estimators]
         self._told: dict[str, int] = {}
@@ -137,7 +137,7 @@ class Subject:
     def checks(self) -> Iterator[Points]:
         """What was predicted at the check, and what was measured there."""
         size = self._scene.batch_size
-        of_data = share(self._checked, size, self._scene.examples)
+        of_data = data_share(self._checked, size, self._scene.examples)
         for nested, means in zip(self._nested, self._means, strict=True):
             if len(means) < 2:
                 continue
@@ -165,7 +165,7 @@ class Subject:
 
 def _holds(batches: int) -> bool:
     """Whether standard errors over so many batches mean what they say."""
-    return batches >= LEAST_BATCHES
+    return batches >= MIN_BATCHES
 
 
 def _at(step: int, value: float) -> tuple[np.ndarray, np.ndarray]:

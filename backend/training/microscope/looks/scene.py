@@ -10,7 +10,7 @@ from backend.training.microscope.drawing import Drawing
 from backend.training.microscope.frozen_run import FrozenRun
 from backend.training.records import Event, another_file
 from estimators.core.objective import Chain
-from estimators.measurement.draws.nested import small_of
+from estimators.measurement.draws.nested import part_of
 from estimators.measurement.draws.stream import FIRST, MOST
 from estimators.measurement.estimates.observation import Point
 
@@ -66,7 +66,7 @@ class Scene:
     @property
     def small(self) -> int:
         """Examples of the part of a batch that shows what falls as 1/B."""
-        return small_of(self.batch_size, self._assembly.loss.least)
+        return part_of(self.batch_size, self._assembly.loss.least)
 
     @property
     def learning_rate(self) -> float:

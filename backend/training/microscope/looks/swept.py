@@ -70,6 +70,7 @@ def _drawn(drawings: Sequence[Drawing], pace: Pace, step: int, before: int) -> I
         if pace.end:
             return
         yield from drawing.measured("sweep/", step)
+        yield from drawing.law_checks("sweep/", step)
 
 
 def _at(scene: Scene, field: str, value: Any) -> tuple[Point, list[Drawing]]:
