@@ -12,8 +12,8 @@ from estimators.measurement.estimates.observation import Observation
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
-    """Numbers of K draws, float64 on the CPU: what histograms, clouds and curves are drawn from."""
+class SingleDraws:
+    """Numbers of each of K draws, float64 on the CPU."""
 
     layers: tuple[str, ...]
     """The network and its W − 1 stages: one number a draw for every tensor would be too many."""
@@ -23,24 +23,37 @@ class Drawn:
     """‖ĝ_k‖ / ‖g‖, (K, W)."""
     along: Tensor
     """⟨ĝ_k, g⟩ / ‖g‖², (K, W)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn(SingleDraws):
+    """The draws one by one, and the measures on the way to the last of them."""
+
     across: Tensor | None
     """The first principal component of the sketched residuals ÷ ‖g‖, (K,); None: no sketch."""
     course: dict[int, dict[str, tuple[float, ...]]]
     """{K: {measure: its number in every layer, tensors included}} at 8, 16, 32, … draws, all."""
 
 
-def drawn(of: Observation) -> Drawn:
-    """What one observation's draws were."""
-    at, numbers = of.at, of.moments.numbers
+def single_draws(of: Observation, first: int = 0) -> SingleDraws:
+    """The numbers of an observation's draws, from number `first` on."""
+    at, numbers = of.at, of.moments.numbers[first:]
     whole = [i for i, name in enumerate(at.layers) if name not in at.exact]
     dots, squares = (grouped(numbers[..., i], at.groups[:, whole]) for i in (0, 1))
     g2 = at.norms[whole].square()
     g2 = torch.where(g2 > 0, g2, torch.nan)
-    return Drawn(
+    return SingleDraws(
         layers=tuple(at.layers[i] for i in whole),
         cosine=ratio(dots, (squares * g2).sqrt()),
         norm_ratio=(squares / g2).sqrt(),
         along=dots / g2,
+    )
+
+
+def drawn(of: Observation) -> Drawn:
+    """What one observation's draws were."""
+    return Drawn(
+        **vars(single_draws(of)),
         across=of.cloud()[1] if of.sketch is not None else None,
         course={
             **{k: _plain(_on_the_way(of, k)) for k in _stops(of)},
