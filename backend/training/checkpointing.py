@@ -36,7 +36,7 @@ class Checkpointing:
         self._disk_full = False
 
     def save(self, step: int) -> Iterator[Event]:
-        """Write the checkpoint of `step`. If the disk is full the run goes on; one event says so."""
+        """Write the checkpoint of `step`. If the disk is full the run goes on; an event says so."""
         if self._folder is None:
             return
         state = {

@@ -6,7 +6,7 @@ from time import perf_counter
 
 
 class Clock:
-    """Seconds of running time of all attempts: a checkpoint keeps them, the next attempt goes on."""
+    """Seconds of running time of all attempts; a checkpoint hands them to the next attempt."""
 
     def __init__(self) -> None:
         self.probes = self.evaluation = 0.0

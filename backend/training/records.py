@@ -14,7 +14,7 @@ End = Literal["finished", "diverged", "failed", "cancelled", "stopped"]
 
 @dataclass(frozen=True)
 class Facts:
-    """The circumstances of an attempt; reported when it starts, and again when its driver changes."""
+    """The circumstances of an attempt; reported at its start and when its driver changes."""
 
     device: str
     threads: int

@@ -1,4 +1,4 @@
-"""The checkpoint files of a run: names, damage, and which to keep. The server imports it: no torch."""
+"""The checkpoint files of a run: names, damage, and which to keep. Needs no torch."""
 
 import errno
 import json

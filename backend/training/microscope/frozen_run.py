@@ -76,9 +76,7 @@ def load_frozen_run(
     step = config.microscope.step
     path = path_of(folder, step)
     if not path.exists():
-        raise UnusableCheckpointError(
-            f"the checkpoint of step {step:,} is gone; take another one"
-        )
+        raise UnusableCheckpointError(f"the checkpoint of step {step:,} is gone; take another one")
     state = _trainer_state(path, device)
     part = assembly.dataset.load(config.seed).to(device).train
     batch = assembly.batches(part, config.batch_size, config.seed).at(step)

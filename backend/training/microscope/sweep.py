@@ -50,8 +50,9 @@ def _events(setup: Setup, sweep: Sweep) -> Iterator[Event]:
     if field is None:
         return
     own = getattr(setup.run.assembly.network, field)
-    why = f"; the weights of step {request.step:,} fit {field} {own} alone" if request.step else ""
-    seed = setup.run.config.seed
+    seed, why = setup.run.config.seed, ""
+    if request.step:
+        why = f"; the weights of step {request.step:,} belong to {field} {own} alone"
     yield Event(
         0, "sweep", f"every network is at its initialisation, of the run's seed {seed}{why}"
     )

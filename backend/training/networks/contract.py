@@ -1,4 +1,4 @@
-"""What a network is: named stages, marked activations, weights drawn from one generator."""
+"""The contract of a network: named stages with sites, and weights drawn from one generator."""
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -19,17 +19,17 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
 
 
 class Network(Configurable, ABC):
-    """A frozen dataclass that lays out an `nn.Sequential` of named stages."""
+    """Base of networks: a frozen dataclass that lays out an `nn.Sequential` of named stages."""
 
     @abstractmethod
     def layout(self, shape: tuple[int, ...], classes: int) -> nn.Sequential:
-        """The stages for examples of `shape`, weights not yet drawn.
+        """The stages for examples of `shape`, without initial weights.
 
-        Raises ValueError if the network cannot take that shape.
+        Raises ValueError if the network does not take that shape.
         """
 
     def build(self, shape: tuple[int, ...], classes: int, rng: Generator) -> nn.Sequential:
-        """The network with weights drawn from `rng`; the global generator is left alone."""
+        """The network with initial weights from `rng`; torch's global generator is not used."""
         with torch.device("meta"):
             module = self.layout(shape, classes)
         module.to_empty(device="cpu")
@@ -38,13 +38,13 @@ class Network(Configurable, ABC):
         return module
 
     def count(self, shape: tuple[int, ...], classes: int) -> int:
-        """Trainable scalars, found without making them."""
+        """The number of trainable scalars, without allocating them."""
         with torch.device("meta"):
             return sum(p.numel() for p in self.layout(shape, classes).parameters())
 
     def _initialise(self, part: nn.Module, rng: Generator) -> None:
         if isinstance(part, nn.Linear | nn.Conv2d):
-            # GELU has no gain of its own in torch; ReLU's is the customary stand-in.
+            # torch has no gain for GELU; that of ReLU is the usual choice.
             kind = "tanh" if getattr(self, "activation", "relu") == "tanh" else "relu"
             nn.init.kaiming_normal_(part.weight, nonlinearity=kind, generator=rng)
             if part.bias is not None:
@@ -54,12 +54,12 @@ class Network(Configurable, ABC):
 
 
 def named(**modules: nn.Module | None) -> nn.Sequential:
-    """An `nn.Sequential` of the modules that are there, under their names."""
+    """An `nn.Sequential` of the modules that are not None, under their names."""
     return nn.Sequential(OrderedDict((n, m) for n, m in modules.items() if m is not None))
 
 
 def image(shape: tuple[int, ...], network: str) -> tuple[int, int, int]:
-    """`shape` as channels, height and width. Raises ValueError for anything but an image."""
+    """`shape` as (channels, height, width). Raises ValueError if it is not that of an image."""
     if len(shape) != 3:
         raise ValueError(
             f"{network} needs images (channels × height × width); an example of this data set has "

@@ -7,9 +7,9 @@ from torch import nn
 from backend.figures import Memory, MemoryRun, plotted
 from backend.notebook import show
 from backend.notebook.series import RUN
-from backend.training.components.assemble import Labelled
 from backend.series.draws import SWEEP, exact_norms
 from backend.series.points import joined
+from backend.training.components.assemble import Labelled
 from backend.training.microscope.estimator_draws import EstimatorDraws
 from backend.training.microscope.one_step import OneStepStream
 from backend.training.records import Points

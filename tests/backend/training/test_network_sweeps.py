@@ -8,7 +8,7 @@ from backend.config import MicroscopeConfig
 from backend.figures.data import slope
 from backend.training.loop import train
 from backend.training.microscope.frozen_run import FrozenRun
-from backend.training.microscope.look import look
+from backend.training.microscope.run import run_microscope
 from backend.training.networks.mlp import MLP
 from backend.training.records import Points, Progress
 
@@ -37,7 +37,7 @@ def records(plugins):
         of = {"run": "r1", "step": 20, "draws": 8, "sweep": sweep, **of}
         body = {**run.model_dump(), "estimator": driver, "shadows": shadows, "microscope": of}
         asked = MicroscopeConfig.model_validate(body)
-        return list(look(asked, folder=folder, plugin_dirs=plugins))
+        return list(run_microscope(asked, folder=folder, plugin_dirs=plugins))
 
     return make
 
