@@ -66,8 +66,8 @@ class Probe(Strict):
     """Draws of each estimator in one probe (K). More draws give narrower intervals."""
     budget: Annotated[float, Field(ge=0, le=1, title="Time budget")] = 0.1
     """Time that probes may add, as a share of the run's time without them; 0 switches probes off.
-    Probes come at steps 0, 2, 4, 8 and so on, then as often as the budget allows, so a
-    run of a few seconds has few."""
+    Probes come at steps 0, 2, 4, 8 and so on, then as often as the budget allows:
+    a run of a few seconds has few."""
     every: Annotated[int | None, Field(ge=1, le=10_000_000, title="Probe every")] = None
     """Steps from one probe to the next, whatever they cost. Empty: the time budget decides."""
 

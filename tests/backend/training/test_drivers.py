@@ -65,13 +65,14 @@ def test_a_checkpoint_with_the_former_name_of_the_roles_is_resumed(
     raced, gather, gathered, plugins, tmp_path
 ):
     where = {"plugin_dirs": plugins, "checkpoint_dir": tmp_path / "c"}
-    switched(raced, gathered, [{"id": 1, "driver": NEW}], stop=17, **where)
+    switched(raced, gathered, [{"id": 1, "driver": NEW, "lr": 0.001}], stop=17, **where)
     path = path_of(tmp_path / "c", 17)
     state = format.read(path)
     state["trainer"]["lineup"] = state["trainer"].pop("roles")
     format.write(tmp_path / "c", 17, state)
     assert config_at(path)["estimators"][0]["name"] == "forward_gradient"
     rest = gather(train(raced, **where))
+    assert rest.ended.status == "finished", rest.ended
     assert rest.facts.labels["driver"] == "forward_gradient"
     assert rest.facts.drives == [(0, "momentum"), (10, "forward_gradient")]
     assert "roles" in format.read(path_of(tmp_path / "c", 30))["trainer"]

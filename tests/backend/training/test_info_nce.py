@@ -96,7 +96,7 @@ def test_every_default_is_written_out(check):
         ({"dataset": {"name": "surface"}, "network": {"name": "point"}}, ("loss",), "digits or"),
         ({"dataset": DIGITS, "loss": {**SMALL, "shift": 5}}, ("loss",), "at most 4 of images"),
         ({"dataset": DIGITS, "loss": {**SMALL, "erase": 8}}, ("loss",), "erase is 8"),
-        ({"loss": {**SMALL, "noise": 0}}, ("loss",), "tells the two views apart; give noise"),
+        ({"loss": {**SMALL, "noise": 0}}, ("loss",), "the two views would be the same; give noise"),
         ({"loss": {**SMALL, "temperature": 0}}, ("loss", "temperature"), "more than 0"),
         ({"loss": {"name": "infonce"}}, ("loss", "name"), "did you mean 'info_nce'"),
         ({"batch_size": 1}, ("batch_size",), "at least 2: info_nce tells"),
