@@ -37,6 +37,8 @@ def _not_one(draws: Any) -> Any:
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(printable)
 ]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_-]+$")]
+"""The id of a run, study, dashboard or link."""
 COMPONENTS = ("dataset", "loss", "network", "estimator", "optimizer")
 
 

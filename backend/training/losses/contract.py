@@ -49,7 +49,7 @@ class Loss(Configurable, ABC):
 
     @property
     def stops(self) -> bool:
-        """Whether it has a stop-gradient: parts that depend on the weights, but not for derivatives."""
+        """Whether it has a stop-gradient, whose argument is constant for derivatives alone."""
         return False
 
     def check(self, dataset: Dataset) -> None:

@@ -76,7 +76,7 @@ class InfoNCE(Loss):
 
     @torch.no_grad()
     def begin(self, module: nn.Module, rng: Generator) -> None:
-        """Initialise linear layers that are zero: an output of zero has no direction and no gradient."""
+        """Initialise linear layers that are zero: a zero output has no direction or gradient."""
         for m in module.modules():
             if isinstance(m, nn.Linear) and not m.weight.any():
                 nn.init.normal_(m.weight, std=m.in_features**-0.5, generator=rng)
@@ -86,7 +86,7 @@ class InfoNCE(Loss):
         return self.two_views
 
     def two_views(self, x: Tensor, y: Tensor, rng: Generator) -> Batch:
-        """Two views of each example, all first views before all second ones: (2B, *shape), (2B,)."""
+        """Two views of each example, all first ones before all second ones: (2B, *shape), (2B,)."""
         augmentation = Augmentation(self.shift, self.flip, self.erase, self.noise)
         return augmentation(torch.cat([x, x]), rng), torch.cat([y, y])
 

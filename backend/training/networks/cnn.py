@@ -25,9 +25,9 @@ class CNN(Network):
     activation: Activation = "relu"
     """Nonlinearity after each convolution."""
     normalisation: Normalisation = "none"
-    """Normalisation between each convolution and its nonlinearity. batch: the examples of a batch are
-    coupled, and estimators with a coefficient for each example become biased; validation and test
-    use running statistics."""
+    """Normalisation between each convolution and its nonlinearity. batch: the examples of a batch
+    are coupled, and estimators with a coefficient for each example become biased; validation and
+    test use running statistics."""
 
     def layout(self, shape: tuple[int, ...], classes: int) -> nn.Sequential:
         fan_in, _, _ = image(shape, "a cnn")

@@ -25,8 +25,8 @@ class MLP(Network):
     """Nonlinearity after each hidden layer."""
     normalisation: Normalisation = "none"
     """Normalisation between each hidden layer's linear map and its nonlinearity. batch: the
-    examples of a batch are coupled, and estimators with a coefficient for each example become biased;
-    validation and test use running statistics."""
+    examples of a batch are coupled, and estimators with a coefficient for each example become
+    biased; validation and test use running statistics."""
 
     def layout(self, shape: tuple[int, ...], classes: int) -> nn.Sequential:
         sizes = [prod(shape), *[self.width] * self.depth]
