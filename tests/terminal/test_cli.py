@@ -121,7 +121,7 @@ def test_a_misspelt_key_is_refused_with_the_right_one(finished, tmp_path):
         ("a: [", "neither YAML nor JSON"),
         ("name: 2024-01-01", "date is not JSON serializable"),
         ("a: .nan", "not JSON compliant"),
-        ("a: &a [*a]", "what JSON cannot say"),
+        ("a: &a [*a]", "a value that JSON cannot represent"),
         ("a: " + "[" * 3000, "neither YAML nor JSON"),
         (
             "a: &a [1,1,1,1,1,1,1,1]\n"
