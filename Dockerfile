@@ -8,13 +8,14 @@ RUN useradd --create-home --uid 1000 gradlab && install -d -o gradlab -g gradlab
 WORKDIR /opt/gradlab
 
 # Dependencies first: the code changes more often than they do.
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 RUN python - <<'PY' > /tmp/requirements.txt
 import tomllib
 print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")
 PY
 RUN pip install --no-cache-dir ${PIP_ARGS} -r /tmp/requirements.txt
 
+COPY gradlab gradlab
 COPY estimators estimators
 COPY backend backend
 COPY frontend frontend

@@ -105,17 +105,22 @@ def load_file(file: Path | str) -> list[type[Estimator]]:
 
 
 def _builtin() -> Iterator[type[Estimator]]:
-    package = importlib.import_module("estimators")
-    names = [info.name for info in pkgutil.walk_packages(package.__path__, "estimators.")]
+    package = importlib.import_module(str(__package__))
+    names = [info.name for info in pkgutil.walk_packages(package.__path__, f"{__package__}.")]
     for name in sorted(names, key=_place):
-        if name.split(".")[1] in FAMILIES and "._" not in name:  # the rest holds bases and helpers
+        if _family(name) in FAMILIES and "._" not in name:  # the rest holds bases and helpers
             yield from _defined_in(importlib.import_module(name))
 
 
 def _place(module: str) -> int:
     """Where a module's family stands in lists: methods, then what is made of them."""
-    family = module.split(".")[1]
+    family = _family(module)
     return FAMILIES.index(family) if family in FAMILIES else len(FAMILIES)
+
+
+def _family(module: str) -> str:
+    """The folder of this library that holds a module."""
+    return module.removeprefix(f"{__package__}.").partition(".")[0]
 
 
 def _defined_in(module: ModuleType) -> Iterator[type[Estimator]]:

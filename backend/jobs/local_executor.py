@@ -85,7 +85,7 @@ class LocalExecutor:
     def _launch(self) -> None:
         with (self._home / "spawner.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", _SPAWNER],
+                [sys.executable, "-P", "-m", _SPAWNER],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -147,6 +147,6 @@ class LocalExecutor:
 
 
 def _python_path() -> str:
-    """The import path of the fork server, which does not inherit this process's `sys.path`."""
+    """Where the spawner finds this package: `-P` keeps the current folder from shadowing it."""
     given = os.environ.get("PYTHONPATH")
     return os.pathsep.join([str(_IMPORT_ROOT), *([given] if given else [])])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 from backend.figures.data.source import RunLike, Source
 from backend.sharing import encode, latest
@@ -174,7 +174,7 @@ def _name(run: RunLike) -> str:
 
 
 def _own(name: str) -> str:
-    return (files("backend.sharing") / name).read_text("utf-8")
+    return Path(__file__).with_name(name).read_text("utf-8")
 
 
 @cache

@@ -5,20 +5,22 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
 
 from backend.config import ACTIVE
 
+PROGRAM = (sys.executable, "-m", "backend.cli")
 START_URL = re.compile(r"(http://\S+)/#token=(\S+)")
 
 
 class ServedLab:
     """`gradlab serve` of a home; `start` and `kill` it as often as a test likes."""
 
-    def __init__(self, home: Path, slots: int = 2) -> None:
-        self.home, self.slots = home, slots
+    def __init__(self, home: Path, slots: int = 2, program: Sequence[str] = PROGRAM) -> None:
+        self.home, self.slots, self.program = home, slots, program
         self.port = free_port()
         self.url = self.token = ""
         self._process: subprocess.Popen[str] | None = None
@@ -28,7 +30,7 @@ class ServedLab:
         return f"{self.url}/#token={self.token}"
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "backend.cli", "serve", "--no-open"]
+        command = [*self.program, "serve", "--no-open"]
         command += ["--port", str(self.port), "--home", str(self.home), "--slots", str(self.slots)]
         with (self.home / "server.log").open("a") as log:
             self._process = subprocess.Popen(
@@ -47,17 +49,18 @@ class ServedLab:
 
     def runs(self) -> set[str]:
         """The ids of all runs."""
-        with self._client() as client:
+        with self.client() as client:
             return {run["id"] for run in client.get("/runs").json()["runs"]}
 
     def cancel_all(self) -> None:
         """Cancel every run that has not ended."""
-        with self._client() as client:
+        with self.client() as client:
             for run in client.get("/runs").json()["runs"]:
                 if run["status"] in ACTIVE:
                     client.post(f"/runs/{run['id']}/cancel")
 
-    def _client(self) -> httpx.Client:
+    def client(self) -> httpx.Client:
+        """A client of the lab's API that is signed in."""
         headers = {"Authorization": f"Bearer {self.token}"}
         return httpx.Client(base_url=f"{self.url}/api", headers=headers, trust_env=False)
 

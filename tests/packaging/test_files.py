@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def compose() -> dict:
@@ -46,7 +46,7 @@ def test_only_the_gpu_service_asks_for_a_device():
 def test_image_copies_every_package_and_runs_unprivileged():
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     copied = {line.split()[1] for line in lines if line.startswith("COPY ")}
-    assert {"estimators", "backend", "frontend"} <= copied
+    assert {"gradlab", "estimators", "backend", "frontend", "pyproject.toml"} <= copied
     assert "USER gradlab" in lines
 
 

@@ -1,0 +1,38 @@
+"""Gradient Lab from Python: gradient estimators, their measurement and the figures of it.
+
+    from gradlab import ForwardGradient, measure, show
+    result = measure(network, loss, (x, y), [ForwardGradient(tangents=8)])
+    show(result)
+
+The names are those of the library's packages: `gradlab.ForwardGradient` is
+`estimators.ForwardGradient`, the same class. Each is imported when it is first used, so that
+`import gradlab` loads neither torch nor plotly.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import estimators as _estimators
+
+if TYPE_CHECKING:
+    from backend.notebook import Views as Views
+    from backend.notebook import show as show
+    from estimators import *  # noqa: F403
+
+_NOTEBOOK = ("Views", "show")
+
+__all__ = [*_NOTEBOOK, *_estimators.__all__]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NOTEBOOK:
+        from backend import notebook as package
+    elif name in _estimators.__all__:
+        package = _estimators
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value = getattr(package, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
