@@ -17,13 +17,13 @@ from benchmarks.table import Row
 from estimators import Backprop, Claim, Estimator, Objective, discover
 from estimators.conformance import Case, cases, served
 from estimators.core.streams import stream
-from estimators.measurement.draws.moments import _bias_variance
+from estimators.measurement.draws.moments import bias_variance
 from estimators.measurement.draws.stream import has_oracle
 from estimators.measurement.draws.summary import Summary, over
-from estimators.measurement.estimates.intervals import LEAST, bounds, skewed, student
+from estimators.measurement.estimates.bias_test import MIN_DRAWS as VERDICT
+from estimators.measurement.estimates.intervals import MIN_DRAWS, bounds, skewed, student
 from estimators.measurement.estimates.observation import Observation, Point, point
-from estimators.measurement.estimates.verdicts import LEAST as VERDICT
-from estimators.statistics.paired import half_width
+from estimators.statistics.paired import interval_half_width
 
 D = 20
 SIZES = (3, 5, 8, 16, 20, 32, 64, 128, 256, 512)
@@ -37,7 +37,7 @@ def rows() -> list[Row]:
     shown = []
     for (metric, draws), by_size in found.items():
         cells = ", ".join(f"{n}: {100 * c:.1f}" for n, c in by_size.items())
-        least = LEAST.get(metric)
+        least = MIN_DRAWS.get(metric)
         worst = min((c for n, c in by_size.items() if least and n >= least), default=None)
         budget = ENOUGH if least else None
         value = worst if worst is not None else by_size[max(by_size)]
@@ -110,14 +110,15 @@ def _paired(n: int, noise: str, drift: str, successive: bool, replications: int 
         _correlate(own, float(noise))
     true = _drift(drift, shape, rng)
     off = (own + true).mean(0) - true.mean(0)
-    return (off.abs() <= half_width(own + true, successive=successive)).double().mean().item()
+    inside = off.abs() <= interval_half_width(own + true, successive=successive)
+    return inside.double().mean().item()
 
 
 def _as_seeds(n: int) -> float:
     """The same steps, taken for independent samples of all steps that might have been."""
     rng = stream(n, "probe", "as seeds")
     found = _drift("wandering", (n, 4000), rng)
-    inside = found.mean(0).abs() <= half_width(found)
+    inside = found.mean(0).abs() <= interval_half_width(found)
     return inside.double().mean().item()
 
 
@@ -176,7 +177,7 @@ def _of(kind: str, n: int, replications: int) -> dict[str, float]:
     for _ in range(4):
         draws, g = _drawn(kind, (n, replications // 4), rng)
         of, innovations = _summary(draws, g)
-        inside = {m: covered(bounds(m, of, innovations, 0.95), truth[m]) for m in LEAST}
+        inside = {m: covered(bounds(m, of, innovations, 0.95), truth[m]) for m in MIN_DRAWS}
         if kind != "biased":
             inside["slope (χ²₁)"] = covered(skewed(of.dots), g @ g)
         if kind in ("normal", "rademacher"):
@@ -339,7 +340,7 @@ def _summary(draws: Tensor, g: Tensor) -> tuple[Summary, Tensor]:
     mean = draws.mean(0)
     count = torch.full(dots.shape[1:], k)
     trace = over((draws - mean).square().sum((0, 2)), count - 1)
-    bias = _bias_variance(lookahead, before.expand_as(lookahead))
+    bias = bias_variance(lookahead, before.expand_as(lookahead))
     exact = (g @ g).expand(dots.shape[1])
     of = Summary(dots, squares, exact, mean @ g, mean.square().sum(1), trace, trace / k, bias)
     return of, innovations

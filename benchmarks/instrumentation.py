@@ -176,7 +176,8 @@ class Lab:
         self._stack = ExitStack()
         place = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         self._reporter = Reporter(
-            run="r", attempt=1, connection=Mock(**{"send.return_value": ANSWER}), outbox=place / "outbox",
+            run="r", attempt=1, connection=Mock(**{"send.return_value": ANSWER}),
+            outbox=place / "outbox",
             on_orders=lambda orders: None, on_gone=lambda: None,
         )  # fmt: skip
         config = RunConfig.model_validate(

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from benchmarks.table import Row
 from estimators.core.streams import stream
-from estimators.measurement.draws.nested import LEAST_OF_DATA, LEAST_OF_ESTIMATOR
+from estimators.measurement.draws.nested import MIN_BATCHES_DATA, MIN_BATCHES_ESTIMATOR
 from estimators.measurement.draws.summary import mean
 from estimators.measurement.estimates.intervals import student
-from estimators.measurement.estimates.one_step import LEAST_OF_DECREASES, decreases
+from estimators.measurement.estimates.one_step import MIN_DRAWS_DECREASE, decreases
 
 D, B, K = 10, 16, 16
 BATCHES = (4, 8, 16, 32, 64, 128, 256)
@@ -31,8 +31,8 @@ def rows() -> list[Row]:
         found["anatomy, estimator"][batches] = estimator
     for kind in ("normal", "rademacher"):
         found[f"expected decrease, {kind}"] = {n: decreased(kind, n) for n in DRAWS}
-    least = {"anatomy, data": LEAST_OF_DATA, "anatomy, estimator": LEAST_OF_ESTIMATOR}
-    return [_row(name, by, least.get(name, LEAST_OF_DECREASES)) for name, by in found.items()]
+    least = {"anatomy, data": MIN_BATCHES_DATA, "anatomy, estimator": MIN_BATCHES_ESTIMATOR}
+    return [_row(name, by, least.get(name, MIN_DRAWS_DECREASE)) for name, by in found.items()]
 
 
 def _row(name: str, by: dict[int, float], least: int) -> Row:

@@ -21,7 +21,7 @@ from estimators.measurement.draws.moments import Moments
 from estimators.measurement.draws.stream import draws
 from estimators.measurement.draws.weight_draws import oracle_numbers
 from estimators.measurement.estimates.observation import Observation, observe, point
-from estimators.measurement.estimates.theory import law
+from estimators.measurement.estimates.theory import law_of
 
 K = 64
 LARGE = "MLP 784-1024-1024-10"
@@ -160,7 +160,7 @@ def _law(chain: Chain, params: dict[str, Tensor], e: Estimator) -> Callable[[], 
 
     def call() -> object:
         exact = value_and_grad(chain, params)[1]
-        found = law(e, chain, params, None, exact)
+        found = law_of(e, chain, params, None, exact)
         assert found is not None
         return found
 

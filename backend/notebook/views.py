@@ -82,7 +82,7 @@ class Measured(Views):
     """Of a measurement."""
 
     figures = (
-        "histogram", "cloud", "convergence", "bias_variance", "reading", "lamps", "verdict",
+        "histogram", "cloud", "convergence", "bias_variance", "reading", "law_checks", "verdict",
         "paired", "carpet", "dots",
     )  # fmt: skip
 
@@ -109,11 +109,11 @@ class Measured(Views):
         """Measures, their standard errors, and the laws beside them, as a table."""
         return self.figure("reading", metric=metric, layer=layer, estimator=estimator)
 
-    def lamps(
+    def law_checks(
         self, metric: str = "relative_variance", estimator: str = "", level: str = "stage"
     ) -> "Figure":
-        """Whether a measure agrees with its law, a lamp for each stage or tensor."""
-        return self.figure("lamps", metric=metric, estimator=estimator, level=level)
+        """Whether a measure agrees with its law, for each stage or tensor."""
+        return self.figure("law_checks", metric=metric, estimator=estimator, level=level)
 
     def verdict(self, estimator: str = "", level: str = "stage") -> "Figure":
         """Whether an estimator is biased, for each stage or tensor; from 512 draws on."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from backend.series.points import Points, by_layer, finite, single
-from estimators.measurement.draws.nested import LEAST_BATCHES as MIN_BATCHES_FOR_ERRORS
+from estimators.statistics.variance_split import MIN_BATCHES
 
 PARTS = ("data", "estimator", "fixed", "signal", "data_se", "estimator_se", "fixed_se")
 """The parts of the variance, and their standard errors over batches."""
@@ -29,7 +29,7 @@ def parts(
 ) -> Iterator[Points]:
     """`anatomy/<part>` after so many batches, {part: one variance a layer}.
 
-    Standard errors exist from `MIN_BATCHES_FOR_ERRORS` batches on.
+    Standard errors exist from `MIN_BATCHES` batches on.
     """
     metrics = {f"anatomy/{name}": values[name] for name in PARTS if values.get(name)}
     yield from _reliable(metrics, layers, label, batches, step=batches)
@@ -57,6 +57,6 @@ def _reliable(
     step: int,
 ) -> Iterator[Points]:
     """The finite numbers; standard errors only of batches enough."""
-    enough = batches >= MIN_BATCHES_FOR_ERRORS
+    enough = batches >= MIN_BATCHES
     kept = {name: row for name, row in metrics.items() if enough or not name.endswith("_se")}
     return finite(by_layer(kept, layers, step, label))

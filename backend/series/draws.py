@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import nan
 
 from backend.series.points import Points, by_layer, consecutive, finite, single
-from estimators.measurement.draws.recorded import SingleDraws
-from estimators.measurement.estimates.verdicts import Verdict
-from estimators.statistics.student import t_quantile
+from estimators.measurement.estimates.bias_test import BiasVerdict
+from estimators.measurement.results.draw_record import SingleDraws
+from estimators.statistics.law_check import LAW, RECORD, LawCheck
+from estimators.statistics.student import half_width
 
 SWEEP = "sweep/"
 """What the metrics of a sweep begin with; their steps stand for the values of the field."""
-LAW, LAW_CHECK = "law/", "lamp/"
-_LAW_CHECK_VALUES = {"agrees": 1.0, "disagrees": 0.0}
 _HAS_ITS_OWN_ERROR = "relative_squared_bias"
 
 Ends = tuple[float, float]
@@ -57,7 +56,7 @@ class EstimatorSeries:
 
         The relative squared bias is left out, since its standard error is a measure itself.
         """
-        width = 2 * t_quantile(0.975, max(1, draws - 1))
+        width = 2 * half_width(max(2, draws))
         errors = {
             f"{metric}_se": [nan if ends is None else (ends[1] - ends[0]) / width for ends in row]
             for metric, row in intervals.items()
@@ -69,13 +68,13 @@ class EstimatorSeries:
         """`law/<metric>`: what theory predicts, in the layers where it predicts something."""
         return finite(self._by_layer(LAW, laws, step))
 
-    def law_checks(self, checks: Mapping[str, Sequence[str]], step: int) -> Iterator[Points]:
-        """Whether a measure agrees with its law: 1, or 0 if not; nothing where not judged."""
-        values = {
-            metric: [_LAW_CHECK_VALUES.get(outcome, nan) for outcome in row]
-            for metric, row in checks.items()
-        }
-        return finite(self._by_layer(LAW_CHECK, values, step))
+    def law_checks(self, checks: Mapping[str, Sequence[LawCheck]], step: int) -> Iterator[Points]:
+        """`law_check/<metric>`: 1 where the measure agrees with its law, 0 where it disagrees.
+
+        There is no point where it is not judged.
+        """
+        values = {metric: [check.record for check in row] for metric, row in checks.items()}
+        return finite(self._by_layer(RECORD, values, step))
 
     def nonfinite(self, count: int, step: int) -> Points:
         """`draw/nonfinite`: the number of draws with an entry that is not finite."""
@@ -87,7 +86,7 @@ class EstimatorSeries:
         return single(f"{self._prefix}draw/oracle", step, oracle, "", self._label)
 
     def verdicts(
-        self, verdicts: Sequence[Verdict], has_target: bool, draws: int
+        self, verdicts: Sequence[BiasVerdict], has_target: bool, draws: int
     ) -> Iterator[Points]:
         """`verdict/*`: whether the estimator is biased in each layer; NaN if undecided.
 

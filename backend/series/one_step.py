@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from math import nan
 
 from backend.series.points import Points, consecutive, single
-from estimators.measurement.estimates.one_step import LEAST_OF_DECREASES as MIN_DRAWS_FOR_ERROR
-from estimators.measurement.estimates.one_step import WhatIf
+from estimators.measurement.estimates.one_step import MIN_DRAWS_DECREASE, WhatIf
 
 
 def start(loss: float, learning_rate: float | None = None) -> Iterator[Points]:
@@ -34,7 +33,7 @@ def summary(result: WhatIf, label: str) -> Iterator[Points]:
     """
     draws, decrease = len(result.slopes), result.expected_decrease
     numbers = {"best_rate": result.best_rate, "expected_decrease": decrease}
-    if decrease is not None and draws >= MIN_DRAWS_FOR_ERROR:
+    if decrease is not None and draws >= MIN_DRAWS_DECREASE:
         numbers["expected_decrease_se"] = result.decrease_se
     numbers["nonfinite"] = result.nonfinite
     for name, value in numbers.items():

@@ -26,7 +26,6 @@ def of_measurement(result: Measurement) -> Iterator[Points]:
         yield from _errors_and_laws(series, result, label, result.draws)
         if "oracle" in result.sources.values():
             yield series.source(result.sources[label])
-        yield from series.law_checks(result.lamps.get(label, {}), result.draws)
         if verdicts := result.verdicts.get(label):
             yield from series.verdicts(verdicts, result.targets.get(label, False), result.draws)
 
@@ -51,6 +50,7 @@ def _errors_and_laws(
     """What is known of all draws together, beside the measures."""
     yield from series.standard_errors(result.intervals.get(label, {}), result.draws, step)
     yield from series.laws(result.laws.get(label, {}), step)
+    yield from series.law_checks(result.law_checks.get(label, {}), step)
     yield series.nonfinite(result.nonfinite[label], step)
 
 

@@ -10,6 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from backend.terminal.client import Client
+from estimators.statistics.law_check import LAW, MAX_ERRORS, MIN_DRAWS, check_measure
+from estimators.statistics.words import at_most
 
 _CALL = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*(.*?)\s*", re.DOTALL)
@@ -22,11 +24,7 @@ SHOWN = (
     ("relative_squared_bias", "relative_squared_bias_se"),
 )
 """The columns, each with its standard error."""
-LEAST = 64
-"""Fewest draws that are held against a law."""
-OFF, ROUNDING = 5.0, 1e-6
-"""Standard errors beyond which draws and law disagree."""
-LAMP = f"a law agrees within {OFF:g} standard errors, from {LEAST} draws on"
+LAW_NOTE = f"a law agrees within {MAX_ERRORS:g} standard errors, from {MIN_DRAWS} draws on"
 
 
 def described(text: str) -> dict[str, Any]:
@@ -76,12 +74,14 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
         measured = found.get(label, {})
         verdict = [_verdict(measured)] if judged else []
         table.add_row(escape(label), *(_cell(measured, *pair) for pair in SHOWN), *verdict)
-        laws = [_law(measured, *pair, draws) for pair in SHOWN]
+        laws = [_law(measured, metric, draws) for metric, _ in SHOWN]
         if any(laws):
             table.add_row("  by its law", *laws)
     console.print(table)
     source = sources(client.note("reading", {"runs": run["id"]}))
-    console.print(f"{source}; ± standard error; {LAMP}", style="dim", highlight=False, markup=False)
+    console.print(
+        f"{source}; ± standard error; {LAW_NOTE}", style="dim", highlight=False, markup=False
+    )
 
 
 def sources(note: str) -> str:
@@ -97,22 +97,18 @@ def _cell(measured: dict[str, float], metric: str, error: str) -> str:
     return f"{measured[metric]:.4g}{spread}"
 
 
-def _law(measured: dict[str, float], metric: str, error: str, draws: int) -> str:
-    """The law's value and its lamp: whether the draws agree with it."""
-    law = measured.get(f"law/{metric}")
+def _law(measured: dict[str, float], metric: str, draws: int) -> str:
+    """The law's value, and whether the draws agree with it."""
+    law = measured.get(LAW + metric)
     if law is None:
         return ""
-    spread, lit = measured.get(error, math.nan), measured.get(f"lamp/{metric}", math.nan)
-    off = lit == 0
-    if math.isnan(lit):  # a run of before keeps no more than the standard error
-        if draws < LEAST or math.isnan(spread):
-            return f"{law:.4g}"
-        off = abs(measured[metric] - law) > OFF * spread + ROUNDING * max(1.0, abs(law))
-    return f"{law:.4g} {'[bold red]disagrees[/]' if off else 'agrees'}"
+    verdict = check_measure(metric, measured, draws).verdict
+    words = {"agrees": " agrees", "disagrees": " [bold red]disagrees[/]", "not judged": ""}
+    return f"{law:.4g}{words[verdict]}"
 
 
 def _verdict(measured: dict[str, float]) -> str:
     biased = measured.get("verdict/biased", math.nan)
     if math.isnan(biased):
         return "–"
-    return "biased" if biased else f"none (< {measured['verdict/bound']:.2g})"
+    return "biased" if biased else f"none (< {at_most(measured['verdict/bound'])})"

@@ -1,73 +1,77 @@
-"""`anatomy`: the noise of the data apart from the estimator's, on anybody's network."""
+"""`anatomy`: how much of the variance the data make and how much the estimator."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import nn
 
-from estimators.measurement.draws.nested import LEAST_BATCHES, split
-from estimators.measurement.estimates.variance_split import Anatomy, many
+from estimators.measurement.estimates.anatomy import Anatomy, split_variance
 from estimators.measurement.inputs.subject import Batch, Estimators, Loss, Progress, subject, whole
 from estimators.measurement.results.table import Table
-from estimators.measurement.results.tabulated import once, short
+from estimators.measurement.results.tables import name_once, short
+from estimators.statistics.variance_split import MIN_BATCHES
+from estimators.statistics.words import counted
 
 
 @dataclass(frozen=True, repr=False)
 class Anatomies:
-    """The anatomy of each estimator's variance, at the same weights and batches."""
+    """The variance of each estimator, split at the same weights and batches."""
 
     of: dict[str, Anatomy]
     """{label: its anatomy}."""
 
     @property
     def first(self) -> Anatomy:
-        """One of them, for what they share."""
+        """The first anatomy, for what all have in common."""
         return next(iter(self.of.values()))
 
     def __getitem__(self, label: str) -> Anatomy:
         if label not in self.of:
-            there = ", ".join(map(repr, self.of))
-            raise KeyError(f"there is no estimator {label!r}; there are {there}")
+            labels = ", ".join(map(repr, self.of))
+            raise KeyError(f"there is no estimator {label!r}; there are {labels}")
         return self.of[label]
 
     def table(self) -> Table:
-        """Both parts of the variance in each layer but tensors, and how to spend twice as much."""
-        one, rows = self.first, []
-        for i, layer in enumerate(one.layers):
-            if layer in _tensors(one.layers):
+        """Both parts of the variance in the network and its stages, and advice for twice the
+        cost."""
+        first, rows = self.first, []
+        for i, layer in enumerate(first.layers):
+            if layer in _tensors(first.layers):
                 continue
-            for label, found in self.of.items():
-                advice = found.best(2 * found.cost, layer).text.partition(";")[0]
+            for label, one in self.of.items():
+                advice = one.best(2 * one.cost, layer).text.partition(";")[0]
                 rows.append([
-                    layer or "(network)", label, _with(found.data, found.data_se, i, one.batches),
-                    _with(found.estimator, found.estimator_se, i, one.batches),
-                    _with(found.fixed, found.fixed_se, i, one.batches), advice,
+                    layer or "(network)", label, _with_error(one.data, one.data_se, i, one.batches),
+                    _with_error(one.estimator, one.estimator_se, i, one.batches),
+                    _with_error(one.fixed, one.fixed_se, i, one.batches), advice,
                 ])  # fmt: skip
-        head = [
-            "layer",
-            "estimator",
-            "noise of data",
-            "noise of estimator",
-            "… at any batch",
-            "twice the cost",
-        ]
-        title = ", ".join([
-            f"variance of one draw on {many(one.batch, 'example')}: {one.batches} batches, "
-            f"{one.draws} draws at each",
-            *(f"{many(found.nonfinite, 'draw')} of {label} not finite and left out"
-              for label, found in self.of.items() if found.nonfinite),
+        head = ["layer", "estimator", "noise of data", "noise of estimator", "… at any batch",
+                "twice the cost"]  # fmt: skip
+        return Table(self._title, head, name_once(rows), self._note, sentence=True)
+
+    @property
+    def _title(self) -> str:
+        first = self.first
+        return ", ".join([
+            f"variance of one draw on {counted(first.batch, 'example')}: {first.batches} batches, "
+            f"{first.draws} draws at each",
+            *(f"{counted(one.nonfinite, 'draw')} of {label} not finite and left out"
+              for label, one in self.of.items() if one.nonfinite),
         ])  # fmt: skip
-        note = (
-            "tr Var, not relative; ± standard error over batches, from 8 on; the data's falls as "
-            "1/B, the estimator's as 1/K; what a larger batch does not lower of it: at any batch; "
-            f"no batch is advised beyond {self._limit}; not told apart: the 95 % interval of what "
-            "one choice saves holds 0, more batches and draws tell"
+
+    @property
+    def _note(self) -> str:
+        return (
+            "tr Var, not relative; ± standard error over batches, from 8 batches on; the noise of "
+            "the data falls as 1/B, that of the estimator as 1/K; at any batch: the part of the "
+            "estimator's noise that no larger batch lowers; no batch is advised beyond "
+            f"{self._limit}; not told apart: the 95 % interval of what one choice saves holds 0, "
+            "or there are fewer than 8 batches; more batches and draws tell"
         )
-        return Table(title, head, once(rows), note, sentence=True)
 
     @property
     def _limit(self) -> str:
-        given = many(self.first.given, "example")
+        given = counted(self.first.largest_batch, "example")
         known = self.first.population
         return f"all {given}" if known else f"the {given} given (population=: how many there are)"
 
@@ -92,33 +96,41 @@ def anatomy(
     separable: bool | None = None,
     progress: Progress | None = None,
 ) -> Anatomies:
-    """Split each estimator's variance by `draws` draws at each of `batches` (x, y): larger batch or
-    more draws?
+    """Split the variance of each estimator into the noise of the data and its own.
 
-    The batches are independent samples of one size of at least 2, each drawn without replacement
-    from `population` examples (None: no end of them). Raises as `measure` does, and ValueError for
-    fewer than 2 batches or draws.
+    The answer to "a larger batch or more draws?" is `found[label].best(budget)`.
+
+    Args:
+        module, loss, estimators, seed, separable, progress: as for `measure`.
+        batches: (x, y) of each batch: independent samples of one size of at least 2 examples, each
+            drawn without replacement from the population. From 8 batches on there are standard
+            errors.
+        draws: draws at each batch.
+        population: examples of the whole data set; None: unlimited.
+
+    Raises:
+        ValueError: for fewer than 2 batches or draws; else as `measure` does.
     """
     whole("draws", draws, 2)
     pairs = list(batches)
     if len(pairs) < 2:
         raise ValueError(f"{len(pairs)} batches came; a variance between them takes at least 2")
-    of, found = subject(module, loss, pairs[0], estimators, seed, separable), {}
+    of, anatomies = subject(module, loss, pairs[0], estimators, seed, separable), {}
     for label, (estimator, state) in of.watched.items():
         if progress:
             progress(f"{label}: {draws} draws at each of {len(pairs)} batches")
-        found[label] = split(
+        anatomies[label] = split_variance(
             of.chain, of.params, estimator, state, pairs, draws, seed, label, population
         )
-    return Anatomies(found)
+    return Anatomies(anatomies)
 
 
 def _tensors(layers: tuple[str, ...]) -> set[str]:
-    """Those below a stage, or below the network where it has none."""
+    """The layers that are tensors: below a stage, or below the network where it has no stages."""
     stages = {name.partition(".")[0] for name in layers} & set(layers)
     return {name for name in layers if name and (name not in stages or "." in name)}
 
 
-def _with(values: tuple[float, ...], errors: tuple[float, ...], i: int, batches: int) -> str:
-    known = errors and batches >= LEAST_BATCHES
+def _with_error(values: tuple[float, ...], errors: tuple[float, ...], i: int, batches: int) -> str:
+    known = errors and batches >= MIN_BATCHES
     return short(values[i]) + (f" ± {errors[i]:.2g}" if known and errors[i] else "")

@@ -1,4 +1,4 @@
-"""`compare`: which of two estimators is better, from what they measure on the same batches."""
+"""`compare`: which of two estimators is better, by one measure on the same batches."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,14 +7,15 @@ from itertools import combinations
 from torch import nn
 
 from estimators.measurement.inputs.subject import Batch, Estimators, Loss, Progress, subject, whole
-from estimators.measurement.measure import of_subject
+from estimators.measurement.measure import measure_subject
 from estimators.measurement.results.table import Table
-from estimators.statistics.paired import Comparison, paired
+from estimators.statistics.paired import Comparison, min_pairs, paired
 
 
 @dataclass(frozen=True, repr=False)
 class Compared:
-    """One measure of each estimator on each batch, and the differences of each pair."""
+    """One measure of each estimator on each batch, and the comparison of each pair of
+    estimators."""
 
     metric: str
     layer: str
@@ -23,25 +24,25 @@ class Compared:
     """{label: the measure on each batch}."""
 
     def pair(self, first: str, second: str) -> Comparison:
-        """first − second over the batches. Raises KeyError for a label that is not there."""
+        """first − second over the batches. Raises KeyError for an unknown label."""
         for label in (first, second):
             if label not in self.values:
-                there = ", ".join(map(repr, self.values))
-                raise KeyError(f"there is no estimator {label!r}; there are {there}")
-        return paired(self.values[first], self.values[second])
+                labels = ", ".join(map(repr, self.values))
+                raise KeyError(f"there is no estimator {label!r}; there are {labels}")
+        return paired(
+            self.values[first], self.values[second], needed=min_pairs(self.draws), unit="batches"
+        )
 
     def table(self) -> Table:
-        """A row a pair."""
-        rows = []
-        for first, second in combinations(self.values, 2):
-            found = self.pair(first, second)
-            rows.append([first, second, found.text])
+        """One row for each pair."""
+        pairs = combinations(self.values, 2)
+        rows = [[first, second, self.pair(first, second).text] for first, second in pairs]
         count = len(next(iter(self.values.values())))
         title = (
             f"{self.metric.replace('_', ' ')} of {self.layer or 'the network'}: differences on "
             f"{count} batches, {self.draws} draws on each"
         )
-        note = "mean difference, and Student's 95 % interval of it over the batches"
+        note = "mean difference, and its 95 % interval over the batches (Student's t)"
         return Table(title, ["first", "second", "first − second"], rows, note, sentence=True)
 
     def __str__(self) -> str:
@@ -66,21 +67,30 @@ def compare(
     separable: bool | None = None,
     progress: Progress | None = None,
 ) -> Compared:
-    """Measure every estimator on each of `batches` with noise of its own, and compare in pairs.
+    """Measure every estimator on each of `batches`, and compare them in pairs.
 
-    What a batch does to all of them alike is in no difference. At least 5 batches, independent of
-    each other, make an interval. Raises as `measure` does, and ValueError for fewer than 2
-    estimators or batches.
+    What a batch does to all estimators alike cancels in the differences. An interval takes at least
+    5 batches that are independent of each other; 32 where fewer than 16 draws are made on each.
+
+    Args:
+        module, loss, estimators, draws, seed, separable, progress: as for `measure`.
+        batches: (x, y) of each batch.
+        metric: the measure to compare by.
+        layer: a stage's or tensor's name; "" for the whole network.
+
+    Raises:
+        ValueError: for fewer than 2 estimators or batches; else as `measure` does.
     """
     whole("draws", draws)
-    pairs, found = list(batches), {}
+    pairs, values = list(batches), {}
     if len(pairs) < 2:
         raise ValueError(f"{len(pairs)} batches came; a comparison takes 5 or more, at least 2")
-    for at, batch in enumerate(pairs):
+    for place, batch in enumerate(pairs):
         of = subject(module, loss, batch, estimators, seed, separable)
         if len(of.watched) < 2:
             raise ValueError(f"{len(of.watched)} estimator came; a comparison takes at least 2")
-        one = of_subject(of, draws, seed + at, progress, f"batch {at + 1} of {len(pairs)}, ")
+        before = f"batch {place + 1} of {len(pairs)}, "
+        measurement = measure_subject(of, draws, seed + place, progress, before)
         for label in of.watched:
-            found.setdefault(label, []).append(one.value(metric, label, layer))
-    return Compared(metric, layer, draws, {label: tuple(x) for label, x in found.items()})
+            values.setdefault(label, []).append(measurement.value(metric, label, layer))
+    return Compared(metric, layer, draws, {label: tuple(x) for label, x in values.items()})

@@ -17,11 +17,11 @@ from estimators.measurement.inputs.subject import (
     subject,
     whole,
 )
+from estimators.measurement.results.from_observations import measurement_of
 from estimators.measurement.results.measurement import Measurement
-from estimators.measurement.results.plain_numbers import measured
 
-SECONDS = 1.0
-"""Between two sentences of progress."""
+PROGRESS_SECONDS = 1.0
+"""Time between two sentences of progress."""
 
 
 def measure(
@@ -36,24 +36,37 @@ def measure(
     separable: bool | None = None,
     progress: Progress | None = None,
 ) -> Measurement:
-    """Draw each estimator `draws` times at the module's weights and compare with ∇L.
+    """Draw each estimator `draws` times at the module's weights, and compare with the exact
+    gradient.
 
-    Beside the measures: their intervals where they hold, what theory says of them where a law is
-    known, why an estimator is bad, and from 512 draws on a verdict on the bias of each layer.
+    The result has the measures with their 95 % intervals (where there are enough draws for one),
+    the values that theory gives where a law is known and whether the draws agree with them, a
+    finding on what limits each estimator, and from 512 draws on a verdict on its bias in each
+    layer. The module is left as it is.
 
-    `source="oracle"` makes the same draws out of the exact gradient, of those estimators that have
-    an oracle (the more tangents, the more it saves); the others are drawn honestly, and
-    `Measurement.sources` says which. It does not put an estimator's own code to the test.
+    Args:
+        module: the network, at the weights to measure at.
+        loss: `loss(output, y)` gives one value for each example, (B,), or their mean, ().
+        batch: (x, y), the examples along the first axis of both.
+        estimators: one, a list, or {label: estimator}.
+        draws: draws of each estimator.
+        seed: of the draws' noise.
+        source: "honest" draws the estimator itself. "oracle" makes the same draws by projecting the
+            exact gradient, where an estimator has an oracle: the more tangents, the more that
+                saves;
+            it does not test the estimator's own code. `Measurement.sources` says which was used.
+        separable: False where a loss of one value for each example depends on other examples, as
+            contrastive losses do.
+        progress: called with a sentence about once a second, such as `print`.
 
-    `loss(output, y)` gives one value for each example, or their mean. A loss of one value each
-    is taken to be separable; give `separable=False` where a value depends on other examples,
-    as in contrastive losses. The module is left as it is. Raises `UnsupportedError` if an estimator
-    cannot work on this network and loss.
+    Raises:
+        UnsupportedError: if an estimator cannot work on this network and loss.
+        ValueError, TypeError: for other arguments that do not fit.
 
     >>> measure(net, nn.CrossEntropyLoss(), (x, y), [ForwardGradient()])  # doctest: +SKIP
     """
     whole("draws", draws)
-    return of_subject(
+    return measure_subject(
         subject(module, loss, batch, estimators, seed, separable),
         draws,
         seed,
@@ -62,7 +75,7 @@ def measure(
     )
 
 
-def of_subject(
+def measure_subject(
     of: Subject,
     draws: int,
     seed: int,
@@ -70,9 +83,9 @@ def of_subject(
     before: str = "",
     source: Source = "honest",
 ) -> Measurement:
-    """The same of what is made ready; `before` begins each sentence of progress."""
+    """`measure` of a subject that is ready; `before` begins each sentence of progress."""
     found = observe(of.chain, of.params, of.watched, draws, seed, sources=_sources(of, source))
-    return measured(_told(found, draws, progress, before) if progress else found)
+    return measurement_of(_report(found, draws, progress, before) if progress else found)
 
 
 def _sources(of: Subject, asked: Source) -> dict[str, Source]:
@@ -83,12 +96,14 @@ def _sources(of: Subject, asked: Source) -> dict[str, Source]:
     }
 
 
-def _told(
-    found: Iterable[Observation], draws: int, progress: Progress, before: str
+def _report(
+    observations: Iterable[Observation], draws: int, progress: Progress, before: str
 ) -> Iterator[Observation]:
-    due = monotonic() + SECONDS
-    for one in found:
+    """The observations, with a sentence of progress about once a second."""
+    due = monotonic() + PROGRESS_SECONDS
+    for observation in observations:
         if monotonic() >= due:
-            progress(f"{before}{one.label}: {len(one):,} of {draws:,} draws")
-            due = monotonic() + SECONDS
-        yield one
+            made = f"{len(observation):,} of {draws:,} draws"
+            progress(f"{before}{observation.label}: {made}")
+            due = monotonic() + PROGRESS_SECONDS
+        yield observation

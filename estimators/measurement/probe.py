@@ -1,4 +1,5 @@
-"""Drawing estimators many times at one point, and comparing them with the exact gradient."""
+"""`probe`: a few draws of each estimator at one point of a training run, compared with the
+gradient."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,11 +12,10 @@ from estimators.autodiff.calculus import value_and_grad
 from estimators.core.contract import Estimator, Params
 from estimators.core.objective import Objective
 from estimators.core.streams import stream
-from estimators.measurement.draws.layers import layers_of
-from estimators.measurement.draws.summary import Summary
+from estimators.measurement.draws.summary import Summary, layer_groups
 from estimators.measurement.draws.sums import Accumulator, Sums
-from estimators.measurement.estimates.measures import METRICS, statistics
-from estimators.measurement.estimates.theory import law, theory
+from estimators.measurement.estimates.measures import METRICS, measures_of
+from estimators.measurement.estimates.theory import law_of, theory
 from estimators.measurement.results.measurement import Measurement
 
 Watched = Mapping[str, tuple[Estimator, Any]]
@@ -33,9 +33,19 @@ def probe(
 ) -> Measurement:
     """Measure every estimator of `watched` at `params`, from `draws` draws each.
 
-    The draws of one estimator share its state, and the states they return are dropped. The
-    noise comes from the stream (seed, "probe", step, label): nothing outside is disturbed.
-    `laws`: say beside the measures what they must be, where a law is known.
+    The draws of one estimator share its state; the states they return are dropped. The noise comes
+    from the stream (seed, "probe", step, label), so that nothing else is disturbed.
+
+    Args:
+        objective: the loss of a batch.
+        params: {name: tensor}.
+        watched: {label: (estimator, its state)}.
+        draws: draws of each estimator, at least 1.
+        seed, step: of the noise.
+        laws: whether the measurement has the values by the estimators' laws too.
+
+    Raises:
+        ValueError: for fewer than one draw or nothing to watch.
     """
     if draws < 1 or not watched:
         raise ValueError(f"{draws} draws of {len(watched)} estimators; at least 1 of each")
@@ -60,19 +70,19 @@ def probe(
 def _laws(
     objective: Objective, params: Params, watched: Watched, exact: Params
 ) -> dict[str, dict[str, tuple[float, ...]]]:
-    _, groups = layers_of(objective, list(exact))
-    found = {}
+    _, groups = layer_groups(objective, list(exact))
+    laws = {}
     for label, (estimator, state) in watched.items():
-        of = law(estimator, objective, params, state, exact)
-        if of is not None:
-            said = theory(of, exact, groups)
-            kept = said if (said["relative_squared_bias"] > 0).any() else _UNBIASED
-            found[label] = {metric: tuple(said[metric].tolist()) for metric in kept}
-    return found
+        law = law_of(estimator, objective, params, state, exact)
+        if law is not None:
+            values = theory(law, exact, groups)
+            kept = values if (values["relative_squared_bias"] > 0).any() else _OF_UNBIASED
+            laws[label] = {metric: tuple(values[metric].tolist()) for metric in kept}
+    return laws
 
 
-_UNBIASED = ("relative_variance", "relative_squared_bias")
-"""What is kept of the law of an estimator without a bias: the rest follows from its variance."""
+_OF_UNBIASED = ("relative_variance", "relative_squared_bias")
+"""What is kept of the law of an unbiased estimator: the other measures follow from its variance."""
 
 
 def _measurement(
@@ -82,7 +92,7 @@ def _measurement(
     sums: dict[str, Sums],
     draws: int,
 ) -> Measurement:
-    layers, groups = layers_of(objective, list(exact))
+    layers, groups = layer_groups(objective, list(exact))
     squares = next(iter(sums.values())).exact
     return Measurement(
         draws=draws,
@@ -94,9 +104,9 @@ def _measurement(
     )
 
 
-def _values(of: Summary) -> dict[str, tuple[float, ...]]:
-    found = statistics(of)
-    table = torch.stack([found[m] for m in METRICS]).tolist()
+def _values(summary: Summary) -> dict[str, tuple[float, ...]]:
+    measures = measures_of(summary)
+    table = torch.stack([measures[m] for m in METRICS]).tolist()
     return {m: tuple(row) for m, row in zip(METRICS, table, strict=True)}
 
 

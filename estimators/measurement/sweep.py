@@ -1,4 +1,4 @@
-"""`sweep`: the same measurement at several values of one field of the estimators, of the batch's
+"""`sweep`: the same measurement at several values of one field of the estimators, of the batch
 size, or of the network.
 """
 
@@ -22,14 +22,14 @@ from estimators.measurement.inputs.subject import (
     subject,
     whole,
 )
-from estimators.measurement.measure import of_subject
+from estimators.measurement.measure import measure_subject
 from estimators.measurement.results.measurement import Measurement
 from estimators.measurement.results.table import Table
-from estimators.measurement.results.tabulated import SHOWN, measure_rows, note
+from estimators.measurement.results.tables import SHOWN, measure_rows, note
 
 BATCH_SIZE = "batch_size"
 Network = nn.Module | Callable[[Any], nn.Module]
-"""A module; or what makes one of each value of a field of its own."""
+"""A module, or a function that makes one from the value of its field."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,47 +37,47 @@ class Sweep:
     """A measurement at each value of a field."""
 
     field: str
-    """`batch_size`, an estimator's field, or the network's: what its maker is called with."""
+    """`batch_size`, a field of the estimators, or the name of what the network is made from."""
     values: tuple[Any, ...]
     measurements: tuple[Measurement, ...]
-    """At each of the values."""
+    """One at each of the values."""
     of_network: bool = False
-    """Whether another network was made at each value."""
+    """Whether a network was made from each value."""
     parameters: tuple[int, ...] = ()
-    """Numbers that each network learns."""
+    """Trainable parameters of each network."""
     described: dict[str, dict[str, Any]] = field_(default_factory=dict)
-    """{label: the estimator's name and fields, but for the one that is swept}."""
+    """{label: the estimator's name and fields}."""
 
     def of(self, metric: str, estimator: str, layer: str = "") -> list[float]:
-        """A measure at each value. Raises KeyError, saying what there is."""
-        return [one.value(metric, estimator, layer) for one in self.measurements]
+        """A measure at each value. Raises KeyError with the names that there are."""
+        return [m.value(metric, estimator, layer) for m in self.measurements]
 
     def table(self, layer: str = "") -> Table:
-        """The measures of a layer, a row a value."""
+        """The measures of a layer, one row for each value."""
         rows = []
         first = self.measurements[0]
         for label in first.values:
-            for value, one in zip(self.values, self.measurements, strict=True):
-                for row in measure_rows(one, label, one.place(layer), SHOWN):
+            for value, measurement in zip(self.values, self.measurements, strict=True):
+                for row in measure_rows(measurement, label, measurement.place(layer), SHOWN):
                     rows.append([row[1], str(value) if row[0] else "", *row[2 : 2 + len(SHOWN)]])
         heads = [metric.replace("_", " ") for metric in SHOWN]
         where = layer or "the network"
         title = f"{where}, {first.draws} draws at each value of {self.field}"
-        told = note(first, sources=self._sources())
-        return Table(title, ["estimator", self.field, *heads], rows, told)
+        below = note(first, sources=self._sources())
+        return Table(title, ["estimator", self.field, *heads], rows, below)
 
     def _sources(self) -> dict[str, str]:
-        """{label: honest or oracle}; values that differ from its others have a key of their own."""
-        found = {}
+        """{label: honest or oracle}; values with another source have a key of their own."""
+        sources = {}
         for label in self.measurements[0].values:
             pairs = list(zip(self.values, self.measurements, strict=True))
-            honest = [str(v) for v, one in pairs if one.sources.get(label) == "honest"]
+            honest = [str(v) for v, at in pairs if at.sources.get(label) == "honest"]
             if len(honest) < len(pairs):
-                found[label] = "oracle"
+                sources[label] = "oracle"
             if honest:
-                where = f" at {self.field} {', '.join(honest)}" if label in found else ""
-                found[label + where] = "honest"
-        return found
+                where = f" at {self.field} {', '.join(honest)}" if label in sources else ""
+                sources[label + where] = "honest"
+        return sources
 
     def __str__(self) -> str:
         return str(self.table())
@@ -102,56 +102,67 @@ def sweep(
     separable: bool | None = None,
     progress: Progress | None = None,
 ) -> Sweep:
-    """Measure at each of `values` of `field`, everything else held still.
+    """Measure at each of `values` of one field, with everything else kept as it is.
 
-    `field` is one of the estimators' (`tangents`; `inner.eps` of a held one; those without it are
-    left out), `batch_size` (the first examples of `batch`), or, where `module` is a function that
-    makes a network of one value, any name: `sweep(mlp, …, field="width", values=[16, 64])`. The
-    `source` is `measure`'s, for each value by itself. Raises as `measure` does.
+    Args:
+        module: the network; or a function that makes one from a value, and then `field` may be any
+            name: `sweep(mlp, …, field="width", values=[16, 64])`.
+        loss, estimators, draws, seed, separable, progress: as for `measure`.
+        batch: (x, y).
+        field: a field of the estimators (`tangents`; `inner.eps` of a nested estimator; estimators
+            without it are left out), or `batch_size` (the first examples of `batch`).
+        values: two or more values, each once.
+        source: as for `measure`, for each value by itself.
+
+    Raises:
+        ValueError: for a field or values that do not fit; else as `measure` does.
 
     >>> sweep(net, loss, (x, y), [SPSA()], "pairs", [1, 4, 16])  # doctest: +SKIP
     """
     whole("draws", draws)
-    named, found, sizes = named_estimators(estimators), [], []
-    made = not isinstance(module, nn.Module) and callable(module)
-    kept = named if made or field == BATCH_SIZE else _with(named, field)
-    for value in (ordered := _values(values)):
+    named, measurements, sizes = named_estimators(estimators), [], []
+    makes_network = not isinstance(module, nn.Module) and callable(module)
+    kept = named if makes_network or field == BATCH_SIZE else _with(named, field)
+    ordered = _ordered(values)
+    for value in ordered:
         here = {label: e if kept is named else vary(e, field, value) for label, e in kept.items()}
-        network = module(value) if made else module
-        one = _first(batch, value) if field == BATCH_SIZE and not made else batch
-        of = subject(network, loss, one, here, seed, separable)  # type: ignore[arg-type]
+        network = module(value) if makes_network else module
+        cut = field == BATCH_SIZE and not makes_network
+        examples = _first_examples(batch, value) if cut else batch
+        of = subject(network, loss, examples, here, seed, separable)  # type: ignore[arg-type]
         sizes.append(sum(p.numel() for p in of.params.values()))
-        found.append(of_subject(of, draws, seed, progress, f"{field} {value}, ", source))
-    told = {label: described(e) for label, e in kept.items()}
-    return Sweep(field, tuple(ordered), tuple(found), made, tuple(sizes), told)
+        before = f"{field} {value}, "
+        measurements.append(measure_subject(of, draws, seed, progress, before, source))
+    fields = {label: described(e) for label, e in kept.items()}
+    return Sweep(field, tuple(ordered), tuple(measurements), makes_network, tuple(sizes), fields)
 
 
 def _with(named: Mapping[str, Estimator], field: str) -> dict[str, Estimator]:
-    """Those that have the field."""
-    found = {label: one for label, one in named.items() if has(one, field)}
-    if not found:
-        there = dict.fromkeys(name for one in named.values() for name in names(one))
+    """The estimators that have the field."""
+    kept = {label: estimator for label, estimator in named.items() if has(estimator, field)}
+    if not kept:
+        known = dict.fromkeys(name for estimator in named.values() for name in names(estimator))
         raise ValueError(
-            f"field is {field!r}; allowed are {', '.join([*there, BATCH_SIZE])}, or a function "
+            f"field is {field!r}; allowed are {', '.join([*known, BATCH_SIZE])}, or a function "
             "that makes the network of a value in place of the module"
         )
-    return found
+    return kept
 
 
-def _values(values: Any) -> list[Any]:
-    """Each once, numbers in order."""
+def _ordered(values: Any) -> list[Any]:
+    """The values, numbers in ascending order. Raises ValueError for a value that comes twice."""
     if isinstance(values, str) or not isinstance(values, Sequence) or len(values) < 2:
         raise ValueError(f"values is {values!r}; a list of two or more is allowed")
-    found = list(values)
-    if any(one in found[:i] for i, one in enumerate(found)):
+    given = list(values)
+    if any(value in given[:i] for i, value in enumerate(given)):
         raise ValueError(f"values is {values!r}; each may come once")
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in found)
-    if numbers and not all(math.isfinite(v) for v in found):
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in given)
+    if numbers and not all(math.isfinite(v) for v in given):
         raise ValueError(f"values is {values!r}; finite numbers are allowed")
-    return sorted(found) if numbers else found
+    return sorted(given) if numbers else given
 
 
-def _first(batch: Batch, size: Any) -> Batch:
+def _first_examples(batch: Batch, size: Any) -> Batch:
     x, y = batch
     if not 1 <= whole("batch_size", size) <= len(x):
         raise ValueError(f"batch_size is {size}; from 1 to the batch's {len(x)} is allowed")

@@ -177,7 +177,7 @@ const focusedFirst = (context, ids) =>
 
 const PLACED = [
   ...["curve", "ranking", "bias_variance", "carpet", "compare", "path", "reported"],
-  ...["histogram", "cloud", "convergence", "against", "reading", "verdict", "paired", "lamps"],
+  ...["histogram", "cloud", "convergence", "against", "reading", "verdict", "paired", "law_checks"],
   ...["anatomy", "budget", "advice", "what_if", "lottery", "decrease"],
 ];
 

@@ -1,5 +1,5 @@
 // @ts-check
-/** A lamp for each layer: whether a measure agrees with its law. */
+/** A law check for each layer: whether a measure agrees with its law. */
 import {signal} from "../lib/signal.js";
 import {level} from "../state.js";
 import {chart} from "./chart.js";
@@ -21,8 +21,8 @@ export function lamps(shared, id) {
   return chart({
     ...shared,
     key: "lamps",
-    figure: "lamps",
-    title: "Laws, layer by layer",
+    figure: "law_checks",
+    title: "Law checks, layer by layer",
     help: HELP,
     wide: true,
     tall: true,

@@ -37,10 +37,10 @@ def test_what_is_none_is_refused_in_words(text):
     ("on_record", "said"),
     [
         ({}, "disagrees"),
-        ({"lamp/relative_mse": 1.0}, " agrees"),
-        ({"lamp/relative_mse": 0.0}, "dis"),
+        ({"law_check/relative_mse": 1.0}, " agrees"),
+        ({"law_check/relative_mse": 0.0}, "dis"),
     ],
 )
-def test_the_lamp_on_record_goes_before_the_standard_error(on_record, said):
-    measured = {"relative_mse": 1.0, "relative_mse_se": 0.1, "law/relative_mse": 1.6, **on_record}
-    assert said in _law(measured, "relative_mse", "relative_mse_se", 256)
+def test_the_law_check_on_record_goes_before_the_standard_error(on_record, said):
+    measured = {"relative_mse": 1.6, "relative_mse_se": 0.1, "law/relative_mse": 1.0, **on_record}
+    assert said in _law(measured, "relative_mse", 256)

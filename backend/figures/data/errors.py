@@ -1,7 +1,7 @@
 """Bars of one standard error, where a metric has one on record.
 
-They are standard errors and not intervals: of some ten heavy-tailed draws no interval keeps
-its word, and the note says so.
+They are not confidence intervals: from some ten heavy-tailed draws no interval covers as it should.
+The note says so.
 """
 
 from typing import Any
@@ -22,11 +22,11 @@ def standard_errors(source: Source, line: Line, shown: PointsLike) -> Floats | N
     ids = [s.id for s in source.series(line.run_id) if (s.metric, s.layer, s.estimator) == key]
     if not ids or not len(shown.steps):
         return None
-    held = source.points(ids[0], first=int(shown.steps[0]), last=int(shown.steps[-1]))
-    found = np.full(len(shown.steps), np.nan)
-    _, here, there = np.intersect1d(shown.steps, held.steps, return_indices=True)
-    found[here] = held.values[there]
-    return found if np.isfinite(found).any() else None
+    points = source.points(ids[0], first=int(shown.steps[0]), last=int(shown.steps[-1]))
+    errors = np.full(len(shown.steps), np.nan)
+    _, here, there = np.intersect1d(shown.steps, points.steps, return_indices=True)
+    errors[here] = points.values[there]
+    return errors if np.isfinite(errors).any() else None
 
 
 def bars(values: Floats, errors: Floats, scale: Scale) -> dict[str, Any]:

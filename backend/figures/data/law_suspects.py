@@ -1,4 +1,4 @@
-"""What is wrong where a measure disagrees with its law."""
+"""The likely cause where a measure disagrees with its law."""
 
 import re
 from collections.abc import Iterable
@@ -19,15 +19,15 @@ _NAMES = re.compile(rf"\b({'|'.join(LEADING)})\b")
 
 
 def of(run: RunLike, label: str) -> str:
-    """Of one estimator of a run, or of what it wraps."""
+    """The cause for one estimator of a run, or for what it wraps."""
     return STEP if _NAMES.search(f"{label} {_component(run, label)}") else OTHER
 
 
 def words(found: Iterable[tuple[RunLike, str]]) -> str:
-    """Of several, (run, label): those whose step is in question by name, if not all are."""
-    told = {label: of(run, label) for run, label in found}
-    steps = [clipped(label) for label, why in told.items() if why == STEP]
-    if steps and len(steps) == len(told):
+    """The causes for several (run, label); those with a long step by name, if not all are."""
+    causes = {label: of(run, label) for run, label in found}
+    steps = [clipped(label) for label, cause in causes.items() if cause == STEP]
+    if steps and len(steps) == len(causes):
         return STEP
     return OTHER + (f"; of {', '.join(steps)}: {STEP}" if steps else "")
 

@@ -107,7 +107,7 @@ METRICS = {
 SPLITS = ("train", "validation", "test")
 OF_A_PART = ("loss", "accuracy", "readout_accuracy", "own_view")
 """Metrics of a part of the data."""
-OF_A_MEASURE = ("sweep/law/", "sweep/", "law/", "lamp/")
+OF_A_MEASURE = ("sweep/law_check/", "sweep/law/", "sweep/", "law/", "law_check/")
 """Prefixes of a measure: against a field's values, by its law, or both; whether the two agree."""
 MEASURES = tuple(name for name in METRICS if "/" not in name and name not in OF_A_PART)
 """Metrics of an estimator at a frozen point."""

@@ -37,7 +37,7 @@ def latest(source: Source, series_id: int, window: int) -> Pooled:
 
 
 def words(window: int) -> str:
-    """What the dots and whiskers are: no confidence interval, and not to be read as one."""
+    """What dots and whiskers mean."""
     return (
         f"best first; dot: mean of the last {window} probes, "
         "whisker: lowest to highest of these, not a confidence interval"

@@ -6,12 +6,13 @@ from backend.figures.data import variance_split
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES
 from backend.figures.data.source import Source
-from backend.figures.data.variance_split import Check, Split
+from backend.figures.data.variance_split import Check, MeasuredSplit
 from backend.figures.drawing import canvas
 from backend.figures.drawing.text import clipped, plain, run_name
+from estimators.statistics.variance_split import TOLERANCE, Advice
 
 title = "Advice for a budget"
-help = "A table: larger batch or more draws, what else would leave, and the prediction's check."
+help = "A table: larger batch or more draws for a budget, and how the prediction was checked."
 parameters = ("runs", "layer", "estimator", "budget")
 HEAD = (
     "estimator", "answer", "examples × draws", "tr Var", "batch alone", "check",
@@ -20,34 +21,15 @@ HEAD = (
 
 
 def figure(source: Source, query: Query) -> go.Figure:
-    """One row an estimator and run."""
-    found = variance_split.read(source, query, query.layer)[:TRACES]
-    budget = variance_split.budget(found, query.budget)
-    tally = canvas.Tally(len(found), len(found))
-    if found:
-        tally.say(
-            f"budget: one gradient costs {budget:,} draws on {found[0].batch:,} examples, on a "
-            "batch as many times as large or averaged"
-        )
-        tally.say("batch alone: what one draw on as large a batch leaves, against the answer")
-        tally.say("check: fresh gradients at that batch × draws, ± 1 standard error")
-        tally.say(_limit(found[0]))
-    unsure = [plain(clipped(one.label)) for one in found if _unsure(one, budget)]
-    if unsure:
-        tally.say(
-            f"{', '.join(unsure)}: larger batch or more draws is not told apart, the 95 % "
-            "interval of what one saves holds 0; more batches and draws tell"
-        )
-    if any(one.check and one.check.blurred for one in found):
-        tally.say("no check: an error larger than half its value; more batches make it one")
-    failed = [plain(clipped(one.label)) for one in found if one.check and one.check.failed]
-    if failed:
-        tally.say(
-            f"{', '.join(failed)}: measured and predicted are more than {variance_split.APART:g} standard "
-            "errors apart, so that the answer rests on an assumption that does not hold here: "
-            "the noise need not fall as 1/B where a loss or a normalisation couples a batch"
-        )
-    rows = [_cells(one, budget, len(query.runs) > 1) for one in found]
+    """One row for each estimator and run."""
+    splits = variance_split.read(source, query, query.layer)[:TRACES]
+    budget = variance_split.budget(splits, query.budget)
+    advice = [one.split.advise(budget) for one in splits]
+    tally = canvas.Tally(len(splits), len(splits))
+    for text in _notes(splits, advice, budget):
+        tally.say(text)
+    several = len(query.runs) > 1
+    rows = [_cells(one, best, several) for one, best in zip(splits, advice, strict=True)]
     table = go.Table(
         header={"values": list(HEAD), "align": "left", "fill": {"color": canvas.CLEAR}},
         cells={"values": [[*column] for column in zip(*rows, strict=True)], "align": "left",
@@ -55,39 +37,65 @@ def figure(source: Source, query: Query) -> go.Figure:
         name=title, columnwidth=[2.8, 1.4, 1.4, 1.2, 1.6, 1, 1.6, 1.6, 1],
     )  # fmt: skip
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
+    height = 150 + 40 * max(2, len(splits))
     return canvas.finish(
-        [table] if found else [], tally, title=title + where, height=150 + 40 * max(2, len(found)),
-        showlegend=False,
-    )  # fmt: skip
+        [table] if splits else [], tally, title=title + where, height=height, showlegend=False
+    )
 
 
-def _cells(one: Split, budget: float, several: bool) -> list[str]:
+def _notes(splits: list[MeasuredSplit], advice: list[Advice], budget: int) -> list[str]:
+    """How to read the table, and what it leaves open."""
+    if not splits:
+        return []
+    names = [plain(clipped(one.label)) for one in splits]
+    pairs = list(zip(names, advice, strict=True))
+    unsure = [name for name, best in pairs if best.verdict == "not told apart"]
+    checks = [(name, one.check) for name, one in zip(names, splits, strict=True) if one.check]
+    failed = [name for name, check in checks if check.failed]
+    return [
+        f"budget: one gradient costs {budget:,} draws on {splits[0].split.batch:,} examples, spent "
+        "on a larger batch or on more draws",
+        "batch alone: the variance that one draw on the largest batch leaves, over the answer's",
+        "check: fresh gradients at that batch × draws, ± 1 standard error",
+        _limit(splits[0]),
+        f"{', '.join(unsure)}: larger batch or more draws is not told apart, the 95 % interval of "
+        "what one saves holds 0 or there are too few batches; more batches and draws tell"
+        if unsure
+        else "",
+        "no check: an error larger than half its value; more batches make it one"
+        if any(check.blurred for _, check in checks)
+        else "",
+        f"{', '.join(failed)}: measured and predicted are more than "
+        f"{variance_split.MAX_ERRORS:g} standard errors apart, so that the answer rests on an "
+        "assumption that does not hold here: the noise need not fall as 1/B where a loss or a "
+        "normalisation couples a batch"
+        if failed
+        else "",
+    ]
+
+
+def _cells(one: MeasuredSplit, best: Advice, several: bool) -> list[str]:
     label = plain(clipped(one.label))
     name = f"{label} · {run_name(one.run.number, one.run.name)}" if several else label
-    best = one.best(budget)
-    if best is None:
+    if best.verdict == "no variance":
         return [name, "no variance at all", "", "0", "", *_checked(one.check)]
-    if not best.told:
-        return [name, best.words, "", "", "", *_checked(one.check)]
+    if best.verdict == "not told apart":
+        return [name, best.verdict, "", "", "", *_checked(one.check)]
     return [
         name,
-        best.words,
+        best.verdict,
         f"{best.batch:,} × {best.draws:,}",
         _short(best.variance, 3),
-        f"{best.alone:.3g} ×" if best.alone > 1 + variance_split.SAME else "the same",
+        f"{best.batch_alone:.3g} ×" if best.batch_alone > 1 + TOLERANCE else "the same",
         *_checked(one.check),
     ]
 
 
-def _limit(one: Split) -> str:
-    if one.population:
-        return f"a batch is at most the training set, {one.population:,} examples"
-    return f"a batch is at most the {one.given:,} examples of the batches that were given"
-
-
-def _unsure(one: Split, budget: float) -> bool:
-    best = one.best(budget)
-    return best is not None and not best.told
+def _limit(one: MeasuredSplit) -> str:
+    if one.split.population:
+        return f"a batch is at most the training set, {one.split.population:,} examples"
+    given = one.split.largest_batch
+    return f"a batch is at most the {given:,} examples of the batches that were given"
 
 
 def _checked(check: Check | None) -> list[str]:
@@ -97,14 +105,14 @@ def _checked(check: Check | None) -> list[str]:
         f"{check.batch:,} × {check.draws}",
         _with(check.measured, check.measured_se),
         _with(check.predicted, check.predicted_se),
-        _apart(check),
+        _difference(check),
     ]
 
 
-def _apart(check: Check) -> str:
+def _difference(check: Check) -> str:
     if check.blurred:
         return "no check"
-    return "" if check.apart is None else f"{abs(check.apart):.1f} s.e."
+    return "" if check.errors is None else f"{abs(check.errors):.1f} s.e."
 
 
 def _with(value: float, error: float | None) -> str:

@@ -5,19 +5,18 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from backend.figures.data import draws, errors, law_suspects, predicted, sweep
-from backend.figures.data import law_refuted as apart
 from backend.figures.data.metrics import Metric, metric
 from backend.figures.data.query import Query
-from backend.figures.data.source import Floats, Source
-from backend.figures.data.student import half_width
+from backend.figures.data.source import Source
 from backend.figures.data.sweep import Curve
 from backend.figures.drawing import canvas, hover, style
 from backend.figures.drawing.canvas import Tally
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, plain
+from estimators.statistics.law_check import BIAS, LAW, RECORD, VARIANCE, LawCheck, check_measure
+from estimators.statistics.student import half_width
 
 title = "Sweep"
 help = "A microscope's measure against the values of a field, the law's dashed; slopes are said."
@@ -26,12 +25,10 @@ MARKED = 8
 """Most values that have a tick each."""
 SHORT = 24
 """Characters of a word below its tick."""
-BIAS, ENOUGH = "sweep/relative_squared_bias", 128
-"""Its standard error is on record from 3 draws on, before an interval of it holds."""
+MIN_DRAWS_BIAS = 128
+"""Fewest draws of an interval of the squared bias; its standard error is on record from 3 on."""
 ERRORS, NOTHING = ("relative_variance", "relative_mse", "scaled_error"), 1e-9
 """Measures of which an exact estimator has none, and what is none but for rounding."""
-OFF = 5.0
-"""Standard errors from which on a law is said to disagree."""
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -53,8 +50,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         traces += predicted.slopes(bare, curves, scale, tally, query)
     tally.say(exact)
     tally.say(draws.how(source, [one.key for one in curves if not one.law]))
-    wild = _astray(source, query, curves) if bare == "relative_squared_bias" else {}
-    _say(curves, wild, tally)
+    _say(curves, _checks(source, query, bare, curves), tally)
     names = _names(curves, query)
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(
@@ -150,18 +146,17 @@ def _drawn(one: Curve) -> int:
 
 def _banded(one: Curve) -> bool:
     """Whether a 95 % interval keeps its word at so many draws."""
-    few = one.line.series.metric == BIAS and _drawn(one) < ENOUGH
+    few = one.line.series.metric == f"sweep/{BIAS}" and _drawn(one) < MIN_DRAWS_BIAS
     return one.errors is not None and not few
 
 
 def _say(
-    curves: Sequence[Curve], wild: dict[tuple[str, str], list[float | str]], tally: Tally
+    curves: Sequence[Curve], checks: dict[tuple[str, str], list[LawCheck]], tally: Tally
 ) -> None:
-    """What the reader must know: bars, laws that are off, where the weights come from."""
-    laws = {one.key: one for one in curves if one.law}
+    """What the reader must know: laws that do not hold, bars, where the weights come from."""
     for one in curves:
-        if not one.law and one.key in laws:
-            tally.say(_off(one, laws[one.key], wild.get(one.key, [])))
+        if not one.law and one.key in checks:
+            tally.say(_disagreement(one, checks[one.key]))
     if any(one.law for one in curves):
         tally.say("dashed: the law")
     if any(_banded(one) for one in curves):
@@ -174,57 +169,48 @@ def _say(
             tally.say(f"{len(made)} of {len(sweep.values(line))} values")
 
 
-def _off(one: Curve, law: Curve, wild: Sequence[float | str]) -> str:
-    """Where the draws and the law disagree: by 5 standard errors, of a mean of squares on the log
-    scale, or by a mean that is further off than the law's variance allows."""
-    noise = np.full(len(one.y), np.nan) if one.errors is None else one.errors
-    said = predicted.beside(one, law)
-    with np.errstate(divide="ignore", invalid="ignore"):  # an exact estimator's error is 0
-        gaps = (one.y - said) / noise
-    gaps = np.where(np.isfinite(gaps), gaps, 0.0)
-    far = np.array([x in wild for x in one.x], bool)
-    if one.line.series.metric.removeprefix("sweep/") in apart.SQUARES:
-        far |= apart.above(one.y, noise, said)
-        off = far | (gaps > OFF) | apart.below(one.y, noise, said, _drawn(one))
-    else:
-        off = far | (np.abs(gaps) > OFF)
-    if not off.any():
+def _checks(
+    source: Source, query: Query, name: str, curves: Sequence[Curve]
+) -> dict[tuple[str, str], list[LawCheck]]:
+    """A law check of each point of each measured curve that has a law."""
+    columns: dict[str, dict[tuple[str, str], Curve]] = {}
+    for metric_name in dict.fromkeys((name, VARIANCE, RECORD + name)):
+        for one in sweep.read(source, query, metric_name, Tally()):
+            columns.setdefault(f"{LAW if one.law else ''}{metric_name}", {})[one.key] = one
+    measured = [one for one in curves if not one.law and one.key in columns.get(LAW + name, {})]
+    return {one.key: _check_curve(one, name, columns) for one in measured}
+
+
+def _check_curve(
+    one: Curve, name: str, columns: dict[str, dict[tuple[str, str], Curve]]
+) -> list[LawCheck]:
+    known = {
+        column: predicted.beside(one, by_key[one.key]).tolist()
+        for column, by_key in columns.items()
+        if one.key in by_key
+    }
+    if one.errors is not None:
+        known[f"{name}_se"] = one.errors.tolist()
+    rows = zip(*known.values(), strict=True)
+    return [check_measure(name, dict(zip(known, row, strict=True)), _drawn(one)) for row in rows]
+
+
+def _disagreement(one: Curve, checks: list[LawCheck]) -> str:
+    """Where draws and law disagree most; "" where they do not."""
+    wrong = [at for at, check in enumerate(checks) if check.verdict == "disagrees"]
+    if not wrong:
         return ""
-    worst = int(np.where(off, np.abs(gaps), -1.0).argmax())
-    how = f"{_signed(gaps[worst])} s.e."
-    if far.any():
-        worst, how = _furthest(one, said, far)
+    refuted = [at for at in wrong if checks[at].reason]
+    if refuted:
+        worst = max(refuted, key=lambda at: abs(one.y[at]))
+        how = checks[worst].reason
+    else:
+        worst = max(wrong, key=lambda at: np.nan_to_num(abs(checks[at].errors)))
+        how = f"{_signed(checks[worst].errors)} s.e."
     where = one.x[worst] if isinstance(one.x[worst], str) else f"{one.x[worst]:g}"
-    wrong = law_suspects.of(one.line.run, one.line.label)
-    return f"{clipped(one.line.label)} disagrees with its law at {where} ({how}: {wrong})"
-
-
-def _furthest(one: Curve, law: Floats, far: NDArray[np.bool_]) -> tuple[int, str]:
-    """Which point is furthest off, and how far."""
-    worst = int(np.where(far, np.abs(one.y), -1.0).argmax())
-    if one.line.series.metric == BIAS:
-        return worst, "the mean is further off than the law's variance allows"
-    return worst, f"{one.y[worst] / law[worst]:.2g} times the law"
+    cause = law_suspects.of(one.line.run, one.line.label)
+    return f"{clipped(one.line.label)} disagrees with its law at {where} ({how}: {cause})"
 
 
 def _signed(gap: float) -> str:
     return f"{gap:+.{0 if abs(gap) >= 10 else 1}f}".replace("-", "−")
-
-
-def _astray(
-    source: Source, query: Query, curves: Sequence[Curve]
-) -> dict[tuple[str, str], list[float | str]]:
-    """Values at which the mean of the draws is too far off for the law's variance."""
-    laws = {one.key: one for one in curves if one.law}
-    spreads = sweep.read(source, query, "relative_variance", Tally())
-    spread, of_spread = ({s.key: s for s in spreads if s.law == law} for law in (False, True))
-    found: dict[tuple[str, str], list[float | str]] = {}
-    for one in curves:
-        if one.law or not all(one.key in held for held in (laws, spread, of_spread)):
-            continue
-        measured, bias, variance = (
-            predicted.beside(one, held[one.key]) for held in (spread, laws, of_spread)
-        )
-        wild = apart.astray(one.y, measured, bias, variance, _drawn(one))
-        found[one.key] = [x for x, is_wild in zip(one.x, wild, strict=True) if is_wild]
-    return found

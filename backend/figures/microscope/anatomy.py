@@ -10,7 +10,7 @@ from backend.figures.data import variance_split
 from backend.figures.data.query import Query
 from backend.figures.data.select import layers
 from backend.figures.data.source import Floats, Source
-from backend.figures.data.variance_split import Split
+from backend.figures.data.variance_split import MeasuredSplit
 from backend.figures.drawing import canvas, hover, panels, style
 from backend.figures.drawing.scales import choose
 from backend.figures.drawing.text import clipped, plain, run_name
@@ -48,9 +48,9 @@ def figure(source: Source, query: Query) -> go.Figure:
     )  # fmt: skip
 
 
-def _rows(source: Source, query: Query) -> list[list[Split]]:
+def _rows(source: Source, query: Query) -> list[list[MeasuredSplit]]:
     """For each run and estimator, its layers: the network, then its stages or tensors."""
-    by_estimator: dict[tuple[str, str], list[Split]] = {}
+    by_estimator: dict[tuple[str, str], list[MeasuredSplit]] = {}
     for run_id in query.runs:
         run = source.run(run_id)
         names = layers(source, run, run_id, "anatomy/data", query.level)
@@ -61,12 +61,12 @@ def _rows(source: Source, query: Query) -> list[list[Split]]:
     return list(by_estimator.values())
 
 
-def _names(row: Sequence[Split]) -> list[str]:
+def _names(row: Sequence[MeasuredSplit]) -> list[str]:
     return [plain(clipped(one.layer, 32)) or WHOLE for one in row]
 
 
-def _shares(row: list[Split], at: int) -> list[Any]:
-    data, estimator = (np.array([getattr(one, name) for one in row]) for name in NAMES)
+def _shares(row: list[MeasuredSplit], at: int) -> list[Any]:
+    data, estimator = (np.array([getattr(one.split, name) for one in row]) for name in NAMES)
     data = np.maximum(data, 0)
     whole = data + estimator
     known = whole > 0
@@ -84,13 +84,13 @@ def _shares(row: list[Split], at: int) -> list[Any]:
 NAMES = ("data", "estimator")
 
 
-def _sizes(row: list[Split], at: int) -> list[Any]:
+def _sizes(row: list[MeasuredSplit], at: int) -> list[Any]:
     """Marks with bars of one standard error; a bar from nowhere would mean nothing here."""
     found = []
     for name in NAMES:
-        values = np.array([getattr(one, name) for one in row])
+        values = np.array([getattr(one.split, name) for one in row])
         shown = np.where(values > 0, values, np.nan)
-        errors = [getattr(one, f"{name}_se") for one in row]
+        errors = [getattr(one.split, f"{name}_se") for one in row]
         look = _look(row, name, at)
         look["marker"] = {
             "color": style.colour(row[0].label), "size": 11,
@@ -117,7 +117,7 @@ def _bars(values: Floats, errors: Floats) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _look(row: list[Split], name: str, at: int) -> dict[str, Any]:
+def _look(row: list[MeasuredSplit], name: str, at: int) -> dict[str, Any]:
     colour = style.colour(row[0].label)
     hatched = {"shape": "/", "fillmode": "overlay", "size": 7, "solidity": 0.35}
     return {
@@ -131,29 +131,29 @@ def _look(row: list[Split], name: str, at: int) -> dict[str, Any]:
 WORDS = {"data": "noise of the data", "estimator": "noise of the estimator"}
 
 
-def _texts(row: list[Split], name: str) -> list[str]:
+def _texts(row: list[MeasuredSplit], name: str) -> list[str]:
     return [_text(one, name, where) for one, where in zip(row, _names(row), strict=True)]
 
 
-def _text(one: Split, name: str, where: str) -> str:
-    value, error = getattr(one, name), getattr(one, f"{name}_se")
+def _text(one: MeasuredSplit, name: str, where: str) -> str:
+    value, error = getattr(one.split, name), getattr(one.split, f"{name}_se")
     spread = "" if error is None else f" ± {error:.2g} (standard error)"
     return (
         f"{hover.head(where)}<br>{WORDS[name]}: tr Var {value:.4g}{spread}"
-        f"<br>of one draw on a batch of {one.batch:,}"
+        f"<br>of one draw on a batch of {one.split.batch:,}"
     )
 
 
-def _heading(one: Split, several: bool) -> str:
+def _heading(one: MeasuredSplit, several: bool) -> str:
     run = f" · {run_name(one.run.number, one.run.name)}" if several else ""
     head = hover.head(plain(clipped(one.label)) + run)
-    return f"{head}<br>{one.batches:,} batches of {one.batch:,} examples"
+    return f"{head}<br>{one.split.batches:,} batches of {one.split.batch:,} examples"
 
 
-def _up(rows: list[list[Split]], shares: bool) -> dict[str, Any]:
+def _up(rows: list[list[MeasuredSplit]], shares: bool) -> dict[str, Any]:
     if shares:
         return canvas.axis("share", tickformat=".0%", range=[0, 1.001], nticks=5)
-    values = np.array([getattr(one, name) for row in rows for one in row for name in NAMES])
+    values = np.array([getattr(one.split, name) for row in rows for one in row for name in NAMES])
     positive = values[values > 0]
     scale = choose("log", positive) if len(positive) else choose("linear", positive)
     ends = {"range": _ends(positive)} if len(positive) else {}
@@ -167,10 +167,12 @@ def _ends(values: Floats) -> list[float]:
     return [float(low - room), float(high + room)]
 
 
-def _told(rows: list[list[Split]], shares: bool) -> list[str]:
-    below = [one for row in rows for one in row if one.data < 0]
-    nothing = [one for row in rows for one in row if max(one.data, 0) + one.estimator == 0]
-    errors = any(one.data_se is not None for row in rows for one in row)
+def _told(rows: list[list[MeasuredSplit]], shares: bool) -> list[str]:
+    below = [one for row in rows for one in row if one.split.data < 0]
+    nothing = [
+        one for row in rows for one in row if max(one.split.data, 0) + one.split.estimator == 0
+    ]
+    errors = any(one.split.data_se is not None for row in rows for one in row)
     few = rows and not errors
     where = ", ".join(dict.fromkeys(_names(below)[:3])) + (" …" if len(below) > 3 else "")
     return [

@@ -9,7 +9,7 @@ from backend.figures.data import variance_split
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES
 from backend.figures.data.source import Floats, Source
-from backend.figures.data.variance_split import Check, Split
+from backend.figures.data.variance_split import Check, MeasuredSplit
 from backend.figures.drawing import canvas, hover, style
 from backend.figures.drawing.text import clipped, plain, run_name
 
@@ -19,19 +19,21 @@ parameters = ("runs", "layer", "estimator", "budget")
 
 
 def figure(source: Source, query: Query) -> go.Figure:
-    """A line an estimator over K, its least variance starred; what was measured beside it."""
-    found = variance_split.read(source, query, query.layer)[:TRACES]
-    tally = canvas.Tally(len(found), len(found))
-    budget = variance_split.budget(found, query.budget)
+    """A curve for each estimator over K with a star at the answer, and what was measured."""
+    splits = variance_split.read(source, query, query.layer)[:TRACES]
+    tally = canvas.Tally(len(splits), len(splits))
+    budget = variance_split.budget(splits, query.budget)
     traces: list[Any] = []
-    for one in found:
+    for one in splits:
         traces += _drawn(one, budget, _name(one, query), tally)
-    if found:
-        tally.say("lines: predicted by the anatomy; star: the least variance, examples × draws")
+    if splits:
+        tally.say(
+            "lines: predicted by the variance split; star: the least variance, examples × draws"
+        )
     if any((trace.meta or {}).get("role") == "check" for trace in traces):
         tally.say("ring and bars: measured there, ± 1 standard error, no confidence interval")
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
-    size = found[0].batch if found else 0
+    size = splits[0].split.batch if splits else 0
     return canvas.finish(
         traces, tally, title=title + where, height=400,
         xaxis=canvas.axis(
@@ -43,52 +45,56 @@ def figure(source: Source, query: Query) -> go.Figure:
 
 
 def _ticks(examples: float) -> dict[str, Any]:
-    most = min(variance_split.MOST, max(1, examples))
+    most = min(variance_split.MAX_DRAWS, max(1, examples))
     powers = [2**k for k in range(21) if 2**k <= most]
     kept = powers[:: max(1, -(-len(powers) // 7))]
     return {"tickmode": "array", "tickvals": kept, "ticktext": [f"{k:,}" for k in kept]}
 
 
-def _name(one: Split, query: Query) -> str:
+def _name(one: MeasuredSplit, query: Query) -> str:
     label = plain(clipped(one.label))
     return f"{label} · {run_name(one.run.number, one.run.name)}" if len(query.runs) > 1 else label
 
 
-def _drawn(one: Split, budget: float, name: str, tally: canvas.Tally) -> list[Any]:
-    batch, draws = one.line(budget)
+def _drawn(one: MeasuredSplit, budget: float, name: str, tally: canvas.Tally) -> list[Any]:
+    batch, draws = one.curve(budget)
     colour = style.colour(one.label)
     line = go.Scatter(
-        x=draws.tolist(), y=_above(one.variance(batch, draws)), mode="lines", name=name,
+        x=draws.tolist(), y=_above(one.split.variance(batch, draws)), mode="lines", name=name,
         legendgroup=name, line={"color": colour, "width": 2}, customdata=batch.tolist(),
         hovertemplate=f"{hover.head(name)}<br>%{{x:,.0f}} draws of %{{customdata:,.0f}} examples"
         "<br>tr Var %{y:.4~g}<extra></extra>",
         meta={"run": one.run_id},
     )  # fmt: skip
-    best = one.best(budget)
-    if best is None:
+    best = one.split.advise(budget)
+    if best.verdict == "no variance":
         tally.say(f"{name}: no variance at all")
         return []
+    words = f"{best.batch:,} examples × {best.draws:,}"
     star = go.Scatter(
         x=[best.draws], y=[best.variance], mode="markers+text", name=f"{name}: best",
         text=[f"{best.batch:,} × {best.draws:,}" if best.draws > 1 else ""],
         legendgroup=name, showlegend=False,
         textposition="top center",
-        hovertext=[f"{hover.head(name)}<br>{best.words}: {best.batch:,} examples × {best.draws:,}"],
+        hovertext=[f"{hover.head(name)}<br>{best.verdict}: {words}"],
         hoverinfo="text", meta={"run": one.run_id, "role": "best"}, cliponaxis=False,
         marker={"symbol": "star", "size": 15, "color": colour},
     )  # fmt: skip
-    if not best.told:
+    told = best.verdict != "not told apart"
+    if not told:
         tally.say(f"{name}: no star, larger batch or more draws is not told apart")
     check = one.check
-    measured = [_check(one, check, name)] if check and check.at(one.batch) == budget else []
-    return [line, *([star] if best.told else []), *measured]
+    measured = (
+        [_check(one, check, name)] if check and check.budget(one.split.batch) == budget else []
+    )
+    return [line, *([star] if told else []), *measured]
 
 
 def _above(values: Floats) -> list[float | None]:
     return canvas.numbers(np.where(values > 0, values, np.nan))
 
 
-def _check(one: Split, check: Check, name: str) -> go.Scatter:
+def _check(one: MeasuredSplit, check: Check, name: str) -> go.Scatter:
     spread, colour = check.measured_se or 0.0, style.colour(one.label)
     measured = max(check.measured, 0.0)
     said = f"measured {check.measured:.4g}, predicted {check.predicted:.4g}"

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import draws, law_agreement, law_suspects
+from backend.figures.data import draws, law_checks, law_suspects, laws
 from backend.figures.data.metrics import Metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import Line, lines
@@ -47,7 +47,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say(draws.how(source, [one.line.key for one in found[: draws.PANELS] if len(one.k)]))
     tally.say("each point is one mean of K draws; a slope of −1 is noise that averages out")
     tally.say(_dashes(found))
-    tally.say(_lamps(source, found))
+    tally.say(_checks(source, found))
     for gap in draws.gaps(source, query):
         tally.say(gap)
     shown = [np.array(t.y, np.float64) for t in traces]
@@ -94,32 +94,28 @@ def _dashes(found: list[Mean]) -> str:
     return f"dashed: by the law; without one ({', '.join(own[:4])}), from the measured draws"
 
 
-def _lamps(source: Source, found: list[Mean]) -> str:
-    """Whether variance and bias of one draw, which the law's curve is made of, are the law's."""
-    told: dict[str, list[str]] = {}
+def _checks(source: Source, found: list[Mean]) -> str:
+    """Law checks of variance and bias of one draw, from which the law's curve is computed."""
+    labels: dict[str, list[str]] = {}
     for one in found:
         if len(one.k) and one.by_law:
-            verdicts = {_lamp(source, one.line, name).verdict for name in (SPREAD, BIAS)}
-            worst = next((v for v in ("disagrees", "too few") if v in verdicts), "agrees")
+            held = laws.held(source, one.line)
+            count = int(source.points(one.line.series.id).steps[-1])
+            verdicts = {
+                law_checks.check_point(source, held, name, count).verdict for name in (SPREAD, BIAS)
+            }
+            worst = next((v for v in ("disagrees", "not judged") if v in verdicts), "agrees")
             if worst == "disagrees":
                 worst = law_suspects.of(one.line.run, one.line.label)
-            told.setdefault(worst, []).append(clipped(one.line.label))
-    return "; ".join(f"{_SAID[v]} {', '.join(told[v])}" for v in _SAID if v in told)
+            labels.setdefault(worst, []).append(clipped(one.line.label))
+    return "; ".join(f"{_TEXTS[v]} {', '.join(labels[v])}" for v in _TEXTS if v in labels)
 
 
-_SAID = {
+_TEXTS = {
     "agrees": "✓ law agrees with",
     **{why: f"✗ law disagrees ({why}) with" for why in (law_suspects.OTHER, law_suspects.STEP)},
-    "too few": "… too few draws to judge the law of",
+    "not judged": "… law not judged (too few draws) of",
 }
-
-
-def _lamp(source: Source, line: Line, name: str) -> law_agreement.Lamp:
-    value, error, law = (draws.latest(source, line, n) for n in (name, f"{name}_se", f"law/{name}"))
-    said = draws.latest(source, line, f"lamp/{name}")
-    count = int(source.points(line.series.id).steps[-1])
-    value = np.nan if value is None else value
-    return law_agreement.at_a_point(value, error, law, count, squares=name == SPREAD, said=said)
 
 
 def _lines(one: Mean, several: bool, mark: str, tally: canvas.Tally) -> list[Any]:

@@ -1,24 +1,23 @@
-"""The measures of a microscope as a table: measured, its error, the law's value beside it."""
+"""The measures of a microscope as a table: measured, standard error, law, and the law check."""
 
 from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import deviation, draws, law_refuted, law_suspects
-from backend.figures.data import law_agreement as lamp
-from backend.figures.data.law_agreement import Lamp
+from backend.figures.data import deviation, draws, law_checks, law_suspects, laws
 from backend.figures.data.metrics import MEASURES, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import Line, estimators, lines
 from backend.figures.data.source import Source
 from backend.figures.drawing import canvas
 from backend.figures.drawing.text import clipped, plain
+from estimators.statistics.law_check import LawCheck
 
 title = "Measures and laws"
 help = "A table of what a microscope measured, its standard error, and the value by the law."
 parameters = ("runs", "metric", "layer", "estimator")
-HEAD = ("estimator", "measure", "measured", "± s.e.", "by the law", "lamp")
+HEAD = ("estimator", "measure", "measured", "± s.e.", "by the law", "law check")
 
 
 class Row(NamedTuple):
@@ -29,7 +28,7 @@ class Row(NamedTuple):
     error: float | None
     law: float | None
     draws: int
-    lamp: Lamp
+    check: LawCheck
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -44,11 +43,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say(draws.how(source, [row.line.key for row in rows]))
     for gap in draws.gaps(source, query):
         tally.say(gap)
-    wrong = [(one.line.run, one.line.label) for one in rows if one.lamp.verdict == "disagrees"]
-    tally.say(
-        f"✗ disagrees: more than {lamp.APART:g} standard errors off the law{lamp.SKEWED}, of "
-        f"{lamp.DRAWS} draws or more ({law_suspects.words(wrong)})"
-    )
+    wrong = [(one.line.run, one.line.label) for one in rows if one.check.verdict == "disagrees"]
+    tally.say(f"law check: {law_checks.POINT_RULE} ({law_suspects.words(wrong)})")
     cells = [[*one] for one in zip(*(_cells(row, len(query.runs)) for row in rows), strict=True)]
     shown = go.Table(
         header={"values": list(HEAD), "align": "left", "fill": {"color": canvas.CLEAR}},
@@ -67,21 +63,11 @@ def _row(source: Source, line: Line) -> Row:
     value = float(points.values[-1])
     error = draws.latest(source, line, f"{name}_se")
     if error is None:
-        error = deviation.of(source, line)
+        error = deviation.standard_error(source, line)
     law = draws.latest(source, line, f"law/{name}")
-    said = draws.latest(source, line, f"lamp/{name}")
     count = _count(line, int(points.steps[-1]))
-    trusted = _of_snr(source, line, count) if name == "snr" else error
-    lit = lamp.at_a_point(
-        value, trusted, law, count, squares=name in law_refuted.SQUARES, said=said
-    )
-    return Row(line, value, error, law, count, lit)
-
-
-def _of_snr(source: Source, line: Line, count: int) -> float | None:
-    names = ("relative_variance", "relative_variance_se", "relative_squared_bias_se", "snr")
-    found = {name: draws.latest(source, line, name) for name in names}
-    return deviation.of_snr({name: x for name, x in found.items() if x is not None}, count)
+    check = law_checks.check_point(source, laws.held(source, line), name, count, error)
+    return Row(line, value, error, law, count, check)
 
 
 def _rank(line: Line) -> tuple[int, int]:
@@ -108,15 +94,19 @@ def _cells(row: Row, runs: int) -> list[str]:
         _number(row.value),
         "" if row.error is None else _number(row.error, 2),
         "no law" if row.law is None else _number(row.law),
-        _verdict(row.lamp),
+        _check(row.check),
     ]
 
 
-def _verdict(of: Lamp) -> str:
-    """How far the measure is from its law, in standard errors; a symbol beside the word."""
-    words = {"agrees": "agrees", "disagrees": "disagrees", "too few": "too few draws", "none": ""}
-    said = f"{lamp.SYMBOLS[of.verdict]} {words[of.verdict]}".strip()
-    return f"{said}, {of.off:+.1f} s.e.".replace("-", "−") if np.isfinite(of.off) else said
+def _check(check: LawCheck) -> str:
+    """The verdict with its symbol, and how far the measure is from its law in standard errors."""
+    kind = law_checks.kind(check)
+    if kind == "no law":
+        return law_checks.SYMBOLS[kind]
+    text = f"{law_checks.SYMBOLS[kind]} {check.words}"
+    if not np.isfinite(check.errors):
+        return text
+    return f"{text}, {check.errors:+.1f} s.e.".replace("-", "−")
 
 
 def _number(value: float, digits: int = 5) -> str:

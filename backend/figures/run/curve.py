@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import errors, law_agreement, law_suspects, laws, progress
+from backend.figures.data import errors, law_checks, law_suspects, laws, progress
 from backend.figures.data.metrics import Metric, Scaling, metric, split_of
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, lines
@@ -103,20 +103,19 @@ def _laws(
 ) -> _Laws:
     """A dashed line over each that has a law, and whether it agrees.
 
-    Such a line does not grow but is drawn anew, since its lamp depends on every point.
+    Such a line does not grow but is drawn anew, since its law check depends on every point.
     """
-    lamps, traces, wrong = [], [], []
+    checks, traces, wrong = [], [], []
     for line, one, like in zip(kept, points, drawn, strict=False):
         measure = line.series.metric
         if measure not in laws.PREDICTED:
             continue
-        of, draws = laws.held(source, line), law_agreement.draws_of(line.run)
-        law = law_agreement.law_of(source, of, measure, one)
-        found = (
-            law_agreement.lit(source, of, measure, law, one, draws) if law else law_agreement.NONE
-        )
-        lamps.append((like.name, found))
-        if found.verdict == "disagrees":
+        held, draws = laws.held(source, line), law_checks.draws_of(line.run)
+        law, check = law_checks.law_of(source, held, measure, one), law_checks.NO_LAW
+        if law:
+            check = law_checks.check_probes(source, held, measure, law, one, draws)
+        checks.append((like.name, check))
+        if check.verdict == "disagrees":
             wrong.append((line.run, line.label))
         if law:
             keep = canvas.evenly(len(law.steps), query.max)
@@ -124,9 +123,9 @@ def _laws(
             x = progress.positions(source, line.run_id, line.run, steps, query.x)
             like.meta = {"run": line.run_id, "x": query.x}
             traces.append(
-                law_agreement.trace(x, values, fitted.scale, query.x, like.name, like, measure)
+                law_checks.trace(x, values, fitted.scale, query.x, like.name, like, measure)
             )
-    return _Laws(traces, law_agreement.words(lamps, law_suspects.words(wrong)))
+    return _Laws(traces, law_checks.words(checks, law_suspects.words(wrong)))
 
 
 def _fit(scaling: Scaling, asked: str, kept: list[Line], points: list[PointsLike]) -> fit.Fit:

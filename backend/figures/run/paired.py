@@ -6,15 +6,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import draws, pairs
+from backend.figures.data import draws
 from backend.figures.data.metrics import Metric, metric
-from backend.figures.data.pairs import Difference
 from backend.figures.data.query import Query
 from backend.figures.data.select import driver, estimators
 from backend.figures.data.source import FigureError, RunLike, Source
 from backend.figures.drawing import canvas, hover, style
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, plain
+from estimators.statistics.paired import (
+    FEW_DRAWS,
+    MIN_PAIRS,
+    Comparison,
+    min_pairs,
+    paired,
+    unpaired,
+)
 
 title = "Paired comparison"
 help = "Each estimator against a reference: mean difference of a measure and its 95 % interval."
@@ -27,7 +34,7 @@ class Pairing(NamedTuple):
     """Every estimator against the reference."""
 
     reference: str
-    found: dict[str, Difference]
+    found: dict[str, Comparison]
     unit: str
     """What is a pair."""
     said: list[str]
@@ -52,8 +59,8 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.say(gap)
     if not pairing.found:
         tally.say(f"a comparison takes two estimators with {what.short}")
-    rows = [(label, one) for label, one in pairing.found.items() if np.isfinite(one.mean)]
-    ends = [v for _, d in rows for v in (d.mean, *_ends(d))]
+    rows = [(label, one) for label, one in pairing.found.items() if np.isfinite(one.difference)]
+    ends = [v for _, d in rows for v in (d.difference, d.low, d.high)]
     scale = choose("linear" if what.scaling == "linear" else "signed", np.array(ends, np.float64))
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     names = [_row(label, one, pairing.unit) for label, one in rows]
@@ -81,12 +88,12 @@ def _pairing(source: Source, query: Query, name: str) -> Pairing:
     if draws.is_microscope(first):
         return _at_a_point(source, query, name, first)
     seeds = {source.run(one).config.get("seed") for one in query.runs}
-    if len(seeds) >= pairs.LEAST:
+    if len(seeds) >= MIN_PAIRS:
         return _over_seeds(source, query, name)
     pairing = _over_steps(source, query, name, first)
     if len(query.runs) > 1:
         pairing.said.append(
-            f"run #{first.number} alone; runs of {pairs.LEAST} seeds would be paired by their "
+            f"run #{first.number} alone; runs of {MIN_PAIRS} seeds would be paired by their "
             f"seed, and there are {len(seeds)} here"
         )
     return pairing
@@ -127,7 +134,7 @@ def _at_a_point(source: Source, query: Query, name: str, run: RunLike) -> Pairin
     for label in labels:
         if label != reference:
             (x, dx, n), (y, dy, m) = exact[label], exact[reference]
-            found[label] = pairs.apart(x, y, (dx, dy), min(n, m))
+            found[label] = unpaired(x, y, (dx, dy), min(n, m))
     said = [
         "at one checkpoint and batch; the draws have noise of their own and are not paired: "
         "their standard errors add in squares"
@@ -141,15 +148,16 @@ def _over_steps(source: Source, query: Query, name: str, run: RunLike) -> Pairin
     labels = _ordered(run, list(held))
     reference, found = _reference(labels, query.estimator, run), {}
     span = {"first": query.first, "last": query.last}
-    few = int((run.config.get("probe") or {}).get("draws", pairs.DRAWS)) < pairs.DRAWS
+    needed = min_pairs(int((run.config.get("probe") or {}).get("draws", FEW_DRAWS)))
     batches = run.number is None  # compared in a notebook: no probe follows from another
+    unit = "batches" if batches else "probes"
     for label in labels:
         if label != reference:
             one, other = (source.points(held[x], **span) for x in (label, reference))
             _, here, there = np.intersect1d(one.steps, other.steps, return_indices=True)
-            found[label] = pairs.between(
-                one.values[here], other.values[there], successive=not batches,
-                needed=pairs.SKEWED if few else pairs.LEAST,
+            found[label] = paired(
+                one.values[here].tolist(), other.values[there].tolist(),
+                successive=not batches, needed=needed, unit=unit,
             )  # fmt: skip
     said = (
         "intervals of the mean over batches, at the same weights"
@@ -157,7 +165,6 @@ def _over_steps(source: Source, query: Query, name: str, run: RunLike) -> Pairin
         else f"intervals of the mean over these probes of run #{run.number}, at its weights and "
         "batches; another seed may differ"
     )
-    unit = "pairs" if batches else "probes"
     return Pairing(reference, found, unit, [said] if found else [])
 
 
@@ -180,7 +187,7 @@ def _over_seeds(source: Source, query: Query, name: str) -> Pairing:
             row[label] = float(finite.mean()) if len(finite) else np.nan
     reference = _reference(list(labels), query.estimator, source.run(query.runs[0]))
     found = {
-        label: pairs.between(*_columns(table, label, reference), successive=False)
+        label: paired(*_columns(table, label, reference), unit="seeds")
         for label in labels
         if label != reference
     }
@@ -194,9 +201,9 @@ def _over_seeds(source: Source, query: Query, name: str) -> Pairing:
 
 def _columns(
     table: Mapping[Any, Mapping[str, float]], label: str, reference: str
-) -> tuple[Any, Any]:
+) -> tuple[list[float], list[float]]:
     rows = [row for row in table.values() if label in row and reference in row]
-    return np.array([r[label] for r in rows]), np.array([r[reference] for r in rows])
+    return [r[label] for r in rows], [r[reference] for r in rows]
 
 
 def _doubled(seeds: set[Any]) -> str:
@@ -212,52 +219,37 @@ def _differences(configs: Sequence[Mapping[str, Any]]) -> str:
     return f"the runs differ in more than their seed: {', '.join(other)}" if other else ""
 
 
-def sentence(what: Metric, label: str, pairing: Pairing, one: Difference) -> str:
-    """What the numbers say."""
-    who, other = clipped(label), clipped(pairing.reference)
-    if not one.told:
-        if pairing.unit == "draws" and not np.isfinite(one.mean):
-            return f"{who}: no value in one of the two"
-        if pairing.unit == "draws":
-            return f"{who}: too few draws for an interval ({one.pairs:,})"
-        unit = pairing.unit.removesuffix("s") if one.pairs == 1 else pairing.unit
-        return f"{who}: {one.pairs} {unit}, a comparison takes at least {one.needed}"
-    low, high = _ends(one)
-    span = f"{_number(one.mean)}, 95 % interval {_number(low)} … {_number(high)}"
-    count = f"{one.pairs:,} {pairing.unit}"
-    if pairing.unit != "draws":
-        count = f"larger in {one.larger:,} of {count}"
-    if not one.sign:
-        return f"{who}: no difference to {other} found ({span}; {count})"
-    which = "larger" if one.sign > 0 else "smaller"
-    return f"{who}: {what.short} {which} than {other}'s ({span}; {count})"
+def sentence(what: Metric, label: str, pairing: Pairing, one: Comparison) -> str:
+    """The comparison in words."""
+    first, second = clipped(label), clipped(pairing.reference)
+    if not one.judged:
+        if one.unit == "draws" and not np.isfinite(one.difference):
+            return f"{first}: no value in one of the two"
+        return f"{first}: {one.reason}"
+    numbers = f"{one.interval_text}; {one.count_text}".replace("-", "−")
+    if one.verdict == "no difference":
+        return f"{first}: no difference to {second} found ({numbers})"
+    return f"{first}: {what.short} {one.verdict} than {second}'s ({numbers})"
 
 
-def _ends(one: Difference) -> tuple[float, float]:
-    return one.mean - one.half, one.mean + one.half
-
-
-def _number(value: float) -> str:
-    return f"{value:+.3g}".replace("-", "−")
-
-
-def _row(label: str, one: Difference, unit: str) -> str:
+def _row(label: str, one: Comparison, unit: str) -> str:
     return f"{plain(clipped(label, 26))}<br>{one.pairs:,} {unit}"
 
 
 def _dot(
-    at: int, label: str, one: Difference, scale: Scale, what: Metric, pairing: Pairing
+    at: int, label: str, one: Comparison, scale: Scale, what: Metric, pairing: Pairing
 ) -> go.Scatter:
-    x = float(scale.of(np.array([one.mean]))[0])
-    low, high = scale.of(np.array(_ends(one))).tolist() if one.told else (x, x)
+    x = float(scale.of(np.array([one.difference]))[0])
+    low, high = scale.of(np.array([one.low, one.high])).tolist() if one.judged else (x, x)
     bar = {"type": "data", "array": [high - x], "arrayminus": [x - low], "symmetric": False}
-    told = sentence(what, label, pairing, one)
-    # Open where nothing is told apart: redundant to the bar that crosses zero.
-    symbol = style.symbol(label) + ("" if one.sign else "-open")
+    text = sentence(what, label, pairing, one)
+    # Open where no difference is found, as the bar that crosses zero shows too.
+    differs = one.verdict in ("larger", "smaller")
+    symbol = style.symbol(label) + ("" if differs else "-open")
     colour = style.colour(label)
     return go.Scatter(
-        x=[x], y=[at], name=plain(clipped(label)), mode="markers", text=[plain(told)],
-        error_x={**bar, "width": 6, "thickness": 2, "color": colour} if one.told else None,
+        x=[x], y=[at], name=plain(clipped(label)), mode="markers", text=[plain(text)],
+        error_x={**bar, "width": 6, "thickness": 2, "color": colour} if one.judged else None,
         marker={"symbol": symbol, "size": 11, "color": colour,
                 "line": {"width": 2, "color": colour}},
         hovertemplate=f"{hover.head(plain(clipped(label)))}<br>%{{text}}<extra></extra>",

@@ -14,11 +14,11 @@ from backend.training.components.assemble import Labelled
 from backend.training.microscope.draw_loop import DrawLoop
 from backend.training.microscope.setup import Setup
 from backend.training.records import Event, Record
-from estimators.measurement.draws.layers import layers_of
 from estimators.measurement.draws.moments import Moments
 from estimators.measurement.draws.nested import Means, Nested, standard_error, zeros
 from estimators.measurement.draws.stream import draws
-from estimators.measurement.estimates.variance_split import share
+from estimators.measurement.draws.summary import layer_groups
+from estimators.statistics.variance_split import data_share
 
 CHECK_FACTOR = 4
 """The prediction is checked at batches so many times as large, if there are examples enough."""
@@ -58,7 +58,7 @@ class NestedDraws:
         self._setup, run = setup, setup.run
         self._whole = setup.batches(setup.batch_size)
         self._small = setup.batches(setup.small_batch_size)
-        self._layers, self._groups = layers_of(run.chain, list(run.params))
+        self._layers, self._groups = layer_groups(run.chain, list(run.params))
         self._nested = [self._begin(labelled) for labelled in setup.estimators]
         self._means = [Means(run.params) for _ in setup.estimators]
         self._reported: dict[str, int] = {}
@@ -137,16 +137,14 @@ class NestedDraws:
     def checks(self) -> Iterator[Points]:
         """The variance predicted at the check, and the one measured there."""
         size, check = self._setup.batch_size, self._check_size
-        data_share = share(check, size, self._setup.examples)
+        share = data_share(check, size, self._setup.examples)
         for nested, means in zip(self._nested, self._means, strict=True):
             if len(means) < 2:
                 continue
             parts = nested.parts(self._groups, self._ratio)
-            views = nested.predicted(
-                self._groups, data_share, check / size, CHECK_DRAWS, self._ratio
-            )
+            views = nested.predicted(self._groups, share, check / size, CHECK_DRAWS, self._ratio)
             values = {
-                "predicted": parts.variance(data_share, check / size, CHECK_DRAWS),
+                "predicted": parts.variance(share, check / size, CHECK_DRAWS),
                 "measured": means.spread(self._groups)[0],
                 "predicted_se": standard_error(views),
                 "measured_se": standard_error(means.innovations(self._groups)),

@@ -12,12 +12,12 @@ from backend.training.components.assemble import Labelled
 from backend.training.records import Event
 from estimators.core.contract import Estimator, Params
 from estimators.core.objective import Chain
-from estimators.measurement.draws.recorded import single_draws
 from estimators.measurement.draws.stream import FIRST as FIRST_CHUNK
 from estimators.measurement.draws.stream import MOST as MAX_NUMBERS
 from estimators.measurement.draws.stream import Source, draws, source_of
+from estimators.measurement.estimates.bias_test import MIN_DRAWS as MIN_DRAWS_OF_VERDICT
 from estimators.measurement.estimates.observation import Observation, Point
-from estimators.measurement.estimates.verdicts import LEAST as MIN_DRAWS_OF_VERDICT
+from estimators.measurement.results.draw_record import single_draws
 
 CHUNK_FORWARDS = 512
 """Forward passes of a chunk at most; a cancellation is obeyed between two chunks."""
@@ -63,7 +63,6 @@ class EstimatorDraws:
             while self._next <= self.made:
                 self._next *= 2
             self._waiting += [*self.measures(self.made), *self.laws(self.made)]
-            self._waiting += self._law_checks(self.made)
 
     def points(self) -> Iterator[Points]:
         """Each draw since the last call, and the measures at 8, 16, 32, … draws."""
@@ -88,13 +87,14 @@ class EstimatorDraws:
                 yield Event(self.made, "verdict", f"{self.label}: {verdict.text}")
 
     def measures(self, step: int) -> Iterator[Points]:
-        """Every measure of all draws so far, with its standard error."""
+        """Every measure of all draws so far, with its standard error and law check."""
         yield from self._series.measures(_lists(self._observation.values()), step)
         intervals = {
             metric: list(zip(low.tolist(), high.tolist(), strict=True))
             for metric, (low, high) in self._observation.intervals().items()
         }
         yield from self._series.standard_errors(intervals, self.made, step)
+        yield from self._series.law_checks(self._observation.law_checks(self._law), step)
         yield self._series.nonfinite(self._observation.moments.nonfinite, step)
 
     def laws(self, step: int) -> Iterator[Points]:
@@ -105,9 +105,6 @@ class EstimatorDraws:
         """Whether an oracle makes the draws, if one was asked for."""
         if self.asked == "oracle":
             yield self._series.source(self.source, step)
-
-    def _law_checks(self, step: int) -> Iterator[Points]:
-        return self._series.law_checks(self._observation.lamps(self._law), step)
 
     @cached_property
     def _law(self) -> Mapping[str, Tensor]:

@@ -9,11 +9,14 @@ from backend.training.components.assemble import Labelled
 from backend.training.microscope.draw_loop import DrawLoop
 from backend.training.microscope.setup import Setup
 from backend.training.records import Event, Record
-from estimators.measurement.draws.one_step import PILOT as PILOT_DRAWS
-from estimators.measurement.draws.one_step import Ground as StartingPoint
-from estimators.measurement.draws.one_step import Lottery as OneStepDraws
-from estimators.measurement.draws.one_step import ground as starting_point
+from estimators.measurement.draws.one_step import (
+    PILOT_DRAWS,
+    OneStepDraws,
+    StartingPoint,
+    starting_point,
+)
 from estimators.measurement.draws.stream import FIRST as FIRST_CHUNK
+from estimators.measurement.estimates.one_step import WhatIf as OneStepResult
 from estimators.measurement.estimates.one_step import grid
 
 
@@ -47,7 +50,7 @@ def _pilot_rates(setup: Setup, loop: DrawLoop, start: StartingPoint) -> list[flo
         draws = _draws(setup, labelled, start, (), min(PILOT_DRAWS, setup.request.draws))
         for _ in draws.take():
             pass
-        result = draws.found()
+        result = OneStepResult.of(draws)
         if result.slope > 0 and result.curvature > 0:
             rates.append(result.slope / result.curvature)
     return rates
@@ -91,18 +94,18 @@ class OneStepStream:
         if self._next <= self.made or self.done:
             while self._next <= self.made:
                 self._next *= 2
-            self._waiting += series.summary(self._draws.found(), self._draws.label)
+            self._waiting += series.summary(OneStepResult.of(self._draws), self._draws.label)
 
     def points(self) -> Iterator[Points]:
         """Slope, curvature and changes of each draw since the last call, and the summaries."""
         first, self._reported = self._reported, self.made
         if first < self.made:
-            yield from series.each_draw(self._draws.found(), self._draws.label, first)
+            yield from series.each_draw(OneStepResult.of(self._draws), self._draws.label, first)
         yield from self._waiting
         self._waiting = []
 
     def events(self) -> Iterator[Event]:
         """The summary in a sentence."""
         if self.made:
-            text = self._draws.found().text
+            text = OneStepResult.of(self._draws).text
             yield Event(self.made, "what-if", f"{self._draws.label}: {text}")

@@ -10,7 +10,7 @@ from backend.training.microscope.estimator_draws import EstimatorDraws, chunk_si
 from backend.training.microscope.frozen_run import FrozenRun
 from backend.training.records import Event, changed_plugin
 from estimators.core.objective import Chain
-from estimators.measurement.draws.nested import small_of
+from estimators.measurement.draws.nested import part_of
 from estimators.measurement.estimates.observation import Point
 
 
@@ -76,7 +76,7 @@ class Setup:
     @property
     def small_batch_size(self) -> int:
         """Examples of the part of a batch that shows what falls as 1/B."""
-        return small_of(self.batch_size, self._assembly.loss.min_batch_size)
+        return part_of(self.batch_size, self._assembly.loss.min_batch_size)
 
     @property
     def learning_rate(self) -> float:

@@ -1,9 +1,9 @@
-"""Moments of draws in the memory of one mean gradient: streamed, and merged.
+"""Moments of draws, streamed and merged in the memory of one mean gradient.
 
-Chan, Golub and LeVeque (1979): means and sums of squares are carried over to the next chunk,
-or to those of another process, without loss of digits. Beside them five numbers of each draw and
-tensor are kept; they add over tensors, so that a stage's are the sums of its tensors'. Live
-probes have `estimators.measurement.draws.sums`, which says why.
+Means and sums of squares are updated chunk by chunk, or merged with those of another process,
+without loss of digits (Chan, Golub and LeVeque, 1979). Beside them five numbers of each draw and
+tensor are kept; they add over tensors, so that those of a stage are the sums of its tensors'. Live
+probes use `estimators.measurement.draws.sums` instead, which says why.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,14 @@ from estimators.core.contract import Params
 from estimators.measurement.draws.rows import Rows
 from estimators.measurement.draws.summary import Summary, clean, grouped, over
 
-CACHED = 2**16
-"""Entries of draws that are worked on at a time on a CPU: half a MiB in float64."""
-LARGE = 2**23
+CPU_ENTRIES = 2**16
+"""Entries of draws that are processed at a time on a CPU: half a MiB in float64."""
+ACCELERATOR_ENTRIES = 2**23
 """The same on an accelerator, where many small pieces would be slower."""
 
 
 class Moments:
-    """K draws of T tensors held against g; float64."""
+    """K draws of T tensors compared with the exact gradient g; float64."""
 
     def __init__(self, exact: Params) -> None:
         self.exact = exact
@@ -38,15 +38,16 @@ class Moments:
 
     @property
     def numbers(self) -> Tensor:
-        """Of each draw and tensor, (K, T, 5); NaN where they are not defined.
+        """Five numbers of each draw and tensor, (K, T, 5); NaN where they are not defined.
 
-        ⟨ĝ_k, g⟩, ‖ĝ_k‖², the innovation (k − 1)/k ‖ĝ_k − ḡ_{k−1}‖², each tr Var ĝ on average; the
-        lookahead ⟨ĝ_k − g, ḡ_{k−1} − g⟩, each ‖Eĝ − g‖² on average; and k − 1.
+        ⟨ĝ_k, g⟩; ‖ĝ_k‖²; the innovation (k − 1)/k ‖ĝ_k − ḡ_{k−1}‖², whose mean is tr Var ĝ; the
+        product ⟨ĝ_k − g, ḡ_{k−1} − g⟩ with the mean of the draws before, whose mean is ‖Eĝ − g‖²;
+        and k − 1.
         """
         return self._rows.all
 
     def __len__(self) -> int:
-        """Draws taken in, finite or not."""
+        """Draws so far, finite or not."""
         return len(self._rows)
 
     @property
@@ -55,12 +56,12 @@ class Moments:
         return int((~self.numbers[..., 1].isfinite()).any(1).sum())
 
     def add(self, draws: Mapping[str, Tensor]) -> None:
-        """Take in k draws, (k, *shape) for each tensor."""
-        found = [
+        """Add k draws, (k, *shape) for each tensor."""
+        numbers = [
             self._add(t, as_rows(draws[name]), g.reshape(-1))
             for t, (name, g) in enumerate(self.exact.items())
         ]
-        self._rows.add(torch.stack(found, 1))
+        self._rows.add(torch.stack(numbers, 1))
 
     def _add(self, t: int, rows: Tensor, g: Tensor) -> Tensor:
         good = _finite(rows)
@@ -71,7 +72,7 @@ class Moments:
         return numbers
 
     def _take(self, t: int, rows: Tensor, g: Tensor) -> Tensor:
-        """Inner products about the mean so far give all that the draws in turn would."""
+        """Update the moments by the inner products of k draws about the mean so far."""
         n, k, m = int(self.count[t]), len(rows), self.mean[t]
         if n == 0:
             m.copy_(rows[0])  # any point serves as the first mean; one near them keeps digits
@@ -98,25 +99,25 @@ class Moments:
         return _in_turn(n, gram, offset, with_exact + mg, squares)
 
     def merge(self, other: "Moments") -> None:
-        """Take in the draws of another, of the same gradient."""
-        for t, (m, of) in enumerate(zip(self.mean, other.mean, strict=True)):
+        """Add the draws of another, of the same exact gradient."""
+        for t, (m, other_mean) in enumerate(zip(self.mean, other.mean, strict=True)):
             a, b = int(self.count[t]), int(other.count[t])
             if not b:
                 continue
-            apart = 0.0
+            distance = 0.0
             size = _piece(m)
-            for x, y in zip(m.split(size), of.split(size), strict=True):
+            for x, y in zip(m.split(size), other_mean.split(size), strict=True):
                 shift = y.to(x.device) - x
-                apart += shift.square().sum().item()
+                distance += shift.square().sum().item()
                 x += shift * (b / (a + b))
-            self.scatter[t] += other.scatter[t] + apart * a * b / (a + b)
+            self.scatter[t] += other.scatter[t] + distance * a * b / (a + b)
             self.count[t] += b
         self._rows.add(other.numbers)
 
     def summary(self, groups: Tensor) -> Summary:
-        """What the measures of groups of tensors are made of; `groups` is 0/1, (T, G)."""
-        dots, squares, _, ahead, before = self.numbers.unbind(-1)
-        dots, squares, lookahead = (grouped(x, groups) for x in (dots, squares, ahead))
+        """The summary of groups of tensors; `groups` is 0/1, (T, G)."""
+        dots, squares, _, products, before = self.numbers.unbind(-1)
+        dots, squares, products = (grouped(x, groups) for x in (dots, squares, products))
         along, second, exact = self._products().unbind()
         # Deviations from the mean are rounded at 1e-16 of it, their squares at the square of that.
         trace = over(clean(self.scatter, 1e-14 * self.count * second), self.count - 1)
@@ -124,40 +125,41 @@ class Moments:
         exact, along, second, trace, noise = (
             grouped(x, groups) for x in (exact, along, second, trace, noise)
         )
-        bias = _bias_variance(lookahead, _earliest(before, groups))
+        bias = bias_variance(products, _fewest_before(before, groups))
         sizes = torch.tensor([g.numel() for g in self.exact.values()], dtype=groups.dtype) @ groups
         return Summary(dots, squares, exact, along, second, trace, noise, bias, sizes)
 
     def across_variance(self, groups: Tensor) -> Tensor:
-        """The variance of ‖Eĝ‖² − ⟨Eĝ, g⟩²/‖g‖² as it is estimated, (G,): what p² is off by.
+        """The variance of the estimate of ‖Eĝ‖² − ⟨Eĝ, g⟩²/‖g‖², the part of the mean across g,
+        (G,).
 
-        That of the squared bias, of the draws without their part along g.
+        It is computed as that of the squared bias, of the draws without their part along g.
         """
-        dots, _, _, ahead, before = self.numbers.unbind(-1)
+        dots, _, _, products, before = self.numbers.unbind(-1)
         past = grouped(_past(dots, before), groups)
         exact = grouped(self._products()[2], groups)
-        dots, ahead = grouped(dots, groups), grouped(ahead, groups)
-        across = ahead + dots + past - exact - dots * past / exact
-        return _bias_variance(across, _earliest(before, groups))
+        dots, products = grouped(dots, groups), grouped(products, groups)
+        across = products + dots + past - exact - dots * past / exact
+        return bias_variance(across, _fewest_before(before, groups))
 
     def innovations(self, groups: Tensor) -> Tensor:
-        """Independent views of tr Var ĝ, one for each draw but the first, (K, G)."""
+        """Uncorrelated estimates of tr Var ĝ, one for each draw but the first, (K, G)."""
         return grouped(self.numbers[..., 2], groups)
 
     def _products(self) -> Tensor:
         """⟨ḡ, g⟩, ‖ḡ‖² and ‖g‖² of each tensor, (3, T); NaN without a draw."""
-        found = torch.zeros(3, len(self.mean), dtype=torch.float64)
+        products = torch.zeros(3, len(self.mean), dtype=torch.float64)
         for t, (m, g) in enumerate(zip(self.mean, self.exact.values(), strict=True)):
             size = _piece(m)
             for x, y in zip(m.split(size), g.reshape(-1).split(size), strict=True):
                 y = y.double()
-                found[:, t] += torch.stack([x @ y, x @ x, y @ y]).cpu()
-        found[:2, self.count == 0] = torch.nan
-        return found
+                products[:, t] += torch.stack([x @ y, x @ x, y @ y]).cpu()
+        products[:2, self.count == 0] = torch.nan
+        return products
 
 
 def _piece(t: Tensor) -> int:
-    return CACHED if t.device.type == "cpu" else LARGE
+    return CPU_ENTRIES if t.device.type == "cpu" else ACCELERATOR_ENTRIES
 
 
 def _in_turn(n: int, gram: Tensor, offset: Tensor, dots: Tensor, squares: Tensor) -> Tensor:
@@ -172,10 +174,10 @@ def _in_turn(n: int, gram: Tensor, offset: Tensor, dots: Tensor, squares: Tensor
     innovation = (gram.diagonal() - 2 * to_past + moved).clamp(min=0) * before / (before + 1)
     own, drift = offset[:k], offset[k]
     shifted = torch.cat([own.new_zeros(1), own.cumsum(0)[:-1]]) / share
-    lookahead = to_past + own + shifted + drift
-    first = before == 0  # there is nothing that the first draw could be held against
-    innovation[first] = lookahead[first] = torch.nan
-    return torch.stack([dots, squares, innovation, lookahead, before], 1)
+    products = to_past + own + shifted + drift
+    first = before == 0  # no draw comes before the first
+    innovation[first] = products[first] = torch.nan
+    return torch.stack([dots, squares, innovation, products, before], 1)
 
 
 def _past(dots: Tensor, before: Tensor) -> Tensor:
@@ -187,53 +189,55 @@ def _past(dots: Tensor, before: Tensor) -> Tensor:
     return torch.where(before > 0, (total - total.gather(0, begun)) / before, torch.nan)
 
 
-def _earliest(before: Tensor, groups: Tensor) -> Tensor:
-    """The fewest draws before, over a group's tensors, (K, G)."""
+def _fewest_before(before: Tensor, groups: Tensor) -> Tensor:
+    """The smallest number of draws before, over a group's tensors, (K, G)."""
     inside = torch.where(groups > 0, before.unsqueeze(-1), torch.inf)  # (K, T, G)
     return inside.nan_to_num(torch.inf, torch.inf).amin(1)
 
 
-def _bias_variance(lookahead: Tensor, before: Tensor) -> Tensor:
-    """The variance of the mean of ⟨x_a, x_b⟩ over pairs, x = ĝ − g, with e and Σ its moments.
+def bias_variance(products: Tensor, before: Tensor) -> Tensor:
+    """The variance of the mean of ⟨x_a, x_b⟩ over pairs of draws, x = ĝ − g with mean e, covariance
+    Σ.
 
-    Hoeffding's (1948) 4 eᵀΣe/K + 2 tr Σ²/(K(K − 1)). The squared deviation of the k-th lookahead is
-    (m − g)ᵀΣ(m − g) on average, m the mean of those before: A + B/(k − 1), A = eᵀΣe,
-    B = A + tr Σ², fitted by least squares, weighted with k − 1.
+    It is 4 eᵀΣe/K + 2 tr Σ²/(K(K − 1)) (Hoeffding, 1948). The squared deviation of the k-th product
+    with the mean of the draws before is A + B/(k − 1) on average, A = eᵀΣe and B = A + tr Σ²: both
+    are fitted by least squares, weighted with k − 1. `products` and `before` are (K, G).
     """
-    good = lookahead.isfinite() & before.isfinite() & (before > 0)
+    good = products.isfinite() & before.isfinite() & (before > 0)
     k = good.sum(0)
     w = torch.where(good, before, 0.0)
     x = torch.where(good, 1 / before.clamp(min=1), 0.0)
-    h = torch.where(good, lookahead, 0.0)
-    centre = ratio_(w * h, w)
+    h = torch.where(good, products, 0.0)
+    centre = _quotient(w * h, w)
     y = (h - centre).square()
-    mx, my = ratio_(w * x, w), ratio_(w * y, w)
+    mx, my = _quotient(w * x, w), _quotient(w * y, w)
     dx = torch.where(good, x - mx, 0.0)
-    slope = ratio_(w * dx * (y - my), w, (w * dx * dx).sum(0))
+    slope = _quotient(w * dx * (y - my), w, (w * dx * dx).sum(0))
     flat = (my - slope * mx).clamp(min=0)
     both = torch.where(slope > 0, slope, 0.0)
     # A line through the origin where a negative part was cut off, one without slope likewise.
-    both = torch.where(flat == 0, ratio_(w * y * x, w, (w * x * x).sum(0)), both)
+    both = torch.where(flat == 0, _quotient(w * y * x, w, (w * x * x).sum(0)), both)
     flat = torch.where(slope <= 0, my, flat)
     squares = (both - flat).clamp(min=0)
     draws = k + 1
-    found = 4 * flat / draws + 2 * squares / (draws * (draws - 1)).clamp(min=1)
-    return torch.where(k > 1, found, torch.nan)
+    variance = 4 * flat / draws + 2 * squares / (draws * (draws - 1)).clamp(min=1)
+    return torch.where(k > 1, variance, torch.nan)
 
 
-def ratio_(x: Tensor, w: Tensor, scale: Tensor | None = None) -> Tensor:
+def _quotient(x: Tensor, w: Tensor, scale: Tensor | None = None) -> Tensor:
     """Σ x over Σ w, or over `scale`; 0 where that is 0."""
     below = w.sum(0) if scale is None else scale
     return torch.where(below > 0, x.sum(0) / below.clamp(min=1e-300), 0.0)
 
 
 def as_rows(draws: Tensor) -> Tensor:
-    """(k, *shape) to (k, numbers): of single numbers, (k,), and of none as well."""
+    """Draws of one tensor, (k, *shape), as rows (k, numbers); also of scalars and of empty
+    tensors."""
     return draws.reshape(len(draws), draws[0].numel())
 
 
 def _finite(rows: Tensor) -> Tensor:
-    """Which rows are finite, on the CPU; a row of no numbers is."""
+    """Which rows are finite, on the CPU; an empty row is."""
     if not rows.shape[1]:
         return torch.ones(len(rows), dtype=torch.bool)
     low, high = rows.aminmax(dim=1)

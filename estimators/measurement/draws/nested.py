@@ -1,11 +1,11 @@
 """Nested sampling: J batches, K draws ĝ_jk at each, with means ḡ_j.
 
-The estimator's part of the variance is the mean of tr S_j; the data's is that of ḡ_j less what the
-draws leave in it, tr Var_j ḡ_j − (mean of tr S_j)/K, without bias. Draws on an eighth of each batch
-tell which share of the estimator's part falls as 1/B.
+The estimator's part of the variance is the mean of tr S_j. The data's is the variance of ḡ_j less
+the noise that the draws leave in it, tr Var_j ḡ_j − (mean of tr S_j)/K, which is unbiased. Draws on
+an eighth of each batch tell which share of the estimator's part falls as 1/B.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,23 +14,20 @@ from torch import Tensor
 
 from estimators.core.contract import Estimator, Params
 from estimators.core.objective import Chain
-from estimators.measurement.draws.layers import layers_of
 from estimators.measurement.draws.moments import Moments
 from estimators.measurement.draws.stream import draws
 from estimators.measurement.draws.summary import grouped, mean, over, variance
-from estimators.measurement.estimates.variance_split import Anatomy
 
-SMALLER = 8
-"""Batches are so many times as large as those parts of them that show what falls as 1/B."""
-LEAST_BATCHES = 8
-"""Batches from which standard errors are told; twice one is not yet an interval of 95 %."""
-LEAST_OF_ESTIMATOR, LEAST_OF_DATA = 32, 128
+PART = 8
+"""A batch is so many times as large as the part of it that shows what falls as 1/B."""
+MIN_BATCHES_ESTIMATOR, MIN_BATCHES_DATA = 32, 128
 """Batches from which Student's intervals of the parts were measured to cover at least 92 %."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """One number a layer, (G,), with standard errors over batches."""
+    """The parts of the variance: one number for each layer, (G,), with standard errors over
+    batches. The names are those of `Anatomy`."""
 
     data: Tensor
     data_se: Tensor
@@ -59,6 +56,7 @@ class Nested:
     label: str = ""
     chunk: int | None = None
     nonfinite: int = 0
+    """Draws that were not finite."""
     _within: list[Tensor] = field(default_factory=list)
     _small: list[Tensor] = field(default_factory=list)
 
@@ -94,9 +92,9 @@ class Nested:
             yield len(next(iter(chunk.values())))
 
     def parts(self, groups: Tensor, ratio: float) -> Parts:
-        """What the batches so far tell of each group of tensors, 0/1, (T, G).
+        """The parts from the batches so far, for each group of tensors, 0/1, (T, G).
 
-        `ratio` is a batch over its part.
+        `ratio` is the size of a batch over that of its part.
         """
         within, small = (grouped(torch.stack(x), groups) for x in (self._within, self._small))
         noise = grouped(torch.stack(self._means.noise), groups)
@@ -115,7 +113,7 @@ class Nested:
         )
 
     def predicted(self, groups: Tensor, share: float, b: float, k: int, ratio: float) -> Tensor:
-        """Independent views of D(B) + E(B)/K, one of each batch but the first, (J, G).
+        """Independent estimates of D(B) + E(B)/K, one of each batch but the first, (J, G).
 
         `share` is D(B)/D(B₀), `b` is B/B₀.
         """
@@ -127,19 +125,19 @@ class Nested:
 
 
 class Means:
-    """Means of draws, one of each batch, and how they scatter."""
+    """The mean of the draws at each batch, and how these means scatter."""
 
     def __init__(self, params: Params) -> None:
         self._like = {n: p.double() for n, p in zeros(params).items()}
         self._moments = Moments(self._like)
         self.noise: list[Tensor] = []
-        """tr S_j/K of each tensor: what the draws leave in a mean, (T,)."""
+        """tr S_j/K of each tensor: the noise that the draws leave in a mean, (T,)."""
 
     def __len__(self) -> int:
         return len(self.noise)
 
     def add(self, inner: Moments) -> None:
-        """The mean of one batch's draws; tensors with fewer than 2 finite ones are left out."""
+        """Add the mean of one batch's draws; tensors without a finite draw are left out."""
         rows = {}
         for (name, g), m, n in zip(self._like.items(), inner.mean, inner.count, strict=True):
             rows[name] = (m if n > 0 else torch.full_like(m, torch.nan)).view(1, *g.shape)
@@ -147,7 +145,7 @@ class Means:
         self.noise.append(over(over(inner.scatter, inner.count - 1), inner.count))
 
     def innovations(self, groups: Tensor) -> Tensor:
-        """Independent views of the variance of a mean, (J, G); NaN for the first."""
+        """Independent estimates of the variance of a mean, (J, G); NaN for the first."""
         return self._moments.innovations(groups)
 
     def spread(self, groups: Tensor) -> tuple[Tensor, Tensor]:
@@ -160,75 +158,26 @@ class Means:
 
 
 def standard_error(views: Tensor) -> Tensor:
-    """Of the mean of independent views, (J, G) to (G,)."""
+    """The standard error of the mean of independent estimates, (J, G) to (G,)."""
     return over(variance(views), views.isfinite().sum(0)).sqrt()
 
 
 def zeros(params: Params) -> dict[str, Tensor]:
-    """What moments are held against where no gradient is wanted."""
+    """A gradient of zero: moments compared with it are about the origin."""
     return {name: torch.zeros_like(p) for name, p in params.items()}
 
 
-def split(
-    chain: Chain,
-    params: Params,
-    estimator: Estimator,
-    state: Any,
-    batches: Iterable[tuple[Tensor, Tensor]],
-    count: int = 8,
-    seed: int = 0,
-    label: str = "",
-    population: int | None = None,
-) -> Anatomy:
-    """Split the variance at `params` by `count` draws at each of the batches (x, y).
+def part_of(size: int, least: int = 1) -> int:
+    """Examples of the part of a batch that shows what falls as 1/B: an eighth, at least `least`.
 
-    The batches are independent samples of one size of at least 2, each drawn without replacement
-    from `population` examples. Raises ValueError for fewer than 2 batches, or fewer than 2 draws.
+    The further apart the two sizes, the more precise the part that falls.
     """
-    pairs = list(batches)
-    size = _size(pairs, count)
-    nested = Nested(params, estimator, state, count, seed, label)
-    for x, y in pairs:
-        part = chain.on(*(beginning(t, small_of(size), chain.views) for t in (x, y)))
-        for _ in nested.take(chain.on(x, y), part):
-            pass
-    return found(nested, chain, size, population)
+    return min(max(least, size // PART), size // 2)
 
 
-def found(nested: Nested, chain: Chain, size: int, population: int | None = None) -> Anatomy:
-    """The anatomy that nested sampling gives by now; batches of `size` examples."""
-    layers, groups = layers_of(chain, list(nested.params))
-    parts = nested.parts(groups, size / small_of(size))
-    numbers = {name: tuple(x.tolist()) for name, x in vars(parts).items()}
-    cost = nested.estimator.cost(chain).forward_equivalents
-    return Anatomy(
-        layers, size, len(nested), nested.count, **numbers, cost=cost, population=population,
-        nonfinite=nested.nonfinite,
-    )  # fmt: skip
-
-
-def small_of(size: int, least: int = 1) -> int:
-    """The part of a batch that shows what falls as 1/B: an eighth, `least` examples or more.
-
-    The further apart the two, the surer the part that falls.
-    """
-    return min(max(least, size // SMALLER), size // 2)
-
-
-def beginning(t: Tensor, count: int, views: int = 1) -> Tensor:
-    """The first examples; of each view, where they stand one behind the other."""
+def first_examples(t: Tensor, count: int, views: int = 1) -> Tensor:
+    """The first `count` examples; of each view, where views stand one behind the other."""
     if views == 1 or len(t) % views:
         return t[:count]
     rows = t.view(views, -1, *t.shape[1:])
     return rows[:, : count // views].flatten(0, 1)
-
-
-def _size(pairs: list[tuple[Tensor, Tensor]], count: int) -> int:
-    if len(pairs) < 2 or count < 2:
-        raise ValueError(
-            f"{len(pairs)} batches of {count} draws; variances take at least 2 of each"
-        )
-    sizes = {len(x) for x, _ in pairs}
-    if len(sizes) > 1 or min(sizes) < 2:
-        raise ValueError(f"batches of {sorted(sizes)} examples; one size of at least 2 is allowed")
-    return sizes.pop()

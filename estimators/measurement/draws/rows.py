@@ -1,20 +1,20 @@
-"""Rows that come in portions, kept in one piece of memory that doubles when it is full.
+"""A growing table of rows, in one block of memory that doubles when it is full.
 
-A small tensor for each portion would stay between the large ones that come and go, and keep the
-system from using their memory again.
+A small tensor for each portion of rows would lie between the large tensors that come and go, and
+keep the system from reusing their memory.
 """
 
 import torch
 from torch import Tensor
 
-LEAST = 256
+INITIAL_ROWS = 256
 
 
 class Rows:
-    """Numbers of `shape` in each row, on the CPU."""
+    """Rows of numbers of `shape`, on the CPU."""
 
     def __init__(self, *shape: int, dtype: torch.dtype = torch.float64) -> None:
-        self._table = torch.empty(LEAST, *shape, dtype=dtype)
+        self._table = torch.empty(INITIAL_ROWS, *shape, dtype=dtype)
         self._count = 0
 
     def __len__(self) -> int:

@@ -1,14 +1,17 @@
-"""What the measures are made of: per-draw numbers and moments of groups of tensors."""
+"""Numbers of the single draws and their moments, for groups of tensors: network, stages,
+tensors."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from estimators.core.objective import Chain, Objective
+
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """K draws of G groups of tensors, on the CPU, in float64.
+    """What every measure is computed from: K draws of G groups of tensors, on the CPU, in float64.
 
     A draw that is not finite in one of a group's tensors is left out of that group: its entries
     are NaN.
@@ -31,11 +34,11 @@ class Summary:
     bias_variance: Tensor
     """The variance of ‖ḡ − g‖² − tr S / K, (G,)."""
     sizes: Tensor | None = None
-    """Numbers of each group, (G,), where they are known."""
+    """Parameters of each group, (G,), where they are known."""
 
     @property
     def counts(self) -> Tensor:
-        """The draws that count, (G,)."""
+        """Finite draws, (G,)."""
         return self.dots.isfinite().sum(0)
 
     @property
@@ -55,10 +58,28 @@ class Summary:
         return ratio(self.dots, self.norms * g)
 
 
-def grouped(x: Tensor, groups: Tensor) -> Tensor:
-    """Sums over the tensors of each group, (..., T) to (..., G); NaN where one is not finite.
+def layer_groups(objective: Objective, names: list[str]) -> tuple[tuple[str, ...], Tensor]:
+    """The layers that numbers are given for: "" (the whole network), its stages, its tensors.
 
-    A plain product would spoil every group: ∞ · 0 is NaN.
+    Returns their names, and which of the tensors `names` belong to each, 0/1, (T, G).
+    """
+    stages: dict[str, list[str]] = {}
+    if isinstance(objective, Chain):
+        for name in names:
+            stages.setdefault(objective.stage_of(name), []).append(name)
+        stages.pop("", None)
+    members = {"": names, **stages, **{name: [name] for name in names}}
+    groups = torch.tensor(
+        [[float(n in layer) for layer in map(set, members.values())] for n in names],
+        dtype=torch.float64,
+    )
+    return tuple(members), groups
+
+
+def grouped(x: Tensor, groups: Tensor) -> Tensor:
+    """Sums over the tensors of each group, (..., T) to (..., G); NaN where a summand is not finite.
+
+    A plain matrix product would make every group NaN, since ∞ · 0 is NaN.
     """
     finite = x.isfinite()
     sums = torch.where(finite, x, 0.0) @ groups
@@ -66,25 +87,25 @@ def grouped(x: Tensor, groups: Tensor) -> Tensor:
 
 
 def ratio(x: Tensor, scale: Tensor) -> Tensor:
-    """x / scale; 0 for an estimate of zero, which points nowhere."""
+    """x / scale; 0 where `scale` is 0, as for an estimate of zero, which has no direction."""
     return torch.where(scale == 0, 0.0, x / scale)
 
 
 def mean(x: Tensor) -> Tensor:
-    """Of the rows that are finite; NaN if none is."""
+    """The mean over the rows that are finite, (K, …) to (…); NaN if none is."""
     finite = x.isfinite()
     return over(torch.where(finite, x, 0.0).sum(0), finite.sum(0))
 
 
 def variance(x: Tensor) -> Tensor:
-    """Of the rows that are finite, without bias; NaN for one row."""
+    """The unbiased variance over the rows that are finite; NaN for fewer than two."""
     finite = x.isfinite()
     squares = torch.where(finite, x - mean(x), 0.0).square().sum(0)
     return over(squares, finite.sum(0) - 1)
 
 
 def over(x: Tensor, count: Tensor) -> Tensor:
-    """x / count; NaN where nothing is counted."""
+    """x / count; NaN where `count` is not positive."""
     return torch.where(count > 0, x / count.clamp(min=1), torch.nan)
 
 

@@ -5,10 +5,10 @@ draws. They add over tensors: a stage's are the sums of its tensors'. A draw tha
 tensor is left out of that tensor, and of the groups that it is in. All of it is float64, and
 stays on the device until the whole probe is moved in one piece.
 
-`estimators.measurement.draws.moments` is for draws without end: it can be merged, shown while it grows, and
-fits intervals. A live probe knows its few draws beforehand, needs none of that, and has a tenth of
-the run's time: for 16 draws of a small network this way takes less than half as long, and it
-waits for a GPU once instead of for every tensor.
+`estimators.measurement.draws.moments` is for draws without end: it can be merged, shown while it
+grows, and fits intervals. A live probe knows its few draws beforehand, needs none of that, and has
+a tenth of the run's time: for 16 draws of a small network this way takes less than half as long,
+and it waits for a GPU once instead of for every tensor.
 """
 
 from collections.abc import Iterable, Mapping

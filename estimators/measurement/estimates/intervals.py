@@ -1,9 +1,9 @@
-"""Intervals for measures, drawn only where they keep what they say.
+"""Confidence intervals of the measures, given only from enough draws to cover as they should.
 
-Nominally 95 % of intervals hold the true value. Draws of perturbation estimators are heavy-tailed
-(⟨ĝ, g⟩/‖g‖² of a forward gradient is χ²₁), so few draws cover less: `LEAST` is the number from
-which an interval was measured to cover at least 92 %, on the distribution that it meets
-(benchmarks/coverage.py; docs/measurement.md). Below it there is none.
+Nominally 95 % of the intervals hold the true value. Draws of perturbation estimators are
+heavy-tailed (⟨ĝ, g⟩/‖g‖² of a forward gradient is χ²₁), so intervals from few draws cover less.
+`MIN_DRAWS` has the number of draws from which an interval was measured to cover at least 92 %, on
+the distributions that it meets (benchmarks/coverage.py). From fewer draws there is no interval.
 """
 
 import math
@@ -15,12 +15,12 @@ from torch import Tensor
 
 from estimators.measurement.draws.summary import Summary, mean, over, ratio, variance
 from estimators.measurement.estimates.measures import positive
-from estimators.statistics.student import t_quantile
+from estimators.statistics.student import half_width, t_quantile
 
 Bounds = tuple[Tensor, Tensor]
 """Low and high ends, (G,)."""
 
-LEAST = {
+MIN_DRAWS = {
     "cosine": 8,
     "norm_ratio": 32,
     "positive": 16,
@@ -29,66 +29,65 @@ LEAST = {
     "scaled_error": 64,
     "relative_squared_bias": 128,
 }
-"""Fewest draws for which an interval of the measure is drawn. Others have none."""
-LEAST_OF_MEANS = 128
-"""The same for the interval of a mean as heavy-tailed as a slope or a curvature."""
+"""Fewest draws of an interval of each measure; other measures have none."""
 
 
 def interval(
-    metric: str, of: Summary, innovations: Tensor | None = None, level: float = 0.95
+    metric: str, summary: Summary, innovations: Tensor | None = None, level: float = 0.95
 ) -> Bounds | None:
-    """Where the true value lies, for each group; None where no interval of `metric` is known.
+    """The interval of a measure for each group, (G,); None where no interval of `metric` is known.
 
-    NaN for groups with fewer draws than `LEAST`, or without a gradient. `innovations` (K, G) are
-    needed for the relative variance alone. Raises ValueError unless 0.5 ≤ level < 1.
+    NaN for groups with fewer draws than `MIN_DRAWS`, or with a zero gradient. `innovations` (K, G)
+    are needed for the relative variance alone. Raises ValueError unless 0.5 ≤ level < 1.
     """
     if not 0.5 <= level < 1:
         raise ValueError(f"level is {level}; from 0.5 to less than 1 is allowed")
-    if metric not in LEAST:
+    if metric not in MIN_DRAWS:
         return None
     if metric == "relative_variance" and innovations is None:
         return None
-    low, high = bounds(metric, of, innovations, level)
-    enough = of.counts >= LEAST[metric]
+    low, high = bounds(metric, summary, innovations, level)
+    enough = summary.counts >= MIN_DRAWS[metric]
     return torch.where(enough, low, torch.nan), torch.where(enough, high, torch.nan)
 
 
-def bounds(metric: str, of: Summary, innovations: Tensor | None, level: float) -> Bounds:
-    """The interval whatever the number of draws: for measuring what it covers."""
-    g2 = torch.where(of.exact > 0, of.exact, torch.nan)
+def bounds(metric: str, summary: Summary, innovations: Tensor | None, level: float) -> Bounds:
+    """The interval whatever the number of draws, for law checks and to measure its coverage."""
+    g2 = torch.where(summary.exact > 0, summary.exact, torch.nan)
     if metric == "relative_variance":
         assert innovations is not None
         return skewed(innovations / g2, level)
-    return _MADE[metric](of, g2, level)
+    return _INTERVALS[metric](summary, g2, level)
 
 
 def student(x: Tensor, level: float = 0.95) -> Bounds:
-    """Student's interval for the mean of each column of (K, G); NaN entries are left out."""
+    """Student's interval of the mean of each column of (K, G); NaN entries are left out."""
     centre, count = mean(x), x.isfinite().sum(0)
     half = _quantiles(count, level) * over(variance(x), count).sqrt()
     return centre - half, centre + half
 
 
 def skewed(x: Tensor, level: float = 0.95) -> Bounds:
-    """Hall's (1992) interval for a mean: Student's t, its skewness taken out by a cubic."""
+    """Hall's (1992) interval of a mean: Student's t, corrected for skewness by a cubic
+    transformation."""
     centre, count = mean(x), x.isfinite().sum(0)
     error = over(variance(x), count).sqrt()
     tilt = ratio(over(mean((x - centre) ** 3), count**2), error**3)  # skewness / √n
 
-    def turned(t: Tensor) -> Tensor:
+    def corrected(t: Tensor) -> Tensor:
         z = 1 + tilt * (t - tilt / 6)
         root = z.sign() * z.abs() ** (1 / 3)
         return torch.where(tilt.abs() < 1e-6, t, 3 / tilt * (root - 1))
 
     t = _quantiles(count, level)
-    return centre - error * turned(t), centre - error * turned(-t)
+    return centre - error * corrected(t), centre - error * corrected(-t)
 
 
 def proportion(x: Tensor, level: float = 0.95) -> Bounds:
-    """Wilson's (1927) for the mean of each column of (K, G) of zeros and ones.
+    """Wilson's (1927) interval of the mean of each column of (K, G) of zeros and ones.
 
-    It neither leaves 0 … 1 nor shrinks to nothing at its ends; next to them, where it covers too
-    little, its ends are those of a Poisson number (Brown, Cai and DasGupta, 2001).
+    It stays within 0 … 1 and keeps a width at the ends. Next to the ends, where it covers too
+    little, Poisson limits replace its own (Brown, Cai and DasGupta, 2001).
     """
     n, p = x.isfinite().sum(0).double(), mean(x)
     z2 = t_quantile((1 + level) / 2, 10**6) ** 2
@@ -115,60 +114,59 @@ def _poisson_end(k: int, level: float) -> float:
 
 
 def _quantiles(count: Tensor, level: float) -> Tensor:
-    p = (1 + level) / 2
-    found = [t_quantile(p, n - 1) if n > 1 else float("nan") for n in count.tolist()]
-    return torch.tensor(found, dtype=torch.float64)
+    return torch.tensor([half_width(n, level) for n in count.tolist()], dtype=torch.float64)
 
 
-def _cosine(of: Summary, g2: Tensor, level: float) -> Bounds:
-    low, high = student(of.cosines, level)
-    # Those of a single number are −1 or 1: a proportion in disguise.
-    of_one = ((of.cosines.abs() > 1 - 1e-12) | of.cosines.isnan()).all(0)
-    if of.sizes is not None:  # an exact estimate of more numbers has no scatter, and is sure
-        of_one &= of.sizes == 1
-    share = proportion((1 + of.cosines) / 2, level)
+def _cosine(summary: Summary, g2: Tensor, level: float) -> Bounds:
+    low, high = student(summary.cosines, level)
+    # Of a single parameter the cosines are −1 or 1: their mean is a proportion.
+    single = ((summary.cosines.abs() > 1 - 1e-12) | summary.cosines.isnan()).all(0)
+    if summary.sizes is not None:  # an exact estimate of several numbers has no scatter
+        single &= summary.sizes == 1
+    share = proportion((1 + summary.cosines) / 2, level)
     low, high = (
-        torch.where(of_one, 2 * end - 1, other)
+        torch.where(single, 2 * end - 1, other)
         for end, other in zip(share, (low, high), strict=True)
     )
     return low.clamp(min=-1), high.clamp(max=1)
 
 
-def _norm_ratio(of: Summary, g2: Tensor, level: float) -> Bounds:
-    low, high = student(of.norms / g2.sqrt(), level)
+def _norm_ratio(summary: Summary, g2: Tensor, level: float) -> Bounds:
+    low, high = student(summary.norms / g2.sqrt(), level)
     return low.clamp(min=0), high
 
 
-def _mse(of: Summary, g2: Tensor, level: float) -> Bounds:
-    low, high = skewed(of.errors / g2, level)
+def _mse(summary: Summary, g2: Tensor, level: float) -> Bounds:
+    low, high = skewed(summary.errors / g2, level)
     return low.clamp(min=0), high
 
 
-def _positive(of: Summary, g2: Tensor, level: float) -> Bounds:
-    return proportion(positive(of.cosines), level)
+def _positive(summary: Summary, g2: Tensor, level: float) -> Bounds:
+    return proportion(positive(summary.cosines), level)
 
 
-def _scaled_error(of: Summary, g2: Tensor, level: float) -> Bounds:
-    """The delta method for r = a/√(‖g‖² q), a and q the means of ⟨ĝ, g⟩ and ‖ĝ‖²; then 1 − r².
+def _scaled_error(summary: Summary, g2: Tensor, level: float) -> Bounds:
+    """1 − r² by the delta method for r = a/√(‖g‖² q), a and q the means of ⟨ĝ, g⟩ and ‖ĝ‖².
 
-    r itself, unlike its square, is still near normal where the slope is lost in noise.
+    r itself, unlike its square, is nearly normal even where the slope is lost in noise.
     """
-    a, q = mean(of.dots), mean(of.squares)
+    a, q = mean(summary.dots), mean(summary.squares)
     r = a / (g2 * q).sqrt()
-    low, high = student((of.dots - a) / (g2 * q).sqrt() - r * (of.squares - q) / (2 * q) + r, level)
+    terms = (summary.dots - a) / (g2 * q).sqrt() - r * (summary.squares - q) / (2 * q)
+    low, high = student(terms + r, level)
     least = torch.where(low * high <= 0, 0.0, torch.minimum(low.abs(), high.abs()))
     most = torch.maximum(low.abs(), high.abs())
     undefined = torch.where(low.isnan(), torch.nan, 0.0)
     return (1 - most.square()).clamp(0, 1) + undefined, (1 - least.square()).clamp(0, 1) + undefined
 
 
-def _squared_bias(of: Summary, g2: Tensor, level: float) -> Bounds:
-    bias = (of.mean - 2 * of.along + of.exact - of.noise) / g2
-    half = _quantiles(of.counts, level) * of.bias_variance.sqrt() / g2
+def _squared_bias(summary: Summary, g2: Tensor, level: float) -> Bounds:
+    bias = (summary.mean - 2 * summary.along + summary.exact - summary.noise) / g2
+    half = _quantiles(summary.counts, level) * summary.bias_variance.sqrt() / g2
     return bias - half, bias + half
 
 
-_MADE: dict[str, Callable[[Summary, Tensor, float], Bounds]] = {
+_INTERVALS: dict[str, Callable[[Summary, Tensor, float], Bounds]] = {
     "cosine": _cosine,
     "norm_ratio": _norm_ratio,
     "relative_mse": _mse,

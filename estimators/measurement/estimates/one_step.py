@@ -1,30 +1,36 @@
-"""What one step would do from a frozen point: a lottery, drawn many times.
+"""What one step would do from a frozen point: the change of the loss, over many draws.
 
-To second order a step −η ĝ changes the loss by −η⟨ĝ, g⟩ + η²/2 ĝᵀHĝ, H the Hessian. On average that
-is least at η = ⟨Eĝ, g⟩ / E ĝᵀHĝ, where the loss falls by ⟨Eĝ, g⟩² / (2 E ĝᵀHĝ).
+To second order a step −η ĝ changes the loss by −η⟨ĝ, g⟩ + η²/2 ĝᵀHĝ, H the Hessian. The expected
+change is least at η = ⟨Eĝ, g⟩ / E ĝᵀHĝ, where the loss falls by ⟨Eĝ, g⟩² / (2 E ĝᵀHĝ).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from estimators.core.contract import Estimator, Params
+from estimators.core.objective import Objective
+from estimators.measurement.draws.one_step import OneStepDraws, starting_point
 from estimators.measurement.draws.summary import mean, over, variance
-from estimators.measurement.estimates.intervals import LEAST_OF_MEANS, skewed
-from estimators.statistics.student import t_quantile
+from estimators.measurement.estimates.intervals import skewed
+from estimators.statistics.student import MIN_COUNT_SKEWED, half_width
+from estimators.statistics.words import counted
 
-LEAST_OF_DECREASES = 64
+MIN_DRAWS_DECREASE = 64
 """Draws from which the interval of an expected decrease was measured to cover at least 92 %."""
 
 
 @dataclass(frozen=True, eq=False)
 class WhatIf:
-    """M one-step lotteries of one estimator; draws that are not finite are NaN."""
+    """M one-step draws of one estimator; draws that are not finite are NaN."""
 
     loss: float
     """Before the step."""
     rates: tuple[float, ...]
-    """The learning rates of the steps taken (η)."""
+    """The learning rates of the steps taken (η), R of them."""
     changes: Tensor
     """L(θ − η ĝ_m) − L(θ), (M, R); infinite where that loss is not finite."""
     slopes: Tensor
@@ -32,6 +38,16 @@ class WhatIf:
     curvatures: Tensor
     """ĝ_mᵀHĝ_m, (M,)."""
     label: str = ""
+
+    @classmethod
+    def of(cls, taken: OneStepDraws) -> "WhatIf":
+        """What the draws so far tell. Raises ValueError without any."""
+        if not len(taken):
+            raise ValueError("no draw was made; at least 1 is needed")
+        return cls(
+            taken.start.loss, tuple(taken.rates), taken.changes, taken.slopes, taken.curvatures,
+            taken.label,
+        )  # fmt: skip
 
     @property
     def slope(self) -> float:
@@ -45,12 +61,12 @@ class WhatIf:
 
     @property
     def nonfinite(self) -> int:
-        """Draws left out."""
+        """Draws that are not finite: they are left out."""
         return int((~self._pairs.isfinite()).any(1).sum())
 
     @property
     def shown(self) -> int:
-        """Draws that count."""
+        """Finite draws."""
         return len(self.slopes) - self.nonfinite
 
     @property
@@ -73,14 +89,15 @@ class WhatIf:
 
     @property
     def best_rate(self) -> float | None:
-        """⟨Eĝ, g⟩ / E ĝᵀHĝ; None where ĝ does not lead down, or the loss does not curve up."""
+        """⟨Eĝ, g⟩ / E ĝᵀHĝ; None where ĝ does not lead down or the loss does
+        not curve upwards."""
         return self.slope / self.curvature if self.descends and self.curvature > 0 else None
 
     @property
     def expected_decrease(self) -> float | None:
-        """⟨Eĝ, g⟩² / (2 E ĝᵀHĝ) at the best rate, to second order, and at most the loss's own.
+        """⟨Eĝ, g⟩² / (2 E ĝᵀHĝ): how far the loss falls at the best rate, to second order.
 
-        ⟨Eĝ, g⟩² is the squared mean slope less its variance, so that it has no bias.
+        ⟨Eĝ, g⟩² is estimated without bias, by the squared mean slope less its variance.
         """
         if self.best_rate is None:
             return None
@@ -89,7 +106,7 @@ class WhatIf:
     @property
     def curvature_interval(self) -> tuple[float, float] | None:
         """At 95 %, by Hall's interval of a skewed mean; None for fewer than 128 draws."""
-        if self.shown < LEAST_OF_MEANS:
+        if self.shown < MIN_COUNT_SKEWED:
             return None
         low, high = skewed(self._pairs)
         return low[1].item(), high[1].item()
@@ -97,16 +114,16 @@ class WhatIf:
     @property
     def decrease_interval(self) -> tuple[float, float] | None:
         """At 95 %, by the delta method; None for fewer than 64 draws, or without a decrease."""
-        if self.expected_decrease is None or self.shown < LEAST_OF_DECREASES:
+        if self.expected_decrease is None or self.shown < MIN_DRAWS_DECREASE:
             return None
-        half = t_quantile(0.975, self.shown - 1) * self.decrease_se
+        half = half_width(self.shown) * self.decrease_se
         return max(0.0, self.expected_decrease - half), self.expected_decrease + half
 
     @property
     def decrease_se(self) -> float:
         """The standard error of the expected decrease, to first order."""
-        views = decreases(self._pairs[:, :1], self._pairs[:, 1:])
-        return over(variance(views), torch.tensor(self.shown)).sqrt().item()
+        terms = decreases(self._pairs[:, :1], self._pairs[:, 1:])
+        return over(variance(terms), torch.tensor(self.shown)).sqrt().item()
 
     def predicted(self, rate: float) -> float:
         """The expected change of the loss at a rate, to second order."""
@@ -114,27 +131,28 @@ class WhatIf:
 
     @property
     def text(self) -> str:
-        """In a sentence."""
-        draws = f"{self.nonfinite} draw{'s' * (self.nonfinite > 1)}"
-        lost = f", {draws} not finite and left out" if self.nonfinite else ""
-        return f"{self._at_rates()}{self._blown()}{lost}; {self._advice()}"
+        """The result in a sentence."""
+        lost = ""
+        if self.nonfinite:
+            lost = f", {counted(self.nonfinite, 'draw')} not finite and left out"
+        return f"{self._at_rates()}{self._blown_text()}{lost}; {self._advice()}"
 
     @property
     def blown(self) -> tuple[int, ...]:
-        """Steps of each rate after which the loss was not finite, of the draws that count."""
+        """For each rate, how many steps of finite draws led to a loss that is not finite."""
         return tuple(self.changes.isinf().sum(0).tolist())
 
-    def _blown(self) -> str:
-        told = [
+    def _blown_text(self) -> str:
+        steps = [
             f"{n} of {self.shown} at {rate:.3g}"
             for rate, n in zip(self.rates, self.blown, strict=True)
             if n
         ]
-        return f", the loss was not finite after {', '.join(told)}" if told else ""
+        return f", the loss was not finite after {', '.join(steps)}" if steps else ""
 
     def _at_rates(self) -> str:
         fell = (self.changes < 0).sum(0).tolist()
-        rate, most = max(zip(self.rates, fell, strict=True), key=lambda one: one[1])
+        rate, most = max(zip(self.rates, fell, strict=True), key=lambda pair: pair[1])
         return f"the loss fell in {most} of {self.shown} steps of {rate:.3g}"
 
     def _advice(self) -> str:
@@ -159,26 +177,60 @@ class WhatIf:
         )  # fmt: skip
 
 
+def take_steps(
+    objective: Objective,
+    params: Params,
+    estimator: Estimator,
+    state: Any = None,
+    count: int = 64,
+    rates: Sequence[float] | None = None,
+    seed: int = 0,
+    label: str = "",
+) -> WhatIf:
+    """Take `count` draws as steps at each of the learning rates; without `rates`, at the best one.
+
+    One Hessian-vector product a draw, and one forward pass a rate. Raises UnsupportedError for a
+    loss that cannot be differentiated twice, ValueError for fewer than 2 draws or none that is
+    finite.
+    """
+    if count < 2:
+        raise ValueError(f"{count} draws; an expectation takes at least 2")
+    start = starting_point(objective, params)
+    if rates is None:
+        best = _taken(OneStepDraws(start, estimator, state, count, (), seed, label)).best_rate
+        rates = (best or 0.0,)
+    return _taken(OneStepDraws(start, estimator, state, count, rates, seed, label))
+
+
+def _taken(steps: OneStepDraws) -> WhatIf:
+    for _ in steps.take():
+        pass
+    found = WhatIf.of(steps)
+    if not found.shown:
+        raise ValueError(f"none of {len(steps)} draws is finite: there is no step to take")
+    return found
+
+
 def decreases(slopes: Tensor, curvatures: Tensor) -> Tensor:
-    """⟨Eĝ, g⟩²/(2 E ĝᵀHĝ) to first order about the means: independent views of it, (M, G)."""
+    """What each draw adds to ⟨Eĝ, g⟩²/(2 E ĝᵀHĝ), to first order about the means, (M, G)."""
     a, c = mean(slopes), mean(curvatures)
     return a / c * (slopes - a) - a.square() / (2 * c.square()) * (curvatures - c)
 
 
 def grid(best: list[float], also: list[float], most: int = 24) -> list[float]:
-    """Round learning rates from a tenth of the least to ten times the largest.
+    """Round learning rates from a tenth of the smallest to ten times the largest of `best`.
 
-    About `best` rates, or about those of `also` where there are none; `also` are among them. As
-    many in a decade as give at most `most`.
+    Without a `best` rate they are around `also`, and reach further down. `also` are always among
+    them. As many rates in a decade as give at most `most`.
     """
-    about = best or also or [0.01]
-    low, high = min([*about, *also]) / 10, max([*about, *also]) * 10
+    centres = best or also or [0.01]
+    low, high = min([*centres, *also]) / 10, max([*centres, *also]) * 10
     if not best:
         low, high = low / 10, high * 10
     powers = range(-300, 300)
     for steps in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
-        found = [float(f"{s}e{k}") for k in powers for s in steps]
-        found = [x for x in found if low <= x <= high]
-        if len(found) + len(also) <= most:
+        rates = [float(f"{s}e{k}") for k in powers for s in steps]
+        rates = [x for x in rates if low <= x <= high]
+        if len(rates) + len(also) <= most:
             break
-    return sorted({*found[-most:], *also})
+    return sorted({*rates[-most:], *also})

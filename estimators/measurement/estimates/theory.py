@@ -1,4 +1,4 @@
-"""What follows from an estimator's law, for the measures."""
+"""The values that an estimator's law, its moments in closed form, gives for the measures."""
 
 from typing import Any
 
@@ -11,26 +11,26 @@ from estimators.core.objective import Objective
 from estimators.measurement.draws.summary import grouped, ratio
 
 
-def law(
+def law_of(
     estimator: Estimator, objective: Objective, params: Params, state: Any, exact: Params
 ) -> Law | None:
-    """The moments of one draw in closed form; None if the estimator knows of none here."""
+    """The moments of one draw in closed form; None if the estimator has no law here."""
     try:
         return estimator.law(objective, params, state, exact)
     except UnsupportedError:  # a law has needs of its own, such as a separable loss
         return None
 
 
-def theory(of: Law, exact: Params, groups: Tensor) -> dict[str, Tensor]:
-    """The measures that follow from a law, for each group of tensors, (G,); NaN without one.
+def theory(law: Law, exact: Params, groups: Tensor) -> dict[str, Tensor]:
+    """The measures of one draw that follow from a law, for each group of tensors, (G,).
 
-    Of one draw: its second moments, and what follows from them.
+    NaN where the law does not cover a tensor of the group.
     """
     g2 = along = size = list(squares(exact).values())
-    if of.mean is not None:
-        along = [(of.mean[name].double() * g.double()).sum().item() for name, g in exact.items()]
-        size = list(squares({name: of.mean[name] for name in exact}).values())
-    spread = [of.variance.get(name, float("nan")) for name in exact]
+    if law.mean is not None:
+        along = [(law.mean[name].double() * g.double()).sum().item() for name, g in exact.items()]
+        size = list(squares({name: law.mean[name] for name in exact}).values())
+    spread = [law.variance.get(name, float("nan")) for name in exact]
     columns = torch.tensor([g2, along, size, spread], dtype=torch.float64)
     g2, along, size, spread = grouped(columns, groups)
     safe = torch.where(g2 > 0, g2, torch.nan)

@@ -48,8 +48,8 @@ def subject(
 ) -> Subject:
     """Everything checked and made ready; the module is left as it is.
 
-    Raises UnsupportedError, naming each estimator that cannot work on this network and loss and why;
-    ValueError or TypeError for all else that does not fit.
+    Raises UnsupportedError, naming each estimator that cannot work on this network and loss and
+    why; ValueError or TypeError for all else that does not fit.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed is {seed!r}; a whole number from 0 on is allowed")

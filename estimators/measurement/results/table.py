@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from html import escape
 
 Rows = Sequence[Sequence[str]]
-LONGEST = 60
-"""A line below a heading; sentences may be longer."""
+MAX_RULE = 60
+"""Most characters of the line below a heading, and of a cell that does not wrap."""
 
 
 @dataclass(frozen=True, repr=False)
 class Table:
-    """What is printed, and what a notebook shows."""
+    """A table that prints as aligned text and that a notebook shows as HTML."""
 
     title: str
     head: Sequence[str]
     rows: Rows
     note: str = ""
-    """What the reader must know of the numbers, below them."""
+    """How to read the numbers; printed below them."""
     words: int = 2
-    """The first columns, which are words."""
+    """How many of the first columns are words."""
     sentence: bool = False
     """Whether the last column is words too."""
 
@@ -40,7 +40,7 @@ def text_table(
     words: int = 2,
     sentence: bool = False,
 ) -> str:
-    """Columns aligned: words to the left, numbers to the right; heads on two lines."""
+    """The table as text: words aligned left, numbers right, headings on two lines."""
     upper, lower = zip(*map(_halves, head), strict=True)
     cells = [row for row in (upper, lower) if any(row)]
     widths = [max(map(len, column)) for column in zip(*cells, *rows, strict=True)]
@@ -52,12 +52,12 @@ def text_table(
         ]
         return "  ".join(placed).rstrip()
 
-    rule = "  ".join("─" * min(w, LONGEST) for w in widths)
+    rule = "  ".join("─" * min(w, MAX_RULE) for w in widths)
     return "\n".join([title, *map(line, cells), rule, *map(line, rows), *([note] if note else [])])
 
 
 def _halves(words: str) -> tuple[str, str]:
-    """A heading on two lines, the shorter way; a single word on the lower one."""
+    """A heading on two lines, cut where it is narrowest; a single word on the lower line."""
     parts = words.split()
     cuts = [(" ".join(parts[:i]), " ".join(parts[i:])) for i in range(len(parts))]
     return min(cuts, key=lambda pair: max(map(len, pair)))
@@ -71,7 +71,7 @@ def html_table(
     words: int = 2,
     sentence: bool = False,
 ) -> str:
-    """The same, for a notebook."""
+    """The table as HTML, every cell escaped."""
     header = "".join(f"<th>{escape(c)}</th>" for c in head)
     sides = _sides(len(head), words, sentence)
     body = "".join(f"<tr>{''.join(map(_cell, row, sides))}</tr>" for row in rows)
@@ -87,5 +87,5 @@ def _sides(count: int, words: int, sentence: bool) -> list[str]:
 
 
 def _cell(text: str, side: str) -> str:
-    wrap = "pre" if len(text) <= LONGEST else "normal"
+    wrap = "pre" if len(text) <= MAX_RULE else "normal"
     return f'<td style="text-align:{side};white-space:{wrap};padding:2px 8px">{escape(text)}</td>'

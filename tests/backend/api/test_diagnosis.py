@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from backend.api.routes.diagnosis import MEASURES
-from backend.catalogue import diagnosis
+from estimators.statistics.probes import MEASURES
 
 WHY = "/api/runs/{}/diagnosis"
 LAYERS = [
@@ -30,10 +29,6 @@ def test_the_latest_probes_of_the_network_and_its_stages_are_asked_about(
     assert question["layers"]["hidden"]["members"] == ["hidden.weight", "hidden.bias"]
     assert question["layers"][""]["probes"]["snr"] == [296, 304, 312]
     assert question["coverage"] == {"hidden.weight": "exact", "hidden.bias": "no signal"}
-
-
-def test_both_sides_read_the_same_measures():
-    assert diagnosis.MEASURES == MEASURES
 
 
 def test_without_probes_there_is_nothing_to_say(client, run):
@@ -79,7 +74,7 @@ def test_the_newest_anatomy_of_the_run_says_what_a_batch_would_do(
 
     seen = []
     monkeypatch.setattr(fake, "diagnose", noisy)
-    assert "told by a variance anatomy: press Microscope" in asked()["batch"]
+    assert "known from a variance anatomy: press Microscope" in asked()["batch"]
     (look,), _ = store.create_runs(
         [
             {

@@ -59,7 +59,7 @@ def test_a_histogram_holds_every_draw_and_marks_mean_and_law():
     json.dumps(drawn, allow_nan=False)
 
 
-@pytest.mark.parametrize("name", ["histogram", "cloud", "reading", "convergence", "lamps"])
+@pytest.mark.parametrize("name", ["histogram", "cloud", "reading", "convergence", "law_checks"])
 def test_the_source_of_the_draws_is_told(name):
     source = microscope()
     measured(source, FORWARD, 100, 0)
@@ -228,7 +228,9 @@ def test_standard_errors_are_those_of_repeated_measurements():
     for name, measured_again in of.items():
         source.add("m1", name, [200], [measured_again[0]], estimator=FORWARD)
         (line,) = lines(source, parse({"runs": "m1"}), (name,))
-        assert deviation.of(source, line) == pytest.approx(measured_again.std(), rel=0.25)
+        assert deviation.standard_error(source, line) == pytest.approx(
+            measured_again.std(), rel=0.25
+        )
 
 
 def aligned(source: Memory, label: str, a: float, variance: float, across: float) -> None:
@@ -281,7 +283,7 @@ def test_the_path_is_drawn_over_training_not_over_draws(source):
 
 
 @pytest.mark.parametrize(
-    "name", ["convergence", "reading", "bias_variance", "paired", "lamps", "verdict", "cloud"]
+    "name", ["convergence", "reading", "bias_variance", "paired", "law_checks", "verdict", "cloud"]
 )
 def test_what_is_not_finite_is_counted_beside_every_figure(name):
     source = microscope()
@@ -294,7 +296,8 @@ def test_what_is_not_finite_is_counted_beside_every_figure(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["convergence", "reading", "bias_variance", "paired", "histogram", "lamps", "verdict"]
+    "name",
+    ["convergence", "reading", "bias_variance", "paired", "histogram", "law_checks", "verdict"],
 )
 def test_a_layer_without_a_gradient_is_named_and_has_no_numbers(name):
     source = microscope()

@@ -8,7 +8,6 @@ import torch
 
 from backend.figures import FigureError, Memory, MemoryRun, draw
 from backend.figures.data import slope
-from backend.figures.data.student import half_width
 from estimators import Objective, stream
 from estimators.conformance import cases
 from estimators.measurement.estimates.observation import observe
@@ -92,11 +91,6 @@ def test_points_that_do_not_stand_clear_of_zero_are_left_out():
 )
 def test_a_slope_has_no_more_digits_than_its_error_permits(value, error, said):
     assert slope.rounded(value, error) == said
-
-
-def test_half_widths_are_students():
-    for n in (8, 32, 256, 100_000):
-        assert half_width(n) == pytest.approx(t_quantile(0.975, n - 1), rel=1e-2 if n < 9 else 1e-5)
 
 
 def test_the_slope_of_the_law_is_over_the_same_points_with_the_same_weights():

@@ -24,7 +24,7 @@ from estimators import (
     what_if,
 )
 from estimators.core.streams import stream
-from estimators.measurement.draws.one_step import Lottery, ground
+from estimators.measurement.draws.one_step import OneStepDraws, starting_point
 from estimators.measurement.estimates.observation import point
 from estimators.measurement.inputs.subject import subject
 
@@ -108,7 +108,7 @@ def table(source):
         ("convergence", {"layer": "3"}),
         ("bias_variance", {"units": "raw", "k": 8}),
         ("reading", {"layer": "3"}),
-        ("lamps", {"metric": "scaled_error"}),
+        ("law_checks", {"metric": "scaled_error"}),
         ("verdict", {"level": "tensor"}),
         ("paired", {"metric": "cosine"}),
         ("carpet", {"metric": "relative_variance", "level": "tensor"}),
@@ -127,20 +127,20 @@ def test_a_measurement_has_every_series_of_a_microscope_and_no_other():
     assert ours.keys() == theirs.keys()
     for key, values in ours.items():
         last = key[0] == "relative_squared_bias_se" or key[0].endswith("_se")
-        last = last or key[0].startswith(("law/", "lamp/")) or key[0] == "draw/nonfinite"
+        last = last or key[0].startswith(("law/", "law_check/")) or key[0] == "draw/nonfinite"
         close(theirs[key][-1:] if last else theirs[key], values[-1:] if last else values)
 
 
-def test_the_table_s_lamps_are_those_of_the_figure():
+def test_the_table_s_law_checks_are_those_of_the_figure():
     of = measured()
     for metric in ("relative_variance", "scaled_error"):
-        lit = show(of).lamps(metric, level="tensor").to_plotly_json()["data"]
+        drawn = show(of).law_checks(metric, level="tensor").to_plotly_json()["data"]
         counts = {
-            word: sum(word in (one.get("name") or "").split() for one in lit for _ in one["x"])
+            word: sum(word in (one.get("name") or "").split() for one in drawn for _ in one["x"])
             for word in ("agrees", "disagrees")
         }
         shown = [of.place(layer) for layer in ("", *of.tensors)]
-        known = [each[metric][i] for each in of.lamps.values() for i in shown]
+        known = [each[metric][i].verdict for each in of.law_checks.values() for i in shown]
         assert {word: known.count(word) for word in counts} == counts
 
 
@@ -181,9 +181,9 @@ def test_one_step_draws_have_the_series_of_the_page():
     rates = [0.01, 0.1]
     ours = table(show(what_if(NET, LOSS, (X, Y), WHO, 70, SEED, rates=rates))._source)
     of, records = subject(NET, LOSS, (X, Y), WHO, SEED), []
-    at = ground(of.chain, of.params)
+    at = starting_point(of.chain, of.params)
     for label, (estimator, state) in of.watched.items():
-        stream_ = OneStepStream(Lottery(at, estimator, state, 70, rates, SEED, label))
+        stream_ = OneStepStream(OneStepDraws(at, estimator, state, 70, rates, SEED, label))
         while not stream_.done:
             stream_.take()
         records += stream_.points()

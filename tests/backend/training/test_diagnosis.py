@@ -3,15 +3,16 @@
 import pytest
 import torch
 
-from backend.catalogue.diagnosis import MEASURES, diagnose, numbers
+from backend.catalogue.diagnosis import diagnose
 from estimators import Backprop, ForwardGradient
 from estimators.control.exact_plus_noise import ExactPlusNoise
 from estimators.control.sign_of import SignOf
 from estimators.core.objective import Chain
-from estimators.measurement.estimates.diagnosis import Finding, with_batch
 from estimators.measurement.estimates.observation import observe
-from estimators.measurement.estimates.variance_split import about
 from estimators.measurement.probe import probe
+from estimators.statistics.diagnosis import Finding, with_batch
+from estimators.statistics.probes import MEASURES, pooled
+from estimators.statistics.words import about
 
 DRAWS = 16
 
@@ -58,7 +59,7 @@ def test_the_slope_is_had_back_from_what_is_on_record(point, estimator):
     question = asked(point, estimator, probes=64)
     measured = question["layers"][""]["probes"]
     rows = [{name: measured[name][i] for name in MEASURES} for i in range(64)]
-    found = numbers(rows, DRAWS)
+    found = pooled(rows, DRAWS)
     *_, seen = observe(*point, {"it": (estimator, None)}, count=1024, sketched=False)
     summary = seen.summary()
     true = (summary.dots.mean(0) / summary.exact)[0].item()

@@ -100,10 +100,10 @@ def test_measures_follow_from_the_draws_and_stand_beside_their_law(trained, see)
     # Signs: d ‖g‖² − ‖g‖² in all directions, nothing along g but what d leaves over.
     assert law == pytest.approx(seen.facts.parameters - 1)
     assert draws["across"].std() < law**0.5
-    assert seen.of("lamp/relative_variance", "", "forward_gradient") == dict.fromkeys(
+    assert seen.of("law_check/relative_variance", "", "forward_gradient") == dict.fromkeys(
         (64, 128, 256, 512), 1.0
     )
-    assert ("lamp/cosine", "", "forward_gradient") not in seen.points
+    assert ("law_check/cosine", "", "forward_gradient") not in seen.points
     assert seen.of("verdict/biased", "", "forward_gradient") == {512: 0.0}
     assert [e.kind for e in seen.events] == ["verdict", "verdict"]
 

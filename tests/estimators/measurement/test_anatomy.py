@@ -8,10 +8,10 @@ from estimators import ActivityForwardGradient, Backprop, Chain, ForwardGradient
 from estimators.autodiff.calculus import value_and_grad
 from estimators.measurement.anatomy import Anatomies
 from estimators.measurement.draws.moments import Moments
-from estimators.measurement.draws.nested import Nested, beginning, small_of, zeros
-from estimators.measurement.draws.nested import split as anatomy
+from estimators.measurement.draws.nested import Nested, first_examples, part_of, zeros
 from estimators.measurement.draws.stream import draws
-from estimators.measurement.estimates.variance_split import Anatomy
+from estimators.measurement.estimates.anatomy import Anatomy
+from estimators.measurement.estimates.anatomy import split_variance as anatomy
 
 BATCH = 8
 
@@ -31,7 +31,7 @@ def batches(count, size, seed=0):
         yield x, (x.sum(1) + torch.randn(size, generator=rng) > 0).long()
 
 
-def split(estimator, count=80, draws=4):
+def split_of(estimator, count=80, draws=4):
     module, params = network()
     pairs = list(batches(count, BATCH))
     return anatomy(Chain(module, *pairs[0]), params, estimator, None, pairs, draws)
@@ -51,7 +51,7 @@ def test_backprop_has_the_noise_of_the_data_alone():
 @pytest.mark.parametrize("estimator", [ForwardGradient(), ActivityForwardGradient()], ids=str)
 def test_the_formula_against_a_simulation(estimator):
     """tr Var of the mean of K draws on a batch of another size, over batches and draws."""
-    found = split(estimator)
+    found = split_of(estimator)
     module, params = network()
     for size, count in ((4, 3), (16, 2)):
         means = []
@@ -64,7 +64,7 @@ def test_the_formula_against_a_simulation(estimator):
 
 
 def test_the_noise_of_examples_falls_with_the_batch_and_that_of_weights_does_not():
-    weights, activities = split(ForwardGradient()), split(ActivityForwardGradient())
+    weights, activities = split_of(ForwardGradient()), split_of(ActivityForwardGradient())
     assert weights.fixed[0] > 0.1 * weights.estimator[0]
     assert activities.fixed[0] < 0.25 * activities.estimator[0]
 
@@ -199,9 +199,9 @@ def test_draws_that_are_not_finite_are_counted_and_left_out():
 
 def test_a_part_of_a_batch_keeps_views_together():
     t = torch.arange(12)  # two views of six examples
-    assert beginning(t, 4, views=2).tolist() == [0, 1, 6, 7]
-    assert beginning(t, 4).tolist() == [0, 1, 2, 3]
-    assert [small_of(n, least) for n, least in ((64, 1), (8, 2), (3, 1), (4, 2))] == [8, 2, 1, 2]
+    assert first_examples(t, 4, views=2).tolist() == [0, 1, 6, 7]
+    assert first_examples(t, 4).tolist() == [0, 1, 2, 3]
+    assert [part_of(n, least) for n, least in ((64, 1), (8, 2), (3, 1), (4, 2))] == [8, 2, 1, 2]
 
 
 def unsure(data, fixed, data_se, fixed_se, batches=16, estimator=9.0, **more):

@@ -7,9 +7,11 @@ import torch
 
 from estimators import DirectFeedbackAlignment, ForwardGradient, Objective, stream
 from estimators.conformance import cases
-from estimators.measurement.estimates.diagnosis import diagnose, explain
+from estimators.measurement.estimates.anatomy import Anatomy
+from estimators.measurement.estimates.diagnosis import diagnose
 from estimators.measurement.estimates.observation import Observation, point
-from estimators.measurement.estimates.variance_split import Anatomy, about
+from estimators.statistics.diagnosis import explain
+from estimators.statistics.words import about
 
 CASE = cases()[0]
 G = torch.arange(1.0, 9, dtype=torch.float64)
@@ -123,7 +125,9 @@ def test_on_a_network():
 @pytest.fixture
 def unpromised(monkeypatch):
     """No promise is believed: the noise alone has to acquit."""
-    monkeypatch.setattr(sys.modules[diagnose.__module__], "_promised", lambda of: False)
+    monkeypatch.setattr(
+        sys.modules[diagnose.__module__], "_promises_exact_gradient", lambda of: False
+    )
 
 
 @pytest.mark.parametrize("count", [16, 32])
@@ -151,8 +155,8 @@ def test_a_direction_is_clear_of_its_noise():
     assert explain("w", barely(unsure=0.5), unbiased=True).cause == "variance"
     assert "draw more" not in explain("w", barely(unsure=0.5), unbiased=True).text
     # Of a thousand looks, and of few degrees of freedom, more is asked.
-    assert explain("w", barely(unsure=0.7), looks=1).cause == "direction"
-    assert explain("w", barely(unsure=0.7), looks=1000).cause == "variance"
+    assert explain("w", barely(unsure=0.7), tests=1).cause == "direction"
+    assert explain("w", barely(unsure=0.7), tests=1000).cause == "variance"
     assert explain("w", barely(unsure=0.5, freedom=2)).cause == "variance"
 
 
@@ -164,7 +168,7 @@ def test_a_promise_holds_unless_a_verdict_convicts():
                      for n, g in off.items()})  # fmt: skip
     layers = one.at.layers
     assert all(f.cause != "direction" for f in diagnose(one))
-    assert any(f.cause == "direction" for f in diagnose(one, convicted=layers))
+    assert any(f.cause == "direction" for f in diagnose(one, biased=layers))
 
 
 def test_a_few_draws_that_are_lost_are_told():

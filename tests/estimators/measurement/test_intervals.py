@@ -7,7 +7,13 @@ import torch
 
 from estimators import stream
 from estimators.measurement.draws.moments import Moments
-from estimators.measurement.estimates.intervals import LEAST, interval, proportion, skewed, student
+from estimators.measurement.estimates.intervals import (
+    MIN_DRAWS,
+    interval,
+    proportion,
+    skewed,
+    student,
+)
 from estimators.statistics.student import t_quantile
 
 
@@ -88,10 +94,10 @@ def observed(count, scale=1.0, d=6, dead=False):
     return moments.summary(groups), moments.innovations(groups)
 
 
-@pytest.mark.parametrize("metric", LEAST)
+@pytest.mark.parametrize("metric", MIN_DRAWS)
 def test_an_interval_is_drawn_from_its_least_number_on(metric):
-    few = interval(metric, *observed(LEAST[metric] - 1))
-    enough = interval(metric, *observed(LEAST[metric]))
+    few = interval(metric, *observed(MIN_DRAWS[metric] - 1))
+    enough = interval(metric, *observed(MIN_DRAWS[metric]))
     assert all(math.isnan(x) for x in few)
     assert all(math.isfinite(x) for x in enough)
     assert enough[0] < enough[1]

@@ -9,7 +9,7 @@ from estimators import stream
 from estimators.measurement.draws.moments import Moments
 from estimators.measurement.draws.sketch import Sketch, cloud
 from estimators.measurement.draws.sums import Accumulator
-from estimators.measurement.estimates.measures import METRICS, statistics
+from estimators.measurement.estimates.measures import METRICS, measures_of
 
 GROUPS = torch.tensor([[1.0, 1, 0], [1, 0, 1]], dtype=torch.float64)
 EXACT = {
@@ -94,8 +94,8 @@ def test_every_measure_is_that_of_a_probe():
     draws = drawn(32)
     accumulator = Accumulator(EXACT, 32)
     flat_ = accumulator.take({n: d[k] for n, d in draws.items()} for k in range(32))
-    a = statistics(accumulator.unpack(flat_).summary(GROUPS))
-    b = statistics(streamed(draws, [10, 22]).summary(GROUPS))
+    a = measures_of(accumulator.unpack(flat_).summary(GROUPS))
+    b = measures_of(streamed(draws, [10, 22]).summary(GROUPS))
     for metric in set(METRICS) - {"relative_squared_bias_se"}:
         assert torch.allclose(a[metric], b[metric], rtol=1e-10, atol=1e-12), metric
     ratio = a["relative_squared_bias_se"] / b["relative_squared_bias_se"]
@@ -115,23 +115,23 @@ def test_a_draw_that_is_not_finite_is_left_out_of_its_layers(bad):
     assert of.trace[1].item() == pytest.approx(draws["a"].var(0).sum().item())
     good = draws["b"][kept].flatten(1)
     assert of.trace[2].item() == pytest.approx(good.var(0).sum().item())
-    both = statistics(of)
+    both = measures_of(of)
     assert all(both[m].isfinite().all() for m in METRICS)
 
 
 def test_without_a_finite_draw_there_is_no_number():
     draws = {n: torch.full_like(d, math.nan) for n, d in drawn(3).items()}
-    found = statistics(streamed(draws, [3]).summary(GROUPS))
+    found = measures_of(streamed(draws, [3]).summary(GROUPS))
     assert all(x.isnan().all() for x in found.values())
 
 
 def test_one_draw_has_no_variance_and_a_dead_layer_no_direction():
-    one = statistics(streamed(drawn(1), [1]).summary(GROUPS))
+    one = measures_of(streamed(drawn(1), [1]).summary(GROUPS))
     for metric in ("relative_variance", "cosine_sd", "relative_squared_bias", "snr"):
         assert one[metric].isnan().all(), metric
     dead = Moments({**EXACT, "b": torch.zeros(3, 2, dtype=torch.float64)})
     dead.add(drawn(5))
-    found = statistics(dead.summary(GROUPS))
+    found = measures_of(dead.summary(GROUPS))
     assert {m for m, x in found.items() if not x[2].isnan()} == {"snr"}
 
 

@@ -26,8 +26,8 @@ from estimators.control.exact_plus_noise import ExactPlusNoise
 from estimators.core.contract import Law
 from estimators.measurement.estimates.measures import METRICS
 from estimators.measurement.estimates.observation import Observation, observe, point
-from estimators.measurement.estimates.theory import law
-from estimators.measurement.results.plain_numbers import measured
+from estimators.measurement.estimates.theory import law_of
+from estimators.measurement.results.from_observations import measurement_of
 from estimators.perturbation.gaussian_smoothing import GaussianSmoothing
 
 CASES = cases()
@@ -55,7 +55,7 @@ def test_it_can_be_stopped():
 
 
 def test_a_finished_observation_measures_what_a_probe_does():
-    whole = measured(observe(CASE.chain, CASE.params, WATCHED, 40, seed=3))
+    whole = measurement_of(observe(CASE.chain, CASE.params, WATCHED, 40, seed=3))
     other = probe(CASE.chain, CASE.params, WATCHED, 40, seed=3)
     assert whole.layers == other.layers
     assert whole.exact_norm == pytest.approx(other.exact_norm)
@@ -91,7 +91,7 @@ def lawful(estimator):
     state = estimator.init(CASE.chain, CASE.params, stream(0, "init", "state"))
     exact = point(CASE.chain, CASE.params).exact
     # To leading order in its step alone: 0.1 is long on networks as small as these.
-    known = law(estimator, CASE.chain, CASE.params, state, exact) is not None
+    known = law_of(estimator, CASE.chain, CASE.params, state, exact) is not None
     return known and not isinstance(estimator, GuidedES)
 
 
@@ -115,26 +115,27 @@ LAWFUL = [
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_laws_agree_with_draws_in_every_layer(case, estimator):
     one = finished(estimator, 192, case, sketched=False)
-    lamps = one.lamps()
-    assert set(lamps) == {
+    checks = one.law_checks()
+    assert set(checks) == {
         "relative_variance", "relative_squared_bias", "relative_mse", "scaled_error"
     }  # fmt: skip
-    told = {lamp for metric in lamps.values() for lamp in metric}
+    verdicts = {check.reason or check.verdict for row in checks.values() for check in row}
     silent = (one.summary().squares == 0).all(0).any()  # no ratio of what is always zero
-    assert told <= {"agrees", "no law"} | ({"too few draws"} if silent else set())
-    assert "agrees" in told
+    assert verdicts <= {"agrees", "no law"} | ({"no standard error"} if silent else set())
+    assert "agrees" in verdicts
 
 
 def test_a_wrong_law_is_seen():
     class Wrong(ForwardGradient):
         def law(self, objective, params, state, exact, /):
-            right = law(ForwardGradient(), objective, params, state, exact)
+            right = law_of(ForwardGradient(), objective, params, state, exact)
             return Law({n: 2 * v for n, v in right.variance.items()})
 
-    lamps = finished(Wrong(), 192).lamps()
-    assert lamps["relative_variance"][0] == "disagrees"
-    assert lamps["relative_squared_bias"][0] == "agrees"
-    assert set(finished(ForwardGradient(), 20).lamps()["relative_mse"]) == {"too few draws"}
+    checks = finished(Wrong(), 192).law_checks()
+    assert checks["relative_variance"][0].verdict == "disagrees"
+    assert checks["relative_squared_bias"][0].verdict == "agrees"
+    few = finished(ForwardGradient(), 20).law_checks()["relative_mse"]
+    assert {check.words for check in few} == {"not judged (too few draws)"}
 
 
 def network():
@@ -157,7 +158,7 @@ def test_measure_gives_intervals_laws_and_verdicts():
     lines = str(found).splitlines()
     assert lines[2].endswith("bias")
     assert "by its law" in lines[5]
-    assert found.lamps["backprop"]["relative_variance"][0] == "agrees"
+    assert found.law_checks["backprop"]["relative_variance"][0].verdict == "agrees"
     rows = json.loads(json.dumps(found.to_dict(), allow_nan=False))["rows"]
     row = next(r for r in rows if r["metric"] == "relative_variance" and r["estimator"])
     assert row["source"] == "honest"
@@ -210,4 +211,4 @@ def test_nothing_to_observe_is_refused():
     with pytest.raises(ValueError, match="at least 1 of each"):
         list(observe(CASE.chain, CASE.params, {}, 3))
     with pytest.raises(ValueError, match="at least one"):
-        measured([])
+        measurement_of([])

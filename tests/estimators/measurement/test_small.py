@@ -20,7 +20,7 @@ from estimators import (
     stream,
 )
 from estimators.autodiff.calculus import value_and_grad
-from estimators.measurement.estimates.theory import law
+from estimators.measurement.estimates.theory import law_of
 
 X = torch.randn(6, 3, generator=stream(0, "data"), dtype=torch.float64)
 Y = torch.tensor([0, 1] * 3)
@@ -68,7 +68,7 @@ def test_noise_at_a_site_behind_frozen_weights_alone_is_in_the_law():
     chain, params = frozen()
     estimator, rng = ActivityForwardGradient(), stream(0, "estimator")
     exact = value_and_grad(chain, params)[1]
-    said = law(estimator, chain, params, None, exact)
+    said = law_of(estimator, chain, params, None, exact)
     assert said is not None
     draws = [estimator.estimate(chain, params, None, rng).grads for _ in range(800)]
     for name, g in exact.items():

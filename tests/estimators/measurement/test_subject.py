@@ -24,10 +24,10 @@ from estimators import (
     what_if,
 )
 from estimators.core.streams import stream
-from estimators.measurement.draws.recorded import until
-from estimators.measurement.estimates.measures import statistics
+from estimators.measurement.estimates.measures import measures_of
 from estimators.measurement.estimates.observation import observe
 from estimators.measurement.inputs.subject import subject
+from estimators.measurement.results.draw_record import summary_of_first
 
 RNG = stream(0, "data")
 X, Y = torch.randn(6, 3, generator=RNG), torch.tensor([0, 1] * 3)
@@ -106,7 +106,7 @@ def test_the_exact_gradient_is_autograd_s_and_the_module_is_left_alone(module, x
         expected = 0.0 if g is None else g.norm().item()
         assert found.exact_norm[found.place(name)] == pytest.approx(expected, rel=1e-4, abs=1e-7)
     assert found.value("cosine", "backprop") == pytest.approx(1)
-    assert found.lamps["forward_gradient"]["relative_variance"][0] == "agrees"
+    assert found.law_checks["forward_gradient"]["relative_variance"][0].verdict == "agrees"
 
 
 def test_a_layer_without_a_gradient_is_named_and_not_divided_by():
@@ -197,7 +197,7 @@ def test_a_name_that_is_not_there_is_told_with_those_that_are():
 
 def test_progress_is_told_in_sentences(monkeypatch):
     module = sys.modules["estimators.measurement.measure"]  # its name is the function's too
-    monkeypatch.setattr(module, "SECONDS", 0.0)
+    monkeypatch.setattr(module, "PROGRESS_SECONDS", 0.0)
     said = []
     measure(NET, LOSS, (X, Y), [SPSA(), Backprop()], draws=20, progress=said.append)
     assert said[0] == "spsa: 8 of 20 draws"
@@ -207,7 +207,7 @@ def test_progress_is_told_in_sentences(monkeypatch):
 def test_the_measures_on_the_way_are_those_of_so_few_draws():
     of = subject(NET, LOSS, (X, Y), [ForwardGradient(noise="normal")])
     (*_, whole), (*_, part) = (observe(of.chain, of.params, of.watched, k) for k in (100, 40))
-    expected, found = part.values(), statistics(until(whole, 40))
+    expected, found = part.values(), measures_of(summary_of_first(whole, 40))
     for metric in found.keys() - {"relative_squared_bias_se"}:
         assert torch.allclose(found[metric], expected[metric], rtol=1e-5, atol=1e-7), metric
 
@@ -216,9 +216,9 @@ def test_merged_draws_have_measures_of_the_first_and_of_all():
     of = subject(NET, LOSS, (X, Y), [ForwardGradient()])
     (*_, one), (*_, more) = (observe(of.chain, of.params, of.watched, 40, seed=s) for s in (0, 1))
     one.merge(more)
-    from estimators.measurement.draws.recorded import drawn
+    from estimators.measurement.results.draw_record import record
 
-    found = drawn(one)
+    found = record(one)
     assert list(found.course) == [8, 16, 32, 80]
     assert found.course[80]["relative_variance"] == tuple(one.values()["relative_variance"])
 
@@ -294,7 +294,7 @@ def test_an_anatomy_in_one_line():
         found["x"]
 
 
-def test_one_step_lotteries_in_one_line():
+def test_one_step_draws_in_one_line():
     found = what_if(NET, LOSS, (X, Y), [Backprop(), SPSA()], draws=8, rates=[0.1, 0.01])
     one = found["backprop"]
     assert one.rates == (0.01, 0.1)
@@ -316,7 +316,7 @@ def test_what_is_known_is_plain_json():
     found = measure(NET, LOSS, (X, Y), [ForwardGradient()], draws=130)
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     row = next(r for r in plain["rows"] if r["metric"] == "relative_variance")
-    assert row["lamp"] == "agrees"
+    assert row["law_check"] == "agrees"
     assert plain["findings"]["forward_gradient"][0]["cause"] == "variance"
     assert found.why().rows[0][3].startswith("variance")
 

@@ -17,15 +17,15 @@ from estimators import (
 )
 from estimators.conformance import cases, served
 from estimators.measurement.draws.stream import has_oracle
+from estimators.measurement.estimates.bias_test import MIN_DRAWS
+from estimators.measurement.estimates.bias_test import judge_bias as judge
 from estimators.measurement.estimates.observation import Observation, point
-from estimators.measurement.estimates.verdicts import LEAST
-from estimators.measurement.estimates.verdicts import verdicts as judge
-from estimators.statistics.paired import half_width, paired
+from estimators.statistics.paired import interval_half_width, paired
 
 CASE = cases()[0]
 
 
-def verdicts(estimator, seed=0, count=LEAST, source=None):
+def verdicts(estimator, seed=0, count=MIN_DRAWS, source=None):
     state = estimator.init(CASE.chain, CASE.params, stream(0, "init", "state"))
     if source is None:
         oracle = has_oracle(estimator, CASE.chain, CASE.params, state)
@@ -110,10 +110,10 @@ def test_a_bias_across_the_gradient_is_found():
 
 def test_what_is_held_against_the_sum_of_errors_before_is_signed():
     """A squared bias below zero is noise, however clear it is."""
-    ups = [[1.0], [-1.0]] * LEAST  # each undoes the sum before it
+    ups = [[1.0], [-1.0]] * MIN_DRAWS  # each undoes the sum before it
     dots = torch.tensor(ups, dtype=torch.float64)
     ahead = dots * (dots.cumsum(0) - dots)
-    one, zero = torch.ones(1, dtype=torch.float64), torch.zeros(2 * LEAST, 1, 1).double()
+    one, zero = torch.ones(1, dtype=torch.float64), torch.zeros(2 * MIN_DRAWS, 1, 1).double()
     told = judge(("",), one.view(1, 1), dots + 1, one, one, zero, ahead)[0]
     assert ahead.mean() < -0.4
     assert not told.biased
@@ -141,7 +141,7 @@ def test_the_sentence_names_the_bound_and_the_draws():
 
 
 def test_few_draws_are_no_verdict():
-    found = verdicts(ForwardGradient(), count=LEAST - 1)
+    found = verdicts(ForwardGradient(), count=MIN_DRAWS - 1)
     assert all(v.biased is None for v in found)
     assert "a verdict takes at least 512" in found[0].text
 
@@ -171,10 +171,10 @@ def test_pairing_covers_at_its_level():
 def test_successive_steps_cover_their_own_mean_whatever_the_drift(n):
     rng = stream(n, "probe")
     noise = torch.randn(n, 2000, generator=rng, dtype=torch.float64)
-    still = noise.mean(0).abs() <= half_width(noise, successive=True)
+    still = noise.mean(0).abs() <= interval_half_width(noise, successive=True)
     assert 0.935 < still.double().mean() < 0.99
     drift = torch.linspace(8, 0, n, dtype=torch.float64).unsqueeze(1)
-    inside = noise.mean(0).abs() <= half_width(noise + drift, successive=True)
+    inside = noise.mean(0).abs() <= interval_half_width(noise + drift, successive=True)
     assert inside.double().mean() > 0.935
-    wide = half_width(noise + drift) / half_width(noise + drift, successive=True)
+    wide = interval_half_width(noise + drift) / interval_half_width(noise + drift, successive=True)
     assert n < 64 or wide.median() > 2

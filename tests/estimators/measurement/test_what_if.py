@@ -1,4 +1,4 @@
-"""One-step lotteries."""
+"""One-step draws."""
 
 import math
 
@@ -15,8 +15,7 @@ from estimators import (
 )
 from estimators.autodiff.calculus import value_and_grad
 from estimators.conformance import cases
-from estimators.measurement.draws.one_step import gamble
-from estimators.measurement.estimates.one_step import WhatIf, grid
+from estimators.measurement.estimates.one_step import WhatIf, grid, take_steps
 
 CASE = cases()[0]
 H = torch.diag(torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64))
@@ -31,7 +30,7 @@ def test_a_quadratic_in_closed_form():
     """Backprop: every draw is g, and the change is what the expansion says, exactly."""
     params = {"w": THETA}
     g = H @ THETA
-    found = gamble(quadratic(), params, Backprop(), count=3)
+    found = take_steps(quadratic(), params, Backprop(), count=3)
     rate = ((g @ g) / (g @ H @ g)).item()
     assert found.best_rate == pytest.approx(rate)
     assert found.expected_decrease == pytest.approx((rate * (g @ g) / 2).item())
@@ -43,7 +42,7 @@ def test_forward_gradients_on_a_quadratic():
     """E ĝᵀHĝ = ‖g‖² tr H + 2 gᵀHg for normal tangents; the change is best at the best rate."""
     params, g = {"w": THETA}, H @ THETA
     estimator = ForwardGradient(noise="normal")
-    found = gamble(quadratic(), params, estimator, count=1500)
+    found = take_steps(quadratic(), params, estimator, count=1500)
     kept = (g @ g) * H.trace() + 2 * g @ H @ g
     low, high = found.curvature_interval
     assert low <= kept <= high
@@ -51,12 +50,12 @@ def test_forward_gradients_on_a_quadratic():
     mean = found.changes.mean().item()
     assert mean == pytest.approx(-found.expected_decrease, rel=0.1)
     rates = [factor * found.best_rate for factor in (0.5, 1.7)]
-    other = gamble(quadratic(), params, estimator, count=1500, rates=rates)
+    other = take_steps(quadratic(), params, estimator, count=1500, rates=rates)
     assert (other.changes.mean(0) > mean).all()
 
 
 def test_the_expansion_on_a_network():
-    found = gamble(CASE.chain, CASE.params, Backprop(), count=2, rates=[1e-4])
+    found = take_steps(CASE.chain, CASE.params, Backprop(), count=2, rates=[1e-4])
     g = value_and_grad(CASE.chain, CASE.params)[1]
     square = sum(x.square().sum().item() for x in g.values())
     second = -1e-4 * square + 0.5e-8 * found.curvature
@@ -66,7 +65,7 @@ def test_the_expansion_on_a_network():
 
 
 def test_a_loss_that_curves_down_has_no_best_rate():
-    found = gamble(quadratic(-1.0), {"w": THETA}, Backprop(), count=2, rates=[0.1])
+    found = take_steps(quadratic(-1.0), {"w": THETA}, Backprop(), count=2, rates=[0.1])
     assert found.best_rate is None
     assert found.expected_decrease is None
     assert "not curved upwards" in found.text
@@ -80,7 +79,7 @@ def test_steps_that_are_not_finite_are_left_out():
             bad = torch.rand((), generator=rng) < 0.5
             return made._replace(grads={n: g / (0 if bad else 1) for n, g in made.grads.items()})
 
-    found = gamble(CASE.chain, CASE.params, Sometimes(), count=16, rates=[0.01])
+    found = take_steps(CASE.chain, CASE.params, Sometimes(), count=16, rates=[0.01])
     assert 0 < found.nonfinite < 16
     assert found.changes.isfinite().sum() == 16 - found.nonfinite
     assert "not finite and left out" in found.text
@@ -88,28 +87,28 @@ def test_steps_that_are_not_finite_are_left_out():
 
 
 def test_losses_that_are_not_finite_after_a_step_are_told():
-    found = gamble(quadratic(1.0), {"w": THETA}, Backprop(), count=4, rates=[1e-3, 1e300])
+    found = take_steps(quadratic(1.0), {"w": THETA}, Backprop(), count=4, rates=[1e-3, 1e300])
     assert found.blown == (0, 4)
     assert "the loss was not finite after 4 of 4 at 1e+300" in found.text
-    fine = gamble(quadratic(1.0), {"w": THETA}, Backprop(), count=4, rates=[1e-3])
+    fine = take_steps(quadratic(1.0), {"w": THETA}, Backprop(), count=4, rates=[1e-3])
     assert "not finite" not in fine.text
 
 
 def test_what_cannot_be_stepped_is_refused():
     with pytest.raises(ValueError, match="at least 2"):
-        gamble(CASE.chain, CASE.params, Backprop(), count=1)
+        take_steps(CASE.chain, CASE.params, Backprop(), count=1)
     flat = Chain(
         CASE.chain.module, CASE.chain.x, CASE.chain.y, lambda o, y: (o.argmax(1) != y) * 1.0
     )
     with pytest.raises(UnsupportedError, match="differentiably"):
-        gamble(flat, CASE.params, Backprop(), count=2)
+        take_steps(flat, CASE.params, Backprop(), count=2)
 
 
 @pytest.mark.parametrize(("noise", "fourth"), [("normal", 3), ("rademacher", 1)])
 def test_the_expected_decrease_on_a_quadratic(noise, fourth):
     """⟨Eĝ, g⟩²/(2 E ĝᵀHĝ), E ĝᵀHĝ = ‖g‖² tr H + (E v⁴ − 1) Σ g² h for a diagonal H."""
     params, g = {"w": THETA}, H @ THETA
-    found = gamble(quadratic(), params, ForwardGradient(noise=noise), count=2000, rates=[0.05])
+    found = take_steps(quadratic(), params, ForwardGradient(noise=noise), count=2000, rates=[0.05])
     curve = (g @ g) * H.trace() + (fourth - 1) * (g.square() * H.diagonal()).sum()
     true = ((g @ g).square() / (2 * curve)).item()
     assert abs(found.expected_decrease - true) < 5 * found.decrease_se
@@ -124,11 +123,11 @@ def test_the_expected_decrease_on_a_quadratic(noise, fourth):
 
 
 def test_what_leads_nowhere_is_not_told_to_lead_down():
-    found = gamble(quadratic(), {"w": THETA}, RandomDirection(), count=64, rates=[0.1])
+    found = take_steps(quadratic(), {"w": THETA}, RandomDirection(), count=64, rates=[0.1])
     assert found.descends is None
     assert found.best_rate is None
     assert "64 draws cannot tell whether they lead down" in found.text
-    away = gamble(quadratic(), {"w": 0 * THETA}, Backprop(), count=4, rates=[0.1])
+    away = take_steps(quadratic(), {"w": 0 * THETA}, Backprop(), count=4, rates=[0.1])
     assert "the draws or the exact gradient are zero" in away.text
 
 
@@ -144,7 +143,7 @@ def test_slopes_with_a_long_tail_above_are_told_to_lead_down():
 
 def test_a_step_that_is_too_long_is_infinite_and_not_missing():
     steep = Objective(lambda p: p["w"].square().sum().exp())
-    found = gamble(steep, {"w": THETA}, Backprop(), count=3, rates=[1e-3, 1e3])
+    found = take_steps(steep, {"w": THETA}, Backprop(), count=3, rates=[1e-3, 1e3])
     assert found.changes[:, 1].isinf().all()
     assert found.nonfinite == 0
     assert "fell in 3 of 3 steps of 0.001" in found.text

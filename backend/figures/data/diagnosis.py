@@ -1,0 +1,96 @@
+"""What a diagnosis reads of a run: its latest probes, and the newest variance split of its
+weights."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backend.figures.data.select import estimators
+from backend.figures.data.source import RunLike, Source
+from estimators.statistics.probes import MEASURES
+
+OF_THE_RUN = "exact/norm"
+"""The one measure that belongs to no estimator."""
+PARTS = ("anatomy/estimator", "anatomy/fixed", "anatomy/fixed_se")
+
+
+def members(run: RunLike) -> dict[str, list[str]]:
+    """{layer: its tensors}, in network order, for the whole network ("") and each stage."""
+    layers: dict[str, list[str]] = {"": []}
+    for row in run.facts.get("layers", ()):
+        layers[""].append(row["name"])
+        layers.setdefault(row["stage"], []).append(row["name"])
+    return layers
+
+
+def question(
+    source: Source, run_id: str, label: str, window: int, layers: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """The question about one estimator, for `backend.catalogue.diagnosis`; without an anatomy.
+
+    From the latest `window` probes, of those of `layers` ({layer: its tensors}) that have all
+    measures. `probes` is their number.
+    """
+    run = source.run(run_id)
+    count, found = _probes(source, run_id, label, window, layers)
+    return {
+        "draws": int((run.config.get("probe") or {}).get("draws", 16)),
+        "probes": count,
+        "layers": found,
+        "coverage": _coverage(run, label),
+        "anatomy": None,
+        "estimators": len(estimators(run)),
+        "unbiased": run.facts.get("unbiased", {}).get(label, False),
+    }
+
+
+def anatomy(source: Source, run_id: str, label: str) -> dict[str, Any] | None:
+    """The variance split of one estimator by a microscope's run; None where it has none."""
+    population, layers = None, {}
+    for series in source.series(run_id):
+        if not series.count:
+            continue
+        if series.metric == "anatomy/population":
+            population = int(source.points(series.id).values[-1])
+        elif series.metric in PARTS and series.estimator == label:
+            part = series.metric.removeprefix("anatomy/")
+            value = float(source.points(series.id).values[-1])
+            layers.setdefault(series.layer, {})[part] = value
+    complete = {name: parts for name, parts in layers.items() if {"estimator", "fixed"} <= {*parts}}
+    if not complete:
+        return None
+    batch = int(source.run(run_id).config["batch_size"])
+    return {"batch": batch, "layers": complete, "population": population}
+
+
+def _probes(
+    source: Source, run_id: str, label: str, window: int, layers: Mapping[str, Sequence[str]]
+) -> tuple[int, dict[str, dict[str, Any]]]:
+    """How many probes are read, and what they measured in these layers."""
+    held = {
+        (s.metric, s.layer): s.id
+        for s in source.series(run_id)
+        if s.metric in MEASURES and s.estimator == ("" if s.metric == OF_THE_RUN else label)
+    }
+    whole = held.get(("relative_variance", ""))
+    steps = source.points(whole).steps[-window:] if whole else []
+    if not len(steps):
+        return 0, {}
+    first, count = int(steps[0]), len(steps)
+    return count, {
+        layer: {
+            "members": list(tensors),
+            "probes": {
+                name: source.points(held[name, layer], first=first).values[:count].tolist()
+                for name in MEASURES
+            },
+        }
+        for layer, tensors in layers.items()
+        if all((name, layer) in held for name in MEASURES)
+    }
+
+
+def _coverage(run: RunLike, label: str) -> dict[str, str] | None:
+    """How each parameter's gradient comes about, which is on record for the driver alone."""
+    if label != run.labels.get("driver"):
+        return None
+    return {row["name"]: row["coverage"] for row in run.facts.get("layers", ())}

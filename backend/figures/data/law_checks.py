@@ -1,0 +1,186 @@
+"""Law checks of what a run has on record: at a microscope's point, and over the probes of a curve.
+
+The rules are those of `estimators.statistics.law_check`; here are the series that they are applied
+to.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from backend.figures.data import laws
+from backend.figures.data.laws import Law
+from backend.figures.data.metrics import MEASURES, metric
+from backend.figures.data.source import Floats, PointsLike, RunLike, Source
+from backend.figures.drawing import canvas, hover
+from backend.figures.drawing.scales import Scale
+from estimators.statistics.law_check import (
+    LAW,
+    MAX_ERRORS,
+    MAX_ERRORS_OF_PROBES,
+    MIN_DRAWS,
+    MIN_PROBES,
+    NO_LAW,
+    RECORD,
+    ROUNDING,
+    LawCheck,
+    check_measure,
+    check_ratio,
+    check_zero,
+)
+from estimators.statistics.student import t_of_normal
+
+SYMBOLS = {"agrees": "✓", "disagrees": "✗", "not judged": "…", "no law": "–"}
+POINT_RULE = (
+    f"✗ from {MAX_ERRORS:g} standard errors on (more on the long side of skewed draws), of "
+    f"{MIN_DRAWS} draws or more"
+)
+"""When a law check at a microscope's point disagrees."""
+
+
+def probe_rule() -> str:
+    """When a law check over probes disagrees."""
+    of_few = t_of_normal(MAX_ERRORS_OF_PROBES, MIN_PROBES - 1)
+    return (
+        f"✗ where the mean over the probes is more than {MAX_ERRORS_OF_PROBES:g} standard errors "
+        f"off (of few probes more, {of_few:.1f} of {MIN_PROBES}), of {MIN_PROBES} probes and "
+        f"{MIN_DRAWS} draws or more"
+    )
+
+
+def kind(check: LawCheck) -> str:
+    """agrees, disagrees, not judged or no law: what tells a mark's look."""
+    return "no law" if check == NO_LAW else check.verdict
+
+
+def known_at_point(source: Source, held: laws.Held) -> dict[str, float]:
+    """The newest number of each measure, standard error, law and verdict of one layer and
+    estimator."""
+    names = [*MEASURES, *(f"{name}_se" for name in MEASURES)]
+    names += [prefix + name for prefix in (LAW, RECORD) for name in MEASURES]
+    return {name: float(source.points(held[name].id).values[-1]) for name in names if name in held}
+
+
+def check_point(
+    source: Source, held: laws.Held, name: str, draws: int, error: float | None = None
+) -> LawCheck:
+    """Check a measure at a microscope's point.
+
+    `error` is its standard error by the single draws, for runs of before that have neither a
+    standard error nor a verdict on record.
+    """
+    known = known_at_point(source, held)
+    if error is not None and not {f"{name}_se", RECORD + name} & known.keys():
+        known[f"{name}_se"] = error
+    return check_measure(name, known, draws)
+
+
+def law_of(source: Source, held: laws.Held, name: str, shown: PointsLike) -> Law | None:
+    """The law of a measure from the first to the last step that is shown."""
+    law = laws.law_of(source, held, name, *_ends(shown)) if len(shown.steps) else None
+    return law if law and len(law.steps) else None
+
+
+def draws_of(run: RunLike) -> int:
+    """Draws of one probe."""
+    return int((run.config.get("probe") or {}).get("draws", 16))
+
+
+def check_probes(
+    source: Source, held: laws.Held, name: str, law: Law, shown: PointsLike, draws: int
+) -> LawCheck:
+    """Check a measure over all probes within the steps that are shown, without thinning."""
+    first, last = _ends(shown)
+    measured = source.points(held[name].id, first=first, last=last)
+    steps, here, there = np.intersect1d(measured.steps, law.steps, return_indices=True)
+    value, by_law = measured.values[here], law.values[there]
+    if name in (laws.VARIANCE, laws.MSE):
+        return check_ratio(value.tolist(), by_law.tolist(), draws)
+    spread, ratio = (
+        _at(laws.law_of(source, held, other, first, last), steps)
+        for other in (laws.VARIANCE, laws.SNR)
+    )
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        if name == laws.BIAS:
+            residual = (value - by_law) / (spread / draws + np.abs(by_law))
+        else:
+            probed = laws.probed(source, held, steps, draws)
+            size = np.where(spread > 0, ratio * spread, 1.0)
+            # A ratio of means is biased by 1 / draws; the means that it is made of are not.
+            residual = (
+                (probed.size - by_law * probed.spread) / size
+                if name == laws.SNR
+                else (by_law - value) * (probed.size + probed.spread) / (size + spread)
+            )
+        # An exact estimator has no noise to measure the difference in.
+        same = np.abs(value - by_law) <= ROUNDING * np.maximum(1.0, np.abs(by_law))
+        return check_zero(np.where(same, 0.0, residual).tolist(), draws)
+
+
+def _ends(shown: PointsLike) -> tuple[int, int]:
+    return int(shown.steps[0]), int(shown.steps[-1])
+
+
+def _at(law: Law | None, steps: Any) -> Floats:
+    """A law at these steps, NaN where it is not known."""
+    values = np.full(len(steps), np.nan)
+    if law:
+        _, here, there = np.intersect1d(steps, law.steps, return_indices=True)
+        values[here] = law.values[there]
+    return values
+
+
+def trace(
+    x: Floats, values: Floats, scale: Scale, x_name: str, name: str, like: Any, measure: str
+) -> go.Scatter:
+    """The law as a thin dashed line over the points `like`, hidden and shown with them."""
+    return go.Scatter(
+        x=x.tolist(),
+        y=canvas.numbers(scale.of(values)),
+        customdata=canvas.numbers(values),
+        name=f"law of {name}",
+        mode="lines",
+        legendgroup=name,
+        showlegend=False,
+        line={"color": like.line.color, "dash": "dash", "width": 1.2},
+        hovertemplate=hover.point(f"law of {name}", x_name, metric(measure), "customdata"),
+        meta={"run": like.meta["run"], "x": x_name},
+    )
+
+
+def words(checks: Sequence[tuple[str, LawCheck]], cause: str) -> str:
+    """The checks of a curve's lines in a sentence, by verdict; "" where no line has a law.
+
+    `cause` is what is wrong where they disagree.
+    """
+    if all(check == NO_LAW for _, check in checks):
+        return ""
+    by_kind: dict[str, list[str]] = {}
+    for name, check in checks:
+        by_kind.setdefault(kind(check), []).append(_with_numbers(name, check))
+    parts = [
+        f"{text.format(cause=cause)} {', '.join(by_kind[one])}"
+        for one, text in _WORDS.items()
+        if one in by_kind
+    ]
+    ratios = any(not np.isnan(check.ratio) for _, check in checks)
+    how = " (mean of measured ÷ law ± s.e.)" if ratios else " (measured less law)"
+    return f"law, dashed{how}: {'; '.join(parts)}"
+
+
+_WORDS = {
+    "agrees": "✓ agrees with",
+    "disagrees": "✗ disagrees ({cause}) with",
+    "not judged": f"not judged before {MIN_PROBES} probes:",
+    "no law": "no law for",
+}
+
+
+def _with_numbers(name: str, check: LawCheck) -> str:
+    if not np.isnan(check.ratio):
+        return f"{name} ({check.ratio:.3g} ± {check.ratio_se:.2g})"
+    if not np.isnan(check.errors):
+        return f"{name} ({check.errors:+.1f} s.e.)".replace("-", "−")
+    return name

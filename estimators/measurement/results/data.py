@@ -1,0 +1,130 @@
+"""The numbers of a measurement: every measure, for every layer and estimator."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import NamedTuple, TypeVar
+
+from estimators.measurement.estimates.bias_test import BiasVerdict
+from estimators.measurement.results.draw_record import DrawRecord
+from estimators.statistics.diagnosis import Finding
+from estimators.statistics.law_check import LawCheck
+
+Ends = tuple[float, float]
+"""Low and high end of an interval."""
+T = TypeVar("T")
+
+
+class Row(NamedTuple):
+    """One number. `layer` is "" for the network, else a stage's name or a tensor's."""
+
+    metric: str
+    layer: str
+    estimator: str
+    value: float
+
+
+@dataclass(frozen=True, repr=False)
+class MeasurementData:
+    """Draws of several estimators at one point, compared with the exact gradient there."""
+
+    draws: int
+    """Draws of each estimator (K)."""
+    loss: float
+    """The loss at the point."""
+    layers: tuple[str, ...]
+    """"" (the whole network), the stages, the tensors."""
+    exact_norm: tuple[float, ...]
+    """‖g‖ of each layer."""
+    values: dict[str, dict[str, tuple[float, ...]]]
+    """{estimator's label: {metric: one number for each layer}}."""
+    nonfinite: dict[str, int]
+    """{label: draws with an infinite or undefined entry}; left out of the layers they are in."""
+    intervals: dict[str, dict[str, tuple[Ends | None, ...]]] = field(default_factory=dict)
+    """{label: {metric: its 95 % interval in each layer, None where there is none}}."""
+    laws: dict[str, dict[str, tuple[float, ...]]] = field(default_factory=dict)
+    """{label: {metric: the law's value for each layer, NaN where it gives none}}."""
+    law_checks: dict[str, dict[str, tuple[LawCheck, ...]]] = field(default_factory=dict)
+    """{label: {metric: whether measure and law agree, for each layer}}."""
+    verdicts: dict[str, tuple[BiasVerdict, ...]] = field(default_factory=dict)
+    """{label: whether it is biased, for each layer}; from 512 draws on."""
+    targets: dict[str, bool] = field(default_factory=dict)
+    """{label: whether the verdict is about a target of its own, not the exact gradient}."""
+    findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
+    """{label: what is wrong, for each layer}."""
+    drawn: dict[str, DrawRecord] = field(default_factory=dict)
+    """{label: its draws one by one}."""
+    sources: dict[str, str] = field(default_factory=dict)
+    """{label: honest or oracle}: how the draws were made."""
+
+    def rows(self) -> Iterator[Row]:
+        """Every number, as it becomes a point of a series."""
+        for layer, norm in zip(self.layers, self.exact_norm, strict=True):
+            yield Row("exact/norm", layer, "", norm)
+        for label, metrics in self.values.items():
+            for metric, numbers in metrics.items():
+                for layer, number in zip(self.layers, numbers, strict=True):
+                    yield Row(metric, layer, label, number)
+
+    def value(self, metric: str, estimator: str, layer: str = "") -> float:
+        """One number. Raises KeyError with the names that there are."""
+        metrics = _item("estimator", estimator, self.values)
+        numbers = _item("metric", metric, metrics)
+        return numbers[self.place(layer)]
+
+    def place(self, layer: str) -> int:
+        """The index of a layer. Raises KeyError with the names that there are."""
+        return _item("layer", layer, {name: i for i, name in enumerate(self.layers)})
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The layers that are tensors: those after the whole network and the stages."""
+        wholes = next((len(record.layers) for record in self.drawn.values()), len(self.layers))
+        return self.layers[wholes:]
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data for JSON: what is not a finite number becomes None."""
+        return {
+            "draws": self.draws,
+            "loss": _finite(self.loss),
+            "nonfinite": self.nonfinite,
+            "rows": [self._row_dict(row) for row in self.rows()],
+            "verdicts": {
+                label: [
+                    {**asdict(v), "bias": _finite(v.bias), "bound": _finite(v.bound)}
+                    for v in verdicts
+                ]
+                for label, verdicts in self.verdicts.items()
+            },
+            "findings": {
+                label: [asdict(finding) for finding in findings]
+                for label, findings in self.findings.items()
+            },
+        }
+
+    def _row_dict(self, row: Row) -> dict[str, object]:
+        i = self.layers.index(row.layer)
+        plain = {**row._asdict(), "value": _finite(row.value)}
+        ends = self.intervals.get(row.estimator, {}).get(row.metric)
+        law = self.laws.get(row.estimator, {}).get(row.metric)
+        checks = self.law_checks.get(row.estimator, {}).get(row.metric)
+        if ends is not None:
+            plain["interval"] = ends[i]
+        if law is not None:
+            plain["law"] = _finite(law[i])
+        if checks is not None:
+            plain["law_check"] = checks[i].words
+        if row.estimator:
+            plain["source"] = self.sources.get(row.estimator, "honest")
+        return plain
+
+
+def _item(kind: str, name: str, items: Mapping[str, T]) -> T:
+    if name not in items:
+        names = ", ".join(map(repr, items))
+        raise KeyError(f"there is no {kind} {name!r}; there are {names}")
+    return items[name]
+
+
+def _finite(x: float) -> float | None:
+    return x if math.isfinite(x) else None

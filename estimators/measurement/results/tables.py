@@ -1,0 +1,149 @@
+"""The tables of a measurement: measures with their laws below them, and findings in sentences."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from estimators.measurement.estimates.anatomy import Anatomy
+from estimators.measurement.estimates.bias_test import MIN_DRAWS
+from estimators.measurement.estimates.diagnosis import with_anatomy
+from estimators.measurement.results.data import MeasurementData
+from estimators.measurement.results.table import Table
+from estimators.statistics.words import at_most, counted
+
+SHOWN = (
+    "cosine", "norm_ratio", "scaled_error", "relative_variance", "relative_squared_bias",
+)  # fmt: skip
+"""The measures with a column; `Measurement.rows` has all."""
+DIFFERENCES = ("scaled_error", "relative_squared_bias")
+"""Measures that are differences of numbers about 1."""
+ROUNDING = 1e-12
+"""Differences below this are rounding."""
+INTERVAL_NOTE = "±: half the width of the 95 % interval, where there are enough draws for one"
+LAW_NOTE = "by its law: the value that theory gives, and the law check: whether the draws agree"
+
+
+def measures_table(of: MeasurementData, places: Sequence[int]) -> Table:
+    """The measures in the layers at these places, one estimator below the other."""
+    shown = [m for m in SHOWN if any(m in values for values in of.values.values())]
+    rows = name_once([
+        row for i in places for label in of.values for row in measure_rows(of, label, i, shown)
+    ])  # fmt: skip
+    head = ["layer", "estimator", *(m.replace("_", " ") for m in shown)]
+    return Table(title(of), [*head, *(["bias"] if of.verdicts else [])], rows, note(of, places))
+
+
+def measure_rows(of: MeasurementData, label: str, i: int, shown: Sequence[str]) -> list[list[str]]:
+    """The measures of one estimator in one layer, and below them the values by its law."""
+    layer, values, laws = of.layers[i] or "(network)", of.values[label], of.laws.get(label, {})
+    ends = of.intervals.get(label, {})
+    measured = [
+        _measured(_clean(m, values[m][i]), ends[m][i] if m in ends else None) for m in shown
+    ]
+    verdict = [_verdict(of, label, i)] if of.verdicts else []
+    rows = [[layer, label, *measured, *verdict]]
+    if any(m in laws and not math.isnan(laws[m][i]) for m in shown):
+        by_law = [_law(of, label, m, i) if m in laws else "" for m in shown]
+        rows.append(["", "  by its law", *by_law, *[""] * len(verdict)])
+    return rows
+
+
+def title(of: MeasurementData) -> str:
+    """How many draws, at which loss, and what could not be measured."""
+    lost = [f"{n} of {label} not finite" for label, n in of.nonfinite.items() if n]
+    dead = [
+        layer or "(network)" for layer, g in zip(of.layers, of.exact_norm, strict=True) if not g
+    ]
+    more = f" and {len(dead) - 5} more" if len(dead) > 5 else ""
+    notes = [*lost, *([f"zero gradient in {', '.join(dead[:5])}{more}"] if dead else [])]
+    if of.draws == 1:
+        notes.append("one draw has no variance")
+    return ", ".join([f"{counted(of.draws, 'draw')} at loss {of.loss:.4g}", *notes])
+
+
+def note(
+    of: MeasurementData, places: Sequence[int] = (), sources: Mapping[str, str] | None = None
+) -> str:
+    """The note below the table: how to read the numbers."""
+    hidden = len(of.layers) - len(places)
+    ends = (e for f in of.intervals.values() for m in f.values() for e in m)
+    return "; ".join([
+        sources_note(of.sources if sources is None else sources),
+        *([INTERVAL_NOTE] if any(ends) else []),
+        *([LAW_NOTE] if of.laws else []),
+        *([f"{hidden} layers more: .table(), .table('tensor')"] if places and hidden else []),
+    ])  # fmt: skip
+
+
+def sources_note(sources: Mapping[str, str]) -> str:
+    """How the draws were made; where some estimators have no oracle, which are drawn honestly."""
+    honest = [label for label, source in sources.items() if source == "honest"]
+    if len(honest) == len(sources):
+        return "draws: honest"
+    return "draws: oracle" + (f", but honest of {', '.join(honest)}" if honest else "")
+
+
+def findings_table(
+    of: MeasurementData, places: Sequence[int], anatomies: Mapping[str, Anatomy]
+) -> Table:
+    """What is wrong with each estimator, layer by layer."""
+    rows = []
+    for i in places:
+        for label, findings in of.findings.items():
+            finding = with_anatomy(findings[i], anatomies.get(label))
+            rows.append([of.layers[i] or "(network)", label, finding.cause, finding.text])
+    return Table(
+        title(of),
+        ["layer", "estimator", "cause", "in words"],
+        name_once(rows),
+        words=3,
+        sentence=True,
+    )
+
+
+def name_once(rows: list[list[str]]) -> list[list[str]]:
+    """The rows, with each layer's name in its first row alone."""
+    above = ""
+    named = []
+    for row in rows:
+        named.append(["" if row[0] in ("", above) else row[0], *row[1:]])
+        above = row[0] or above
+    return named
+
+
+def _measured(value: float, ends: tuple[float, float] | None) -> str:
+    half = (ends[1] - ends[0]) / 2 if ends else 0.0
+    # The rounding of an exact estimator is not an interval.
+    wide = half > max(1e-9 * abs(value), 0.0 if value else ROUNDING)
+    return short(value) + (f" ± {half:.2g}" if wide else "")
+
+
+def _law(of: MeasurementData, label: str, metric: str, i: int) -> str:
+    law = short(_clean(metric, of.laws[label][metric][i]))
+    checks = of.law_checks.get(label, {}).get(metric)
+    if checks is None or checks[i].verdict == "not judged":
+        return law
+    return f"{law} {checks[i].verdict}"
+
+
+def _verdict(of: MeasurementData, label: str, i: int) -> str:
+    verdicts = of.verdicts.get(label)
+    if not verdicts:
+        return f"– (takes {MIN_DRAWS} draws)"
+    verdict = verdicts[i]
+    if verdict.biased is None:
+        few = verdict.draws < MIN_DRAWS
+        return f"– ({verdict.draws} finite draws of {MIN_DRAWS})" if few else "– (zero gradient)"
+    return "biased" if verdict.biased else f"none (< {at_most(verdict.bound)})"
+
+
+def short(x: float) -> str:
+    """Three digits, thousands in full; a dash for NaN."""
+    if math.isnan(x):
+        return "–"
+    # Adding 0.0 turns −0.0 into 0.0.
+    return f"{x:,.0f}" if 1e3 <= abs(x) < 1e7 else f"{x + 0.0:.3g}"
+
+
+def _clean(metric: str, x: float) -> float:
+    """0 where a difference of numbers about 1 is rounding."""
+    return 0.0 if metric in DIFFERENCES and abs(x) < ROUNDING else x

@@ -1,0 +1,225 @@
+"""Why an estimator is bad in one layer, and what would mend it: a finding from measured numbers.
+
+With the scale s = ⟨Eĝ, g⟩/‖g‖², the part of the mean across the gradient p² = ‖Eĝ‖²/‖g‖² − s², and
+the variance V = tr Var ĝ/‖g‖², the mean of K draws has the scaled error 1 − s²/(s² + p² + V/K):
+what is left when the learning rate has absorbed the scale. More draws lower V/K and leave p².
+
+A p² counts as a wrong direction where it exceeds its noise by at least 4 standard errors, and by
+Student's quantile corrected for all layers and estimators that are tested together. An estimator
+that promises the exact gradient on average has no p² and no slope of the wrong sign, unless a test
+of its bias says otherwise.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from estimators.statistics.student import MIN_COUNT_SKEWED, t_quantile
+from estimators.statistics.words import about, counted
+
+Cause = Literal[
+    "fine", "scale", "direction", "variance", "no signal", "dead", "not finite", "unknown"
+]
+TARGET_ERROR = 0.5
+"""A scaled error up to this is called fine; the number of draws is computed for it."""
+MIN_DRAWS = 16
+"""Fewest draws of a finding."""
+MIN_ERRORS = 4.0
+"""Fewest standard errors above its noise from which p² is held against an estimator."""
+FALSE_ALARM_RATE = 0.01
+"""How often chance may call a direction wrong anywhere, of all tests made together."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong in one layer, and what would mend it."""
+
+    layer: str
+    cause: Cause
+    text: str
+    draws: int | None = None
+    """How many draws averaged bring the scaled error to 0.5; None where no number does, or where
+    that is not the cause."""
+
+
+def explain(
+    layer: str,
+    numbers: Mapping[str, float],
+    members: Sequence[str] = (),
+    coverage: Mapping[str, str] | None = None,
+    tests: int = 1,
+    *,
+    unbiased: bool = False,
+) -> Finding:
+    """The finding that follows from measured numbers, of draws or of probes.
+
+    Args:
+        layer: a stage's or tensor's name; "" for the whole network.
+        numbers: `exact` ‖g‖²; `count` of draws; `longest` ‖ĝ‖; `s` with its interval `s_low` …
+            `s_high` and its standard error `s_se`; `square`, the unbiased s²; `across` p² with its
+            standard error `unsure` of `freedom` degrees of freedom; `variance` V; `lost`, the draws
+            that were not finite.
+        members: the layer's tensors.
+        coverage: how each tensor's gradient comes about (`Estimator.coverage`).
+        tests: how many findings are made together.
+        unbiased: whether the exact gradient is promised on average.
+    """
+    silent = [n for n in members if coverage and coverage.get(n) == "no signal"]
+    finding = _finding(layer, _tested(numbers, tests, unbiased=unbiased))
+    if numbers.get("lost", 0) > 0 and int(numbers["count"]):
+        finding = _with_lost_draws(finding, int(numbers["lost"]), int(numbers["count"]))
+    if silent and finding.cause not in ("dead", "not finite"):
+        return _without_signal(layer, silent, members, finding)
+    return finding
+
+
+def with_batch(
+    finding: Finding,
+    batch: int,
+    estimator: float,
+    fixed: float,
+    fixed_se: float = 0.0,
+    population: int | None = None,
+) -> Finding:
+    """The finding, and whether a larger batch lowers the variance instead of more draws.
+
+    Args:
+        finding: changed where its cause is the variance.
+        batch: examples of a batch when the variance was split (B₀).
+        estimator: the variance of one draw on such a batch (E of a variance split).
+        fixed: the part of it that no larger batch lowers (e₀), with its standard error `fixed_se`.
+        population: all examples; None where that is not known.
+    """
+    if finding.cause != "variance":
+        return finding
+    room = estimator / finding.draws if finding.draws else estimator
+    text = _batch_text(batch, estimator, fixed, fixed_se, room, population)
+    return Finding(finding.layer, finding.cause, f"{finding.text}; {text}", finding.draws)
+
+
+def _batch_text(
+    batch: int, estimator: float, fixed: float, unsure: float, room: float, population: int | None
+) -> str:
+    if not abs(fixed - room) > 2 * unsure:
+        return "whether a larger batch would is not told apart: take more batches"
+    if fixed > room:
+        return "a larger batch alone does not: it leaves the estimator's own noise"
+    size = about(batch * (estimator - fixed) / (room - fixed))
+    if population is not None and size > population:
+        return f"no batch of this data set does it: it has {population:,} examples"
+    return f"so would a batch of about {size:,} instead of {batch:,}"
+
+
+def _tested(x: Mapping[str, float], tests: int, *, unbiased: bool) -> dict[str, float]:
+    """The numbers, with the p² that is `held` against it and whether it `climbs`."""
+    if "s" not in x:
+        return {**x}
+    level = 1 - FALSE_ALARM_RATE / (2 * max(1, tests))
+    threshold = max(MIN_ERRORS, t_quantile(level, max(1, int(x["freedom"]))))
+    clear = not unbiased and x["across"] > threshold * x["unsure"]
+    return {
+        **x,
+        "held": x["across"] if clear else 0.0,
+        "climbs": not unbiased and x["s"] < -threshold * x["s_se"],
+        "possible": 0.0 if unbiased else x["across"],
+    }
+
+
+def _with_lost_draws(finding: Finding, lost: int, count: int) -> Finding:
+    """What holds for the draws that are finite is not said of all."""
+    cause = "not finite" if finding.cause in ("fine", "scale") else finding.cause
+    text = f"{lost:,} of {lost + count:,} draws were not finite; of the finite ones: {finding.text}"
+    return Finding(finding.layer, cause, text, None if cause == "not finite" else finding.draws)
+
+
+def _without_signal(
+    layer: str, silent: Sequence[str], members: Sequence[str], finding: Finding
+) -> Finding:
+    """Parameters that no signal reaches, beside what is wrong with the others."""
+    if len(silent) == len(members):
+        return Finding(layer, "no signal", "no signal reaches these parameters, by construction")
+    names = ", ".join(silent[:3]) + (" and others" if len(silent) > 3 else "")
+    return Finding(layer, "no signal", f"no signal reaches {names}; for the rest: {finding.text}")
+
+
+def _finding(layer: str, x: Mapping[str, float]) -> Finding:
+    count = int(x["count"])
+    if count == 0:
+        return Finding(layer, "not finite", "no draw is finite here: the estimate overflows")
+    if not x["exact"] > 0:
+        return Finding(layer, "dead", "the exact gradient is zero here: nothing to estimate")
+    if x["longest"] == 0:
+        return Finding(layer, "no signal", "all draws are zero: no signal reaches these parameters")
+    if count < MIN_DRAWS:
+        text = f"{counted(count, 'draw')} are too few to tell; take at least {MIN_DRAWS}"
+        return Finding(layer, "unknown", text)
+    if x["climbs"]:
+        text = f"it points uphill: ⟨ĝ, g⟩/‖g‖² is {x['s']:.2g} on average; no number of draws helps"
+        return Finding(layer, "direction", text)
+    if not x["s_low"] > 0:
+        return _no_descent(layer, x, count)
+    return _by_error(layer, x)
+
+
+def _no_descent(layer: str, x: Mapping[str, float], count: int) -> Finding:
+    """The mean slope is not told apart from zero."""
+    ends = f" ({x['s_low']:.2g} … {x['s_high']:.2g})" if count >= MIN_COUNT_SKEWED else ""
+    text = f"no descent is seen: ⟨ĝ, g⟩/‖g‖² is {x['s']:.2g}{ends} in {count:,} draws; "
+    if x["held"] <= max(x["s_low"] ** 2, x["s_high"] ** 2):
+        return Finding(layer, "unknown", text + "the variance may hide a slope: draw more")
+    return Finding(layer, "direction", text + "the mean lies across the gradient")
+
+
+def _by_error(layer: str, x: Mapping[str, float]) -> Finding:
+    """The cause by what makes up the scaled error."""
+    s2, across, spread = x["square"], x["held"], x["variance"]
+    error, limit = 1 - s2 / (s2 + across + spread), 1 - s2 / (s2 + across)
+    if error <= TARGET_ERROR:
+        return _small_error(layer, x["s"], error)
+    needed = _draws_needed(s2, across, spread)
+    if limit > TARGET_ERROR or (across > spread and limit > 0.1):
+        more = "no number of draws brings it to 0.5" if needed is None else _draws_text(needed)
+        text = (
+            "wrong direction: the mean of infinitely many draws has the cosine "
+            f"{math.sqrt(1 - limit):.2f} with the gradient, so averaging leaves the scaled error "
+            f"at {limit:.2f}; {more}"
+        )
+        return Finding(layer, "direction", text, needed)
+    assert needed is not None
+    now = f"{error:.2f}" if error < 0.995 else "over 0.99"  # a scaled error near 1 is not 1
+    text = f"variance {_number(spread)} times the squared gradient: the scaled error is {now} now"
+    text = f"{text}; {_draws_text(needed)}{_length_text(x['s'])}"
+    if not across and x["possible"] > TARGET_ERROR * s2:
+        text += "; whether the mean lies across the gradient too is not clear yet: draw more"
+    return Finding(layer, "variance", text, needed)
+
+
+def _small_error(layer: str, s: float, error: float) -> Finding:
+    if 0.5 <= s <= 2:
+        return Finding(layer, "fine", f"sound: the scaled error of one draw is {error:.2f}", 1)
+    text = (
+        f"wrong scale: the direction is sound (scaled error {error:.2f}){_length_text(s)}: a "
+        f"learning rate {1 / s:.3g} times as large mends it"
+    )
+    return Finding(layer, "scale", text, 1)
+
+
+def _draws_needed(s2: float, across: float, spread: float) -> int | None:
+    """K with s²/(s² + p² + V/K) = 1 − TARGET_ERROR; None where there is none."""
+    room = s2 * TARGET_ERROR / (1 - TARGET_ERROR) - across
+    return about(spread / room) if room > 0 else None
+
+
+def _draws_text(draws: int) -> str:
+    return f"about {draws:,} draws averaged bring it to {TARGET_ERROR}"
+
+
+def _length_text(s: float) -> str:
+    return "" if 0.5 <= s <= 2 else f"; it is {s:.3g} times as long as it should be"
+
+
+def _number(value: float) -> str:
+    """Three digits, without an exponent up to a billion."""
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if 1e3 <= rounded < 1e9 else f"{rounded:.3g}"

@@ -1,0 +1,97 @@
+"""What live probes say together: slope, variance and squared length of the mean estimate.
+
+A probe of K draws keeps its measures, not ⟨ḡ, g⟩ itself; the slope s = ⟨ḡ, g⟩ / ‖g‖² is solved for.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean, variance
+from typing import NamedTuple
+
+from estimators.statistics.student import Sample, half_width
+
+MEASURES: tuple[str, ...] = (
+    "relative_variance",
+    "relative_squared_bias",
+    "relative_squared_bias_se",
+    "snr",
+    "cosine_mean",
+    "norm_ratio",
+    "exact/norm",
+)
+"""What is read of each probe; `exact/norm` belongs to the run, the others to an estimator."""
+
+
+class ProbeMoments(NamedTuple):
+    """What one probe says of the moments of a draw, relative to ‖g‖²."""
+
+    slope: float
+    """s = ⟨ḡ, g⟩ / ‖g‖²."""
+    size: float
+    """‖Eĝ‖² / ‖g‖², without the noise of the mean."""
+
+
+def probe_moments(
+    variance: float, bias: float, snr: float, cosine_mean: float, draws: int
+) -> ProbeMoments:
+    """Slope and size from a probe's measures; NaN where they do not determine them.
+
+    ‖ḡ − g‖² = ‖ḡ‖² − 2⟨ḡ, g⟩ + ‖g‖², and the SNR keeps ‖ḡ‖² unless that is below its noise. There
+    r = ‖ḡ‖ / ‖g‖ solves r² − 2 r cos + 1 = ‖ḡ − g‖² / ‖g‖² with r² below the noise.
+    """
+    noise = variance / draws
+    if snr > 0:
+        slope = (1 + snr * variance - bias) / 2
+    else:
+        square = cosine_mean * cosine_mean - 1 + bias + noise
+        root = math.sqrt(square) if square > 0 else 0.0 * square  # which keeps NaN
+        length = cosine_mean + root
+        if not length * length <= noise * (1 + 1e-6):
+            length = cosine_mean - root
+        slope = cosine_mean * length
+    return ProbeMoments(slope, bias + 2 * slope - 1)
+
+
+def is_usable(probe: Mapping[str, float]) -> bool:
+    """Whether a probe's measures are known and the gradient is not zero."""
+    # Without a variance there is no ratio to it.
+    known = all(math.isfinite(value) for name, value in probe.items() if name != "snr")
+    return known and probe["exact/norm"] > 0
+
+
+def pooled(probes: Sequence[Mapping[str, float]], draws: int) -> dict[str, float]:
+    """The numbers that `estimators.statistics.diagnosis.explain` reads, from at least two probes.
+
+    Args:
+        probes: `MEASURES` of each probe, all usable.
+        draws: draws of each probe.
+    """
+    moments = [_moments(probe, draws) for probe in probes]
+    slopes = Sample.of(one.slope for one in moments)
+    noise = slopes.variance / slopes.count
+    half = half_width(slopes.count) * math.sqrt(noise)
+    errors = [probe["relative_squared_bias_se"] for probe in probes]
+    # What of each probe is across g, its size less the square of its own slope, scatters likewise.
+    scatter = variance(one.size - one.slope * one.slope for one in moments) / len(moments)
+    return {
+        "exact": fmean(probe["exact/norm"] for probe in probes) ** 2,
+        "count": draws * len(probes),
+        "longest": max(probe["norm_ratio"] for probe in probes),
+        "s": slopes.mean,
+        "square": max(0.0, slopes.mean**2 - noise),
+        "s_se": math.sqrt(noise),
+        "freedom": slopes.count - 1,
+        "s_low": slopes.mean - half,
+        "s_high": slopes.mean + half,
+        "across": max(0.0, fmean(one.size for one in moments) - (slopes.mean**2 - noise)),
+        "variance": fmean(probe["relative_variance"] for probe in probes),
+        "unsure": max(math.hypot(*errors) / len(errors) + noise, math.sqrt(scatter)),
+    }
+
+
+def _moments(probe: Mapping[str, float], draws: int) -> ProbeMoments:
+    spread, bias = probe["relative_variance"], probe["relative_squared_bias"]
+    if spread <= 0:  # every draw is the mean
+        slope = probe["cosine_mean"] * probe["norm_ratio"]
+        return ProbeMoments(slope, bias + 2 * slope - 1)
+    return probe_moments(spread, bias, probe["snr"], probe["cosine_mean"], draws)
