@@ -174,13 +174,13 @@ def probe(
     from backend.terminal import figure_tables
     from backend.terminal import sweep as sweeps
     from backend.terminal.client import RefusedError
-    from backend.terminal.probe import described, tabulate
+    from backend.terminal.probe import parse_estimator, tabulate
     from backend.terminal.watch import watch
 
     if html and not html.parent.is_dir():
         raise fail(f"there is no folder {html.parent} for {html.name}", 2)
     try:
-        chosen = [described(text) for text in estimator] if estimator else None
+        chosen = [parse_estimator(text) for text in estimator] if estimator else None
         swept = sweeps.parse_sweep(sweep) if sweep else None
     except ValueError as error:
         raise fail(str(error), 2) from None

@@ -198,7 +198,7 @@ class MicroscopeKind(Strict):
     sweep: Sweep | None = None
     """The measures at several values of one field."""
     anatomy: Anatomy | None = None
-    """The noise of the data, apart from that of the estimator."""
+    """The noise of the data and that of the estimator, separately."""
     what_if: WhatIf | None = None
     """The change of the loss in one update."""
 

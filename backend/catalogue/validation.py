@@ -32,8 +32,8 @@ def validate_with(config: Mapping[str, Any], index: ComponentIndex) -> dict[str,
     """`validate` with an index that exists already."""
     parsed = read(config)
     parts = make_parts(parsed.described, index)
-    found = check(parsed.run, parts)
-    checked = [at_field(p, parts.made) for p in found if p.loc[0] not in parsed.broken]
+    conflicts = check(parsed.run, parts)
+    checked = [at_field(p, parts.made) for p in conflicts if p.loc[0] not in parsed.broken]
     problems = [*parsed.problems, *parts.problems, *checked]
     if parsed.run is None or problems:
         errors = [{"loc": list(p.loc), "msg": p.msg} for p in problems]

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from math import nan
 
+from numpy.typing import ArrayLike
+
 from backend.series.points import Points, by_layer, consecutive, finite, single
 from estimators.measurement.estimates.bias_test import BiasVerdict
 from estimators.measurement.results.draw_record import SingleDraws
@@ -41,7 +43,7 @@ class EstimatorSeries:
             for layer, column in zip(draws.layers, table.T, strict=True):
                 yield consecutive(f"draw/{name}", first, column.numpy(), layer, self._label)
 
-    def across(self, values: Sequence[float]) -> Points:
+    def across(self, values: ArrayLike) -> Points:
         """`draw/across`: each draw's coordinate perpendicular to the gradient, over ‖g‖."""
         return consecutive("draw/across", 0, values, "", self._label)
 

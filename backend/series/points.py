@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 _UNITS = {
     "loss": "nats",
@@ -46,11 +47,11 @@ def single(metric: str, step: int, value: float, layer: str = "", estimator: str
 
 
 def consecutive(
-    metric: str, first: int, values: Sequence[float], layer: str = "", estimator: str = ""
+    metric: str, first: int, values: ArrayLike, layer: str = "", estimator: str = ""
 ) -> Points:
     """Values at the steps `first`, `first` + 1, and so on."""
-    steps = np.arange(first, first + len(values), dtype=np.int64)
     array = np.asarray(values, dtype=np.float64)
+    steps = np.arange(first, first + len(array), dtype=np.int64)
     return Points(metric, layer, estimator, unit_of(metric), steps, array)
 
 

@@ -58,17 +58,17 @@ def of_anatomy(result: Anatomies) -> Iterator[Points]:
     """`anatomy/*` after all batches."""
     if result.first.population:
         yield anatomy.population(result.first.population)
-    for label, found in result.of.items():
-        values = {part: getattr(found, part) for part in anatomy.PARTS}
-        yield from anatomy.parts(label, found.layers, values, found.batches, found.nonfinite)
+    for label, split in result.of.items():
+        values = {part: getattr(split, part) for part in anatomy.PARTS}
+        yield from anatomy.parts(label, split.layers, values, split.batches, split.nonfinite)
 
 
 def of_one_step(result: WhatIfs) -> Iterator[Points]:
     """`what_if/*` of each draw and of all together."""
     yield from one_step.start(result.first.loss)
-    for label, found in result.of.items():
-        yield from one_step.each_draw(found, label)
-        yield from one_step.summary(found, label)
+    for label, draws in result.of.items():
+        yield from one_step.each_draw(draws, label)
+        yield from one_step.summary(draws, label)
 
 
 def of_comparison(result: Compared) -> Iterator[Points]:

@@ -128,8 +128,8 @@ class Run:
         assembly = replace(
             self._assembly, driver=roles.driver, shadows=roles.shadows, plugins=plugins
         )
-        known = facts(assembly, self._trainer, resumed_at)
-        return replace(known, labels=roles.labels, drives=roles.drives)
+        of_driver = facts(assembly, self._trainer, resumed_at)
+        return replace(of_driver, labels=roles.labels, drives=roles.drives)
 
     def _end(self) -> End | None:
         if self._broken is not None:

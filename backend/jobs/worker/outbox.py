@@ -2,7 +2,7 @@
 
 Each report is written to the file before it is sent, so that the points before a checkpoint survive
 the worker. Before a run is resumed, the server stores what its last attempt left here (`unsent`).
-Storing a report twice does no harm. While the disk is full, one report is held in memory instead,
+Storing a report twice does no harm. While the disk is full, one report stays in memory instead,
 and the writer waits.
 """
 
@@ -22,11 +22,11 @@ class Outbox:
         self._file = path.open("w+b", buffering=0)
         self._places: deque[tuple[int, int]] = deque()
         self._end = 0
-        self.unwritten: bytes | None = None
+        self.unsaved: bytes | None = None
         """The newest report, if the disk had no space for it."""
 
     def __len__(self) -> int:
-        return len(self._places) + (self.unwritten is not None)
+        return len(self._places) + (self.unsaved is not None)
 
     @property
     def full(self) -> bool:
@@ -34,30 +34,30 @@ class Outbox:
         return self._end >= self._limit
 
     def append(self, report: bytes) -> None:
-        """Add a report. If the disk is full it is `unwritten`: call `retry` before the next."""
-        self.unwritten = report
+        """Add a report. If the disk is full it is `unsaved`: call `retry` before the next."""
+        self.unsaved = report
         self.retry()
 
     def retry(self) -> bool:
-        """Try to write the unwritten report; returns whether there is none any more."""
-        if self.unwritten is None:
+        """Try to write the unsaved report; returns whether there is none any more."""
+        if self.unsaved is None:
             return True
         try:
-            self._write(self.unwritten + b"\n")
+            self._write(self.unsaved + b"\n")
         except OSError as error:
             if not is_full(error):
                 raise
             return False
-        self._places.append((self._end, len(self.unwritten)))
-        self._end += len(self.unwritten) + 1
-        self.unwritten = None
+        self._places.append((self._end, len(self.unsaved)))
+        self._end += len(self.unsaved) + 1
+        self.unsaved = None
         return True
 
     def head(self) -> bytes:
         """The oldest report."""
-        unwritten = self.unwritten  # read once: the writer may change it at any moment
-        if not self._places and unwritten is not None:
-            return unwritten
+        unsaved = self.unsaved  # read once: the writer may change it at any moment
+        if not self._places and unsaved is not None:
+            return unsaved
         start, length = self._places[0]
         return os.pread(self._file.fileno(), length, start)
 
@@ -66,7 +66,7 @@ class Outbox:
         if self._places:
             self._places.popleft()
         else:
-            self.unwritten = None
+            self.unsaved = None
         if not self._places:
             self._file.truncate(0)
             self._end = 0

@@ -138,7 +138,7 @@ class Reporter:
 
     def _wait_for_disk(self) -> None:
         """Wait while the disk is full; report that once."""
-        if self._outbox.unwritten is not None and not self._reported_full:
+        if self._outbox.unsaved is not None and not self._reported_full:
             self._reported_full = True
             step = self._progress and self._progress["step"]
             self._events.append({"step": step, "kind": "disk", "text": DISK_FULL})
@@ -146,7 +146,7 @@ class Reporter:
         backoff = Backoff(self._timing.longest_backoff)
         while not self._done and not self._outbox.retry():
             wait = backoff.failed()
-            self._changed.wait_for(lambda: self._done or not self._outbox.unwritten, wait)
+            self._changed.wait_for(lambda: self._done or not self._outbox.unsaved, wait)
 
     def close(self) -> None:
         """Wait until the server has every report, however long that takes."""

@@ -1,4 +1,4 @@
-"""The anatomy of the variance: the noise of the data apart from that of the estimator.
+"""The anatomy of the variance: the noise of the data, and that of the estimator.
 
 What it predicts for another batch size is measured there as well.
 """

@@ -52,7 +52,7 @@ class DrawLoop:
         before: int = 0,
         among: Sequence[EstimatorDraws] = (),
     ) -> Iterator[None]:
-        """Take chunks in turn, always of the estimator that is behind; end when told to.
+        """Take chunks in turn, always of the estimator with the fewest draws; end when told to.
 
         `step` becomes `before` plus the mean count of `among`, which names all estimators where
         the others draw at other times (default: `draws`).
