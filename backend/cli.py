@@ -6,7 +6,7 @@ not load torch.
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -170,18 +170,14 @@ def probe(
 
     The measurement is a run of its own, whose figures are on the lab's page.
     """
-    from backend.serve import ServeError, running_lab
-    from backend.terminal import figure_tables
-    from backend.terminal import sweep as sweeps
-    from backend.terminal.client import RefusedError
-    from backend.terminal.probe import parse_estimator, tabulate
-    from backend.terminal.watch import watch
+    from backend.terminal.probe import parse_estimator
+    from backend.terminal.sweep import parse_sweep
 
     if html and not html.parent.is_dir():
         raise fail(f"there is no folder {html.parent} for {html.name}", 2)
     try:
         chosen = [parse_estimator(text) for text in estimator] if estimator else None
-        swept = sweeps.parse_sweep(sweep) if sweep else None
+        swept = parse_sweep(sweep) if sweep else None
     except ValueError as error:
         raise fail(str(error), 2) from None
     request = {
@@ -191,24 +187,35 @@ def probe(
         "anatomy": None if anatomy is None else {"batches": anatomy},
         "what_if": {} if what_if else None,
     }
+    raise typer.Exit(0 if _measure(request, html, home) == "finished" else 1)
+
+
+def _measure(request: dict[str, Any], html: Path | None, home: Path | None) -> str:
+    """Run a microscope and print its results; returns its last status."""
+    from backend.serve import ServeError, running_lab
+    from backend.terminal import figure_tables, sweep
+    from backend.terminal import probe as measures
+    from backend.terminal.client import RefusedError
+    from backend.terminal.watch import watch
+
     try:
         with running_lab({"home": home} if home else {}) as client:
             started = client.probe(request)
             status = watch(client, started, out)
-            if swept:
-                sweeps.tabulate(client, started, out)
-            elif what_if or anatomy is not None:
+            if request["sweep"]:
+                sweep.tabulate(client, started, out)
+            elif request["anatomy"] is not None or request["what_if"] is not None:
                 figure_tables.tabulate(client, started, out)
             else:
-                tabulate(client, started, out)
+                measures.tabulate(client, started, out)
             if html:
                 html.write_text(client.page(started["id"]), encoding="utf-8")
                 out.print(f"figures in {html}", markup=False)
-    except (RefusedError, ServeError) as refusal:
-        raise fail(str(refusal)) from None
+    except (RefusedError, ServeError) as error:
+        raise fail(str(error)) from None
     except OSError as error:
         raise fail(f"cannot write {html}: {error.strerror}") from None
-    raise typer.Exit(0 if status == "finished" else 1)
+    return status
 
 
 @app.command()

@@ -30,6 +30,8 @@ _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Payload(BaseModel):
+    """A part of a report, without unknown fields."""
+
     model_config = ConfigDict(extra="forbid")
 
 

@@ -40,6 +40,8 @@ _FORKSERVER_LOST = 255
 
 @dataclass
 class _Inspection:
+    """An inspector that has not answered yet."""
+
     process: ForkServerProcess
     answers: Connection
     deadline: float

@@ -126,7 +126,7 @@ def test_a_misspelt_key_is_refused_with_the_right_one(finished, tmp_path):
         (
             "a: &a [1,1,1,1,1,1,1,1]\n"
             + "".join(f"{y}: &{y} [{','.join(['*' + x] * 8)}]\n" for x, y in pairwise("abcdefgh")),
-            "aliases included",
+            "its aliases expanded",
         ),
         ("a: " + "x" * 1_000_001, "is larger than 1,000,000 bytes"),
     ],

@@ -5,8 +5,15 @@ from typing import Annotated
 
 from torch import nn
 
-from backend.training.networks.contract import ACTIVATIONS, Activation, Network, image, named
-from backend.training.networks.norms import Normalisation, norm
+from backend.training.networks.contract import (
+    ACTIVATIONS,
+    Activation,
+    Network,
+    Normalisation,
+    image,
+    named,
+    norm,
+)
 from estimators.core.bounds import Ge, Le, Unit
 from estimators.core.site import Site
 
