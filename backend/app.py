@@ -1,4 +1,4 @@
-"""The web application: everything that it needs comes in by `create_app`'s front door."""
+"""`create_app`: the web application over a store and a supervisor; and the server around it."""
 
 import asyncio
 import errno
@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from backend.api import errors
 from backend.api.deps import Lab, Supervisor
-from backend.api.guard import Gate, Guard
+from backend.api.guard import Authenticator, Guard
 from backend.api.hub import Hub
 from backend.api.routes import (
     catalogue,
@@ -21,14 +21,12 @@ from backend.api.routes import (
     exports,
     figures,
     forks,
-    health,
     pages,
     probes,
     runs,
     series,
     session,
     shared,
-    stream,
     studies,
     worker,
 )
@@ -38,15 +36,18 @@ from backend.store import Store
 from backend.store.base import MissingError
 
 ROUTES = (
-    *(catalogue, dashboards, diagnosis, exports, figures, forks, health, probes, runs, series),
-    *(session, shared, stream, studies, worker, pages),
+    *(catalogue, dashboards, diagnosis, exports, figures, forks, probes, runs, series),
+    *(session, shared, studies, worker, pages),
 )
 
 
 def create_app(
     settings: Settings, store: Store, supervisor: Supervisor, home: Home | None = None
 ) -> FastAPI:
-    """The lab over `store` and `supervisor`; both are started and stopped with it."""
+    """The application. It starts the supervisor when it starts, and shuts it down at its end.
+
+    `home` is opened as the settings say if it is not given.
+    """
     if home is None:
         token = settings.token.get_secret_value() if settings.token else None
         home = open_home(settings.home, token)
@@ -58,13 +59,16 @@ def create_app(
         redoc_url=None,
         lifespan=_lifespan,
     )
-    app.state.lab, app.state.gate = lab, Gate(home)
+    app.state.lab, app.state.authenticator = lab, Authenticator(home)
     errors.install(app)
     for module in ROUTES:
         app.include_router(module.routes)
     app.mount("/static", pages.Modules(directory=pages.FRONTEND), name="static")
     app.add_middleware(
-        Guard, gate=app.state.gate, settings=settings, is_worker=partial(_is_worker, store)
+        Guard,
+        authenticator=app.state.authenticator,
+        settings=settings,
+        is_worker=partial(_is_worker, store),
     )
     return app
 
@@ -90,35 +94,36 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 class LabServer(uvicorn.Server):
-    """A server that still answers its workers while it asks them to checkpoint and stop."""
+    """A server that still answers its workers while they write checkpoints and stop."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop the workers, end the event streams, then shut down."""
         app = self.config.app
         assert isinstance(app, FastAPI)
         lab: Lab = app.state.lab
         await asyncio.to_thread(lab.supervisor.shutdown)
-        # Streams never end by themselves, and the server waits for open connections.
+        # The server waits for open connections, and streams do not end by themselves.
         lab.hub.close()
         await super().shutdown(sockets)
 
 
 class PortInUseError(Exception):
-    """The address cannot be listened on; the message says why and what to do."""
+    """The server cannot listen on the address; the message says why and what to do."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes any free one. Raises PortInUseError."""
+    """A listening socket; port 0 takes any free port. Raises PortInUseError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's delay (40 ms an answer) off only where the protocol is spelt out.
-    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # asyncio disables Nagle's algorithm (40 ms a response) only if the protocol is given.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        found.bind((host, port))
-        found.listen(128)
+        listening.bind((host, port))
+        listening.listen(128)
     except OSError as error:
-        found.close()
+        listening.close()
         raise PortInUseError(_why(host, port, error)) from error
-    return found
+    return listening
 
 
 def _why(host: str, port: int, error: OSError) -> str:

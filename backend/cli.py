@@ -1,12 +1,12 @@
-"""`gradlab`: serve the lab, run a configuration, list, check and export.
+"""The command line `gradlab`: serve, run, probe, estimators, check, export.
 
-Imports are local to the commands: `gradlab --help` is instant, and the server's process
-never loads torch.
+Each command imports what it needs, so that `gradlab --help` is fast and the server's process does
+not load torch.
 """
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -24,7 +24,7 @@ err = Console(stderr=True)
 
 
 def fail(message: str, code: int = 1) -> typer.Exit:
-    """Say why on standard error; the caller raises what comes back."""
+    """Print an error message; the caller raises the returned exit."""
     err.print(f"[bold red]error:[/] {_plain(message)}", highlight=False, soft_wrap=True)
     return typer.Exit(code)
 
@@ -37,21 +37,37 @@ def _plain(text: str) -> str:
 
 @app.command()
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to bind to.")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: any free one.")] = None,
-    home: Annotated[Path | None, typer.Option(help="Database, checkpoints, plug-ins.")] = None,
-    token: Annotated[str | None, typer.Option(help="Else one is drawn, once a home.")] = None,
-    executor: Annotated[str | None, typer.Option(help="Where runs are executed: local.")] = None,
-    database_url: Annotated[str | None, typer.Option(help="Else HOME/lab.db.")] = None,
-    plugins: Annotated[str | None, typer.Option(help="Folder of estimators.")] = None,
-    slots: Annotated[int | None, typer.Option(min=1, help="Runs at a time.")] = None,
-    public_url: Annotated[str | None, typer.Option(help="URL that others reach.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")
+    ] = None,
+    home: Annotated[
+        Path | None, typer.Option(help="Folder of the database, checkpoints and plug-ins.")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(help="The lab's token. Default: generated once for each home.")
+    ] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="Where runs are executed; only local exists.")
+    ] = None,
+    database_url: Annotated[
+        str | None, typer.Option(help="URL of the database. Default: SQLite in HOME/lab.db.")
+    ] = None,
+    plugins: Annotated[
+        str | None, typer.Option(help="Folder of plug-in estimators. Default: HOME/plugins.")
+    ] = None,
+    slots: Annotated[
+        int | None, typer.Option(min=1, help="Number of runs at a time. Default: one for each GPU.")
+    ] = None,
+    public_url: Annotated[
+        str | None, typer.Option(help="URL under which others reach the lab.")
+    ] = None,
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
     ] = True,
 ) -> None:
-    """Serve the lab. Each option is also an environment variable, GRADLAB_<OPTION>."""
-    from backend.serve import RefusalError
+    """Serve the lab. Each option can also be set as an environment variable GRADLAB_<OPTION>."""
+    from backend.serve import ServeError
     from backend.serve import serve as start
 
     given = {
@@ -67,7 +83,7 @@ def serve(
     }
     try:
         start({k: v for k, v in given.items() if v is not None}, open_page=open_page)
-    except RefusalError as refusal:
+    except ServeError as refusal:
         raise fail(str(refusal)) from None
 
 
@@ -76,13 +92,13 @@ def run(
     config: Annotated[Path, typer.Argument(help="The run's configuration, YAML or JSON.")],
     home: Annotated[Path | None, typer.Option(help="The lab's home.")] = None,
 ) -> None:
-    """Run CONFIG in the lab's database, with a progress bar.
+    """Run CONFIG in the lab and show its progress.
 
-    The run goes to the server of this home if one is up, else one is started for the
-    duration. Ctrl-C leaves the run to a server that goes on; one that was started here
-    checkpoints it and resumes it when the lab is next served.
+    The run is queued on the server of this home if there is one; otherwise a server is started
+    until the run ends. After Ctrl-C, a server that was running before continues the run; one that
+    was started here writes a checkpoint, and the next server resumes the run.
     """
-    from backend.serve import RefusalError, running_lab
+    from backend.serve import ServeError, running_lab
     from backend.terminal.client import RefusedError
     from backend.terminal.document import DocumentError, read
     from backend.terminal.watch import watch
@@ -94,7 +110,7 @@ def run(
     try:
         with running_lab({"home": home} if home else {}) as client:
             status = watch(client, client.submit(body), out)
-    except (RefusedError, RefusalError) as refusal:
+    except (RefusedError, ServeError) as refusal:
         raise fail(str(refusal)) from None
     raise typer.Exit(0 if status == "finished" else 1)
 
@@ -103,84 +119,110 @@ def run(
 def probe(
     run: Annotated[str, typer.Argument(help="A run's number or id.")],
     step: Annotated[
-        int | None, typer.Option(min=0, help="Of a checkpoint; else the newest. 0: at the start.")
+        int | None,
+        typer.Option(min=0, help="Step of the checkpoint; 0 is the start. Default: the newest."),
     ] = None,
     draws: Annotated[
         int | None,
-        typer.Option(help="Of each estimator: 256; 16 at each batch of an anatomy; 64 of a step."),
+        typer.Option(
+            help="Draws of each estimator. Default: 256; 16 at each batch of --anatomy; "
+            "64 for --what-if."
+        ),
     ] = None,
     estimator: Annotated[
         list[str] | None,
-        typer.Option("--estimator", help="As 'spsa(pairs=4)'; repeat it. Else the run's own."),
+        typer.Option(
+            "--estimator",
+            help="An estimator, as 'spsa(pairs=4)'; may be repeated. Default: those of the run.",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Another one draws anew.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     source: Annotated[
         str,
-        typer.Option(help="honest; oracle: the same draws from the exact gradient, where it can."),
+        typer.Option(
+            help="honest: the estimator draws. oracle: the same draws from the exact gradient, "
+            "if possible."
+        ),
     ] = "honest",
     sweep: Annotated[
-        str | None, typer.Option(help="Over a field: tangents=1,4,16 or network.width=16,32,64.")
+        str | None, typer.Option(help="Vary a field: tangents=1,4,16 or network.width=16,32,64.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(help="A file for the figures: one page, works offline.")
+        Path | None,
+        typer.Option(help="Write the figures to this file, as a page that works offline."),
     ] = None,
     anatomy: Annotated[
         int | None,
         typer.Option(
-            metavar="BATCHES", help="Tell the noise of the data from the estimator's, by 16 say."
+            metavar="BATCHES",
+            help="Separate the noise of the data from that of the estimator, with e.g. 16 batches.",
         ),
     ] = None,
     what_if: Annotated[
-        bool, typer.Option("--what-if", help="Take every draw as a step: what would it do?")
+        bool,
+        typer.Option(
+            "--what-if", help="How the loss would change if each draw were taken as an update."
+        ),
     ] = False,
     home: Annotated[Path | None, typer.Option(help="The lab's home.")] = None,
 ) -> None:
-    """Draw estimators at a checkpoint of RUN and print how good they are.
+    """Measure estimators at a checkpoint of RUN and print the results.
 
-    The draws are a run of the lab's own, so that their figures can be seen on its page.
+    The measurement is a run of its own, whose figures are on the lab's page.
     """
-    from backend.serve import RefusalError, running_lab
-    from backend.terminal import looks
-    from backend.terminal import sweep as sweeps
-    from backend.terminal.client import RefusedError
-    from backend.terminal.probe import described, tabulate
-    from backend.terminal.watch import watch
+    from backend.terminal.probe import parse_estimator
+    from backend.terminal.sweep import parse_sweep
 
     if html and not html.parent.is_dir():
         raise fail(f"there is no folder {html.parent} for {html.name}", 2)
     try:
-        chosen = [described(text) for text in estimator] if estimator else None
-        swept = sweeps.asked(sweep) if sweep else None
+        chosen = [parse_estimator(text) for text in estimator] if estimator else None
+        swept = parse_sweep(sweep) if sweep else None
     except ValueError as error:
         raise fail(str(error), 2) from None
-    asked = {"run": run, "step": step, "draws": draws, "estimators": chosen, "seed": seed}
-    asked["source"] = source
-    looked = what_if or anatomy is not None
-    other = {
+    request = {
+        **{"run": run, "step": step, "draws": draws, "estimators": chosen, "seed": seed},
+        "source": source,
+        "sweep": swept,
         "anatomy": None if anatomy is None else {"batches": anatomy},
         "what_if": {} if what_if else None,
     }
+    raise typer.Exit(0 if _measure(request, html, home) == "finished" else 1)
+
+
+def _measure(request: dict[str, Any], html: Path | None, home: Path | None) -> str:
+    """Run a microscope and print its results; returns its last status."""
+    from backend.serve import ServeError, running_lab
+    from backend.terminal import figure_tables, sweep
+    from backend.terminal import probe as measures
+    from backend.terminal.client import RefusedError
+    from backend.terminal.watch import watch
+
     try:
         with running_lab({"home": home} if home else {}) as client:
-            started = client.probe({**asked, "sweep": swept, **other})
+            started = client.probe(request)
             status = watch(client, started, out)
-            told = sweeps.tabulate if swept else looks.tabulate if looked else tabulate
-            told(client, started, out)
+            if request["sweep"]:
+                sweep.tabulate(client, started, out)
+            elif request["anatomy"] is not None or request["what_if"] is not None:
+                figure_tables.tabulate(client, started, out)
+            else:
+                measures.tabulate(client, started, out)
             if html:
                 html.write_text(client.page(started["id"]), encoding="utf-8")
                 out.print(f"figures in {html}", markup=False)
-    except (RefusedError, RefusalError) as refusal:
-        raise fail(str(refusal)) from None
+    except (RefusedError, ServeError) as error:
+        raise fail(str(error)) from None
     except OSError as error:
         raise fail(f"cannot write {html}: {error.strerror}") from None
-    raise typer.Exit(0 if status == "finished" else 1)
+    return status
 
 
 @app.command()
 def estimators(
     home: Annotated[Path | None, typer.Option(help="The lab's home.")] = None,
 ) -> None:
-    """List the estimators, the plug-ins' included, with what they claim and need."""
+    """List all estimators, including plug-ins, with their claims and fields."""
     from rich.table import Column, Table
 
     from backend.catalogue import catalogue
@@ -190,7 +232,7 @@ def estimators(
         listing = catalogue(settings(**({"home": home} if home else {})).plugin_dirs)
     except SettingsError as error:
         raise fail(str(error)) from None
-    name = Column("estimator", no_wrap=True)  # it is what one types
+    name = Column("estimator", no_wrap=True)  # it is what users type
     table = Table(name, "claim", "fields", "summary", box=None, pad_edge=False)
     for entry in listing["estimators"]:
         fields = ", ".join(
@@ -207,7 +249,7 @@ def estimators(
 
 
 def _short(default: object) -> object:
-    """A field's default; of a nested estimator, its name."""
+    """A field's default value; the name of a nested estimator."""
     return default["name"] if isinstance(default, dict) else default
 
 
@@ -215,7 +257,7 @@ def _short(default: object) -> object:
 def check(
     file: Annotated[Path, typer.Argument(help="A Python file with an estimator.")],
 ) -> None:
-    """Hold the estimators in FILE to the contract: shapes, purity, claim, descent, cost."""
+    """Check the estimators in FILE against the contract: shapes, purity, claim, descent, cost."""
     from backend.terminal.check import check_file
 
     if not file.is_file():
@@ -226,15 +268,18 @@ def check(
 @app.command()
 def export(
     run: Annotated[str, typer.Argument(help="A run's number or id.")],
-    html: Annotated[bool, typer.Option("--html", help="One self-contained page.")] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Every point, as text.")] = False,
-    parquet: Annotated[bool, typer.Option("--parquet", help="Every point, in columns.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="One HTML page that works offline.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Every point as CSV.")] = False,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Every point as Parquet.")] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Else run-NUMBER.FORMAT; - for stdout.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The file. Default: run-NUMBER.FORMAT; - for standard output."
+        ),
     ] = None,
     home: Annotated[Path | None, typer.Option(help="The lab's home.")] = None,
 ) -> None:
-    """Write RUN to a file. The lab may be up meanwhile."""
+    """Write RUN to a file. The lab may be running."""
     from backend.terminal.export import ExportError, write
 
     kinds = [k for k, on in (("html", html), ("csv", csv), ("parquet", parquet)) if on]
@@ -248,6 +293,7 @@ def export(
 
 
 def main() -> None:
+    """Run the command line."""
     try:
         app()
     except KeyboardInterrupt:

@@ -1,11 +1,11 @@
-"""The configuration of a run: what a client chooses, and what determines its numbers.
+"""The configuration of a training run and of a microscope: the models that all programs share.
 
-Pydantic and nothing heavier: the server, the CLI, the workers and a notebook share it. The
-fields of a component (an estimator, a network, ...) are checked where torch may be imported,
-by `backend.jobs.inspect`; here a component is a name and its fields.
+This module needs pydantic and nothing heavier. Here a component (an estimator, a network, …) is a
+name with any fields; `backend.catalogue.validation` checks the fields where torch is imported.
 """
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -20,15 +20,15 @@ from pydantic import (
 
 
 def printable(text: str) -> str:
-    """`text`, if no character of it is a control character. Raises ValueError."""
-    found = next((c for c in text if unicodedata.category(c) == "Cc"), None)
-    if found is not None:
-        raise ValueError(f"it holds the control character {found!r}; give text of one line")
+    """Return `text` if it has no control character. Raises ValueError."""
+    control = next((c for c in text if unicodedata.category(c) == "Cc"), None)
+    if control is not None:
+        raise ValueError(f"it holds the control character {control!r}; give text of one line")
     return text
 
 
-def several(draws: Any) -> Any:
-    """`draws`, unless it is one. Raises ValueError."""
+def _not_one(draws: Any) -> Any:
+    """Return `draws` unless it is 1. Raises ValueError."""
     if draws == 1 and draws is not True:
         raise ValueError("one draw has no variance; give at least 2")
     return draws
@@ -37,15 +37,19 @@ def several(draws: Any) -> Any:
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(printable)
 ]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_-]+$")]
+"""The id of a run, study, dashboard or link."""
 COMPONENTS = ("dataset", "loss", "network", "estimator", "optimizer")
 
 
 class Strict(BaseModel):
+    """A model without unknown fields, whose field docstrings are the help text."""
+
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 class Component(BaseModel):
-    """A catalogue entry by its name, with its fields."""
+    """A component of the catalogue: its name, and any of its fields."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -53,44 +57,45 @@ class Component(BaseModel):
 
     @property
     def fields(self) -> dict[str, Any]:
+        """The fields without the name."""
         return dict(self.model_extra or {})
 
 
 class Probe(Strict):
-    """When and how often the gradient estimators are measured along the run."""
+    """When and how often the gradient estimators are measured during the run."""
 
-    draws: Annotated[int, BeforeValidator(several), Field(ge=2, le=4096)] = 16
-    """Draws of each estimator at one probe (K): the more, the narrower the intervals."""
+    draws: Annotated[int, BeforeValidator(_not_one), Field(ge=2, le=4096)] = 16
+    """Draws of each estimator in one probe (K). More draws give narrower intervals."""
     budget: Annotated[float, Field(ge=0, le=1, title="Time budget")] = 0.1
-    """Time that probes may add, as a share of what the run takes without; 0 switches them off.
-    They come at steps 0, 2, 4, 8 and so on, then as often as fits: a run of seconds has few."""
+    """Time that probes may add, as a share of the run's time without them; 0 switches probes off.
+    Probes come at steps 0, 2, 4, 8 and so on, then as often as the budget allows:
+    a run of a few seconds has few."""
     every: Annotated[int | None, Field(ge=1, le=10_000_000, title="Probe every")] = None
-    """Steps from one probe to the next, whatever they cost: so a short run has as many as you
-    like. Empty: the time budget decides."""
+    """Steps from one probe to the next, whatever they cost. Empty: the time budget decides."""
 
 
 class RunConfig(Strict):
-    """One training run, whole: the body of `POST /api/runs` and a YAML file's content."""
+    """A training run: the body of `POST /api/runs`, and the content of a YAML file."""
 
     name: Text = ""
-    """What the run is called in lists and legends."""
+    """The name of the run in lists and legends."""
     dataset: Component
     loss: Component = Component.model_validate({"name": "cross_entropy"})
-    """What is made small: the cross-entropy of classes, or InfoNCE between views."""
+    """The loss to minimise: cross-entropy of classes, or InfoNCE between views."""
     network: Component
     estimator: Component
     """The driver: the estimator whose gradient the optimiser follows."""
     shadows: Annotated[list[Component], Field(max_length=15)] = []
-    """Further estimators, measured at the driving run's weights and batch."""
+    """Further estimators, measured at the same weights and batches."""
     optimizer: Component = Component.model_validate({"name": "sgd", "lr": 0.01})
     steps: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     """Optimiser steps. Give steps or epochs."""
     epochs: Annotated[float, Field(gt=0, le=100_000)] | None = None
-    """Passes over the training part. Give steps or epochs."""
+    """Passes over the training examples. Give steps or epochs."""
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 64
-    """Examples a step."""
+    """Examples in a batch."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    """Determines the split, the initial weights, the batches and all noise."""
+    """Determines the split, the initial weights, the batches and all random numbers."""
     device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda:\d{1,3})$")] = "auto"
     """auto, cpu or cuda:N."""
     probe: Probe = Probe()
@@ -109,14 +114,26 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+BATCH_SIZE = "batch_size"
+"""The swept field that belongs to the run; others belong to the estimators or the network."""
+NETWORK_PREFIX = "network."
+"""What the name of a swept field of the network begins with."""
+
+
+def sweep_steps(values: Sequence[Any]) -> list[int]:
+    """Where the points of each value stand: at the value if all are whole, else at its index."""
+    whole = [int(v) for v in values if type(v) is int and 0 <= v < 2**53]
+    return whole if len(whole) == len(values) else list(range(len(values)))
+
+
 class Sweep(Strict):
     """The same measurement at several values of one field."""
 
     field: Annotated[str, StringConstraints(min_length=1, max_length=100)]
-    """A field of the estimators (of a held one: inner.tangents), of the network (network.width;
-    each value at its initialisation), or batch_size."""
+    """A field of the estimators (inner.tangents for that of a wrapped one), of the network
+    (network.width: each value at its initialisation), or batch_size."""
     values: Annotated[list[bool | int | float | str], Field(min_length=2, max_length=32)]
-    """In the order of the curve; numbers are sorted."""
+    """The values, in the order of the curve; numbers are sorted."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "Sweep":
@@ -129,37 +146,43 @@ class Sweep(Strict):
 
     @property
     def steps(self) -> list[int]:
-        """Where the points of each value stand: at the value if all are whole, else its index."""
-        whole = [int(v) for v in self.values if type(v) is int and 0 <= v < 2**53]
-        return whole if len(whole) == len(self.values) else list(range(len(self.values)))
+        """Where the points of each value stand; see `sweep_steps`."""
+        return sweep_steps(self.values)
+
+    @property
+    def network_field(self) -> str | None:
+        """The network's field that is varied: `width` for `network.width`; None for others."""
+        if not self.field.startswith(NETWORK_PREFIX):
+            return None
+        return self.field.removeprefix(NETWORK_PREFIX)
 
 
-Draws = Annotated[int, BeforeValidator(several), Field(ge=2, le=100_000)]
+Draws = Annotated[int, BeforeValidator(_not_one), Field(ge=2, le=100_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class Anatomy(Strict):
-    """Where variance comes from: draws at several batches of the training set."""
+    """Where the variance comes from: draws at several batches of the training set."""
 
     batches: Annotated[int, Field(ge=2, le=1024)] = 16
-    """Batches of the run's size (J), each drawn anew from the whole training set."""
+    """Batches of the run's size (J), each drawn from the whole training set."""
 
     @property
     def checks(self) -> int:
-        """Gradients by which the prediction is checked."""
+        """Gradients with which the prediction is checked."""
         return 2 * self.batches
 
 
 CHECK_DRAWS = 2
-"""Draws of each gradient by which an anatomy's prediction is checked."""
+"""Draws in each gradient with which an anatomy's prediction is checked."""
 Rate = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
 class WhatIf(Strict):
-    """What one step would do: every draw is taken as a step of many lengths."""
+    """One-step draws: how the loss would change if each draw were taken as an update."""
 
     rates: Annotated[list[Rate], Field(min_length=1, max_length=32)] | None = None
-    """Learning rates of the steps. Empty: about the best ones, and the run's own."""
+    """Learning rates of the updates. Empty: rates about the best one, and the run's own."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "WhatIf":
@@ -169,19 +192,19 @@ class WhatIf(Strict):
         return self
 
 
-class Look(Strict):
-    """What is looked for at a checkpoint: the draws themselves, unless one of these is given."""
+class MicroscopeKind(Strict):
+    """What to measure at a checkpoint: the draws themselves, unless one of these is given."""
 
     sweep: Sweep | None = None
     """The measures at several values of one field."""
     anatomy: Anatomy | None = None
-    """The noise of the data apart from the estimator's."""
+    """The noise of the data and that of the estimator, separately."""
     what_if: WhatIf | None = None
-    """The change of the loss by one step."""
+    """The change of the loss in one update."""
 
     @model_validator(mode="after")
-    def _one_look(self) -> Self:
-        given = [name for name in Look.model_fields if getattr(self, name) is not None]
+    def _one_kind(self) -> Self:
+        given = self._given()
         if len(given) > 1:
             raise ValueError(
                 f"{' and '.join(given)} are given; a microscope takes one of sweep, anatomy and "
@@ -192,75 +215,78 @@ class Look(Strict):
     @property
     def kind(self) -> str:
         """sweep, anatomy, what_if, or draws."""
-        given = [name for name in Look.model_fields if getattr(self, name) is not None]
-        return given[0] if given else "draws"
+        return next(iter(self._given()), "draws")
+
+    def _given(self) -> list[str]:
+        return [name for name in MicroscopeKind.model_fields if getattr(self, name) is not None]
 
 
-class Drawn(Look):
-    """How the draws of a look come about."""
+class MicroscopeOptions(MicroscopeKind):
+    """What to measure, and how the draws are made."""
 
     source: Literal["honest", "oracle"] = "honest"
-    """honest: by the estimator itself. oracle: the same draws out of the exact gradient, of those
-    estimators that have such a way; the others honestly."""
+    """honest: by the estimator itself. oracle: the same draws made of the exact gradient, where the
+    estimator offers this; the others honestly."""
 
     @model_validator(mode="after")
-    def _drawable(self) -> Self:
+    def _oracle_possible(self) -> Self:
         if self.source == "oracle" and self.kind in ("anatomy", "what_if"):
             raise ValueError(
-                f"source is oracle and {self.kind} is given; {self.kind} takes honest draws alone, "
-                "an oracle serves the draws themselves and a sweep"
+                f"source is oracle and {self.kind} is given; {self.kind} takes honest draws alone; "
+                "an oracle is possible for draws and sweeps"
             )
         return self
 
 
-USUAL_DRAWS = {"draws": 256, "sweep": 256, "anatomy": 16, "what_if": 64}
-"""Draws of each estimator, where nothing is said: at each value, at each batch."""
+DEFAULT_DRAWS = {"draws": 256, "sweep": 256, "anatomy": 16, "what_if": 64}
+"""Draws of each estimator (at each value, at each batch) by kind of measurement."""
 
 
-class Microscope(Drawn):
-    """Draws at a frozen checkpoint of another run."""
+class Microscope(MicroscopeOptions):
+    """A validated request: measurements at a checkpoint of another run."""
 
     run: str
-    """The id of the run whose checkpoint it is."""
+    """The id of the run that wrote the checkpoint."""
     step: Annotated[int, Field(ge=0, le=10_000_000)]
-    """The updates that the checkpoint's weights have seen."""
+    """The step of the checkpoint."""
     draws: Draws = 256
     """Draws of each estimator, at each value of a sweep, at each batch of an anatomy."""
     seed: Seed = 0
-    """Determines the draws, and an anatomy's batches; data and weights are those of the run."""
+    """Determines the draws and an anatomy's batches; data and weights are the run's."""
     plugins: dict[str, str] = {}
-    """SHA-256 of the plug-ins' files when the run was taken in."""
+    """SHA-256 of each plug-in file when the parent run was queued."""
     fresh: list[str] = []
-    """Labels of estimators whose plug-in is another file by now: they start anew."""
+    """Labels of estimators whose plug-in file has changed since; their states start anew."""
 
     @property
     def total(self) -> int:
-        """Draws of each estimator, those at all values or batches together."""
+        """Draws of each estimator, at all values or batches together."""
         if self.anatomy:
             both = 2 * self.anatomy.batches * self.draws  # at the batches and at parts of them
             return both + self.anatomy.checks * CHECK_DRAWS
         return self.draws * (len(self.sweep.values) if self.sweep else 1)
 
 
-class ProbeRequest(Drawn):
-    """The body of `POST /api/probes`: what to look at, and how often."""
+class ProbeRequest(MicroscopeOptions):
+    """The body of `POST /api/probes`: what to measure, where, and with how many draws."""
 
     run: Annotated[str, StringConstraints(min_length=1, max_length=40)]
-    """A run's id or number; of a microscope's run, the checkpoint that it looked at."""
+    """A run's id or number; a microscope's run stands for the checkpoint that it measured at."""
     step: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
-    """0: at initialisation. Empty: the newest checkpoint."""
+    """The step of the checkpoint; 0: the initialisation. Empty: the newest."""
     estimators: Annotated[list[Component], Field(min_length=1, max_length=16)] | None = None
     """Empty: the run's driver and shadows."""
     draws: Draws | None = None
     """Draws of each estimator, at each value of a sweep, at each batch of an anatomy. Empty: 256;
     16 at each batch; 64 of a what-if step."""
     seed: Seed = 0
-    """Of the draws and of an anatomy's batches: another one draws anew."""
+    """Determines the draws and an anatomy's batches; another seed gives new ones."""
     name: Text = ""
+    """The name of the new run. Empty: a description."""
 
 
 class MicroscopeConfig(RunConfig):
-    """The run's own configuration, with the estimators that are looked at."""
+    """The parent run's configuration, with the estimators to measure and the request."""
 
     microscope: Microscope
 

@@ -1,4 +1,4 @@
-"""The home of a lab: one folder, one server at a time, one token, one instance id."""
+"""The home of a lab: a folder with a token and an instance id, for one server at a time."""
 
 import fcntl
 import json
@@ -11,7 +11,7 @@ from typing import IO, Self
 
 import psutil
 
-# WAL needs shared memory between processes on one machine; these promise no such thing.
+# SQLite's WAL needs shared memory between processes, which these do not guarantee.
 NETWORK_FILE_SYSTEMS = {
     *("nfs", "nfs4", "cifs", "smbfs", "smb3", "afs", "ncpfs", "9p", "ceph", "glusterfs"),
     *("lustre", "gpfs", "beegfs", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone"),
@@ -24,7 +24,7 @@ class HomeError(Exception):
 
 @dataclass(frozen=True)
 class Home:
-    """Paths inside a home, and what is drawn once for it."""
+    """The path of a home, its token and its instance id."""
 
     path: Path
     token: str
@@ -32,10 +32,11 @@ class Home:
 
     @property
     def plugins(self) -> Path:
+        """The folder of plug-in estimators."""
         return self.path / "plugins"
 
     def run_dir(self, run_id: str) -> Path:
-        """The folder of a run's checkpoints and log. Raises ValueError outside of `runs`."""
+        """The folder of a run. Raises ValueError for a path outside of `runs`."""
         runs = (self.path / "runs").resolve()
         path = (runs / run_id).resolve()
         if path.parent != runs:
@@ -44,23 +45,23 @@ class Home:
 
 
 def open_home(path: Path, token: str | None = None) -> Home:
-    """Make the home (0700), draw its token and instance id once; `token` overrides the former.
+    """Open a home; creates the folder (mode 0700), its token and its instance id if needed.
 
-    A given token is written down only by `keep_token`, which whoever serves the home calls.
-    Raises HomeError if the folder cannot be made or written.
+    A given `token` replaces the stored one, but is only written by `keep_token`, which the server
+    calls. Raises HomeError if the folder cannot be created or written.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in ("plugins", "runs"):
             (path / folder).mkdir(mode=0o700, exist_ok=True)
-        drawn = token or _once(path / "token", 32)
-        return Home(path, drawn, _once(path / "instance", 6).lower())
+        used = token or _generated_once(path / "token", 32)
+        return Home(path, used, _generated_once(path / "instance", 6).lower())
     except OSError as error:
         raise HomeError(f"the home {path} cannot be used: {error.strerror}") from error
 
 
 def keep_token(home: Home) -> None:
-    """Write the token that is served into HOME/token (0600), for this user's programs.
+    """Write the served token to HOME/token (mode 0600), for this user's programs.
 
     Raises HomeError if it cannot be written.
     """
@@ -73,7 +74,7 @@ def keep_token(home: Home) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """At once: whoever reads meanwhile sees the former text or the new one."""
+    """Replace a file atomically: readers see the former text or the new one."""
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -81,10 +82,10 @@ def _replace(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def _once(path: Path, size: int) -> str:
-    """The secret in `path`, drawn and written (0600) if it is not there yet."""
+def _generated_once(path: Path, size: int) -> str:
+    """The secret in `path`, which is generated (mode 0600) if there is none."""
     try:
-        # O_EXCL: of two processes one draws, and the other reads what was drawn.
+        # O_EXCL: of two processes, one generates the secret and the other reads it.
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return _secret(path)
@@ -98,23 +99,23 @@ def _secret(path: Path) -> str:
         path.chmod(0o600)
     text = path.read_text().strip()
     if len(text) < 12:
-        raise HomeError(f"{path} holds no usable secret; remove it and one is drawn anew")
+        raise HomeError(f"{path} has no usable secret; remove it, and a new one is generated")
     return text
 
 
 @dataclass(frozen=True)
 class Serving:
-    """Who serves a home."""
+    """The server of a home: its process and its URL."""
 
     pid: int
     url: str
 
 
 class Lock:
-    """The right to serve a home, held by this process until closed or dead.
+    """The right to serve a home, which this process has until `close` or its end.
 
-    The kernel's lock on the open file decides, so that a crashed server leaves nothing
-    stale; the file's text only names the holder. Raises HomeError naming pid and URL.
+    It is the kernel's lock on an open file, so a crashed server leaves no stale lock; the text of
+    the file only names the holder. Raises HomeError with pid and URL if another server has it.
     """
 
     def __init__(self, home: Path) -> None:
@@ -122,13 +123,14 @@ class Lock:
         self._file = _open_locked(self._path)
 
     def publish(self, url: str) -> None:
-        """Write down who serves, for a second server and for `gradlab run`."""
+        """Write pid and URL to the file, for other servers and for `gradlab run`."""
         self._file.seek(0)
         self._file.truncate()
         json.dump({"pid": os.getpid(), "url": url}, self._file)
         self._file.flush()
 
     def close(self) -> None:
+        """Release the lock."""
         if not self._file.closed:
             self._file.seek(0)
             self._file.truncate()
@@ -154,18 +156,18 @@ def _open_locked(path: Path) -> IO[str]:
     except BlockingIOError:
         holder = _read(path)
         file.close()
-        who = (
+        server = (
             f"by process {holder.pid} at {holder.url}" if holder else "by a server that is starting"
         )
         raise HomeError(
-            f"the home {path.parent} is already served {who}; use that one, stop it, "
+            f"the home {path.parent} is already served {server}; use that one, stop it, "
             "or give another home"
         ) from None
     return file
 
 
 def serving(home: Path) -> Serving | None:
-    """Who serves `home` now, or None."""
+    """The server of `home`, or None."""
     path = home / "lock"
     if not path.exists():
         return None
@@ -195,7 +197,7 @@ def refuse_network_file_system(path: Path) -> None:
 
 
 def file_system(path: Path) -> str:
-    """The type of the file system that holds `path`; "" if it is not known."""
+    """The type of the file system of `path`; "" if it is unknown."""
     place = path.resolve()
     mounts = {Path(p.mountpoint): p.fstype for p in psutil.disk_partitions(all=True)}
     return next((mounts[p] for p in (place, *place.parents) if p in mounts), "")

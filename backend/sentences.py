@@ -1,6 +1,6 @@
-"""What is wrong with a value, in one voice: what came, and what is allowed.
+"""Error messages about values: what was given, and what is allowed.
 
-Pydantic's errors and our own are told alike, whether a run, a component or a query is meant.
+Pydantic's errors and those of the lab have the same form, for runs, components and queries.
 """
 
 import re
@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from math import isnan
 from typing import Any
 
-LONGEST = 80  # characters of a value that are shown
+MAX_CHARACTERS = 80  # of a value in a message
 
 _LIMITS = {
     "greater_than_equal": ("ge", "at least"),
@@ -32,9 +32,9 @@ _KINDS = {
 
 
 def sentence(error: Mapping[str, Any], fields: Sequence[str] = (), owner: str = "") -> str:
-    """One sentence for one of `ValidationError.errors()`.
+    """The message for one of `ValidationError.errors()`.
 
-    fields: the names that are allowed where an unknown one came; owner: whose they are.
+    `fields` are the allowed names for an unknown field, and `owner` is what has these fields.
     """
     name, kind, value = _name(error["loc"]) or owner, error["type"], error.get("input")
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
@@ -56,21 +56,21 @@ def wrong(name: str, value: Any, allowed: str, hint: str = "") -> str:
 
 
 def unknown(kind: str, name: str, allowed: Sequence[str], owner: str = "") -> str:
-    """`no estimator 'foo'; did you mean 'fool'?`, or which there are if none is near."""
-    of = f" of {owner}" if owner else ""
-    near = get_close_matches(name, allowed, 1, 0.6)
-    if near:
-        return f"no {kind} {show(name)}{of}; did you mean {near[0]!r}?"
-    there = f"; there are: {', '.join(allowed)}" if allowed else ""
-    return f"no {kind} {show(name)}{of}{there}"
+    """`no estimator 'foo'; did you mean 'fool'?`, or a list of all if none is similar."""
+    of_owner = f" of {owner}" if owner else ""
+    similar = get_close_matches(name, allowed, 1, 0.6)
+    if similar:
+        return f"no {kind} {show(name)}{of_owner}; did you mean {similar[0]!r}?"
+    available = f"; there are: {', '.join(allowed)}" if allowed else ""
+    return f"no {kind} {show(name)}{of_owner}{available}"
 
 
 def show(value: Any) -> str:
-    """The value that came, as JSON has it, shortened."""
+    """The given value as in JSON, shortened."""
     if isinstance(value, bool):
         return str(value).lower()
     text = f"{value:,}" if isinstance(value, int) else repr(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+    return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 3]}..."
 
 
 def _allowed(error: Mapping[str, Any]) -> str:
@@ -81,7 +81,7 @@ def _allowed(error: Mapping[str, Any]) -> str:
     if kind in ("literal_error", "enum"):
         return f"one of {ctx['expected']}"
     if kind == "string_pattern_mismatch":
-        return _spoken(ctx["pattern"])
+        return _pattern_words(ctx["pattern"])
     return _KINDS.get(kind.split("_")[0]) or str(error["msg"])
 
 
@@ -93,7 +93,7 @@ def _is_nan(value: Any) -> bool:
 
 
 def _hint(kind: str, value: Any) -> str:
-    """How to write a number that was written with a comma."""
+    """How to write a decimal number that was written with a comma."""
     decimal = isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d*,\d+\s*", value)
     if kind == "float_parsing" and decimal:
         return f" (use a point: {value.strip().replace(',', '.')})"
@@ -115,8 +115,8 @@ def _name(loc: Sequence[str | int]) -> str:
     return str(loc[-1]) if loc else ""
 
 
-def _spoken(pattern: str) -> str:
-    """`^(auto|cpu|cuda:\\d{1,3})$` -> "auto, cpu or cuda:N"; others are shown as they are."""
+def _pattern_words(pattern: str) -> str:
+    """`^(auto|cpu|cuda:\\d{1,3})$` -> "auto, cpu or cuda:N"; others stay as they are."""
     options = re.sub(r"\\d(\{.*?\})?", "N", pattern.removeprefix("^(").removesuffix(")$"))
     *first, last = options.split("|")
     return f"{', '.join(first)} or {last}" if first else f"of the form {pattern}"

@@ -1,4 +1,4 @@
-"""Put the lab together and serve it: for as long as the terminal lives, or for one run."""
+"""Assemble the lab and serve it: until a signal ends it, or for the duration of one command."""
 
 import os
 import sys
@@ -31,16 +31,16 @@ from backend.store import Store, open_engine
 from backend.store.engine import DatabaseError
 from backend.terminal.client import Client
 
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
+LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
 
 
-class RefusalError(Exception):
+class ServeError(Exception):
     """The lab cannot be served; the message is one sentence for the terminal."""
 
 
 @dataclass(frozen=True)
-class Lab:
-    """A lab that listens: its server, and where a person finds it."""
+class ServedLab:
+    """A lab that listens: its server, home and URL."""
 
     server: LabServer
     app: FastAPI
@@ -50,12 +50,12 @@ class Lab:
 
     @property
     def start_url(self) -> str:
-        """With the token in the fragment, which browsers do not send."""
+        """The URL with the token in its fragment, which browsers do not send."""
         return f"{self.url}/#token={self.home.token}"
 
 
 def serve(given: Mapping[str, Any], *, open_page: bool) -> None:
-    """Serve until a signal ends it. Raises RefusalError."""
+    """Serve until a signal ends the process. Raises ServeError."""
     with _lab(_settings(given)) as lab:
         console = Console()
         console.print(
@@ -71,12 +71,15 @@ def serve(given: Mapping[str, Any], *, open_page: bool) -> None:
 
 @contextmanager
 def running_lab(given: Mapping[str, Any]) -> Iterator[Client]:
-    """A client of the lab that serves this home, or of one that is started for the duration."""
+    """A client of the server of this home, or of one that is started for the duration.
+
+    Raises ServeError if none can be started.
+    """
     chosen = _settings(given)
-    now = serving(chosen.home)
-    if now is not None:
-        # The server may have been given another token than this shell; it wrote it down.
-        yield Client(now.url, _home(chosen.model_copy(update={"token": None})).token)
+    running = serving(chosen.home)
+    if running is not None:
+        # The server may have another token than this shell; it is in the home.
+        yield Client(running.url, _home(chosen.model_copy(update={"token": None})).token)
         return
     with _lab(chosen.model_copy(update={"port": 0})) as lab:
         thread = threading.Thread(target=lab.server.run, kwargs={"sockets": [lab.socket]})
@@ -90,15 +93,15 @@ def running_lab(given: Mapping[str, Any]) -> Iterator[Client]:
 
 
 @contextmanager
-def _lab(chosen: Settings) -> Iterator[Lab]:
+def _lab(chosen: Settings) -> Iterator[ServedLab]:
     with ExitStack() as stack:
         try:
             yield _assemble(chosen, stack)
         except (HomeError, DatabaseError, PortInUseError) as error:
-            raise RefusalError(str(error)) from error
+            raise ServeError(str(error)) from error
 
 
-def _assemble(chosen: Settings, stack: ExitStack) -> Lab:
+def _assemble(chosen: Settings, stack: ExitStack) -> ServedLab:
     home = _home(chosen)
     lock = stack.enter_context(Lock(home.path))
     keep_token(home)
@@ -114,16 +117,16 @@ def _assemble(chosen: Settings, stack: ExitStack) -> Lab:
         store, LocalExecutor(home.path), home.path, chosen.plugin_dirs, slots=chosen.slots
     )
     app = create_app(chosen, store, supervisor, home)
-    # The proxy's word about who asks is not taken: rate limits are by the connection.
+    # Headers of a proxy are not trusted: rate limits are by connection.
     config = uvicorn.Config(app, log_level="warning", proxy_headers=False, server_header=False)
-    return Lab(LabServer(config), app, listening, home, url)
+    return ServedLab(LabServer(config), app, listening, home, url)
 
 
 def _settings(given: Mapping[str, Any]) -> Settings:
     try:
         return settings(**given)
     except SettingsError as error:
-        raise RefusalError(str(error)) from error
+        raise ServeError(str(error)) from error
 
 
 def _home(chosen: Settings) -> Home:
@@ -131,13 +134,13 @@ def _home(chosen: Settings) -> Home:
         token = chosen.token.get_secret_value() if chosen.token else None
         return open_home(chosen.home, token)
     except HomeError as error:
-        raise RefusalError(str(error)) from error
+        raise ServeError(str(error)) from error
 
 
 def _reachable(host: str) -> str:
-    """The address that a program of this machine uses for a server bound to `host`."""
-    found = EVERYWHERE.get(host, host)
-    return f"[{found}]" if ":" in found and not found.startswith("[") else found
+    """The address with which this machine reaches a server that listens on `host`."""
+    address = LOOPBACK_OF.get(host, host)
+    return f"[{address}]" if ":" in address and not address.startswith("[") else address
 
 
 def _has_display() -> bool:
@@ -146,14 +149,14 @@ def _has_display() -> bool:
     )
 
 
-def _open_when_up(lab: Lab) -> None:
+def _open_when_up(lab: ServedLab) -> None:
     while not lab.server.started and not lab.server.should_exit:
         time.sleep(0.05)
     webbrowser.open(lab.start_url)
 
 
-def _wait_until_up(lab: Lab, thread: threading.Thread) -> None:
+def _wait_until_up(lab: ServedLab, thread: threading.Thread) -> None:
     while not lab.server.started:
         if not thread.is_alive():
-            raise RefusalError(f"the server at {lab.url} did not start; see its messages above")
+            raise ServeError(f"the server at {lab.url} did not start; see its messages above")
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Settings of the server: `GRADLAB_*` environment variables, each an option of `gradlab serve`."""
+"""Settings of the server: environment variables `GRADLAB_*` and options of `gradlab serve`."""
 
 from functools import cached_property
 from ipaddress import ip_address
@@ -11,32 +11,32 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class SettingsError(ValueError):
-    """A setting makes no sense; the message names it, and says what came and what is allowed."""
+    """A setting is not valid; the message names it, its value, and what is allowed."""
 
 
 class Settings(BaseSettings):
-    """Where the lab lives and listens, and who may reach it."""
+    """The lab's home, its address, and how it is executed."""
 
     model_config = SettingsConfigDict(
         env_prefix="GRADLAB_", env_ignore_empty=True, use_attribute_docstrings=True, extra="forbid"
     )
 
     host: str = "127.0.0.1"
-    """Address to bind to. Anything but loopback is reachable by others: set public_url too."""
+    """Address to listen on. Any but loopback can be reached by others: set public_url too."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8642
     """TCP port; 0 takes any free one."""
     home: Path = Path("~/.gradlab")
-    """Folder of the database, checkpoints, plug-ins and the token."""
+    """Folder of the database, checkpoints, plug-ins and token."""
     token: SecretStr | None = None
-    """The lab's token, at least 16 characters; empty: one is drawn into HOME/token."""
+    """The lab's token, at least 16 characters. Empty: one is generated in HOME/token."""
     executor: Literal["local"] = "local"
     """Where runs are executed."""
     database_url: str | None = None
-    """SQLAlchemy URL of the database; empty: SQLite in HOME/lab.db."""
+    """SQLAlchemy URL of the database. Empty: SQLite in HOME/lab.db."""
     plugins: Path | None = None
-    """Folder of estimators; empty: HOME/plugins."""
+    """Folder of plug-in estimators. Empty: HOME/plugins."""
     slots: Annotated[int, Field(ge=1, le=256)] | None = None
-    """Runs at a time; empty: one a GPU, or half the cores (two at least)."""
+    """Number of runs at a time. Empty: one for each GPU, or half the cores (at least two)."""
     public_url: str | None = None
     """URL under which others reach the lab, such as https://lab.example.org."""
 
@@ -46,7 +46,7 @@ class Settings(BaseSettings):
         try:
             return None if path is None else path.expanduser().absolute()
         except RuntimeError:
-            raise ValueError(f"there is no user of whom {path} could be the home") from None
+            raise ValueError(f"{path} names a home of a user that does not exist") from None
 
     @field_validator("token")
     @classmethod
@@ -74,7 +74,7 @@ class Settings(BaseSettings):
 
     @property
     def plugin_dirs(self) -> list[Path]:
-        """The folders in which plug-ins are looked for."""
+        """The folders of plug-in estimators."""
         return [self.plugins or self.home / "plugins"]
 
     @cached_property
@@ -84,7 +84,7 @@ class Settings(BaseSettings):
 
     @property
     def local_only(self) -> bool:
-        """Whether links to this lab work on this machine only."""
+        """Whether links to this lab work on this machine alone."""
         host = self.public_host
         return host is None or is_loopback(host)
 
@@ -98,12 +98,12 @@ def is_loopback(host: str) -> bool:
 
 
 def settings(**given: Any) -> Settings:
-    """Settings from the environment, overridden by what is `given`. Raises SettingsError."""
+    """Settings from the environment; `given` ones take precedence. Raises SettingsError."""
     try:
         return Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
         option = ".".join(map(str, first["loc"]))
-        said = first["msg"].removeprefix("Value error, ")
-        came = "" if option == "token" else f"; it was {str(first.get('input'))[:80]!r}"
-        raise SettingsError(f"GRADLAB_{option.upper()}: {said}{came}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        given_value = "" if option == "token" else f"; it was {str(first.get('input'))[:80]!r}"
+        raise SettingsError(f"GRADLAB_{option.upper()}: {message}{given_value}") from None

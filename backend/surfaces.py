@@ -1,4 +1,4 @@
-"""The two-dimensional surfaces in plain arithmetic: on tensors as on arrays."""
+"""The two-dimensional test surfaces, by arithmetic that works on tensors and arrays alike."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -6,7 +6,7 @@ Function = Literal["rosenbrock", "beale", "quadratic"]
 
 
 class Surface(NamedTuple):
-    """Where a path starts, where it should end, and the part of the plane that is shown."""
+    """The start of a path, the minimum, and the part of the plane that figures show."""
 
     start: tuple[float, float]
     minimum: tuple[float, float]
@@ -18,21 +18,21 @@ SURFACES: dict[Function, Surface] = {
     "beale": Surface((1.0, 1.0), (3.0, 0.5), ((-0.5, 4.0), (-1.5, 1.5))),
     "quadratic": Surface((1.0, 1.0), (0.0, 0.0), ((-1.5, 1.5), (-1.5, 1.5))),
 }
-"""Starting points as Moré, Garbow and Hillstrom (1981) give them; the quadratic's is ours."""
+"""Starting points of Moré, Garbow and Hillstrom (1981); that of the quadratic is our own."""
 
 
 def rosenbrock(a: Any, b: Any) -> Any:
-    """(1 − a)² + 100 (b − a²)²: a curved valley."""
+    """(1 − a)² + 100 (b − a²)², a curved valley."""
     return (1 - a) ** 2 + 100 * (b - a**2) ** 2
 
 
 def beale(a: Any, b: Any) -> Any:
-    """(1.5 − a + ab)² + (2.25 − a + ab²)² + (2.625 − a + ab³)²: a plateau with steep rims."""
+    """(1.5 − a + ab)² + (2.25 − a + ab²)² + (2.625 − a + ab³)², a plateau with steep rims."""
     return (1.5 - a + a * b) ** 2 + (2.25 - a + a * b**2) ** 2 + (2.625 - a + a * b**3) ** 2
 
 
 def quadratic(a: Any, b: Any, condition: float) -> Any:
-    """½ (a² + b²/κ): the plane of the steepest and the flattest axis."""
+    """½ (a² + b²/κ), in the plane of the steepest and the flattest axis."""
     return 0.5 * (a**2 + b**2 / condition)
 
 

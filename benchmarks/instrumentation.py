@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from backend.config import RunConfig
-from backend.jobs.worker.main import relay
+from backend.jobs.worker.main import forward
 from backend.jobs.worker.reporter import Reporter
 from backend.training import clock, loop, probes
 from backend.training.batches import Batches
@@ -176,8 +176,9 @@ class Lab:
         self._stack = ExitStack()
         place = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         self._reporter = Reporter(
-            run="r", attempt=1, post=Mock(return_value=ANSWER), outbox=place / "outbox",
-            hear=lambda answer: None, gone=lambda: None,
+            run="r", attempt=1, connection=Mock(**{"send.return_value": ANSWER}),
+            outbox=place / "outbox",
+            on_orders=lambda orders: None, on_gone=lambda: None,
         )  # fmt: skip
         config = RunConfig.model_validate(
             {
@@ -206,7 +207,7 @@ class Lab:
         with ExitStack() as patched:
             for module in (clock, loop, probes):
                 patched.enter_context(patch.object(module, "perf_counter", self._watch))
-            relay(self._up_to(step), self._reporter, "cpu")
+            forward(self._up_to(step), self._reporter, "cpu")
         self._watch.since = time.perf_counter()
         return self._step
 

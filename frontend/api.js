@@ -71,7 +71,7 @@ export const probe = (ask) => send("/api/probes", ask);
 /** @param {string} run @returns {Promise<number[]>} the steps that a microscope can look at */
 export const checkpoints = (run) => request(`/api/runs/${id(run)}/checkpoints`);
 /** @param {string} run @returns {Promise<any[]>} its driver, then its shadows, at the newest checkpoint */
-export const lineup = (run) => request(`/api/runs/${id(run)}/lineup`);
+export const estimators = (run) => request(`/api/runs/${id(run)}/estimators`);
 /** @param {string} run @param {"pause" | "resume" | "cancel"} order @returns {Promise<Run>} */
 export const order = (run, order) => send(`/api/runs/${id(run)}/${order}`);
 /** @param {string} run @param {number} to @returns {Promise<Run>} */

@@ -29,6 +29,12 @@ LINES = [
         ["backend.api", "backend.store", "backend.jobs", "backend.training", "fastapi", "httpx"],
         "no server",
     ),
+    (
+        "backend/series",
+        ["torch", "backend.api", "backend.store", "backend.jobs", "backend.training",
+         "backend.figures", "backend.notebook", "backend.catalogue"],
+        "shared by worker and notebook",
+    ),
     ("backend/catalogue", ["backend.api", "backend.store", "backend.jobs", "fastapi"], ""),
     ("backend/jobs", ["backend.api", "backend.figures", "backend.sharing", "fastapi"], ""),
     ("backend/config.py", ["torch", "estimators", "fastapi", "sqlmodel"], "shared by all"),

@@ -1,1 +1,1 @@
-"""The HTTP surface: routes validate, read or write, and return. They never compute."""
+"""The HTTP API: routes validate, read or write, and return; computations are made elsewhere."""

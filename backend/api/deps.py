@@ -1,4 +1,4 @@
-"""What the routes are handed: the lab's parts, and the run that a worker speaks for."""
+"""What the routes depend on: the parts of the lab, and the run that a worker reports for."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
@@ -14,29 +14,29 @@ from backend.store.base import MissingError
 
 
 class Supervisor(Protocol):
-    """Who starts and minds the workers; `backend.jobs.supervisor` is one. All calls may block."""
+    """What the API needs of `backend.jobs.supervisor`. All calls may block."""
 
     def start(self) -> None:
-        """Take up the runs that still want work."""
+        """Take over the runs that are active."""
         ...
 
     def shutdown(self) -> None:
-        """Ask the workers to checkpoint and stop; return when they have. Safe to repeat."""
+        """Ask the workers to write checkpoints and stop, and wait for them. Safe to repeat."""
         ...
 
     def validate(self, config: dict[str, Any], kind: Kind = "training") -> dict[str, Any]:
-        """`{config, labels, plugins, errors}`: normalised, or errors of {loc, msg}.
+        """`{config, labels, plugins, errors}`: the normalised configuration, or {loc, msg} errors.
 
         Raises TimeoutError if the inspector does not answer in time.
         """
         ...
 
     def catalogue(self, refresh: bool = False) -> dict[str, Any]:
-        """The catalogue; built anew if `refresh`. Raises TimeoutError likewise."""
+        """The catalogue; rebuilt if `refresh`. Raises TimeoutError."""
         ...
 
     def diagnose(self, question: dict[str, Any]) -> list[dict[str, Any]]:
-        """Findings, as `backend.catalogue.diagnosis` gives them. Raises TimeoutError likewise."""
+        """Findings, as `backend.catalogue.diagnosis` gives them. Raises TimeoutError."""
         ...
 
     def submit(self, run_id: str) -> None:
@@ -44,11 +44,11 @@ class Supervisor(Protocol):
         ...
 
     def signal(self, run_id: str) -> None:
-        """A run's orders (run_until, cancel, stop) changed."""
+        """A run's orders (run_until, cancel, stop, changes) changed."""
         ...
 
     def reported(self, run_id: str, attempt: int, status: str) -> None:
-        """A report was committed; `status` is what the worker said."""
+        """A report with this status was stored."""
         ...
 
 
@@ -71,7 +71,7 @@ LabDep = Annotated[Lab, Depends(_lab)]
 
 
 def bearer(header: str | None) -> str | None:
-    """The token in an Authorization header."""
+    """The token in an Authorization header, or None."""
     scheme, _, token = (header or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
@@ -85,3 +85,4 @@ def _worker_run(request: Request, lab: LabDep) -> Run:
 
 
 WorkerRun = Annotated[Run, Depends(_worker_run)]
+"""The run whose token the request has."""

@@ -1,15 +1,15 @@
-"""What the routes answer, as documented in OpenAPI."""
+"""The models of the routes' responses, as documented in OpenAPI."""
 
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from backend.config import Id as Id
 from backend.config import Kind, Status, printable
 from backend.sharing import allowed
 from backend.store import Dashboard, Run
 from backend.store.tables import Event
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_-]+$")]
 Title = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
@@ -18,11 +18,13 @@ Title = Annotated[
 
 
 class View(BaseModel):
+    """Base of the responses."""
+
     model_config = ConfigDict(extra="forbid", from_attributes=True)
 
 
 class RunView(View):
-    """A run: its configuration and where it stands."""
+    """A run: its configuration and its state."""
 
     id: str
     number: int
@@ -50,19 +52,20 @@ class RunView(View):
 
 
 def run_view(run: Run) -> RunView:
+    """The response for a run."""
     fields = {name: getattr(run, name) for name in RunView.model_fields if name != "eta"}
     return RunView(**fields, eta=_eta(run))
 
 
 def _eta(run: Run) -> float | None:
-    """Seconds until the last step, at the present rate."""
+    """Seconds until the last step at the present rate."""
     if run.status != "running" or not run.rate:
         return None
     return max(run.steps - run.step, 0) / run.rate
 
 
 class SharedRun(View):
-    """What the reader of a shared page sees of a run: no path, host or traceback."""
+    """The public part of a run: no path, host or traceback."""
 
     id: str
     number: int
@@ -86,23 +89,28 @@ class SharedRun(View):
 
 
 def shared_run(run: Run) -> SharedRun:
+    """The response for a run of a shared dashboard."""
     plain = {name: getattr(run, name) for name in SharedRun.model_fields if name != "eta"}
-    held = {
+    filtered = {
         "config": allowed.config(run),
         "labels": {name: run.labels[name] for name in ("driver", "shadows") if name in run.labels},
         "error": allowed.reason(run.error),
         "device": allowed.device(run.device),
         "facts": allowed.shared_facts(run),
     }
-    return SharedRun(**{**plain, **held}, eta=_eta(run))
+    return SharedRun(**{**plain, **filtered}, eta=_eta(run))
 
 
 class RunPage(View):
+    """A page of the list of runs, and the number of runs on all pages."""
+
     runs: list[RunView]
     total: int
 
 
 class SeriesView(View):
+    """A series, without its points."""
+
     id: int
     metric: str
     layer: str
@@ -112,7 +120,7 @@ class SeriesView(View):
 
 
 class PointsView(View):
-    """Points; a value that is not finite is "NaN", "Infinity" or "-Infinity"."""
+    """Points of a series: `shown` of `count`. "NaN", "Infinity" and "-Infinity" are strings."""
 
     steps: list[int]
     values: list[float | str]
@@ -121,6 +129,8 @@ class PointsView(View):
 
 
 class EventView(View):
+    """A line of a run's log."""
+
     step: int | None
     kind: str
     text: str
@@ -128,21 +138,28 @@ class EventView(View):
 
 
 def event_view(event: Event) -> EventView:
+    """The response for an event."""
     return EventView.model_validate(event)
 
 
 class StudyView(View):
+    """A study and its runs."""
+
     id: str
     name: str
     runs: list[RunView]
 
 
 class ShareView(View):
+    """A link to a dashboard, without its token."""
+
     id: str
     created: str
 
 
 class DashboardView(View):
+    """A dashboard and its links."""
+
     id: str
     title: str
     text: str
@@ -152,7 +169,7 @@ class DashboardView(View):
 
 
 class SharedView(View):
-    """A shared dashboard, with what its readers may know of its runs."""
+    """A shared dashboard, with the public part of its runs."""
 
     id: str
     title: str
@@ -162,11 +179,12 @@ class SharedView(View):
 
 
 def dashboard_view(dashboard: Dashboard, shares: list[ShareView] | None = None) -> DashboardView:
+    """The response for a dashboard."""
     return DashboardView(**dashboard.model_dump(), shares=shares or [])
 
 
 class Link(View):
-    """A new share: its token is in the URL and nowhere else."""
+    """A new link. Its token is in the URL alone and is not stored."""
 
     id: str
     url: str

@@ -1,4 +1,4 @@
-"""What a configuration can name, and whether one is valid: where torch may be imported."""
+"""What a configuration can name, and whether it is valid. Torch may be imported here."""
 
 from backend.catalogue.catalogue import catalogue
 from backend.catalogue.validation import validate

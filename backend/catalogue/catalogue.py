@@ -1,4 +1,4 @@
-"""The catalogue: everything that a configuration can name, as plain JSON."""
+"""`catalogue`: everything that a configuration can name, as plain JSON."""
 
 import hashlib
 import json
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from backend.catalogue.entries import component, estimator
-from backend.catalogue.greeting import GREETING
 from backend.catalogue.validation import validate_with
 from backend.config import RunConfig
-from backend.training.components.index import ComponentIndex, known
-from backend.training.devices import devices
+from backend.training.components.index import ComponentIndex, component_index
 
-_FAMILIES = {
+_KINDS = {
     "networks": "network",
     "datasets": "dataset",
     "losses": "loss",
@@ -22,36 +22,63 @@ _FAMILIES = {
     "schedules": "schedule",
 }
 
+EXAMPLE_RUN: dict[str, Any] = {
+    "name": "forward gradients on digits",
+    "dataset": {"name": "digits"},
+    "network": {"name": "mlp", "width": 128, "depth": 2},
+    "estimator": {"name": "forward_gradient"},
+    "shadows": [{"name": "activity_forward_gradient"}, {"name": "direct_feedback_alignment"}],
+    "optimizer": {"name": "sgd", "lr": 0.0001, "momentum": 0.9, "schedule": {"name": "cosine"}},
+    "steps": 20_000,
+    "batch_size": 64,
+    "seed": 0,
+    "device": "auto",
+    "probe": {"draws": 16, "budget": 0.25},
+}
+"""The run that the page offers to a new user: it takes about half a minute."""
+
 
 def catalogue(plugin_dirs: Sequence[Path | str] = ()) -> dict[str, Any]:
-    """Estimators, networks, data sets, optimisers and schedules with schemas; what failed."""
-    all_known = known(plugin_dirs)
-    estimators, failures = _estimators(all_known)
+    """Every component with its JSON schema, this machine's devices, and what failed to load."""
+    index = component_index(plugin_dirs)
+    estimators, failures = _estimators(index)
     content = {
         "estimators": estimators,
         **{
-            family: [component(n, cls, kind) for n, cls in all_known.classes[kind].items()]
-            for family, kind in _FAMILIES.items()
+            key: [component(name, cls, key) for name, cls in index.classes[kind].items()]
+            for key, kind in _KINDS.items()
         },
         "failures": failures,
         "devices": devices(),
-        "greeting": validate_with(GREETING, all_known)["config"],
+        "greeting": validate_with(EXAMPLE_RUN, index)["config"],
         "config": RunConfig.model_json_schema(),
     }
     text = json.dumps(content, sort_keys=True)
     return {"version": hashlib.sha256(text.encode()).hexdigest()[:16], **content}
 
 
-def _estimators(known: ComponentIndex) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """The entries, and what could not be loaded or described."""
+def devices() -> list[dict[str, str]]:
+    """The name and a description of each device, the CPU first."""
+    cpu = {"name": "cpu", "description": f"{torch.get_num_threads()} threads"}
+    return [
+        cpu,
+        *(
+            {"name": f"cuda:{i}", "description": torch.cuda.get_device_name(i)}
+            for i in range(torch.cuda.device_count())
+        ),
+    ]
+
+
+def _estimators(index: ComponentIndex) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """The entries, and the sources that could not be loaded or described."""
     entries = []
     failures = [
         {"source": failure.source, "traceback": failure.traceback}
-        for failure in known.discovery.failures
+        for failure in index.discovery.failures
     ]
-    for name, found in known.discovery.estimators.items():
+    for name, entry in index.discovery.estimators.items():
         try:
-            entries.append(estimator(name, found))
+            entries.append(estimator(name, entry))
         except Exception:  # a plug-in's own code runs here
-            failures.append({"source": found.file, "traceback": traceback.format_exc()})
+            failures.append({"source": entry.file, "traceback": traceback.format_exc()})
     return entries, failures

@@ -1,4 +1,4 @@
-"""One entry of the catalogue."""
+"""Entries of the catalogue: a component's title, summary, documentation and JSON schema."""
 
 import hashlib
 import inspect
@@ -9,24 +9,30 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema, to_jsonable_python
 
-from backend.catalogue.schemas import schema_of
+from backend.training.components.resolve import describe, nested
 from backend.training.networks.mlp import MLP
 from estimators.core.contract import Estimator
 from estimators.core.names import words_of
 from estimators.core.objective import Chain
 from estimators.registry import Entry
 
+_TITLES = {"lr": "Learning rate", "eps": "ε", "beta1": "β₁", "beta2": "β₂"}
+"""Titles of fields that differ from their names in words."""
+
 
 def component(name: str, cls: type, family: str) -> dict[str, Any]:
-    """The entry of one of our own components."""
+    """The entry of a built-in component."""
     file = Path(inspect.getfile(cls))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return _entry(name, cls, family, {"kind": "builtin", "file": str(file), "hash": digest})
 
 
 def estimator(name: str, entry: Entry) -> dict[str, Any]:
-    """The entry of an estimator, with what it promises and what it needs."""
+    """The entry of an estimator, with its claim and its needs."""
     source = {"kind": entry.kind, "file": entry.file, "hash": entry.sha256}
     family = _family(entry.cls) if entry.kind == "builtin" else entry.kind
     needs = [{"name": need.name.lower(), "text": need.value} for need in entry.cls().needs()]
@@ -38,19 +44,19 @@ def estimator(name: str, entry: Entry) -> dict[str, Any]:
 
 
 def _family(cls: type[Estimator]) -> str:
-    """What the package of a method calls itself: its docstring, up to the colon."""
+    """The family of a method: the docstring of its package, up to the colon."""
     package = sys.modules[cls.__module__.rpartition(".")[0]]
     return inspect.cleandoc(package.__doc__ or "").partition(":")[0]
 
 
 def claim_of(cls: type[Estimator]) -> str:
-    """exact, unbiased or biased on a small reference network; depends, if a choice decides."""
+    """exact, unbiased or biased on a small reference network; depends if a field decides."""
     claims = {cls(**choice).claim(_reference()) for choice in _choices(cls)}
     return claims.pop().name.lower() if len(claims) == 1 else "depends"
 
 
 def title_of(cls: type) -> str:
-    """What it calls itself; else `ForwardGradient` -> "Forward gradient", `MLP` as it is."""
+    """Its own title; else `ForwardGradient` -> "Forward gradient", `MLP` unchanged."""
     own = vars(cls).get("title", "")
     if own and "title" not in cls.__dataclass_fields__:
         return own
@@ -83,16 +89,41 @@ def _prose(cls: type) -> str:
 
 
 def _choices(cls: type) -> list[dict[str, Any]]:
-    """The defaults, and each option of each field that is a choice."""
+    """The default fields, and each option of each field that is a choice."""
     hints = get_type_hints(cls)
-    found: list[dict[str, Any]] = [{}]
+    choices: list[dict[str, Any]] = [{}]
     for item in fields(cls):
         if get_origin(hints[item.name]) is Literal:
-            found += [{item.name: option} for option in get_args(hints[item.name])]
-    return found
+            choices += [{item.name: option} for option in get_args(hints[item.name])]
+    return choices
 
 
 @cache
 def _reference() -> Chain:
     module = MLP(width=3, depth=2).build((2,), 2, torch.Generator().manual_seed(0))
     return Chain(module, torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64))
+
+
+class _Generator(GenerateJsonSchema):
+    """Describes a field that holds a component as an object; `schema_of` adds its kind."""
+
+    def is_instance_schema(self, schema: core_schema.IsInstanceSchema) -> JsonSchemaValue:
+        return {"type": "object"}
+
+
+def schema_of(cls: type) -> dict[str, Any]:
+    """The JSON schema of a component's fields: title, description, default, bounds and unit.
+
+    A property that holds a component has `component`: the catalogue's list to choose from.
+    """
+    schema = TypeAdapter(cls).json_schema(schema_generator=_Generator)
+    properties = schema.setdefault("properties", {})
+    defaults = to_jsonable_python(describe(cls()))
+    for item in fields(cls):
+        entry = properties[item.name]
+        entry["title"] = _TITLES.get(item.name, item.name.replace("_", " ").capitalize())
+        entry["default"] = defaults[item.name]
+        entry.setdefault("description", "")
+    for name, kind in nested(cls).items():
+        properties[name]["component"] = f"{kind}s"
+    return schema

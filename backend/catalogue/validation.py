@@ -1,58 +1,74 @@
-"""Whether a configuration can run: every problem at once, each in a sentence, with its place."""
+"""`validate`: whether a configuration can run; every problem at once, each with its place."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from backend.catalogue.checks import check
-from backend.catalogue.places import beside
-from backend.catalogue.structure import read
+from backend.catalogue.component_checks import check
+from backend.catalogue.structure_checks import read
 from backend.config import COMPONENTS, RunConfig
 from backend.training.components.assemble import Parts, make_parts
-from backend.training.components.index import ComponentIndex, known
-from backend.training.components.resolve import describe
+from backend.training.components.index import ComponentIndex, component_index
+from backend.training.components.resolve import Loc, Problem, describe
 from estimators.core.names import labels
 
-LONGEST_NAME = 200
+MAX_NAME_LENGTH = 200
+_NAME_THEIR_FIELDS = ("network", "estimator", "shadows")
+"""Components whose checks begin with the name of the field that does not fit."""
 
 
 def validate(config: Mapping[str, Any], plugin_dirs: Sequence[Path | str] = ()) -> dict[str, Any]:
     """`{config, labels, plugins, errors}`: the configuration with every default written out.
 
-    errors: `[{loc, msg}]`; where there are any, the others are None.
+    `errors` is a list of `{loc, msg}`; if there are any, the other three are None.
     """
-    return validate_with(config, known(plugin_dirs))
+    return validate_with(config, component_index(plugin_dirs))
 
 
-def validate_with(config: Mapping[str, Any], known: ComponentIndex) -> dict[str, Any]:
-    """`validate` against what is known already."""
-    frame = read(config)
-    parts = make_parts(frame.described, known)
-    found = check(frame.run, parts)
-    checked = [beside(p, parts.made) for p in found if p.loc[0] not in frame.broken]
-    problems = [*frame.problems, *parts.problems, *checked]
-    if frame.run is None or problems:
+def validate_with(config: Mapping[str, Any], index: ComponentIndex) -> dict[str, Any]:
+    """`validate` with an index that exists already."""
+    parsed = read(config)
+    parts = make_parts(parsed.described, index)
+    conflicts = check(parsed.run, parts)
+    checked = [at_field(p, parts.made) for p in conflicts if p.loc[0] not in parsed.broken]
+    problems = [*parsed.problems, *parts.problems, *checked]
+    if parsed.run is None or problems:
         errors = [{"loc": list(p.loc), "msg": p.msg} for p in problems]
         return {"config": None, "labels": None, "plugins": None, "errors": errors}
-    return _answer(frame.run, parts, known)
+    return _answer(parsed.run, parts, index)
 
 
-def _answer(run: RunConfig, parts: Parts, known: ComponentIndex) -> dict[str, Any]:
+def at_field(problem: Problem, made: Mapping[Loc, Any]) -> Problem:
+    """The problem at the field that its message begins with: `<field> is …`.
+
+    The check of a whole component names the field that does not fit, but not its place.
+    """
+    if problem.loc[:1] not in {(kind,) for kind in _NAME_THEIR_FIELDS}:
+        return problem
+    owner = problem.loc[:-1] if problem.loc[-1:] == ("name",) else problem.loc
+    component = made.get(owner)
+    name, verb, _ = problem.msg.partition(" is ")
+    names = {item.name for item in fields(component)} if is_dataclass(component) else set()
+    return Problem((*owner, name), problem.msg) if verb and name in names else problem
+
+
+def _answer(run: RunConfig, parts: Parts, index: ComponentIndex) -> dict[str, Any]:
     made = parts.made
     shadows = [made["shadows", i] for i in range(len(run.shadows))]
     estimators = [made[("estimator",)], *shadows]
     driver, *others = labels(estimators)
     config = run.model_dump(mode="json")
-    config["name"] = run.name or f"{driver} on {run.dataset.name}"[:LONGEST_NAME]
+    config["name"] = run.name or f"{driver} on {run.dataset.name}"[:MAX_NAME_LENGTH]
     for kind in COMPONENTS:
         config[kind] = describe(made[(kind,)], getattr(run, kind).name)
     pairs = zip(shadows, run.shadows, strict=True)
-    config["shadows"] = [describe(made, given.name) for made, given in pairs]
+    config["shadows"] = [describe(shadow, given.name) for shadow, given in pairs]
     return {
         "config": to_jsonable_python(config),
         "labels": {"driver": driver, "shadows": others},
-        "plugins": known.files(estimators),
+        "plugins": index.plugin_files(estimators),
         "errors": [],
     }

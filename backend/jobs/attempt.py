@@ -1,4 +1,4 @@
-"""What the supervisor knows of an attempt that is under way, and its patience with it."""
+"""An attempt in progress as the supervisor sees it, and the time limits that it must keep."""
 
 import os
 import signal
@@ -11,74 +11,76 @@ import psutil
 
 from backend.jobs.backoff import Backoff
 from backend.jobs.devices import Slot
-from backend.jobs.run_folders import occupant, run_folder
-from backend.jobs.worker_exit import Death
+from backend.jobs.run_folders import run_folder, worker_process
+from backend.jobs.worker_exit import WorkerExit
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds, and a count, after which patience ends."""
+    """Time limits in seconds, and the number of attempts."""
 
     silence: float = 30.0
-    """Without a report: the worker is taken for dead."""
+    """Without a report, after which the worker is killed."""
     start: float = 120.0
-    """The same before its first report: a cold machine reads torch from disk."""
+    """The same before the first report: a cold machine reads torch from disk."""
     cancel: float = 2.0
-    """For a worker to obey a cancellation, before it is killed: it may be in a long estimate,
-    and all that it measured is on disk."""
+    """For a worker to obey a cancellation, before it is killed. It may be in a long estimate, and
+    everything it measured is on disk."""
     shutdown: float = 10.0
-    """For the workers to checkpoint and stop when the server stops."""
+    """For the workers to write checkpoints and stop when the server stops."""
     attempts: int = 3
-    """Times that a run's worker may die before the run is given up."""
+    """How often a run's worker may die before the run fails."""
     inspection: float = 60.0
     """For the catalogue, or one validation."""
     plugin: float = 10.0
-    """For one plug-in alone, when one of them keeps the catalogue from being made."""
+    """For one plug-in alone, when one of them prevents the catalogue."""
     tick: float = 0.25
-    """Between two looks at the clock."""
+    """Between two checks of the limits."""
     retry: float = 5.0
-    """At most, between two tries to write to a database that cannot be written."""
+    """The longest wait between two attempts to write to the database."""
 
 
-PATIENT = Limits()
-"""The limits of a lab that is used by people."""
+DEFAULT_LIMITS = Limits()
 
 
 @dataclass
-class Live:
-    """An attempt under way."""
+class RunningAttempt:
+    """An attempt whose outcome is not in the database yet."""
 
     run: str
     attempt: int
     slot: Slot | None
-    """None: found at the start of the server, with no free slot to count it on."""
+    """None if it was found when the server started and no slot was free to count it on."""
     adopted: bool = False
-    """Whether an earlier server started it, so that nobody will tell when its process ends."""
+    """Whether an earlier server started it, so that no exit of its process will be reported."""
     expires: float = 0.0
-    """When the silence has become too long, on the monotonic clock."""
+    """When the worker counts as silent, on the monotonic clock."""
     cancelled: float | None = field(default=None)
-    """When cancellation was asked for."""
-    death: Death | None = None
-    """How its process ended; it is kept until the outcome is in the database."""
-    retry: Backoff = field(default_factory=lambda: Backoff(PATIENT.retry))
-    """When to look after it again, where that failed."""
+    """When cancellation was requested, on the monotonic clock."""
+    exit: WorkerExit | None = None
+    """How its process ended; kept until the outcome is in the database."""
+    retry: Backoff = field(default_factory=lambda: Backoff(DEFAULT_LIMITS.retry))
+    """When to check it again after an error."""
 
-    def heard(self, patience: float) -> None:
-        self.expires = time.monotonic() + patience
+    def reported(self, limit: float) -> None:
+        """A report came: wait for the next one for `limit` seconds."""
+        self.expires = time.monotonic() + limit
 
-    def silent(self) -> bool:
+    def is_silent(self) -> bool:
+        """Whether the time for the next report is over."""
         return time.monotonic() >= self.expires
 
-    def disobeys(self, patience: float) -> bool:
-        return self.cancelled is not None and time.monotonic() >= self.cancelled + patience
+    def ignores_cancellation(self, limit: float) -> bool:
+        """Whether `limit` seconds have passed since cancellation was requested."""
+        return self.cancelled is not None and time.monotonic() >= self.cancelled + limit
 
     def process(self, home: Path) -> psutil.Process | None:
-        """Its process on this machine, if it is there."""
-        found = occupant(run_folder(home, self.run))
-        return found.process() if found and found.attempt == self.attempt else None
+        """The worker's process on this machine, if it still runs."""
+        worker = worker_process(run_folder(home, self.run))
+        return worker.process() if worker and worker.attempt == self.attempt else None
 
     def kill(self, home: Path) -> None:
-        """End its process, and wait until it is gone: two must not share the checkpoints."""
+        """Kill the process and wait until it is gone: two must not share the checkpoints."""
         process = self.process(home)
         if process is not None:
             with suppress(psutil.NoSuchProcess, ProcessLookupError):

@@ -1,6 +1,6 @@
-"""What the supervisor asks of an executor, whatever starts the processes.
+"""The interface between the supervisor and what starts processes: `Job`, `Exit`, `Executor`.
 
-Light: the spawner and its children import it too.
+The spawner and its children import it, so it imports nothing heavy.
 """
 
 import signal
@@ -11,33 +11,35 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Job:
-    """One attempt at a run, whole: plain data, so that it travels as JSON."""
+    """Everything that a worker needs for one attempt at a run: plain data that becomes JSON."""
 
     run: str
     attempt: int
     config: Mapping[str, Any]
     token: str
-    """Good for the reports of this run alone."""
+    """Valid for the reports of this run alone."""
     home: str
-    """Its `lock` names the server's URL."""
+    """The lab's home; its file `lock` has the server's URL."""
     plugins: tuple[str, ...]
+    """Plug-in folders."""
     device: str
-    """What the run is said to run on: cpu or cuda:N, as the machine numbers them."""
+    """The device to report: cpu or cuda:N, numbered as on the machine."""
     environment: Mapping[str, str]
-    """Set before torch is asked for devices: CUDA_VISIBLE_DEVICES."""
+    """Variables to set before torch looks for devices: CUDA_VISIBLE_DEVICES."""
     threads: int
     resumed_at: int
-    """The step of the checkpoint to go on from; 0 starts afresh."""
+    """The step of the checkpoint to resume from; 0 to start from the beginning."""
     control: Mapping[str, Any]
-    """The answer to a report that nobody has asked yet: `run_until`, `cancel`, `stop`."""
+    """The orders at the start: `run_until`, `cancel`, `changes`."""
 
     def json(self) -> dict[str, Any]:
+        """Plain data for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Exit:
-    """A worker's process ended. `code` is negative for a signal."""
+    """The end of a worker's process. `code` is negative for a signal."""
 
     run: str
     attempt: int
@@ -45,29 +47,29 @@ class Exit:
 
 
 class InspectionError(TimeoutError):
-    """An inspector did not answer, in time or at all: its message or traceback says why."""
+    """An inspector failed or did not answer in time; the message or traceback says why."""
 
 
 class Executor(Protocol):
-    """Starts workers and inspectors, and tells when a worker has ended."""
+    """Starts workers and inspectors, and reports when a worker has ended."""
 
     def open(self, ended: Callable[[Exit], None]) -> None:
-        """Be ready; call `ended` (from any thread) once for each worker that ends."""
+        """Get ready. `ended` is called once for each worker that ends, from any thread."""
 
     def start(self, job: Job) -> None:
-        """Start a worker; returns before it runs."""
+        """Start a worker, without waiting for it."""
 
     def kill(self, run: str, attempt: int) -> None:
-        """End a worker's process at once, if there is one."""
+        """Kill a worker's process, if there is one."""
 
     def inspect(self, kind: str, payload: Mapping[str, Any], timeout: float) -> Any:
-        """The inspector's answer. Raises InspectionError if there is none in `timeout` seconds."""
+        """An inspector's answer. Raises InspectionError if there is none in `timeout` seconds."""
 
     def close(self) -> None:
-        """Start nothing more. Workers that run are left to finish."""
+        """Start nothing more. Running workers are left to finish."""
 
 
-def ending(code: int) -> str:
+def exit_words(code: int) -> str:
     """An exit code in words: "killed by SIGKILL (9)", "exit code 3"."""
     if code >= 0:
         return f"exit code {code}"

@@ -1,5 +1,4 @@
-"""Questions that need torch or a plug-in, asked of an inspector: the catalogue, a validation, a
-diagnosis."""
+"""`Inspections`: the server's questions to inspectors: catalogue, validation, diagnosis."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,12 +11,12 @@ from backend.jobs.devices import Device, Slot, refusal
 from backend.jobs.executor import Executor, InspectionError
 
 
-class Questions:
-    """Asks inspectors, keeps the catalogue, and keeps plug-ins out that hang or crash.
+class Inspections:
+    """Asks inspectors, keeps the catalogue, and excludes plug-ins that hang or crash.
 
-    A plug-in that raises at import is listed by the catalogue itself. One that never returns,
-    or ends its process, takes the catalogue with it: then each file is tried alone, and those
-    that fail are left out, of the runs too, until the next refresh.
+    The catalogue itself lists a plug-in that raises at import. A plug-in that never returns or
+    ends its process prevents the catalogue. Then each file is tried alone, and those that fail
+    are excluded, from runs too, until the next refresh.
     """
 
     def __init__(
@@ -31,58 +30,58 @@ class Questions:
     ) -> None:
         self._executor, self._limits = executor, limits
         self._devices, self._slots = devices, slots
-        self._given, self._view = list(plugins), home / "vetted-plugins"
+        self._plugin_dirs, self._vetted = list(plugins), home / "vetted-plugins"
         self._lock = threading.Lock()
         self._catalogue: dict[str, Any] | None = None
         self.plugins = tuple(map(str, plugins))
-        """The folders of plug-ins that can be loaded."""
+        """The folders of the plug-ins that can be loaded."""
 
     def validate(self, config: Any, kind: Kind = "training") -> Any:
-        """The inspector's verdict on a configuration, as `backend.catalogue.validate` gives it.
+        """The answer of `backend.catalogue.validate` for a configuration.
 
-        Raises InspectionError if there is none.
+        Raises InspectionError if there is no answer.
         """
         payload = {"config": config, "kind": kind, "plugins": self.plugins}
-        verdict = self._executor.inspect("validate", payload, self._limits.inspection)
+        answer = self._executor.inspect("validate", payload, self._limits.inspection)
         problem = refusal(str(_device(config)), self._slots)
-        if problem and all(error["loc"] != ["device"] for error in verdict["errors"]):
-            verdict["errors"].append({"loc": ["device"], "msg": problem})
-        return verdict
+        if problem and all(error["loc"] != ["device"] for error in answer["errors"]):
+            answer["errors"].append({"loc": ["device"], "msg": problem})
+        return answer
 
     def catalogue(self, refresh: bool = False) -> dict[str, Any]:
         """Everything that a configuration can name. Raises InspectionError."""
         with self._lock:
             if self._catalogue is None or refresh:
-                self._catalogue = self._look()
+                self._catalogue = self._build_catalogue()
             return self._catalogue
 
     def diagnose(self, question: Any) -> Any:
         """Findings from measured numbers, as `backend.catalogue.diagnosis` gives them.
 
-        Raises InspectionError if there are none.
+        Raises InspectionError if there is no answer.
         """
         return self._executor.inspect("diagnose", question, self._limits.inspection)
 
-    def _look(self) -> dict[str, Any]:
-        self.plugins = tuple(map(str, self._given))
+    def _build_catalogue(self) -> dict[str, Any]:
+        self.plugins = tuple(map(str, self._plugin_dirs))
         failures: list[dict[str, str]] = []
         try:
-            found = self._ask(self.plugins, self._limits.inspection)
+            answer = self._ask(self.plugins, self._limits.inspection)
         except InspectionError:
-            failures = list(self._quarantine())
-            found = self._ask(self.plugins, self._limits.inspection)
+            failures = list(self._exclude_broken_plugins())
+            answer = self._ask(self.plugins, self._limits.inspection)
         devices = [{"name": d.name, "description": d.description} for d in self._devices]
-        failures = [*found["failures"], *failures]
-        return {**found, "failures": failures, "devices": devices, "slots": len(self._slots)}
+        failures = [*answer["failures"], *failures]
+        return {**answer, "failures": failures, "devices": devices, "slots": len(self._slots)}
 
     def _ask(self, plugins: Sequence[str], timeout: float) -> dict[str, Any]:
         return self._executor.inspect("catalogue", {"plugins": plugins}, timeout)
 
-    def _quarantine(self) -> Iterator[dict[str, str]]:
-        """Yield the plug-ins that keep the catalogue from being made, and leave them out."""
-        trial, sound = self._view / "trial", self._view / "sound"
+    def _exclude_broken_plugins(self) -> Iterator[dict[str, str]]:
+        """Yield the plug-ins that prevent the catalogue, and use the others alone."""
+        trial, sound = self._vetted / "trial", self._vetted / "sound"
         _empty(sound)
-        for file in _files(self._given):
+        for file in _plugin_files(self._plugin_dirs):
             _empty(trial)
             (trial / file.name).symlink_to(file)
             try:
@@ -97,7 +96,7 @@ def _device(config: Any) -> Any:
     return config.get("device", "auto") if isinstance(config, dict) else "auto"
 
 
-def _files(folders: Sequence[Path]) -> Iterator[Path]:
+def _plugin_files(folders: Sequence[Path]) -> Iterator[Path]:
     for folder in folders:
         yield from sorted(f.resolve() for f in folder.glob("*.py") if f.name[0] != "_")
 
@@ -109,6 +108,6 @@ def _empty(folder: Path) -> None:
 
 
 def _link(file: Path, folder: Path) -> None:
-    """A link under a name of its own: two folders may hold files of one name."""
+    """Link with a number in the name: two folders may hold files of the same name."""
     number = len(list(folder.iterdir()))
     (folder / f"{number:03d}_{file.name}").symlink_to(file)

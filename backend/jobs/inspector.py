@@ -1,5 +1,7 @@
-"""The questions that need torch or a plug-in: the catalogue, a configuration's validity, a
-diagnosis."""
+"""`answer`: questions that need torch or a plug-in, answered in a process of their own.
+
+The questions are the catalogue, the validity of a configuration, and a diagnosis.
+"""
 
 import json
 import traceback

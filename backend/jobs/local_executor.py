@@ -1,4 +1,4 @@
-"""Workers as processes of this machine, forked by a spawner that is kept alive."""
+"""`LocalExecutor`: workers as processes of this machine, forked by one spawner process."""
 
 import json
 import os
@@ -15,21 +15,22 @@ from typing import IO, Any, cast
 
 from backend.jobs.executor import Exit, InspectionError, Job
 
-_GRACE = 30.0
-"""Seconds beyond an inspection's own limit for the spawner to start up and to answer."""
+_SPAWNER_SECONDS = 30.0
+"""Time for the spawner to start and to answer, beyond an inspection's own limit."""
 
-_LEAVE = 2.0
-"""Seconds for an idle spawner to end."""
+_EXIT_SECONDS = 2.0
+"""Time for an idle spawner to end."""
 
-_ROOT = Path(__file__).parents[len(str(__package__).split("."))]
+_SPAWNER = f"{__package__}.spawner"
+_IMPORT_ROOT = Path(__file__).parents[__name__.count(".")]
 """The folder from which this package is imported."""
 
 
 class LocalExecutor:
     """The executor of one machine (see `backend.jobs.executor.Executor`).
 
-    If the spawner dies, its workers are killed and reported as killed, the inspections in
-    hand fail, and a new spawner is started.
+    If the spawner dies, its workers are killed and reported as killed, open inspections fail,
+    and a new spawner is started.
     """
 
     def __init__(self, home: Path) -> None:
@@ -40,49 +41,56 @@ class LocalExecutor:
         self._inspections: dict[str, Future[Any]] = {}
 
     def open(self, ended: Callable[[Exit], None]) -> None:
+        """Start the spawner; `ended` is called for each worker that ends."""
         self._ended = ended
         with self._lock:
             self._launch()
 
     @property
     def pid(self) -> int:
-        """The spawner's process."""
+        """The process id of the spawner."""
         return self._process.pid
 
     def start(self, job: Job) -> None:
+        """Start a worker, without waiting for it."""
         with self._lock:
             self._workers[job.run, job.attempt] = None
             self._send(do="start", job=job.json())
 
     def kill(self, run: str, attempt: int) -> None:
+        """Kill a worker's process, if there is one."""
         self._send(do="kill", run=run, attempt=attempt)
 
     def inspect(self, kind: str, payload: Mapping[str, Any], timeout: float) -> Any:
+        """An inspector's answer. Raises InspectionError if there is none in time."""
         id, answer = uuid.uuid4().hex, Future()
         with self._lock:
             self._inspections[id] = answer
             self._send(do="inspect", id=id, kind=kind, payload=payload, timeout=timeout)
-        wait([answer], timeout + _GRACE)
-        self._settle(id, {"error": f"the spawner gave no answer in {timeout + _GRACE:g} s"})
+        wait([answer], timeout + _SPAWNER_SECONDS)
+        self._settle(
+            id, {"error": f"the spawner gave no answer in {timeout + _SPAWNER_SECONDS:g} s"}
+        )
         del self._inspections[id]
         return answer.result()
 
     def close(self) -> None:
+        """Let the spawner end; running workers are left to finish."""
         with self._lock:
             self._closed = True
             with suppress(BrokenPipeError):
                 self._commands.close()
-        self._reader.join(_LEAVE)  # longer only while workers are left to finish
+        self._reader.join(_EXIT_SECONDS)  # it lives longer only while workers run
 
     def _launch(self) -> None:
         with (self._home / "spawner.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", f"{__package__}.spawner"],
+                [sys.executable, "-P", "-m", _SPAWNER],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env={**os.environ, "PYTHONPATH": _python_path()},
-                start_new_session=True,  # Ctrl-C in the terminal is the server's alone
+                start_new_session=True,  # Ctrl-C in the terminal reaches the server alone
             )
         self._commands = cast("IO[bytes]", self._process.stdin)
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
@@ -90,19 +98,19 @@ class LocalExecutor:
 
     def _send(self, **command: Any) -> None:
         line = json.dumps(command).encode() + b"\n"
-        with self._lock, suppress(BrokenPipeError):  # its death is seen by the reader
+        with self._lock, suppress(BrokenPipeError):  # the reader notices its death
             self._commands.write(line)
             self._commands.flush()
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         with cast("IO[bytes]", process.stdout) as events:
             for line in events:
-                self._hear(json.loads(line))
+                self._handle(json.loads(line))
         process.wait()
         if not self._closed:
             self._replace()
 
-    def _hear(self, event: dict[str, Any]) -> None:
+    def _handle(self, event: dict[str, Any]) -> None:
         match event:
             case {"event": "started", "run": run, "attempt": attempt, "pid": pid}:
                 self._workers[run, attempt] = pid
@@ -122,15 +130,15 @@ class LocalExecutor:
             answer.set_result(reply["result"])
 
     def _replace(self) -> None:
-        """The spawner died: its workers are nobody's any more, and what it was asked is lost."""
+        """Replace a spawner that died: kill its workers and fail its open inspections."""
         with self._lock:
             lost, self._workers = self._workers, {}
-            asked = list(self._inspections)
+            open_inspections = list(self._inspections)
             with suppress(BrokenPipeError):
                 self._commands.close()
             self._launch()
-        for id in asked:
-            self._settle(id, {"error": "the spawner died while it was asked"})
+        for id in open_inspections:
+            self._settle(id, {"error": "the spawner died before it answered"})
         for (run, attempt), pid in lost.items():
             if pid is not None:
                 with suppress(ProcessLookupError):
@@ -140,5 +148,5 @@ class LocalExecutor:
 
 def _python_path() -> str:
     """Where the spawner finds this package: `-P` keeps the current folder from shadowing it."""
-    known = os.environ.get("PYTHONPATH")
-    return os.pathsep.join([str(_ROOT), *([known] if known else [])])
+    given = os.environ.get("PYTHONPATH")
+    return os.pathsep.join([str(_IMPORT_ROOT), *([given] if given else [])])

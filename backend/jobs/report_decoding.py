@@ -1,70 +1,133 @@
-"""From a report's JSON to what the store takes in; and the reports that a lost worker left."""
+"""Decoding a worker's report, whether it comes by HTTP or from the outbox of a worker that died."""
 
 import base64
 import json
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 from sqlalchemy.exc import OperationalError
 
+from backend import strict_json
+from backend.config import Id, Status
 from backend.jobs.run_folders import outbox
 from backend.jobs.worker.outbox import unsent
 from backend.store import Store
 from backend.store.base import ConflictError, MissingError
-from backend.store.points import Flush
-from backend.store.reports import Progress, WorkerReport
+from backend.store.points import SeriesPoints
+from backend.store.reports import ReportedProgress, WorkerReport
 
 _log = logging.getLogger(__name__)
 
-
-def decode(report: Mapping[str, Any]) -> WorkerReport:
-    """The report that `report` describes. Raises KeyError, TypeError or ValueError if none."""
-    progress = report["progress"]
-    return WorkerReport(
-        run=report["run"],
-        attempt=report["attempt"],
-        sequence=report["sequence"],
-        status=report["status"],
-        series=[_flush(series) for series in report["series"]],
-        progress=Progress(**progress) if progress else None,
-        error=report["error"],
-        events=report["events"],
-        facts=report["facts"] or {},
-    )
+MAX_FACTS_BYTES = 256_000
+"""Size of `facts` as JSON: they are part of every event about their run."""
+_Name = Annotated[str, StringConstraints(max_length=300)]
+_Step = Annotated[int, Field(ge=0, le=10_000_000)]
+_NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-def _flush(series: Mapping[str, Any]) -> Flush:
-    return Flush(
-        metric=series["metric"],
-        layer=series["layer"],
-        estimator=series["estimator"],
-        unit=series["unit"],
-        steps=_unpacked(series["steps"], "<i8"),
-        values=_unpacked(series["values"], "<f8"),
-    )
+class _Payload(BaseModel):
+    """A part of a report, without unknown fields."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
-def _unpacked(text: str, kind: str) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(text, validate=True), kind)
+class SeriesPayload(_Payload):
+    """New points of one series: base64 of little-endian int64 and float64."""
+
+    metric: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    layer: _Name = ""
+    estimator: _Name = ""
+    unit: Annotated[str, StringConstraints(max_length=50)] = ""
+    steps: str
+    values: str
+
+    def decoded(self) -> SeriesPoints:
+        """The points. Raises ValueError if they are not valid."""
+        steps, values = _array(self.steps, "<i8"), _array(self.values, "<f8")
+        if len(steps) and steps.min() < 0:
+            raise ValueError(f"a step of {self.metric!r} is {steps.min()}; steps begin at 0")
+        return SeriesPoints(self.metric, self.layer, self.estimator, self.unit, steps, values)
 
 
-def take_in(store: Store, folder: Path, attempt: int) -> None:
-    """Store what a worker that is gone had flushed but not delivered.
+class ProgressPayload(_Payload):
+    """How far the run is."""
 
-    Safe to repeat. Raises OperationalError while the database cannot be written; an outbox
-    that cannot be read, or holds what is no report, is noted in the server's log and left.
+    step: _Step
+    steps: _Step
+    rate: _NotNegative | None = None
+    seconds: _NotNegative | None = None
+
+
+class EventPayload(_Payload):
+    """A line of the run's log."""
+
+    step: _Step | None = None
+    kind: Annotated[str, StringConstraints(min_length=1, max_length=50)]
+    text: Annotated[str, StringConstraints(max_length=10_000)]
+
+
+class ReportPayload(_Payload):
+    """A worker's report; a (run, attempt, sequence) that was stored before is ignored."""
+
+    run: Id
+    attempt: Annotated[int, Field(ge=1, le=2**31)]
+    sequence: Annotated[int, Field(ge=0, le=2**62)]
+    status: Literal[Status, "stopped"]
+    series: Annotated[list[SeriesPayload], Field(max_length=100_000)] = []
+    progress: ProgressPayload | None = None
+    error: Annotated[str, StringConstraints(max_length=100_000)] | None = None
+    events: Annotated[list[EventPayload], Field(max_length=1000)] = []
+    facts: dict[str, Any] | None = None
+
+    @field_validator("facts")
+    @classmethod
+    def _not_too_large(cls, facts: dict[str, Any] | None) -> dict[str, Any] | None:
+        if facts is not None and (size := len(json.dumps(facts))) > MAX_FACTS_BYTES:
+            raise ValueError(f"facts has {size:,} bytes; at most {MAX_FACTS_BYTES:,} are allowed")
+        return facts
+
+    def decoded(self) -> WorkerReport:
+        """The report as the store takes it. Raises ValueError if points are not valid."""
+        return WorkerReport(
+            run=self.run,
+            attempt=self.attempt,
+            sequence=self.sequence,
+            status=self.status,
+            series=[series.decoded() for series in self.series],
+            progress=ReportedProgress(**self.progress.model_dump()) if self.progress else None,
+            error=self.error,
+            events=[event.model_dump() for event in self.events],
+            facts=self.facts or {},
+        )
+
+
+def decode(body: bytes) -> WorkerReport:
+    """The report in a JSON body. Raises ValueError if the body is not a valid report."""
+    return ReportPayload.model_validate(strict_json.loads(body)).decoded()
+
+
+def _array(text: str, dtype: str) -> NDArray[Any]:
+    return np.frombuffer(base64.b64decode(text, validate=True), dtype)
+
+
+def store_unsent_reports(store: Store, folder: Path, attempt: int) -> None:
+    """Store what a worker that ended had flushed but not delivered.
+
+    Safe to repeat. Raises OperationalError while the database cannot be written. An outbox that
+    cannot be read or decoded is logged and kept.
     """
     path = outbox(folder, attempt)
     try:
-        for line in unsent(path):
-            store.report(decode(json.loads(line)))
+        for body in unsent(path):
+            store.report(decode(body))
         path.unlink(missing_ok=True)
     except (ConflictError, MissingError):
-        path.unlink(missing_ok=True)  # ended or deleted meanwhile: it takes no more
+        path.unlink(missing_ok=True)  # the run has ended or was deleted: it takes no more
     except OperationalError:
         raise
-    except Exception:  # whatever it holds, the run's outcome must be written down
-        _log.exception("%s could not be taken in", path)
+    except Exception:  # the outcome of the run must be stored in any case
+        _log.exception("the reports in %s could not be stored", path)

@@ -1,4 +1,4 @@
-"""What lies in `HOME/runs/<id>/`: checkpoints, the log, outboxes, and who works there."""
+"""The files in `HOME/runs/<id>/`: checkpoints, log, outboxes, and which process works there."""
 
 import errno
 import json
@@ -9,42 +9,49 @@ from pathlib import Path
 
 import psutil
 
-TRIES = 5
+REMOVAL_ATTEMPTS = 5
+_FORMER_KEPT_FOLDER = "specimen"
 
 
 def run_folder(home: Path, run: str) -> Path:
+    """The folder of a run."""
     return home / "runs" / run
 
 
 def checkpoints(home: Path, run: str) -> Path:
+    """The folder of the checkpoints that a run writes."""
     return run_folder(home, run) / "checkpoints"
 
 
-def kept(home: Path, run: str) -> Path:
-    """Where a run keeps the checkpoint of another that it looks at, or begins with."""
-    return run_folder(home, run) / "specimen"
+def kept_checkpoint(home: Path, run: str) -> Path:
+    """The folder of the checkpoint of another run that a run begins with or measures at.
+
+    Runs of earlier versions have it under another name.
+    """
+    former = run_folder(home, run) / _FORMER_KEPT_FOLDER
+    return former if former.is_dir() else run_folder(home, run) / "kept-checkpoint"
 
 
 def outbox(folder: Path, attempt: int) -> Path:
-    """The reports of an attempt that the server has not acknowledged."""
+    """The file of an attempt's reports that the server has not acknowledged."""
     return folder / f"outbox-{attempt}"
 
 
 def log(folder: Path) -> Path:
-    """What the worker and the plug-ins in it have printed, of all attempts."""
+    """The file of what the workers of all attempts have printed."""
     return folder / "log"
 
 
 @dataclass(frozen=True)
-class Occupant:
-    """The process of an attempt. Its start time tells it from a later one of the same number."""
+class WorkerProcess:
+    """The process of an attempt; its start time tells it from a later process of the same id."""
 
     attempt: int
     pid: int
     created: float
 
     def process(self) -> psutil.Process | None:
-        """The process, if it is still there."""
+        """The process, if it still runs."""
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.created) < 1
@@ -53,28 +60,28 @@ class Occupant:
             return None
 
 
-def occupy(folder: Path, attempt: int) -> None:
+def record_worker(folder: Path, attempt: int) -> None:
     """Write down that this process works on `attempt`."""
     created = psutil.Process().create_time()
     part = folder / "worker.part"
-    part.write_text(json.dumps(asdict(Occupant(attempt, os.getpid(), created))))
+    part.write_text(json.dumps(asdict(WorkerProcess(attempt, os.getpid(), created))))
     part.replace(folder / "worker.json")
 
 
-def occupant(folder: Path) -> Occupant | None:
-    """Who worked here last; None if nobody did or the file does not say."""
+def worker_process(folder: Path) -> WorkerProcess | None:
+    """The process that worked here last; None if there is no valid record."""
     try:
-        return Occupant(**json.loads((folder / "worker.json").read_text()))
+        return WorkerProcess(**json.loads((folder / "worker.json").read_text()))
     except (OSError, ValueError, TypeError):
         return None
 
 
 def remove(folder: Path) -> None:
-    """Remove a run's folder and all in it. Raises OSError if it resists.
+    """Remove a run's folder with its content. Raises OSError if that fails.
 
-    A worker on its way out removes, and may still write, files of its own meanwhile.
+    A worker that is ending may still write and remove files of its own at the same time.
     """
-    for _ in range(TRIES):
+    for _ in range(REMOVAL_ATTEMPTS):
         try:
             return shutil.rmtree(folder)
         except FileNotFoundError:

@@ -1,12 +1,12 @@
-"""The light process that forks workers and inspectors: `python -m backend.jobs.spawner`.
+"""The process that forks workers and inspectors: `python -m backend.jobs.spawner`.
 
-It owns a fork server in which torch is preloaded, and speaks JSON lines over its standard
+It owns a fork server in which torch is preloaded, and exchanges JSON lines over its standard
 input and output. It imports nothing heavy, because a forked child imports `__main__` again.
 
 Commands: `{"do": "start", "job": {...}}`, `{"do": "inspect", "id", "kind", "payload",
 "timeout"}`, `{"do": "kill", "run", "attempt"}`. Events: `started` (run, attempt, pid),
 `exit` (run, attempt, code: negative for a signal), `inspected` (id, result or error).
-When its input ends (the server is gone) it starts nothing new and outlives its last worker.
+When its input ends because the server is gone, it starts nothing new and ends with its last worker.
 """
 
 import json
@@ -21,18 +21,18 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import Any, BinaryIO
 
-from backend.jobs import entry
-from backend.jobs.executor import ending
+from backend.jobs import child_process
+from backend.jobs.executor import exit_words
 
-PRELOADED = [
+PRELOADED_MODULES = [
     "torch._dynamo",  # which the first optimiser imports
     "torch.func",
     "sklearn.datasets",
     f"{__package__}.inspector",
     f"{__package__}.worker.main",
 ]
-"""Imported before the fork, and no more than that: a parallel torch operation before the fork
-would leave the children an OpenMP pool without its threads."""
+"""Modules that are imported before the fork. No parallel torch operation may run before it, since
+the children would inherit an OpenMP pool without its threads."""
 
 _FORKSERVER_LOST = 255
 """The exit code that multiprocessing reports when the fork server itself has died."""
@@ -40,6 +40,8 @@ _FORKSERVER_LOST = 255
 
 @dataclass
 class _Inspection:
+    """An inspector that has not answered yet."""
+
     process: ForkServerProcess
     answers: Connection
     deadline: float
@@ -47,7 +49,7 @@ class _Inspection:
 
 
 class Spawner:
-    """Forks what it is told to over `commands`, reports what became of it over `events`."""
+    """Forks processes on `commands` and reports their ends as `events`."""
 
     def __init__(self, commands: int, events: BinaryIO) -> None:
         self._commands, self._events = commands, events
@@ -56,12 +58,13 @@ class Spawner:
         self._workers: dict[tuple[str, int], ForkServerProcess] = {}
         self._inspections: dict[str, _Inspection] = {}
         self._context = get_context("forkserver")
-        self._context.set_forkserver_preload(PRELOADED)
+        self._context.set_forkserver_preload(PRELOADED_MODULES)
 
     def serve(self) -> None:
+        """Work until the input ends and the last process has ended."""
         forkserver.ensure_running()
         while self._listening or self._workers or self._inspections:
-            ready = set(wait(self._watched(), self._patience()))
+            ready = set(wait(self._watched(), self._timeout()))
             if self._commands in ready:
                 self._read()
             self._reap_workers(ready)
@@ -72,7 +75,7 @@ class Spawner:
         workers = [p.sentinel for p in self._workers.values()]
         return [*commands, *workers, *(i.answers for i in self._inspections.values())]
 
-    def _patience(self) -> float | None:
+    def _timeout(self) -> float | None:
         deadlines = [i.deadline for i in self._inspections.values()]
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
@@ -81,9 +84,9 @@ class Spawner:
         self._listening = bool(chunk)
         *lines, self._unread = (self._unread + chunk).split(b"\n")
         for line in lines:
-            self._obey(json.loads(line))
+            self._execute(json.loads(line))
 
-    def _obey(self, command: dict[str, Any]) -> None:
+    def _execute(self, command: dict[str, Any]) -> None:
         match command.pop("do"):
             case "start":
                 self._start(command["job"])
@@ -93,10 +96,10 @@ class Spawner:
                 self._kill(**command)
 
     def _start(self, job: dict[str, Any]) -> None:
-        process = self._context.Process(target=entry.work, args=(job,))
+        process = self._context.Process(target=child_process.run_worker, args=(job,))
         process.start()
         self._workers[job["run"], job["attempt"]] = process
-        self._tell("started", run=job["run"], attempt=job["attempt"], pid=process.pid)
+        self._emit("started", run=job["run"], attempt=job["attempt"], pid=process.pid)
 
     def _kill(self, run: str, attempt: int) -> None:
         process = self._workers.get((run, attempt))
@@ -104,10 +107,12 @@ class Spawner:
             process.kill()
 
     def _inspect(self, id: str, kind: str, payload: dict[str, Any], timeout: float) -> None:
-        answers, theirs = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=entry.inspect, args=(theirs, kind, payload))
+        answers, child_end = self._context.Pipe(duplex=False)
+        process = self._context.Process(
+            target=child_process.run_inspection, args=(child_end, kind, payload)
+        )
         process.start()
-        theirs.close()
+        child_end.close()
         deadline = time.monotonic() + timeout
         self._inspections[id] = _Inspection(process, answers, deadline, timeout)
 
@@ -116,7 +121,7 @@ class Spawner:
             if process.sentinel in ready:
                 process.join()
                 del self._workers[run, attempt]
-                self._tell("exit", run=run, attempt=attempt, code=_exit_code(process))
+                self._emit("exit", run=run, attempt=attempt, code=_exit_code(process))
                 process.close()
 
     def _reap_inspections(self, ready: set[Any]) -> None:
@@ -128,18 +133,18 @@ class Spawner:
             else:
                 continue
             del self._inspections[id]
-            self._tell("inspected", id=id, **reply)
+            self._emit("inspected", id=id, **reply)
             _discard(inspection)
 
-    def _tell(self, event: str, **fields: Any) -> None:
+    def _emit(self, event: str, **fields: Any) -> None:
         line = json.dumps({"event": event, **fields}).encode() + b"\n"
-        with suppress(BrokenPipeError):  # nobody listens any more; the workers go on
+        with suppress(BrokenPipeError):  # the server is gone; the workers go on
             self._events.write(line)
 
 
 def _exit_code(process: ForkServerProcess) -> int:
     code = process.exitcode
-    if code == _FORKSERVER_LOST and process.pid:  # the child may live on, unobserved
+    if code == _FORKSERVER_LOST and process.pid:  # the child may still run, unobserved
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
         return -signal.SIGKILL
@@ -151,7 +156,7 @@ def _reply(inspection: _Inspection) -> dict[str, Any]:
         return json.loads(inspection.answers.recv_bytes())
     except EOFError:
         inspection.process.join()
-        how = ending(_exit_code(inspection.process))
+        how = exit_words(_exit_code(inspection.process))
         return {"error": f"the process ended without an answer, {how}"}
 
 
@@ -162,17 +167,18 @@ def _discard(inspection: _Inspection) -> None:
     inspection.answers.close()
 
 
-def _private(descriptor: int, replacement: int) -> int:
-    """Move a standard stream out of the children's reach: what they print goes elsewhere."""
-    kept = os.dup(descriptor)  # dup'ed descriptors are not inherited
+def _hidden_from_children(descriptor: int, replacement: int) -> int:
+    """Move a standard stream to a descriptor that the children do not inherit."""
+    moved = os.dup(descriptor)  # duplicated descriptors are not inherited
     os.dup2(replacement, descriptor)
-    return kept
+    return moved
 
 
 def main() -> None:
+    """Serve the parent process over standard input and output."""
     null = os.open(os.devnull, os.O_RDONLY)
-    events = os.fdopen(_private(1, 2), "wb", buffering=0)
-    Spawner(commands=_private(0, null), events=events).serve()
+    events = os.fdopen(_hidden_from_children(1, 2), "wb", buffering=0)
+    Spawner(commands=_hidden_from_children(0, null), events=events).serve()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The supervisor: puts queued runs on slots, watches their workers, and resumes what dies.
+"""The supervisor: starts queued runs on free slots, watches their workers, and restarts them.
 
-Everything happens in one thread that takes its errands from a queue; the public methods only
-add to it (or, for `validate` and `catalogue`, ask an inspector in the caller's thread).
+Everything happens in one thread that takes its tasks from a queue. The public methods add tasks
+(or, for `validate`, `catalogue` and `diagnose`, ask an inspector in the caller's thread).
 """
 
 import logging
@@ -15,13 +15,13 @@ from typing import Any
 from sqlalchemy.exc import OperationalError
 
 from backend.config import Kind
-from backend.jobs.attempt import PATIENT, Limits, Live
+from backend.jobs.attempt import DEFAULT_LIMITS, Limits, RunningAttempt
 from backend.jobs.backoff import Backoff
 from backend.jobs.devices import Device, Slot, cores, detect, divide
 from backend.jobs.executor import Executor, Exit, Job
-from backend.jobs.inspections import Questions
-from backend.jobs.run_folders import checkpoints, kept
-from backend.jobs.worker_exit import Death, settle
+from backend.jobs.inspections import Inspections
+from backend.jobs.run_folders import checkpoints, kept_checkpoint
+from backend.jobs.worker_exit import WorkerExit, record_exit
 from backend.store import Run, Store
 from backend.store.base import ConflictError, MissingError
 from backend.training.checkpoints.files import checkpoint_steps, resume_step
@@ -30,8 +30,10 @@ _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Runs of `store` on `executor`. Call `start` when the server listens, `shutdown` while
-    it still answers."""
+    """Works off the runs of `store` with `executor`.
+
+    Call `start` once the server listens, and `shutdown` while it still answers.
+    """
 
     def __init__(
         self,
@@ -42,170 +44,172 @@ class Supervisor:
         *,
         slots: int | None = None,
         devices: Sequence[Device] | None = None,
-        limits: Limits = PATIENT,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._store, self._executor, self._home = store, executor, home
         self._limits = limits
         self.devices = list(devices) if devices is not None else detect()
         self.slots = divide(self.devices, cores(), slots)
-        self._questions = Questions(executor, home, plugins, self.devices, self.slots, limits)
-        self._errands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._live: dict[str, Live] = {}
-        self._unseated = True  # whether a queued run may have found a slot
-        self._refill = Backoff(limits.retry)
+        self._inspections = Inspections(executor, home, plugins, self.devices, self.slots, limits)
+        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._attempts: dict[str, RunningAttempt] = {}
+        self._check_queue = True  # whether a queued run may have found a free slot
+        self._queue_retry = Backoff(limits.retry)
         self._closing = self._closed = False
-        self._quiet = threading.Event()
+        self._all_ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="supervisor", daemon=True)
 
     def start(self) -> None:
-        """Find what an earlier server left, and begin. Workers report to the URL in HOME/lock."""
-        self._executor.open(lambda exit: self._errands.put(lambda: self._ended(exit)))
-        self._errands.put(self._begin)
+        """Take over the runs of an earlier server, and begin."""
+        self._executor.open(lambda exit: self._tasks.put(lambda: self._process_ended(exit)))
+        self._tasks.put(self._begin)
         self._thread.start()
 
     def validate(self, config: Any, kind: Kind = "training") -> dict[str, Any]:
-        """See `Questions.validate`."""
-        return self._questions.validate(config, kind)
+        """See `Inspections.validate`."""
+        return self._inspections.validate(config, kind)
 
     def catalogue(self, refresh: bool = False) -> dict[str, Any]:
-        """See `Questions.catalogue`."""
-        return self._questions.catalogue(refresh)
+        """See `Inspections.catalogue`."""
+        return self._inspections.catalogue(refresh)
 
     def diagnose(self, question: Any) -> list[dict[str, Any]]:
-        """See `Questions.diagnose`."""
-        return self._questions.diagnose(question)
+        """See `Inspections.diagnose`."""
+        return self._inspections.diagnose(question)
 
     def submit(self, run_id: str) -> None:
         """A run was queued."""
-        self._errands.put(self._look_again)
+        self._tasks.put(self._recheck_queue)
 
     def signal(self, run_id: str) -> None:
-        """A run was steered: its worker hears of it in the answer to its next report."""
-        self._errands.put(lambda: self._steered(run_id))
+        """A run's orders changed; its worker gets them with the answer to its next report."""
+        self._tasks.put(lambda: self._orders_changed(run_id))
 
     def reported(self, run_id: str, attempt: int, status: str) -> None:
-        """A report was committed."""
-        self._errands.put(lambda: self._heard(run_id, attempt, status))
+        """A report was stored."""
+        self._tasks.put(lambda: self._report_stored(run_id, attempt, status))
 
     def shutdown(self) -> None:
-        """Ask the workers to checkpoint and stop, wait for them a bounded time, and end.
+        """Ask the workers to write checkpoints and stop, wait a bounded time, and end.
 
         Call it while the server still answers reports. Workers that take longer go on by
-        themselves; the next server finds them. Safe to repeat.
+        themselves, and the next server takes them over. Safe to repeat.
         """
         if self._closed or not self._thread.is_alive():
             return
-        self._errands.put(self._close)
-        self._quiet.wait(self._limits.shutdown)
+        self._tasks.put(self._stop_workers)
+        self._all_ended.wait(self._limits.shutdown)
         self._closed = True
-        self._errands.put(lambda: None)
+        self._tasks.put(lambda: None)
         self._thread.join()
         self._executor.close()
 
     def _work(self) -> None:
         while not self._closed:
             try:
-                self._run_errands()
-                self._watch()
-                self._fill()
-            except Exception:  # one run's trouble must not end the watch over the others
-                _log.exception("the supervisor stumbled")
-                self._unseated = True
+                self._run_tasks()
+                self._check_attempts()
+                self._start_queued_runs()
+            except Exception:  # an error with one run must not end the supervision of the others
+                _log.exception("unexpected error in the supervisor")
+                self._check_queue = True
 
-    def _run_errands(self) -> None:
-        """All that wait: silence is judged only when every report that came has been heard."""
+    def _run_tasks(self) -> None:
+        """Run all waiting tasks, so that silence is judged after every report that came."""
         timeout = self._limits.tick
         while True:
             try:
-                errand = self._errands.get(timeout=timeout)
+                task = self._tasks.get(timeout=timeout)
             except queue.Empty:
                 return
-            errand()
+            task()
             timeout = 0.0
 
-    def _look_again(self) -> None:
-        self._unseated = True
+    def _recheck_queue(self) -> None:
+        self._check_queue = True
 
-    def _close(self) -> None:
+    def _stop_workers(self) -> None:
         self._closing = True
-        for live in self._live.values():
+        for attempt in self._attempts.values():
             try:
-                self._store.update(live.run, stop=True)
+                self._store.update(attempt.run, stop=True)
             except (MissingError, OperationalError) as error:  # the others can still be asked
-                _log.warning("run %s cannot be told to stop: %s", live.run, error)
+                _log.warning("run %s cannot be asked to stop: %s", attempt.run, error)
 
-    def _steered(self, run_id: str) -> None:
-        live = self._live.get(run_id)
-        if live is not None and self._store.run(run_id).cancel:
-            live.cancelled = live.cancelled or time.monotonic()
+    def _orders_changed(self, run_id: str) -> None:
+        attempt = self._attempts.get(run_id)
+        if attempt is not None and self._store.run(run_id).cancel:
+            attempt.cancelled = attempt.cancelled or time.monotonic()
 
-    def _heard(self, run_id: str, attempt: int, status: str) -> None:
-        live = self._live.get(run_id)
-        if live is None or live.attempt != attempt:
+    def _report_stored(self, run_id: str, number: int, status: str) -> None:
+        attempt = self._attempts.get(run_id)
+        if attempt is None or attempt.attempt != number:
             return
-        live.heard(self._limits.silence)
-        if live.adopted and status not in ("running", "paused"):
-            self._forget(live)
+        attempt.reported(self._limits.silence)
+        if attempt.adopted and status not in ("running", "paused"):
+            self._forget(attempt)
 
-    def _forget(self, live: Live) -> None:
-        del self._live[live.run]
-        self._unseated = True
+    def _forget(self, attempt: RunningAttempt) -> None:
+        del self._attempts[attempt.run]
+        self._check_queue = True
 
-    def _ended(self, exit: Exit) -> None:
-        live = self._live.get(exit.run)
-        if live is not None and live.attempt == exit.attempt:
-            self._bury(live, Death(exit.code))
+    def _process_ended(self, exit: Exit) -> None:
+        attempt = self._attempts.get(exit.run)
+        if attempt is not None and attempt.attempt == exit.attempt:
+            self._attempt_ended(attempt, WorkerExit(exit.code))
 
-    def _watch(self) -> None:
-        for live in list(self._live.values()):
-            if live.retry.due():
-                self._look_after(live)
-        if self._closing and all(live.death for live in self._live.values()):
-            self._quiet.set()
+    def _check_attempts(self) -> None:
+        for attempt in list(self._attempts.values()):
+            if attempt.retry.due():
+                self._check_or_retry(attempt)
+        if self._closing and all(attempt.exit for attempt in self._attempts.values()):
+            self._all_ended.set()
 
-    def _look_after(self, live: Live) -> None:
+    def _check_or_retry(self, attempt: RunningAttempt) -> None:
         try:
-            self._attend(live)
-        except Exception as error:  # the others are looked after all the same
-            wait = live.retry.failed()
-            _log.warning("run %s is looked after again in %g s: %r", live.run, wait, error)
+            self._check(attempt)
+        except Exception as error:  # the other attempts are checked all the same
+            wait = attempt.retry.failed()
+            _log.warning("run %s is checked again in %g s: %r", attempt.run, wait, error)
 
-    def _attend(self, live: Live) -> None:
-        if live.death is not None:
+    def _check(self, attempt: RunningAttempt) -> None:
+        """Record the exit of an attempt that ended; kill one that exceeds a limit."""
+        if attempt.exit is not None:
             limit = self._limits.attempts
-            settle(self._store, self._home, limit, live.run, live.attempt, live.death)
-            self._forget(live)  # not before: what is forgotten here stays as the database has it
-        elif live.silent():
-            self._kill(live, f"silent for {self._limits.silence:g} s")
-        elif live.disobeys(self._limits.cancel):
-            self._kill(live, "did not obey its cancellation")
-        elif live.adopted and live.process(self._home) is None:
-            self._bury(live, Death())
+            record_exit(self._store, self._home, limit, attempt.run, attempt.attempt, attempt.exit)
+            self._forget(attempt)  # only now: the database has the outcome
+        elif attempt.is_silent():
+            self._kill(attempt, f"silent for {self._limits.silence:g} s")
+        elif attempt.ignores_cancellation(self._limits.cancel):
+            self._kill(attempt, "did not obey its cancellation")
+        elif attempt.adopted and attempt.process(self._home) is None:
+            self._attempt_ended(attempt, WorkerExit())
 
-    def _kill(self, live: Live, why: str) -> None:
-        self._executor.kill(live.run, live.attempt)
-        live.kill(self._home)
-        self._bury(live, Death(how=why))
+    def _kill(self, attempt: RunningAttempt, why: str) -> None:
+        self._executor.kill(attempt.run, attempt.attempt)
+        attempt.kill(self._home)
+        self._attempt_ended(attempt, WorkerExit(how=why))
 
-    def _bury(self, live: Live, death: Death) -> None:
-        """An attempt's process is gone: its slot is free, its outcome is to be written down."""
-        if live.death is None:
-            live.death, live.slot, live.retry = death, None, Backoff(self._limits.retry)
-            self._unseated = True
-            self._look_after(live)
+    def _attempt_ended(self, attempt: RunningAttempt, exit: WorkerExit) -> None:
+        """Free the slot of an attempt whose process has ended, and record its exit."""
+        if attempt.exit is None:
+            attempt.exit, attempt.slot = exit, None
+            attempt.retry = Backoff(self._limits.retry)
+            self._check_queue = True
+            self._check_or_retry(attempt)
 
-    def _give_up(self, run: Run, what: str, error: Exception) -> None:
-        """This server cannot handle the run: it fails, in words, and the others go on."""
-        _log.error("run %s could not be %s", run.id, what, exc_info=error)
-        live = self._live.setdefault(run.id, Live(run.id, run.attempt, None))
-        words = f"The run could not be {what}: {type(error).__name__}: {error}"
-        self._bury(live, Death(hopeless=words))
+    def _give_up(self, run: Run, action: str, error: Exception) -> None:
+        """Let a run fail that this server cannot handle; the others go on."""
+        _log.error("run %s could not be %s", run.id, action, exc_info=error)
+        attempt = self._attempts.setdefault(run.id, RunningAttempt(run.id, run.attempt, None))
+        words = f"The run could not be {action}: {type(error).__name__}: {error}"
+        self._attempt_ended(attempt, WorkerExit(failure=words))
 
     def _begin(self) -> None:
-        try:  # before any run starts: a plug-in that hangs must not take the runs with it
-            self._questions.catalogue()
-        except Exception:  # nor may whatever else is wrong with it
-            _log.exception("the catalogue could not be made")
+        try:  # before any run starts, so that a plug-in that hangs is excluded from the runs
+            self._inspections.catalogue()
+        except Exception:  # runs start all the same
+            _log.exception("the catalogue could not be built")
         for run in self._store.active():
             if run.status != "queued":
                 try:
@@ -214,57 +218,60 @@ class Supervisor:
                     self._give_up(run, "taken up again", error)
 
     def _adopt(self, run: Run) -> None:
-        live = Live(run.id, run.attempt, self._seat(run.device or "auto"), adopted=True)
-        live.heard(self._limits.silence)
-        live.cancelled = time.monotonic() if run.cancel else None
-        self._live[run.id] = live
-        if live.process(self._home) is None:
-            self._bury(live, Death(blameless=True))
+        """Take over a run that an earlier server started."""
+        slot = self._free_slot(run.device or "auto")
+        attempt = RunningAttempt(run.id, run.attempt, slot, adopted=True)
+        attempt.reported(self._limits.silence)
+        attempt.cancelled = time.monotonic() if run.cancel else None
+        self._attempts[run.id] = attempt
+        if attempt.process(self._home) is None:
+            self._attempt_ended(attempt, WorkerExit(uncounted=True))
 
-    def _fill(self) -> None:
-        """Seat queued runs, oldest first; one whose device is busy lets later ones pass."""
-        if self._closing or not (self._unseated and self._refill.due()):
+    def _start_queued_runs(self) -> None:
+        """Start queued runs, oldest first; one whose device is busy lets later ones pass."""
+        if self._closing or not (self._check_queue and self._queue_retry.due()):
             return
-        self._unseated = False
+        self._check_queue = False
         try:
             for run in self._store.active():
-                if run.status == "queued" and run.id not in self._live:
-                    self._place(run)
-            self._refill.reset()
+                if run.status == "queued" and run.id not in self._attempts:
+                    self._start_if_slot_is_free(run)
+            self._queue_retry.reset()
         except OperationalError as error:
-            self._unseated, wait = True, self._refill.failed()
-            _log.warning("queued runs are looked at again in %g s: %s", wait, error)
+            self._check_queue, wait = True, self._queue_retry.failed()
+            _log.warning("queued runs are started in %g s: %s", wait, error)
 
-    def _place(self, run: Run) -> None:
+    def _start_if_slot_is_free(self, run: Run) -> None:
         try:
-            slot = self._seat(run.config["device"])
+            slot = self._free_slot(run.config["device"])
             if slot is not None:
-                self._launch(run, slot)
+                self._start_attempt(run, slot)
         except OperationalError:
             raise
         except Exception as error:
             self._give_up(run, "started", error)
 
-    def _seat(self, device: str) -> Slot | None:
-        taken = {live.slot for live in self._live.values()}
+    def _free_slot(self, device: str) -> Slot | None:
+        taken = {attempt.slot for attempt in self._attempts.values()}
         return next((s for s in self.slots if s not in taken and s.serves(device)), None)
 
-    def _launch(self, run: Run, slot: Slot) -> None:
+    def _start_attempt(self, run: Run, slot: Slot) -> None:
+        """Start a worker; it resumes from the newest checkpoint if there is one."""
         resumed_at = self._resumed_at(run)
         try:
             run, token = self._store.begin_attempt(run.id, resumed_at)
         except (ConflictError, MissingError):
-            return  # cancelled or deleted in this very moment
-        live = Live(run.id, run.attempt, slot)
-        live.heard(self._limits.start)
-        self._live[run.id] = live
+            return  # cancelled or deleted at this moment
+        attempt = RunningAttempt(run.id, run.attempt, slot)
+        attempt.reported(self._limits.start)
+        self._attempts[run.id] = attempt
         self._executor.start(self._job(run, slot, token, resumed_at))
 
     def _resumed_at(self, run: Run) -> int:
-        """Where the next attempt begins: a fork's first one, where its parent was."""
+        """The step at which the next attempt begins; a fork's first one begins at its parent's."""
         own = checkpoints(self._home, run.id)
         forked = run.kind == "training" and not checkpoint_steps(own)
-        return resume_step(kept(self._home, run.id) if forked else own)
+        return resume_step(kept_checkpoint(self._home, run.id) if forked else own)
 
     def _job(self, run: Run, slot: Slot, token: str, resumed_at: int) -> Job:
         device = run.config["device"]
@@ -274,7 +281,7 @@ class Supervisor:
             config=run.config,
             token=token,
             home=str(self._home),
-            plugins=self._questions.plugins,
+            plugins=self._inspections.plugins,
             device="cpu" if device == "cpu" else slot.device.name,
             environment=slot.environment(device),
             threads=run.facts.get("threads", slot.threads),

@@ -1,84 +1,86 @@
-"""What becomes of a run whose worker is gone: ended, or queued again, as its reports say."""
+"""What happens to a run when its worker's process has ended: it ends, or it is queued again."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from backend.config import ACTIVE
-from backend.jobs.executor import ending
-from backend.jobs.report_decoding import take_in
+from backend.jobs.executor import exit_words
+from backend.jobs.report_decoding import store_unsent_reports
 from backend.jobs.run_folders import log, run_folder
 from backend.store import Run, Store
 from backend.store.base import MissingError
 
-_SHOWN = 4000
-"""Characters of the log in a failure's words."""
+_LOG_CHARACTERS = 4000
+"""Characters of the log in an error message."""
 
 
 @dataclass(frozen=True)
-class Death:
+class WorkerExit:
     """How an attempt ended, as far as the supervisor knows."""
 
     code: int | None = None
-    """The process's exit code; None: nobody heard it."""
+    """The exit code of the process; None if it is not known."""
     how: str | None = None
-    """In words, where the supervisor knows better than the code."""
-    blameless: bool = False
-    """It went with an earlier server: not the run's fault, and not counted."""
-    hopeless: str | None = None
-    """Why the run must end as failed, however it stands."""
+    """In words, where the supervisor knows more than the code."""
+    uncounted: bool = False
+    """It ended with an earlier server, so it does not count against the run."""
+    failure: str | None = None
+    """Why the run must fail whatever its status is."""
 
 
-def settle(
-    store: Store, home: Path, attempts: int, run_id: str, attempt: int, death: Death
+def record_exit(
+    store: Store, home: Path, max_attempts: int, run_id: str, attempt: int, exit: WorkerExit
 ) -> None:
-    """Take in what the worker left and write down the outcome; a run is given up after
-    `attempts` deaths.
+    """Store the worker's unsent reports and the outcome; the run fails after `max_attempts` deaths.
 
-    Safe to repeat, and to be repeated where it raises: the database cannot be written.
+    Safe to repeat, and to be repeated if it raises because the database cannot be written.
     """
     folder = run_folder(home, run_id)
     try:
-        take_in(store, folder, attempt)
+        store_unsent_reports(store, folder, attempt)
         run = store.run(run_id)
-        if death.hopeless is not None and run.status in ACTIVE:
-            store.end(run_id, "failed", death.hopeless)
-        elif run.status in ("running", "paused"):  # else it had said so itself
-            _conclude(store, folder, attempts, run, death)
+        if exit.failure is not None and run.status in ACTIVE:
+            store.end(run_id, "failed", exit.failure)
+        elif run.status in ("running", "paused"):  # else the worker itself reported the end
+            _record_outcome(store, folder, max_attempts, run, exit)
     except MissingError:
-        return  # deleted meanwhile
+        return  # the run was deleted
 
 
-def _conclude(store: Store, folder: Path, attempts: int, run: Run, death: Death) -> None:
-    code = death.code
+def _record_outcome(
+    store: Store, folder: Path, max_attempts: int, run: Run, exit: WorkerExit
+) -> None:
+    code = exit.code
     if run.cancel:
         store.end(run.id, "cancelled")
-    elif death.blameless:
+    elif exit.uncounted:
         store.update(run.id, status="queued")
     elif code is not None and code >= 0:
-        said = f"The worker ended with {ending(code)}.\n\n{_last(log(folder))}"
-        store.end(run.id, "failed", said)
+        error = f"The worker ended with {exit_words(code)}.\n\n{_end_of(log(folder))}"
+        store.end(run.id, "failed", error)
     else:
-        _mourn(store, attempts, run, death.how or ("lost" if code is None else ending(code)))
+        how = exit.how or ("lost" if code is None else exit_words(code))
+        _retry_or_fail(store, max_attempts, run, how)
 
 
-def _last(path: Path) -> str:
-    """The end of a log, or why there is none."""
+def _end_of(path: Path) -> str:
+    """The end of a log, or why it cannot be read."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 4 * _SHOWN))
-            return file.read().decode(errors="replace")[-_SHOWN:]
+            file.seek(max(0, path.stat().st_size - 4 * _LOG_CHARACTERS))
+            return file.read().decode(errors="replace")[-_LOG_CHARACTERS:]
     except OSError as error:
         return f"Its log cannot be read: {error}"
 
 
-def _mourn(store: Store, attempts: int, run: Run, how: str) -> None:
-    """The worker was killed: try again from the last checkpoint, or give up."""
+def _retry_or_fail(store: Store, max_attempts: int, run: Run, how: str) -> None:
+    """The worker was killed: resume from the last checkpoint, or give up."""
     text = f"attempt {run.attempt}: {how}"
     deaths = [event.text for event in store.events(run.id) if event.kind == "death"]
-    if text not in deaths:  # else noted before what follows failed
+    if text not in deaths:  # else it was noted before the next line failed
         store.log(run.id, "death", text, step=run.step)
         deaths.append(text)
-    if len(deaths) >= attempts:
+    if len(deaths) >= max_attempts:
         error = f"{how}, {len(deaths)} attempts; out of memory is the usual cause"
         store.end(run.id, "failed", error[0].upper() + error[1:])
     else:

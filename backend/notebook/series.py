@@ -1,110 +1,94 @@
-"""A measurement as the series that a microscope reports, so that the same figures draw it."""
+"""Results as the run and series that the lab's figures read."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
+from backend.config import NETWORK_PREFIX, sweep_steps
 from backend.figures import Memory, MemoryRun
-from estimators.measurement.results.draw_record import DrawRecord
+from backend.series import results
+from backend.series.points import Points, joined
+from estimators.measurement.anatomy import Anatomies
+from estimators.measurement.compare import Compared
 from estimators.measurement.results.measurement import Measurement
-from estimators.statistics.law_check import LAW, RECORD
-from estimators.statistics.student import half_width
+from estimators.measurement.sweep import Sweep
+from estimators.measurement.what_if import WhatIfs
 
 RUN = "measurement"
-"""The id of the one run that the source holds."""
+"""The id of the one run that a source holds."""
 
 
-def source(of: Measurement, name: str = "") -> Memory:
-    """A source of one run, `RUN`, with every series that a microscope's run would have."""
-    held = Memory()
-    held.add_run(RUN, run(of, name))
-    for layer, norm in zip(of.layers, of.exact_norm, strict=True):
-        held.add(RUN, "exact/norm", [0], [norm], layer=layer)
-    for label in of.values:
-        found = of.drawn.get(label)
-        if found is not None:
-            _draws(held, label, found)
-            _course(held, of, label, found)
-        _last(held, of, label)
-        _verdicts(held, of, label)
-    return held
+def of_measurement(result: Measurement, name: str = "") -> Memory:
+    """A source with every series that a microscope's run of the same draws would have."""
+    return _source(_run(result, name), results.of_measurement(result))
 
 
-def run(of: Measurement, name: str = "", **asked: Any) -> MemoryRun:
-    """A microscope's run, as far as figures ask; `asked` is what it was asked to look for."""
-    driver, *shadows = of.values
-    wholes = [layer for layer in of.layers if layer not in of.tensors]
+def of_sweep(result: Sweep, name: str = "") -> Memory:
+    """A source with `sweep/*` at each value of the field."""
+    field = f"{NETWORK_PREFIX}{result.field}" if result.of_network else result.field
+    first = result.measurements[0]
+    title = name or f"{result.field}, {first.draws:,} draws at each value"
+    run = _run(first, title, sweep={"field": field, "values": list(result.values)})
+    driver, *shadows = (result.described.get(label, {}) for label in first.values)
+    # By these fields, figures know the slope that theory predicts for those without a law.
+    config = {**run.config, "estimator": driver, "shadows": shadows}
+    points = results.of_sweep(result, sweep_steps(result.values))
+    return _source(replace(run, config=config), points)
+
+
+def of_anatomy(result: Anatomies, name: str = "") -> Memory:
+    """A source with `anatomy/*` after all batches."""
+    first = result.first
+    title = name or f"{first.batches} batches of {first.batch}, {first.draws} draws at each"
+    microscope = {"draws": first.draws, "sweep": None, "anatomy": {"batches": first.batches}}
+    config = {"microscope": microscope, "batch_size": first.batch}
+    return _source(_plain_run(title, list(result.of), config), results.of_anatomy(result))
+
+
+def of_one_step(result: WhatIfs, name: str = "") -> Memory:
+    """A source with `what_if/*` of each draw and of all together."""
+    first = result.first
+    draws = len(first.slopes)
+    title = name or f"{draws:,} steps from loss {first.loss:.4g}"
+    microscope = {"draws": draws, "sweep": None, "what_if": {"rates": list(first.rates)}}
+    run = _plain_run(title, list(result.of), {"microscope": microscope})
+    return _source(run, results.of_one_step(result))
+
+
+def of_comparison(result: Compared, name: str = "") -> Memory:
+    """A source with the measure on each batch, as probes of a run at one step each."""
+    title = name or f"{result.draws:,} draws on each batch"
+    run = _plain_run(title, list(result.values), {"probe": {"draws": result.draws}})
+    return _source(run, results.of_comparison(result))
+
+
+def _source(run: MemoryRun, points: Iterable[Points]) -> Memory:
+    memory = Memory()
+    memory.add_run(RUN, run)
+    for series in joined(points):
+        memory.add(
+            RUN, series.metric, series.steps, series.values,
+            layer=series.layer, estimator=series.estimator, unit=series.unit,
+        )  # fmt: skip
+    return memory
+
+
+def _run(result: Measurement, name: str, **request: Any) -> MemoryRun:
+    """A microscope's run, as far as figures read it; `request` is what it would have been asked."""
+    driver, *shadows = result.values
+    stages = [layer for layer in result.layers if layer not in result.tensors]
     rows = [
-        {"name": tensor, "stage": stage if (stage := tensor.partition(".")[0]) in wholes else ""}
-        for tensor in of.tensors
+        {"name": tensor, "stage": stage if (stage := tensor.partition(".")[0]) in stages else ""}
+        for tensor in result.tensors
     ]
     return MemoryRun(
         None,
-        name or f"{of.draws:,} draws at loss {of.loss:.4g}",
-        config={"microscope": {"step": None, "draws": of.draws, "sweep": None, **asked}},
+        name or f"{result.draws:,} draws at loss {result.loss:.4g}",
+        config={"microscope": {"step": None, "draws": result.draws, "sweep": None, **request}},
         labels={"driver": driver, "shadows": shadows},
         facts={"layers": rows},
     )
 
 
-def _draws(held: Memory, label: str, found: DrawRecord) -> None:
-    columns = {"cosine": found.cosine, "norm_ratio": found.norm_ratio, "along": found.along}
-    for name, table in columns.items():
-        for layer, values in zip(found.layers, table.T.tolist(), strict=True):
-            held.add(RUN, f"draw/{name}", range(len(values)), values, layer=layer, estimator=label)
-    if found.across is not None:
-        values = found.across.tolist()
-        held.add(RUN, "draw/across", range(len(values)), values, estimator=label)
-
-
-def _course(held: Memory, of: Measurement, label: str, found: DrawRecord) -> None:
-    """The measures at 8, 16, 32, … draws."""
-    steps = list(found.course)
-    for name in of.values[label]:
-        kept = [k for k in steps if name in found.course[k]]
-        for i, layer in enumerate(of.layers if kept else ()):
-            values = [found.course[k][name][i] for k in kept]
-            held.add(RUN, name, kept, values, layer=layer, estimator=label)
-
-
-def _last(held: Memory, of: Measurement, label: str) -> None:
-    """What is known of all draws: standard errors, laws, how many were lost."""
-    for name, values in known(of, label).items():
-        for layer, value in zip(of.layers, values, strict=True):
-            if math.isfinite(value):
-                held.add(RUN, name, [of.draws], [value], layer=layer, estimator=label)
-    held.add(RUN, "draw/nonfinite", [of.draws], [of.nonfinite[label]], estimator=label)
-    if "oracle" in of.sources.values():
-        by_oracle = float(of.sources[label] == "oracle")
-        held.add(RUN, "draw/oracle", [0], [by_oracle], estimator=label)
-
-
-def known(of: Measurement, label: str) -> dict[str, Sequence[float]]:
-    """Standard errors where a 95 % interval holds, laws and law checks, for each layer; else
-    NaN."""
-    told: dict[str, Sequence[float]] = {}
-    for name, ends in of.intervals.get(label, {}).items():
-        if name != "relative_squared_bias":  # which has its own
-            told[f"{name}_se"] = [_half(each, of.draws) for each in ends]
-    for name, checks in of.law_checks.get(label, {}).items():
-        told[RECORD + name] = [check.record for check in checks]
-    return told | {LAW + name: law for name, law in of.laws.get(label, {}).items()}
-
-
-def _half(ends: tuple[float, float] | None, draws: int) -> float:
-    """The standard error that an interval is made of."""
-    if ends is None:
-        return math.nan
-    return (ends[1] - ends[0]) / (2 * half_width(max(2, draws)))
-
-
-def _verdicts(held: Memory, of: Measurement, label: str) -> None:
-    if of.verdicts.get(label):
-        target = float(of.targets.get(label, False))
-        held.add(RUN, "verdict/target", [of.draws], [target], estimator=label)
-    for one in of.verdicts.get(label, ()):
-        told = np.nan if one.biased is None else float(one.biased)
-        for name, value in {"biased": told, "bias": one.bias, "bound": one.bound}.items():
-            held.add(RUN, f"verdict/{name}", [of.draws], [value], layer=one.layer, estimator=label)
+def _plain_run(name: str, labels: list[str], config: dict[str, Any]) -> MemoryRun:
+    return MemoryRun(None, name, config, {"driver": labels[0], "shadows": labels[1:]})

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from backend.figures import Memory
-from backend.notebook import looks, series
+from backend.notebook import series
 from backend.notebook.views import Dissected, Measured, Paired, Stepped, Swept, Views
 from estimators.measurement.anatomy import Anatomies
 from estimators.measurement.compare import Compared
@@ -13,11 +13,11 @@ from estimators.measurement.sweep import Sweep
 from estimators.measurement.what_if import WhatIfs
 
 _KINDS: Mapping[type, tuple[Callable[[Any, str], Memory], type[Views]]] = {
-    Measurement: (series.source, Measured),
-    Sweep: (looks.of_sweep, Swept),
-    Anatomies: (looks.of_anatomy, Dissected),
-    WhatIfs: (looks.of_what_if, Stepped),
-    Compared: (looks.of_comparison, Paired),
+    Measurement: (series.of_measurement, Measured),
+    Sweep: (series.of_sweep, Swept),
+    Anatomies: (series.of_anatomy, Dissected),
+    WhatIfs: (series.of_one_step, Stepped),
+    Compared: (series.of_comparison, Paired),
 }
 
 

@@ -1,4 +1,4 @@
-"""What the parts of the store share: transactions, one writer at a time, news of commits."""
+"""What the parts of the store share: transactions, one writer at a time, notices of commits."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -13,32 +13,32 @@ from backend.store.tables import Run
 
 
 class MissingError(LookupError):
-    """Something with that id is not there; the message says what."""
+    """There is nothing with that id; the message says what was looked for."""
 
 
 class ConflictError(Exception):
-    """What was asked for does not fit the present state; the message says why."""
+    """The present state forbids the request; the message says why."""
 
 
 @dataclass(frozen=True)
-class Change:
-    """Something was committed."""
+class Commit:
+    """A notice of what was committed."""
 
     kind: Literal["run", "points", "truncate", "deleted"]
     run: str
     report: int | None = None
-    """The report's row id, of points."""
+    """The row id of the report, for points."""
     series: list[dict[str, Any]] = field(default_factory=list)
-    """Of points: {id, metric, layer, estimator, steps, values}, the last two numpy arrays."""
+    """For points: {id, metric, layer, estimator, steps, values}, the last two numpy arrays."""
     step: int | None = None
-    """Of truncate: points from this step on are gone."""
+    """For truncate: points from this step on were deleted."""
 
 
-Listener = Callable[[Change], None]
+Listener = Callable[[Commit], None]
 
 
 class Base:
-    """A database and those who want to hear of its changes. Safe to share between threads."""
+    """A database, and the listeners to its commits. Safe to share between threads."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -50,25 +50,25 @@ class Base:
         """Call `listener` after each commit, in the thread that committed."""
         self._listeners.append(listener)
 
-    def _tell(self, change: Change) -> None:
+    def _notify(self, commit: Commit) -> None:
         for listener in self._listeners:
-            listener(change)
+            listener(commit)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session that sees one state of the database."""
+        """A session that reads one state of the database."""
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A session that holds the write lock and commits at the end, or rolls back."""
+        """A session that holds the write lock, and commits at the end or rolls back."""
         with self._lock, Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
 
 def find_run(session: Session, run_id: str) -> Run:
-    """The run, or MissingError."""
+    """The run with that id. Raises MissingError."""
     run = session.exec(select(Run).where(Run.id == run_id)).first()
     if run is None:
         raise MissingError(f"there is no run {run_id[:40]!r}")

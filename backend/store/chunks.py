@@ -1,4 +1,4 @@
-"""Packed points: between numpy arrays and the blobs of the `chunk` table."""
+"""Packing points: numpy arrays to and from the blobs of the `chunk` table."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,14 +11,14 @@ Steps = NDArray[np.int64]
 Values = NDArray[np.float64]
 
 SMALL = 4_096
-"""Points under which a chunk of a run that goes on is worth merging with its neighbours."""
+"""Chunks with fewer points are merged with their neighbours while the run is active."""
 FULL = 65_536
-"""Points of a merged chunk."""
+"""Points in a merged chunk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """One row of `chunk`, less its keys."""
+    """One row of the table `chunk`, without its keys."""
 
     first_step: int
     last_step: int
@@ -27,6 +27,7 @@ class Packed:
     values: bytes
 
     def row(self, series: int, attempt: int) -> dict[str, Any]:
+        """The row with its keys."""
         return {
             "series": series,
             "attempt": attempt,
@@ -35,9 +36,11 @@ class Packed:
 
 
 def pack(steps: Steps, values: Values) -> Packed:
-    """Pack points whose steps do not decrease. Raises ValueError if they do or are none."""
+    """Pack points in ascending order of step. Raises ValueError for others, or for no points."""
     if not len(steps) or len(steps) != len(values):
-        raise ValueError(f"{len(steps)} steps and {len(values)} values; as many of each, 1 or more")
+        raise ValueError(
+            f"{len(steps)} steps and {len(values)} values; equally many are needed, at least 1"
+        )
     gaps = np.diff(steps)
     if len(gaps) and gaps.min() < 0:
         raise ValueError("the steps of a series must not decrease")
@@ -48,7 +51,7 @@ def pack(steps: Steps, values: Values) -> Packed:
 
 
 def unpack(packed: Packed) -> tuple[Steps, Values]:
-    """The points of a row, read only."""
+    """The points of a row, as read-only arrays."""
     values = np.frombuffer(packed.values, "<f8")
     if packed.steps:
         return np.frombuffer(packed.steps, "<i8"), values
@@ -59,7 +62,7 @@ def unpack(packed: Packed) -> tuple[Steps, Values]:
 
 
 def join(rows: list[Packed]) -> tuple[Steps, Values]:
-    """The points of many rows, in order of step; equal steps keep the order of the rows."""
+    """The points of several rows by step; points of equal steps keep the order of the rows."""
     if not rows:
         return np.empty(0, np.int64), np.empty(0, np.float64)
     if len(rows) == 1:

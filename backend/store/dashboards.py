@@ -1,4 +1,4 @@
-"""Dashboards and the links that share them."""
+"""Dashboards, and the links that share them."""
 
 import secrets
 
@@ -10,10 +10,10 @@ from backend.store.tables import Dashboard, Run, Share
 
 
 class Dashboards(Base):
-    """Choices of runs, kept and shared."""
+    """Stores and shares choices of runs."""
 
     def create_dashboard(self, title: str, runs: list[str], text: str = "") -> Dashboard:
-        """Keep a choice of runs. Raises MissingError if one of them is not there."""
+        """Store a choice of runs. Raises MissingError if one of them does not exist."""
         with self.writing() as session:
             for run_id in runs:
                 find_run(session, run_id)
@@ -22,16 +22,20 @@ class Dashboards(Base):
         return dashboard
 
     def dashboard(self, dashboard_id: str) -> Dashboard:
-        """One dashboard; runs deleted since are left out. Raises MissingError."""
+        """One dashboard, without runs that were deleted. Raises MissingError."""
         with self.reading() as session:
-            found = session.get(Dashboard, dashboard_id)
-            if found is None:
+            stored = session.get(Dashboard, dashboard_id)
+            if stored is None:
                 raise MissingError(f"there is no dashboard {dashboard_id[:40]!r}")
-            there = set(session.exec(select(Run.id).where(col(Run.id).in_(found.runs))))
-        return Dashboard(**{**found.model_dump(), "runs": [r for r in found.runs if r in there]})
+            existing = set(session.exec(select(Run.id).where(col(Run.id).in_(stored.runs))))
+        runs = [run for run in stored.runs if run in existing]
+        return Dashboard(**{**stored.model_dump(), "runs": runs})
 
     def share(self, dashboard_id: str) -> tuple[Share, str]:
-        """A new link to a dashboard: its row and its token, which is not kept. MissingError."""
+        """Create a link to a dashboard; returns its row and its token, which is not stored.
+
+        Raises MissingError.
+        """
         token = secrets.token_urlsafe(32)
         dashboard = self.dashboard(dashboard_id)
         with self.writing() as session:
@@ -40,21 +44,21 @@ class Dashboards(Base):
         return share, token
 
     def shares(self, dashboard_id: str) -> list[Share]:
-        """The links to a dashboard that work."""
+        """The valid links to a dashboard."""
         query = select(Share).where(Share.dashboard == dashboard_id).order_by(col(Share.created))
         with self.reading() as session:
             return list(session.exec(query))
 
     def shared(self, token: str) -> Dashboard:
-        """The dashboard that `token` opens. Raises MissingError."""
+        """The dashboard that a link's token gives access to. Raises MissingError."""
         with self.reading() as session:
             share = session.exec(select(Share).where(Share.token_hash == digest(token))).first()
         if share is None:
-            raise MissingError("this link leads nowhere: it was mistyped or revoked")
+            raise MissingError("there is no such link: it was mistyped or revoked")
         return self.dashboard(share.dashboard)
 
     def revoke(self, share_id: str) -> None:
-        """Make a link lead nowhere. Raises MissingError."""
+        """Delete a link. Raises MissingError."""
         with self.writing() as session:
             share = session.get(Share, share_id)
             if share is None:

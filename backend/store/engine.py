@@ -1,6 +1,6 @@
-"""Opening the database: what it must be, how SQLite is tuned, and its migrations.
+"""Opening the database: checks, SQLite settings, and migrations.
 
-Raises DatabaseError, in words, rather than touch a file that is not a database of this lab.
+A file that is not a database of this lab is never changed; DatabaseError says what it is.
 """
 
 import sqlite3
@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 MAGIC = b"SQLite format 3\x00"
-# Bigger pages than SQLite's 4 kB: a merged chunk is read in fewer hops along its overflow chain.
+# Larger than SQLite's 4 kB, so that a merged chunk is read in fewer overflow pages.
 PAGE = 16384
 PRAGMAS = (
     f"PRAGMA page_size={PAGE}",
@@ -34,10 +34,10 @@ class DatabaseError(Exception):
 
 
 def open_engine(url: str) -> Engine:
-    """The engine of the database at `url`, made or migrated to the newest schema.
+    """The engine of the database at `url`, which is created or migrated to the newest schema.
 
-    Raises DatabaseError if the file is no SQLite database or a damaged one, belongs to another
-    program, or was written by a newer version of the lab, and if there is no driver for `url`.
+    Raises DatabaseError if the file is not an SQLite database, is damaged, belongs to another
+    program or was written by a newer version of the lab, and if there is no driver for `url`.
     """
     try:
         parsed = make_url(url)
@@ -85,20 +85,20 @@ def _first_line(error: BaseException | None) -> str:
 
 
 def _refuse_other_files(path: Path) -> None:
-    """Look before any connection that tunes, and so writes, is made."""
+    """Check the file before any connection that changes settings, and so writes."""
     start = _start(path)
     if not start:
         return
     if start != MAGIC:
         raise DatabaseError(
             f"{path} is not a database (it does not begin as an SQLite file does); "
-            "move it away or give another home. It was not touched"
+            "move it away or give another home. It was not changed"
         )
     tables = _tables(path)
     if tables and "alembic_version" not in tables:
         raise DatabaseError(
             f"{path} belongs to another program (its tables: {', '.join(tables[:5])}); "
-            "give another home or database. It was not touched"
+            "give another home or database. It was not changed"
         )
 
 
@@ -122,26 +122,26 @@ def _tables(path: Path) -> list[str]:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             return [name for (name,) in rows]
         except sqlite3.DatabaseError as error:
-            raise DatabaseError(f"{path} cannot be read: {error}. It was not touched") from error
+            raise DatabaseError(f"{path} cannot be read: {error}. It was not changed") from error
 
 
 def _tune(connection: Any, _record: Any) -> None:
     if isinstance(connection, sqlite3.Connection):
-        # The driver's own transactions begin late and by guess; ours begin where we say.
+        # The driver would begin transactions implicitly; `_begin` does so explicitly.
         connection.isolation_level = None
     for pragma in PRAGMAS:
         connection.execute(pragma)
 
 
 def _begin(connection: Connection) -> None:
-    # A transaction that reads first and writes later can be refused however long it waits;
-    # one that takes the write lock at its start waits its turn.
+    # A transaction that reads first and writes later can fail however long it waits; one that
+    # takes the write lock at its start waits for its turn.
     writing = connection.get_execution_options().get("writing", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
 def alembic_config() -> Config:
-    """Alembic's configuration, made here: no ini file lies about."""
+    """Alembic's configuration, without an ini file."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
@@ -149,16 +149,16 @@ def alembic_config() -> Config:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema to the newest version. Raises DatabaseError if it is newer than we."""
+    """Migrate the schema to the newest version. Raises DatabaseError if it is newer than that."""
     config = alembic_config()
     script = ScriptDirectory.from_config(config)
     with engine.connect() as connection:
         current = MigrationContext.configure(connection).get_current_revision()
-    known = {revision.revision for revision in script.walk_revisions()}
-    if current is not None and current not in known:
+    revisions = {revision.revision for revision in script.walk_revisions()}
+    if current is not None and current not in revisions:
         raise DatabaseError(
             f"{_shown(engine)} was written by a newer version of the lab (schema {current}); "
-            f"this one knows up to {script.get_current_head()}. Upgrade the lab. It was not touched"
+            f"this one knows up to {script.get_current_head()}. Upgrade the lab. It was not changed"
         )
     if current == script.get_current_head():
         return

@@ -1,4 +1,4 @@
-"""Writing points: append, cut from a step on, merge small rows into large ones."""
+"""Writing points: append, delete from a step on, merge small rows into large ones."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Flush:
+class SeriesPoints:
     """New points of one series."""
 
     metric: str
@@ -34,31 +34,33 @@ class Flush:
         return self.metric, self.layer, self.estimator
 
 
-def series_ids(connection: Connection, run_id: str, flushes: Iterable[Flush]) -> dict[Key, int]:
-    """The ids of the run's series, those that `flushes` bring for the first time made."""
-    known = _known(connection, run_id)
-    new = {f.key: f for f in flushes if f.key not in known}
+def series_ids(
+    connection: Connection, run_id: str, series: Iterable[SeriesPoints]
+) -> dict[Key, int]:
+    """The ids of the run's series; those that are new in `series` are created."""
+    existing = _existing(connection, run_id)
+    new = {f.key: f for f in series if f.key not in existing}
     if not new:
-        return known
+        return existing
     rows = [
         {"run": run_id, "metric": m, "layer": layer, "estimator": e, "unit": f.unit}
         for (m, layer, e), f in new.items()
     ]
     connection.execute(insert(Series), rows)
-    return _known(connection, run_id)
+    return _existing(connection, run_id)
 
 
-def _known(connection: Connection, run_id: str) -> dict[Key, int]:
+def _existing(connection: Connection, run_id: str) -> dict[Key, int]:
     query = select(_series.metric, _series.layer, _series.estimator, _series.id)
     rows = connection.execute(query.where(_series.run == run_id))
     return {(metric, layer, estimator): id for metric, layer, estimator, id in rows}
 
 
 def append(
-    connection: Connection, ids: dict[Key, int], attempt: int, flushes: Iterable[Flush]
+    connection: Connection, ids: dict[Key, int], attempt: int, series: Iterable[SeriesPoints]
 ) -> None:
-    """One row for each flush. Raises ValueError if a flush's steps decrease."""
-    rows = [pack(f.steps, f.values).row(ids[f.key], attempt) for f in flushes]
+    """Write one row for each series. Raises ValueError if its steps decrease."""
+    rows = [pack(f.steps, f.values).row(ids[f.key], attempt) for f in series]
     if rows:
         connection.execute(insert(Chunk), rows)
 
@@ -68,7 +70,7 @@ def _of_run(run_id: str) -> Any:
 
 
 def cut(connection: Connection, run_id: str, step: int) -> None:
-    """Remove the run's points from `step` on."""
+    """Delete the run's points from `step` on."""
     straddling = (_chunk.first_step < step) & (_chunk.last_step >= step)
     query = select(_chunk.id, _chunk.series, _chunk.attempt, *COLUMNS)
     rows = connection.execute(query.where(_of_run(run_id), straddling)).all()
@@ -85,10 +87,10 @@ def _head(packed: Packed, step: int) -> Packed:
 
 
 def merge(connection: Connection, run_id: str, below: int = FULL, at_least: int = 2) -> int:
-    """Join the run's rows of fewer than `below` points; returns how many rows went.
+    """Join the run's rows of fewer than `below` points; returns how many rows fewer there are.
 
-    `below=SMALL` leaves large rows alone, so that a long live run rewrites each point a few
-    times at most; the default packs a finished run as tightly as it gets.
+    With `below=SMALL` large rows stay as they are, so that a long run rewrites each point only a
+    few times. The default packs a finished run into as few rows as possible.
     """
     small = _of_run(run_id) & (_chunk.count < below)
     query = select(_chunk.series).where(small).group_by(_chunk.series)
@@ -97,23 +99,23 @@ def merge(connection: Connection, run_id: str, below: int = FULL, at_least: int 
 
 
 def _merge_series(connection: Connection, series: int, below: int) -> int:
-    """Join neighbours only: across a large row the result would overlap it."""
+    """Join neighbours alone: rows on both sides of a large one would overlap it."""
     here = _chunk.series == series
     order = (_chunk.first_step, _chunk.id)
     counts = connection.execute(select(_chunk.count).where(here).order_by(*order)).scalars()
     query = select(_chunk.id, _chunk.attempt, *COLUMNS).where(here, _chunk.count < below)
     rows = iter(connection.execute(query.order_by(*order)).all())
-    gone, made = [], []
+    deleted, inserted = [], []
     for small, group in groupby(counts, lambda count: count < below):
         neighbours = list(islice(rows, len(list(group)))) if small else []
         packed = split(*join([Packed(*row[2:]) for row in neighbours]))
         if len(packed) < len(neighbours):
-            gone += [{"gone": row.id} for row in neighbours]
-            made += [p.row(series, max(row.attempt for row in neighbours)) for p in packed]
-    if gone:
-        connection.execute(delete(Chunk).where(_chunk.id == bindparam("gone")), gone)
-        connection.execute(insert(Chunk), made)
-    return len(gone) - len(made)
+            deleted += [{"deleted": row.id} for row in neighbours]
+            inserted += [p.row(series, max(row.attempt for row in neighbours)) for p in packed]
+    if deleted:
+        connection.execute(delete(Chunk).where(_chunk.id == bindparam("deleted")), deleted)
+        connection.execute(insert(Chunk), inserted)
+    return len(deleted) - len(inserted)
 
 
-__all__ = ["SMALL", "Flush", "append", "cut", "merge", "series_ids"]
+__all__ = ["SMALL", "SeriesPoints", "append", "cut", "merge", "series_ids"]

@@ -1,4 +1,4 @@
-"""Reading runs and studies: one, a page of them, those that still want work."""
+"""Reading runs and studies: one, a page of them, the active ones."""
 
 from sqlalchemy import func, or_
 from sqlmodel import col, select
@@ -11,7 +11,7 @@ MAX_PAGE = 200
 
 
 class Queries(Base):
-    """Questions about runs."""
+    """Reads runs and studies."""
 
     def run(self, run_id: str) -> Run:
         """One run. Raises MissingError."""
@@ -28,10 +28,10 @@ class Queries(Base):
         limit: int = 50,
         before: int | None = None,
     ) -> tuple[list[Run], int]:
-        """A page of runs, newest first, and how many there are in all pages.
+        """A page of runs, newest first, and the number of runs on all pages.
 
-        `search` is looked for in names and labels; `parent` is the id of the run that they
-        began with; `before` is a run's number: the page holds older ones.
+        `search` matches names, ids and the driver's label; `parent` is the id of the run whose
+        checkpoint they began with; `before` is the number of a run: the page has older ones.
         """
         query = select(Run)
         if status:
@@ -42,8 +42,8 @@ class Queries(Base):
             query = query.where(Run.parent == parent)
         if search:
             like = f"%{_escaped(search)}%"
-            found = (col(Run.name), col(Run.id), col(Run.labels)["driver"].as_string())
-            query = query.where(or_(*(field.ilike(like, escape="\\") for field in found)))
+            fields = (col(Run.name), col(Run.id), col(Run.labels)["driver"].as_string())
+            query = query.where(or_(*(field.ilike(like, escape="\\") for field in fields)))
         page = query if before is None else query.where(col(Run.number) < before)
         page = page.order_by(col(Run.number).desc()).limit(min(limit, MAX_PAGE))
         with self.reading() as session:
@@ -67,7 +67,7 @@ class Queries(Base):
         return run
 
     def study(self, study_id: str) -> tuple[Study, list[Run]]:
-        """A study and its runs, in the order in which they were asked for. Raises MissingError."""
+        """A study and its runs, in the order of the grid. Raises MissingError."""
         with self.reading() as session:
             study = session.get(Study, study_id)
             if study is None:

@@ -1,4 +1,4 @@
-"""Reading runs' series and points."""
+"""Reading the series, points and events of runs."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ _series = Series.__table__.c  # type: ignore[attr-defined]
 
 @dataclass(frozen=True)
 class SeriesInfo:
-    """One curve, less its points."""
+    """One series, without its points."""
 
     id: int
     run: str
@@ -29,7 +29,7 @@ class SeriesInfo:
 
 @dataclass(frozen=True)
 class Points:
-    """Points of a series, in order of step; `count` is how many the range asked for holds."""
+    """Points of a series by step; `count` is the number of points in the requested range."""
 
     steps: Steps
     values: Values
@@ -40,7 +40,7 @@ class Reads(Base):
     """Series and points, for figures, charts and exports."""
 
     def series(self, run_id: str) -> list[SeriesInfo]:
-        """The curves of a run, with the number of their points."""
+        """The series of a run, with the number of their points."""
         query = (
             select(
                 _series.id, _series.run, _series.metric, _series.layer, _series.estimator,
@@ -62,9 +62,9 @@ class Reads(Base):
         first: int | None = None,
         last: int | None = None,
     ) -> Points:
-        """Points with first <= step <= last; at most `max` (at least 10) of them, extrema kept.
+        """Points with first <= step <= last, downsampled to at most `max` (10 or more) of them.
 
-        Raises MissingError if there is no such series.
+        Downsampling keeps the extrema. Raises MissingError if there is no such series.
         """
         rows = self._chunks(series_id, first, last)
         steps, values = _within(*join(rows), first, last)

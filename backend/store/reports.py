@@ -1,4 +1,4 @@
-"""Taking in a worker's report: points, progress and its row, in one transaction."""
+"""Storing a worker's report: points, events and progress, in one transaction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from sqlmodel import Session
 
 from backend.config import ACTIVE
 from backend.store import points
-from backend.store.base import Base, Change, ConflictError, find_run
-from backend.store.points import Flush
+from backend.store.base import Base, Commit, ConflictError, find_run
+from backend.store.points import SeriesPoints
 from backend.store.tables import Event, Report, Run, now
 
 MERGE_EVERY = 256
@@ -20,8 +20,8 @@ MAX_SERIES = 100_000
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a run stands."""
+class ReportedProgress:
+    """How far a run is."""
 
     step: int
     steps: int
@@ -31,41 +31,41 @@ class Progress:
 
 @dataclass(frozen=True)
 class WorkerReport:
-    """What a worker sends; `status` is a run's, or "stopped"."""
+    """A worker's report; `status` is that of a run, or "stopped"."""
 
     run: str
     attempt: int
     sequence: int
     status: str
-    series: Sequence[Flush] = ()
-    progress: Progress | None = None
+    series: Sequence[SeriesPoints] = ()
+    progress: ReportedProgress | None = None
     error: str | None = None
     events: Sequence[Mapping[str, Any]] = ()
     facts: dict[str, Any] = field(default_factory=dict)
 
 
 class Reports(Base):
-    """The one door for points."""
+    """Stores reports; points come in no other way."""
 
     def report(self, report: WorkerReport) -> tuple[Run, bool]:
         """Store a report once; returns the run, and whether the report was new.
 
-        Raises ConflictError for another attempt than the current one, or an ended run; ValueError
-        for points that are none.
+        Raises ConflictError if the attempt is not the current one or the run has ended, and
+        ValueError for invalid points.
         """
         with self.writing() as session:
             run = find_run(session, report.run)
             if _seen(session, report):
                 return run, False
-            _refuse_late(run, report)
-            change = _store(session, run, report)
-        self._announce(run, report, change)
+            _require_current(run, report)
+            commit = _store(session, run, report)
+        self._announce(run, report, commit)
         return run, True
 
-    def _announce(self, run: Run, report: WorkerReport, change: Change) -> None:
-        if change.series:
-            self._tell(change)
-        self._tell(Change("run", run.id))
+    def _announce(self, run: Run, report: WorkerReport, commit: Commit) -> None:
+        if commit.series:
+            self._notify(commit)
+        self._notify(Commit("run", run.id))
         if run.status not in ACTIVE:
             self._merge(run.id, points.FULL)
         elif report.sequence % MERGE_EVERY == MERGE_EVERY - 1:
@@ -86,7 +86,7 @@ def _seen(session: Session, report: WorkerReport) -> bool:
     return session.execute(query).first() is not None
 
 
-def _refuse_late(run: Run, report: WorkerReport) -> None:
+def _require_current(run: Run, report: WorkerReport) -> None:
     if report.attempt != run.attempt:
         raise ConflictError(
             f"run {run.number} is at attempt {run.attempt}; this report is of {report.attempt}"
@@ -95,7 +95,7 @@ def _refuse_late(run: Run, report: WorkerReport) -> None:
         raise ConflictError(f"run {run.number} is {run.status}; it takes no more reports")
 
 
-def _store(session: Session, run: Run, report: WorkerReport) -> Change:
+def _store(session: Session, run: Run, report: WorkerReport) -> Commit:
     connection = session.connection()
     row = {"run": run.id, "attempt": report.attempt, "sequence": report.sequence}
     report_id = connection.execute(insert(Report).values(row)).inserted_primary_key[0]  # type: ignore[index]
@@ -106,10 +106,12 @@ def _store(session: Session, run: Run, report: WorkerReport) -> Change:
     session.add_all(Event(run=run.id, **event) for event in report.events)
     _advance(run, report)
     session.add(run)
-    return Change("points", run.id, report_id, [_news(ids[f.key], f) for f in report.series])
+    return Commit(
+        "points", run.id, report_id, [_series_notice(ids[f.key], f) for f in report.series]
+    )
 
 
-def _news(series: int, flush: Flush) -> dict[str, Any]:
+def _series_notice(series: int, flush: SeriesPoints) -> dict[str, Any]:
     names = {"metric": flush.metric, "layer": flush.layer, "estimator": flush.estimator}
     return {"id": series, **names, "steps": flush.steps, "values": flush.values}
 

@@ -1,4 +1,4 @@
-"""The tables. Times are ISO 8601 in UTC; ids are opaque words, never paths."""
+"""The tables of the database. Times are ISO 8601 in UTC; ids are random and never paths."""
 
 import secrets
 from datetime import UTC, datetime
@@ -11,12 +11,12 @@ from backend.config import Status
 
 
 def now() -> str:
-    """The time, ISO 8601, UTC, to the millisecond."""
+    """The present time in ISO 8601, UTC, with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def new_id(kind: str) -> str:
-    """An id that nobody can guess and that sorts nowhere: `r3f9c…`."""
+    """A random id that begins with the letter of its kind: `r3f9c…`."""
     return kind + secrets.token_hex(8)
 
 
@@ -38,24 +38,24 @@ class Study(SQLModel, table=True):
 
 
 class Run(SQLModel, table=True):
-    """One run of either kind: its configuration, where it stands, and the orders given to it."""
+    """A training or microscope run: its configuration, its state, and the orders given to it."""
 
     __table_args__ = ({"sqlite_autoincrement": True},)
 
     number: int | None = Field(default=None, primary_key=True)
-    """Counts the runs of this lab from 1; never given twice."""
+    """Counts the runs of this lab from 1; never used twice."""
     id: str = Field(default_factory=lambda: new_id("r"), unique=True)
     kind: str = Field(default="training", sa_column_kwargs={"server_default": "training"})
-    """training, or microscope: draws at a checkpoint of another run."""
+    """training, or microscope: measurements at a checkpoint of another run."""
     parent: str | None = Field(default=None, index=True)
-    """The id of the run whose checkpoint it began with; that run may be gone."""
+    """The id of the run whose checkpoint it began with; that run may be deleted."""
     parent_step: int | None = None
     name: str = ""
     status: str = Field(default="queued", index=True)
     config: dict[str, Any] = _json()
     labels: dict[str, Any] = _json()
     plugins: dict[str, Any] = _json()
-    """Plug-in name -> hash of the file that the run was validated with."""
+    """{plug-in: SHA-256 of its file} at validation."""
     study: str | None = Field(default=None, foreign_key="study.id", index=True)
 
     step: int = 0
@@ -72,7 +72,7 @@ class Run(SQLModel, table=True):
     started: str | None = None
     finished: str | None = None
     heard: str | None = None
-    """When the worker last reported."""
+    """The time of the worker's last report."""
 
     attempt: int = 0
     """0 before the first start."""
@@ -83,13 +83,14 @@ class Run(SQLModel, table=True):
 
     @property
     def state(self) -> Status:
+        """The status, typed."""
         return self.status  # type: ignore[return-value]
 
 
 class Attempt(SQLModel, table=True):
-    """One start of a run. Its worker's token is known by its SHA-256 alone.
+    """One start of a run, with the SHA-256 of its worker's token.
 
-    Older attempts are kept, so that a late report is told that a newer one exists.
+    Older attempts are kept, so that a late report can be rejected as one of an older attempt.
     """
 
     __table_args__ = (UniqueConstraint("run", "number"),)
@@ -103,7 +104,7 @@ class Attempt(SQLModel, table=True):
 
 
 class Series(SQLModel, table=True):
-    """One curve of a run, keyed by metric, layer and estimator."""
+    """One series of a run, identified by metric, layer and estimator."""
 
     __table_args__ = (UniqueConstraint("run", "metric", "layer", "estimator"),)
 
@@ -116,11 +117,11 @@ class Series(SQLModel, table=True):
 
 
 class Chunk(SQLModel, table=True):
-    """Points of one series, packed: one flush of a worker, or many of them merged.
+    """Packed points of one series: those of one report, or several merged.
 
-    `steps` are little-endian int64, or empty where they run evenly from `first_step` to
-    `last_step`; `values` are little-endian float64. The blobs come last, so that reading
-    the other columns never touches their pages.
+    `steps` are little-endian int64, or empty if they are evenly spaced from `first_step` to
+    `last_step`; `values` are little-endian float64. The blobs are the last columns, so that
+    reading the others does not read their pages.
     """
 
     __table_args__ = (Index("chunk_of_series", "series", "first_step", "last_step", "count"),)
@@ -136,7 +137,7 @@ class Chunk(SQLModel, table=True):
 
 
 class Report(SQLModel, table=True):
-    """That a report was committed. Its id numbers the events of the stream."""
+    """A report that was stored. Its id is that of the event in the stream."""
 
     __table_args__ = (
         UniqueConstraint("run", "attempt", "sequence"),
@@ -150,7 +151,7 @@ class Report(SQLModel, table=True):
 
 
 class Event(SQLModel, table=True):
-    """Something that happened to a run and deserves a line of text."""
+    """A line of a run's log."""
 
     id: int | None = Field(default=None, primary_key=True)
     run: str = _child_of("run", index=True)
@@ -161,7 +162,7 @@ class Event(SQLModel, table=True):
 
 
 class Dashboard(SQLModel, table=True):
-    """A choice of runs with a title, to come back to and to share."""
+    """A choice of runs with a title and a text, which can be shared."""
 
     id: str = Field(default_factory=lambda: new_id("d"), primary_key=True)
     title: str
@@ -171,7 +172,7 @@ class Dashboard(SQLModel, table=True):
 
 
 class Share(SQLModel, table=True):
-    """A read-only link to a dashboard. Only the SHA-256 of its token is kept."""
+    """A read-only link to a dashboard, with the SHA-256 of its token."""
 
     id: str = Field(default_factory=lambda: new_id("s"), primary_key=True)
     dashboard: str = _child_of("dashboard", index=True)

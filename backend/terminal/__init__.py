@@ -1,1 +1,1 @@
-"""What the command line does beside serving: talk to a lab, follow, check, export."""
+"""The commands of `gradlab` besides `serve`: run, probe, check and export."""

@@ -1,4 +1,4 @@
-"""A small client of a running lab, for the command line."""
+"""`Client`: a small HTTP client of a running lab, for the command line."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,11 +7,11 @@ import httpx
 
 
 class RefusedError(Exception):
-    """The lab answered with an error; the message is its own sentence."""
+    """The lab rejected a request; the message is the lab's own."""
 
 
 class Client:
-    """Speaks with the lab at `url`. Raises RefusedError with the server's words."""
+    """Requests to the lab at `url`. Raises RefusedError with the server's message."""
 
     def __init__(self, url: str, token: str) -> None:
         self._http = httpx.Client(
@@ -21,36 +21,34 @@ class Client:
         )
 
     def submit(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Queue a training run."""
         return self._call("POST", "/runs", json=config)
 
-    def probe(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        return self._call("POST", "/probes", json=asked)
+    def probe(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Queue a microscope's run."""
+        return self._call("POST", "/probes", json=request)
 
     def run(self, run_id: str) -> dict[str, Any]:
+        """A run."""
         return self._call("GET", f"/runs/{run_id}")
 
     def latest(self, run_id: str) -> dict[str, float]:
-        """The newest value of each series of the whole run, by metric."""
+        """{metric: newest value} of the series that belong to the run as a whole."""
         series = self._call("GET", f"/runs/{run_id}/series")
         whole = [s for s in series if not s["estimator"] and not s["layer"]]
         return {s["metric"]: value for s in whole for value in self._last(run_id, s["id"])}
 
-    def drawn(self, run_id: str) -> set[str]:
-        """The estimators of which a microscope has draws by now."""
-        series = self._call("GET", f"/runs/{run_id}/series")
-        return {s["estimator"] for s in series if s["metric"] == "draw/cosine" and s["count"]}
-
     def measures(self, run_id: str) -> dict[str, dict[str, float]]:
-        """The newest value of each measure of the whole network, by estimator."""
-        found: dict[str, dict[str, float]] = {}
+        """{estimator: {metric: newest value}} of the whole network."""
+        measures: dict[str, dict[str, float]] = {}
         for s in self._call("GET", f"/runs/{run_id}/series"):
             if s["estimator"] and not s["layer"] and not s["metric"].startswith("draw/"):
                 for value in self._last(run_id, s["id"]):
-                    found.setdefault(s["estimator"], {})[s["metric"]] = value
-        return found
+                    measures.setdefault(s["estimator"], {})[s["metric"]] = value
+        return measures
 
     def curves(self, run_id: str, prefix: str) -> dict[tuple[str, str], dict[int, float]]:
-        """Every point of the whole network's series below `prefix`, by (metric, estimator)."""
+        """{(metric, estimator): {step: value}} of the whole network, of metrics with `prefix`."""
         return {
             (s["metric"].removeprefix(prefix), s["estimator"]): self._points(run_id, s["id"])
             for s in self._call("GET", f"/runs/{run_id}/series")
@@ -58,11 +56,11 @@ class Client:
         }
 
     def note(self, figure: str, query: Mapping[str, str]) -> str:
-        """What stands under a figure."""
+        """The note below a figure."""
         return self.figure(figure, query)["note"]
 
     def figure(self, name: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """A figure as the page draws it: `{figure, shown, count, note}`."""
+        """A figure as on the page: `{figure, shown, count, note}`."""
         return self._call("GET", f"/figures/{name}", params=query)
 
     def _points(self, run_id: str, series_id: int) -> dict[int, float]:
@@ -75,7 +73,7 @@ class Client:
         yield from map(float, points["values"][-1:])
 
     def page(self, run_id: str) -> str:
-        """The run as one HTML file that works without a network."""
+        """The run as one HTML file that works offline."""
         return self._answer("GET", f"/export/runs/{run_id}.html").text
 
     def _call(self, method: str, path: str, **options: Any) -> Any:

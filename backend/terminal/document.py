@@ -1,4 +1,4 @@
-"""Reading a configuration from a file, as plain JSON-able data."""
+"""`read`: a configuration from a YAML or JSON file."""
 
 import json
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import Any
 
 import yaml
 
-LARGEST = 1_000_000
-"""Bytes of a file, and characters of what it says once YAML's aliases are written out."""
+MAX_SIZE = 1_000_000
+"""Bytes of a file, and characters of its content with YAML's aliases expanded."""
 
 
 class DocumentError(Exception):
-    """The file holds no configuration; the message says what it holds."""
+    """The file has no configuration; the message says what it has."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -19,18 +19,18 @@ def read(path: Path) -> dict[str, Any]:
     document = _parsed(path)
     if not isinstance(document, dict):
         kind = type(document).__name__
-        raise DocumentError(f"{path} holds {kind}; a run's configuration is a mapping")
+        raise DocumentError(f"{path} has {kind} at its top level; a configuration is a mapping")
     try:
-        _refuse_endless(document, path)
+        _check_expanded_size(document, path)
     except (TypeError, ValueError, RecursionError) as error:
-        raise DocumentError(f"{path} holds what JSON cannot say: {error}") from error
+        raise DocumentError(f"{path} has a value that JSON cannot represent: {error}") from error
     return document
 
 
 def _parsed(path: Path) -> Any:
     try:
-        if path.stat().st_size > LARGEST:
-            raise DocumentError(f"{path} is larger than {LARGEST:,} bytes")
+        if path.stat().st_size > MAX_SIZE:
+            raise DocumentError(f"{path} is larger than {MAX_SIZE:,} bytes")
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DocumentError(f"cannot read {path}: {error.strerror}") from error
@@ -38,10 +38,12 @@ def _parsed(path: Path) -> Any:
         raise DocumentError(f"{path} is neither YAML nor JSON: {error}") from error
 
 
-def _refuse_endless(document: Any, path: Path) -> None:
-    """Write the document out, but stop where aliases make it grow without end."""
+def _check_expanded_size(document: Any, path: Path) -> None:
+    """Check the size with all aliases expanded, without building the text."""
     total = 0
     for piece in json.JSONEncoder(allow_nan=False).iterencode(document):
         total += len(piece)
-        if total > LARGEST:
-            raise DocumentError(f"{path} says more than {LARGEST:,} characters, aliases included")
+        if total > MAX_SIZE:
+            raise DocumentError(
+                f"{path} has more than {MAX_SIZE:,} characters with its aliases expanded"
+            )

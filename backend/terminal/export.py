@@ -1,4 +1,4 @@
-"""`gradlab export`: a run from the database to a file, without a server."""
+"""`gradlab export`: write a run from the database to a file, without a server."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ class ExportError(Exception):
 
 
 def write(name: str, kind: str, output: Path | None, given: Mapping[str, Any]) -> str:
-    """Write the run called `name` (a number or an id); returns where it went.
+    """Write the run `name` (a number or an id) to a file; returns the name of the file.
 
     Raises ExportError if there is no such run or database.
     """

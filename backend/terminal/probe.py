@@ -1,4 +1,4 @@
-"""`gradlab probe`: estimators as words of a command; measures, laws and verdicts as a table."""
+"""`gradlab probe`: parse estimators from the command line; print measures, laws and verdicts."""
 
 import math
 import re
@@ -23,29 +23,30 @@ SHOWN = (
     ("relative_variance", "relative_variance_se"),
     ("relative_squared_bias", "relative_squared_bias_se"),
 )
-"""The columns, each with its standard error."""
+"""The measures with a column each, and the names of their standard errors."""
 LAW_NOTE = f"a law agrees within {MAX_ERRORS:g} standard errors, from {MIN_DRAWS} draws on"
 
 
-def described(text: str) -> dict[str, Any]:
-    """`forward_gradient(tangents=8, noise=normal)`, as labels are written, as a component.
+def parse_estimator(text: str) -> dict[str, Any]:
+    """The description of an estimator that is written like a label.
 
-    A held estimator is written the same way. Raises ValueError, in words.
+    `forward_gradient(tangents=8, noise=normal)` is one; a wrapped estimator is written in the same
+    way. Raises ValueError.
     """
-    found = _CALL.fullmatch(text)
-    if found is None:
-        raise ValueError(f"{text!r} is no estimator; write spsa or spsa(pairs=4, eps=0.01)")
+    call = _CALL.fullmatch(text)
+    if call is None:
+        raise ValueError(f"{text!r} is not an estimator; write spsa or spsa(pairs=4, eps=0.01)")
     fields = {}
-    for part in _parts(found[2] or ""):
+    for part in _parts(call[2] or ""):
         pair = _PAIR.fullmatch(part)
         if pair is None:
-            raise ValueError(f"{part.strip()!r} in {text!r} is no field; write field=value")
-        fields[pair[1]] = described(pair[2]) if "(" in pair[2] else _value(pair[2])
-    return {"name": found[1], **fields}
+            raise ValueError(f"{part.strip()!r} in {text!r} is not a field; write field=value")
+        fields[pair[1]] = parse_estimator(pair[2]) if "(" in pair[2] else _value(pair[2])
+    return {"name": call[1], **fields}
 
 
 def _parts(text: str) -> list[str]:
-    """Between the commas that no bracket encloses."""
+    """The parts between the commas that are outside of brackets."""
     parts, depth = [""], 0
     for c in text:
         depth += (c in "([") - (c in ")]")
@@ -60,18 +61,18 @@ def _value(text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
-        return text  # the lab says what is wrong with it
+        return text  # the lab reports what is wrong with it
 
 
 def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
-    """Print the measures of the whole network, one row an estimator, and the laws below."""
-    found = client.measures(run["id"])
+    """Print the measures of the whole network, a row for each estimator, with its law below."""
+    measures = client.measures(run["id"])
     draws = int(run["config"]["microscope"]["draws"])
-    judged = any("verdict/biased" in one for one in found.values())
+    judged = any("verdict/biased" in values for values in measures.values())
     heads = [*(m.replace("_", " ") for m, _ in SHOWN), *(["bias"] if judged else [])]
     table = Table("", *heads, box=None, pad_edge=False)
     for label in [run["labels"]["driver"], *run["labels"]["shadows"]]:
-        measured = found.get(label, {})
+        measured = measures.get(label, {})
         verdict = [_verdict(measured)] if judged else []
         table.add_row(escape(label), *(_cell(measured, *pair) for pair in SHOWN), *verdict)
         laws = [_law(measured, metric, draws) for metric, _ in SHOWN]
@@ -85,9 +86,9 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
 
 
 def sources(note: str) -> str:
-    """What a figure's note says of where its draws come from."""
-    found = _SOURCES.search(note)
-    return found[0] if found else "no draws"
+    """The part of a figure's note that says where its draws come from."""
+    match = _SOURCES.search(note)
+    return match[0] if match else "no draws"
 
 
 def _cell(measured: dict[str, float], metric: str, error: str) -> str:

@@ -1,4 +1,4 @@
-"""Follow one run from a terminal: a progress bar, the last numbers, the outcome."""
+"""`watch`: follow a run in the terminal with a progress bar, then print its outcome."""
 
 import time
 from typing import Any
@@ -15,7 +15,7 @@ _UNITS = {"training": "steps", "microscope": "draws"}
 
 
 def watch(client: Client, run: dict[str, Any], console: Console) -> str:
-    """Show `run` until it ends. Returns the status it ended with."""
+    """Show `run` until it ends; returns its last status."""
     title = escape(run["name"] or f"run {run['number']}")
     with Progress(
         TextColumn("{task.description}"),
@@ -31,11 +31,11 @@ def watch(client: Client, run: dict[str, Any], console: Console) -> str:
             run = client.run(run["id"])
             rate = f"{run['rate']:.0f} {_UNITS[run['kind']]}/s" if run["rate"] else run["status"]
             bar.update(task, completed=run["step"], total=run["steps"], rate=rate)
-    _summarise(client, run, console)
+    _print_outcome(client, run, console)
     return run["status"]
 
 
-def _summarise(client: Client, run: dict[str, Any], console: Console) -> None:
+def _print_outcome(client: Client, run: dict[str, Any], console: Console) -> None:
     console.print(f"run {run['number']} ({run['id']}): [bold]{run['status']}[/] at {run['step']}")
     if run["error"]:
         console.print(escape(run["error"]), highlight=False)

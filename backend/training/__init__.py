@@ -1,4 +1,5 @@
-"""A training run: data, networks, optimisers, the loop, its probes and checkpoints.
+"""Training runs and microscope runs: components, the loop, probes and checkpoints.
 
-It knows no database and no HTTP: `backend.training.loop.train` yields records.
+`loop.train` trains and `microscope.run.run_microscope` measures at a checkpoint; both yield
+`records`. This package knows no database and no HTTP.
 """

@@ -1,4 +1,4 @@
-"""Batches: each epoch a permutation of the training part that its seed and number fix."""
+"""Batches of the training part; the seed and the epoch fix the order of the examples."""
 
 import torch
 from torch import Tensor
@@ -11,8 +11,8 @@ from estimators.core.noise import stream
 class Batches:
     """The batch of any step, on the device, without a loop over examples.
 
-    An epoch is `len(part) // size` whole batches; the rest of its permutation is left out.
-    What `prepare` draws with a batch is fixed by the seed and the step.
+    Each epoch is a permutation of the examples, cut into `len(part) // size` whole batches; the
+    rest is left out. The random numbers of `prepare` (augmentation) are fixed by seed and step.
     """
 
     def __init__(self, part: Part, size: int, seed: int, prepare: Prepare | None = None) -> None:
@@ -27,11 +27,11 @@ class Batches:
         self._order = part.y
 
     def steps(self, epochs: float) -> int:
-        """How many steps `epochs` passes are, at least 1."""
+        """The number of steps in `epochs` passes, at least 1."""
         return max(1, round(epochs * self.per_epoch))
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Examples (B, *shape) and classes (B,) of `step`, or what is prepared of them."""
+        """Examples (B, *shape) and classes (B,) of `step`, passed through `prepare` if given."""
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             self._shuffle(epoch)

@@ -1,4 +1,4 @@
-"""What a run records of its circumstances."""
+"""`facts`: the circumstances of an attempt (machine, versions, layers, costs) for the record."""
 
 import platform
 from importlib import metadata
@@ -12,8 +12,8 @@ from estimators.core.contract import Claim, Estimator, Params
 from estimators.core.objective import Chain
 
 
-class Placed(Protocol):
-    """A network with a batch: a trainer, or a specimen."""
+class NetworkOnBatch(Protocol):
+    """A network with a batch: a trainer or a frozen run."""
 
     @property
     def chain(self) -> Chain: ...
@@ -22,17 +22,17 @@ class Placed(Protocol):
     def params(self) -> Params: ...
 
 
-def facts(assembly: Assembly, placed: Placed, resumed_at: int) -> Facts:
+def facts(assembly: Assembly, run: NetworkOnBatch, resumed_at: int) -> Facts:
     """The facts of an attempt that starts at step `resumed_at`."""
-    device = placed.chain.x.device
+    device = run.chain.x.device
     return Facts(
         device=str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
         threads=torch.get_num_threads(),
         versions=_versions(),
-        parameters=sum(p.numel() for p in placed.params.values()),
-        layers=_layers(assembly.driver.estimator, placed),
-        cost=_cost(assembly, placed),
-        unbiased=_unbiased(assembly, placed),
+        parameters=sum(p.numel() for p in run.params.values()),
+        layers=_layers(assembly.driver.estimator, run),
+        cost=_cost(assembly, run),
+        unbiased=_unbiased(assembly, run),
         resumed_at=resumed_at,
         plugins=assembly.plugins,
     )
@@ -46,30 +46,30 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _cost(assembly: Assembly, placed: Placed) -> dict[str, float]:
+def _cost(assembly: Assembly, run: NetworkOnBatch) -> dict[str, float]:
     estimators = (assembly.driver, *assembly.shadows)
-    return {e.label: e.estimator.cost(placed.chain).forward_equivalents for e in estimators}
+    return {e.label: e.estimator.cost(run.chain).forward_equivalents for e in estimators}
 
 
-def _unbiased(assembly: Assembly, placed: Placed) -> dict[str, bool]:
+def _unbiased(assembly: Assembly, run: NetworkOnBatch) -> dict[str, bool]:
     estimators = (assembly.driver, *assembly.shadows)
     return {
-        e.label: e.estimator.claim(placed.chain) is not Claim.BIASED
+        e.label: e.estimator.claim(run.chain) is not Claim.BIASED
         # What aims at a target of its own promises nothing of the loss's gradient.
         and type(e.estimator).target is Estimator.target
         for e in estimators
     }
 
 
-def _layers(driver: Estimator, placed: Placed) -> list[dict[str, Any]]:
-    coverage = driver.coverage(placed.chain, placed.params)
+def _layers(driver: Estimator, run: NetworkOnBatch) -> list[dict[str, Any]]:
+    coverage = driver.coverage(run.chain, run.params)
     return [
         {
             "name": name,
-            "stage": placed.chain.stage_of(name),
+            "stage": run.chain.stage_of(name),
             "shape": list(tensor.shape),
             "count": tensor.numel(),
             "coverage": coverage[name],
         }
-        for name, tensor in placed.params.items()
+        for name, tensor in run.params.items()
     ]

@@ -1,4 +1,4 @@
-"""Points that wait on the device until the next flush moves them in one copy."""
+"""A buffer of points on the device; each flush moves them to the CPU in one copy."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend.training.records import Points
+from backend.series.points import Points, unit_of
 
 Key = tuple[str, str, str]
 """(metric, layer, estimator)"""
@@ -20,41 +20,25 @@ LOSSES = (LOSS, ("validation/loss", "", ""))
 
 _HAS_GRAPH, _ON_CPU = attrgetter("requires_grad"), attrgetter("is_cpu")
 
-_UNITS = {
-    "loss": "nats",
-    "accuracy": "fraction",
-    "readout_accuracy": "fraction",
-    "own_view": "fraction",
-    "seconds": "s",
-    "stride": "steps",
-    "share": "fraction",
-}
 
-
-def unit(metric: str) -> str:
-    """The unit of a metric; numbers without one have none."""
-    family, _, name = metric.partition("/")
-    return "" if family == "estimator" else _UNITS.get(name, "")
-
-
-class Pending:
-    """A buffer of scalars, each at a step of a series. Tensors are not read before `flush`."""
+class PointBuffer:
+    """Keeps scalars, each at a step of a series; tensors are not read before `flush`."""
 
     def __init__(self, driver: str) -> None:
         self.driver = driver
-        """The label of what `add_step` is told; set it only when nothing is kept."""
+        """The label under which `add_step` keeps the driver's numbers; set it after a flush."""
         self._singles: list[tuple[Key, int, float | Tensor]] = []
         self._rows: list[tuple[tuple[str, ...], int, list[Tensor]]] = []
 
     def add(self, key: Key, step: int, value: Tensor | float) -> None:
-        """Keep a scalar, wherever it lives."""
+        """Keep a scalar, on any device."""
         self._singles.append((key, step, value))
 
     def add_step(self, step: int, loss: Tensor, info: Mapping[str, Any]) -> None:
-        """Keep what a step gave: its loss, and what the driver reports of itself.
+        """Keep the loss of a step and the numbers that the driver reports (`Estimate.info`).
 
-        This runs at every step, so it does no more than drop graphs, which would live on
-        until the flush; names become keys there, and loops are left to map().
+        This runs at every step, so it only drops autograd graphs, which would otherwise live
+        until the flush. Names become keys in `flush`; `map` is faster than a loop.
         """
         values = [loss, *info.values()]
         if set(map(type, values)) != {Tensor}:
@@ -67,7 +51,7 @@ class Pending:
     def flush(self) -> tuple[list[Points], int | None]:
         """All that was kept, by series, and the first step whose loss was not finite.
 
-        Nothing after that step is given out.
+        Points after that step are dropped.
         """
         columns: dict[Key, list[tuple[np.ndarray, np.ndarray]]] = {}
         for key, steps, values in (*self._read_singles(), *self._read_rows()):
@@ -100,7 +84,7 @@ class Pending:
 
 
 def _flat(info: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
-    """`{key: scalar or {layer: scalar}}` with the layer behind a NUL; numbers as tensors."""
+    """`{key: scalar or {layer: scalar}}` as flat keys, key NUL layer; numbers become tensors."""
     for name, value in info.items():
         layers = value if isinstance(value, Mapping) else {"": value}
         for layer, scalar in layers.items():
@@ -109,23 +93,23 @@ def _flat(info: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
 
 def _read_tensors(values: Sequence[Tensor]) -> np.ndarray:
     if all(map(_ON_CPU, values)):
-        # On the CPU there is nothing to wait for, and item() is the cheapest way.
+        # On the CPU there is nothing to synchronise, and item() is the fastest way.
         return np.array(list(map(Tensor.item, values)), dtype=np.float64)
     return _read(values)
 
 
 def _read(values: Sequence[Tensor | float]) -> np.ndarray:
-    """The numbers, float64, with one synchronisation of the device."""
+    """The numbers in float64, with one synchronisation of the device."""
     remote = [i for i, v in enumerate(values) if isinstance(v, Tensor) and not v.is_cpu]
-    found = np.empty(len(values))
+    numbers = np.empty(len(values))
     if not remote:
-        found[:] = [v.item() if isinstance(v, Tensor) else v for v in values]
-        return found
+        numbers[:] = [v.item() if isinstance(v, Tensor) else v for v in values]
+        return numbers
     stacked = torch.stack([torch.as_tensor(values[i]).reshape(()).double() for i in remote])
-    found[remote] = stacked.cpu().numpy()
+    numbers[remote] = stacked.cpu().numpy()
     for i in set(range(len(values))) - set(remote):
-        found[i] = float(values[i])
-    return found
+        numbers[i] = float(values[i])
+    return numbers
 
 
 def _joined(pieces: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
@@ -136,12 +120,12 @@ def _joined(pieces: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np
 
 
 def _first_broken(series: Mapping[Key, tuple[np.ndarray, np.ndarray]]) -> int | None:
-    found = [
+    broken = [
         int(steps[~np.isfinite(values)][0])
         for steps, values in (series[key] for key in LOSSES if key in series)
         if not np.isfinite(values).all()
     ]
-    return min(found, default=None)
+    return min(broken, default=None)
 
 
 def _points(
@@ -150,4 +134,4 @@ def _points(
     for key, (steps, values) in series.items():
         kept = len(steps) if last is None else int(np.searchsorted(steps, last, "right"))
         if kept:
-            yield Points(*key, unit(key[0]), steps[:kept], values[:kept])
+            yield Points(*key, unit_of(key[0]), steps[:kept], values[:kept])

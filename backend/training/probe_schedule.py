@@ -1,30 +1,30 @@
-"""When probes fire: on multiples of 2^m, where m only grows and the budget chooses it."""
+"""When to probe: at multiples of 2^m, where m only grows and follows from the time budget."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median, median_low
 from typing import Any
 
-RAMP = 0.25  # of the allowance: what the early, log-spaced probes may take
-SPARED = 0.5  # of the allowance: the most that is charged for first calls, which load and compile
-RECENT = 8  # measurements whose median stands for what is to come
+EARLY_SHARE = 0.25  # of the allowance: for the early, log-spaced probes
+MAX_COLD_SHARE = 0.5  # of the allowance: charged at most for first calls, which load and compile
+RECENT = 8  # the median of so many measurements predicts the next
 
 
 @dataclass
-class Stride:
-    """Decides at each step whether a probe fires.
+class ProbeSchedule:
+    """Decides at each step whether to probe.
 
     The first probe is at step 0. The budget b allows probes b·T seconds, T being the expected
     time of the run without them: the training so far and the remaining steps at their recent
     pace. The steady stride is the smallest 2^k, k ≥ m, for which the probes
     spent and those to come fit. Until m has reached k, probes come at 2, 4, 8, ... (m grows
     by one at each), as long as these early ones stay within a quarter of the allowance; then
-    m jumps to k. If not even one more fits, none fires. With `every`, that many steps is the
-    stride, whatever it costs.
+    m jumps to k. If not even one more fits, there is none. With `every`, the stride is that
+    many steps, whatever it costs.
 
-    A run as long as planned therefore takes at most 1 + b times as long as without probes, but
-    for what the probe at step 0 takes where that alone exceeds it, and for first calls (`cold`)
-    beyond half the allowance: a slow start must not leave a run without probes.
+    A run of the planned length therefore takes at most 1 + b times as long as without probes,
+    with two exceptions: the probe at step 0 if it alone exceeds the budget, and first calls
+    (`cold`) beyond half the allowance, so that a slow start does not leave a run without probes.
     """
 
     steps: int
@@ -36,45 +36,44 @@ class Stride:
     paces: list[float] = field(default_factory=list)
     """Training seconds a step, between recent decisions."""
     cold: float = 0.0
-    """Seconds that the first probes took beyond what they take once warm."""
+    """Seconds that the first probes took beyond their usual time."""
 
     def __post_init__(self) -> None:
         self._mark: tuple[int, float] | None = None
 
     @property
     def stride(self) -> int:
-        """Steps between probes at present."""
+        """The present number of steps between probes."""
         return self.every or 1 << self.m
 
     def due(self, step: int, training: float, probes: float) -> bool:
-        """Whether a probe fires at `step`.
-
-        training, probes: seconds spent so far on each.
-        """
+        """Whether to probe at `step`; `training` and `probes` are seconds spent so far."""
         if self.every is not None or self.budget == 0:
             return self.every is not None and step % self.every == 0
         if step % self.stride:
             return False
         if not self.times:
-            return True  # step 0; or the first one here of a fork whose parent was not probed
+            return True  # step 0, or the first probe of a fork whose parent had none
         self._note_pace(step, training)
         return bool(self.paces) and self._decide(step, training, probes)
 
     def fired(self, seconds: float, cold: float = 0.0) -> None:
-        """Take note of what a probe took, and what its first calls took besides."""
+        """Note the seconds of a probe, and those that its first calls took besides (`cold`)."""
         self.times = [*self.times, seconds][-RECENT:]
         self.cold += cold
 
     def state(self) -> dict[str, Any]:
-        held = {"times": list(self.times), "paces": list(self.paces)}
-        return {"m": self.m, "cold": self.cold, **held}
+        """The schedule, for a checkpoint."""
+        recent = {"times": list(self.times), "paces": list(self.paces)}
+        return {"m": self.m, "cold": self.cold, **recent}
 
     def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned."""
         self.m, self.times, self.paces = state["m"], list(state["times"]), list(state["paces"])
-        self.cold = state.get("cold", 0.0)  # checkpoints of old have none
+        self.cold = state.get("cold", 0.0)  # older checkpoints have none
 
     def _note_pace(self, step: int, training: float) -> None:
-        # An attempt's first step loads and allocates; it says nothing about the others.
+        # An attempt's first step loads and allocates, so its time is not typical.
         if self._mark is not None:
             then, before = self._mark
             self.paces = [*self.paces, (training - before) / (step - then)][-RECENT:]
@@ -84,9 +83,9 @@ class Stride:
         cost = median(self.times)
         planned = training + median_low(self.paces) * (self.steps - step)
         allowance = self.budget * planned
-        charged = probes - max(0.0, self.cold - SPARED * allowance)
+        charged = probes - max(0.0, self.cold - MAX_COLD_SHARE * allowance)
         steady = self._steady(step, cost, allowance - charged)
-        early = probes - self.cold + cost <= RAMP * allowance
+        early = probes - self.cold + cost <= EARLY_SHARE * allowance
         if self.m < steady and early and charged + cost <= allowance:
             self.m += 1
             return True
@@ -94,7 +93,7 @@ class Stride:
         return step % self.stride == 0
 
     def _steady(self, step: int, cost: float, left: float) -> int:
-        """The smallest k ≥ m whose probes fit; where none does, one beyond the run's end."""
+        """The smallest k ≥ m whose probes fit; if none does, one beyond the end of the run."""
         for k in range(self.m, self.steps.bit_length()):
             to_come = (self.steps - 1 >> k) - (step - 1 >> k)
             if cost * to_come <= left:

@@ -1,4 +1,4 @@
-"""Probes: driver and shadows measured at the driving run's weights and batch."""
+"""Probes: measurements of driver and shadows during the run, at its weights and batch."""
 
 import math
 from collections.abc import Iterator
@@ -8,42 +8,43 @@ import torch
 
 from backend.training.clock import Clock
 from backend.training.point_buffer import Key
-from backend.training.probe_schedule import Stride
+from backend.training.probe_schedule import ProbeSchedule
 from backend.training.trainer import Trainer
 from estimators.core.objective import Chain
 from estimators.measurement.probe import probe
 
-WARM_UP = 2  # draws: the fewest that have a variance
+WARM_UP_DRAWS = 2  # the smallest number that has a variance
 
 
 class Probes:
-    """Fires when the stride says so; its noise is its own, so that it disturbs nothing."""
+    """Measures when the schedule says so, with random numbers of its own: training is unchanged."""
 
     def __init__(
-        self, trainer: Trainer, stride: Stride, draws: int, seed: int, clock: Clock
+        self, trainer: Trainer, schedule: ProbeSchedule, draws: int, seed: int, clock: Clock
     ) -> None:
-        self._trainer, self._stride, self._clock = trainer, stride, clock
+        self._trainer, self._schedule, self._clock = trainer, schedule, clock
         self._draws, self._seed = draws, seed
         self._warm = False
         self._seconds = self._cold = 0.0
 
     def due(self, step: int) -> bool:
-        return self._stride.due(step, self._clock.training, self._clock.probes)
+        """Whether to measure before update `step`."""
+        return self._schedule.due(step, self._clock.training, self._clock.probes)
 
     def fire(self, step: int, objective: Chain) -> Iterator[tuple[Key, float]]:
-        """The measurements at `step`, and what the probes so far took."""
+        """The measurements at `step`, and the share of time that probes took so far."""
         start = perf_counter()
         expected = math.inf if self._warm else self._warm_up(step, objective)
         seconds, rows = self._timed(step, objective, self._draws)
         self._seconds = min(seconds, expected)
         self._cold = perf_counter() - start - self._seconds if math.isfinite(expected) else 0.0
         yield from rows
-        yield ("probe/stride", "", ""), float(self._stride.stride)
+        yield ("probe/stride", "", ""), float(self._schedule.stride)
         yield ("probe/share", "", ""), self._clock.probes / self._clock.total
 
-    def told(self, seconds: float) -> None:
-        """The last probe has been reported, which took that long."""
-        self._stride.fired(self._seconds + seconds, self._cold)
+    def reported(self, seconds: float) -> None:
+        """Count the seconds that reporting the last probe took."""
+        self._schedule.fired(self._seconds + seconds, self._cold)
 
     def _measure(self, step: int, objective: Chain, draws: int) -> Iterator[tuple[Key, float]]:
         measurement = probe(
@@ -57,22 +58,22 @@ class Probes:
         )
         for metric, layer, estimator, value in measurement.rows():
             yield (metric, layer, estimator), value
-        for estimator, said in measurement.laws.items():
-            for metric, values in said.items():
+        for estimator, laws in measurement.laws.items():
+            for metric, values in laws.items():
                 for layer, value in zip(measurement.layers, values, strict=True):
                     if math.isfinite(value):
                         yield (f"law/{metric}", layer, estimator), value
 
     def _warm_up(self, step: int, objective: Chain) -> float:
-        """Seconds that a whole probe should take, at most.
+        """Seconds that a whole probe should take at most.
 
-        First calls compile and allocate, and a busy moment may fall on the first whole probe;
-        either, taken for what all cost, would make the stride too wide for good.
+        First calls compile and allocate, and the machine may be busy during the first probe.
+        Taking either for the usual cost would make probes too rare for the rest of the run.
         """
-        self._timed(step, objective, WARM_UP)
-        seconds, _ = self._timed(step, objective, WARM_UP)
+        self._timed(step, objective, WARM_UP_DRAWS)
+        seconds, _ = self._timed(step, objective, WARM_UP_DRAWS)
         self._warm = True
-        return seconds * self._draws / WARM_UP
+        return seconds * self._draws / WARM_UP_DRAWS
 
     def _timed(
         self, step: int, objective: Chain, draws: int

@@ -1,9 +1,12 @@
-"""What a training run yields. A flush is any number of records and ends with one `Progress`."""
+"""The records that a training or microscope run yields.
+
+A flush is any number of records and ends with one `Progress`; the last record of all is `Ended`.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
+from backend.series.points import Points
 
 Status = Literal["running", "paused"]
 End = Literal["finished", "diverged", "failed", "cancelled", "stopped"]
@@ -11,7 +14,7 @@ End = Literal["finished", "diverged", "failed", "cancelled", "stopped"]
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of an attempt when it starts, and anew when its driver changes."""
+    """The circumstances of an attempt; reported at its start and when its driver changes."""
 
     device: str
     threads: int
@@ -19,56 +22,44 @@ class Facts:
     parameters: int
     """Trainable scalars."""
     layers: list[dict[str, Any]]
-    """One row a tensor: name, stage, shape, count and coverage (how its gradient comes)."""
+    """One row for each parameter tensor: name, stage, shape, count, and coverage (how the driver
+    obtains its gradient)."""
     cost: dict[str, float] = field(default_factory=dict)
     """Declared cost of one estimate by label, in forward passes."""
     unbiased: dict[str, bool] = field(default_factory=dict)
-    """Whether the exact gradient is promised on average, by label."""
+    """Whether the estimator claims that its mean is the exact gradient, by label."""
     resumed_at: int = 0
-    """The first step of this attempt: earlier attempts' points from here on are void."""
+    """The first step of this attempt: points of earlier attempts from here on are void."""
     plugins: dict[str, str] = field(default_factory=dict)
     """SHA-256 of each plug-in file that an estimator of this run came from."""
     labels: dict[str, Any] = field(default_factory=dict)
-    """Driver and shadows as they are now."""
+    """The labels of driver and shadows at present."""
     drives: list[tuple[int, str]] = field(default_factory=list)
-    """Since which step which label drives."""
+    """(step, label) pairs: from which step on each driver drove."""
 
     def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
         return dict(vars(self))
 
 
 @dataclass(frozen=True)
-class Points:
-    """New points of one series, in ascending order of step."""
-
-    metric: str
-    layer: str
-    estimator: str
-    unit: str
-    steps: np.ndarray
-    """int64: a value at step s belongs to the weights after s updates."""
-    values: np.ndarray
-    """float64, NaN and infinities included."""
-
-
-@dataclass(frozen=True)
 class Event:
-    """Something worth a line in the run's log."""
+    """One line of the run's log."""
 
     step: int
     kind: str
     text: str
 
 
-def another_file(step: int, label: str) -> Event:
-    """The estimator's plug-in has changed since the run whose state it would take over."""
+def changed_plugin(step: int, label: str) -> Event:
+    """The estimator's plug-in has changed since the run whose state it would have taken over."""
     text = f"{label} comes from another file than in the run: what it had learned is left"
     return Event(step, "plug-in", text)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where the run stands; the last record of every flush."""
+    """How far the run is; the last record of every flush."""
 
     step: int
     """Updates made."""
@@ -92,3 +83,5 @@ class Ended:
 
 
 Record = Facts | Points | Event | Progress | Ended
+
+__all__ = ["End", "Ended", "Event", "Facts", "Points", "Progress", "Record", "Status"]

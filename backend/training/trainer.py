@@ -1,4 +1,4 @@
-"""The training itself: weights, optimiser and estimators' states, one update at a time."""
+"""`Trainer`: weights, optimiser and estimators' states, and how one update changes them."""
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from backend.training.checkpoints.files import stored_roles
 from backend.training.clock import Clock
 from backend.training.components.assemble import Assembly, Labelled
 from backend.training.estimator_roles import EstimatorRoles
@@ -17,11 +18,11 @@ from estimators.core.noise import stream
 from estimators.core.objective import Chain
 
 Make = Callable[[Any], Estimator]
-"""From an estimator's description to the estimator."""
+"""Builds an estimator from its description."""
 
 
 class Trainer:
-    """What a checkpoint holds, and how one update changes it."""
+    """The state that a checkpoint holds, and the update that changes it."""
 
     def __init__(
         self, assembly: Assembly, batch: tuple[Tensor, Tensor], steps: int, seed: int, clock: Clock
@@ -30,17 +31,17 @@ class Trainer:
         self._device = batch[0].device
         self.module = assembly.module(seed).to(self._device)
         self.named = list(self.module.named_parameters())
-        # The same storage as the parameters, so that an update is seen without a copy.
+        # These share storage with the parameters, so updates need no copy.
         self.params: Mapping[str, Tensor] = {n: p.detach() for n, p in self.named}
         self.chain = assembly.chain(self.module, batch)
         self._running = RunningStatistics(self.module)
-        self.lineup = EstimatorRoles(assembly.driver, assembly.shadows)
+        self.roles = EstimatorRoles(assembly.driver, assembly.shadows)
         self._schedule = assembly.optimizer.schedule
         self.lr = assembly.optimizer.lr
         self._optimizer = assembly.optimizer.build(self.module.parameters())
         self._step = _plain_step(self._optimizer)
         self.states = self._first_states()
-        self._watch()
+        self._find_stateful_shadows()
 
     def objective(self, batch: tuple[Tensor, Tensor]) -> Chain:
         """The loss on `batch`."""
@@ -48,10 +49,10 @@ class Trainer:
 
     def update(self, step: int, objective: Chain) -> Estimate:
         """Make one update and advance the states; returns the driver's estimate."""
-        label, estimator = self.lineup.driver
+        label, estimator = self.roles.driver
         rng = stream(self._seed, "estimator", step, device=self._device)
         estimate = estimator.estimate(objective, self.params, self.states[label], rng)
-        if self._watching:
+        if self._stateful_shadows:
             self._advance(step, objective)
         self._running.update(objective.x)
         self._apply(estimate.grads, self.rate(step))
@@ -66,69 +67,71 @@ class Trainer:
         with torch.no_grad():
             self._step()
         for _, parameter in self.named:
-            parameter.grad = None  # the next gradient then takes its place in the cache
+            parameter.grad = None  # frees its memory for the next gradient
 
     def rate(self, step: int) -> float:
         """The learning rate of update `step`."""
         return self.lr * self._schedule.factor(step, self._steps)
 
     def measured(self) -> dict[str, tuple[Estimator, Any]]:
-        """Driver and shadows with their present states, by label."""
-        return {e.label: (e.estimator, self.states[e.label]) for e in self.lineup.members}
+        """{label: (estimator, its present state)} of driver and shadows."""
+        return {e.label: (e.estimator, self.states[e.label]) for e in self.roles.members}
 
     def switch(self, step: int, new: Labelled) -> None:
-        """Let another estimator drive from `step` on; the former one is watched.
+        """Let another estimator drive from `step` on; the former driver becomes a shadow.
 
-        A newcomer's state begins as that of a shadow with its label, at the present weights.
+        The state of an estimator that was not there before is initialised at the present weights.
         """
         if new.label not in self.states:
             rng = stream(self._seed, "estimator", "init", new.label, device=self._device)
             self.states[new.label] = new.estimator.init(self.chain, self.params, rng)
-        self.lineup.switch(step, new)
-        self._watch()
+        self.roles.switch(step, new)
+        self._find_stateful_shadows()
 
     def state(self) -> dict[str, Any]:
-        """All that the next update depends on, but the step itself."""
+        """Everything that the next update depends on besides the step, for a checkpoint."""
         return {
             "module": dict(self.module.state_dict()),
             "optimizer": self._optimizer.state_dict(),
             "estimators": dict(self.states),
             "lr": self.lr,
-            "lineup": self.lineup.state(),
+            "roles": self.roles.state(),
         }
 
     def load(self, state: Mapping[str, Any], make: Make) -> None:
-        """Go on from what `state` gave; `make` makes an estimator that joined in mid-run."""
+        """Go on from what `state` returned; `make` builds estimators that joined during the run."""
         self.module.load_state_dict(state["module"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.states, self.lr = dict(state["estimators"]), state["lr"]
-        if "lineup" in state:  # an older checkpoint's run never changed its driver
-            self.lineup.load(state["lineup"], make)
-        self._watch()
+        roles = stored_roles(state)
+        if roles is not None:  # the oldest checkpoints are of runs that never changed their driver
+            self.roles.load(roles, make)
+        self._find_stateful_shadows()
 
     def adopt(self, state: Mapping[str, Any], fresh: Collection[str] = ()) -> bool:
-        """Begin with the weights of another run of this network, at its checkpoint.
+        """Begin with the weights of another run of this network; returns whether the optimiser's
+        state was taken over too.
 
-        Its optimiser's state is taken over if that has the same fields, the learning rate
-        aside; an estimator's, if it has the same label, unless that is to begin `fresh`.
-        Whether the optimiser's was.
+        That requires an optimiser with the same fields, the learning rate aside. The state of an
+        estimator is taken over if it has the same label and is not in `fresh`.
         """
         self.module.load_state_dict(state["module"])
-        mine = _hyperparameters(self._optimizer.state_dict())
-        same = mine == _hyperparameters(state["optimizer"])
+        own = _hyperparameters(self._optimizer.state_dict())
+        same = own == _hyperparameters(state["optimizer"])
         if same:
             self._optimizer.load_state_dict(state["optimizer"])
-        held = {k: v for k, v in state["estimators"].items() if k in self.states.keys() - {*fresh}}
-        self.states = {**self._first_states(), **held}
+        kept = self.states.keys() - {*fresh}
+        adopted = {label: s for label, s in state["estimators"].items() if label in kept}
+        self.states = {**self._first_states(), **adopted}
         return same
 
-    def _watch(self) -> None:
-        self._watching = [s for s in self.lineup.shadows if _has_state(s.estimator)]
+    def _find_stateful_shadows(self) -> None:
+        self._stateful_shadows = [s for s in self.roles.shadows if _has_state(s.estimator)]
 
     def _first_states(self) -> dict[str, Any]:
         states = {}
-        for place, (label, estimator) in enumerate(self.lineup.members):
-            # Keyed by the place only for shadows: a driver draws the same beside any shadows.
+        for place, (label, estimator) in enumerate(self.roles.members):
+            # Only shadows are keyed by label, so that a driver draws the same beside any shadows.
             key = ("init", label) if place else ("init",)
             rng = stream(self._seed, "estimator", *key, device=self._device)
             states[label] = estimator.init(self.chain, self.params, rng)
@@ -136,17 +139,17 @@ class Trainer:
 
     def _advance(self, step: int, objective: Chain) -> None:
         with self._clock.probing():
-            for label, estimator in self._watching:
+            for label, estimator in self._stateful_shadows:
                 rng = stream(self._seed, "estimator", step, label, device=self._device)
                 state = self.states[label]
                 self.states[label] = estimator.advance(objective, self.params, state, rng)
 
 
 def _plain_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
-    """The optimiser's step without what torch wraps around it; call it without gradients.
+    """The optimiser's `step` without torch's wrappers; call it under `torch.no_grad`.
 
-    The wrappers label the step for torch's profiler and look for hooks; together they take
-    longer than the fused step of a small network.
+    The wrappers add profiler labels and hooks, which take longer than the fused step of a
+    small network.
     """
     return partial(inspect.unwrap(type(optimizer).step), optimizer)
 

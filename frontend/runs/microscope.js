@@ -20,7 +20,7 @@ const subject = signal(/** @type {Run | null} */ (null));
 /** Ask what is to be seen of a run, by those that drive and are watched by now. @param {Run} run */
 export async function openMicroscope(run) {
   // Without a checkpoint there is no telling; the dialog says that.
-  const [estimator, ...shadows] = await api.lineup(run.id).catch(() => []);
+  const [estimator, ...shadows] = await api.estimators(run.id).catch(() => []);
   subject.set(estimator ? {...run, config: {...run.config, estimator, shadows}} : run);
 }
 

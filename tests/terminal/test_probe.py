@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.terminal.probe import _law, described
+from backend.terminal.probe import _law, parse_estimator
 
 
 @pytest.mark.parametrize(
@@ -24,13 +24,13 @@ from backend.terminal.probe import _law, described
     ],
 )
 def test_a_label_is_a_component(text, component):
-    assert described(text) == component
+    assert parse_estimator(text) == component
 
 
 @pytest.mark.parametrize("text", ["", "spsa(", "spsa(4)", "spsa pairs=4", "(pairs=4)"])
 def test_what_is_none_is_refused_in_words(text):
     with pytest.raises(ValueError, match="write "):
-        described(text)
+        parse_estimator(text)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from backend.terminal.sweep import asked, tabulate
+from backend.terminal.sweep import parse_sweep, tabulate
 
 RUN = {
     "id": "r1",
@@ -24,13 +24,13 @@ RUN = {
     ],
 )
 def test_a_field_and_its_values(text, field, values):
-    assert asked(text) == {"field": field, "values": values}
+    assert parse_sweep(text) == {"field": field, "values": values}
 
 
 @pytest.mark.parametrize("text", ["", "width", "width=", "width=1", "=1,2", "w=1,,2", "w=1,[2]"])
 def test_what_is_no_sweep_is_refused_in_words(text):
-    with pytest.raises(ValueError, match="is no sweep; write a field and at least two values"):
-        asked(text)
+    with pytest.raises(ValueError, match="is not a sweep; write a field and at least two values"):
+        parse_sweep(text)
 
 
 class Lab:

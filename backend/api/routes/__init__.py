@@ -1,1 +1,1 @@
-"""The routes, one module per resource."""
+"""The routes, a module for each resource."""

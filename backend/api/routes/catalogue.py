@@ -1,4 +1,4 @@
-"""What can be chosen: estimators, networks, data sets, optimisers."""
+"""The catalogue: estimators, networks, data sets, losses, optimisers and schedules."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ routes = router("catalogue")
 
 @routes.get("/catalogue")
 def catalogue(lab: LabDep) -> dict[str, Any]:
-    """Everything that can be chosen, with a JSON schema each, and what failed to load."""
+    """Everything that a configuration can name, with JSON schemas, and what failed to load."""
     return lab.supervisor.catalogue()
 
 
 @routes.post("/catalogue/refresh")
 def refresh(lab: LabDep) -> dict[str, Any]:
-    """Read the plug-in folder anew."""
+    """Read the plug-in folder again and return the new catalogue."""
     fresh = lab.supervisor.catalogue(refresh=True)
     lab.hub.publish("catalogue", {"version": fresh["version"]})
     return fresh

@@ -13,8 +13,8 @@ from backend.api.router import router
 routes = router("dashboards")
 
 
-class Board(BaseModel):
-    """A choice of runs to keep."""
+class NewDashboard(BaseModel):
+    """A choice of runs with a title and a text."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -24,22 +24,22 @@ class Board(BaseModel):
 
 
 @routes.post("/dashboards", status_code=201)
-def create(board: Board, lab: LabDep) -> DashboardView:
-    """Keep a choice of runs under a title."""
-    return dashboard_view(lab.store.create_dashboard(board.title, board.runs, board.text))
+def create(new: NewDashboard, lab: LabDep) -> DashboardView:
+    """Store a choice of runs under a title."""
+    return dashboard_view(lab.store.create_dashboard(new.title, new.runs, new.text))
 
 
 @routes.get("/dashboards/{dashboard_id}")
-def one(dashboard_id: Id, lab: LabDep) -> DashboardView:
+def get(dashboard_id: Id, lab: LabDep) -> DashboardView:
     """A dashboard and its links."""
-    found = lab.store.dashboard(dashboard_id)
+    dashboard = lab.store.dashboard(dashboard_id)
     shares = [ShareView(id=s.id, created=s.created) for s in lab.store.shares(dashboard_id)]
-    return dashboard_view(found, shares)
+    return dashboard_view(dashboard, shares)
 
 
 @routes.post("/dashboards/{dashboard_id}/share", status_code=201)
 def share(dashboard_id: Id, request: Request, lab: LabDep) -> Link:
-    """Make a link by which anyone who has it can look, and nothing else."""
+    """Create a link with which anyone can read the dashboard."""
     share, token = lab.store.share(dashboard_id)
     path = f"/s/{token}"
     base = urlunsplit((request.url.scheme, request.url.netloc, "", "", ""))
@@ -49,5 +49,5 @@ def share(dashboard_id: Id, request: Request, lab: LabDep) -> Link:
 
 @routes.delete("/shares/{share_id}", status_code=204)
 def revoke(share_id: Id, lab: LabDep) -> None:
-    """Make a link lead nowhere."""
+    """Delete a link; it no longer gives access."""
     lab.store.revoke(share_id)

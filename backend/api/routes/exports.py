@@ -1,4 +1,4 @@
-"""Files to keep: one page of HTML, every point as CSV or Parquet."""
+"""Exports: one HTML page, or every point as CSV or Parquet."""
 
 import tempfile
 from collections.abc import Sequence
@@ -16,24 +16,24 @@ from backend.api.router import router
 routes = router("export")
 
 
-def _saved_as(name: str) -> dict[str, str]:
-    # Never opened in place: a page with scripts of its own is not to run under our origin.
+def _as_attachment(name: str) -> dict[str, str]:
+    # An attachment, because a page with its own scripts must not run in the lab's origin.
     return {"content-disposition": f'attachment; filename="{name}"'}
 
 
 @routes.get("/export/runs/{run_id}.csv", response_class=StreamingResponse)
 def csv(run_id: Id, lab: LabDep) -> StreamingResponse:
-    """Every point of a run, as text."""
+    """Every point of a run as CSV."""
     run = lab.store.run(run_id)
     rows = sharing.csv_rows(lab.store, [run.id])
     return StreamingResponse(
-        rows, media_type="text/csv", headers=_saved_as(f"run-{run.number}.csv")
+        rows, media_type="text/csv", headers=_as_attachment(f"run-{run.number}.csv")
     )
 
 
 @routes.get("/export/runs/{run_id}.parquet", response_class=FileResponse)
 def parquet(run_id: Id, lab: LabDep) -> FileResponse:
-    """Every point of a run, in columns."""
+    """Every point of a run as Parquet."""
     run = lab.store.run(run_id)
     folder = tempfile.TemporaryDirectory(prefix="gradlab-")
     try:
@@ -52,18 +52,18 @@ def parquet(run_id: Id, lab: LabDep) -> FileResponse:
 
 @routes.get("/export/runs/{run_id}.html", response_class=Response)
 def run_page(run_id: Id, lab: LabDep) -> Response:
-    """One run as one page that works offline."""
+    """A run as one HTML page that works offline."""
     run = lab.store.run(run_id)
     return _page(lab, [run.id], run.name or f"Run {run.number}", "", f"run-{run.number}.html")
 
 
 @routes.get("/export/dashboards/{dashboard_id}.html", response_class=Response)
 def dashboard_page(dashboard_id: Id, lab: LabDep) -> Response:
-    """A dashboard as one page that works offline."""
-    found = lab.store.dashboard(dashboard_id)
-    return _page(lab, found.runs, found.title, found.text, f"{found.id}.html")
+    """A dashboard as one HTML page that works offline."""
+    dashboard = lab.store.dashboard(dashboard_id)
+    return _page(lab, dashboard.runs, dashboard.title, dashboard.text, f"{dashboard.id}.html")
 
 
 def _page(lab: Lab, runs: Sequence[str], title: str, text: str, name: str) -> Response:
     page = sharing.html(lab.store, runs, title, text)
-    return Response(page, media_type="text/html", headers=_saved_as(name))
+    return Response(page, media_type="text/html", headers=_as_attachment(name))

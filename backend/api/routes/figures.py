@@ -1,4 +1,4 @@
-"""Figures: drawn by backend.figures, handed on as JSON."""
+"""Figures: drawn by `backend.figures`, returned as JSON."""
 
 from typing import Any
 
@@ -14,21 +14,21 @@ MAX_RUNS = 64
 
 @routes.get("/figures")
 def listing() -> list[dict[str, Any]]:
-    """The figures that can be drawn, and what each wants to know."""
+    """The figures that can be drawn, with their parameters."""
     return figures.catalogue()
 
 
 @routes.get("/figures/{name}")
 def figure(name: str, request: Request, lab: LabDep) -> dict[str, Any]:
-    """Draw a figure; the query says of which runs, and what of them."""
+    """Draw a figure. The query names the runs and the figure's parameters."""
     return draw(name, lab.store, dict(request.query_params))
 
 
 def draw(name: str, source: figures.Source, query: dict[str, str]) -> dict[str, Any]:
-    """Draw, or refuse: 404 for an unknown figure or run, 422 for a query that makes no sense."""
-    known = [one["name"] for one in figures.catalogue()]
-    if name not in known:
-        raise HTTPException(404, f"there is no figure {name[:80]!r}; there are {', '.join(known)}")
+    """Draw a figure. HTTPException 404 for an unknown one, 422 for an invalid query."""
+    names = [entry["name"] for entry in figures.catalogue()]
+    if name not in names:
+        raise HTTPException(404, f"there is no figure {name[:80]!r}; there are {', '.join(names)}")
     if query.get("runs", "").count(",") >= MAX_RUNS:
         raise HTTPException(422, f"a figure shows at most {MAX_RUNS} runs")
     try:

@@ -1,4 +1,4 @@
-"""The microscope: draws at a checkpoint of a run, as a run of their own."""
+"""The microscope: measurements at a checkpoint of a run, as a run of their own."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,113 +7,129 @@ from backend.api.deps import Lab, LabDep
 from backend.api.models import Id, RunView, run_view
 from backend.api.router import router
 from backend.api.validation import validated
-from backend.config import USUAL_DRAWS, Component, Look, MicroscopeConfig, ProbeRequest, RunConfig
-from backend.jobs import checkpoint_offers
+from backend.config import (
+    DEFAULT_DRAWS,
+    NETWORK_PREFIX,
+    Component,
+    MicroscopeConfig,
+    MicroscopeKind,
+    ProbeRequest,
+    RunConfig,
+)
+from backend.jobs import run_checkpoints
 from backend.store import Run
 from backend.store.base import MissingError
 
-NETWORK = "network."
 routes = router("probes")
-CALLED = {"draws": "microscope", "anatomy": "variance anatomy", "what_if": "what-if step"}
+TITLES = {"draws": "microscope", "anatomy": "variance anatomy", "what_if": "what-if step"}
 
 
 @routes.post("/probes", status_code=201)
-def start(asked: ProbeRequest, lab: LabDep) -> RunView:
-    """Queue draws of estimators at a checkpoint; the answer is a run like any other."""
-    parent = lab.store.find(asked.run)
-    step = checkpoint_offers.choose(lab.home.path, parent, asked.step)
-    (checked,) = validated(lab.supervisor, [_config(lab, asked, parent, step)], "microscope")
-    run = _queued(lab, parent, step, checked)
+def start(request: ProbeRequest, lab: LabDep) -> RunView:
+    """Queue measurements of estimators at a checkpoint; they are a run of kind microscope."""
+    parent = lab.store.find(request.run)
+    step = run_checkpoints.choose_step(lab.home.path, parent, request.step)
+    (checked,) = validated(lab.supervisor, [_config(lab, request, parent, step)], "microscope")
+    run = _queue(lab, parent, step, checked)
     lab.supervisor.submit(run.id)
     return run_view(lab.store.run(run.id))
 
 
 @routes.get("/runs/{run_id}/checkpoints")
 def checkpoints(run_id: Id, lab: LabDep) -> list[int]:
-    """The steps of a run that the microscope can look at, ascending."""
-    return checkpoint_offers.steps(lab.home.path, lab.store.run(run_id))
+    """The steps of a run's checkpoints, ascending."""
+    return run_checkpoints.available_steps(lab.home.path, lab.store.run(run_id))
 
 
-@routes.get("/runs/{run_id}/lineup")
-def lineup(run_id: Id, lab: LabDep, step: int | None = None) -> list[Component]:
-    """The driver, then the shadows, as they were at a checkpoint (the newest)."""
+@routes.get("/runs/{run_id}/estimators")
+def estimators(run_id: Id, lab: LabDep, step: int | None = None) -> list[Component]:
+    """The driver, then the shadows, as they were at a checkpoint (default: the newest)."""
     parent = lab.store.run(run_id)
-    at = checkpoint_offers.choose(lab.home.path, parent, step)
-    return [Component.model_validate(one) for one in _lineup(lab, parent, at)]
+    chosen = run_checkpoints.choose_step(lab.home.path, parent, step)
+    return [Component.model_validate(each) for each in _estimators_at(lab, parent, chosen)]
 
 
-def _config(lab: Lab, asked: ProbeRequest, parent: Run, step: int) -> dict[str, Any]:
-    """The parent's configuration, its estimators and name replaced, and what is asked of it."""
-    held = {name: parent.config[name] for name in RunConfig.model_fields if name in parent.config}
+def _config(lab: Lab, request: ProbeRequest, parent: Run, step: int) -> dict[str, Any]:
+    """The parent's configuration with the estimators to measure, a name, and the request."""
+    config = {name: parent.config[name] for name in RunConfig.model_fields if name in parent.config}
     return {
-        **held,
-        **_estimators(lab, asked, parent, step),
-        "name": asked.name or _name(asked, parent, _number(lab, parent), step),
+        **config,
+        **_estimators(lab, request, parent, step),
+        "name": request.name or _name(request, parent, _trained_number(lab, parent), step),
         "probe": {"budget": 0},
         "microscope": {
-            **asked.model_dump(include={"seed", "source", *Look.model_fields}),
-            "draws": asked.draws or USUAL_DRAWS[asked.kind],
-            "run": _of(parent),
+            **request.model_dump(include={"seed", "source", *MicroscopeKind.model_fields}),
+            "draws": request.draws or DEFAULT_DRAWS[request.kind],
+            "run": _trained_id(parent),
             "step": step,
             "plugins": parent.plugins,
         },
     }
 
 
-def _estimators(lab: Lab, asked: ProbeRequest, parent: Run, step: int) -> dict[str, Any]:
-    if asked.estimators is None:
-        driver, *shadows = _lineup(lab, parent, step)
+def _estimators(lab: Lab, request: ProbeRequest, parent: Run, step: int) -> dict[str, Any]:
+    if request.estimators is None:
+        driver, *shadows = _estimators_at(lab, parent, step)
     else:
-        driver, *shadows = (one.model_dump() for one in asked.estimators)
+        driver, *shadows = (each.model_dump() for each in request.estimators)
     return {"estimator": driver, "shadows": shadows}
 
 
-def _lineup(lab: Lab, parent: Run, step: int) -> list[Any]:
-    """Who drove the run at that step, then who was watched. Raises ConflictError where the driver
-    has changed and the checkpoint, which knows when, cannot be read."""
-    held = [parent.config["estimator"], *parent.config.get("shadows", ())]
-    if parent.kind == "microscope" or not any(one.get("driver") for one in parent.changes):
-        return held
-    return checkpoint_offers.standing_at(lab.home.path, parent, step).get("estimators", held)
+def _estimators_at(lab: Lab, parent: Run, step: int) -> list[Any]:
+    """The driver, then the shadows, at that step.
+
+    Raises ConflictError if the driver has changed during the run and the checkpoint, which knows
+    when, cannot be read.
+    """
+    configured = [parent.config["estimator"], *parent.config.get("shadows", ())]
+    if parent.kind == "microscope" or not any(c.get("driver") for c in parent.changes):
+        return configured
+    at_step = run_checkpoints.config_at(lab.home.path, parent, step)
+    return at_step.get("estimators", configured)
 
 
-def _of(parent: Run) -> str:
-    """The run that was trained: a microscope's own parent."""
+def _trained_id(parent: Run) -> str:
+    """The run that was trained: a microscope's parent, or the run itself."""
     return parent.parent or parent.id if parent.kind == "microscope" else parent.id
 
 
-def _number(lab: Lab, parent: Run) -> int | None:
-    """Of the run that was trained; a microscope outlives it."""
+def _trained_number(lab: Lab, parent: Run) -> int | None:
+    """The number of the run that was trained, which may be deleted before its microscopes."""
     try:
-        return lab.store.run(_of(parent)).number
+        return lab.store.run(_trained_id(parent)).number
     except MissingError:
         return parent.number
 
 
-def _name(asked: ProbeRequest, parent: Run, trained: int | None, step: int) -> str:
-    if parent.kind == "microscope" and _alike(asked, Look.model_validate(_seen(parent))):
+def _name(request: ProbeRequest, parent: Run, trained: int | None, step: int) -> str:
+    """The name of the new run; the same measurement again keeps its name."""
+    if parent.kind == "microscope" and _same_kind(request, _kind_of(parent)):
         return parent.name
-    what = f"{asked.sweep.field} swept" if asked.sweep else CALLED[asked.kind]
-    if asked.sweep and asked.sweep.field.startswith(NETWORK):
-        return f"{what}, run {trained}"  # at no step: each has first weights of its own
+    what = f"{request.sweep.field} swept" if request.sweep else TITLES[request.kind]
+    if request.sweep and request.sweep.field.startswith(NETWORK_PREFIX):
+        return f"{what}, run {trained}"  # each network is at its initialisation, not at the step
     return f"{what}, run {trained} at step {step:,}"
 
 
-def _seen(parent: Run) -> dict[str, Any]:
-    return {name: parent.config["microscope"].get(name) for name in Look.model_fields}
+def _kind_of(microscope: Run) -> MicroscopeKind:
+    request = microscope.config["microscope"]
+    return MicroscopeKind.model_validate(
+        {name: request.get(name) for name in MicroscopeKind.model_fields}
+    )
 
 
-def _alike(one: Look, other: Look) -> bool:
-    """Whether they look for the same, whatever their numbers."""
-    fields = [look.sweep.field if look.sweep else "" for look in (one, other)]
-    return one.kind == other.kind and fields[0] == fields[1]
+def _same_kind(request: MicroscopeKind, other: MicroscopeKind) -> bool:
+    """Whether they measure the same, whatever their numbers."""
+    fields = [each.sweep.field if each.sweep else "" for each in (request, other)]
+    return request.kind == other.kind and fields[0] == fields[1]
 
 
-def _queued(lab: Lab, parent: Run, step: int, checked: Mapping[str, Any]) -> Run:
-    given = {
+def _queue(lab: Lab, parent: Run, step: int, checked: Mapping[str, Any]) -> Run:
+    columns = {
+        **checked,
         "kind": "microscope",
-        "parent": _of(parent),
+        "parent": _trained_id(parent),
         "parent_step": step,
         "steps": MicroscopeConfig.model_validate(checked["config"]).microscope.total,
     }
-    return checkpoint_offers.queued(lab.store, lab.home.path, parent, step, {**checked, **given})
+    return run_checkpoints.queue_from_checkpoint(lab.store, lab.home.path, parent, step, columns)

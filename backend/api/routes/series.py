@@ -1,11 +1,13 @@
-"""Series and their points."""
+"""Series, their points, and the stream of events about all runs."""
 
 from typing import Annotated
 
-from fastapi import HTTPException, Query, Response
+from fastapi import HTTPException, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
-from backend.api import wire
+from backend import strict_json
 from backend.api.deps import LabDep
+from backend.api.hub import MAX_CLIENTS
 from backend.api.models import Id, PointsView, SeriesView
 from backend.api.router import router
 
@@ -15,9 +17,9 @@ MAX_POINTS = 20_000
 
 @routes.get("/runs/{run_id}/series")
 def series(run_id: Id, lab: LabDep) -> list[SeriesView]:
-    """The curves of a run and how many points each has."""
-    found = lab.store.series(lab.store.run(run_id).id)
-    return [SeriesView.model_validate(s, from_attributes=True) for s in found]
+    """The series of a run, with the number of their points."""
+    stored = lab.store.series(lab.store.run(run_id).id)
+    return [SeriesView.model_validate(s, from_attributes=True) for s in stored]
 
 
 @routes.get("/runs/{run_id}/points", response_model=PointsView)
@@ -29,14 +31,25 @@ def points(
     first: Annotated[int | None, Query(ge=0, le=2**62)] = None,
     last: Annotated[int | None, Query(ge=0, le=2**62)] = None,
 ) -> Response:
-    """Points of a series; more than `max` are thinned with their extrema kept."""
+    """The points of a series. More than `max` are downsampled; the extrema are kept."""
     if lab.store.series_run(series) != run_id:
         raise HTTPException(404, f"run {run_id!r} has no series {series}")
-    got = lab.store.points(series, max=max, first=first, last=last)
+    stored = lab.store.points(series, max=max, first=first, last=last)
     body = {
-        "steps": got.steps.tolist(),
-        "values": wire.numbers(got.values),
-        "count": got.count,
-        "shown": len(got.steps),
+        "steps": stored.steps.tolist(),
+        "values": strict_json.numbers(stored.values),
+        "count": stored.count,
+        "shown": len(stored.steps),
     }
-    return Response(wire.dumps(body), media_type="application/json")
+    return Response(strict_json.dumps(body), media_type="application/json")
+
+
+@routes.get("/stream", response_class=StreamingResponse, tags=["stream"])
+async def stream(request: Request, lab: LabDep) -> StreamingResponse:
+    """Server-sent events about all runs; `Last-Event-ID` continues an interrupted stream."""
+    if lab.hub.clients >= MAX_CLIENTS:
+        raise HTTPException(503, f"{MAX_CLIENTS} pages are connected already; close one")
+    events = lab.hub.events(request.headers.get("last-event-id"))
+    # A proxy must pass events on at once rather than buffer them.
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)

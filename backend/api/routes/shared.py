@@ -1,4 +1,4 @@
-"""Shared pages: read only, without the lab's token, and of one dashboard's runs alone."""
+"""Shared dashboards: read-only pages that need no token and show one dashboard's runs alone."""
 
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ from backend.api.models import SharedView, shared_run
 from backend.api.routes.figures import draw
 from backend.api.routes.pages import shell
 from backend.store.base import MissingError
-from backend.store.facade import Window
+from backend.store.store import RunsView
 
 routes = APIRouter(prefix="/s", tags=["shared"])
 Token = Annotated[str, Path(min_length=20, max_length=100)]
@@ -23,22 +23,22 @@ def page(token: str, lab: LabDep) -> HTMLResponse:
     try:
         lab.store.shared(token)
     except MissingError:
-        page.status_code = 404  # the page itself says so, in words
+        page.status_code = 404  # the page shows the message
     return page
 
 
 @routes.get("/{token}/dashboard")
 def dashboard(token: Token, lab: LabDep) -> SharedView:
-    """The dashboard with what its readers may know of its runs."""
-    found = lab.store.shared(token)
-    runs = [shared_run(lab.store.run(run_id)) for run_id in found.runs]
-    return SharedView(**{**found.model_dump(), "runs": runs})
+    """The dashboard, with the public part of its runs."""
+    shared = lab.store.shared(token)
+    runs = [shared_run(lab.store.run(run_id)) for run_id in shared.runs]
+    return SharedView(**{**shared.model_dump(), "runs": runs})
 
 
 @routes.get("/{token}/figures/{name}")
 def figure(token: Token, name: str, request: Request, lab: LabDep) -> dict[str, Any]:
-    """A figure of the dashboard's runs; of any other run it knows nothing."""
-    found = lab.store.shared(token)
+    """A figure of the dashboard's runs. Other runs do not exist here."""
+    shared = lab.store.shared(token)
     query = dict(request.query_params)
-    query.setdefault("runs", ",".join(found.runs))
-    return draw(name, Window(lab.store, found.runs), query)
+    query.setdefault("runs", ",".join(shared.runs))
+    return draw(name, RunsView(lab.store, shared.runs), query)

@@ -16,7 +16,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class Grid(BaseModel):
-    """Each configuration is run with each seed."""
+    """Configurations, each of which is run with each seed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -27,13 +27,15 @@ class Grid(BaseModel):
 
 @routes.post("/studies", status_code=201)
 def start(grid: Grid, lab: LabDep) -> StudyView:
-    """Validate a grid and queue all its runs, or none."""
+    """Validate a grid and queue all its runs; none is queued if one is not valid."""
     count = len(grid.configs) * len(grid.seeds)
     if count > MAX_RUNS:
-        raise HTTPException(422, f"the grid has {count} runs; at most {MAX_RUNS} are taken at once")
+        raise HTTPException(422, f"the grid has {count} runs; at most {MAX_RUNS} are allowed")
     checked = validated(lab.supervisor, grid.configs)
     seeded = [
-        {**one, "config": {**one["config"], "seed": seed}} for one in checked for seed in grid.seeds
+        {**each, "config": {**each["config"], "seed": seed}}
+        for each in checked
+        for seed in grid.seeds
     ]
     runs, study_id = lab.store.create_runs(seeded, grid.name)
     for run in runs:
@@ -44,5 +46,5 @@ def start(grid: Grid, lab: LabDep) -> StudyView:
 @routes.get("/studies/{study_id}")
 def study(study_id: Id, lab: LabDep) -> StudyView:
     """A study and its runs."""
-    found, runs = lab.store.study(study_id)
-    return StudyView(id=found.id, name=found.name, runs=[run_view(r) for r in runs])
+    stored, runs = lab.store.study(study_id)
+    return StudyView(id=stored.id, name=stored.name, runs=[run_view(r) for r in runs])

@@ -1,1 +1,1 @@
-"""A worker process: trains one attempt at a run and reports to the server."""
+"""A worker process: works on one attempt at a run and reports to the server."""

@@ -1,7 +1,7 @@
-"""One attempt at a run, in a process of its own: train, report, end.
+"""`main`: one attempt at a run in a process of its own.
 
-Whatever ends the run is reported and committed before the process exits; a process that ends
-without a report was killed.
+The end of the run is always reported before the process exits. A process that ends without such a
+report was killed.
 """
 
 import gc
@@ -15,25 +15,25 @@ from typing import Any
 import torch
 
 from backend.config import MicroscopeConfig, RunConfig
-from backend.jobs.run_folders import checkpoints, kept, outbox, run_folder
+from backend.jobs.run_folders import checkpoints, kept_checkpoint, outbox, run_folder
 from backend.jobs.worker.reporter import Reporter
-from backend.jobs.worker.server_connection import Post
+from backend.jobs.worker.server_connection import ServerConnection
 from backend.training.control import Control
 from backend.training.loop import train
-from backend.training.microscope.look import look
+from backend.training.microscope.run import run_microscope
 from backend.training.records import Ended, Event, Facts, Points, Progress, Record
 
 _REMEDY = "take a smaller batch, a smaller network or fewer draws."
-_LONGEST = 50_000
-"""Characters of a traceback: what a report may carry, and more than a person reads."""
+_TRACEBACK_CHARACTERS = 50_000
+"""Characters of a traceback in a report."""
 
 _log = logging.getLogger(__name__)
 
 
 def main(job: Mapping[str, Any]) -> int:
-    """Work on `job` (see `backend.jobs.executor.Job`); the exit code."""
-    # What is loaded by now stays: walking it takes the collector a tenth of a second each time,
-    # in the middle of a step or of a probe that is timed.
+    """Work on `job` (see `backend.jobs.executor.Job`); returns the exit code."""
+    # Loaded modules are never freed, but each collection would walk them for a tenth of a second,
+    # in the middle of an update or of a probe that is timed.
     gc.freeze()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     _log.info(
@@ -46,7 +46,7 @@ def main(job: Mapping[str, Any]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     reporter = _reporter(job, control)
     reporter.start()
-    relay(_records(job, control), reporter, job["device"])
+    forward(_records(job, control), reporter, job["device"])
     reporter.close()
     return 0
 
@@ -57,27 +57,27 @@ def _reporter(job: Mapping[str, Any], control: Control) -> Reporter:
     return Reporter(
         run=job["run"],
         attempt=job["attempt"],
-        post=Post(home, job["token"]),
+        connection=ServerConnection(home, job["token"]),
         outbox=outbox(folder, job["attempt"]),
-        hear=lambda answer: control.update(**answer),
-        gone=_leave,
+        on_orders=lambda orders: control.update(**orders),
+        on_gone=_exit_at_once,
     )
 
 
-def _leave() -> None:
-    _log.info("the server wants no more of this attempt")
-    # At once, from the reporter's thread: a newer attempt may own the checkpoints by now.
+def _exit_at_once() -> None:
+    _log.info("the server takes no more reports of this attempt")
+    # Without any cleanup: a newer attempt may already write the checkpoints.
     os._exit(0)
 
 
 def _records(job: Mapping[str, Any], control: Control) -> Iterator[Record]:
     home, run, config = Path(job["home"]), job["run"], job["config"]
-    device = "cpu" if job["device"] == "cpu" else "cuda:0"  # the only one that is visible
+    device = "cpu" if job["device"] == "cpu" else "cuda:0"  # the only visible one
     if "microscope" in config:
-        return look(
+        return run_microscope(
             MicroscopeConfig.model_validate(config),
             control,
-            folder=kept(home, run),
+            folder=kept_checkpoint(home, run),
             plugin_dirs=job["plugins"],
             device=device,
         )
@@ -85,14 +85,14 @@ def _records(job: Mapping[str, Any], control: Control) -> Iterator[Record]:
         RunConfig.model_validate(config),
         control,
         checkpoint_dir=checkpoints(home, run),
-        origin=kept(home, run),
+        origin=kept_checkpoint(home, run),
         plugin_dirs=job["plugins"],
         device=device,
     )
 
 
-def relay(records: Iterable[Record], reporter: Reporter, device: str) -> None:
-    """Hand records over to the reporter; every flush is committed before the loop goes on."""
+def forward(records: Iterable[Record], reporter: Reporter, device: str) -> None:
+    """Pass records on to the reporter; every flush is on disk before the training goes on."""
     for record in records:
         match record:
             case Points(metric, layer, estimator, unit, steps, values):
@@ -113,11 +113,11 @@ def relay(records: Iterable[Record], reporter: Reporter, device: str) -> None:
 
 
 def explained(trace: str) -> str:
-    """A traceback below a first line for people."""
+    """A traceback below a first line that says what to do."""
     lines = [line for line in trace.splitlines() if line and not line[0].isspace()]
     last = lines[-1] if lines else "no reason was given"
     if "OutOfMemoryError" in last or "CUDA out of memory" in last:
         last = f"The device ran out of memory: {_REMEDY}"
     elif last.startswith("MemoryError") or "can't allocate memory" in last:
         last = f"The machine ran out of memory: {_REMEDY}"
-    return f"{last[:1000]}\n\n{trace[-_LONGEST:]}" if trace.strip() != last else last
+    return f"{last[:1000]}\n\n{trace[-_TRACEBACK_CHARACTERS:]}" if trace.strip() != last else last

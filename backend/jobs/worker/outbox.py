@@ -1,9 +1,9 @@
-"""Reports that are written but not yet acknowledged: a bounded file of JSON lines.
+"""`Outbox`: the reports that the server has not acknowledged, in a bounded file of JSON lines.
 
-Each report is in the file before it is sent, so that what a checkpoint presupposes survives
-the worker: before a run is resumed, the server takes in what its last attempt left here
-(`unsent`); reports are idempotent, so that one which had arrived after all does no harm.
-While the disk is full one report is held in memory instead, and its writer waits.
+Each report is written to the file before it is sent, so that the points before a checkpoint survive
+the worker. Before a run is resumed, the server stores what its last attempt left here (`unsent`).
+Storing a report twice does no harm. While the disk is full, one report stays in memory instead,
+and the writer waits.
 """
 
 import os
@@ -15,74 +15,75 @@ from backend.training.checkpoints.files import is_full
 
 
 class Outbox:
-    """A first-in first-out queue of reports in `path`, of one writer and one reader."""
+    """A first-in first-out queue of reports in the file `path`, for one writer and one reader."""
 
     def __init__(self, path: Path, limit: int) -> None:
         self._limit = limit
         self._file = path.open("w+b", buffering=0)
         self._places: deque[tuple[int, int]] = deque()
         self._end = 0
-        self.held: bytes | None = None
-        """The newest report, for which the disk had no room."""
+        self.unsaved: bytes | None = None
+        """The newest report, if the disk had no space for it."""
 
     def __len__(self) -> int:
-        return len(self._places) + (self.held is not None)
+        return len(self._places) + (self.unsaved is not None)
 
     @property
     def full(self) -> bool:
-        """Whether `limit` bytes are on disk; the file shrinks when all of it was sent."""
+        """Whether the file has `limit` bytes; it is emptied when everything was sent."""
         return self._end >= self._limit
 
     def append(self, report: bytes) -> None:
-        """Add a report. It is `held` if the disk is full: call `settle` before the next."""
-        self.held = report
-        self.settle()
+        """Add a report. If the disk is full it is `unsaved`: call `retry` before the next."""
+        self.unsaved = report
+        self.retry()
 
-    def settle(self) -> bool:
-        """Try to write what is held; whether nothing is held any more."""
-        if self.held is None:
+    def retry(self) -> bool:
+        """Try to write the unsaved report; returns whether there is none any more."""
+        if self.unsaved is None:
             return True
         try:
-            self._write(self.held + b"\n")
+            self._write(self.unsaved + b"\n")
         except OSError as error:
             if not is_full(error):
                 raise
             return False
-        self._places.append((self._end, len(self.held)))
-        self._end += len(self.held) + 1
-        self.held = None
+        self._places.append((self._end, len(self.unsaved)))
+        self._end += len(self.unsaved) + 1
+        self.unsaved = None
         return True
 
     def head(self) -> bytes:
         """The oldest report."""
-        held = self.held  # once: the writer may settle it at any moment
-        if not self._places and held is not None:
-            return held
+        unsaved = self.unsaved  # read once: the writer may change it at any moment
+        if not self._places and unsaved is not None:
+            return unsaved
         start, length = self._places[0]
         return os.pread(self._file.fileno(), length, start)
 
     def drop(self) -> None:
-        """The oldest report has arrived."""
+        """Remove the oldest report, which has arrived."""
         if self._places:
             self._places.popleft()
         else:
-            self.held = None
+            self.unsaved = None
         if not self._places:
             self._file.truncate(0)
             self._end = 0
 
     def _write(self, line: bytes) -> None:
         place = self._end
-        while line:  # a write of many megabytes may be cut short
+        while line:  # a large write may be incomplete
             count = os.pwrite(self._file.fileno(), line, place)
             line, place = line[count:], place + count
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
 
 def unsent(path: Path) -> Iterator[bytes]:
-    """The complete reports that a worker which is gone has left in `path`, oldest first."""
+    """The complete reports in the outbox of a worker that has ended, oldest first."""
     if path.exists():
         with path.open("rb") as file:
             yield from (line[:-1] for line in file if line.endswith(b"\n"))

@@ -1,8 +1,8 @@
-"""A worker's voice: what the training loop flushes goes to disk at once, then to the server.
+"""`Reporter`: writes what the training loop flushes to disk, and sends it to the server.
 
-The loop encodes a flush about ten times a second and appends it to the outbox, so that no
-checkpoint ever runs ahead of the points before it; a thread sends the outbox and applies
-the answers.
+The loop encodes a flush about ten times a second and appends it to the outbox, so that the points
+before a checkpoint are always on disk before it. A thread sends the outbox and passes on the orders
+in the answers.
 """
 
 import base64
@@ -21,51 +21,52 @@ from numpy.typing import NDArray
 
 from backend.jobs.backoff import Backoff
 from backend.jobs.worker.outbox import Outbox
-from backend.jobs.worker.server_connection import GoneError, Post, UnreachableError
+from backend.jobs.worker.server_connection import GoneError, ServerConnection, UnreachableError
 
 _log = logging.getLogger(__name__)
 
 DISK_FULL = "the disk is full: the run waits until there is room or the server has its points"
 
-Answer = Mapping[str, Any]
-"""`{"run_until", "cancel", "stop", "changes"}`."""
+Orders = Mapping[str, Any]
+"""`{"run_until", "cancel", "stop", "changes"}`: the answer to a report."""
 
 
 @dataclass(frozen=True)
-class Pace:
-    """Seconds and bytes that govern the reports."""
+class ReportTiming:
+    """Intervals of the reports in seconds, and the size of the outbox in bytes."""
 
     heartbeat: float = 1.0
-    """Between two reports while there is nothing to say."""
+    """Between two reports without news."""
     paused_heartbeat: float = 0.2
-    """The same while the run is paused, so that resuming feels immediate."""
+    """The same while the run is paused, so that it resumes quickly."""
     longest_backoff: float = 2.0
-    """Between two attempts to reach a server that is away."""
+    """The longest wait between two attempts to reach the server."""
     outbox: int = 256 * 2**20
-    """Bytes on disk beyond which the loop waits for the server."""
+    """Bytes on disk at which the training loop waits for the server."""
 
 
 class Reporter:
-    """Sends the reports of one attempt; `hear(answer)` is called with each answer.
+    """Sends the reports of one attempt; `on_orders(orders)` is called with each answer.
 
-    `gone()` is called (in the reporter's thread) when the server wants no more reports: a
-    newer attempt exists, or the run was deleted. What goes wrong in the thread is raised by
-    the loop's next `commit` or `close`.
+    `on_gone()` is called (in the reporter's thread) when the server takes no more reports, because
+    a newer attempt exists or the run was deleted. An exception in the thread is raised by the next
+    `commit` or `close`.
     """
 
     def __init__(
         self,
         run: str,
         attempt: int,
-        post: Post,
+        connection: ServerConnection,
         outbox: Path,
-        hear: Callable[[Answer], None],
-        gone: Callable[[], None],
-        pace: Pace = Pace(),
+        on_orders: Callable[[Orders], None],
+        on_gone: Callable[[], None],
+        timing: ReportTiming = ReportTiming(),
     ) -> None:
         self._identity = {"run": run, "attempt": attempt}
-        self._post, self._hear, self._gone, self._pace = post, hear, gone, pace
-        self._outbox = Outbox(outbox, pace.outbox)
+        self._connection, self._timing = connection, timing
+        self._on_orders, self._on_gone = on_orders, on_gone
+        self._outbox = Outbox(outbox, timing.outbox)
         self._changed = threading.Condition()
         self._series: list[dict[str, Any]] = []
         self._steps = (b"", "")
@@ -74,12 +75,13 @@ class Reporter:
         self._progress: dict[str, Any] | None = None
         self._status = "running"
         self._sequence = itertools.count(1)
-        self._closing = self._done = self._said_full = False
+        self._closing = self._done = self._reported_full = False
         self._failure: BaseException | None = None
         self._backoff = self._last_sent = 0.0
         self._thread = threading.Thread(target=self._work, name="reporter", daemon=True)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def points(
@@ -102,55 +104,59 @@ class Reporter:
         return self._steps[1]
 
     def event(self, step: int, kind: str, text: str) -> None:
+        """A line of the run's log."""
         self._events.append({"step": step, "kind": kind, "text": text})
 
     def facts(self, facts: Mapping[str, Any]) -> None:
+        """The circumstances of the attempt."""
         self._facts = facts
 
     def progress(self, step: int, steps: int, rate: float, seconds: float) -> None:
+        """How far the run is."""
         self._progress = {"step": step, "steps": steps, "rate": rate, "seconds": seconds}
 
     def commit(self, status: str, error: str | None = None) -> None:
-        """Put all that was handed over on disk, to be sent.
+        """Write everything since the last call to disk, to be sent.
 
-        Waits while the outbox is full; while the disk is, until there is room or the server
-        has the report, so that nothing measured is lost and no checkpoint runs ahead.
+        Waits while the outbox is full. While the disk is full, it waits until there is space or the
+        server has the report, so that nothing is lost and no checkpoint precedes its points.
         """
         news = self._series or self._events or self._facts or status != self._status
         self._status = status
         if not news and self._outbox:
-            return  # a sign of life behind a queue would only lengthen it
+            return  # reports are waiting, so no heartbeat is needed
         report = self._report(self._series, self._events, self._facts, error)
         self._series, self._events, self._facts = [], [], None
         with self._changed:
             self._changed.wait_for(lambda: self._done or not self._outbox.full)
-            self._raise()
+            self._raise_failure()
             if not self._done:
                 self._outbox.append(report)
                 self._changed.notify_all()
-                self._outlast()
-            self._raise()
+                self._wait_for_disk()
+            self._raise_failure()
 
-    def _outlast(self) -> None:
-        """Wait while the disk is full, and say so once."""
-        if self._outbox.held is not None and not self._said_full:
-            self._said_full = True
+    def _wait_for_disk(self) -> None:
+        """Wait while the disk is full; report that once."""
+        if self._outbox.unsaved is not None and not self._reported_full:
+            self._reported_full = True
             step = self._progress and self._progress["step"]
             self._events.append({"step": step, "kind": "disk", "text": DISK_FULL})
             _log.warning(DISK_FULL)
-        backoff = Backoff(self._pace.longest_backoff)
-        while not self._done and not self._outbox.settle():
-            self._changed.wait_for(lambda: self._done or not self._outbox.held, backoff.failed())
+        backoff = Backoff(self._timing.longest_backoff)
+        while not self._done and not self._outbox.retry():
+            wait = backoff.failed()
+            self._changed.wait_for(lambda: self._done or not self._outbox.unsaved, wait)
 
     def close(self) -> None:
-        """Return when the server has all of it, however long it stays away."""
+        """Wait until the server has every report, however long that takes."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         self._thread.join()
-        self._raise()
+        self._raise_failure()
 
-    def _raise(self) -> None:
+    def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
 
@@ -175,26 +181,28 @@ class Reporter:
 
     def _work(self) -> None:
         try:
-            while self._next():
+            while self._wait_for_news():
                 self._deliver()
         except GoneError:
-            self._gone()
+            self._on_gone()
         except BaseException as failure:  # raised in the loop's thread, by its next call
             self._failure = failure
         finally:
             self._outbox.close()
-            self._post.close()
+            self._connection.close()
             with self._changed:
                 self._done = True
                 self._changed.notify_all()
 
-    def _next(self) -> bool:
-        """Wait for something to send, at most until the next sign of life is due."""
+    def _wait_for_news(self) -> bool:
+        """Wait for something to send, at most until the next heartbeat; False when all is done."""
         with self._changed:
             if self._backoff:
                 self._changed.wait(self._backoff)
             else:
-                self._changed.wait_for(lambda: self._outbox or self._closing, self._silence())
+                self._changed.wait_for(
+                    lambda: self._outbox or self._closing, self._until_heartbeat()
+                )
             return bool(self._outbox) or not self._closing
 
     def _deliver(self) -> None:
@@ -204,19 +212,19 @@ class Reporter:
                 with self._changed:
                     self._outbox.drop()
                     self._changed.notify_all()
-            if self._silence() <= 0:
+            if self._until_heartbeat() <= 0:
                 self._send(self._report([], [], None, None))
         except UnreachableError:
-            self._backoff = min(max(2 * self._backoff, 0.05), self._pace.longest_backoff)
+            self._backoff = min(max(2 * self._backoff, 0.05), self._timing.longest_backoff)
 
-    def _silence(self) -> float:
-        """Seconds until the next sign of life is due."""
-        pace = self._pace
-        limit = pace.paused_heartbeat if self._status == "paused" else pace.heartbeat
+    def _until_heartbeat(self) -> float:
+        """Seconds until the next heartbeat is due."""
+        timing = self._timing
+        limit = timing.paused_heartbeat if self._status == "paused" else timing.heartbeat
         return limit - (time.monotonic() - self._last_sent)
 
     def _send(self, report: bytes) -> None:
-        self._hear(self._post(report))
+        self._on_orders(self._connection.send(report))
         self._last_sent, self._backoff = time.monotonic(), 0.0
 
 

@@ -1,4 +1,4 @@
-"""One worker's connection to the server, which may vanish and come back at another port."""
+"""`ServerConnection`: sends reports to the server, which may restart at another port."""
 
 import http.client
 import json
@@ -8,73 +8,77 @@ from urllib.parse import urlsplit
 
 _REFUSED = {401, 403, 404, 409, 410}
 _TIMEOUT = 20.0
-_REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""A server that is bound to every address is asked on the loopback."""
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""The address to use for a server that is bound to every address."""
 
 
 class UnreachableError(Exception):
-    """The server is away, or in trouble: try again later."""
+    """The server cannot be reached or has an internal error: try again later."""
 
 
 class GoneError(Exception):
-    """The server wants no more reports of this attempt."""
+    """The server takes no more reports of this attempt."""
 
 
-class Post:
-    """Sends reports to the server that `HOME/lock` names.
+class ServerConnection:
+    """A connection to the server whose URL is in `HOME/lock`.
 
-    http.client rather than a client library: ten requests a second share the training
-    loop's GIL, and this one costs a fifth of a millisecond each.
+    It uses http.client because ten requests a second share the GIL with the training loop; a
+    request takes a fifth of a millisecond.
     """
 
     def __init__(self, home: Path, token: str) -> None:
         self._lock = home / "lock"
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._url = ""
-        self._connection = self._connect(self._current())
+        self._connection = self._connect(self._current_url())
 
-    def __call__(self, report: bytes) -> dict[str, Any]:
-        """The answer. Raises UnreachableError, GoneError, RuntimeError if it makes no sense."""
-        if not self._url and not self._lost():
-            raise UnreachableError("no server has been here yet")
+    def send(self, report: bytes) -> dict[str, Any]:
+        """Send a report; returns the orders in the answer.
+
+        Raises UnreachableError, GoneError, or RuntimeError for an answer that is unexpected.
+        """
+        if not self._url and not self._reconnect():
+            raise UnreachableError("no server has been started yet")
         try:
             self._connection.request("POST", "/api/worker/report", report, self._headers)
             response = self._connection.getresponse()
             status, body = response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
-            self._lost()
+            self._reconnect()
             raise UnreachableError(str(error)) from error
-        return self._understood(status, body)
+        return self._orders(status, body)
 
     def close(self) -> None:
+        """Close the connection."""
         self._connection.close()
 
-    def _understood(self, status: int, body: bytes) -> dict[str, Any]:
+    def _orders(self, status: int, body: bytes) -> dict[str, Any]:
         if status == 200:
             return json.loads(body)
         if status >= 500 or status == 429:
             raise UnreachableError(f"the server answered {status}")
-        # A stranger may have taken the port of a server that moved.
-        if status in _REFUSED and self._lost():
-            raise UnreachableError(f"{status} from a server that is not ours any more")
+        # Another program may have taken the port of a server that moved.
+        if status in _REFUSED and self._reconnect():
+            raise UnreachableError(f"{status} from a server at the former address")
         if status in _REFUSED:
             raise GoneError(f"the server answered {status}: {body[:500].decode(errors='replace')}")
         raise RuntimeError(f"the server answered {status}: {body[:500].decode(errors='replace')}")
 
-    def _lost(self) -> bool:
-        """Close the connection; whether the server has moved."""
+    def _reconnect(self) -> bool:
+        """Connect to the server's present address; returns whether it has changed."""
         self._connection.close()
         before = self._url
-        self._connection = self._connect(self._current())
+        self._connection = self._connect(self._current_url())
         return self._url != before
 
-    def _current(self) -> str:
+    def _current_url(self) -> str:
         try:
             return json.loads(self._lock.read_text())["url"]
         except (OSError, ValueError, KeyError):
-            return self._url  # no server now: stay, and look again next time
+            return self._url  # no server now: keep the address and look again next time
 
     def _connect(self, url: str) -> http.client.HTTPConnection:
         self._url, address = url, urlsplit(url)
-        host = _REACHED_AT.get(address.hostname or "", address.hostname or "127.0.0.1")
+        host = _LOOPBACK.get(address.hostname or "", address.hostname or "127.0.0.1")
         return http.client.HTTPConnection(host, address.port or 80, timeout=_TIMEOUT)

@@ -1,1 +1,1 @@
-"""Checkpoint files: their format, and which of them a run keeps."""
+"""Checkpoint files: their format, which of them a run keeps, and what a server may read of them."""

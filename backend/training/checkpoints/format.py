@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file each, whose header holds the rest as JSON."""
+"""Reading and writing checkpoints: safetensors files whose header holds the rest as JSON."""
 
 import json
 import os
@@ -15,13 +15,13 @@ from backend.training.checkpoints.tree import flatten, unflatten
 
 
 def write(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
-    """Write the state of `step` whole or not at all, and thin out the earlier ones.
+    """Write the state of `step`, completely or not at all, and delete surplus checkpoints.
 
-    Raises OSError, with the earlier checkpoints as they were, if the disk does not take it.
+    Raises OSError if the disk is full, and then leaves the earlier checkpoints as they were.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors, skeleton = flatten(dict(state))
-    # safetensors refuses tensors that share memory, as a tied state may.
+    # safetensors rejects tensors that share memory, as those of a tied state do.
     own = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
     path = path_of(folder, step)
     _write_whole(path, save(own, {"skeleton": json.dumps(skeleton)}))
@@ -31,7 +31,7 @@ def write(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
 
 
 def read(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """The state that `write` was given."""
+    """The state that was passed to `write`; tensors that were on a GPU go to `device`."""
     with safetensors.safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return unflatten(tensors, json.loads(file.metadata()["skeleton"]), device)
@@ -46,7 +46,7 @@ def _write_whole(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError:
-        part.unlink(missing_ok=True)  # half a checkpoint only takes room
+        part.unlink(missing_ok=True)  # an incomplete checkpoint is of no use
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     os.fsync(folder)  # the rename itself must survive a power cut

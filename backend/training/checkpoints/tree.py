@@ -1,4 +1,4 @@
-"""Nested dicts, lists and tuples of tensors, apart into tensors and a JSON skeleton and back."""
+"""Splitting nested dicts, lists and tuples into tensors and a JSON skeleton, and joining them."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ Tensors = dict[str, Tensor]
 
 
 def flatten(value: Any, path: str = "") -> tuple[Tensors, Any]:
-    """The tensors by their paths, and what is left as plain JSON.
+    """{path: tensor}, and everything else as plain JSON.
 
-    Raises TypeError at anything else, naming where it is.
+    Raises TypeError for a value of another type, naming its path.
     """
     tensors: Tensors = {}
     return tensors, _skeleton(value, path, tensors)
 
 
 def unflatten(tensors: Tensors, skeleton: Any, device: torch.device | str = "cpu") -> Any:
-    """The inverse of `flatten`; what was not on the CPU goes to `device`."""
+    """The inverse of `flatten`; tensors that were not on the CPU go to `device`."""
     kind, body = skeleton
     if kind == "tensor":
         path, home = body

@@ -1,1 +1,1 @@
-"""Finding components, and making them from their descriptions."""
+"""Finding components, and building them from their descriptions."""

@@ -1,15 +1,16 @@
-"""From a run's configuration to the objects that the loop works with."""
+"""`assemble`: build the objects that a run's configuration describes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from backend.config import COMPONENTS, RunConfig
 from backend.training.batches import Batches
-from backend.training.components.index import ComponentIndex, known
+from backend.training.components.index import ComponentIndex, component_index
 from backend.training.components.resolve import Loc, Problem, resolve
 from backend.training.datasets import Dataset, Part
 from backend.training.losses import Loss
@@ -21,11 +22,11 @@ from estimators.core.noise import stream
 from estimators.core.objective import Chain
 
 Described = dict[Loc, tuple[str, Any]]
-"""Where a component stands: its kind, and what describes it."""
+"""{place in the configuration: (kind of component, its description)}."""
 
 
 class Labelled(NamedTuple):
-    """An estimator under the name that its series carry."""
+    """An estimator with the label that its series carry."""
 
     label: str
     estimator: Estimator
@@ -33,7 +34,7 @@ class Labelled(NamedTuple):
 
 @dataclass(frozen=True)
 class Assembly:
-    """A run's components."""
+    """The components of a run."""
 
     dataset: Dataset
     network: Network
@@ -42,61 +43,61 @@ class Assembly:
     shadows: tuple[Labelled, ...]
     plugins: dict[str, str]
     """SHA-256 of each plug-in file in use."""
-    known: ComponentIndex
-    """What the components were chosen from."""
+    index: ComponentIndex
+    """Every component there is."""
     loss: Loss
 
     def module(self, seed: int) -> nn.Module:
-        """The network with its first weights."""
+        """The network at its initialisation."""
         outputs = self.loss.outputs(self.dataset)
         module = self.network.build(self.dataset.shape, outputs, stream(seed, "init"))
         self.loss.begin(module, stream(seed, "init", "loss"))
         return module
 
     def chain(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Chain:
-        """The loss on a batch that `batches` gave."""
+        """The loss on a batch from `batches`."""
         return self.loss.chain(module, batch, self.dataset)
 
     def batches(self, part: Part, size: int, seed: int) -> Batches:
-        """The batches that the training sees."""
+        """The batches to train on."""
         return Batches(part, size, seed, self.loss.prepare)
 
     def estimator(self, description: Any) -> Estimator:
-        """Make another estimator. Raises ValueError with each problem in a sentence."""
-        made, problems = resolve("estimator", description, self.known)
+        """Build another estimator. Raises ValueError with each problem in a sentence."""
+        made, problems = resolve("estimator", description, self.index)
         _raise(problems)
         return made
 
 
 class Parts(NamedTuple):
-    """Components by where they stand in the configuration; None where one has problems."""
+    """Components by their place in the configuration; None for one with problems."""
 
     made: dict[Loc, Any]
     problems: list[Problem]
 
 
 def components(config: Mapping[str, Any]) -> Described:
-    """The components of a configuration, driver and shadows included."""
-    found: Described = {(kind,): (kind, config[kind]) for kind in COMPONENTS if kind in config}
+    """The descriptions of a configuration's components, driver and shadows included."""
+    described: Described = {(kind,): (kind, config[kind]) for kind in COMPONENTS if kind in config}
     for i, shadow in enumerate(config.get("shadows", [])):
-        found["shadows", i] = ("estimator", shadow)
-    return found
+        described["shadows", i] = ("estimator", shadow)
+    return described
 
 
-def make_parts(described: Described, known: ComponentIndex) -> Parts:
-    """Every component that can be made, and every problem of the others."""
+def make_parts(described: Described, index: ComponentIndex) -> Parts:
+    """Build every component that can be built; collect the problems of the others."""
     made: dict[Loc, Any] = {}
     problems: list[Problem] = []
     for loc, (kind, component) in described.items():
-        made[loc], found = resolve(kind, component, known, loc)
-        problems += found
+        made[loc], of_component = resolve(kind, component, index, loc)
+        problems += of_component
     return Parts(made, problems)
 
 
 def assemble(config: RunConfig, plugin_dirs: Sequence[Path | str] = ()) -> Assembly:
-    """Make every component. Raises ValueError with each problem in a sentence."""
-    catalogue = known(plugin_dirs)
-    made, problems = make_parts(components(config.model_dump()), catalogue)
+    """Build every component. Raises ValueError with each problem in a sentence."""
+    index = component_index(plugin_dirs)
+    made, problems = make_parts(components(config.model_dump()), index)
     _raise(problems)
     estimators = [made[("estimator",)], *(made["shadows", i] for i in range(len(config.shadows)))]
     driver, *shadows = map(Labelled, labels(estimators), estimators)
@@ -106,10 +107,21 @@ def assemble(config: RunConfig, plugin_dirs: Sequence[Path | str] = ()) -> Assem
         made[("optimizer",)],
         driver,
         tuple(shadows),
-        catalogue.files(estimators),
-        catalogue,
+        index.plugin_files(estimators),
+        index,
         made[("loss",)],
     )
+
+
+def find_device(name: str) -> torch.device:
+    """The device called `name` (auto, cpu or cuda:N). Raises ValueError if there is none."""
+    count = torch.cuda.device_count()
+    if name == "auto":
+        return torch.device("cuda:0" if count else "cpu")
+    if name != "cpu" and int(name.removeprefix("cuda:")) >= count:
+        available = ", ".join(["auto", "cpu", *(f"cuda:{i}" for i in range(count))])
+        raise ValueError(f"device {name} is not on this machine; there are: {available}")
+    return torch.device(name)
 
 
 def _raise(problems: Sequence[Problem]) -> None:

@@ -1,7 +1,7 @@
-"""Finding components: the classes of a package that derive from its contract.
+"""`find`: the component classes that the modules of a package define.
 
-A new data set, network, optimiser or schedule is one file with one frozen dataclass; its
-catalogue name is the class name in snake_case.
+A new data set, network, loss, optimiser or schedule is one file with one frozen dataclass that
+derives from the package's contract. Its catalogue name is the class name in snake_case.
 """
 
 import importlib
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Configurable:
-    """Base of everything with fields: unknown ones are refused, docstrings are the help."""
+    """Base of all components: unknown fields are errors, and field docstrings are the help text."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {
         "extra": "forbid",
@@ -26,7 +26,7 @@ class Configurable:
     }
 
     title: ClassVar[str] = ""
-    """What the field calls it; empty where that is the class's name in words."""
+    """The name in the field's literature; empty if it is the class name in words."""
 
 
 def snake_case(name: str) -> str:
@@ -39,13 +39,16 @@ def snake_case(name: str) -> str:
 
 @cache
 def find(package: str, base: type[T]) -> dict[str, type[T]]:
-    """Concrete dataclasses below `base` that the modules of `package` define, by name."""
-    found = {}
+    """Concrete dataclasses below `base` in the modules of `package`, by catalogue name.
+
+    `package` is a package's own `__name__`.
+    """
+    classes = {}
     for module in _modules(importlib.import_module(package)):
         for value in vars(module).values():
             if _is_component(value, base) and value.__module__ == module.__name__:
-                found[snake_case(value.__name__)] = value
-    return dict(sorted(found.items()))
+                classes[snake_case(value.__name__)] = value
+    return dict(sorted(classes.items()))
 
 
 def _modules(package: ModuleType) -> list[ModuleType]:

@@ -1,4 +1,4 @@
-"""Everything that a configuration can name."""
+"""`component_index`: every component that a configuration can name, by kind and name."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -19,34 +19,34 @@ BASES: dict[str, type] = {
     "optimizer": Optimizer,
     "schedule": Schedule,
 }
-"""The kinds of component, and what each derives from."""
+"""The kinds of component and their base classes."""
 
 
 @dataclass(frozen=True)
 class ComponentIndex:
-    """The classes of each kind by catalogue name, and how the estimators were found."""
+    """The classes of each kind by catalogue name, and where the estimators were found."""
 
     classes: dict[str, dict[str, type]]
     discovery: Discovery
 
-    def files(self, estimators: Iterable[Estimator]) -> dict[str, str]:
-        """By name, the SHA-256 of the file of each plug-in among these and those they hold."""
-        used = {type(e) for estimator in estimators for e in with_held(estimator)}
-        found = self.discovery.estimators.items()
-        return {name: e.sha256 for name, e in found if e.cls in used and e.kind == "plugin"}
+    def plugin_files(self, estimators: Iterable[Estimator]) -> dict[str, str]:
+        """{name: SHA-256 of its file} of each plug-in among the estimators and those they wrap."""
+        used = {type(e) for estimator in estimators for e in with_wrapped(estimator)}
+        entries = self.discovery.estimators.items()
+        return {name: e.sha256 for name, e in entries if e.cls in used and e.kind == "plugin"}
 
 
-def with_held(estimator: Estimator) -> Iterator[Estimator]:
-    """The estimator, and those in its fields."""
+def with_wrapped(estimator: Estimator) -> Iterator[Estimator]:
+    """The estimator, and the estimators in its fields."""
     yield estimator
     for item in fields(estimator):  # type: ignore[arg-type]
         value = getattr(estimator, item.name)
         if isinstance(value, Estimator):
-            yield from with_held(value)
+            yield from with_wrapped(value)
 
 
-def known(plugin_dirs: Sequence[Path | str] = ()) -> ComponentIndex:
-    """Our components, and the estimators of installed packages and of the plug-in folders."""
+def component_index(plugin_dirs: Sequence[Path | str] = ()) -> ComponentIndex:
+    """The built-in components, and the estimators of installed packages and plug-in folders."""
     discovery = discover([Path(d) for d in plugin_dirs])
     classes = {
         "dataset": datasets(),

@@ -1,4 +1,4 @@
-"""From a component's description, `{name: ..., field: value, ...}`, to the component."""
+"""`resolve`: build a component from its description, `{name: ..., field: value, ...}`."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -18,22 +18,22 @@ Loc = tuple[str | int, ...]
 
 
 class Problem(NamedTuple):
-    """What is wrong, and where in the configuration."""
+    """An error message, and its place in the configuration."""
 
     loc: Loc
     msg: str
 
 
 class Resolved(NamedTuple):
-    """A component, or what keeps it from being made."""
+    """A component, or the problems that prevent building it."""
 
     value: Any
     problems: list[Problem]
 
 
-def resolve(kind: str, component: Any, known: ComponentIndex, loc: Loc = ()) -> Resolved:
-    """Make the component of `kind` that `component` describes; every problem at once."""
-    classes = known.classes[kind]
+def resolve(kind: str, component: Any, index: ComponentIndex, loc: Loc = ()) -> Resolved:
+    """Build the component of `kind` that `component` describes; reports all problems at once."""
+    classes = index.classes[kind]
     if not isinstance(component, Mapping) or not isinstance(component.get("name"), str):
         msg = wrong(str(loc[-1]) if loc else kind, component, "an object with a name")
         return Resolved(None, [Problem(loc, msg)])
@@ -41,11 +41,11 @@ def resolve(kind: str, component: Any, known: ComponentIndex, loc: Loc = ()) -> 
     if name not in classes:
         return Resolved(None, [Problem((*loc, "name"), unknown(kind, name, list(classes)))])
     given = {key: value for key, value in component.items() if key != "name"}
-    return _make(name, classes[name], given, known, loc)
+    return _make(name, classes[name], given, index, loc)
 
 
 def describe(component: Any, name: str | None = None) -> dict[str, Any]:
-    """The inverse of `resolve`: the name and every field, defaults written out."""
+    """The inverse of `resolve`: the name and every field, defaults included."""
     result: dict[str, Any] = {"name": name or _name(type(component))}
     for item in fields(component):
         value = getattr(component, item.name)
@@ -59,21 +59,21 @@ def _name(cls: type) -> str:
 
 @cache
 def nested(cls: type) -> dict[str, str]:
-    """The fields that hold a component, and of which kind."""
-    found = {}
+    """{field: kind} of the fields that hold a component."""
+    kinds = {}
     for name, hint in get_type_hints(cls).items():
         options = [get_origin(o) or o for o in (hint, *get_args(hint))]
         for kind, base in BASES.items():
             if any(isinstance(o, type) and issubclass(o, base) for o in options):
-                found[name] = kind
-    return {f.name: found[f.name] for f in fields(cls) if f.name in found}
+                kinds[name] = kind
+    return {f.name: kinds[f.name] for f in fields(cls) if f.name in kinds}
 
 
-def _make(name: str, cls: type, given: dict[str, Any], known: ComponentIndex, loc: Loc) -> Resolved:
+def _make(name: str, cls: type, given: dict[str, Any], index: ComponentIndex, loc: Loc) -> Resolved:
     problems: list[Problem] = []
     for key, kind in nested(cls).items():
         if key in given and given[key] is not None:
-            inner = resolve(kind, given[key], known, (*loc, key))
+            inner = resolve(kind, given[key], index, (*loc, key))
             problems += inner.problems
             given[key] = inner.value
     broken = {p.loc[len(loc)] for p in problems}

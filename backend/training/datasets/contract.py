@@ -1,4 +1,4 @@
-"""What a data set is: three parts, held whole, fixed by the seed."""
+"""The contract of a data set: training, validation and test part, fixed by the seed."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -19,55 +19,57 @@ class Part(NamedTuple):
     y: Tensor
 
     def to(self, device: torch.device | str) -> "Part":
+        """The same on `device`."""
         return Part(self.x.to(device), self.y.to(device))
 
 
 @dataclass(frozen=True)
 class Split:
-    """Learning rates are tuned on `validation`, results are reported on `test`."""
+    """The three parts: tune learning rates on `validation`, report results on `test`."""
 
     train: Part
     validation: Part
     test: Part
 
     def to(self, device: torch.device | str) -> "Split":
+        """The same on `device`."""
         return Split(self.train.to(device), self.validation.to(device), self.test.to(device))
 
 
 class Dataset(Configurable, ABC):
-    """A frozen dataclass; its fields choose among variants."""
+    """Base of data sets: a frozen dataclass whose fields choose among variants."""
 
     shape: ClassVar[tuple[int, ...]]
-    """Of one example: the batch axis left out."""
+    """The shape of one example, without the batch axis."""
     classes: ClassVar[int]
-    """How many classes there are: as many outputs a network has."""
+    """The number of classes, which is the number of outputs of a network."""
     classified: ClassVar[bool] = True
-    """Whether outputs are scores of classes, so that there is an accuracy."""
+    """Whether the outputs are class scores, so that there is an accuracy."""
 
     @property
     def losses(self) -> Losses:
-        """The loss of each example, of the network's outputs and the targets."""
+        """The loss of each example as a function of outputs and targets."""
         return cross_entropy
 
     @property
     @abstractmethod
     def description(self) -> str:
-        """One sentence: what it is and where it comes from."""
+        """What the data set is and where it comes from, in one sentence."""
 
     @property
     @abstractmethod
     def training_examples(self) -> int:
-        """Examples in the training part, known without loading."""
+        """The number of training examples, known without loading."""
 
     @abstractmethod
     def load(self, seed: int) -> Split:
-        """The parts that `seed` fixes."""
+        """The three parts that belong to `seed`."""
 
 
 def stratified(
     x: Tensor, y: Tensor, seed: int, validation: float = 0.2, test: float = 0.2
 ) -> Split:
-    """Split (x, y) at random so that every part has each class in the same proportion."""
+    """Split (x, y) at random; every part has each class in the same proportion."""
     order = torch.randperm(len(y), generator=stream(seed, "data", "split"))
     place = torch.empty(len(y))  # of each shuffled example within its class, in [0, 1)
     for label in y.unique():

@@ -1,4 +1,4 @@
-"""Surfaces: a loss of a few numbers alone, on which the path of an estimator can be seen."""
+"""Surfaces: losses of a few numbers, on which the path of an estimator can be drawn."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -19,16 +19,16 @@ class Surface(Dataset):
     """A surface without data: Rosenbrock's valley, Beale's plateau or an ill-conditioned bowl.
 
     Every example is the starting point x, and the loss is the height f at the network's output.
-    With the network point, whose output is x + θ, the weights are a point that wanders on f.
+    With the network point, whose output is x + θ, the weights move a point on f.
     """
 
     function: Function = "rosenbrock"
     """rosenbrock: minimum at (1, 1), start (−1.2, 1). beale: minimum at (3, 0.5), start (1, 1).
     quadratic: ½ Σ λᵢ xᵢ², start at 1 everywhere."""
     dimension: Annotated[int, Ge(2), Le(1000), Unit("weights")] = 2
-    """Of a quadratic; the others have two."""
+    """Dimension of a quadratic; the other surfaces have two."""
     condition: Annotated[float, Ge(1), Le(1e6)] = 100.0
-    """Of a quadratic: its largest curvature, which is 1, over its smallest (κ)."""
+    """Condition number κ of a quadratic: its largest curvature, 1, over its smallest."""
 
     classified: ClassVar[bool] = False
 
@@ -64,7 +64,7 @@ class Surface(Dataset):
         return self._height
 
     def _height(self, output: Tensor, y: Tensor) -> Tensor:
-        """f at each row of `output`, (B,); the targets say nothing."""
+        """f at each row of `output`, (B,); the targets are ignored."""
         if self.function != "quadratic":
             return value(self.function, output[:, 0], output[:, 1], self.condition)
         exponents = torch.linspace(0, -1, self.dimension, device=output.device)

@@ -13,10 +13,10 @@ from estimators.core.noise import stream
 
 @dataclass(frozen=True)
 class TwoMoons(Dataset):
-    """Two moons: points of the plane in two interleaved half circles, drawn anew for each seed."""
+    """Two moons: points in the plane on two interleaved half circles; each seed draws new ones."""
 
     examples: Annotated[int, Ge(20), Le(1_000_000), Unit("examples")] = 2000
-    """Points in all three parts together."""
+    """Points in the three parts together."""
     noise: Annotated[float, Ge(0.0), Le(2.0)] = 0.2
     """Standard deviation of the noise on each coordinate; the circles have radius 1."""
 

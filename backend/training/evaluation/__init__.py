@@ -1,1 +1,1 @@
-"""Loss and accuracy on whole parts of a data set."""
+"""Evaluation of the network: loss, accuracy and linear readouts on parts of a data set."""

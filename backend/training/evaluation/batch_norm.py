@@ -1,4 +1,4 @@
-"""Running statistics of batch normalisation: estimates only read them, the training moves them."""
+"""Running statistics of batch normalisation: only training updates them, estimates never do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,32 +7,32 @@ import torch
 from torch import Tensor, nn
 
 
-def couples(module: nn.Module) -> bool:
-    """Whether it has batch normalisation."""
+def has_batch_norm(module: nn.Module) -> bool:
+    """Whether the module has a batch normalisation layer."""
     return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules())
 
 
 class RunningStatistics:
-    """Moves them once a step, by the driver's batch at the weights before the update.
+    """Updates the running statistics once a step, with the batch at the weights before the update.
 
-    It costs one forward pass of a network that has any, and nothing else. How many draws a
-    probe or an estimate takes then changes nothing of what validation and test see.
+    This costs one forward pass if the network has batch normalisation, and nothing otherwise.
+    The number of draws of a probe or an estimate then has no effect on validation and test.
     """
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
-        self._any = couples(module)
+        self._needed = has_batch_norm(module)
 
     @torch.no_grad()
     def update(self, x: Tensor) -> None:
-        """Let a batch pass."""
-        if self._any:
+        """Update the statistics with a batch."""
+        if self._needed:
             self._module(x)
 
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """The module in evaluation mode, where running statistics are used and none is moved."""
+    """Put the module into evaluation mode, which uses the running statistics unchanged."""
     before = module.training
     module.eval()
     try:

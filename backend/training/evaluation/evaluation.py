@@ -1,4 +1,4 @@
-"""Loss and accuracy on whole parts, at steps that every run of that length shares."""
+"""Loss and accuracy on parts of the data, at steps that depend on the run's length alone."""
 
 from collections.abc import Iterator
 
@@ -9,26 +9,26 @@ from backend.training.datasets import Part, Split
 from backend.training.evaluation.batch_norm import evaluating
 from estimators.core.objective import Losses, cross_entropy
 
-CHUNK = 4096  # examples a forward pass, which bounds the memory it needs
-FREE = (128, 512)  # examples of training and validation that may always be evaluated
-TIMES = 50  # evaluations over a run, at least, where it has that many steps
+CHUNK = 4096  # examples in one forward pass, to bound its memory
+MIN_EXAMPLES = (128, 512)  # of training and validation that are always evaluated
+MIN_EVALUATIONS = 50  # over a run, if it has that many steps
 
 
 def interval(steps: int) -> int:
-    """The power of two whose multiples are evaluated: between 50 and 100 of them."""
-    return 1 << max(0, (steps // TIMES).bit_length() - 1)
+    """The power of two at whose multiples to evaluate, which gives 50 to 100 evaluations."""
+    return 1 << max(0, (steps // MIN_EVALUATIONS).bit_length() - 1)
 
 
 def due(step: int, every: int, first: int = 1) -> bool:
-    """Whether a step is evaluated: multiples of `every`, and before them powers of two from
-    `first` on, so that a long run need not go far for its second point."""
+    """Whether to evaluate at a step: at multiples of `every`, and before them at powers of two
+    from `first` on, so that a long run soon has its second point."""
     return step % every == 0 or (first <= step < every and step & (step - 1) == 0)
 
 
 def affordable(step: int, every: int, batch_size: int) -> int:
-    """Examples of a part that `step` may look at: about a tenth of the training so far.
+    """Examples of a part to evaluate at `step`: about a tenth of the training's cost so far.
 
-    Those of all steps before `every` together are no more than those of `every`.
+    All steps before `every` together take no more than `every` itself.
     """
     return (every if step % every == 0 or step > every else step) * batch_size // 8
 
@@ -36,9 +36,9 @@ def affordable(step: int, every: int, batch_size: int) -> int:
 class Evaluation:
     """Loss and accuracy of the module at its present weights.
 
-    Along the run it looks at a fixed sample of each part, as large as keeps it below about
-    a tenth of the training, early on at the beginning of that sample; at the end the whole
-    test part is taken.
+    During the run it takes a fixed sample of each part, whose size keeps the cost below about a
+    tenth of the training's; early steps take the beginning of that sample. At the end of the run
+    it takes the whole test part.
     """
 
     def __init__(
@@ -57,17 +57,17 @@ class Evaluation:
         self._losses, self._classified = losses, classified
         samples = [
             Part(part.x[: max(free, cheap)], part.y[: max(free, cheap)])
-            for part, free in zip((split.train, split.validation), FREE, strict=True)
+            for part, free in zip((split.train, split.validation), MIN_EXAMPLES, strict=True)
         ]
         self._train = len(samples[0].y)
         self._both = Part(*map(torch.cat, zip(*samples, strict=True)))
 
     def due(self, step: int) -> bool:
-        """Whether to look `along` before this step."""
+        """Whether to evaluate before this step."""
         return due(step, self.every)
 
     def along(self, step: int) -> Iterator[tuple[str, Tensor]]:
-        """`validation/loss`, and the accuracy on both parts where there is one, on the device."""
+        """`validation/loss`, and the accuracy of both parts if there is one, on the device."""
         train, part = self._sample(step)
         losses, hits = self._examine(part)
         yield "validation/loss", losses[train:].mean()
@@ -76,16 +76,16 @@ class Evaluation:
             yield "validation/accuracy", hits[train:].mean()
 
     def _sample(self, step: int) -> tuple[int, Part]:
-        """How many examples of training, and they with those of validation after them."""
+        """The number of training examples, and these with the validation examples after them."""
         most, count = affordable(step, self.every, self._batch_size), self._train
-        train, validation = (max(free, most) for free in FREE)
+        train, validation = (max(free, most) for free in MIN_EXAMPLES)
         if train >= count and count + validation >= len(self._both.y):
             return count, self._both
         pairs = ((t[:count][:train], t[count:][:validation]) for t in self._both)
         return min(train, count), Part(*map(torch.cat, pairs))
 
     def last(self) -> Iterator[tuple[str, Tensor]]:
-        """`test/loss`, and `test/accuracy` where there is one."""
+        """`test/loss`, and `test/accuracy` if there is one."""
         losses, hits = self._examine(self._test)
         yield "test/loss", losses.mean()
         if self._classified:
@@ -93,7 +93,7 @@ class Evaluation:
 
     @torch.no_grad()
     def _examine(self, part: Part) -> tuple[Tensor, Tensor]:
-        """The loss of each example, and 1 where it is classified rightly, else 0."""
+        """The loss of each example, and 1 if it is classified correctly, else 0."""
         with evaluating(self._module):
             outputs = [self._module(x) for x in part.x.split(CHUNK)]
         output = torch.cat(outputs) if outputs[1:] else outputs[0]

@@ -1,4 +1,4 @@
-"""A linear readout of frozen features: what a network has learned without being told classes."""
+"""A linear readout: classes predicted from the frozen features of a network."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from backend.training.datasets import Part
 
 PENALTIES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)
-"""Of the squared weights, beside features of variance 1; of equals the largest is taken."""
+"""Penalties λ of the squared weights, for features of variance 1; ties go to the largest."""
 
 
 @dataclass(frozen=True)
 class Readout:
-    """Scores (x − mean) · scale W + offset of features x."""
+    """Class scores (x − mean) · scale W + offset of features x."""
 
     mean: Tensor
     scale: Tensor
@@ -23,7 +23,7 @@ class Readout:
     offset: Tensor
 
     def scores(self, x: Tensor) -> Tensor:
-        """(N, classes), float64; with an axis of penalties before these if W has one."""
+        """Scores (N, classes), float64; W may have an axis of penalties in front."""
         return (x.double() - self.mean) * self.scale @ self.weight + self.offset
 
     def accuracy(self, part: Part) -> Tensor:
@@ -33,13 +33,14 @@ class Readout:
 
 @torch.no_grad()
 def readout(train: Part, validation: Part, classes: int) -> Readout:
-    """Ridge regression of the classes, one-hot, on the features `train.x`, (N, D).
+    """Ridge regression of the one-hot classes on the features `train.x`, (N, D).
 
-    The penalty is the one that does best on `validation`; nothing is read from the device.
+    The penalty is the one with the highest accuracy on `validation`. The device is not
+    synchronised.
     """
-    every = _ridge(train, classes)
-    best = every.accuracy(validation).argmax()
-    return Readout(every.mean, every.scale, every.weight[best], every.offset)
+    fits = _ridge(train, classes)
+    best = fits.accuracy(validation).argmax()
+    return Readout(fits.mean, fits.scale, fits.weight[best], fits.offset)
 
 
 def _ridge(train: Part, classes: int) -> Readout:
@@ -47,35 +48,37 @@ def _ridge(train: Part, classes: int) -> Readout:
     x, count = train.x.double(), len(train.y)
     y = nn.functional.one_hot(train.y, classes).double()
     mean, offset, spread = x.mean(0), y.mean(0), x.std(0, correction=0)
-    # A unit that never fires says nothing, and must not where it fires for the first time.
+    # A unit that is constant here gets no weight, in case it varies in another part.
     scale = torch.where(spread > 1e-6 * spread.max(), 1 / spread, 0.0)
     x, y = (x - mean) * scale, y - offset
     penalties = torch.tensor(PENALTIES, dtype=x.dtype, device=x.device).view(-1, 1, 1)
     if x.shape[1] <= count:
         weight = _solved(x.T @ x / count, x.T @ y / count, penalties)
-    else:  # the same, with a system of the size of the examples
+    else:  # the same solution, from a system of the size of the examples
         weight = x.T @ _solved(x @ x.T / count, y / count, penalties)
     return Readout(mean, scale, weight, offset)
 
 
 def _solved(a: Tensor, b: Tensor, penalties: Tensor) -> Tensor:
-    """(A + λI)⁻¹ b; without an error where A is not finite, as in a run that diverges."""
+    """(A + λI)⁻¹ b; does not raise if A is not finite, as in a run that diverges."""
     eye = torch.eye(len(a), dtype=a.dtype, device=a.device)
     factor = torch.linalg.cholesky_ex(a + penalties * eye).L
     return torch.cholesky_solve(b.expand(len(penalties), *b.shape), factor)
 
 
 def last_linear(module: nn.Module) -> nn.Linear:
-    """The map behind the features. Raises ValueError if there is none."""
-    found = [m for m in module.modules() if isinstance(m, nn.Linear)]
-    if not found:
-        raise ValueError("a linear readout takes what the last linear map takes; there is none")
-    return found[-1]
+    """The last linear layer, whose input are the features. Raises ValueError if there is none."""
+    layers = [m for m in module.modules() if isinstance(m, nn.Linear)]
+    if not layers:
+        raise ValueError(
+            "a linear readout needs the input of the last linear layer; the network has none"
+        )
+    return layers[-1]
 
 
 @contextmanager
 def watching(module: nn.Module) -> Iterator[list[Tensor]]:
-    """Keeps the features, (B, D), of each pass: the input of the last linear map."""
+    """Collect the features (B, D) of each forward pass: the input of the last linear layer."""
     kept: list[Tensor] = []
     hook = last_linear(module).register_forward_pre_hook(
         lambda _, inputs: kept.append(inputs[0].flatten(1))

@@ -1,6 +1,6 @@
-"""Augmentation: random changes of a batch that leave each example what it is.
+"""Augmentation: random changes of examples that keep their class.
 
-Every example has changes of its own, drawn for the whole batch at once, on its device.
+Every example has its own change; those of a batch are drawn at once, on its device.
 """
 
 from typing import NamedTuple
@@ -9,17 +9,17 @@ import torch
 from torch import Generator, Tensor
 
 
-class Changes(NamedTuple):
-    """How far an example may be changed. What moves pixels is for images, (C, H, W), alone."""
+class Augmentation(NamedTuple):
+    """How far an example may be changed; `shift`, `flip` and `erase` apply to images alone."""
 
     shift: int = 0
-    """Pixels, at most, along each side; what comes in is 0."""
+    """The largest shift along each side, in pixels; the margin is filled with 0."""
     flip: bool = False
-    """Mirror every other image, on average, left to right."""
+    """Mirror images left to right with probability ½."""
     erase: int = 0
-    """Side of a square of zeros at a random place, in pixels."""
+    """Side of a square of zeros at a random position, in pixels."""
     noise: float = 0.0
-    """Standard deviation of the normals that are added to each number."""
+    """Standard deviation of the Gaussian noise added to each number."""
 
     def __call__(self, x: Tensor, rng: Generator) -> Tensor:
         """Changed copies of x, (B, *shape)."""
@@ -33,25 +33,25 @@ class Changes(NamedTuple):
 
 
 def shifted(x: Tensor, most: int, rng: Generator) -> Tensor:
-    """Each image moved by up to `most` pixels along both sides, (B, C, H, W)."""
+    """Images (B, C, H, W), each shifted by up to `most` pixels along both sides."""
     rows, _, height, width = x.shape
     padded = torch.nn.functional.pad(x, [most] * 4)
     start = torch.randint(0, 2 * most + 1, (2, rows, 1), generator=rng, device=x.device)
     down = start[0] + torch.arange(height, device=x.device)
     along = start[1] + torch.arange(width, device=x.device)
     each = torch.arange(rows, device=x.device)
-    found = padded[each[:, None, None], :, down[:, :, None], along[:, None, :]]  # (B, H, W, C)
-    return found.permute(0, 3, 1, 2).contiguous()
+    moved = padded[each[:, None, None], :, down[:, :, None], along[:, None, :]]  # (B, H, W, C)
+    return moved.permute(0, 3, 1, 2).contiguous()
 
 
 def flipped(x: Tensor, rng: Generator) -> Tensor:
-    """Each image mirrored left to right, or not, at even odds."""
+    """Images, each mirrored left to right with probability ½."""
     chosen = torch.rand(len(x), 1, 1, 1, generator=rng, device=x.device) < 0.5
     return torch.where(chosen, x.flip(3), x)
 
 
 def erased(x: Tensor, side: int, rng: Generator) -> Tensor:
-    """Each image with a square of zeros, wholly inside it."""
+    """Images, each with a square of zeros at a random position inside it."""
     inside = []
     for size in x.shape[2:]:
         first = torch.randint(0, size - side + 1, (len(x), 1), generator=rng, device=x.device)

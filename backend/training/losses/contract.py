@@ -1,4 +1,4 @@
-"""What a loss is: what a network puts out for it, what is made of a batch, how it is judged."""
+"""The contract of a loss: the network's outputs, the preparation of a batch, the evaluation."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -13,23 +13,27 @@ from estimators.core.objective import Chain
 Batch = tuple[Tensor, Tensor]
 
 Prepare = Callable[[Tensor, Tensor, Generator], Batch]
-"""(examples, classes, what to draw from) -> the batch that the objective sees."""
+"""(examples, classes, random generator) -> the batch of the objective."""
 
 
 class Evaluation(Protocol):
-    """Looks at whole parts along the run, and at the test part at its end."""
+    """Evaluates training and validation parts during the run, and the test part at its end."""
 
     def due(self, step: int) -> bool:
-        """Whether to look `along` before this step."""
+        """Whether to evaluate before this step."""
         ...
 
-    def along(self, step: int) -> Iterator[tuple[str, Tensor]]: ...
+    def along(self, step: int) -> Iterator[tuple[str, Tensor]]:
+        """(metric, value) pairs during the run."""
+        ...
 
-    def last(self) -> Iterator[tuple[str, Tensor]]: ...
+    def last(self) -> Iterator[tuple[str, Tensor]]:
+        """(metric, value) pairs of the test part, at the end."""
+        ...
 
 
 class Plan(NamedTuple):
-    """What an evaluation needs to know of its run."""
+    """What an evaluation needs to know of the run."""
 
     split: Split
     steps: int
@@ -38,29 +42,29 @@ class Plan(NamedTuple):
 
 
 class Loss(Configurable, ABC):
-    """A frozen dataclass; its fields choose among variants."""
+    """Base of losses: a frozen dataclass whose fields choose among variants."""
 
-    least: ClassVar[int] = 1
-    """The fewest examples of a batch."""
+    min_batch_size: ClassVar[int] = 1
+    """The smallest batch that the loss is defined on."""
 
     @property
     def stops(self) -> bool:
-        """Whether parts of it move with the weights that derivatives do not see."""
+        """Whether it has a stop-gradient, whose argument is constant for derivatives alone."""
         return False
 
     def check(self, dataset: Dataset) -> None:
-        """Raise ValueError if the data set has no such loss."""
+        """Raise ValueError if the loss is not defined on the data set."""
 
     def outputs(self, dataset: Dataset) -> int:
-        """How many numbers a network puts out for an example."""
+        """The number of outputs of the network for one example."""
         return dataset.classes
 
     def begin(self, module: nn.Module, rng: Generator) -> None:
-        """Change first weights with which the loss cannot begin."""
+        """Change initial weights at which the loss has no gradient."""
 
     @property
     def prepare(self) -> Prepare | None:
-        """What is drawn with a batch, so that the objective itself draws nothing."""
+        """Random preparation of a batch, so that the objective itself is deterministic; or None."""
         return None
 
     @abstractmethod
@@ -69,4 +73,4 @@ class Loss(Configurable, ABC):
 
     @abstractmethod
     def evaluation(self, module: nn.Module, dataset: Dataset, plan: Plan) -> Evaluation:
-        """How the network is judged."""
+        """How the network is evaluated."""

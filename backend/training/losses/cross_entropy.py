@@ -14,7 +14,7 @@ from estimators.core.objective import Chain
 class CrossEntropy(Loss):
     """Cross-entropy: −log softmax of the outputs at the example's class.
 
-    A surface is a loss by itself: there the height takes its place.
+    On a surface, its height is the loss instead.
     """
 
     title = "Cross-entropy"

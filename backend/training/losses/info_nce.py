@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from backend.sentences import wrong
 from backend.training.datasets import Dataset
 from backend.training.evaluation.contrastive import Contrastive
-from backend.training.losses.augmentation import Changes
+from backend.training.losses.augmentation import Augmentation
 from backend.training.losses.contract import Batch, Loss, Plan, Prepare
 from estimators.core import info_nce
 from estimators.core.bounds import Ge, Gt, Le, Unit
@@ -22,33 +22,33 @@ from estimators.core.objective import Chain
 class InfoNCE(Loss):
     """InfoNCE: of all other views in the batch, pick the other view of the same example.
 
-    ℓ_n = −log softmax_m(ẑ_n·k̂_m / τ) at n's other view. Two views of each example are drawn with
-    the batch by augmentation; the network puts out a projection z, and the keys k are the same
-    behind a stop-gradient. No class is seen: what was learned is read out by a ridge regression
-    on the frozen input of the last linear map, fitted on the training part.
+    ℓ_n = −log softmax_m(ẑ_n·k̂_m / τ) at n's other view. Augmentation draws two views of each
+    example with the batch. The network's output is a projection z, and the keys k are the same
+    behind a stop-gradient. Training uses no classes; a ridge regression on the frozen input of the
+    last linear layer, fitted on the training part, measures what was learned.
     """
 
     title = "InfoNCE"
 
     temperature: Annotated[float, Gt(0.0), Le(100.0)] = 0.1
-    """τ: the smaller, the more the nearest wrong key counts."""
+    """Temperature τ: a smaller one gives more weight to the nearest wrong key."""
     projector: Annotated[int, Ge(1), Le(16_384), Unit("outputs")] = 128
-    """Outputs of the last layer (and of local heads), in place of one a class."""
+    """Outputs of the last layer (and of local heads), instead of one for each class."""
     stop_gradient: bool = True
-    """Keys are held still. Off: gradients flow through them as well, which couples the examples of
+    """Keys are constants. Off: gradients also flow through the keys, which couples the examples of
     a batch; perturbing estimators with a coefficient for each example become biased."""
     shared_noise: bool = True
-    """Both views of an example get the same noise at sites; off: each its own."""
+    """Both views of an example get the same noise at sites. Off: each gets its own."""
     shift: Annotated[int, Ge(0), Le(1024), Unit("pixels")] = 1
-    """Augmentation of images: moved by up to so many pixels along each side."""
+    """Augmentation of images: the largest shift along each side."""
     erase: Annotated[int, Ge(0), Le(1024), Unit("pixels")] = 2
-    """Augmentation of images: side of a square of zeros at a random place."""
+    """Augmentation of images: side of a square of zeros at a random position."""
     flip: bool = False
-    """Augmentation of images: mirrored left to right at even odds. A digit is then another sign."""
+    """Augmentation of images: mirror with probability ½. A mirrored digit is no longer a digit."""
     noise: Annotated[float, Ge(0.0), Le(100.0)] = 0.1
-    """Augmentation: standard deviation of the normals added to each number of an example."""
+    """Augmentation: standard deviation of the Gaussian noise added to each number."""
 
-    least: ClassVar[int] = 2
+    min_batch_size: ClassVar[int] = 2
 
     @property
     def stops(self) -> bool:
@@ -69,14 +69,14 @@ class InfoNCE(Loss):
         moves = self.noise, *((self.shift, self.erase, self.flip) if dataset.shape[2:] else ())
         if not any(moves):
             which = "shift, erase, flip or noise" if dataset.shape[2:] else "noise"
-            raise ValueError(f"nothing tells the two views apart; give {which} above 0")
+            raise ValueError(f"the two views would be the same; give {which} above 0")
 
     def outputs(self, dataset: Dataset) -> int:
         return self.projector
 
     @torch.no_grad()
     def begin(self, module: nn.Module, rng: Generator) -> None:
-        """Draw the maps that are zero: an output of zero has no direction, and no gradient."""
+        """Initialise linear layers that are zero: a zero output has no direction or gradient."""
         for m in module.modules():
             if isinstance(m, nn.Linear) and not m.weight.any():
                 nn.init.normal_(m.weight, std=m.in_features**-0.5, generator=rng)
@@ -86,9 +86,9 @@ class InfoNCE(Loss):
         return self.two_views
 
     def two_views(self, x: Tensor, y: Tensor, rng: Generator) -> Batch:
-        """Two views of each example, one behind the other: (2B, *shape), and classes."""
-        change = Changes(self.shift, self.flip, self.erase, self.noise)
-        return change(torch.cat([x, x]), rng), torch.cat([y, y])
+        """Two views of each example, all first ones before all second ones: (2B, *shape), (2B,)."""
+        augmentation = Augmentation(self.shift, self.flip, self.erase, self.noise)
+        return augmentation(torch.cat([x, x]), rng), torch.cat([y, y])
 
     def chain(self, module: nn.Module, batch: Batch, dataset: Dataset) -> Chain:
         return Chain(

@@ -1,1 +1,5 @@
-"""Measuring estimators at a checkpoint of a run."""
+"""The microscope: measuring estimators at a checkpoint of a run.
+
+`run.run_microscope` is the entry. A request is of one of four kinds, a module each: `draws`,
+`sweep` (over a field), `anatomy` (of the variance) and `one_step` (a draw taken as an update).
+"""

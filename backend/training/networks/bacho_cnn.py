@@ -5,11 +5,18 @@ from typing import Literal
 
 from torch import nn
 
-from backend.training.networks.contract import ACTIVATIONS, Activation, Network, image, named
-from backend.training.networks.norms import Normalisation, norm
+from backend.training.networks.contract import (
+    ACTIVATIONS,
+    Activation,
+    Network,
+    Normalisation,
+    image,
+    named,
+    norm,
+)
 from estimators.core.site import Site
 
-WIDE = 5
+KERNEL_SIZE = 5
 CHANNELS = (15, 40)
 UNITS = 128
 
@@ -25,17 +32,18 @@ class BachoCNN(Network):
     title = "Bacho's shallow CNN"
 
     activation: Activation = "relu"
-    """Non-linearity after each hidden layer."""
+    """Nonlinearity after each hidden layer."""
     normalisation: Normalisation = "none"
-    """Before each non-linearity. batch: the examples of a batch are coupled, and estimators with a
-    coefficient for each example become biased; validation and test use running statistics."""
+    """Normalisation before each nonlinearity. batch: the examples of a batch are coupled, and
+    estimators with a coefficient for each example become biased; validation and test use running
+    statistics."""
     padding: Literal["same", "none"] = "same"
-    """same: convolutions keep height and width. none: each takes 4 off them, for images of at
+    """same: convolutions keep height and width. none: each reduces them by 4, for images of at
     least 10×10."""
 
     def layout(self, shape: tuple[int, ...], classes: int) -> nn.Sequential:
         channels, height, width = image(shape, "a bacho_cnn")
-        lost = 0 if self.padding == "same" else 2 * (WIDE - 1)
+        lost = 0 if self.padding == "same" else 2 * (KERNEL_SIZE - 1)
         if min(height, width) - lost < 2:
             raise ValueError(
                 f"a bacho_cnn with padding {self.padding} needs images of at least "
@@ -57,7 +65,9 @@ class BachoCNN(Network):
 
     def _conv(self, fan_in: int, fan_out: int, pool: nn.Module | None = None) -> nn.Sequential:
         return named(
-            conv=nn.Conv2d(fan_in, fan_out, WIDE, padding=2 if self.padding == "same" else 0),
+            conv=nn.Conv2d(
+                fan_in, fan_out, KERNEL_SIZE, padding=2 if self.padding == "same" else 0
+            ),
             norm=norm(self.normalisation, fan_out, image=True),
             site=Site(("channel", "height", "width")),
             activation=ACTIVATIONS[self.activation](),

@@ -5,8 +5,15 @@ from typing import Annotated
 
 from torch import nn
 
-from backend.training.networks.contract import ACTIVATIONS, Activation, Network, image, named
-from backend.training.networks.norms import Normalisation, norm
+from backend.training.networks.contract import (
+    ACTIVATIONS,
+    Activation,
+    Network,
+    Normalisation,
+    image,
+    named,
+    norm,
+)
 from estimators.core.bounds import Ge, Le, Unit
 from estimators.core.site import Site
 
@@ -21,13 +28,13 @@ class CNN(Network):
     channels: Annotated[int, Ge(1), Le(1024), Unit("channels")] = 16
     """Channels of the first convolution."""
     depth: Annotated[int, Ge(1), Le(12), Unit("layers")] = 3
-    """Convolutions; the head comes on top."""
+    """Number of convolutions, without the head."""
     activation: Activation = "relu"
-    """Non-linearity after each convolution."""
+    """Nonlinearity after each convolution."""
     normalisation: Normalisation = "none"
-    """Between each convolution and its non-linearity. batch: the examples of a batch are coupled,
-    and estimators with a coefficient for each example become biased; validation and test use
-    running statistics."""
+    """Normalisation between each convolution and its nonlinearity. batch: the examples of a batch
+    are coupled, and estimators with a coefficient for each example become biased; validation and
+    test use running statistics."""
 
     def layout(self, shape: tuple[int, ...], classes: int) -> nn.Sequential:
         fan_in, _, _ = image(shape, "a cnn")

@@ -1,4 +1,4 @@
-"""What a network is: named stages, marked activations, weights drawn from one generator."""
+"""The contract of a network: named stages with sites, and weights drawn from one generator."""
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -10,6 +10,9 @@ from torch import Generator, nn
 from backend.training.components.discovery import Configurable
 
 Activation = Literal["relu", "tanh", "gelu"]
+Normalisation = Literal["none", "layer", "group", "batch"]
+
+GROUP_SIZE = 8  # channels or units in a group, if the number is a multiple of it
 
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -19,17 +22,17 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
 
 
 class Network(Configurable, ABC):
-    """A frozen dataclass that lays out an `nn.Sequential` of named stages."""
+    """Base of networks: a frozen dataclass that lays out an `nn.Sequential` of named stages."""
 
     @abstractmethod
     def layout(self, shape: tuple[int, ...], classes: int) -> nn.Sequential:
-        """The stages for examples of `shape`, weights not yet drawn.
+        """The stages for examples of `shape`, without initial weights.
 
-        Raises ValueError if the network cannot take that shape.
+        Raises ValueError if the network does not take that shape.
         """
 
     def build(self, shape: tuple[int, ...], classes: int, rng: Generator) -> nn.Sequential:
-        """The network with weights drawn from `rng`; the global generator is left alone."""
+        """The network with initial weights from `rng`; torch's global generator is not used."""
         with torch.device("meta"):
             module = self.layout(shape, classes)
         module.to_empty(device="cpu")
@@ -38,13 +41,13 @@ class Network(Configurable, ABC):
         return module
 
     def count(self, shape: tuple[int, ...], classes: int) -> int:
-        """Trainable scalars, found without making them."""
+        """The number of trainable scalars, without allocating them."""
         with torch.device("meta"):
             return sum(p.numel() for p in self.layout(shape, classes).parameters())
 
     def _initialise(self, part: nn.Module, rng: Generator) -> None:
         if isinstance(part, nn.Linear | nn.Conv2d):
-            # GELU has no gain of its own in torch; ReLU's is the customary stand-in.
+            # torch has no gain for GELU; that of ReLU is the usual choice.
             kind = "tanh" if getattr(self, "activation", "relu") == "tanh" else "relu"
             nn.init.kaiming_normal_(part.weight, nonlinearity=kind, generator=rng)
             if part.bias is not None:
@@ -54,15 +57,29 @@ class Network(Configurable, ABC):
 
 
 def named(**modules: nn.Module | None) -> nn.Sequential:
-    """An `nn.Sequential` of the modules that are there, under their names."""
+    """An `nn.Sequential` of the modules that are not None, under their names."""
     return nn.Sequential(OrderedDict((n, m) for n, m in modules.items() if m is not None))
 
 
 def image(shape: tuple[int, ...], network: str) -> tuple[int, int, int]:
-    """`shape` as channels, height and width. Raises ValueError for anything but an image."""
+    """`shape` as (channels, height, width). Raises ValueError if it is not that of an image."""
     if len(shape) != 3:
         raise ValueError(
             f"{network} needs images (channels × height × width); an example of this data set has "
             f"shape {shape}"
         )
     return shape
+
+
+def norm(kind: Normalisation, features: int, *, image: bool) -> nn.Module | None:
+    """The normalisation of activations (B, features), or of images (B, features, H, W).
+
+    On images, layer normalisation covers channels, height and width together.
+    """
+    if kind == "batch":
+        return nn.BatchNorm2d(features) if image else nn.BatchNorm1d(features)
+    if kind == "layer":
+        return nn.GroupNorm(1, features) if image else nn.LayerNorm(features)
+    if kind == "group":
+        return nn.GroupNorm(features // GROUP_SIZE if features % GROUP_SIZE == 0 else 1, features)
+    return None

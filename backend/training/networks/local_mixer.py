@@ -16,7 +16,7 @@ Size = Literal["free", "S/1/1", "M/1/16", "M/8/16", "L/8/64", "L/32/64"]
 
 
 class Layout(NamedTuple):
-    """The four numbers that fix the network for a given image."""
+    """The four numbers that determine the network for a given image."""
 
     blocks: int
     patches: int
@@ -31,28 +31,28 @@ SIZES: dict[Size, Layout] = {
     "L/8/64": Layout(4, 8, 2048, 64),
     "L/32/64": Layout(4, 32, 2048, 64),
 }
-"""As the paper names them: size / patches a side / groups."""
+"""The sizes in the paper's notation: size / patches per side / groups."""
 
 
 @dataclass(frozen=True)
 class LocalMixer(Network):
-    """LocalMixer: patches, then blocks of token, channel and grouped linear maps, each normed.
+    """LocalMixer: patches, then blocks of normalised token, channel and grouped linear maps.
 
-    Every block carries a local head of its own; plain backpropagation leaves those untouched.
+    Every block has a local head, which plain backpropagation does not train.
     """
 
     title = "LocalMixer"
 
     size: Size = "free"
-    """A size of the paper (size / patches a side / groups); free: the four numbers below."""
+    """A size of the paper (size / patches per side / groups); free: the four numbers below."""
     blocks: Annotated[int, Ge(1), Le(32), Unit("blocks")] = 2
-    """Blocks; the first has no token mixing and no residual path."""
+    """Number of blocks; the first has no token mixing and no residual connection."""
     patches: Annotated[int, Ge(1), Le(64), Unit("patches a side")] = 2
-    """Patches along each side of the image, which it must divide."""
+    """Patches along each side of the image; must divide its height and width."""
     channels: Annotated[int, Ge(2), Le(8192), Unit("channels")] = 64
-    """Channels of each patch."""
+    """Channels per patch."""
     groups: Annotated[int, Ge(1), Le(4096), Unit("groups")] = 4
-    """Groups of channels that the grouped map keeps apart; each needs at least two channels."""
+    """Groups of channels in the grouped map; each needs at least two channels."""
 
     activation: ClassVar[Activation] = "relu"  # type: ignore[misc], not a choice here
 
@@ -75,7 +75,7 @@ class LocalMixer(Network):
 
     @property
     def numbers(self) -> Layout:
-        """What `size` stands for, or the four fields."""
+        """The numbers that `size` stands for, or the four fields."""
         free = Layout(self.blocks, self.patches, self.channels, self.groups)
         return SIZES.get(self.size, free)
 
@@ -162,7 +162,8 @@ class Mix(nn.Module):
 class GroupedLinear(nn.Conv1d):
     """A 1×1 convolution in groups, (B, C, P) -> (B, C, P).
 
-    As one batched product: four times as fast on a processor as torch's grouped convolution.
+    Computed as one batched product, which on a CPU is four times as fast as torch's
+    grouped convolution.
     """
 
     def __init__(self, channels: int, groups: int) -> None:
@@ -184,7 +185,7 @@ def _head(channels: int, classes: int) -> LocalHead:
 
 
 def _norm(size: int) -> nn.Module:
-    """Over the last axis, without parameters; a single number stays, its norm would be 0."""
+    """Layer normalisation of the last axis, without parameters; the identity for one number."""
     return nn.Identity() if size == 1 else nn.LayerNorm(size, elementwise_affine=False)
 
 

@@ -7,8 +7,14 @@ from typing import Annotated
 
 from torch import nn
 
-from backend.training.networks.contract import ACTIVATIONS, Activation, Network, named
-from backend.training.networks.norms import Normalisation, norm
+from backend.training.networks.contract import (
+    ACTIVATIONS,
+    Activation,
+    Network,
+    Normalisation,
+    named,
+    norm,
+)
 from estimators.core.bounds import Ge, Le, Unit
 from estimators.core.site import Site
 
@@ -20,13 +26,13 @@ class MLP(Network):
     width: Annotated[int, Ge(1), Le(16_384), Unit("units")] = 128
     """Units in each hidden layer."""
     depth: Annotated[int, Ge(1), Le(64), Unit("layers")] = 2
-    """Hidden layers; the head comes on top."""
+    """Number of hidden layers, without the head."""
     activation: Activation = "relu"
-    """Non-linearity after each hidden layer."""
+    """Nonlinearity after each hidden layer."""
     normalisation: Normalisation = "none"
-    """Between each hidden layer's linear map and its non-linearity. batch: the examples of a batch
-    are coupled, and estimators with a coefficient for each example become biased; validation and
-    test use running statistics."""
+    """Normalisation between each hidden layer's linear map and its nonlinearity. batch: the
+    examples of a batch are coupled, and estimators with a coefficient for each example become
+    biased; validation and test use running statistics."""
 
     def layout(self, shape: tuple[int, ...], classes: int) -> nn.Sequential:
         sizes = [prod(shape), *[self.width] * self.depth]

@@ -17,15 +17,15 @@ class AdamW(Optimizer):
     """Adam with decoupled weight decay (Loshchilov and Hutter)."""
 
     lr: Annotated[float, Gt(0.0), Le(1000.0)] = 0.001
-    """Learning rate: about the size of one step of each weight."""
+    """Learning rate: the approximate size of one update of each weight."""
     beta1: Annotated[float, Ge(0.0), Lt(1.0)] = 0.9
     """Decay of the running mean of the gradient."""
     beta2: Annotated[float, Ge(0.0), Lt(1.0)] = 0.999
     """Decay of the running mean of the squared gradient."""
     eps: Annotated[float, Gt(0.0), Le(1.0)] = 1e-8
-    """Added to the root of the squared gradient's mean, against division by zero."""
+    """Added to the root of the mean squared gradient, to avoid division by zero."""
     weight_decay: Annotated[float, Ge(0.0), Le(10.0)] = 0.01
-    """Pull of the weights towards zero, scaled by the learning rate."""
+    """Decay of the weights towards zero, scaled by the learning rate."""
     schedule: Schedule = field(default_factory=Constant)
     """How the learning rate changes over the run."""
 

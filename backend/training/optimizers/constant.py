@@ -7,7 +7,7 @@ from backend.training.optimizers.contract import Schedule
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """Constant: the optimiser's learning rate throughout."""
+    """Constant: the optimiser's learning rate at every step."""
 
     def factor(self, step: int, steps: int) -> float:
         return 1.0

@@ -1,4 +1,4 @@
-"""What an optimiser and a schedule are."""
+"""The contracts of an optimiser and of a learning-rate schedule."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -10,19 +10,19 @@ from backend.training.components.discovery import Configurable
 
 
 class Schedule(Configurable, ABC):
-    """A frozen dataclass: the learning rate as a multiple of the optimiser's `lr`."""
+    """Base of schedules: a frozen dataclass; the learning rate over the optimiser's `lr`."""
 
     @abstractmethod
     def factor(self, step: int, steps: int) -> float:
-        """The multiple at update `step` of `steps`, counted from 0."""
+        """The factor of `lr` at update `step` of `steps`, counted from 0."""
 
 
 class Optimizer(Configurable, ABC):
-    """A frozen dataclass that makes one of torch's optimisers."""
+    """Base of optimisers: a frozen dataclass that builds one of torch's optimisers."""
 
     lr: float
     schedule: Schedule
 
     @abstractmethod
     def build(self, params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """torch's optimiser of `params`."""
+        """The torch optimiser of `params`."""

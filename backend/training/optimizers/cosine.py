@@ -16,7 +16,7 @@ class Cosine(Schedule):
     """Steps over which the learning rate rises from zero; 0: none."""
 
     def factor(self, step: int, steps: int) -> float:
-        """(step + 1) / warmup, then ½ (1 + cos(π t)) with t from 0 to 1 over what is left."""
+        """(step + 1) / warmup, then ½ (1 + cos(π t)) with t from 0 to 1 over the rest."""
         if step < self.warmup:
             return (step + 1) / self.warmup
         done = (step - self.warmup) / max(1, steps - self.warmup)

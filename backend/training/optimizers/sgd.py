@@ -17,13 +17,13 @@ class SGD(Optimizer):
     """Stochastic gradient descent with momentum."""
 
     lr: Annotated[float, Gt(0.0), Le(1000.0)] = 0.01
-    """Learning rate: the size of a step along the estimated gradient."""
+    """Learning rate: the factor of the estimated gradient in an update."""
     momentum: Annotated[float, Ge(0.0), Lt(1.0)] = 0.0
-    """Share of the last step that is carried into the next; 0: none."""
+    """Share of the last update that is added to the next; 0: none."""
     nesterov: bool = False
-    """Look ahead along the momentum before stepping. Needs momentum above 0."""
+    """Nesterov's variant of momentum. Needs momentum above 0."""
     weight_decay: Annotated[float, Ge(0.0), Le(10.0)] = 0.0
-    """Pull of the weights towards zero: this multiple of them is added to the gradient."""
+    """Weight decay: this multiple of the weights is added to the gradient."""
     schedule: Schedule = field(default_factory=Constant)
     """How the learning rate changes over the run."""
 

@@ -12,8 +12,8 @@ from estimators.measurement.estimates.observation import Observation
 
 
 @dataclass(frozen=True, eq=False)
-class DrawRecord:
-    """Numbers of K draws for histograms, clouds and curves; float64 on the CPU."""
+class SingleDraws:
+    """Numbers of each of K draws; float64 on the CPU."""
 
     layers: tuple[str, ...]
     """The network and its W − 1 stages; the tensors are left out, to save memory."""
@@ -23,24 +23,37 @@ class DrawRecord:
     """‖ĝ_k‖ / ‖g‖, (K, W)."""
     along: Tensor
     """⟨ĝ_k, g⟩ / ‖g‖², (K, W)."""
+
+
+@dataclass(frozen=True, eq=False)
+class DrawRecord(SingleDraws):
+    """The draws one by one for histograms, clouds and curves, and the measures on the way."""
+
     across: Tensor | None
     """The first principal component of the sketched residuals ÷ ‖g‖, (K,); None: no sketch."""
     course: dict[int, dict[str, tuple[float, ...]]]
     """{K: {measure: its number in every layer, tensors included}} at 8, 16, 32, … draws, all."""
 
 
-def record(observation: Observation) -> DrawRecord:
-    """The record of one observation's draws."""
-    at, numbers = observation.at, observation.moments.numbers
+def single_draws(observation: Observation, first: int = 0) -> SingleDraws:
+    """The numbers of an observation's draws, from number `first` on."""
+    at, numbers = observation.at, observation.moments.numbers[first:]
     whole = [i for i, name in enumerate(at.layers) if name not in at.exact]
     dots, squares = (grouped(numbers[..., i], at.groups[:, whole]) for i in (0, 1))
     g2 = at.norms[whole].square()
     g2 = torch.where(g2 > 0, g2, torch.nan)
-    return DrawRecord(
+    return SingleDraws(
         layers=tuple(at.layers[i] for i in whole),
         cosine=ratio(dots, (squares * g2).sqrt()),
         norm_ratio=(squares / g2).sqrt(),
         along=dots / g2,
+    )
+
+
+def record(observation: Observation) -> DrawRecord:
+    """The record of one observation's draws."""
+    return DrawRecord(
+        **vars(single_draws(observation)),
         across=observation.cloud()[1] if observation.sketch is not None else None,
         course={
             **{k: _tuples(_measures_of_first(observation, k)) for k in _stops(observation)},

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from backend.jobs.run_folders import checkpoints, kept
+from backend.jobs.run_folders import checkpoints, kept_checkpoint
 from backend.training.checkpoints import format as written
 from backend.training.checkpoints.files import path_of
 
@@ -28,13 +28,13 @@ def test_a_fork_keeps_the_checkpoint_and_says_where_it_comes_from(forked, app, r
     assert (child["parent"], child["parent_step"], child["kind"]) == (run, 40, "training")
     assert child["name"] == "fork of run 1 at step 40"
     assert (child["config"]["steps"], child["config"]["optimizer"]["lr"]) == (200, 0.25)
-    assert path_of(kept(app.state.lab.home.path, child["id"]), 40).exists()
+    assert path_of(kept_checkpoint(app.state.lab.home.path, child["id"]), 40).exists()
     assert ("submit", child["id"]) in fake.told
 
 
 def test_single_fields_of_the_optimiser_change_and_a_switched_driver_is_kept(forked, app, run):
     members = [{"label": n, "estimator": {"name": n}} for n in ("backprop", "spsa")]
-    state = {"trainer": {**TRAINER, "lineup": {"members": members, "drives": [(0, "spsa")]}}}
+    state = {"trainer": {**TRAINER, "roles": {"members": members, "drives": [(0, "spsa")]}}}
     written.write(checkpoints(app.state.lab.home.path, run), 60, state)
     config = forked(config={"optimizer": {"lr": 0.5}, "epochs": 3}).json()["config"]
     assert config["optimizer"] == {"name": "sgd", "lr": 0.5}

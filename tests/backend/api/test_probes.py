@@ -3,7 +3,7 @@
 import pytest
 
 from backend.config import MicroscopeConfig
-from backend.jobs.run_folders import checkpoints
+from backend.jobs.run_folders import checkpoints, kept_checkpoint
 from backend.training.checkpoints import format as written
 from backend.training.checkpoints.files import path_of
 
@@ -48,7 +48,7 @@ def test_it_is_a_run_of_its_own_that_keeps_the_checkpoint(client, parent, app, f
     assert run["config"]["seed"] == 5
     assert run["config"]["shadows"] == CONFIG["shadows"]
     assert ("submit", run["id"]) in fake.told
-    kept = app.state.lab.home.run_dir(run["id"]) / "specimen"
+    kept = kept_checkpoint(app.state.lab.home.path, run["id"])
     assert written.read(path_of(kept, 80)) == {"weights of": 80}
     assert client.get(f"/api/runs/{run['id']}/checkpoints").json() == [80]
     assert client.get(f"/api/runs/{parent}/checkpoints").json() == [0, 40, 80]
@@ -75,8 +75,8 @@ def test_draws_by_an_oracle_are_of_draws_and_sweeps_alone(client, parent):
         answer = asked(client, parent, source="oracle", **{name: look})
         (problem,) = answer.json()["detail"]
         assert problem["msg"].endswith(
-            f"source is oracle and {name} is given; {name} takes honest draws alone, an oracle "
-            "serves the draws themselves and a sweep"
+            f"source is oracle and {name} is given; {name} takes honest draws alone; an oracle "
+            "is possible for draws and sweeps"
         )
     (problem,) = asked(client, parent, source="law").json()["detail"]
     assert problem["msg"].endswith("'honest' or 'oracle'")
@@ -112,7 +112,7 @@ def switched(parent, store, app) -> str:
         {"label": label, "estimator": one}
         for label, one in [("new", CAME), ("backprop", CONFIG["estimator"])]
     ]
-    for step, more in ((40, {}), (80, {"lineup": {"members": members}})):
+    for step, more in ((40, {}), (80, {"roles": {"members": members}})):
         path_of(folder, step).unlink()
         written.write(folder, step, {"trainer": {"module": {}, "lr": 0.1, **more}})
     return parent
@@ -128,7 +128,7 @@ def test_it_looks_at_those_that_drove_and_were_watched_at_that_step(
     held = asked(client, switched, step=step).json()
     assert (held["config"]["estimator"], held["config"]["shadows"]) == (driver, shadows)
     query = {"step": step} if step else {}
-    told = client.get(f"/api/runs/{switched}/lineup", params=query).json()
+    told = client.get(f"/api/runs/{switched}/estimators", params=query).json()
     assert told == [driver, *shadows]
     again = asked(client, held["id"]).json()
     assert again["config"]["estimator"] == driver, "a microscope's own are looked at again"

@@ -62,7 +62,7 @@ def test_a_body_that_is_not_json_is_refused_in_words(client, body):
     headers = {"content-type": "application/json"}
     answer = client.post("/api/runs", content=body, headers=headers)
     assert answer.status_code == 422
-    assert "not JSON" in answer.json()["detail"]
+    assert "not valid JSON" in answer.json()["detail"]
 
 
 def test_a_slow_inspector_is_no_crash(client, config):

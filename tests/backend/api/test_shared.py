@@ -79,16 +79,16 @@ def test_a_visitor_reads_nothing_else(client, link, config, store):
 
 def test_a_window_shows_its_runs_alone(client, worker, packed, store, config):
     from backend.store.base import MissingError
-    from backend.store.facade import Window
+    from backend.store.store import RunsView
 
     worker.send(packed("train/loss", [1], [1.0]))
     (series,) = store.series(worker.run)
-    window = Window(store, [])
+    window = RunsView(store, [])
     for read in (lambda: window.run(worker.run), lambda: window.series(worker.run),
                  lambda: window.points(series.id)):  # fmt: skip
         with pytest.raises(MissingError, match="on this page"):
             read()
-    assert Window(store, [worker.run]).points(series.id).count == 1
+    assert RunsView(store, [worker.run]).points(series.id).count == 1
 
 
 def test_a_revoked_link_leads_nowhere(client, link, board):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.responses import PlainTextResponse
 
-from backend.api.guard import Gate, Guard
+from backend.api.guard import Authenticator, Guard
 from backend.config import RunConfig
 from backend.home import open_home
 
@@ -92,7 +92,9 @@ def asked(settings):
 
     def asked(bound: str, host: str) -> int:
         chosen = type(settings)(home=settings.home, host=bound)
-        guard = Guard(yes, Gate(open_home(settings.home)), chosen, lambda token: token == "a-run's")
+        guard = Guard(
+            yes, Authenticator(open_home(settings.home)), chosen, lambda token: token == "a-run's"
+        )
         report = Unread("/api/worker/report", 2, host=host, authorization="Bearer a-run's")
         return report.sent_to(guard)
 

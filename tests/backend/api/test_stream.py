@@ -9,8 +9,8 @@ import pytest
 from backend.api import hub as hubs
 from backend.api.hub import Hub
 from backend.store import Store, open_engine
-from backend.store.points import Flush
-from backend.store.reports import Progress, WorkerReport
+from backend.store.points import SeriesPoints
+from backend.store.reports import ReportedProgress, WorkerReport
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ def run(store):
     return store.begin_attempt(run.id)[0].id
 
 
-def flush(*values: float) -> Flush:
-    return Flush("train/loss", "", "", "nats", np.arange(len(values)), np.array(values))
+def flush(*values: float) -> SeriesPoints:
+    return SeriesPoints("train/loss", "", "", "nats", np.arange(len(values)), np.array(values))
 
 
 def parse(data: bytes) -> list[tuple[str, object, str | None]]:
@@ -68,7 +68,7 @@ def live(test):
 
 
 async def report(store, run, sequence, *series, status="running", step=0):
-    body = WorkerReport(run, 1, sequence, status, series, Progress(step, 100))
+    body = WorkerReport(run, 1, sequence, status, series, ReportedProgress(step, 100))
     return await asyncio.to_thread(store.report, body)
 
 

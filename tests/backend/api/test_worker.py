@@ -1,11 +1,15 @@
 """Reports: once each, of the current attempt, of one's own run."""
 
 import base64
+import json
 import sqlite3
 
 import numpy as np
 import pytest
 from sqlalchemy.exc import OperationalError
+
+from backend.jobs.report_decoding import decode, store_unsent_reports
+from backend.jobs.run_folders import outbox
 
 
 def values(client, run: str) -> list:
@@ -78,7 +82,10 @@ def test_a_refused_report_leaves_nothing(client, worker, packed):
 )
 def test_points_that_are_none(worker, steps, data):
     answer = worker.send({"metric": "train/loss", "steps": steps, "values": data})
-    assert (answer.status_code, "points that are none" in answer.json()["detail"]) == (422, True)
+    assert (answer.status_code, "the points are not valid" in answer.json()["detail"]) == (
+        422,
+        True,
+    )
 
 
 def test_a_token_is_good_for_one_run_alone(client, worker, config, store):
@@ -149,3 +156,112 @@ def test_a_worker_is_heard_though_the_disk_is_full(worker, store, fake, monkeypa
     answer = worker.send()
     assert (answer.status_code, "disk is full" in answer.json()["detail"]) == (503, True)
     assert ("reported", worker.run, 1, "running") in fake.told
+
+
+PACKED = {
+    "metric": "train/loss",
+    "steps": base64.b64encode(np.arange(3, dtype="<i8").tobytes()).decode(),
+    "values": base64.b64encode(np.array([1.0, np.nan, 2.0], "<f8").tobytes()).decode(),
+}
+WHOLE = {
+    "series": [{**PACKED, "unit": "nats"}, {**PACKED, "metric": "cosine", "layer": "l"}],
+    "progress": {"step": 3, "steps": 100, "rate": 2.5, "seconds": 1.0},
+    "events": [{"step": 3, "kind": "change", "text": "learning rate changed"}],
+    "facts": {"device": "cpu", "labels": {"driver": "backprop", "shadows": []}},
+    "error": None,
+}
+
+
+def body_of(run, **changes):
+    report = {"run": run, "attempt": 1, "sequence": 7, "status": "running", **WHOLE, **changes}
+    return json.dumps(report).encode()
+
+
+def stored(store, run):
+    """Everything that the database has of a run, but for the times."""
+    row = store.run(run).model_dump(exclude={"heard", "finished"})
+    points = [(s, store.points(s.id)) for s in store.series(run)]
+    events = [(e.step, e.kind, e.text) for e in store.events(run)]
+    curves = [
+        ((s.metric, s.layer, s.estimator, s.unit), p.steps.tobytes(), p.values.tobytes())
+        for s, p in points
+    ]
+    return row, curves, events
+
+
+def send(worker, body):
+    headers = {"authorization": f"Bearer {worker.token}", "content-type": "application/json"}
+    return worker.client.post("/api/worker/report", content=body, headers=headers)
+
+
+def leave(store, tmp_path, body, name="left"):
+    """Store the body as one that a worker left when it died."""
+    folder = tmp_path / name
+    folder.mkdir()
+    outbox(folder, 1).write_bytes(body + b"\n")
+    store_unsent_reports(store, folder, 1)
+    return outbox(folder, 1)
+
+
+@pytest.mark.parametrize("changes", [{}, {"status": "stopped"}, {"status": "failed", "error": "x"}])
+def test_a_report_is_decoded_alike_by_http_and_from_an_outbox(
+    changes, worker, store, client, tmp_path, monkeypatch
+):
+    taken, report = [], store.report
+    monkeypatch.setattr(store, "report", lambda one: taken.append(one) or report(one))
+    body = body_of(worker.run, **changes)
+    assert send(worker, body).status_code == 200
+    by_http = stored(store, worker.run)
+    client.post(f"/api/runs/{worker.run}/cancel")
+    # The same bytes again, from the outbox: the sequence is known, so nothing is stored twice.
+    assert not leave(store, tmp_path, body).exists()
+    assert len(by_http[1]) == 2
+    assert [vars(one) | {"series": None} for one in taken[:1]] == [
+        vars(one) | {"series": None} for one in taken[1:]
+    ]
+    first, second = ([vars(s) | plain(s) for s in one.series] for one in taken)
+    assert first == second
+
+
+def plain(series):
+    return {"steps": series.steps.tolist(), "values": series.values.tobytes()}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "elsewhere"},
+        {"attempt": 0},
+        {"sequence": "first"},
+        {"stranger": 1},
+        {"series": [{**PACKED, "steps": "not base64!"}]},
+        {"series": [{**PACKED, "values": "AAAA"}]},
+        {"series": [{**PACKED, "steps": base64.b64encode(b"\xff" * 24).decode()}]},
+        {"series": [{**PACKED, "metric": ""}]},
+        {"series": [{**PACKED, "values": base64.b64encode(b"\0" * 8).decode()}]},
+        {"progress": {"step": -1, "steps": 100}},
+        {"progress": {"step": 1, "steps": 100, "rate": float("nan")}},
+        {"events": [{"kind": "", "text": "x"}]},
+        {"facts": {"layers": "x" * 300_000}},
+        {"facts": {"loss": float("inf")}},
+        {"error": "\ud800"},
+    ],
+    ids=lambda changes: str(changes)[:40],
+)
+def test_a_malformed_report_is_refused_alike_by_http_and_from_an_outbox(
+    changes, worker, store, tmp_path, caplog
+):
+    body, before = body_of(worker.run, **changes), stored(store, worker.run)
+    assert send(worker, body).status_code == 422
+    assert stored(store, worker.run) == before
+    kept = leave(store, tmp_path, body)
+    assert stored(store, worker.run) == before
+    assert kept.read_bytes() == body + b"\n", "it is left for a person to look at"
+    assert "could not be stored" in caplog.text
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"run": NaN}', b"\xff"])
+def test_what_is_no_json_is_refused_alike(body, worker):
+    assert send(worker, body).status_code == 422
+    with pytest.raises(ValueError):  # noqa: PT011, each has its own words
+        decode(body)

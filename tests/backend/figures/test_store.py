@@ -5,9 +5,9 @@ import pytest
 
 from backend.figures import draw
 from backend.store import Store, open_engine
-from backend.store.facade import Window
-from backend.store.points import Flush
+from backend.store.points import SeriesPoints
 from backend.store.reports import WorkerReport
+from backend.store.store import Window
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def store(tmp_path):
 
 def flush(metric, values, layer="", estimator=""):
     steps = np.arange(len(values), dtype=np.int64)
-    return Flush(metric, layer, estimator, "", steps, np.asarray(values, np.float64))
+    return SeriesPoints(metric, layer, estimator, "", steps, np.asarray(values, np.float64))
 
 
 @pytest.fixture

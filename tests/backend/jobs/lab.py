@@ -19,7 +19,7 @@ from backend.jobs.devices import cpu
 from backend.jobs.executor import Job
 from backend.jobs.local_executor import LocalExecutor
 from backend.jobs.report_decoding import decode
-from backend.jobs.run_folders import occupant
+from backend.jobs.run_folders import worker_process
 from backend.jobs.supervisor import Supervisor
 from backend.store import Store, open_engine
 from backend.store.base import ConflictError, MissingError
@@ -97,9 +97,9 @@ class Lab:
         return f"{row} {log.read_text() if log.exists() else ''}"
 
     def pid(self, run: str) -> int:
-        found = occupant(self.home / "runs" / run)
-        assert found is not None
-        return found.pid
+        worker = worker_process(self.home / "runs" / run)
+        assert worker is not None
+        return worker.pid
 
     def curve(self, run: str, metric: str = "train/loss") -> tuple[list[int], bytes]:
         """The steps, and the values bit for bit."""
@@ -132,15 +132,15 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_POST(self) -> None:
-        report = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        report = decode(self.rfile.read(int(self.headers["Content-Length"])))
         try:
             run = self.server.store.by_token(self.headers["Authorization"].removeprefix("Bearer "))
-            run, _ = self.server.store.report(decode(report))
+            run, _ = self.server.store.report(report)
         except MissingError:
             return self._answer(401, {})
         except ConflictError:
             return self._answer(409, {})
-        self.server.supervisor.reported(run.id, report["attempt"], report["status"])
+        self.server.supervisor.reported(run.id, report.attempt, report.status)
         orders = ("run_until", "cancel", "stop", "changes")
         return self._answer(200, {name: getattr(run, name) for name in orders})
 

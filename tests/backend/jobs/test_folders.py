@@ -32,6 +32,13 @@ def test_files_that_come_and_go_meanwhile_do_not_matter(folder, monkeypatch, tro
     assert not folder.exists()
 
 
+def test_the_checkpoint_that_an_earlier_version_kept_is_found(tmp_path):
+    former = tmp_path / "runs" / "r1" / "specimen"
+    former.mkdir(parents=True)
+    assert run_folders.kept_checkpoint(tmp_path, "r1") == former
+    assert run_folders.kept_checkpoint(tmp_path, "r2").parent == tmp_path / "runs" / "r2"
+
+
 def test_a_folder_that_is_not_there_is_removed_already(tmp_path):
     run_folders.remove(tmp_path / "none")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from configs import config
 
-from backend.jobs import checkpoint_offers
+from backend.jobs import run_checkpoints
 from backend.jobs.run_folders import run_folder
 from backend.store.base import ConflictError, MissingError
 from backend.store.tables import new_id
@@ -25,8 +25,8 @@ def parent(lab):
 
 def place(lab, parent, **changed: Any) -> str:
     """Queue a microscope at the parent's newest checkpoint."""
-    run, step = new_id("r"), checkpoint_offers.choose(lab.home, parent, None)
-    checkpoint_offers.keep(lab.home, parent, step, run)
+    run, step = new_id("r"), run_checkpoints.choose_step(lab.home, parent, None)
+    run_checkpoints.keep(lab.home, parent, step, run)
     of = {"run": parent.id, "step": step, "draws": DRAWS, **changed}
     made = {"id": run, "kind": "microscope", "parent": parent.id, "parent_step": step}
     held = {**parent.config, "microscope": of}
@@ -63,12 +63,12 @@ def test_it_keeps_what_it_looks_at_and_can_be_cancelled(lab, parent):
     lab.steer(run, "cancel")
     lab.becomes(run, "cancelled")
     seen = lab.store.run(run)
-    assert checkpoint_offers.steps(lab.home, seen) == [50]
-    assert checkpoint_offers.choose(lab.home, seen, None) == 50
+    assert run_checkpoints.available_steps(lab.home, seen) == [50]
+    assert run_checkpoints.choose_step(lab.home, seen, None) == 50
     with pytest.raises(ConflictError, match="has no checkpoint; it writes the first"):
-        checkpoint_offers.choose(lab.home, parent, None)
+        run_checkpoints.choose_step(lab.home, parent, None)
     with pytest.raises(MissingError, match="no longer has its checkpoint of step 50"):
-        checkpoint_offers.keep(lab.home, parent, 50, "r0")
+        run_checkpoints.keep(lab.home, parent, 50, "r0")
     assert not run_folder(lab.home, "r0").exists()
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from backend.jobs.worker.outbox import Outbox, unsent
-from backend.jobs.worker.reporter import Pace, Reporter
-from backend.jobs.worker.server_connection import Post
+from backend.jobs.worker.reporter import Reporter, ReportTiming
+from backend.jobs.worker.server_connection import ServerConnection
 
-QUICK = Pace(heartbeat=0.02, longest_backoff=0.02)
+QUICK = ReportTiming(heartbeat=0.02, longest_backoff=0.02)
 LOSS = ("train/loss", "", "", "nats")
 ANSWER = {"run_until": None, "cancel": False, "stop": False, "changes": []}
 
@@ -78,8 +78,9 @@ def reporter(tmp_path, server):
     return make(tmp_path)
 
 
-def make(home, pace=QUICK, hear=lambda answer: None, gone=lambda: None):
-    return Reporter("r1", 1, Post(home, "token"), home / "outbox", hear, gone, pace)
+def make(home, timing=QUICK, on_orders=lambda orders: None, on_gone=lambda: None):
+    connection = ServerConnection(home, "token")
+    return Reporter("r1", 1, connection, home / "outbox", on_orders, on_gone, timing)
 
 
 def hand_over(reporter, first, count):
@@ -120,7 +121,7 @@ def test_everything_arrives_in_order_and_the_end_is_committed(reporter, server):
 
 def test_heartbeats_bring_orders_back(tmp_path, server):
     heard = threading.Event()
-    reporter = make(tmp_path, hear=lambda a: heard.set() if a["cancel"] else None)
+    reporter = make(tmp_path, on_orders=lambda orders: heard.set() if orders["cancel"] else None)
     reporter.start()
     server.answer["cancel"] = True
     assert heard.wait(5)
@@ -143,8 +144,8 @@ def test_a_server_that_moved_is_found_by_its_lock(tmp_path):
 
 
 def test_the_loop_waits_when_the_outbox_is_full(tmp_path):
-    full = Pace(heartbeat=0.02, longest_backoff=0.02, outbox=1000)
-    reporter = make(tmp_path, pace=full)
+    full = ReportTiming(heartbeat=0.02, longest_backoff=0.02, outbox=1000)
+    reporter = make(tmp_path, timing=full)
     reporter.start()
     hand_over(reporter, 0, 200)
     loop = threading.Thread(target=hand_over, args=(reporter, 200, 10))
@@ -175,7 +176,7 @@ def test_what_a_lost_worker_had_flushed_is_still_there(tmp_path):
 def test_a_superseded_attempt_falls_silent(tmp_path, server, status):
     server.status = status
     left = threading.Event()
-    reporter = make(tmp_path, gone=left.set)
+    reporter = make(tmp_path, on_gone=left.set)
     reporter.start()
     hand_over(reporter, 0, 1)
     assert left.wait(5)
@@ -262,7 +263,7 @@ def test_a_server_that_answers_makes_up_for_a_full_disk(reporter, server, room):
 
 def test_orders_are_heard_while_the_disk_is_full(tmp_path, server, room):
     heard = threading.Event()
-    reporter = make(tmp_path, hear=lambda a: heard.set() if a["cancel"] else None)
+    reporter = make(tmp_path, on_orders=lambda orders: heard.set() if orders["cancel"] else None)
     reporter.start()
     server.answer["cancel"] = True
     hand_over(reporter, 0, 1)

@@ -13,8 +13,8 @@ import pytest
 from configs import STEPS, config
 from lab import ENDED, LIMITS, Lab, until
 
-from backend.jobs.run_folders import occupant
-from backend.jobs.worker.server_connection import GoneError, Post
+from backend.jobs.run_folders import worker_process
+from backend.jobs.worker.server_connection import GoneError, ServerConnection
 
 
 def test_a_run_finishes_with_every_point(lab, undisturbed):
@@ -134,8 +134,11 @@ def test_a_late_report_of_an_older_attempt_is_refused(lab):
     first = next(job for job in lab.jobs if (job.run, job.attempt) == (run, 1))
     late = {"run": run, "attempt": 1, "sequence": 10**6, "status": "running", "series": [],
             "progress": None, "error": None, "events": [], "facts": None}  # fmt: skip
-    with pytest.raises(GoneError, match="409"), closing(Post(lab.home, first.token)) as post:
-        post(json.dumps(late).encode())
+    with (
+        pytest.raises(GoneError, match="409"),
+        closing(ServerConnection(lab.home, first.token)) as server,
+    ):
+        server.send(json.dumps(late).encode())
     lab.steer(run, "cancel")
     lab.becomes(run, "cancelled")
 
@@ -183,7 +186,7 @@ def test_a_killed_servers_runs_are_found_by_the_next(tmp_path, undisturbed):
     first.kill()
     first.wait()
     first.stdout.close()
-    os.kill(occupant(tmp_path / "runs" / victim).pid, signal.SIGKILL)
+    os.kill(worker_process(tmp_path / "runs" / victim).pid, signal.SIGKILL)
     with Lab(tmp_path, slots=2) as lab:
         for run, attempts in ((survivor, 1), (victim, 2)):
             lab.becomes(run, "finished", seconds=30)

@@ -128,12 +128,12 @@ def test_an_outbox_is_taken_in_when_the_disk_has_room_again(opened, monkeypatch)
     run = opened.submit()
     left, taken = [FULL, FULL], []
 
-    def take_in(*args):
+    def store_unsent(*args):
         if left:
             raise left.pop()
         taken.append(args)
 
-    monkeypatch.setattr(worker_exit, "take_in", take_in)
+    monkeypatch.setattr(worker_exit, "store_unsent_reports", store_unsent)
     opened.executor.dies(opened.started(run), 1)
     opened.becomes(run, "failed")
     assert len(taken) == 1
@@ -151,12 +151,12 @@ def test_a_run_in_trouble_leaves_its_slot_to_the_next(opened, monkeypatch):
 def test_a_run_without_a_worker_obeys_its_cancellation(opened, monkeypatch):
     run, asked, tried = opened.submit(), threading.Event(), threading.Event()
 
-    def take_in(*_args):
+    def store_unsent(*_args):
         tried.set()
         if not asked.is_set():
             raise FULL
 
-    monkeypatch.setattr(worker_exit, "take_in", take_in)
+    monkeypatch.setattr(worker_exit, "store_unsent_reports", store_unsent)
     opened.executor.dies(opened.started(run), -9)
     assert tried.wait(5)
     assert opened.store.steer(run, "cancel").status == "running"

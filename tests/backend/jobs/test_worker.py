@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.jobs.executor import ending
+from backend.jobs.executor import exit_words
 from backend.jobs.worker.main import explained
 
 TRACE = 'Traceback (most recent call last):\n  File "x.py", line 1, in f\n    g()\n'
@@ -32,4 +32,4 @@ def test_a_long_traceback_fits_into_a_report():
     [(3, "exit code 3"), (-9, "killed by SIGKILL (9)"), (-63, "killed by signal 63")],
 )
 def test_an_exit_code_in_words(code, words):
-    assert ending(code) == words
+    assert exit_words(code) == words

@@ -1,6 +1,5 @@
 """A notebook's figures are those that the page draws of the same draws."""
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -8,9 +7,11 @@ from torch import nn
 from backend.figures import Memory, MemoryRun, plotted
 from backend.notebook import show
 from backend.notebook.series import RUN
+from backend.series.draws import SWEEP, exact_norms
+from backend.series.points import joined
 from backend.training.components.assemble import Labelled
-from backend.training.microscope.drawing import Drawing
-from backend.training.microscope.looks.what_if import StepSeries
+from backend.training.microscope.estimator_draws import EstimatorDraws
+from backend.training.microscope.one_step import OneStepStream
 from backend.training.records import Points
 from estimators import (
     Backprop,
@@ -38,22 +39,19 @@ WHO = [ForwardGradient(), DirectFeedbackAlignment(), Backprop()]
 DRAWS, SEED = 520, 3
 
 
-def held(records, config, **more):
+def stored(records, config, **more):
     """What the store has of a microscope's reports."""
-    made: dict = {}
-    for one in records:
-        if isinstance(one, Points):
-            steps, values = made.setdefault((one.metric, one.layer, one.estimator), ([], []))
-            steps += one.steps.tolist()
-            values += one.values.tolist()
     source, labels = Memory(), list(measured().values)
     run = MemoryRun(
         None, show(measured())._source.run(RUN).name, config,
         {"driver": labels[0], "shadows": labels[1:]}, **more,
     )  # fmt: skip
     source.add_run(RUN, run)
-    for (metric, layer, estimator), (steps, values) in made.items():
-        source.add(RUN, metric, steps, values, layer=layer, estimator=estimator)
+    for each in joined(one for one in records if isinstance(one, Points)):
+        source.add(
+            RUN, each.metric, each.steps, each.values,
+            layer=each.layer, estimator=each.estimator, unit=each.unit,
+        )  # fmt: skip
     return source
 
 
@@ -69,16 +67,15 @@ measured = once(lambda: measure(NET, LOSS, (X, Y), WHO, DRAWS, SEED))
 def page():
     """The same by the page's own code."""
     of = subject(NET, LOSS, (X, Y), WHO, SEED)
-    at, records = point(of.chain, of.params), []
-    for layer, norm in zip(at.layers, at.norms.tolist(), strict=True):
-        records.append(Points("exact/norm", layer, "", "", np.zeros(1, int), np.array([norm])))
+    at = point(of.chain, of.params)
+    records = list(exact_norms(at.layers, at.norms.tolist()))
     for label, (estimator, state) in of.watched.items():
-        drawing = Drawing(Labelled(label, estimator), at, state, DRAWS, SEED, 0)
-        while drawing.made < DRAWS:
-            drawing.take()
-        records += [*drawing.points(), *drawing.last()]
+        draws = EstimatorDraws(Labelled(label, estimator), at, state, DRAWS, SEED, 0)
+        while draws.made < DRAWS:
+            draws.take()
+        records += [*draws.points(), *draws.last()]
     facts = show(measured())._source.run(RUN).facts
-    return held(records, {"microscope": {"draws": DRAWS, "sweep": None}}, facts=facts)
+    return stored(records, {"microscope": {"draws": DRAWS, "sweep": None}}, facts=facts)
 
 
 def close(a, b):
@@ -166,32 +163,34 @@ def test_a_sweep_is_drawn_as_the_page_draws_it():
         of = subject(NET, LOSS, (X, Y), one, SEED)
         at = point(of.chain, of.params)
         for label, (estimator, state) in of.watched.items():
-            made = Drawing(Labelled(label, estimator), at, state, 130, SEED, 0, along=False)
-            while made.made < 130:
-                made.take()
-            records += made.measures("sweep/", value)
+            draws = EstimatorDraws(
+                Labelled(label, estimator), at, state, 130, SEED, 0, each_draw=False, prefix=SWEEP
+            )
+            records += draws.laws(value)
+            while draws.made < 130:
+                draws.take()
+            records += draws.measures(value)
     config = {"microscope": {"draws": 130, "sweep": {"field": "tangents", "values": values}}}
-    page, ours = held(records, config), show(found)
+    page, ours = stored(records, config), show(found)
     query = {"runs": RUN, "metric": "relative_variance"}
     close(
         plotted("against", page, query).to_plotly_json()["data"],
         ours.against().to_plotly_json()["data"],
     )
-    finite = {key: x for key, x in table(page).items() if np.isfinite(x).all()}
-    close(finite, {key: x for key, x in table(ours._source).items() if key in finite})
+    close(table(page), table(ours._source))
 
 
-def test_one_step_draws_are_told_as_the_page_tells_them():
+def test_one_step_draws_have_the_series_of_the_page():
     rates = [0.01, 0.1]
     ours = table(show(what_if(NET, LOSS, (X, Y), WHO, 70, SEED, rates=rates))._source)
     of, records = subject(NET, LOSS, (X, Y), WHO, SEED), []
     at = starting_point(of.chain, of.params)
     for label, (estimator, state) in of.watched.items():
-        series = StepSeries(OneStepDraws(at, estimator, state, 70, rates, SEED, label))
-        while not series.done:
-            series.take()
-        records += series.points()
-    for key, values in table(held(records, {})).items():
+        stream_ = OneStepStream(OneStepDraws(at, estimator, state, 70, rates, SEED, label))
+        while not stream_.done:
+            stream_.take()
+        records += stream_.points()
+    for key, values in table(stored(records, {})).items():
         each = len(values) == 70
         close(values if each else values[-1:], ours[key])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.store import Run, Store, open_engine
-from backend.store.points import Flush
+from backend.store.points import SeriesPoints
 from backend.store.reports import WorkerReport
 
 
@@ -32,7 +32,7 @@ class Pen:
 
     def write(self, steps, values, metric="train/loss", status="running") -> None:
         steps, values = np.asarray(steps, np.int64), np.asarray(values, np.float64)
-        series = [Flush(metric, "", "", "nats", steps, values)] if len(steps) else []
+        series = [SeriesPoints(metric, "", "", "nats", steps, values)] if len(steps) else []
         self.store.report(WorkerReport(self.run.id, self.attempt, self.sequence, status, series))
         self.sequence += 1
 

@@ -61,7 +61,7 @@ def test_components_are_called_what_the_field_calls_them(found, plugins):
 def test_how_often_probes_come_is_said_in_the_form(found):
     probe = found["config"]["$defs"]["Probe"]["properties"]
     assert (probe["budget"]["title"], probe["every"]["title"]) == ("Time budget", "Probe every")
-    assert "a run of seconds has few" in probe["budget"]["description"]
+    assert "a run of a few seconds has few" in probe["budget"]["description"]
     assert [one.get("minimum") for one in probe["every"]["anyOf"]] == [1, None]
 
 

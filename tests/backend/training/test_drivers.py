@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from backend.training.checkpoints import format
-from backend.training.checkpoints.files import path_of
+from backend.training.checkpoints.files import config_at, path_of
 from backend.training.components.assemble import Labelled
 from backend.training.control import Control
 from backend.training.estimator_roles import EstimatorRoles
@@ -61,6 +61,23 @@ def test_a_run_resumed_after_a_switch_equals_an_undisturbed_one(
     }  # fmt: skip
 
 
+def test_a_checkpoint_with_the_former_name_of_the_roles_is_resumed(
+    raced, gather, gathered, plugins, tmp_path
+):
+    where = {"plugin_dirs": plugins, "checkpoint_dir": tmp_path / "c"}
+    switched(raced, gathered, [{"id": 1, "driver": NEW, "lr": 0.001}], stop=17, **where)
+    path = path_of(tmp_path / "c", 17)
+    state = format.read(path)
+    state["trainer"]["lineup"] = state["trainer"].pop("roles")
+    format.write(tmp_path / "c", 17, state)
+    assert config_at(path)["estimators"][0]["name"] == "forward_gradient"
+    rest = gather(train(raced, **where))
+    assert rest.ended.status == "finished", rest.ended
+    assert rest.facts.labels["driver"] == "forward_gradient"
+    assert rest.facts.drives == [(0, "momentum"), (10, "forward_gradient")]
+    assert "roles" in format.read(path_of(tmp_path / "c", 30))["trainer"]
+
+
 def test_the_former_driver_is_watched_and_nothing_changes_before(raced, gather, gathered, plugins):
     before = gather(train(raced, plugin_dirs=plugins))
     facts = switched(raced, gathered, [{"id": 1, "driver": NEW, "lr": 0.001}], plugin_dirs=plugins)
@@ -96,12 +113,12 @@ def test_an_estimator_that_is_gone_ends_the_run_in_words(raced, gathered, plugin
 
 def test_roles_swap_and_swap_back():
     one, two = Labelled("one", Backprop()), Labelled("two", Backprop())
-    lineup = EstimatorRoles(one, (two,))
-    lineup.switch(5, two)
-    assert lineup.labels == {"driver": "two", "shadows": ["one"]}
-    lineup.switch(5, one)
-    assert lineup.labels == {"driver": "one", "shadows": ["two"]}
-    assert lineup.drives == [(0, "one"), (5, "one")]
+    roles = EstimatorRoles(one, (two,))
+    roles.switch(5, two)
+    assert roles.labels == {"driver": "two", "shadows": ["one"]}
+    roles.switch(5, one)
+    assert roles.labels == {"driver": "one", "shadows": ["two"]}
+    assert roles.drives == [(0, "one"), (5, "one")]
 
 
 def _plain(value):

@@ -7,6 +7,7 @@ from torch import nn
 
 from backend.catalogue import validate
 from backend.config import RunConfig
+from backend.series.points import unit_of
 from backend.training.batches import Batches
 from backend.training.components.assemble import assemble
 from backend.training.control import Control
@@ -16,10 +17,9 @@ from backend.training.evaluation.evaluation import Evaluation
 from backend.training.evaluation.readout import PENALTIES, _ridge, readout, watching
 from backend.training.loop import train
 from backend.training.losses import losses
-from backend.training.losses.augmentation import Changes, erased, flipped, shifted
+from backend.training.losses.augmentation import Augmentation, erased, flipped, shifted
 from backend.training.losses.contract import Plan
 from backend.training.losses.info_nce import InfoNCE
-from backend.training.point_buffer import unit
 from backend.training.records import Progress
 from estimators import ActivityForwardGradient, Claim
 from estimators.autodiff.calculus import value_and_grad
@@ -96,7 +96,7 @@ def test_every_default_is_written_out(check):
         ({"dataset": {"name": "surface"}, "network": {"name": "point"}}, ("loss",), "digits or"),
         ({"dataset": DIGITS, "loss": {**SMALL, "shift": 5}}, ("loss",), "at most 4 of images"),
         ({"dataset": DIGITS, "loss": {**SMALL, "erase": 8}}, ("loss",), "erase is 8"),
-        ({"loss": {**SMALL, "noise": 0}}, ("loss",), "tells the two views apart; give noise"),
+        ({"loss": {**SMALL, "noise": 0}}, ("loss",), "the two views would be the same; give noise"),
         ({"loss": {**SMALL, "temperature": 0}}, ("loss", "temperature"), "more than 0"),
         ({"loss": {"name": "infonce"}}, ("loss", "name"), "did you mean 'info_nce'"),
         ({"batch_size": 1}, ("batch_size",), "at least 2: info_nce tells"),
@@ -164,7 +164,7 @@ def test_a_flip_mirrors_some_images():
 
 def test_points_get_noise_alone():
     x = torch.zeros(20_000, 2)
-    found = Changes(shift=3, erase=2, flip=True, noise=0.5)(x, generator())
+    found = Augmentation(shift=3, erase=2, flip=True, noise=0.5)(x, generator())
     assert found.std().item() == pytest.approx(0.5, rel=0.02)
 
 
@@ -335,8 +335,8 @@ def test_methods_train_with_it_and_probes_measure_against_it(network, digits, ga
         assert 0 <= found.of(f"{part}/readout_accuracy")[2 if part == "test" else 0] <= 1
     assert found.of("test/loss").keys() == {2}
     assert not any(metric.endswith("/accuracy") for metric, _, _ in found.points)
-    assert unit("train/own_view") == unit("test/readout_accuracy") == "fraction"
-    assert unit("train/loss") == "nats"
+    assert unit_of("train/own_view") == unit_of("test/readout_accuracy") == "fraction"
+    assert unit_of("train/loss") == "nats"
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS[1:], ids=lambda e: str(e.get("inner", e["name"])))

@@ -9,7 +9,7 @@ import torch
 from backend.training import clock, loop
 from backend.training.control import Control
 from backend.training.loop import train
-from backend.training.point_buffer import Pending
+from backend.training.point_buffer import PointBuffer
 from backend.training.records import Ended, Facts, Points, Progress
 
 
@@ -226,8 +226,8 @@ def test_the_device_is_read_at_flushes_alone(config, plugins, monkeypatch):
         flushing.pop()
         return result
 
-    original = Pending.flush
-    monkeypatch.setattr(Pending, "flush", flush)
+    original = PointBuffer.flush
+    monkeypatch.setattr(PointBuffer, "flush", flush)
     run = config(steps=64, estimator={"name": "drifting"}, shadows=[{"name": "drifting"}])
     records = train(run, plugin_dirs=plugins)
     next(records)

@@ -11,7 +11,7 @@ from backend.training.checkpoints import format
 from backend.training.checkpoints.files import path_of
 from backend.training.control import Control
 from backend.training.loop import train
-from backend.training.microscope.look import look
+from backend.training.microscope.run import run_microscope
 from backend.training.records import Progress
 from estimators.perturbation._directions import draws as weight_draws
 
@@ -63,7 +63,7 @@ def see(gather, plugins):
             body |= {"estimator": estimators[0], "shadows": estimators[1:]}
         of = {"run": "r1", "step": 20, "draws": 20, **of}
         asked = MicroscopeConfig.model_validate({**body, "microscope": of})
-        return gather(look(asked, control, folder=folder, plugin_dirs=plugins))
+        return gather(run_microscope(asked, control, folder=folder, plugin_dirs=plugins))
 
     return make
 
@@ -121,7 +121,7 @@ def test_an_oracle_sees_the_same_draws(trained, see, monkeypatch):
     assert oracle.of("draw/oracle", "", "forward_gradient") == {0: 1.0}
     assert oracle.of("draw/oracle", "", "spsa") == {0: 0.0}
     told = [e.text for e in oracle.events if e.kind == "source"]
-    assert told == ["spsa: no oracle, so drawn honestly"]
+    assert told == ["spsa: no oracle, so the draws are the estimator's own"]
     assert not any(e.kind == "source" for e in honest.events)
     assert {key[0] for key in oracle.points.keys() - honest.points.keys()} == {"draw/oracle"}
     for key, points in honest.points.items():
@@ -136,7 +136,9 @@ def test_a_sweep_says_at_which_value_there_is_no_oracle(trained, see):
     honest, oracle = (see(run, folder, source=s, **of) for s in ("honest", "oracle"))
     assert oracle.of("sweep/draw/oracle", "", "forward_gradient") == {0: 1.0, 1: 0.0}
     told = [e.text for e in oracle.events]
-    assert told == ["forward_gradient: no oracle at combine orthogonal, so drawn honestly"]
+    assert told == [
+        "forward_gradient: no oracle at combine orthogonal, so the draws are the estimator's own"
+    ]
     for metric in ("sweep/cosine", "sweep/relative_variance"):
         both = [seen.of(metric, "", "forward_gradient") for seen in (honest, oracle)]
         assert both[1] == pytest.approx(both[0], rel=1e-3)
@@ -290,7 +292,7 @@ def test_it_can_be_paused(trained, plugins):
     of = {"run": "r1", "step": 20, "draws": 20}
     asked = MicroscopeConfig.model_validate({**run.model_dump(), "microscope": of})
     statuses = []
-    for record in look(asked, control, folder=folder, plugin_dirs=plugins):
+    for record in run_microscope(asked, control, folder=folder, plugin_dirs=plugins):
         if isinstance(record, Progress):
             statuses.append(record.status)
             if record.status == "paused":

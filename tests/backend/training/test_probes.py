@@ -9,7 +9,7 @@ from backend.training import clock, loop, probes
 from backend.training.checkpoints import format
 from backend.training.checkpoints.files import path_of
 from backend.training.loop import train
-from backend.training.probe_schedule import Stride
+from backend.training.probe_schedule import ProbeSchedule
 from backend.training.records import Points
 
 SHADOWS = [{"name": "forward_gradient"}, {"name": "direct_feedback_alignment"}]
@@ -87,7 +87,7 @@ def test_telling_of_a_probe_is_the_probes_time(config, monkeypatch, tmp_path):
 
 def simulate(steps, step_seconds, probe_seconds, budget, slow_start=0.0):
     """A run whose steps and probes take what is said; the steps probed, and their share."""
-    stride, training, probes, fired = Stride(steps, budget), 0.0, 0.0, []
+    stride, training, probes, fired = ProbeSchedule(steps, budget), 0.0, 0.0, []
     strides = []
     for step in range(steps):
         if stride.due(step, training, probes):
@@ -126,7 +126,7 @@ def test_a_probe_that_never_fits_is_taken_once():
 
 
 def test_first_calls_that_load_and_compile_do_not_leave_a_run_without_probes():
-    stride, fired, probes = Stride(3000, 0.25), [], 0.0
+    stride, fired, probes = ProbeSchedule(3000, 0.25), [], 0.0
     for step in range(3000):
         if stride.due(step, step * 0.001, probes):
             fired.append(step)
@@ -138,13 +138,13 @@ def test_first_calls_that_load_and_compile_do_not_leave_a_run_without_probes():
 
 
 def test_what_the_first_probe_took_besides_is_told_apart(config, gather, monkeypatch):
-    told, fired = [], Stride.fired
+    told, fired = [], ProbeSchedule.fired
 
     def noted(self, seconds, cold=0.0):
         told.append(cold)
         fired(self, seconds, cold)
 
-    monkeypatch.setattr(Stride, "fired", noted)
+    monkeypatch.setattr(ProbeSchedule, "fired", noted)
     gather(train(config(probe={"every": 8})))
     assert told[0] > 0
     assert len(told) > 1
@@ -152,10 +152,10 @@ def test_what_the_first_probe_took_besides_is_told_apart(config, gather, monkeyp
 
 
 def test_the_stride_goes_on_where_it_stood():
-    stride = Stride(1000, 0.1)
+    stride = ProbeSchedule(1000, 0.1)
     stride.fired(0.1, cold=0.2)
     stride.m, stride.paces = 5, [0.001]
-    other = Stride(1000, 0.1)
+    other = ProbeSchedule(1000, 0.1)
     other.load(stride.state())
     assert other == stride
 

@@ -6,7 +6,7 @@ import torch
 from backend.training.batches import Batches
 from backend.training.clock import Clock
 from backend.training.components.assemble import assemble
-from backend.training.point_buffer import Pending
+from backend.training.point_buffer import PointBuffer
 from backend.training.trainer import Trainer
 
 OPTIMIZERS = [
@@ -47,7 +47,7 @@ def test_an_update_keeps_no_gradient(made):
 
 def test_what_waits_for_a_flush_keeps_no_graph():
     weight = torch.ones((), requires_grad=True)
-    pending = Pending("driver")
+    pending = PointBuffer("driver")
     pending.add_step(3, weight * 2, {"a": weight * 3, "b": {"layer": weight * 4}, "c": 5})
     pending.add_step(4, weight * 2, {"a": weight * 3, "b": torch.tensor(4)})
     assert not any(v.requires_grad for _, _, row in pending._rows for v in row)

@@ -1,4 +1,4 @@
-"""Numbers as JSON: NaN and the infinities, which JSON has no words for, become strings."""
+"""Strict JSON: no NaN and no infinities, only valid Unicode, bounded depth."""
 
 import json
 from typing import Any
@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Number = float | str
-NESTING = 64  # levels of lists and objects; pydantic gives up at 255, Python at about 900
-TOO_DEEP = f"it nests more than {NESTING} levels deep"
+MAX_DEPTH = 64
+"""Levels of lists and objects; pydantic fails at 255, Python at about 900."""
+_TOO_DEEP = f"it nests more than {MAX_DEPTH} levels deep"
 
 
 def numbers(values: NDArray[np.float64]) -> list[Number]:
-    """Floats, with "NaN", "Infinity" and "-Infinity" where a value is not finite."""
+    """Floats as JSON values: "NaN", "Infinity" and "-Infinity" stand for those that JSON lacks."""
     if np.isfinite(values).all():
         return values.tolist()
     return [_number(v) for v in values.tolist()]
@@ -32,34 +33,34 @@ def dumps(value: Any) -> str:
 
 
 def loads(body: bytes) -> Any:
-    """Strict JSON. Raises ValueError for NaN, infinities, text that is not Unicode, and depth."""
+    """Parse JSON. Raises ValueError for NaN, infinities, invalid Unicode, and excessive depth."""
     try:
-        value = json.loads(body, parse_constant=_refuse, parse_float=_finite)
+        value = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:
-        raise ValueError(TOO_DEEP) from None
-    _refuse_depth(value)
+        raise ValueError(_TOO_DEEP) from None
+    _check_depth(value)
     if b"\\u" in body:
-        # A lone surrogate is JSON but no text: neither a database nor a browser takes it.
+        # JSON allows a lone surrogate, but neither a database nor a browser does.
         json.dumps(value, ensure_ascii=False).encode()
     return value
 
 
-def _refuse_depth(value: Any) -> None:
+def _check_depth(value: Any) -> None:
     level = [value]
-    for _ in range(NESTING):
+    for _ in range(MAX_DEPTH):
         level = [
             child
-            for held in level
-            if isinstance(held, (list, dict))
-            for child in (held if isinstance(held, list) else held.values())
+            for parent in level
+            if isinstance(parent, (list, dict))
+            for child in (parent if isinstance(parent, list) else parent.values())
             if isinstance(child, (list, dict))
         ]
         if not level:
             return
-    raise ValueError(TOO_DEEP)
+    raise ValueError(_TOO_DEEP)
 
 
-def _refuse(word: str) -> float:
+def _refuse_constant(word: str) -> float:
     raise ValueError(f"{word} is not a JSON number")
 
 

@@ -1,4 +1,4 @@
-"""`gradlab probe --anatomy` and `--what-if`: the lab's own tables of them, as text."""
+"""`gradlab probe --anatomy` and `--what-if`: the lab's table figures as text."""
 
 from html import unescape
 from typing import Any
@@ -10,31 +10,31 @@ from rich.text import Text
 from backend.terminal.client import Client
 
 FIGURES = {"anatomy": "advice", "what_if": "decrease"}
-"""The table of each kind of look."""
+"""The table figure of each kind of measurement."""
 PARTS = ("data", "estimator", "fixed")
 
 
 def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
-    """Print what was found of the whole network, one row an estimator, and how to read it."""
+    """Print the results for the whole network, a row for each estimator, and the figure's note."""
     kind = next(name for name in FIGURES if run["config"]["microscope"].get(name))
     if kind == "anatomy":
-        _parts(client, run, console)
-    drawn = client.figure(FIGURES[kind], {"runs": run["id"]})
-    for table in drawn["figure"]["data"]:
-        shown = Table(*table["header"]["values"], box=None, pad_edge=False)
+        _print_parts(client, run, console)
+    figure = client.figure(FIGURES[kind], {"runs": run["id"]})
+    for table in figure["figure"]["data"]:
+        printed = Table(*table["header"]["values"], box=None, pad_edge=False)
         for row in zip(*table["cells"]["values"], strict=True):
-            shown.add_row(*(Text(unescape(cell)) for cell in row))
-        console.print(shown)
-    console.print(Text(drawn["note"]))
+            printed.add_row(*(Text(unescape(cell)) for cell in row))
+        console.print(printed)
+    console.print(Text(figure["note"]))
 
 
-def _parts(client: Client, run: dict[str, Any], console: Console) -> None:
-    """The variances themselves."""
-    found = client.measures(run["id"])
+def _print_parts(client: Client, run: dict[str, Any], console: Console) -> None:
+    """Print the variances."""
+    measures = client.measures(run["id"])
     head = ("tr Var of one draw", "of the data", "of the estimator", "of it at any batch")
     table = Table(*head, box=None, pad_edge=False)
     for label in [run["labels"]["driver"], *run["labels"]["shadows"]]:
-        measured = found.get(label, {})
+        measured = measures.get(label, {})
         table.add_row(Text(label), *(_cell(measured, f"anatomy/{part}") for part in PARTS))
     console.print(table)
 

@@ -6,7 +6,7 @@ import pytest
 from backend.config import Microscope, MicroscopeConfig
 from backend.training.control import Control
 from backend.training.loop import train
-from backend.training.microscope.look import look
+from backend.training.microscope.run import run_microscope
 
 FORWARD = {"name": "forward_gradient"}
 LAYERS = ["", "hidden1", "head", "head.linear.weight"]
@@ -24,7 +24,7 @@ def look_at(config, gather, tmp_path, plugins):
             assert gather(trained).ended.status == "finished"
         of = {"run": "r1", "step": 20, "draws": 8, **of}
         asked = MicroscopeConfig.model_validate({**run.model_dump(), "microscope": of})
-        return gather(look(asked, control, folder=folder, plugin_dirs=plugins))
+        return gather(run_microscope(asked, control, folder=folder, plugin_dirs=plugins))
 
     return make
 
@@ -93,17 +93,17 @@ def test_they_end_between_two_chunks_and_tell_what_was_measured(of, order, statu
 
 
 def test_what_was_measured_of_whole_batches_survives_a_cancellation(seen, monkeypatch):
-    from backend.training.microscope.looks import anatomy
+    from backend.training.microscope import anatomy
 
     control, visits = Control(), []
-    visit = anatomy.Subject.visit
+    visit = anatomy.NestedDraws.visit
 
-    def counted(self, place, pace):
+    def counted(self, place, loop):
         visits.append(place)
         control.update(cancel=place == 5)
-        return visit(self, place, pace)
+        return visit(self, place, loop)
 
-    monkeypatch.setattr(anatomy.Subject, "visit", counted)
+    monkeypatch.setattr(anatomy.NestedDraws, "visit", counted)
     found = seen(control, anatomy={"batches": 64})
     assert found.ended.status == "cancelled"
     assert list(found.of("anatomy/data", "", "backprop")) == [2, 3, 4, 5]

@@ -1,18 +1,18 @@
-"""The pace of a look: when it flushes, pauses, stops, and how far it has come."""
+"""`DrawLoop`: which estimator draws next, when to flush, pause and stop."""
 
 from collections.abc import Iterator, Sequence
 from time import perf_counter
 
 from backend.training.control import Control
-from backend.training.microscope.drawing import Drawing
+from backend.training.microscope.estimator_draws import EstimatorDraws
 from backend.training.records import End, Progress, Record, Status
 
 FLUSH_SECONDS = 0.1
 HEARTBEAT_SECONDS = 1.0
 
 
-class Pace:
-    """Counts the draws of each estimator, `step` of `total`, and hears what the lab asks."""
+class DrawLoop:
+    """Counts the draws of each estimator (`step` of `total`) and obeys `control` between chunks."""
 
     def __init__(self, control: Control, total: int) -> None:
         self.step, self._total, self._control = 0, total, control
@@ -20,18 +20,18 @@ class Pace:
 
     @property
     def end(self) -> End | None:
-        """Why to end before all is drawn."""
+        """Why to end before all draws are made; None to go on."""
         if self._control.cancel:
             return "cancelled"
         return "stopped" if self._control.stop else None
 
     @property
     def due(self) -> bool:
-        """Whether what is new is to be told now."""
+        """Whether new points are to be flushed now."""
         return perf_counter() >= self._next_flush or self._control.holds(self.step)
 
     def flush(self) -> Iterator[Record]:
-        """Ends a flush; waits while the run is paused."""
+        """End a flush, and wait while the run is paused."""
         yield self.progress("running")
         start = perf_counter()
         while self._control.holds(self.step):
@@ -42,20 +42,25 @@ class Pace:
         self._next_flush = perf_counter() + FLUSH_SECONDS
 
     def progress(self, status: Status) -> Progress:
+        """The record that ends a flush."""
         seconds = perf_counter() - self._started - self._paused
         return Progress(self.step, self._total, self.step / max(1e-9, seconds), seconds, status)
 
     def draw(
-        self, drawings: Sequence[Drawing], before: int = 0, among: Sequence[Drawing] = ()
+        self,
+        draws: Sequence[EstimatorDraws],
+        before: int = 0,
+        among: Sequence[EstimatorDraws] = (),
     ) -> Iterator[None]:
-        """Take chunk after chunk, always of the one that is behind; stop where that is asked.
+        """Take chunks in turn, always of the estimator with the fewest draws; end when told to.
 
-        `among`: all those that `step` is the mean of, where others are drawn at other times.
+        `step` becomes `before` plus the mean count of `among`, which names all estimators where
+        the others draw at other times (default: `draws`).
         """
-        counted = among or drawings
-        while wanting := [d for d in drawings if d.made < d.count]:
+        counted = among or draws
+        while waiting := [each for each in draws if each.made < each.count]:
             if self.end:
                 return
-            min(wanting, key=lambda d: d.made).take()
-            self.step = before + sum(d.made for d in counted) // len(counted)
+            min(waiting, key=lambda each: each.made).take()
+            self.step = before + sum(each.made for each in counted) // len(counted)
             yield

@@ -1,4 +1,4 @@
-"""`Store`: everything that the lab remembers, through one object; and a narrowed view of it."""
+"""`Store`: everything in the database, through one object; and a view of some runs alone."""
 
 from collections.abc import Collection
 
@@ -12,22 +12,23 @@ from backend.store.tables import Run
 
 
 class Store(Queries, Reads, Runs, Reports, Dashboards):
-    """The lab's memory. One object for all threads of the server."""
+    """The lab's database. One object serves all threads of the server."""
 
 
-class Window:
-    """What a shared page may read: some runs and their points, nothing else."""
+class RunsView:
+    """What a shared page may read: some runs and their points, and nothing else."""
 
     def __init__(self, store: Store, runs: Collection[str]) -> None:
         self._store, self._runs = store, frozenset(runs)
 
     def run(self, run_id: str) -> Run:
-        """One of the runs. Raises MissingError for any other, there or not."""
+        """One of the runs. Raises MissingError for any other, even if it exists."""
         if run_id not in self._runs:
             raise MissingError(f"there is no run {run_id[:40]!r} on this page")
         return self._store.run(run_id)
 
     def series(self, run_id: str) -> list[SeriesInfo]:
+        """See `Reads.series`. Raises MissingError for other runs."""
         return self._store.series(self.run(run_id).id)
 
     def points(
@@ -38,6 +39,7 @@ class Window:
         first: int | None = None,
         last: int | None = None,
     ) -> Points:
+        """See `Reads.points`. Raises MissingError for series of other runs."""
         if self._store.series_run(series_id) not in self._runs:
             raise MissingError(f"there is no series {series_id} on this page")
         return self._store.points(series_id, max=max, first=first, last=last)

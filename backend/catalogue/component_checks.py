@@ -1,0 +1,140 @@
+"""Checks of a configuration that need several of its components together."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from backend.catalogue.resource_limits import check_memory, check_probe_cost
+from backend.catalogue.suitable_networks import (
+    networks_for_data,
+    networks_for_estimator,
+    on_meta_device,
+)
+from backend.config import RunConfig
+from backend.sentences import wrong
+from backend.training.components.assemble import Parts, find_device
+from backend.training.components.index import with_wrapped
+from backend.training.components.resolve import Loc, Problem
+from backend.training.datasets import Dataset
+from backend.training.evaluation.batch_norm import has_batch_norm
+from backend.training.losses import Loss
+from backend.training.losses.cross_entropy import CrossEntropy
+from backend.training.networks import Network
+from estimators.core.contract import Estimator, Need, UnsupportedError
+from estimators.core.objective import Chain
+from estimators.core.requirements import require
+
+MAX_PARAMETERS = 500_000_000
+MAX_STEPS = 10_000_000
+
+
+class Task(NamedTuple):
+    """A data set and the loss on it."""
+
+    dataset: Dataset
+    loss: Loss
+
+
+def check(run: RunConfig | None, parts: Parts) -> list[Problem]:
+    """Every problem between the components that could be built."""
+    dataset, network = parts.made.get(("dataset",)), parts.made.get(("network",))
+    loss = parts.made.get(("loss",), CrossEntropy())
+    problems: list[Problem] = []
+    if dataset is not None and loss is not None:
+        problems += _check_loss(loss, dataset)
+        if network is not None and not problems:
+            problems += _check_network(network, Task(dataset, loss), parts, run)
+    if run is not None:
+        problems += _check_device(run.device)
+        problems += _check_length(run, dataset, loss) if dataset is not None else []
+    return problems
+
+
+def _check_loss(loss: Loss, dataset: Dataset) -> Iterator[Problem]:
+    try:
+        loss.check(dataset)
+    except ValueError as error:
+        yield Problem(("loss",), str(error))
+
+
+def _check_network(
+    network: Network, task: Task, parts: Parts, run: RunConfig | None
+) -> Iterator[Problem]:
+    try:
+        count = network.count(task.dataset.shape, task.loss.outputs(task.dataset))
+    except ValueError as error:
+        yield Problem(("network",), f"{error}{_other_networks(network, task, str(error))}")
+        return
+    if count > MAX_PARAMETERS:
+        msg = f"the network would have {count:,} parameters; at most {MAX_PARAMETERS:,} are allowed"
+        yield Problem(("network",), msg)
+        return
+    chain = on_meta_device(network, *task)
+    if run is not None and run.batch_size == 1 and has_batch_norm(chain.module):
+        msg = wrong("batch_size", 1, "at least 2: batch normalisation compares the examples of one")
+        yield Problem(("batch_size",), msg)
+    yield from _check_estimators(chain, task, parts, run, count)
+
+
+def _check_estimators(
+    chain: Chain, task: Task, parts: Parts, run: RunConfig | None, parameters: int
+) -> Iterator[Problem]:
+    suitable: dict[Loc, Estimator] = {}
+    for loc, component in parts.made.items():
+        if isinstance(component, Estimator):
+            problems = [
+                *_check_needs(component, chain, task, loc),
+                *_check_stop_gradient(task.loss, component, loc),
+            ]
+            yield from problems
+            suitable |= {} if problems else {loc: component}
+    if run is not None:
+        yield from check_memory(parameters, run.device)
+        yield from check_probe_cost(suitable, chain, run.probe)
+
+
+def _other_networks(network: Network, task: Task, problem: str) -> str:
+    """The networks that take the data set, unless a field of this one is the problem."""
+    field, verb, _ = problem.partition(" is ")
+    return "" if verb and hasattr(network, field) else networks_for_data(*task)
+
+
+def _check_needs(estimator: Estimator, chain: Chain, task: Task, loc: Loc) -> Iterator[Problem]:
+    try:
+        require(estimator, chain)
+    except UnsupportedError as error:
+        others = networks_for_estimator(estimator, *task) if error.network else ""
+        yield Problem((*loc, "name"), f"{error}{others}")
+
+
+def _check_stop_gradient(loss: Loss, estimator: Estimator, loc: Loc) -> Iterator[Problem]:
+    """Finite differences see the change of what a stop-gradient hides from derivatives."""
+    if loss.stops and any(Need.DIFFERENTIABLE not in e.needs() for e in with_wrapped(estimator)):
+        yield Problem(
+            (*loc, "name"),
+            "it takes differences of the loss, and with them the keys move that a stop-gradient "
+            "holds still: switch the loss's stop_gradient off, or choose a method that derives",
+        )
+
+
+def _check_device(name: str) -> Iterator[Problem]:
+    try:
+        find_device(name)
+    except ValueError as error:
+        yield Problem(("device",), str(error))
+
+
+def _check_length(run: RunConfig, dataset: Dataset, loss: Loss | None) -> Iterator[Problem]:
+    examples = dataset.training_examples
+    if loss is not None and run.batch_size < loss.min_batch_size:
+        smallest = loss.min_batch_size
+        allowed = f"at least {smallest}: {run.loss.name} tells one example from the others"
+        yield Problem(("batch_size",), wrong("batch_size", run.batch_size, allowed))
+    if run.batch_size > examples:
+        allowed = f"at most {examples:,}, the examples to train on"
+        msg = wrong("batch_size", run.batch_size, allowed)
+        yield Problem(("batch_size",), msg)
+    elif run.epochs is not None:
+        steps = round(run.epochs * (examples // run.batch_size))
+        if steps > MAX_STEPS:
+            msg = f"epochs is {run.epochs:g}, {steps:,} steps; at most {MAX_STEPS:,} are allowed"
+            yield Problem(("epochs",), msg)

@@ -1,0 +1,40 @@
+"""Series of one-step draws: how the loss would change if each draw were taken as a step."""
+
+from collections.abc import Iterator
+from math import nan
+
+from backend.series.points import Points, consecutive, single
+from estimators.measurement.estimates.one_step import MIN_DRAWS_DECREASE, WhatIf
+
+
+def start(loss: float, learning_rate: float | None = None) -> Iterator[Points]:
+    """`what_if/loss` before the step and, of a run, `what_if/learning_rate` of its next update."""
+    yield single("what_if/loss", 0, loss)
+    if learning_rate is not None:
+        yield single("what_if/learning_rate", 0, learning_rate)
+
+
+def each_draw(result: WhatIf, label: str, first: int = 0) -> Iterator[Points]:
+    """`what_if/slope`, `what_if/curvature` and `what_if/change/<rate>` of each draw.
+
+    `result` holds all draws; points are made of those from number `first` on.
+    """
+    columns = {"slope": result.slopes, "curvature": result.curvatures}
+    for place, rate in enumerate(result.rates):
+        columns[f"change/{rate:.6g}"] = result.changes[:, place]
+    for name, column in columns.items():
+        yield consecutive(f"what_if/{name}", first, column[first:].numpy(), "", label)
+
+
+def summary(result: WhatIf, label: str) -> Iterator[Points]:
+    """`what_if/best_rate`, `what_if/expected_decrease` and its standard error, of all draws.
+
+    A value that does not exist is NaN, so that an earlier one does not stand for it.
+    """
+    draws, decrease = len(result.slopes), result.expected_decrease
+    numbers = {"best_rate": result.best_rate, "expected_decrease": decrease}
+    if decrease is not None and draws >= MIN_DRAWS_DECREASE:
+        numbers["expected_decrease_se"] = result.decrease_se
+    numbers["nonfinite"] = result.nonfinite
+    for name, value in numbers.items():
+        yield single(f"what_if/{name}", draws, nan if value is None else value, "", label)

@@ -1,0 +1,116 @@
+"""Writing a run's checkpoints, resuming from the newest one, and forking from another run's."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from backend.training.batches import Batches
+from backend.training.checkpoints import format
+from backend.training.checkpoints.files import checkpoint_steps, is_full, path_of, resume_step
+from backend.training.clock import Clock
+from backend.training.components.assemble import Assembly
+from backend.training.control import Control
+from backend.training.divergence import first_nonfinite_estimate
+from backend.training.probe_schedule import ProbeSchedule
+from backend.training.records import Event, changed_plugin
+from backend.training.trainer import Trainer
+
+DISK_FULL = "the disk is full: no checkpoint is written; the earlier ones are kept"
+
+
+class Checkpointing:
+    """The checkpoints of one run in `folder`; without a folder nothing is written or resumed."""
+
+    def __init__(
+        self,
+        folder: Path | None,
+        assembly: Assembly,
+        trainer: Trainer,
+        clock: Clock,
+        schedule: ProbeSchedule,
+        control: Control,
+    ) -> None:
+        self._folder, self._assembly = folder, assembly
+        self._trainer, self._clock = trainer, clock
+        self._schedule, self._control = schedule, control
+        self._disk_full = False
+
+    def save(self, step: int) -> Iterator[Event]:
+        """Write the checkpoint of `step`. If the disk is full the run goes on; an event says so."""
+        if self._folder is None:
+            return
+        state = {
+            "trainer": self._trainer.state(),
+            "clock": self._clock.state(),
+            "stride": self._schedule.state(),
+            "control": self._control.state(),
+            "plugins": self._plugin_files(),
+        }
+        try:
+            format.write(self._folder, step, state)
+            self._disk_full = False
+        except OSError as error:
+            if not is_full(error):
+                raise
+            if not self._disk_full:
+                yield Event(step, "checkpoint", DISK_FULL)
+            self._disk_full = True
+
+    def resume(self) -> int | None:
+        """Go on from the newest checkpoint; its step, or None if there is none."""
+        if self._folder is None or not checkpoint_steps(self._folder):
+            return None
+        step = resume_step(self._folder)
+        state = self._read(self._folder, step)
+        self._trainer.load(state["trainer"], self._assembly.estimator)
+        self._clock.load(state["clock"])
+        self._schedule.load(state["stride"])
+        if "control" in state:  # checkpoints of the first version have none
+            self._control.load(state["control"])
+        return step
+
+    def fork(self, origin: Path) -> tuple[int, list[Event]]:
+        """Begin with the newest checkpoint of another run; its step, and what was taken over."""
+        step = resume_step(origin)
+        state = self._read(origin, step)
+        changed = self._changed_plugins(state.get("plugins", {}))
+        same = self._trainer.adopt(state["trainer"], changed)
+        self._clock.load(state["clock"])
+        self._clock.inherit()
+        self._schedule.load(state["stride"])
+        optimizer = " and its optimiser's state" if same else "; the optimiser begins anew"
+        text = f"begins at step {step:,} of its parent, with its weights{optimizer}"
+        return step, [
+            Event(step, "fork", text),
+            *(changed_plugin(step, label) for label in changed),
+        ]
+
+    def explain_divergence(self, batches: Batches, broken: int) -> str:
+        """Why the loss of step `broken` was not finite, in a sentence.
+
+        Checking every estimate would slow down all runs, so the steps since the newest checkpoint
+        are made again and checked. This moves the trainer back.
+        """
+        loss = f"the loss was not finite at step {broken:,}; a lower learning rate may help"
+        if self._folder is None or self._disk_full or not checkpoint_steps(self._folder):
+            return loss
+        start = resume_step(self._folder)
+        state = self._read(self._folder, start)
+        self._trainer.load(state["trainer"], self._assembly.estimator)
+        return first_nonfinite_estimate(self._trainer, batches, start, broken) or loss
+
+    def _read(self, folder: Path, step: int) -> dict[str, Any]:
+        return format.read(path_of(folder, step), self._trainer.chain.x.device)
+
+    def _plugin_files(self) -> dict[str, dict[str, str]]:
+        """{label: {plug-in: SHA-256}} of each estimator; see `ComponentIndex.plugin_files`."""
+        plugin_files = self._assembly.index.plugin_files
+        return {label: plugin_files([e]) for label, e in self._trainer.roles.members}
+
+    def _changed_plugins(self, before: Mapping[str, Mapping[str, str]]) -> list[str]:
+        """Labels of estimators whose plug-in file differs from `before`."""
+        return [
+            label
+            for label, files in self._plugin_files().items()
+            if any(before.get(label, {}).get(name, sha) != sha for name, sha in files.items())
+        ]

@@ -1,0 +1,62 @@
+"""`run_microscope`: measure estimators at a frozen checkpoint, as a stream of records."""
+
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from backend.config import MicroscopeConfig
+from backend.training.components.assemble import assemble, find_device
+from backend.training.control import Control
+from backend.training.facts import facts
+from backend.training.microscope.anatomy import run_anatomy
+from backend.training.microscope.draw_loop import DrawLoop
+from backend.training.microscope.draws import run_draws
+from backend.training.microscope.frozen_run import UnusableCheckpointError, load_frozen_run
+from backend.training.microscope.one_step import run_one_step
+from backend.training.microscope.setup import Setup
+from backend.training.microscope.sweep import run_sweep, unseen_layers
+from backend.training.records import Ended, Record
+
+
+def run_microscope(
+    config: MicroscopeConfig,
+    control: Control | None = None,
+    *,
+    folder: Path,
+    plugin_dirs: Sequence[Path | str] = (),
+    device: str | None = None,
+) -> Iterator[Record]:
+    """Measure at the checkpoint in `folder`, starting with the first draw.
+
+    Yields `Facts` first, then a flush about every 100 ms (each ends with a `Progress`, whose step
+    counts the draws of each estimator), and `Ended` last: finished, cancelled, stopped, or failed.
+    A failure has one sentence if the checkpoint is unusable, and a traceback otherwise.
+    """
+    loop = DrawLoop(control or Control(), config.microscope.total)
+    try:
+        assembly = assemble(config, plugin_dirs)
+        run = load_frozen_run(config, assembly, folder, find_device(device or config.device))
+        setup = Setup(config, assembly, run)
+        own = facts(assembly, run, 0)
+        yield replace(own, layers=[*own.layers, *unseen_layers(setup)])
+        yield from setup.events()
+        yield from _measured(setup, loop)
+        yield loop.progress("running")
+        yield Ended(loop.end or "finished", loop.step)
+    except UnusableCheckpointError as error:
+        yield Ended("failed", 0, str(error))
+    except Exception:
+        yield Ended("failed", loop.step, traceback.format_exc())
+
+
+def _measured(setup: Setup, loop: DrawLoop) -> Iterator[Record]:
+    """The records of the kind of measurement that the request names."""
+    request = setup.request
+    if request.sweep:
+        return run_sweep(setup, loop, request.sweep)
+    if request.anatomy:
+        return run_anatomy(setup, loop, request.anatomy)
+    if request.what_if:
+        return run_one_step(setup, loop, request.what_if)
+    return run_draws(setup, loop)
