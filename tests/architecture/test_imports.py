@@ -1,14 +1,13 @@
 """Imports run one way. A file that crosses a line is named here."""
 
-import ast
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from graphlib import TopologicalSorter
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.architecture.sources import ROOT, files, imports, modules, within
+
 STDLIB = sys.stdlib_module_names
 
 # (files under, may not import, why)
@@ -41,35 +40,16 @@ LINES = [
 ]  # fmt: skip
 
 
-def files(place: str) -> list[Path]:
-    path = ROOT / place
-    return [path] if path.is_file() else sorted(path.rglob("*.py"))
-
-
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Each module that `path` imports, wherever in the file, with its line."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            module = node.module or ""
-            yield node.lineno, module
-            yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
-
-
-def within(module: str, package: str) -> bool:
-    return module == package or module.startswith(f"{package}.")
-
-
 @pytest.mark.parametrize(("place", "forbidden", "why"), LINES, ids=[line[0] for line in LINES])
 def test_imports_run_one_way(place, forbidden, why):
-    found = files(place)
-    assert found, f"{place} is gone: mend this test's table"
+    paths = files(place)
+    assert paths, f"{place} does not exist: correct the table of this test"
     crossings = [
         f"{path.relative_to(ROOT)}:{line} imports {module} ({why})"
-        for path in found
+        for path in paths
         for line, module in imports(path)
         if any(within(module, package) for package in forbidden)
+        and not within(module, "estimators.statistics")
     ]
     assert not crossings, "\n".join(crossings)
 
@@ -82,6 +62,28 @@ def test_estimators_use_torch_and_the_standard_library_alone():
         if module.split(".")[0] not in {*STDLIB, "torch", "estimators"}
     ]
     assert not crossings, "\n".join(crossings)
+
+
+def test_statistics_use_the_standard_library_alone():
+    crossings = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in files("estimators/statistics")
+        for line, module in imports(path)
+        if module.split(".")[0] not in STDLIB and not within(module, "estimators.statistics")
+    ]
+    assert not crossings, "\n".join(crossings)
+
+
+def test_no_modules_import_each_other():
+    known = modules()
+    graph = {
+        name: {
+            module for _, module in imports(path) if module in known and not within(name, module)
+        }
+        for name, path in known.items()
+        if path.name != "__init__.py"
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the modules
 
 
 FAMILIES = ["perturbation", "feedback", "implicit"]
