@@ -135,7 +135,7 @@ class JVPMode(TorchFunctionMode):
             return self._behind(func, args, kwargs)
         read = reader_of(func)
         value = NotImplemented if read is None else self._by_rule(read, func, args, kwargs)
-        return self._by_duals(func, args, kwargs) if value is NotImplemented else value
+        return self._by_dual_numbers(func, args, kwargs) if value is NotImplemented else value
 
     def _by_rule(self, read: ReadCall, func: Function, args: tuple, kwargs: dict[str, Any]) -> Any:
         try:
@@ -197,7 +197,7 @@ class JVPMode(TorchFunctionMode):
                 self._spent, kwargs = True, {**kwargs, "inplace": False}
         return func(*args, **kwargs)
 
-    def _by_duals(self, func: Function, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def _by_dual_numbers(self, func: Function, args: tuple, kwargs: dict[str, Any]) -> Any:
         moves = _any_in(self._tangents, args, kwargs)
         if (moves or _any_in(self.maps, args, kwargs)) and overwrites(func, args, kwargs):
             raise NoRuleError
