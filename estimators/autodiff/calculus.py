@@ -1,8 +1,8 @@
-"""The derivatives that estimators share: backwards, forwards, and between cuts.
+"""The derivatives that estimators share: reverse mode, forward mode, and between cuts.
 
-`value_and_grad` is reverse mode, `push_forward` forward mode by dual numbers (less overhead
-than `torch.func.jvp`). `cut_at_sites` and `cut_at_stages` run a network once with the graph
-cut at places, and `pull_back` carries a signal given at each place back to the place before.
+`value_and_grad` is reverse mode, `push_forward` forward mode by dual numbers, which has less
+overhead than `torch.func.jvp`. `cut_at_sites` and `cut_at_stages` run a network once with the
+graph cut at places, and `pull_back` moves a signal given at each place back to the place before.
 """
 
 import warnings
@@ -41,7 +41,13 @@ def value_and_grad(objective: Objective, params: Params) -> tuple[Tensor, dict[s
 def push_forward(
     objective: Objective, params: Params, tangents: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """(L(θ), ∇L·v): the loss and its derivative along `tangents`, both ()."""
+    """(L(θ), ∇L·v): the loss and its derivative along v, both ().
+
+    Args:
+        objective: The loss.
+        params: θ by name.
+        tangents: v, a tensor for each parameter, in their order.
+    """
     with torch.no_grad(), forward_ad.dual_level():
         duals = {
             name: forward_ad.make_dual(p, v)
@@ -67,7 +73,7 @@ def push_forward_from_sites(
         return forward_ad.make_dual(value, u.clone() if before is None else before + u)
 
     with torch.no_grad(), forward_ad.dual_level():
-        losses = chain.losses(chain.forward(_with_still_biases(params), at_site=perturb))
+        losses = chain.losses(chain.forward(_with_zero_bias_tangents(params), at_site=perturb))
         losses, slopes = forward_ad.unpack_dual(losses)
     if sites == 0:
         raise UnsupportedError(f"no Site() was passed; {Need.SITES.value} is needed")
@@ -122,8 +128,13 @@ def pull_back(
 ) -> dict[str, Tensor]:
     """Σ_l (∂z_l/∂θ)ᵀ s_l + (∂L/∂θ) between cuts: each signal stays in its own segment.
 
-    A parameter behind the last place gets the exact gradient of the loss. `error`, if it is
-    at hand, is ∂L/∂output. The cut can be pulled back once.
+    A parameter behind the last place gets the exact gradient of the loss. The graph is freed, so
+    that a cut can be pulled back once.
+
+    Args:
+        cut: The pass.
+        signals: s_l for each place, shaped as its activation z_l.
+        error: ∂L/∂output, if the caller has it.
     """
     end = cut.loss if error is None else cut.output
     return _pull(
@@ -134,7 +145,7 @@ def pull_back(
 
 
 def coverage_between(cut: Cut) -> dict[str, Coverage]:
-    """Estimated: reaches a place directly. Exact: reaches the loss alone."""
+    """By parameter: "estimated" if a place is behind it, "exact" if the loss alone is."""
     exact = _connected([cut.loss], cut.params)
     estimated = _connected(cut.places, cut.params)
     return {
@@ -157,8 +168,8 @@ def _cut(chain: Chain, params: Params, where: str) -> Cut:
         return Cut(leaves, places, output, chain.losses(output))
 
 
-def _with_still_biases(params: Params) -> dict[str, Tensor]:
-    """Zero tangents for biases: without them, `addmm` falls back to slow rules in Python."""
+def _with_zero_bias_tangents(params: Params) -> dict[str, Tensor]:
+    """Biases with tangents of zero: without them, `addmm` falls back to slow rules in Python."""
     return {
         name: forward_ad.make_dual(p, torch.zeros_like(p)) if p.ndim == 1 else p
         for name, p in params.items()

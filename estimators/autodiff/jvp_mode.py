@@ -135,7 +135,7 @@ class JVPMode(TorchFunctionMode):
             return self._behind(func, args, kwargs)
         read = reader_of(func)
         value = NotImplemented if read is None else self._by_rule(read, func, args, kwargs)
-        return self._by_duals(func, args, kwargs) if value is NotImplemented else value
+        return self._by_dual_numbers(func, args, kwargs) if value is NotImplemented else value
 
     def _by_rule(self, read: ReadCall, func: Function, args: tuple, kwargs: dict[str, Any]) -> Any:
         try:
@@ -179,7 +179,7 @@ class JVPMode(TorchFunctionMode):
     def _refuse_aliases(self, value: Tensor) -> None:
         """Raise NoRuleError if a change of `value` in place would change another value."""
         others = [v for v, _ in self._tangents.values() if _same_storage(v, value)]
-        if id(value) in self.maps or any(not v.is_set_to(value) for v in others):
+        if id(value) in self.maps or any(_place(v) != _place(value) for v in others):
             raise NoRuleError
 
     def _behind(self, func: Function, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -197,7 +197,7 @@ class JVPMode(TorchFunctionMode):
                 self._spent, kwargs = True, {**kwargs, "inplace": False}
         return func(*args, **kwargs)
 
-    def _by_duals(self, func: Function, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def _by_dual_numbers(self, func: Function, args: tuple, kwargs: dict[str, Any]) -> Any:
         moves = _any_in(self._tangents, args, kwargs)
         if (moves or _any_in(self.maps, args, kwargs)) and overwrites(func, args, kwargs):
             raise NoRuleError
@@ -258,8 +258,13 @@ def _any_in(entries: Mapping[int, Any], args: tuple, kwargs: Mapping[str, Any]) 
     return bool(entries) and any(i in entries for i in _ids(args, kwargs))
 
 
+def _place(t: Tensor) -> tuple[Any, ...]:
+    """Where a tensor lies in its storage."""
+    return t.storage_offset(), t.shape, t.stride()
+
+
 def _same_storage(a: Tensor, b: Tensor) -> bool:
-    return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+    return a.untyped_storage()._cdata == b.untyped_storage()._cdata
 
 
 def _tensors(value: Any) -> list[Tensor]:

@@ -70,7 +70,7 @@ def unperturbed(chain: Chain, params: Params) -> Perturbed:
 class _Choice:
     """How a network is run, worked out before any noise is drawn.
 
-    So the draws of an estimator do not depend on what is already known of its network.
+    So the draws of an estimator do not depend on whether its network was run before.
     """
 
     def __init__(self, chain: Chain, params: Params) -> None:

@@ -63,15 +63,15 @@ class SegmentGradients:
         """Through what lies between a map and a site, such as a normalisation."""
         begun = [i for i, m in enumerate(self._maps) if m.y.requires_grad]
         leaves = self._mode.leaves
-        found = torch.autograd.grad(
+        inner_grads = torch.autograd.grad(
             [z for z, _ in inner],
             [*(self._maps[i].y for i in begun), *leaves.values()],
             [s for _, s in inner],
             allow_unused=True,
         )
-        for i, g in zip(begun, found, strict=False):
+        for i, g in zip(begun, inner_grads, strict=False):
             at[i] = plus(at[i], g)
-        for name, g in zip(leaves, found[len(begun) :], strict=True):
+        for name, g in zip(leaves, inner_grads[len(begun) :], strict=True):
             grads[name] = plus(grads.get(name), g)
 
 

@@ -1,8 +1,8 @@
 """`Site()`: the mark that a network puts on an activation.
 
-A site is an identity. It stands where an activation may be perturbed or fed back: after
-the normalisation, before the non-linearity. `visiting` lets the calculus see and replace
-each marked activation during one forward pass, without touching the module.
+A site is an identity, placed where an activation may be perturbed or may receive feedback: after
+the normalisation, before the non-linearity. `visiting` reads and replaces each marked activation
+during one forward pass, without changing the module.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,8 +19,9 @@ _visitor: ContextVar[Visitor | None] = ContextVar("visitor", default=None)
 class Site(nn.Module):
     """Identity that marks an activation of shape (B, *units).
 
-    `units` names the axes after the batch ("channel", "height", ...); an empty tuple
-    leaves them unnamed.
+    Args:
+        units: The names of the axes behind the batch ("channel", "height", ...); an empty tuple
+            leaves them unnamed.
     """
 
     def __init__(self, units: tuple[str, ...] = ()) -> None:
@@ -37,7 +38,7 @@ class Site(nn.Module):
 
 @contextmanager
 def visiting(visitor: Visitor) -> Iterator[None]:
-    """Call `visitor(site, z)` at every site passed; what it returns flows on."""
+    """Call `visitor(site, z)` at every site of a pass; what it returns takes the place of z."""
     token = _visitor.set(visitor)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What the methods share that send δ through a feedback weight for each layer."""
+"""`Transporting`: the base class of methods that send δ through a feedback weight per layer."""
 
 from abc import abstractmethod
 
@@ -26,30 +26,30 @@ from estimators.feedback._transport import (
     value_and_transported,
 )
 
-LOOK = 16
-"""Steps between two looks at the angle between feedback and weight, which read both once more."""
+COMPARE_EVERY = 16
+"""Steps between two comparisons of feedback and weight, each of which reads both once more."""
 
 State = tuple[Tensor, Weights]
-"""The number of steps taken, (), and what is kept for each layer."""
+"""The number of steps taken, (), and the memory of each layer, shaped as its weight."""
 
 
 class Transporting(Estimator[Chain, State]):
-    """δ_l−1 = B_l δ_l behind each layer but the first; the subclass says what B is.
+    """δ_l−1 = B_l δ_l behind each layer but the first; the subclass defines B.
 
-    Every weight gradient is the ordinary outer product, and what stands between the layers is
+    Every weight gradient is the ordinary outer product, and operations between the layers are
     differentiated exactly, so that the last layer's gradient is exact.
     """
 
     @abstractmethod
     def begin(self, weight: Tensor, rng: Generator, /) -> Tensor:
-        """What is kept for a layer, at first."""
+        """The memory of a layer before the first step."""
 
     @abstractmethod
     def feedback(self, weight: Tensor, kept: Tensor, rng: Generator, /) -> Tensor:
-        """B, shaped as the layer's weight."""
+        """B, shaped as the layer's weight, from its memory `kept`."""
 
     def learn(self, weight: Tensor, kept: Tensor, rng: Generator, /) -> Tensor:
-        """What is kept for the next step. Fixed feedback: unchanged."""
+        """The memory for the next step. Fixed feedback: unchanged."""
         return kept
 
     def claim(self, objective: Chain, /) -> Claim:
@@ -61,8 +61,8 @@ class Transporting(Estimator[Chain, State]):
     def check(self, objective: Chain, params: Params, /) -> None:
         if not isinstance(objective, Chain):
             raise UnsupportedError(
-                "signals are sent back through layers, and this objective is a loss alone; it "
-                "takes a network on a batch, a Chain"
+                "signals are sent back through layers, and this objective is a loss without "
+                "layers: it needs a network on a batch, a Chain"
             )
         transported(objective, params)
 
@@ -83,7 +83,7 @@ class Transporting(Estimator[Chain, State]):
         weights = {name: params[name].detach() for name in kept}
         feedback = {name: self.feedback(w, kept[name], rng) for name, w in weights.items()}
         loss, grads = value_and_transported(objective, params, feedback)
-        info = {} if int(step) % LOOK else alignment(feedback, weights)
+        info = {} if int(step) % COMPARE_EVERY else alignment(feedback, weights)
         return Estimate(grads, loss, self.advance(objective, params, state, rng), info)
 
     def advance(self, objective: Chain, params: Params, state: State, rng: Generator, /) -> State:
@@ -92,7 +92,7 @@ class Transporting(Estimator[Chain, State]):
         return step + 1, learnt
 
     def law(self, objective: Chain, params: Params, state: State, exact: Params, /) -> Law:
-        """No noise once the feedback is given, unless it is drawn anew for each estimate."""
+        """No noise for a given feedback, unless it is drawn anew for each estimate."""
         weights = {name: params[name].detach() for name in state[1]}
         feedback = {name: self.mean_feedback(w, state[1][name]) for name, w in weights.items()}
         return certain(value_and_transported(objective, params, feedback)[1], GIVEN)

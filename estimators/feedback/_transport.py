@@ -1,8 +1,8 @@
 """Layers that send gradients to their input through a feedback weight B instead of W.
 
-A layer z = W x + b then passes δx = Bᵀ δz on, while its own gradient stays δz xᵀ. Served are
-`nn.Linear`, `nn.Conv1d` and `nn.Conv2d` (groups as well); all else keeps its exact derivative.
-A feedback weight is shaped as the weight that it stands for, and goes by that weight's name.
+A layer z = W x + b then sends δx = Bᵀ δz to its input, while its own gradient stays δz xᵀ. Such
+layers are `nn.Linear`, `nn.Conv1d` and `nn.Conv2d` (groups as well); everything else keeps its
+exact derivative. A feedback weight has the shape and the name of the weight that it replaces.
 """
 
 import math
@@ -44,14 +44,14 @@ def transported(chain: Chain, params: Params) -> Weights:
 
     Raises UnsupportedError if there are none.
     """
-    found = {name: params[name].detach() for name in _record(chain, params)[0]}
-    if not found:
+    weights = {name: params[name].detach() for name in _record(chain, params)[0]}
+    if not weights:
         raise UnsupportedError(
             "no nn.Linear, nn.Conv1d or nn.Conv2d stands behind another layer with parameters, so "
             "that there is nothing to send a signal through",
             network=True,
         )
-    return found
+    return weights
 
 
 def coverage_of_transport(chain: Chain, params: Params) -> dict[str, Coverage]:
@@ -87,6 +87,7 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         x, feedback = ctx.saved_tensors
         to_x, to_w, to_bias, _ = ctx.needs_input_grad
+        g = g.to(x.dtype)  # autocast computes the layer's value in another precision
         rows = g.reshape(-1, g.shape[-1])
         return (
             g @ feedback if to_x else None,
@@ -111,8 +112,9 @@ class _Convolution(torch.autograd.Function):
         x, feedback = ctx.saved_tensors
         wanted = list(ctx.needs_input_grad[:3])
         # The gradient for the weight needs x and g alone; only that for x reads the weight.
-        found = torch.ops.aten.convolution_backward(g, x, feedback, ctx.sizes, *ctx.how, wanted)
-        return *found, None, None
+        g = g.to(x.dtype)  # autocast computes the layer's value in another precision
+        grads = torch.ops.aten.convolution_backward(g, x, feedback, ctx.sizes, *ctx.how, wanted)
+        return *grads, None, None
 
 
 def _transporting(layer: nn.Module, feedback: Tensor) -> Callable[[Tensor], Tensor]:
@@ -137,7 +139,7 @@ def _padded(layer: nn.Conv1d | nn.Conv2d, x: Tensor) -> Tensor:
 
 
 def _record(chain: Chain, params: Params) -> tuple[list[str], Cut]:
-    """The weights of layers whose input depends on parameters, and a pass with these inputs."""
+    """The weights of layers whose input depends on parameters, and the pass with these inputs."""
     leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
     inputs: dict[str, Tensor] = {}
 
@@ -156,11 +158,11 @@ def _record(chain: Chain, params: Params) -> tuple[list[str], Cut]:
 
 
 def _layers(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Those that are served, by the name of their weight. A subclass with a pass of its own is
-    not, nor is a second layer of a tied weight."""
+    """Such layers, by the name of their weight: no subclass or instance with its own `forward`,
+    and no second layer of a tied weight."""
     own = {cls.forward for cls in LAYERS}
     for name, m in module.named_modules():
-        if isinstance(m, LAYERS) and type(m).forward in own:
+        if isinstance(m, LAYERS) and type(m).forward in own and "forward" not in m.__dict__:
             yield f"{name}.weight" if name else "weight", m
 
 

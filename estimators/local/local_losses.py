@@ -82,12 +82,12 @@ class LocalLosses(Estimator[Chain, State]):
     inner: Estimator = ActivityForwardGradient()  # noqa: RUF009, it is frozen
     """The estimator that works on the local losses."""
     greedy: bool = True
-    """LG-: gradients stop between blocks. Off, L-: they flow through all blocks."""
+    """On (LG-): gradients stop between blocks. Off (L-): they flow through all blocks."""
     patchwise: bool = True
-    """A loss for each patch, where the network's heads know patches and inner perturbs sites
+    """A loss for each patch, where the network's heads name patches and inner perturbs sites
     without bias."""
     groupwise: bool = True
-    """A loss for each group of channels, where heads know them and inner perturbs sites without
+    """A loss for each group of channels, where heads name groups and inner perturbs sites without
     bias."""
     head_rate: Annotated[float, Gt(0), Le(10)] = 1e-3
     """Learning rate (Adam) of the heads that are made for a network that brings none."""
@@ -129,15 +129,15 @@ class LocalLosses(Estimator[Chain, State]):
         return Cost(inner.forwards + 1, inner.jvps, inner.vjps, stored)
 
     def coverage(self, objective: Chain, params: Params, /) -> dict[str, Coverage]:
-        found: dict[str, Coverage] = dict.fromkeys(params, "exact")
+        coverage: dict[str, Coverage] = dict.fromkeys(params, "exact")
 
         def ask(i: int, local: LocalChain, own: Params) -> Params:
             covered = self.inner.coverage(local, own)
-            found.update({n: covered[n] for b in self._members(objective, i) for n in b.own})
+            coverage.update({n: covered[n] for b in self._members(objective, i) for n in b.own})
             return {}
 
         self._sweep(objective, params, self._plan(objective).blank_heads(), ask)
-        return found
+        return coverage
 
     def init(self, objective: Chain, params: Params, rng: Generator, /) -> State:
         heads = self._plan(objective).first_heads(rng)
@@ -153,15 +153,15 @@ class LocalLosses(Estimator[Chain, State]):
     def estimate(
         self, objective: Chain, params: Params, state: State, rng: Generator, /
     ) -> Estimate:
-        found: list[Estimate] = []
+        estimates: list[Estimate] = []
 
         def estimate(i: int, local: LocalChain, own: Params) -> Params:
-            found.append(self.inner.estimate(local, own, state["inner"][i], rng))
-            return found[-1].grads
+            estimates.append(self.inner.estimate(local, own, state["inner"][i], rng))
+            return estimates[-1].grads
 
         sweep = self._sweep(objective, params, state["heads"], estimate)
-        after = self._trained(state, sweep.heads, tuple(e.state for e in found))
-        infos = [dict(e.info) for e in found]
+        after = self._trained(state, sweep.heads, tuple(e.state for e in estimates))
+        infos = [dict(e.info) for e in estimates]
         return Estimate(sweep.grads, sweep.loss, after, self._info(objective, sweep, infos))
 
     def target(self, objective: Chain, params: Params, state: State, /) -> Params:
@@ -172,27 +172,27 @@ class LocalLosses(Estimator[Chain, State]):
         return self._sweep(objective, params, state["heads"], exact).grads
 
     def law(self, objective: Chain, params: Params, state: State, exact: Params, /) -> Law | None:
-        """Of the inner estimator's on each segment, with the exact gradient of its own loss."""
+        """The inner estimator's law on each segment, with the exact gradient of its own loss."""
         laws: list[Law | None] = []
         variance: dict[str, float | None] = {}
 
         def ask(i: int, local: LocalChain, own: Params) -> Params:
             here = value_and_grad(local, own)[1]
-            found = self.inner.law(local, own, state["inner"][i], here)
-            laws.append(found)
-            if found is None:
+            law = self.inner.law(local, own, state["inner"][i], here)
+            laws.append(law)
+            if law is None:
                 return here
             trunks = [name for block in self._members(objective, i) for name in block.own]
-            variance.update({name: found.variance.get(name) for name in trunks})
-            return mean_of(found, here)
+            variance.update({name: law.variance.get(name) for name in trunks})
+            return mean_of(law, here)
 
         mean = self._sweep(objective, params, state["heads"], ask).grads
         if None in laws:
             return None
-        # What no segment's inner estimator has worked on is exact: heads, and the last stage.
-        told = {name: variance.get(name, 0.0) for name in mean}
-        known = {name: v for name, v in told.items() if v is not None}
-        return Law(known, mean, max(one.note for one in laws if one))
+        # Heads and the last stage, which no inner estimator works on, are exact.
+        all_variances = {name: variance.get(name, 0.0) for name in mean}
+        with_law = {name: v for name, v in all_variances.items() if v is not None}
+        return Law(with_law, mean, max(law.note for law in laws if law))
 
     def advance(self, objective: Chain, params: Params, state: State, rng: Generator, /) -> State:
         if not state["heads"] and type(self.inner).advance is Estimator.advance:
@@ -214,9 +214,10 @@ class LocalLosses(Estimator[Chain, State]):
         return plan(objective, self.greedy, per if self._tells_units_apart(objective) else ())
 
     def _tells_units_apart(self, objective: Chain) -> bool:
-        """Whether inner derives a loss along noise at sites: to others all units have one loss.
+        """Whether inner takes derivatives of the losses along noise at sites.
 
-        Nor can finite differences be told apart: replicas differ in their derivatives alone.
+        To other estimators all units have the same loss. Finite differences do not tell units
+        apart either: the replicas of a loss differ in their derivatives alone.
         """
 
         def perturbs_without_bias() -> bool:
@@ -232,7 +233,7 @@ class LocalLosses(Estimator[Chain, State]):
         return self._plan(objective).members[i]
 
     def _sweep(self, objective: Chain, params: Params, made: Params, rule: Rule) -> Sweep:
-        """`rule` on each segment in turn, whose input is what the one before puts out."""
+        """`rule` on each segment in turn, whose input is the output of the one before."""
         parts, x, y = self._plan(objective), objective.x, objective.y
         heads = {n: made[n] if n in made else params[n] for b in parts.blocks for n in b.names}
         grads: dict[str, Tensor] = {}
@@ -245,7 +246,7 @@ class LocalLosses(Estimator[Chain, State]):
             for place, block in enumerate(members):
                 x = _output(block, x, y, params) if here.outputs is None else here.outputs[place]
                 if block.names[0] in grads and not isinstance(self.inner, Wrapping):
-                    # Inner has found it already; a wrapper would have clipped or delayed it.
+                    # Inner has the head's gradient; a wrapper would have clipped or delayed it.
                     local[block.name] = block.loss(x, heads, y)
                 else:
                     local[block.name], exact = block.head_gradient(x, heads, y)
@@ -265,8 +266,8 @@ class LocalLosses(Estimator[Chain, State]):
     def _own(self, here: LocalChain, theta: Params, heads: Params) -> Params:
         """The segment's parameters, heads included if inner differentiates them exactly.
 
-        To an estimator that would perturb them, a head is no parameter: its noise would be
-        everybody's. To one that sends signals through layers it is a layer, wrapped or not.
+        An estimator that perturbs parameters does not get the heads, whose noise would reach all
+        blocks. To one that sends signals through layers a head is a layer, wrapped or not.
         """
         if not isinstance(here, HeadChain):
             return theta
@@ -283,7 +284,7 @@ class LocalLosses(Estimator[Chain, State]):
         return {"heads": heads, "moments": moments, "inner": inner}
 
     def _info(self, objective: Chain, sweep: Sweep, infos: list[dict[str, Any]]) -> dict[str, Any]:
-        """The local losses, and what inner reports of each segment, under the block's name."""
+        """The local losses, and inner's reports on each segment, by the block's name."""
         merged: dict[str, dict[str, Tensor]] = {"local_loss": sweep.local}
         for i, info in enumerate(infos):
             block = self._members(objective, i)[0].name

@@ -76,8 +76,8 @@ class Normalisation(Operation):
     def vjp(self, saved: Saved, signal: Tensor, wanted: Wanted = (True, False, False)) -> Gradients:
         weight, bias = saved[1], saved[2]
         mask = [wanted[0], wanted[1] and weight is not None, wanted[2] and bias is not None]
-        found = self._backward(saved, signal.contiguous(), weight, mask)
-        x, w, b = (g if asked else None for g, asked in zip(found, mask, strict=True))
+        grads = self._backward(saved, signal.contiguous(), weight, mask)
+        x, w, b = (g if asked else None for g, asked in zip(grads, mask, strict=True))
         return x, w, b
 
 

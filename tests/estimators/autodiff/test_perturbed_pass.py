@@ -1,4 +1,4 @@
-"""One perturbed pass: every way through it gives what dual numbers give, draw by draw."""
+"""One perturbed pass: every engine gives what dual numbers give, draw by draw."""
 
 import pytest
 import torch
@@ -139,20 +139,20 @@ def made(name):
     return Chain(module, x, Y), {n: p.detach() for n, p in module.named_parameters()}
 
 
-def estimate(route, chain, params, count, grain):
-    found = route(chain, params, grain.draw(chain, count, stream(0, "estimator")), count)
-    return found.loss, found.coefficients, found.pull_back(grain.signals(chain, found))
+def estimate(route, chain, params, count, sharing):
+    found = route(chain, params, sharing.draw(chain, count, stream(0, "estimator")), count)
+    return found.loss, found.coefficients, found.pull_back(sharing.signals(chain, found))
 
 
 @each_network
 @pytest.mark.parametrize(
-    "grain", [NoiseSharing("rademacher", False, ""), NoiseSharing("normal", True, "")]
+    "sharing", [NoiseSharing("rademacher", False, ""), NoiseSharing("normal", True, "")]
 )
 @pytest.mark.parametrize("count", [1, 3])
-def test_every_way_is_that_of_dual_numbers(name, grain, count):
+def test_every_way_is_that_of_dual_numbers(name, sharing, count):
     chain, params = made(name)
-    found = estimate(perturb, chain, params, count, grain)
-    wanted = estimate(DualNumbers().run, chain, params, count, grain)
+    found = estimate(perturb, chain, params, count, sharing)
+    wanted = estimate(DualNumbers().run, chain, params, count, sharing)
     torch.testing.assert_close(found, wanted)
     assert type(engine_of(chain, params)) is NETWORKS[name][2]
 
@@ -175,14 +175,14 @@ def test_true_signals_pull_back_to_the_true_gradient(name):
 
 def test_a_hook_or_fewer_parameters_find_another_way():
     chain, params = made("dense")
-    grain, seen = NoiseSharing("rademacher", False, ""), []
-    before = estimate(perturb, chain, params, 1, grain)
+    sharing, seen = NoiseSharing("rademacher", False, ""), []
+    before = estimate(perturb, chain, params, 1, sharing)
     handle = chain.module[0][0].register_forward_hook(lambda *_: seen.append(1))
-    torch.testing.assert_close(estimate(perturb, chain, params, 1, grain), before)
+    torch.testing.assert_close(estimate(perturb, chain, params, 1, sharing), before)
     assert seen
     handle.remove()
     some = {n: p for n, p in params.items() if n.startswith("1.")}
-    found = estimate(perturb, chain, some, 1, grain)[2]
+    found = estimate(perturb, chain, some, 1, sharing)[2]
     torch.testing.assert_close(found, {n: before[2][n] for n in some})
 
 
@@ -194,11 +194,11 @@ def test_an_estimate_of_many_tangents_is_the_mean_over_passes(monkeypatch):
     found = ActivityForwardGradient(tangents=5).estimate(
         case.chain, case.params, None, stream(0, "estimator")
     )
-    grain, rng = NoiseSharing("rademacher", False, ""), stream(0, "estimator")
+    sharing, rng = NoiseSharing("rademacher", False, ""), stream(0, "estimator")
     total = {n: torch.zeros_like(p) for n, p in case.params.items()}
     for count in (2, 2, 1):
-        part = perturb(case.chain, case.params, grain.draw(case.chain, count, rng), count)
-        g = part.pull_back(grain.signals(case.chain, part))
+        part = perturb(case.chain, case.params, sharing.draw(case.chain, count, rng), count)
+        g = part.pull_back(sharing.signals(case.chain, part))
         total = {n: t + count / 5 * g[n] for n, t in total.items()}
     torch.testing.assert_close(dict(found.grads), total)
 
@@ -216,8 +216,8 @@ def test_noise_along_the_only_axis_there_is_changes_nothing():
 
 def test_noise_that_the_batch_shares_is_one_row():
     chain, params = made("dense")
-    grain = NoiseSharing("normal", True, "")
-    found = perturb(chain, params, grain.draw(chain, 1, stream(0, "probe")))
+    sharing = NoiseSharing("normal", True, "")
+    found = perturb(chain, params, sharing.draw(chain, 1, stream(0, "probe")))
     assert [u.shape for u in found.noise] == [(1, 5), (1, 4)]
     one_number = Chain(chain.module, ROWS, Y, F.cross_entropy, separable=False)
     assert ActivityForwardGradient(sharing="batch").claim(one_number).name == "BIASED"
