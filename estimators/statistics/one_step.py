@@ -1,7 +1,7 @@
 """Whether one-step draws lower the loss, and why there may be no best learning rate.
 
-To second order the expected change −η⟨Eĝ, g⟩ + η²/2 E ĝᵀHĝ is least at η = ⟨Eĝ, g⟩ / E ĝᵀHĝ, where the
-draws lead down (a positive slope) and the loss curves upwards.
+To second order the expected change −η⟨Eĝ, g⟩ + η²/2 E ĝᵀHĝ is least at η = ⟨Eĝ, g⟩ / E ĝᵀHĝ, where
+the draws lead down (a positive slope) and the loss curves upwards.
 """
 
 import math

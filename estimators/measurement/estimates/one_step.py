@@ -201,10 +201,10 @@ def take_steps(
 def _taken(steps: OneStepDraws) -> WhatIf:
     for _ in steps.take():
         pass
-    found = WhatIf.of(steps)
-    if not found.shown:
+    result = WhatIf.of(steps)
+    if not result.shown:
         raise ValueError(f"none of {len(steps)} draws is finite: there is no step to take")
-    return found
+    return result
 
 
 def decreases(slopes: Tensor, curvatures: Tensor) -> Tensor:
