@@ -84,8 +84,12 @@ def measure_subject(
     source: Source = "honest",
 ) -> Measurement:
     """`measure` of a subject that is ready; `before` begins each sentence of progress."""
-    found = observe(of.chain, of.params, of.watched, draws, seed, sources=_sources(of, source))
-    return measurement_of(_report(found, draws, progress, before) if progress else found)
+    observations = observe(
+        of.chain, of.params, of.watched, draws, seed, sources=_sources(of, source)
+    )
+    if progress:
+        observations = _report(observations, draws, progress, before)
+    return measurement_of(observations)
 
 
 def _sources(of: Subject, asked: Source) -> dict[str, Source]:

@@ -47,8 +47,8 @@ class Differences:
     @classmethod
     def of(cls, first: Iterable[float], second: Iterable[float]) -> "Differences":
         """Of two sequences of one length, in the order of the pairs."""
-        found = [float(a) - float(b) for a, b in zip(first, second, strict=True)]
-        kept = [x for x in found if math.isfinite(x)]
+        differences = [float(a) - float(b) for a, b in zip(first, second, strict=True)]
+        kept = [x for x in differences if math.isfinite(x)]
         mean = total(kept) / len(kept) if kept else math.nan
         steps = [after - before for after, before in zip(kept[1:], kept, strict=False)]
         return cls(
@@ -90,7 +90,7 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """Of the first, held against the second: by the side of 0 on which the interval lies."""
+        """The first beside the second: by the side of 0 on which the interval lies."""
         if not self.judged:
             return "not judged"
         return "larger" if self.low > 0 else "smaller" if self.high < 0 else "no difference"
@@ -157,20 +157,26 @@ def paired(
         raise ValueError(
             f"{len(first)} numbers beside {len(second)}; each of the first needs its pair"
         )
-    found = Differences.of(first, second)
-    return compare(found, successive=successive, needed=needed, unit=unit)
+    differences = Differences.of(first, second)
+    return compare(differences, successive=successive, needed=needed, unit=unit)
 
 
 def compare(
-    found: Differences, *, successive: bool = False, needed: int = MIN_PAIRS, unit: str = "pairs"
+    differences: Differences,
+    *,
+    successive: bool = False,
+    needed: int = MIN_PAIRS,
+    unit: str = "pairs",
 ) -> Comparison:
     """The comparison that follows from sufficient statistics; see `paired`."""
     half = math.nan
-    if found.count >= max(2, needed):
-        squares = found.successive if successive else found.m2
-        half = _half_width(squares, found.count, successive=successive)
-    ends = found.mean - half, found.mean + half
-    return Comparison(found.count, found.mean, *ends, found.positive, needed, unit)
+    if differences.count >= max(2, needed):
+        squares = differences.successive if successive else differences.m2
+        half = _half_width(squares, differences.count, successive=successive)
+    ends = differences.mean - half, differences.mean + half
+    return Comparison(
+        differences.count, differences.mean, *ends, differences.positive, needed, unit
+    )
 
 
 def unpaired(first: float, second: float, errors: tuple[float, float], draws: int) -> Comparison:

@@ -8,6 +8,7 @@ from backend.figures.data.query import Query
 from backend.figures.data.select import estimators
 from backend.figures.data.source import Floats, RunLike, Source
 from backend.figures.drawing.text import clipped, plain, run_name
+from estimators.statistics.one_step import obstacle
 
 CHANGE = "what_if/change/"
 
@@ -49,15 +50,7 @@ class Lottery:
         """Why there is no best rate; "" where there is one."""
         if self.best is not None:
             return ""
-        if not self.draws:
-            return "no draw is finite"
-        if not self.slopes.any():
-            return "the draws or the exact gradient are zero"
-        mean = float(self.slopes.mean())
-        spread = float(self.slopes.std(ddof=1)) / self.draws**0.5 if self.draws > 1 else np.inf
-        if abs(mean) <= 2 * spread:
-            return f"{self.draws:,} draws cannot tell whether they lead down"
-        return "the draws lead up" if mean < 0 else "the loss is not curved upwards there"
+        return obstacle(self.slopes.tolist(), self.curvatures.tolist())
 
     def name(self, several: bool) -> str:
         """What it is called where runs are told apart."""

@@ -1,4 +1,4 @@
-"""A seeded sketch of draws in 256 numbers each, which keeps inner products on average.
+"""A seeded sketch of draws: 256 numbers each, which keep inner products on average.
 
 Each weight has a random sign and one of 256 places (Charikar, Chen and Farach-Colton, 2002): the
 sketch of a draw is the sum of its signed weights at each place. It is linear, so that the sketch
@@ -21,7 +21,7 @@ DIRECTIONS = 8
 
 
 class Sketch:
-    """Streams draws, and keeps K × 256 numbers of them, and K × T × 8."""
+    """Sketches of draws: K × 256 numbers, and 8 for each of T tensors, K × T × 8."""
 
     def __init__(self, exact: Params, seed: int = 0) -> None:
         self._places = {
@@ -40,39 +40,39 @@ class Sketch:
         self._eachs = Rows(*each.shape[1:], dtype=each.dtype)
 
     def add(self, draws: Mapping[str, Tensor]) -> None:
-        """Take in k draws, (k, *shape) for each tensor."""
+        """Add k draws, (k, *shape) for each tensor."""
         whole, each = self._of(draws)
         self._wholes.add(whole)
         self._eachs.add(each)
 
     def merge(self, other: "Sketch") -> None:
-        """Take in the draws of another of the same seed."""
+        """Add the draws of another sketch of the same seed."""
         self._wholes.add(other._wholes.all)
         self._eachs.add(other._eachs.all)
 
     @property
     def draws(self) -> Tensor:
-        """Of each draw, (K, 256)."""
+        """The sketch of each draw, (K, 256)."""
         return self._wholes.all.double()
 
     @property
     def exact(self) -> Tensor:
-        """Of the exact gradient, (256,)."""
+        """The sketch of the exact gradient, (256,)."""
         return self._exact.double()
 
-    def errors(self, aim: Params | None = None) -> Tensor:
+    def errors(self, target: Params | None = None) -> Tensor:
         """⟨ĝ_k − t, r⟩ along 8 fixed random directions r of each tensor, (K, T, 8).
 
-        t is `aim`, or the exact gradient.
+        t is `target`, or the exact gradient.
         """
-        of = self._exact_of_each
-        if aim is not None:
-            of = self._of({name: aim[name].unsqueeze(0) for name in self._places})[1][0]
-        return self._eachs.all.double() - of.double()
+        sketch = self._exact_of_each
+        if target is not None:
+            sketch = self._of({name: target[name].unsqueeze(0) for name in self._places})[1][0]
+        return self._eachs.all.double() - sketch.double()
 
     def _of(self, draws: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        found = [self._tensor(as_rows(draws[name]), at) for name, at in self._places.items()]
-        each = torch.stack(found, 1)  # (k, T, 256)
+        sketches = [self._tensor(as_rows(draws[name]), at) for name, at in self._places.items()]
+        each = torch.stack(sketches, 1)  # (k, T, 256)
         folded = each.unflatten(2, (DIRECTIONS, -1)).sum(3)
         return each.sum(1).cpu(), folded.cpu()
 

@@ -1,4 +1,4 @@
-"""What is kept of many draws: a few inner products of each, and a few sums of gradients.
+"""The draws of a live probe: a few inner products of each, and a few sums of gradients.
 
 Every statistic follows from ⟨ĝ_k, g⟩, ‖ĝ_k‖² and the inner products of the sums of blocks of
 draws. They add over tensors: a stage's are the sums of its tensors'. A draw that is not finite in a

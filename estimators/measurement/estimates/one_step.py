@@ -16,6 +16,7 @@ from estimators.core.objective import Objective
 from estimators.measurement.draws.one_step import OneStepDraws, starting_point
 from estimators.measurement.draws.summary import mean, over, variance
 from estimators.measurement.estimates.intervals import skewed
+from estimators.statistics import one_step
 from estimators.statistics.student import MIN_COUNT_SKEWED, half_width
 from estimators.statistics.words import counted
 
@@ -81,11 +82,14 @@ class WhatIf:
 
     @property
     def descends(self) -> bool | None:
-        """Whether a small step lowers the loss on average; None where the draws cannot tell."""
-        if self.shown < 2 or not self.slope:
-            return None
-        low, high = skewed(self._pairs[:, :1])
-        return None if low <= 0 <= high else self.slope > 0
+        """Whether a small step lowers the loss on average; None where the draws do not tell."""
+        return one_step.descends(self._finite[0])
+
+    @property
+    def _finite(self) -> tuple[list[float], list[float]]:
+        """Slopes and curvatures of the finite draws."""
+        kept = self._pairs[self._pairs.isfinite().all(1)]
+        return kept[:, 0].tolist(), kept[:, 1].tolist()
 
     @property
     def best_rate(self) -> float | None:
@@ -166,15 +170,7 @@ class WhatIf:
     @property
     def obstacle(self) -> str:
         """Why there is no best rate, in words; "" where there is one."""
-        if self.best_rate is not None:
-            return ""
-        if not (self.slopes[self.slopes.isfinite()] != 0).any():
-            return "the draws or the exact gradient are zero"
-        if self.descends is None:
-            return f"{self.shown} draws cannot tell whether they lead down"
-        return "the draws lead where the loss is not curved upwards" if self.descends else (
-            "the draws lead up"
-        )  # fmt: skip
+        return one_step.obstacle(*self._finite)
 
 
 def take_steps(
@@ -205,10 +201,10 @@ def take_steps(
 def _taken(steps: OneStepDraws) -> WhatIf:
     for _ in steps.take():
         pass
-    found = WhatIf.of(steps)
-    if not found.shown:
+    result = WhatIf.of(steps)
+    if not result.shown:
         raise ValueError(f"none of {len(steps)} draws is finite: there is no step to take")
-    return found
+    return result
 
 
 def decreases(slopes: Tensor, curvatures: Tensor) -> Tensor:
