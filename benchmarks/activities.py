@@ -8,7 +8,7 @@ from backend.training.networks.contract import Network
 from backend.training.networks.mlp import MLP
 from benchmarks.table import Row, interleaved
 from estimators import ActivityForwardGradient, Chain, Estimator, stream
-from estimators.autodiff import perturbed_pass
+from estimators.autodiff.perturbed_engines import DualNumbers
 from estimators.perturbation._activities.noise_sharing import NoiseSharing
 from estimators.perturbation.node_perturbation import NodePerturbation
 
@@ -42,7 +42,7 @@ def _one(name: str) -> list[Row]:
         return lambda: estimator.estimate(chain, params, None, rng)
 
     def by_duals() -> None:
-        found = perturbed_pass._by_duals(chain, params, grain.draw(chain, 1, rng), 1)
+        found = DualNumbers().run(chain, params, grain.draw(chain, 1, rng), 1)
         found.pull_back(grain.signals(chain, found))
 
     base, one, many, duals, nodes = interleaved(

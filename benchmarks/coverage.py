@@ -16,7 +16,7 @@ from torch import Tensor
 from benchmarks.table import Row
 from estimators import Backprop, Claim, Estimator, Objective, discover
 from estimators.conformance import Case, cases, served
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 from estimators.measurement.draws.moments import bias_variance
 from estimators.measurement.draws.stream import has_oracle
 from estimators.measurement.draws.summary import Summary, over

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.table import Row
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 from estimators.measurement.draws.nested import MIN_BATCHES_DATA, MIN_BATCHES_ESTIMATOR
 from estimators.measurement.draws.summary import mean
 from estimators.measurement.estimates.intervals import student

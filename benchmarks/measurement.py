@@ -19,9 +19,9 @@ from estimators.core.noise import tangents
 from estimators.core.vectors import scale_
 from estimators.measurement.draws.moments import Moments
 from estimators.measurement.draws.stream import draws
-from estimators.measurement.draws.weight_draws import oracle_numbers
 from estimators.measurement.estimates.observation import Observation, observe, point
 from estimators.measurement.estimates.theory import law_of
+from estimators.perturbation._directions.draws import oracle_numbers
 
 K = 64
 LARGE = "MLP 784-1024-1024-10"
@@ -150,7 +150,7 @@ def _draw(chain: Chain, params: dict[str, Tensor], e: Estimator) -> Callable[[],
 def _oracle(chain: Chain, params: dict[str, Tensor], e: ForwardGradient) -> Callable[[], object]:
     def call() -> object:
         exact = value_and_grad(chain, params)[1]
-        return oracle_numbers(e, params, exact, K, _stream(params))
+        return oracle_numbers(e.noise, params, exact, K, _stream(params))
 
     return call
 

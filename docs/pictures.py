@@ -1,8 +1,8 @@
-"""Pictures for the pages of the families: each method's alignment along one run on digits.
+"""Make the pictures on the families' pages: the alignment of each method along one run on digits.
 
-`python -m docs.pictures [FAMILY …]` trains an MLP 64-128-128-10 (a LocalMixer where the method
-needs one) by backprop, measures the family's methods as shadows, and writes
-`docs/images/<family>-digits.png`, drawn as the lab draws it.
+`python -m docs.pictures [FAMILY …]` trains an MLP 64-128-128-10 (for local losses a LocalMixer) by
+backprop, measures the family's methods as shadows, and writes `docs/images/<family>-digits.png`
+with the lab's own figure.
 """
 
 import sys
@@ -80,9 +80,9 @@ FAMILIES: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
 
 
 def record(network: dict[str, Any], shadows: list[dict[str, Any]]) -> Memory:
-    """A run by backprop with the shadows, measured on every 32nd step.
+    """Train by backprop and measure the shadows at every 32nd step; return the run's points.
 
-    A LocalMixer is trained by local losses, without which its local heads would stay as they were.
+    A LocalMixer is trained by local losses, because backprop alone does not train its local heads.
     """
     driver = _local("backprop", greedy=True) if network is MIXER else {"name": "backprop"}
     config = RunConfig.model_validate(
@@ -96,27 +96,27 @@ def record(network: dict[str, Any], shadows: list[dict[str, Any]]) -> Memory:
             "probe": {"draws": 32, "every": 32},
         }
     )
-    pieces: dict[tuple[str, str, str, str], list[Points]] = {}
-    for one in train(config):
-        if isinstance(one, Points):
-            key = (one.metric, one.layer, one.estimator, one.unit)
-            pieces.setdefault(key, []).append(one)
-        if isinstance(one, Ended) and one.status != "finished":
-            raise RuntimeError(one.error)
+    flushes: dict[tuple[str, str, str, str], list[Points]] = {}
+    for entry in train(config):
+        if isinstance(entry, Points):
+            key = (entry.metric, entry.layer, entry.estimator, entry.unit)
+            flushes.setdefault(key, []).append(entry)
+        if isinstance(entry, Ended) and entry.status != "finished":
+            raise RuntimeError(entry.error)
     memory = Memory()
     memory.add_run("digits", MemoryRun(1, "digits", config.model_dump(), steps=1024))
-    for (metric, layer, estimator, unit), found in pieces.items():
-        steps = [int(step) for one in found for step in one.steps]
-        values = [float(value) for one in found for value in one.values]
+    for (metric, layer, estimator, unit), points in flushes.items():
+        steps = [int(step) for flush in points for step in flush.steps]
+        values = [float(value) for flush in points for value in flush.values]
         memory.add("digits", metric, steps, values, layer=layer, estimator=estimator, unit=unit)
     return memory
 
 
-def photograph(memory: Memory, path: Path) -> None:
-    """Draw the cosine of every estimator and keep it as PNG."""
+def save_png(memory: Memory, path: Path) -> None:
+    """Draw the cosine of every estimator and write it as a PNG file."""
     drawn = draw("curve", memory, {"runs": "digits", "metric": "cosine"})["figure"]
     for trace in drawn["data"]:
-        trace["type"] = "scatter"  # scattergl needs a GPU that a picture's browser may lack
+        trace["type"] = "scatter"  # scattergl needs WebGL, which a headless browser may lack
     figure = go.Figure(drawn).update_layout(template="plotly_white", **SIZE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable(), args=ARGS)
@@ -130,7 +130,7 @@ def photograph(memory: Memory, path: Path) -> None:
 def main(names: list[str]) -> None:
     torch.set_num_threads(1)
     for name in names or FAMILIES:
-        photograph(record(*FAMILIES[name]), IMAGES / f"{name}-digits.png")
+        save_png(record(*FAMILIES[name]), IMAGES / f"{name}-digits.png")
         print(f"{name}-digits.png")
 
 

@@ -1,11 +1,95 @@
-"""Gradient estimators, and how good they are. Torch and the standard library only.
+"""Gradient estimators and measurements of their quality, on torch and the standard library.
 
-from estimators import ForwardGradient, measure
-print(measure(net, loss, (x, y), [ForwardGradient(tangents=8)]))
+    from estimators import ForwardGradient, measure
+    print(measure(net, loss, (x, y), [ForwardGradient(tangents=8)]))
+
+The names are imported when they are first used (PEP 562), so that `import estimators` and
+`import estimators.statistics` do not load torch.
 """
 
-from importlib import import_module
+# ruff: noqa: F401, the imports below are the public names
+import importlib
 from typing import TYPE_CHECKING, Any
+
+_MODULES = {
+    "combine.clip_norm": ["ClipNorm"],
+    "combine.guided_es": ["GuidedES"],
+    "combine.mean_of_draws": ["MeanOfDraws"],
+    "combine.momentum": ["Momentum"],
+    "control.exact_plus_noise": ["ExactPlusNoise"],
+    "control.random_direction": ["RandomDirection"],
+    "control.sign_of": ["SignOf"],
+    "control.stale": ["Stale"],
+    "core.bounds": ["Ge", "Gt", "Le", "Lt", "Unit"],
+    "core.contract": [
+        "BatchedDraws",
+        "Claim",
+        "Cost",
+        "Coverage",
+        "Estimate",
+        "Estimator",
+        "Law",
+        "Need",
+        "Params",
+        "UnsupportedError",
+    ],
+    "core.info_nce": ["InfoNCE"],
+    "core.names": ["label", "labels", "snake_name"],
+    "core.noise": ["stream"],
+    "core.objective": ["Chain", "Objective", "Place", "cross_entropy"],
+    "core.requirements": ["require"],
+    "core.site": ["Site"],
+    "feedback.backprop": ["Backprop"],
+    "feedback.brsf": ["BRSF"],
+    "feedback.direct_feedback_alignment": ["DirectFeedbackAlignment"],
+    "feedback.dkp": ["DKP"],
+    "feedback.fdfa": ["FDFA"],
+    "feedback.feedback_alignment": ["FeedbackAlignment"],
+    "feedback.frsf": ["FRSF"],
+    "feedback.kolen_pollack": ["KolenPollack"],
+    "feedback.usf": ["USF"],
+    "feedback.weight_mirror": ["WeightMirror"],
+    "local.blocks": ["LocalHead"],
+    "local.local_losses": ["LocalLosses"],
+    "measurement.anatomy": ["anatomy"],
+    "measurement.compare": ["compare"],
+    "measurement.measure": ["measure"],
+    "measurement.probe": ["probe"],
+    "measurement.results.measurement": ["Measurement"],
+    "measurement.sweep": ["sweep"],
+    "measurement.what_if": ["what_if"],
+    "perturbation.activity_forward_gradient": ["ActivityForwardGradient"],
+    "perturbation.averaged_projected": ["AveragedProjected"],
+    "perturbation.block_forward_gradient": ["BlockForwardGradient"],
+    "perturbation.coordinate_importance": ["CoordinateImportance"],
+    "perturbation.evolution_strategy": ["EvolutionStrategy"],
+    "perturbation.forward_gradient": ["ForwardGradient"],
+    "perturbation.gaussian_smoothing": ["GaussianSmoothing"],
+    "perturbation.low_rank_forward_gradient": ["LowRankForwardGradient"],
+    "perturbation.mezo": ["MeZO"],
+    "perturbation.node_perturbation": ["NodePerturbation"],
+    "perturbation.sparse_forward_gradient": ["SparseForwardGradient"],
+    "perturbation.spsa": ["SPSA"],
+    "registry": ["discover"],
+}
+"""The module of each public name. A test holds the imports below, for type checkers, to it."""
+
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 if TYPE_CHECKING:
     from estimators.combine.clip_norm import ClipNorm
@@ -18,20 +102,23 @@ if TYPE_CHECKING:
     from estimators.control.stale import Stale
     from estimators.core.bounds import Ge, Gt, Le, Lt, Unit
     from estimators.core.contract import (
+        BatchedDraws,
         Claim,
         Cost,
+        Coverage,
         Estimate,
         Estimator,
+        Law,
         Need,
         Params,
         UnsupportedError,
     )
     from estimators.core.info_nce import InfoNCE
     from estimators.core.names import label, labels, snake_name
+    from estimators.core.noise import stream
     from estimators.core.objective import Chain, Objective, Place, cross_entropy
     from estimators.core.requirements import require
     from estimators.core.site import Site
-    from estimators.core.streams import stream
     from estimators.feedback.backprop import Backprop
     from estimators.feedback.brsf import BRSF
     from estimators.feedback.direct_feedback_alignment import DirectFeedbackAlignment
@@ -64,149 +151,3 @@ if TYPE_CHECKING:
     from estimators.perturbation.sparse_forward_gradient import SparseForwardGradient
     from estimators.perturbation.spsa import SPSA
     from estimators.registry import discover
-
-_MODULES = {
-    "ActivityForwardGradient": "estimators.perturbation.activity_forward_gradient",
-    "AveragedProjected": "estimators.perturbation.averaged_projected",
-    "BRSF": "estimators.feedback.brsf",
-    "Backprop": "estimators.feedback.backprop",
-    "BlockForwardGradient": "estimators.perturbation.block_forward_gradient",
-    "Chain": "estimators.core.objective",
-    "Claim": "estimators.core.contract",
-    "ClipNorm": "estimators.combine.clip_norm",
-    "CoordinateImportance": "estimators.perturbation.coordinate_importance",
-    "Cost": "estimators.core.contract",
-    "DKP": "estimators.feedback.dkp",
-    "DirectFeedbackAlignment": "estimators.feedback.direct_feedback_alignment",
-    "Estimate": "estimators.core.contract",
-    "Estimator": "estimators.core.contract",
-    "EvolutionStrategy": "estimators.perturbation.evolution_strategy",
-    "ExactPlusNoise": "estimators.control.exact_plus_noise",
-    "FDFA": "estimators.feedback.fdfa",
-    "FRSF": "estimators.feedback.frsf",
-    "FeedbackAlignment": "estimators.feedback.feedback_alignment",
-    "ForwardGradient": "estimators.perturbation.forward_gradient",
-    "GaussianSmoothing": "estimators.perturbation.gaussian_smoothing",
-    "Ge": "estimators.core.bounds",
-    "Gt": "estimators.core.bounds",
-    "GuidedES": "estimators.combine.guided_es",
-    "InfoNCE": "estimators.core.info_nce",
-    "KolenPollack": "estimators.feedback.kolen_pollack",
-    "Le": "estimators.core.bounds",
-    "LocalHead": "estimators.local.blocks",
-    "LocalLosses": "estimators.local.local_losses",
-    "LowRankForwardGradient": "estimators.perturbation.low_rank_forward_gradient",
-    "Lt": "estimators.core.bounds",
-    "MeZO": "estimators.perturbation.mezo",
-    "MeanOfDraws": "estimators.combine.mean_of_draws",
-    "Measurement": "estimators.measurement.results.measurement",
-    "Momentum": "estimators.combine.momentum",
-    "Need": "estimators.core.contract",
-    "NodePerturbation": "estimators.perturbation.node_perturbation",
-    "Objective": "estimators.core.objective",
-    "Params": "estimators.core.contract",
-    "Place": "estimators.core.objective",
-    "RandomDirection": "estimators.control.random_direction",
-    "SPSA": "estimators.perturbation.spsa",
-    "SignOf": "estimators.control.sign_of",
-    "Site": "estimators.core.site",
-    "SparseForwardGradient": "estimators.perturbation.sparse_forward_gradient",
-    "Stale": "estimators.control.stale",
-    "USF": "estimators.feedback.usf",
-    "Unit": "estimators.core.bounds",
-    "UnsupportedError": "estimators.core.contract",
-    "WeightMirror": "estimators.feedback.weight_mirror",
-    "anatomy": "estimators.measurement.anatomy",
-    "compare": "estimators.measurement.compare",
-    "cross_entropy": "estimators.core.objective",
-    "discover": "estimators.registry",
-    "label": "estimators.core.names",
-    "labels": "estimators.core.names",
-    "measure": "estimators.measurement.measure",
-    "probe": "estimators.measurement.probe",
-    "require": "estimators.core.requirements",
-    "snake_name": "estimators.core.names",
-    "stream": "estimators.core.streams",
-    "sweep": "estimators.measurement.sweep",
-    "what_if": "estimators.measurement.what_if",
-}
-"""Where each public name lives. Names load on first use, so that a module that needs no torch, such
-as `estimators.statistics`, loads none."""
-
-__all__ = [
-    "BRSF",
-    "DKP",
-    "FDFA",
-    "FRSF",
-    "SPSA",
-    "USF",
-    "ActivityForwardGradient",
-    "AveragedProjected",
-    "Backprop",
-    "BlockForwardGradient",
-    "Chain",
-    "Claim",
-    "ClipNorm",
-    "CoordinateImportance",
-    "Cost",
-    "DirectFeedbackAlignment",
-    "Estimate",
-    "Estimator",
-    "EvolutionStrategy",
-    "ExactPlusNoise",
-    "FeedbackAlignment",
-    "ForwardGradient",
-    "GaussianSmoothing",
-    "Ge",
-    "Gt",
-    "GuidedES",
-    "InfoNCE",
-    "KolenPollack",
-    "Le",
-    "LocalHead",
-    "LocalLosses",
-    "LowRankForwardGradient",
-    "Lt",
-    "MeZO",
-    "MeanOfDraws",
-    "Measurement",
-    "Momentum",
-    "Need",
-    "NodePerturbation",
-    "Objective",
-    "Params",
-    "Place",
-    "RandomDirection",
-    "SignOf",
-    "Site",
-    "SparseForwardGradient",
-    "Stale",
-    "Unit",
-    "UnsupportedError",
-    "WeightMirror",
-    "anatomy",
-    "compare",
-    "cross_entropy",
-    "discover",
-    "label",
-    "labels",
-    "measure",
-    "probe",
-    "require",
-    "snake_name",
-    "stream",
-    "sweep",
-    "what_if",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_MODULES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

@@ -1,8 +1,8 @@
-"""One door for our methods and a stranger's.
+"""Discovery of estimators, those of this library and those of plug-ins.
 
 An estimator is found in the packages of this library, in the entry-point group
-`gradlab.estimators`, or in a `.py` file of a plug-in folder. What cannot be loaded is listed
-with its traceback and disturbs nothing else.
+`gradlab.estimators`, or in a `.py` file of a plug-in folder. What cannot be loaded is listed with
+its traceback and does not affect the rest.
 """
 
 import dataclasses
@@ -30,13 +30,13 @@ Kind = Literal["builtin", "plugin", "entry_point"]
 
 @dataclass(frozen=True)
 class Entry:
-    """An estimator and where it comes from."""
+    """An estimator and its origin."""
 
     cls: type[Estimator]
     kind: Kind
     file: str
     sha256: str
-    """Of the file, so that a run can tell which version it used."""
+    """Hash of the file, so that a run records which version it used."""
 
 
 @dataclass(frozen=True)
@@ -49,42 +49,41 @@ class Failure:
 
 @dataclass(frozen=True)
 class Discovery:
-    """What was found: `estimators` by catalogue name, and what failed."""
+    """The estimators by catalogue name, and what could not be loaded."""
 
     estimators: dict[str, Entry]
     failures: list[Failure]
 
     def add(self, cls: type[Estimator], kind: Kind) -> None:
-        """List `cls`, or say why it cannot be listed."""
+        """List `cls`, or the reason why it cannot be used."""
         name, file = snake_name(cls), Path(inspect.getfile(cls))
-        if reason := _unfit(cls):
+        if reason := _why_unusable(cls):
             self.failures.append(Failure(str(file), reason))
         elif name in self.estimators:
-            taken = self.estimators[name].file
-            self.failures.append(
-                Failure(str(file), f"the name {name!r} is taken by {taken}; rename {cls.__name__}")
-            )
+            other = self.estimators[name].file
+            text = f"the name {name!r} is taken by {other}; rename {cls.__name__}"
+            self.failures.append(Failure(str(file), text))
         else:
             digest = hashlib.sha256(file.read_bytes()).hexdigest()
             self.estimators[name] = Entry(cls, kind, str(file), digest)
 
 
 def discover(plugin_dirs: Iterable[Path | str] = ()) -> Discovery:
-    """Find every estimator: ours first, then entry points, then the files of `plugin_dirs`."""
-    found = Discovery({}, [])
+    """Find every estimator: the library's, then entry points, then the files of `plugin_dirs`."""
+    discovery = Discovery({}, [])
     for cls in _builtin():
-        found.add(cls, "builtin")
+        discovery.add(cls, "builtin")
     for point in metadata.entry_points(group=GROUP):
-        _add_from_entry_point(found, point)
+        _add_from_entry_point(discovery, point)
     for directory in plugin_dirs:
         for file in sorted(Path(directory).glob("*.py")):
             if not file.name.startswith("_"):
-                _add_from_file(found, file)
-    return found
+                _add_from_file(discovery, file)
+    return discovery
 
 
 def load_file(file: Path | str) -> list[type[Estimator]]:
-    """The estimators that a `.py` file defines. Raises whatever the file raises."""
+    """Return the estimators that a `.py` file defines. Raises whatever the file raises."""
     file = Path(file).resolve()
     digest = hashlib.sha256(str(file).encode()).hexdigest()[:12]
     name = f"gradlab_plugin_{digest}_{file.stem}"
@@ -92,7 +91,7 @@ def load_file(file: Path | str) -> list[type[Estimator]]:
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where dataclasses and pydantic look up annotations
+    sys.modules[name] = module  # dataclasses and pydantic look up annotations there
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -107,13 +106,13 @@ def load_file(file: Path | str) -> list[type[Estimator]]:
 def _builtin() -> Iterator[type[Estimator]]:
     package = importlib.import_module(str(__package__))
     names = [info.name for info in pkgutil.walk_packages(package.__path__, f"{__package__}.")]
-    for name in sorted(names, key=_place):
-        if _family(name) in FAMILIES and "._" not in name:  # the rest holds bases and helpers
+    for name in sorted(names, key=_family_order):
+        if _family(name) in FAMILIES and "._" not in name:  # private modules hold helpers
             yield from _defined_in(importlib.import_module(name))
 
 
-def _place(module: str) -> int:
-    """Where a module's family stands in lists: methods, then what is made of them."""
+def _family_order(module: str) -> int:
+    """The position of a module's family: methods, then wrappers and controls."""
     family = _family(module)
     return FAMILIES.index(family) if family in FAMILIES else len(FAMILIES)
 
@@ -124,7 +123,7 @@ def _family(module: str) -> str:
 
 
 def _defined_in(module: ModuleType) -> Iterator[type[Estimator]]:
-    """The estimators of a module, without the abstract ones that others there build upon."""
+    """The estimators of a module, without the abstract bases of others in it."""
     classes = [
         cls
         for cls in vars(module).values()
@@ -136,13 +135,13 @@ def _defined_in(module: ModuleType) -> Iterator[type[Estimator]]:
             yield cls
 
 
-def _unfit(cls: type[Estimator]) -> str | None:
+def _why_unusable(cls: type[Estimator]) -> str | None:
     if inspect.isabstract(cls):
         return f"{cls.__name__} lacks {', '.join(sorted(cls.__abstractmethods__))}"
     if not dataclasses.is_dataclass(cls) or not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         return f"{cls.__name__} is not a frozen dataclass: write @dataclass(frozen=True) above it"
-    if lacking := [f.name for f in dataclasses.fields(cls) if not _has_default(f)]:
-        return f"{cls.__name__} has fields without a default: {', '.join(lacking)}"
+    if required := [f.name for f in dataclasses.fields(cls) if not _has_default(f)]:
+        return f"{cls.__name__} has fields without a default: {', '.join(required)}"
     return None
 
 
@@ -150,18 +149,18 @@ def _has_default(field: dataclasses.Field) -> bool:
     return any(x is not dataclasses.MISSING for x in (field.default, field.default_factory))
 
 
-def _add_from_file(found: Discovery, file: Path) -> None:
+def _add_from_file(discovery: Discovery, file: Path) -> None:
     try:
         classes = load_file(file)
     except (Exception, SystemExit):
-        found.failures.append(Failure(str(file), traceback.format_exc()))
+        discovery.failures.append(Failure(str(file), traceback.format_exc()))
         return
     for cls in classes:
-        found.add(cls, "plugin")
+        discovery.add(cls, "plugin")
 
 
-def _add_from_entry_point(found: Discovery, point: metadata.EntryPoint) -> None:
-    """An entry point names a class, or a module that defines some."""
+def _add_from_entry_point(discovery: Discovery, point: metadata.EntryPoint) -> None:
+    """Add the class that an entry point names, or the classes of its module."""
     source = f"{point.name} = {point.value}"
     try:
         loaded = point.load()
@@ -169,7 +168,7 @@ def _add_from_entry_point(found: Discovery, point: metadata.EntryPoint) -> None:
         if not classes or not all(inspect.isclass(c) and issubclass(c, Estimator) for c in classes):
             raise TypeError(f"{source} names no subclass of Estimator")
     except (Exception, SystemExit):
-        found.failures.append(Failure(source, traceback.format_exc()))
+        discovery.failures.append(Failure(source, traceback.format_exc()))
         return
     for cls in classes:
-        found.add(cls, "entry_point")
+        discovery.add(cls, "entry_point")

@@ -67,17 +67,25 @@ def title_of(cls: type) -> str:
 
 
 def _entry(name: str, cls: type, family: str, source: dict[str, str]) -> dict[str, Any]:
-    doc = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
-    module = inspect.cleandoc(sys.modules[cls.__module__].__doc__ or "")
+    doc = _prose(cls)
     return {
         "name": name,
         "title": title_of(cls),
         "summary": " ".join(doc.split("\n\n")[0].split()),
-        "doc": f"{doc}\n\n{module}".strip(),
+        "doc": doc,
         "family": family,
         "schema": schema_of(cls),
         "source": source,
     }
+
+
+def _prose(cls: type) -> str:
+    """The class's docstring without its example; a short one is followed by the module's."""
+    own = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
+    paragraphs = [text for text in own.split("\n\n") if not text.startswith("Example:")]
+    if len(paragraphs) == 1:
+        paragraphs.append(inspect.cleandoc(sys.modules[cls.__module__].__doc__ or ""))
+    return "\n\n".join(paragraphs).strip()
 
 
 def _choices(cls: type) -> list[dict[str, Any]]:

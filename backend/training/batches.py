@@ -5,7 +5,7 @@ from torch import Tensor
 
 from backend.training.datasets import Part
 from backend.training.losses.contract import Prepare
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 
 
 class Batches:

@@ -14,8 +14,8 @@ from backend.training.components.assemble import Assembly, Labelled
 from backend.training.estimator_roles import EstimatorRoles
 from backend.training.evaluation.batch_norm import RunningStatistics
 from estimators.core.contract import Estimate, Estimator
+from estimators.core.noise import stream
 from estimators.core.objective import Chain
-from estimators.core.streams import stream
 
 Make = Callable[[Any], Estimator]
 """Builds an estimator from its description."""

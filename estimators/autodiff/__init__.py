@@ -1,1 +1,1 @@
-"""Derivatives that estimators share: reverse mode, forward mode, and passes cut at sites or stages."""
+"""Derivatives that estimators share: reverse mode, forward mode, and passes that are cut."""

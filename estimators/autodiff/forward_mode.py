@@ -1,33 +1,41 @@
 """Whether torch has forward-mode derivatives of all that a pass runs; if not, of what it lacks."""
 
 import re
-from collections.abc import Callable, Hashable
-from typing import Any
+from collections.abc import Callable
 
 import torch
 
 from estimators.autodiff.calculus import push_forward, push_forward_from_sites
 from estimators.core.contract import Params, UnsupportedError
 from estimators.core.objective import Chain, Objective
+from estimators.core.structure import PerNetwork
 
 _LACKING = re.compile(r"forward AD with (\w+)")
+
+_SERVED = PerNetwork[bool]()
+"""Networks that were tried, by what moved and by the names of the parameters."""
 
 
 def weights_move(objective: Objective, params: Params) -> None:
     """Push a tangent of zero from every weight. Raises UnsupportedError naming what has no rule."""
-    known = objective.known if isinstance(objective, Chain) else {}
-    still = [torch.zeros_like(p) for p in params.values()]
-    _try("weights", known, tuple(params), lambda: push_forward(objective, params, still))
+
+    def run() -> object:
+        return push_forward(objective, params, [torch.zeros_like(p) for p in params.values()])
+
+    if isinstance(objective, Chain):
+        _try_once(objective, "weights", params, run)
+    else:
+        try_forward(run)
 
 
 def sites_move(chain: Chain, params: Params) -> None:
     """Push a tangent of zero from every site. Raises UnsupportedError naming what has no rule."""
     run = lambda: push_forward_from_sites(chain, params, torch.zeros_like)  # noqa: E731
-    _try("sites", chain.known, tuple(params), run)
+    _try_once(chain, "sites", params, run)
 
 
 def try_forward(run: Callable[[], object]) -> None:
-    """`run()`. Raises UnsupportedError where torch cannot push a tangent through an operation of it."""
+    """Call `run`. Raises UnsupportedError naming an operation without a forward derivative."""
     try:
         run()
     except NotImplementedError as error:
@@ -41,9 +49,8 @@ def try_forward(run: Callable[[], object]) -> None:
         ) from error
 
 
-def _try(where: str, known: dict[Any, Any], names: Hashable, run: Callable[[], object]) -> None:
-    """Tried once a network: what a chain knows is shared by those on other batches."""
-    key = "pushed forward", where, names
-    if key not in known:
+def _try_once(chain: Chain, what: str, params: Params, run: Callable[[], object]) -> None:
+    key = what, tuple(params)
+    if _SERVED.get(chain, key) is None:
         try_forward(run)
-        known[key] = True
+        _SERVED.put(chain, key, True)

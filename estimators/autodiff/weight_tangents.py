@@ -1,39 +1,44 @@
-"""Derivatives along many directions in weight space, written out for feed-forward networks.
+"""Derivatives along many directions in weight space, through a sequence of operations.
 
-The activation is computed once; its K tangents stack along the batch, so that each layer's
-are one matrix product or convolution with all K perturbed weights. Served are nests of plain
-`nn.Sequential` out of the layers in the tables below; `layers_of` tells.
+The activation is computed once; its K tangents are stacked behind the batch axis, so that each
+layer's are one matrix product or convolution with all K perturbed weights. Which operations
+there are and what they compute is read from the table; the kernels for K stacked tangents are
+this module's own.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 
+from estimators.autodiff.calculus import push_forward
+from estimators.autodiff.operations.linear import Convolution
+from estimators.autodiff.operations.operation import (
+    Elementwise,
+    LinearInInput,
+    Map,
+    Operation,
+    Saved,
+)
+from estimators.autodiff.operations.table import operation_of
 from estimators.core.contract import Params
+from estimators.core.module_call import calls_forward_alone, under_autocast
 from estimators.core.objective import Chain, Objective
-from estimators.core.site import Site
-
-ELEMENTWISE = (nn.ReLU, nn.Tanh, nn.GELU, nn.Sigmoid, nn.SiLU, nn.Softplus, nn.ELU, nn.LeakyReLU)
-LINEAR = (Site, nn.Identity, nn.Flatten, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
-"""Layers without parameters or offset: they carry a tangent as they carry a value."""
-WEIGHTED = (nn.Linear, nn.Conv2d)
-SERVED = {*ELEMENTWISE, *LINEAR, *WEIGHTED}
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A module and the names of its parameters."""
+    """An operation and the names of its parameters."""
 
-    module: nn.Module
-    weight: str = ""
+    operation: Operation
+    weight: str | None = None
     bias: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class _Flow:
+class _Stack:
     """An activation z, (B, ...), and its K tangents, (B, K, ...); None where they are zero."""
 
     z: Tensor
@@ -41,14 +46,19 @@ class _Flow:
 
 
 def layers_of(objective: Objective, params: Params) -> list[Layer] | None:
-    """The layers of a feed-forward network, in order; None if it has another kind of part."""
-    if type(objective) is not Chain:  # a subclass may run its module in its own way
+    """The layers of a feed-forward network, in order.
+
+    None if it is another kind of network: a module that no operation of the table covers, as it
+    is called now; a subclass of `Chain`, which may run its module in its own way; a tied or a
+    frozen parameter.
+    """
+    if type(objective) is not Chain or under_autocast():
         return None
-    found = [_layer(m, name) for name, m in _flat(objective.module, "")]
-    known = [layer for layer in found if layer is not None]
-    used = {name for layer in known for name in (layer.weight, layer.bias) if name}
-    # A tied parameter has one name and two places: its second place is no known name.
-    return known if len(known) == len(found) and used == set(params) else None
+    layers = [_layer(m, name) for name, m in _flat(objective.module, "")]
+    served = [layer for layer in layers if layer is not None]
+    used = {name for layer in served for name in (layer.weight, layer.bias) if name}
+    # A tied parameter has one name and two places: its second place has no name in `params`.
+    return served if len(served) == len(layers) and used == set(params) else None
 
 
 def slopes_through(
@@ -57,18 +67,29 @@ def slopes_through(
     """(L(θ), ∇L·v_k for each of K directions (K, *shape)): () and (K,)."""
     count = len(next(iter(tangents.values())))
     with torch.no_grad():
-        flow = _Flow(chain.x, None)
+        stack = _Stack(chain.x, None)
         for layer in layers:
-            flow = _through(layer, flow, params, tangents, count)
-    loss, error = _loss(chain, flow.z)
-    if flow.dz is None:
+            if not layer.operation.accepts(stack.z):
+                return _in_turn(chain, params, tangents, count)
+            stack = _through(layer, stack, params, tangents, count)
+    loss, error = _loss(chain, stack.z)
+    if stack.dz is None:
         return loss, loss.new_zeros(count)
-    return loss, torch.einsum("nkc,nc->k", flow.dz.flatten(2), error.flatten(1))
+    rows = stack.dz.reshape(len(error), count, -1)
+    return loss, torch.einsum("nkc,nc->k", rows, error.reshape(len(error), -1))
+
+
+def _in_turn(
+    chain: Chain, params: Params, tangents: Mapping[str, Tensor], count: int
+) -> tuple[Tensor, Tensor]:
+    """The same by dual numbers, for activations of a shape that no rule is written for."""
+    each = [push_forward(chain, params, [tangents[n][k] for n in params]) for k in range(count)]
+    return each[0][0], torch.stack([slope for _, slope in each])
 
 
 def _flat(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
     """The modules in order, with the prefix of their parameters' names."""
-    if type(module) is not nn.Sequential or _hooked(module):
+    if type(module) is not nn.Sequential or not calls_forward_alone(module):
         yield name, module
         return
     for key, m in module._modules.items():
@@ -76,74 +97,65 @@ def _flat(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
             yield from _flat(m, f"{name}{key}.")
 
 
-def _hooked(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
-
-
 def _layer(m: nn.Module, prefix: str) -> Layer | None:
-    if type(m) not in SERVED or _hooked(m):
+    read = operation_of(m)
+    if read is None:
         return None
-    if isinstance(m, nn.Conv2d) and m.groups != 1:
+    operation, weight, bias = read
+    if isinstance(operation, Convolution) and operation.groups != 1:
         return None
-    if isinstance(m, nn.Flatten) and (m.start_dim, m.end_dim) != (1, -1):
-        return None
-    if not isinstance(m, WEIGHTED):
-        return Layer(m)
-    return Layer(m, f"{prefix}weight", None if m.bias is None else f"{prefix}bias")
+    return Layer(
+        operation,
+        None if weight is None else f"{prefix}weight",
+        None if bias is None else f"{prefix}bias",
+    )
 
 
 def _through(
-    layer: Layer, flow: _Flow, params: Params, tangents: Mapping[str, Tensor], count: int
-) -> _Flow:
-    if layer.weight:
-        return _weighted(layer, flow, params, tangents, count)
-    if flow.dz is None or isinstance(layer.module, LINEAR):
-        z = layer.module(_own(layer.module, flow.z))
-        return _Flow(z, None if flow.dz is None else _each(layer.module, flow.dz))
-    with forward_ad.dual_level():
-        dual = forward_ad.make_dual(_own(layer.module, flow.z), torch.ones_like(flow.z))
-        z, slope = forward_ad.unpack_dual(layer.module(dual))
-    return _Flow(z, flow.dz if slope is None else flow.dz.mul_(slope.unsqueeze(1)))
+    layer: Layer, stack: _Stack, params: Params, tangents: Mapping[str, Tensor], count: int
+) -> _Stack:
+    weight, bias = ((params[n] if n else None) for n in (layer.weight, layer.bias))
+    dw, db = ((tangents[n] if n else None) for n in (layer.weight, layer.bias))
+    operation, dz = layer.operation, stack.dz
+    z, saved = operation.forward(stack.z, weight, bias)
+    if isinstance(operation, Map) and dw is not None:
+        return _Stack(z, _map_tangents(operation, saved, dz, dw, db))
+    if dz is None and dw is None and db is None:
+        return _Stack(z, None)
+    if dz is not None and isinstance(operation, Elementwise):
+        slope = operation.times_slope(saved, torch.ones_like(stack.z))
+        return _Stack(z, dz.mul_(slope.unsqueeze(1)))
+    if dz is not None and isinstance(operation, LinearInInput) and operation.examplewise:
+        return _Stack(z, operation.apply(dz.flatten(0, 1)).unflatten(0, dz.shape[:2]))
+    dx = None if dz is None else dz.movedim(1, 0)
+    if count == 1:  # a single tangent has no axis of its own
+        dx, dw, db = (None if t is None else t[0] for t in (dx, dw, db))
+        return _Stack(z, operation.jvp(saved, dx, dw, db).unsqueeze(1))
+    return _Stack(z, operation.jvp(saved, dx, dw, db, count).movedim(0, 1))
 
 
-def _own(module: nn.Module, z: Tensor) -> Tensor:
-    """What the module may overwrite: its input, unless it works in place."""
-    return z.clone() if getattr(module, "inplace", False) else z
+def _map_tangents(
+    operation: Map, saved: Saved, dz: Tensor | None, dw: Tensor, db: Tensor | None
+) -> Tensor:
+    """dy_k = x ∗ dw_k + db_k + dx_k ∗ w, all dw_k as one map of K times the width."""
+    x, weight = saved[:2]
+    count, stacked_bias = len(dw), None if db is None else db.flatten()
+    dy: Any = operation.forward(x, dw.flatten(0, 1), stacked_bias)[0]
+    if isinstance(operation, Convolution):
+        dy = dy.unflatten(1, (count, -1))
+        return dy if dz is None else dy.add_(_convolved(operation, dz, weight, dy.shape))
+    dy = dy.unflatten(-1, (count, -1)).movedim(-2, 1)
+    if dz is None:
+        return dy
+    if dy.is_contiguous():
+        dy.view(-1, dy.shape[-1]).addmm_(dz.reshape(-1, dz.shape[-1]), weight.t())
+        return dy
+    return dy.add_(operation.forward(dz, weight)[0])
 
 
-def _each(module: nn.Module, dz: Tensor) -> Tensor:
-    """The module on each of the K tangents."""
-    return module(dz.flatten(0, 1)).unflatten(0, dz.shape[:2])
-
-
-def _weighted(
-    layer: Layer, flow: _Flow, params: Params, tangents: Mapping[str, Tensor], count: int
-) -> _Flow:
-    """z = W x + b:  dz_k = dW_k x + db_k + W dx_k, all dW_k as one map of K times the width."""
-    w, b = params[layer.weight], None if layer.bias is None else params[layer.bias]
-    dw = tangents[layer.weight].flatten(0, 1)
-    db = None if layer.bias is None else tangents[layer.bias].flatten()
-    m, x = layer.module, flow.z
-    z, dz = _map(m, x, w, b), _map(m, x, dw, db)
-    if isinstance(m, nn.Conv2d):
-        dz = dz.unflatten(1, (count, -1))
-    else:
-        dz = dz.unflatten(-1, (count, -1)).movedim(-2, 1)
-    return _Flow(z, dz if flow.dz is None else _add_map(dz, m, flow.dz, w))
-
-
-def _add_map(dz: Tensor, m: nn.Module, before: Tensor, w: Tensor) -> Tensor:
-    """dz + W dx, in the place of dz."""
-    if isinstance(m, nn.Linear) and dz.is_contiguous():
-        dz.view(-1, dz.shape[-1]).addmm_(before.reshape(-1, before.shape[-1]), w.t())
-        return dz
-    return dz.add_(_map(m, before.flatten(0, 1), w, None).view(dz.shape))
-
-
-def _map(m: nn.Module, x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
-    if isinstance(m, nn.Conv2d):
-        return m._conv_forward(x, w, b)
-    return nn.functional.linear(x, w, b)
+def _convolved(operation: Map, dz: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
+    """dx_k ∗ w, with the tangents as one batch of B·K examples."""
+    return operation.forward(dz.flatten(0, 1), weight)[0].view(shape)
 
 
 def _loss(chain: Chain, output: Tensor) -> tuple[Tensor, Tensor]:

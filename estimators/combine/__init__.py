@@ -1,1 +1,1 @@
-"""Wrappers: estimators made of other estimators."""
+"""Wrappers: estimators that work on the estimates of other estimators."""

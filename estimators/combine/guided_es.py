@@ -1,6 +1,4 @@
-"""Guided evolution strategies: Maheswaranathan, Metz, Tucker, Choi and Sohl-Dickstein (2018),
-arXiv:1806.10230.
-"""
+"""Guided evolution strategies of Maheswaranathan et al. (2018)."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -20,22 +18,33 @@ State = dict[str, Any]
 
 @dataclass(frozen=True)
 class GuidedES(Estimator[Objective, State]):
-    """ĝ = β/(2σ²K) Σ_k [L(θ + ε_k) − L(θ − ε_k)] ε_k,  ε ~ N(0, σ²Σ),  Σ = α/d I + (1−α)/k UUᵀ.
+    """An evolution strategy that searches along the recent estimates of a cheap guide.
 
-    U is an orthonormal basis of the guide's last k estimates, fewer where they depend on each
-    other: the search is stretched along them. E ĝ = βΣ∇L up to O(σ²), exactly on a quadratic:
-    a descent direction whatever the guide is worth, if α > 0. β = d, α = 1 is a plain evolution
-    strategy.
+    ĝ = β/(2σ²K) Σ_k [L(θ + ε_k) − L(θ − ε_k)] ε_k with ε ~ N(0, σ²Σ), Σ = α/d I + (1−α)/k UUᵀ. U is
+    an orthonormal basis of the guide's last k estimates, of fewer columns where they are linearly
+    dependent. β = d, α = 1 is a plain evolution strategy.
+
+    Use it where a biased estimate is cheap and correlates with the gradient. For α > 0 its mean is
+    a descent direction whatever the guide is worth; a useless guide wastes the share 1 − α.
+
+    Biased: E ĝ = βΣ∇L up to O(σ²), exactly so on a quadratic. Costs the guide and 2K forward
+    passes.
+
+    Source: Maheswaranathan, Metz, Tucker, Choi and Sohl-Dickstein (2018), arXiv:1806.10230.
+
+    Example:
+        >>> estimator = GuidedES(guide=DirectFeedbackAlignment(), alpha=0.25)
+        >>> measured = measure(net, loss, batch, [estimator])
     """
 
     title = "Guided evolution strategy"
 
     guide: Estimator = DirectFeedbackAlignment()  # noqa: RUF009, it is frozen
-    """Whose estimates span the subspace: cheap, and biased for all that matters."""
+    """The estimator whose estimates span the subspace: a cheap one, biased or not."""
     subspace: Annotated[int, Ge(1), Le(256), Unit("directions")] = 4
-    """How many of the guide's last estimates are kept (k), one a step."""
+    """Number of the guide's last estimates that are kept (k), one for each step."""
     alpha: Annotated[float, Ge(0), Le(1)] = 0.5
-    """Share of the search's variance outside the subspace too: 1 ignores the guide."""
+    """Share of the search's variance that is spread over all weights: 1 ignores the guide."""
     beta: Annotated[float, Gt(0), Le(1e9)] = 2.0
     """Scale of the estimate (β)."""
     sigma: Annotated[float, Gt(0), Le(1000), Unit("weights")] = 0.1
@@ -79,7 +88,7 @@ class GuidedES(Estimator[Objective, State]):
     def law(
         self, objective: Objective, params: Params, state: State, exact: Params, /
     ) -> Law | None:
-        """β²/K of tr Σ_ll (gᵀΣg) + ‖(Σg)_l‖², and β Σg on average, if the guide has no noise."""
+        """β²/K of tr Σ_ll (gᵀΣg) + ‖(Σg)_l‖², and β Σg on average. None for a noisy guide."""
         guide = self.guide.law(objective, params, state["guide"], exact)
         if guide is None or not is_certain(guide, exact):
             return None
@@ -111,9 +120,9 @@ class GuidedES(Estimator[Objective, State]):
         total = torch.zeros_like(theta)
         for _ in range(self.pairs):
             eps = self._perturbation(theta, directions, mixing, rng)
-            ahead = objective(_shaped(theta + eps, params))
-            behind = objective(_shaped(theta - eps, params))
-            total += (ahead - behind) * eps
+            forward = objective(_shaped(theta + eps, params))
+            backward = objective(_shaped(theta - eps, params))
+            total += (forward - backward) * eps
         return total * (self.beta / (2 * self.sigma**2 * self.pairs))
 
     def _perturbation(
@@ -127,9 +136,9 @@ class GuidedES(Estimator[Objective, State]):
 
 
 def _orthonormal(rows: Tensor) -> Tensor:
-    """M, (k, r), whose U = rowsᵀM has orthonormal columns that span the rows.
+    """Return M, (k, r), such that U = rowsᵀM has orthonormal columns that span the rows.
 
-    U itself, as large as the rows, is not made. Rows that depend on others count once.
+    U itself, as large as the rows, is not computed. Linearly dependent rows reduce r.
     """
     gram = (rows @ rows.T).nan_to_num().double()
     lengths = gram.diagonal().sqrt()

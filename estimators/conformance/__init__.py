@@ -1,7 +1,7 @@
-"""The contract as tests: what every estimator is held to, ours and a stranger's.
+"""The contract as checks, for the library's estimators and for those of a plug-in.
 
-`check` holds a class, in several settings, to every check on tiny networks in float64, and
-gives each verdict in a plain sentence.
+`check` runs every check on several settings of a class, on tiny networks in float64, and states
+each verdict in a plain sentence.
 """
 
 from estimators.conformance.cases import Case, cases, every_case, served

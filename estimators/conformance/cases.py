@@ -1,4 +1,4 @@
-"""What estimators are tried on: tiny networks on a batch, in float64, and a surface."""
+"""Sample networks for the checks: tiny networks on a batch, in float64, and a surface."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from estimators.core.contract import Estimator, Params, UnsupportedError
+from estimators.core.noise import stream
 from estimators.core.objective import Chain
 from estimators.core.requirements import require
 from estimators.core.site import Site
-from estimators.core.streams import stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Case:
 
 
 def served(estimator: Estimator, case: Case) -> bool:
-    """Whether the estimator's needs are met."""
+    """Whether the case meets the estimator's needs."""
     try:
         require(estimator, case.chain, case.params)
     except UnsupportedError:
@@ -34,12 +34,12 @@ def served(estimator: Estimator, case: Case) -> bool:
 
 @cache
 def every_case() -> tuple[Case, ...]:
-    """The networks of `cases`, and those that some needs call for."""
+    """The networks of `cases`, and those that some estimators need."""
     return (*cases(), _mixer(), _surface())
 
 
 def cases() -> list[Case]:
-    """A dense and a convolutional network, in stages, with sites, of fewer than 300 numbers."""
+    """A dense and a convolutional network, in stages, with sites, of fewer than 300 parameters."""
     dense = {
         "hidden1": nn.Sequential(nn.Linear(4, 5), Site(), nn.Tanh()),
         "hidden2": nn.Sequential(nn.Linear(5, 4), Site(), nn.ReLU()),
@@ -56,14 +56,14 @@ def cases() -> list[Case]:
 
 
 class _Mean(nn.Module):
-    """The mean over the patches, the groups side by side."""
+    """The mean over the patches, with the groups side by side."""
 
     def forward(self, z: Tensor) -> Tensor:
         return z.mean(1).flatten(1)
 
 
 def _mixer() -> Case:
-    """Activations with patches, groups and channels."""
+    """A network whose activations have patches, groups and channels."""
     units = ("patch", "group", "channel")
     stages = {
         "patches": nn.Sequential(nn.Linear(4, 4), nn.Unflatten(2, (2, 2)), Site(units), nn.ReLU()),
@@ -74,7 +74,7 @@ def _mixer() -> Case:
 
 
 class _Rosenbrock(nn.Module):
-    """f(w) = ((1 − w₀)² + 4 (w₁ − w₀²)²) / 16 whatever the example, (B,)."""
+    """f(w) = ((1 − w₀)² + 4 (w₁ − w₀²)²) / 16 for every example, (B,)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class _Rosenbrock(nn.Module):
 
 
 def _surface() -> Case:
-    """A loss of two parameters alone: no sites, no stages, no data."""
+    """A loss of two parameters without sites, stages or data."""
     module = _Rosenbrock().double()
     params = {"w": torch.tensor([-0.6, 0.9], dtype=torch.float64)}
     x, y = torch.zeros(2, 1, dtype=torch.float64), torch.zeros(2, dtype=torch.int64)

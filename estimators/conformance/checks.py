@@ -8,23 +8,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from estimators.conformance.batches import compare_batches
 from estimators.conformance.laws import enough, worst
 from estimators.conformance.trial import Trial
 from estimators.core.contract import Claim, Cost, Estimate
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 
-MANY = 2000
-"""Draws that decide, where fewer leave a doubt."""
-DOUBT, SURE = 3.5, 20.0
-"""Standard errors off its law that call for more draws, and that no more draws would mend."""
-STEPS, LOOK = 300, 20
+MAX_DRAWS = 2000
+"""Draws after which a check decides, where fewer leave a doubt."""
+DOUBT, CERTAIN = 3.5, 20.0
+"""Deviations from a law, in standard errors, between which a check takes more draws."""
+STEPS, STEPS_BETWEEN_LOSSES = 300, 20
+"""Steps of a descent, and steps after which its loss is computed."""
 
 Check = Callable[[Trial], None]
 
 
 def estimates(trial: Trial) -> None:
-    """An estimate can be had at all."""
-    estimate = trial.one
+    """`estimate` returns an Estimate."""
+    estimate = trial.first
     assert isinstance(estimate, Estimate), f"estimate gave {estimate!r:.80}, not an Estimate"
 
 
@@ -41,8 +43,8 @@ def is_frozen(trial: Trial) -> None:
 
 
 def has_names_and_shapes(trial: Trial) -> None:
-    """One finite tensor for each parameter, of its shape, type and device."""
-    grads, params = trial.one.grads, trial.case.params
+    """There is one finite tensor for each parameter, of its shape, type and device."""
+    grads, params = trial.first.grads, trial.case.params
     assert set(grads) == set(params), (
         f"grads has the names {sorted(grads)}, the parameters are {sorted(params)}"
     )
@@ -56,14 +58,14 @@ def has_names_and_shapes(trial: Trial) -> None:
 
 def reports_the_loss(trial: Trial) -> None:
     """`loss` is the objective's value at the point, ()."""
-    loss, true = trial.one.loss, trial.case.chain(trial.case.params)
+    loss, true = trial.first.loss, trial.case.chain(trial.case.params)
     assert loss.shape == (), f"loss has shape {tuple(loss.shape)}; it must be one number"
     assert torch.allclose(loss, true), f"loss is {loss.item()}, the objective's is {true.item()}"
 
 
 def repeats_with_the_seed(trial: Trial) -> None:
-    """The same seed gives the same bits: all noise comes from `rng`."""
-    first, again = trial.one.grads, trial.again().grads
+    """The same seed gives the same bits, since all noise comes from `rng`."""
+    first, again = trial.first.grads, trial.again().grads
     for name, g in first.items():
         assert torch.equal(g, again[name]), (
             f"{name} differs between two draws of one seed: take all noise from rng"
@@ -71,127 +73,142 @@ def repeats_with_the_seed(trial: Trial) -> None:
 
 
 def leaves_inputs_alone(trial: Trial) -> None:
-    """Parameters, state, module, batch and torch's global generator stay as they were."""
+    """Parameters, state, module, batch and torch's global generator are not changed."""
     chain, params, state = trial.case.chain, trial.case.params, trial.fresh_state()
     tensors = {**_tensors(state, "the state"), **chain.module.state_dict(keep_vars=True)}
     tensors |= {f"params[{n!r}]": p for n, p in params.items()}
     tensors |= {"x": chain.x, "y": chain.y}
     before = {name: (t.detach().clone(), t.requires_grad) for name, t in tensors.items()}
-    globally = torch.get_rng_state()
+    global_state = torch.get_rng_state()
     trial.estimate(params, state, stream(0, "estimator"))
     for name, t in tensors.items():
         value, flag = before[name]
-        assert torch.equal(t.detach(), value), f"{name} was changed; an estimate must be pure"
+        assert torch.equal(t.detach(), value), (
+            f"{name} was changed; an estimate must change none of its arguments"
+        )
         assert t.requires_grad == flag, f"requires_grad of {name} was changed"
     for name, p in chain.module.named_parameters():
         assert p.grad is None, f"{name}.grad was filled; return the gradient instead"
-    assert torch.equal(globally, torch.get_rng_state()), "torch's global generator was used"
+    assert torch.equal(global_state, torch.get_rng_state()), (
+        "torch's global generator was used; take all noise from rng"
+    )
 
 
 def leaks_no_graph(trial: Trial) -> None:
-    """Nothing that is returned carries autograd's graph."""
-    estimate = trial.one
-    found = {**_tensors(dict(estimate.grads), "grads"), "loss": estimate.loss}
-    found |= _tensors(estimate.state, "state") | _tensors(dict(estimate.info), "info")
-    for name, t in found.items():
+    """Nothing that is returned keeps autograd's graph."""
+    estimate = trial.first
+    returned = {**_tensors(dict(estimate.grads), "grads"), "loss": estimate.loss}
+    returned |= _tensors(estimate.state, "state") | _tensors(dict(estimate.info), "info")
+    for name, t in returned.items():
         assert not t.requires_grad, f"{name} still requires grad: detach it"
 
 
 def advances_its_state(trial: Trial) -> None:
-    """`advance` gives the next state, without a graph, and leaves the one it was handed alone."""
+    """`advance` returns the next state, without a graph, and does not change its argument."""
     state = trial.fresh_state()
     before = {name: t.clone() for name, t in _tensors(state, "the state").items()}
     rng, chain = stream(0, "estimator"), trial.case.chain
     following = trial.estimator.advance(chain, trial.case.params, state, rng)
     for name, t in _tensors(state, "the state").items():
-        assert torch.equal(t, before[name]), f"{name} was changed by advance; return the next one"
+        assert torch.equal(t, before[name]), f"{name} was changed by advance; return a new state"
     for name, t in _tensors(following, "the state").items():
         assert not t.requires_grad, f"{name} requires grad after advance: detach it"
 
 
 def declares_its_cost(trial: Trial) -> None:
-    """`cost` is a `Cost` of at least something."""
+    """`cost` returns a `Cost` above zero."""
     cost = trial.estimator.cost(trial.case.chain)
     assert isinstance(cost, Cost), f"cost gave {cost!r}, not a Cost"
-    assert cost.forward_equivalents > 0, "an estimate cannot be free"
+    assert cost.forward_equivalents > 0, (
+        "cost declares no pass at all; an estimate takes at least one"
+    )
 
 
 def keeps_its_claim(trial: Trial) -> None:
-    """EXACT equals the gradient; UNBIASED does on average, within 5 standard errors."""
+    """EXACT equals the gradient; the mean of UNBIASED does, within 5 standard errors."""
     claim = trial.estimator.claim(trial.case.chain)
     assert isinstance(claim, Claim), f"claim gave {claim!r}, not a Claim"
     target = trial.estimator.target(trial.case.chain, trial.case.params, trial.state)
     true = trial.exact if target is None else trial.flat(target)
     if claim is Claim.EXACT:
-        worst = (trial.flat(trial.one.grads) - true).abs().max().item()
-        assert worst < 1e-8, f"claims to be exact, but is {worst:.2g} off"
+        error = (trial.flat(trial.first.grads) - true).abs().max().item()
+        assert error < 1e-8, f"claims to be exact, but is {error:.2g} off"
     elif claim is Claim.UNBIASED:
         _assert_unbiased(_enough(trial, true), true)
 
 
 def _enough(trial: Trial, true: Tensor) -> Tensor:
-    """Few draws, which clear most estimators; thrice as many where they leave a doubt."""
-    count = trial.first
-    while count < MANY and _doubtful(trial.draws(count), true):
-        count = min(MANY, 3 * count)
+    """Few draws, which suffice for most estimators; three times as many while a doubt is left."""
+    count = trial.few
+    while count < MAX_DRAWS and _doubtful(trial.draws(count), true):
+        count = min(MAX_DRAWS, 3 * count)
     return trial.draws(count)
 
 
 def _doubtful(draws: Tensor, true: Tensor) -> bool:
-    """Whether the mean is farther off than most unbiased ones: 2 se along g, 3.3 elsewhere."""
-    mean, se, aim = _shown(draws, true)
-    off = (mean - aim).abs() / (se + 1e-9)
+    """Whether the mean is farther off than most unbiased ones: 2 SE along g, 3.3 elsewhere."""
+    mean, se, expected = _mean_and_error(draws, true)
+    off = (mean - expected).abs() / (se + 1e-9)
     return bool(off[-1] > 2 or (off > 3.3).any())
 
 
 def _assert_unbiased(draws: Tensor, true: Tensor) -> None:
-    """Each coordinate, and the projection on the gradient, which sees a wrong scale at once."""
-    mean, se, aim = _shown(draws, true)
-    off = (mean - aim).abs() / (se + 1e-9)
-    off[-1] *= 1.25  # one number among hundreds: 4 standard errors are as rare for it
+    """Test each coordinate, and the projection on the gradient, which shows a wrong scale best."""
+    mean, se, expected = _mean_and_error(draws, true)
+    off = (mean - expected).abs() / (se + 1e-9)
+    off[-1] *= 1.25  # a single number: 4 SE are as rare for it as 5 SE among hundreds
     i = int(off.argmax())
     place = "along the gradient" if i == len(true) else f"in coordinate {i}"
     assert off[i] <= 5, (
         f"claims to be unbiased, but {place} the mean of {len(draws)} draws is "
-        f"{mean[i].item():.4g} instead of {aim[i].item():.4g}, "
-        f"{((mean - aim).abs() / (se + 1e-9))[i].item():.1f} standard errors off"
+        f"{mean[i].item():.4g} instead of {expected[i].item():.4g}, "
+        f"{((mean - expected).abs() / (se + 1e-9))[i].item():.1f} standard errors off"
     )
 
 
-def _shown(draws: Tensor, true: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean, standard error and aim of each coordinate, and of the part along the gradient."""
+def _mean_and_error(draws: Tensor, true: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(mean, standard error, expectation) of each coordinate, last of the part along g."""
     along = (draws @ true / true.square().sum()).unsqueeze(1)
-    shown = torch.cat([draws, along], 1)
-    aim = torch.cat([true, true.new_ones(1)])
-    return shown.mean(0), shown.std(0) / len(draws) ** 0.5, aim
+    columns = torch.cat([draws, along], 1)
+    expected = torch.cat([true, true.new_ones(1)])
+    return columns.mean(0), columns.std(0) / len(draws) ** 0.5, expected
 
 
 def obeys_its_law(trial: Trial) -> None:
-    """Scatter and mean of every tensor are what `law` says of them, within 5 standard errors."""
+    """Variance and mean of every tensor agree with `law`, within 5 standard errors."""
     law = trial.law
     if law is None:
         return
     exact = trial.tensors(trial.exact)
-    count = enough(law, exact, trial.first // 2)
-    found = worst(law, exact, trial.draws(count))
-    while DOUBT < found.off < SURE and count < MANY:
-        count = min(MANY, 3 * count)
-        found = worst(law, exact, trial.draws(count))
-    assert found.off <= 5, f"{found.what}: {found.off:.1f} standard errors off in {count} draws"
+    count = enough(law, exact, trial.few // 2)
+    deviation = worst(law, exact, trial.draws(count))
+    while DOUBT < deviation.off < CERTAIN and count < MAX_DRAWS:
+        count = min(MAX_DRAWS, 3 * count)
+        deviation = worst(law, exact, trial.draws(count))
+    assert deviation.off <= 5, (
+        f"{deviation.what}: {deviation.off:.1f} standard errors off in {count} draws"
+    )
+
+
+def batches_its_draws(trial: Trial) -> None:
+    """`batched_draws`, if it is offered, gives the draws of `estimate` from the same noise."""
+    compare_batches(trial)
 
 
 def descends(trial: Trial) -> None:
     """300 small steps lower the loss, if the estimate points along the gradient on average."""
     if not trial.default:
         return
-    draws = trial.draws(trial.first // 2)
+    draws = trial.draws(trial.few // 2)
     slopes = draws @ trial.exact
     if slopes.mean() <= 3 * slopes.std() / len(draws) ** 0.5:
-        return  # it is not said to descend: a biased one may not
+        return  # a biased estimator need not descend
     rate = 0.2 * slopes.mean() / draws.square().sum(1).mean()
     first = trial.case.chain(trial.case.params).item()
     last = _descended(trial, rate, 0.95 * first)
-    assert last < 0.95 * first, f"{STEPS} steps took the loss from {first:.4g} to {last:.4g}"
+    assert last < 0.95 * first, (
+        f"{STEPS} small steps change the loss from {first:.4g} to {last:.4g}; they should lower it"
+    )
 
 
 def _descended(trial: Trial, rate: Tensor, enough: float) -> float:
@@ -203,7 +220,7 @@ def _descended(trial: Trial, rate: Tensor, enough: float) -> float:
         estimate = trial.estimate(params, state, rng)
         state = estimate.state
         params = {n: p - rate * estimate.grads[n] for n, p in params.items()}
-        if step % LOOK == 0 and (last := trial.case.chain(params).item()) < enough:
+        if step % STEPS_BETWEEN_LOSSES == 0 and (last := trial.case.chain(params).item()) < enough:
             break
     return last
 
@@ -213,7 +230,7 @@ def _named(*functions: Check) -> dict[str, Check]:
 
 
 WITHOUT_DRAWS = _named(is_frozen, declares_its_cost)
-"""Checks that take no estimate."""
+"""Checks that need no estimate."""
 
 CHECKS = _named(
     is_frozen,
@@ -226,12 +243,13 @@ CHECKS = _named(
     declares_its_cost,
     keeps_its_claim,
     obeys_its_law,
+    batches_its_draws,
     descends,
 )
 
 
 def _tensors(x: Any, name: str) -> dict[str, Tensor]:
-    """The tensors in plain data, each under a name that says where it is."""
+    """The tensors in nested plain data, each under a name that says where it is."""
     if isinstance(x, Tensor):
         return {name: x}
     if isinstance(x, Mapping):
@@ -240,8 +258,8 @@ def _tensors(x: Any, name: str) -> dict[str, Tensor]:
         items = list(enumerate(x))
     else:
         assert x is None or isinstance(x, bool | int | float | str), (
-            f"{name} holds {type(x).__name__}; only tensors and numbers in dicts and tuples are "
-            "kept in a checkpoint"
+            f"{name} holds {type(x).__name__}; a checkpoint keeps only tensors and numbers in "
+            "dicts and tuples"
         )
         items = []
     return {k: t for key, y in items for k, t in _tensors(y, f"{name}[{key!r}]").items()}

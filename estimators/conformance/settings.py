@@ -1,4 +1,4 @@
-"""In which settings a class is tried."""
+"""The settings in which a class is tested."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from estimators.feedback.direct_feedback_alignment import DirectFeedbackAlignmen
 from estimators.perturbation.forward_gradient import ForwardGradient
 
 INNER = (Backprop(), ForwardGradient(), DirectFeedbackAlignment())
-"""What is tried inside a field that holds an estimator: exact, unbiased, and one with state."""
+"""Values of a field that holds an estimator: an exact, an unbiased one, and one with state."""
 
 
 def settings(cls: type[Estimator]) -> Iterator[Estimator]:
-    """The defaults, then each field changed by itself.
+    """Yield the defaults, then settings with one field changed.
 
-    Counts become another small number, choices and switches every other option, and an
-    estimator inside one of each kind.
+    A count becomes another small number, a choice or switch every other option, and an estimator
+    in a field one of each kind.
     """
     yield cls()
     hints = get_type_hints(cls, include_extras=True)
@@ -40,11 +40,11 @@ def _others(hint: Any, default: Any) -> Iterator[Any]:
 
 
 def _count(default: int, bounds: list[Any]) -> int:
-    """The smallest count that is neither 1 nor the default, within the bounds."""
+    """The smallest count within the bounds that is neither 1 nor the default."""
     low = max([b.value for b in bounds if isinstance(b, Ge)], default=0)
     high = min([b.value for b in bounds if isinstance(b, Le)], default=float("inf"))
-    tried = next(n for n in range(max(2, int(low)), int(low) + 5) if n != default)
-    return tried if tried <= high else int(low)
+    other = next(n for n in range(max(2, int(low)), int(low) + 5) if n != default)
+    return other if other <= high else int(low)
 
 
 def _default(field: dataclasses.Field) -> Any:

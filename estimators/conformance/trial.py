@@ -1,4 +1,4 @@
-"""One setting on one case, with the draws that its checks share."""
+"""A trial: one setting of an estimator on one case, with the draws that its checks share."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,32 +13,32 @@ from estimators.conformance.cases import Case, every_case, served
 from estimators.conformance.settings import settings
 from estimators.core.contract import Estimate, Estimator, Law, UnsupportedError
 from estimators.core.names import label
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 
-FIRST, FEW = 300, 150
-"""Draws at a first look, at the defaults and at any other setting."""
+DEFAULT_DRAWS, OTHER_DRAWS = 300, 150
+"""Draws that a check begins with, at the defaults and at any other setting."""
 
 
 class Trial:
-    """An estimator on a case. What is drawn is drawn once, for all checks."""
+    """An estimator on a case. Draws are made once and shared by all checks."""
 
-    def __init__(self, estimator: Estimator, case: Case, first: int = FIRST) -> None:
-        self.estimator, self.case, self.first = estimator, case, first
+    def __init__(self, estimator: Estimator, case: Case, few: int = DEFAULT_DRAWS) -> None:
+        self.estimator, self.case, self.few = estimator, case, few
         self._rng = stream(2, "estimator")
         self._drawn: list[Tensor] = []
 
     @property
     def name(self) -> str:
-        """The setting and the case, for people."""
+        """The setting and the case, in words."""
         return f"{label(self.estimator)} on {self.case.name}"
 
     @property
     def default(self) -> bool:
-        """Whether the setting is the class's own."""
+        """Whether the setting is the class's default."""
         return self.estimator == type(self.estimator)()
 
     def fresh_state(self) -> Any:
-        """A state for a first step, the same each time."""
+        """A state for the first step, equal at each call."""
         return self.estimator.init(self.case.chain, self.case.params, stream(0, "init", "state"))
 
     @cached_property
@@ -51,12 +51,12 @@ class Trial:
         return self.estimator.estimate(self.case.chain, params, state, rng)
 
     @cached_property
-    def one(self) -> Estimate:
-        """A draw for the checks that look at a single one."""
+    def first(self) -> Estimate:
+        """The draw for the checks that look at a single one."""
         return self.again()
 
     def again(self) -> Estimate:
-        """The draw of `one`, made anew."""
+        """The draw of `first`, computed again."""
         return self.estimate(self.case.params, self.fresh_state(), stream(0, "estimator"))
 
     @cached_property
@@ -66,7 +66,7 @@ class Trial:
 
     @cached_property
     def law(self) -> Law | None:
-        """What the estimator says of its moments at the shared state."""
+        """The estimator's law at the shared state."""
         exact = value_and_grad(self.case.chain, self.case.params)[1]
         try:
             return self.estimator.law(self.case.chain, self.case.params, self.state, exact)
@@ -81,28 +81,28 @@ class Trial:
         return torch.stack(self._drawn[:count])
 
     def tensors(self, flat: Tensor) -> dict[str, Tensor]:
-        """What `flat` made one vector of."""
+        """The tensors, by name, of a vector that `flat` made."""
         pieces = flat.split([p.numel() for p in self.case.params.values()])
         shapes = self.case.params.items()
         return {name: t.view(p.shape) for (name, p), t in zip(shapes, pieces, strict=True)}
 
     def flat(self, grads: Mapping[str, Tensor]) -> Tensor:
-        """(d,), in the order of the parameters."""
+        """The gradients as one vector, (d,), in the order of the parameters."""
         return torch.cat([grads[name].reshape(-1) for name in self.case.params])
 
 
 def trials(estimators: Sequence[Estimator]) -> Iterator[Trial]:
-    """The first estimator on every case that it serves, the others in turn on one each."""
+    """Yield the first estimator on every case it supports, and each other one on one case."""
     for place, estimator in enumerate(estimators):
-        serves = [case for case in every_case() if served(estimator, case)]
+        supported = [case for case in every_case() if served(estimator, case)]
         if place == 0:
-            yield from (Trial(estimator, case) for case in serves)
-        elif serves:
-            yield Trial(estimator, serves[place % len(serves)], FEW)
+            yield from (Trial(estimator, case) for case in supported)
+        elif supported:
+            yield Trial(estimator, supported[place % len(supported)], OTHER_DRAWS)
 
 
 def trials_of(cls: type[Estimator]) -> list[Trial]:
-    """The trials that a class is held to."""
+    """The trials of a class, over all its settings."""
     return list(trials(list(settings(cls))))
 
 
@@ -114,7 +114,7 @@ def draw(estimator: Estimator, case: Case, seed: int = 0) -> Estimate:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """On networks this small, a second thread only waits: many times slower on a busy machine."""
+    """Run with one thread: on networks this small, a second one slows torch down."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

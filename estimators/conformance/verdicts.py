@@ -1,10 +1,13 @@
-"""`check`: every check over several settings and networks, as verdicts."""
+"""`check`: the outcome of every check over several settings and networks."""
 
 from dataclasses import dataclass
 
 from estimators.conformance.checks import CHECKS, WITHOUT_DRAWS, Check, estimates
 from estimators.conformance.trial import Trial, one_thread, trials, trials_of
 from estimators.core.contract import Estimator
+
+SUPPORTS = "supports a network"
+"""The check that fails if no trial can be made."""
 
 
 @dataclass(frozen=True)
@@ -13,43 +16,46 @@ class Verdict:
 
     name: str
     passed: bool | None
-    """None: it could not be told, because an estimate failed."""
+    """None: it could not be checked, because an estimate failed."""
     detail: str
+    """What was found, in a sentence."""
     error: Exception | None = None
-    """What the estimator raised, with its traceback."""
+    """The exception that the estimator raised, with its traceback."""
 
 
 def check(estimator: type[Estimator] | Estimator) -> list[Verdict]:
-    """Hold an estimator, or several settings of a class, to every check."""
+    """Run every check on an estimator, or on several settings of a class."""
     fixed = isinstance(estimator, Estimator)
     try:
-        made = list(trials([estimator])) if fixed else trials_of(estimator)
+        tried = list(trials([estimator])) if fixed else trials_of(estimator)
         needs = ", ".join(n.value for n in (estimator if fixed else estimator()).needs())
     except Exception as error:
-        detail = f"it cannot be made and asked what it needs: {type(error).__name__}: {error}"
-        return [Verdict("serves a network", False, detail, error)]
-    if not made:
-        return [Verdict("serves a network", False, f"refuses every sample network; needs {needs}")]
+        detail = f"creating it or calling needs() failed: {type(error).__name__}: {error}"
+        return [Verdict(SUPPORTS, False, detail, error)]
+    if not tried:
+        detail = f"it does not support any of the sample networks; it needs {needs}"
+        return [Verdict(SUPPORTS, False, detail)]
     with one_thread():
-        crash = _verdict("estimates", estimates, made)
-        if crash.passed:
-            return [_verdict(name, function, made) for name, function in CHECKS.items()]
-        # Most checks could say nothing of an estimator whose estimates fail.
-        sound = [_verdict(name, function, made) for name, function in WITHOUT_DRAWS.items()]
-    unknown = [
+        estimated = _verdict("estimates", estimates, tried)
+        if estimated.passed:
+            return [_verdict(name, function, tried) for name, function in CHECKS.items()]
+        # Most checks need estimates.
+        others = [_verdict(name, function, tried) for name, function in WITHOUT_DRAWS.items()]
+    unchecked = [
         Verdict(name, None, "not checked: an estimate failed")
         for name in CHECKS
         if name not in WITHOUT_DRAWS
     ]
-    return [crash, *sound, *unknown]
+    return [estimated, *others, *unchecked]
 
 
-def _verdict(name: str, function: Check, made: list[Trial]) -> Verdict:
-    for trial in made:
+def _verdict(name: str, function: Check, tried: list[Trial]) -> Verdict:
+    for trial in tried:
         try:
             function(trial)
-        except Exception as error:  # a stranger's code may fail in any way: that is the verdict
-            told = isinstance(error, AssertionError)
-            kind = "" if told else f"{type(error).__name__}: "
-            return Verdict(name, False, f"{trial.name}: {kind}{error}", None if told else error)
-    return Verdict(name, True, f"{len(made)} combinations of settings and networks")
+        except AssertionError as error:
+            return Verdict(name, False, f"{trial.name}: {error}")
+        except Exception as error:  # a plug-in may fail in any way; the failure is the verdict
+            detail = f"{trial.name}: {type(error).__name__}: {error}"
+            return Verdict(name, False, detail, error)
+    return Verdict(name, True, f"{len(tried)} combinations of settings and networks")

@@ -1,1 +1,1 @@
-"""Control arms: what a method must beat to be worth its name."""
+"""Control arms: estimators that a useful method must be better than."""

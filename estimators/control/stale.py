@@ -1,4 +1,4 @@
-"""An estimate that comes late, as in asynchronous training."""
+"""A delayed estimate, as in asynchronous training."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -9,35 +9,42 @@ from estimators.core.bounds import Ge, Le, Unit
 from estimators.core.contract import Claim, Estimate, Estimator, Law, Params
 from estimators.core.laws import certain
 from estimators.core.objective import Objective
-from estimators.core.wrapper import Wrapping
+from estimators.core.wrapper import KeepingPast
 from estimators.feedback.backprop import Backprop
 
 
 @dataclass(frozen=True)
-class Stale(Wrapping, Estimator[Objective, dict[str, Any]]):
-    """The inner estimate of n steps ago, taken at the weights and on the batch of that step.
+class Stale(KeepingPast, Estimator[Objective, dict[str, Any]]):
+    """Returns the inner estimate of n steps ago.
 
-    Until there have been n steps, the oldest that there is. n estimates are kept. Exact where
-    the weights and the batch stand still and the inner estimator is.
+    ĝ_t = ĝ'_{t−n}, with ĝ' the inner estimate, taken at the weights and on the batch of that step.
+    In the first n steps it is the oldest estimate.
+
+    Use it as a control: a biased method should be worth more than a gradient that is merely late.
+
+    Biased; exact where weights and batch do not change and the inner estimator is exact. Costs
+    what the inner estimator costs, and the memory of n gradients.
+
+    Source: the delayed gradients of asynchronous training, Langford, Smola and Zinkevich (2009),
+    arXiv:0911.0491.
+
+    Example:
+        >>> estimator = Stale(inner=Backprop(), steps=2)
+        >>> measured = measure(net, loss, batch, [estimator])
     """
 
     title = "Stale gradient"
 
     inner: Estimator = Backprop()  # noqa: RUF009, it is frozen
-    """Whose estimates come late."""
+    """The estimator whose estimates are delayed."""
     steps: Annotated[int, Ge(1), Le(64), Unit("steps")] = 1
-    """How late they come (n)."""
+    """Length of the delay (n)."""
 
     def claim(self, objective: Objective, /) -> Claim:
         return Claim.BIASED
 
     def init(self, objective: Objective, params: Params, rng: Generator, /) -> dict[str, Any]:
         return {"inner": self.inner.init(objective, params, rng), "waiting": []}
-
-    def target(
-        self, objective: Objective, params: Params, state: dict[str, Any], /
-    ) -> Params | None:
-        return self.inner.target(objective, params, state["inner"])
 
     def estimate(
         self, objective: Objective, params: Params, state: dict[str, Any], rng: Generator, /
@@ -47,14 +54,9 @@ class Stale(Wrapping, Estimator[Objective, dict[str, Any]]):
         following = {"inner": inner, "waiting": waiting[-self.steps :]}
         return Estimate(waiting[0], loss, following, info)
 
-    def advance(
-        self, objective: Objective, params: Params, state: dict[str, Any], rng: Generator, /
-    ) -> dict[str, Any]:
-        return self.estimate(objective, params, state, rng).state
-
     def law(
         self, objective: Objective, params: Params, state: dict[str, Any], exact: Params, /
     ) -> Law | None:
         if state["waiting"]:
-            return certain(state["waiting"][0], "drawn some steps ago: it has no noise left")
+            return certain(state["waiting"][0], "it was drawn some steps ago and has no noise left")
         return self.inner.law(objective, params, state["inner"], exact)

@@ -1,1 +1,1 @@
-"""What every estimator is written against: the contract, objectives, calculus, noise."""
+"""The contract of estimators, objectives, noise, laws and helpers that every method may use."""

@@ -1,7 +1,7 @@
 """Bounds and units of hyperparameters, written `Annotated[int, Ge(1), Unit("draws")]`.
 
-They are plain frozen dataclasses. Pydantic, where it is installed, reads them through the
-two `__get_pydantic_*__` hooks, which need no import of it: a schema is a plain dict.
+They are plain frozen dataclasses. Pydantic, where it is installed, reads them through the two
+`__get_pydantic_*__` hooks, which do not import it: a schema is a plain dict.
 """
 
 from collections.abc import Callable

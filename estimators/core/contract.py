@@ -1,14 +1,15 @@
-"""The contract between an estimator and whoever uses it.
+"""The contract between an estimator and the code that uses it.
 
-An estimator is a final, frozen dataclass. Its fields are its hyperparameters (bounds by
-`Annotated`, the help text is the docstring under the field); what changes from step to step
-is a state that it is handed and hands back, so that many draws from one state are many
-fair draws. It is pure: it mutates nothing and takes all its noise from `rng`.
+An estimator is a final, frozen dataclass. Its fields are its hyperparameters: bounds and units
+stand in `Annotated`, the help text is the docstring under the field. What changes from step to
+step is a state, which `estimate` takes and returns, so that many draws from one state are
+independent draws of one distribution. An estimator is pure: it changes no argument and takes all
+its noise from `rng`.
 """
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
@@ -19,12 +20,15 @@ from estimators.core.objective import Objective
 Params = Mapping[str, Tensor]
 """Tensors by the names that `nn.Module.named_parameters` gives them."""
 
+BatchedDraws = Callable[[int], Params]
+"""k -> the gradients of the next k draws, (k, *shape) for each parameter."""
+
 Obj = TypeVar("Obj", bound=Objective)
 S = TypeVar("S")
 
 
 class Claim(enum.Enum):
-    """What an estimator promises of its mean. The conformance suite holds it to this."""
+    """What an estimator promises of its mean. The conformance suite tests the promise."""
 
     EXACT = "equals the exact gradient"
     UNBIASED = "equals the exact gradient on average"
@@ -44,12 +48,12 @@ class Need(enum.Enum):
 
 @dataclass(frozen=True)
 class Cost:
-    """What one estimate costs: whole-network passes and the activations kept for them."""
+    """Cost of one estimate: passes through the whole network, and activations kept for them."""
 
     forwards: float = 0.0
     """Forward passes."""
     jvps: float = 0.0
-    """Jacobian-vector products (forward mode), each with its own primal pass included."""
+    """Jacobian-vector products (forward mode), each including its own primal pass."""
     vjps: float = 0.0
     """Vector-Jacobian products (backward passes)."""
     stored: str = "none"
@@ -69,7 +73,7 @@ class Estimate(NamedTuple):
     loss: Tensor
     """The loss at the point, ()."""
     state: Any = None
-    """For the next step: plain data (tensors in dicts and tuples), so that it checkpoints."""
+    """State for the next step: tensors in dicts and tuples, so that it can be checkpointed."""
     info: Mapping[str, Tensor | Mapping[str, Tensor]] = {}
     """Scalars, or {layer: scalar}, that become the series `estimator/<key>`."""
 
@@ -90,19 +94,23 @@ Coverage = Literal["exact", "estimated", "no signal"]
 
 
 class UnsupportedError(ValueError):
-    """An estimator was asked to work on an objective that it cannot serve."""
+    """An estimator cannot work on this objective; the message names what is missing."""
 
     def __init__(self, text: str, *, network: bool = False) -> None:
         super().__init__(text)
         self.network = network
-        """Whether it is the network that lacks something, so that another may do."""
+        """Whether the network lacks something, so that another network may do."""
 
 
 class Estimator(ABC, Generic[Obj, S]):
-    """A rule that turns an objective at `params` into an estimate of its gradient."""
+    """A rule that turns an objective at `params` into an estimate of its gradient.
 
-    # A plain dict, so that the library needs no pydantic, while the lab's forms and the
-    # validation of a request are drawn from the dataclass: unknown fields are refused.
+    A subclass defines `claim`, `cost` and `estimate`. The other methods have defaults for an
+    estimator without state, without requirements and without a law.
+    """
+
+    # Pydantic, where it is installed, builds the lab's forms from the dataclass and rejects
+    # unknown fields. A plain dict keeps the library free of pydantic.
     __pydantic_config__: ClassVar[dict[str, Any]] = {
         "extra": "forbid",
         "use_attribute_docstrings": True,
@@ -110,18 +118,18 @@ class Estimator(ABC, Generic[Obj, S]):
     }
 
     title: ClassVar[str] = ""
-    """What the field calls it; empty where that is the class's name in words."""
+    """The name in the literature; empty where it is the class name in words."""
 
     @abstractmethod
     def claim(self, objective: Obj, /) -> Claim:
-        """What is promised of the mean on this objective, with these fields."""
+        """What the estimator promises of its mean on this objective, with these fields."""
 
     def needs(self) -> tuple[Need, ...]:
         """What the objective must offer."""
         return (Need.LOSS,)
 
     def check(self, objective: Obj, params: Params, /) -> None:
-        """Raise `UnsupportedError` where these fields do not fit this objective; `require` calls it."""
+        """Raise `UnsupportedError` if these fields do not fit the objective. `require` calls it."""
 
     @abstractmethod
     def cost(self, objective: Obj, /) -> Cost:
@@ -141,22 +149,57 @@ class Estimator(ABC, Generic[Obj, S]):
         """Estimate the gradient at `params`, drawing all noise from `rng`."""
 
     def target(self, objective: Obj, params: Params, state: S, /) -> Params | None:
-        """The exact gradient of what is estimated, where that is not the loss; else None."""
+        """The exact gradient of what is estimated, if that is not the loss; else None."""
         return None
 
     def advance(self, objective: Obj, params: Params, state: S, rng: Generator, /) -> S:
-        """The next state alone, for an estimator that only watches. Stateless: unchanged."""
+        """The next state alone, for an estimator that does not drive the training.
+
+        Stateless estimators keep this default.
+        """
         return state
 
     def law(self, objective: Obj, params: Params, state: S, exact: Params, /) -> Law | None:
-        """What the scatter of `estimate` must be, given the exact gradient; None if unknown."""
+        """The moments of `estimate` in closed form, given the exact gradient; None if unknown."""
         return None
 
     def oracle(
         self, objective: Obj, params: Params, state: S, exact: Params, rng: Generator, /
     ) -> Estimate | None:
-        """The draw that `estimate` makes of this `rng`, by projecting the exact gradient.
+        """The draw of `estimate` from the same `rng`, computed by projecting the exact gradient.
 
-        None where there is no such way; it must equal the estimate but for rounding.
+        It equals the estimate up to rounding. None if there is no such way.
         """
         return None
+
+    def batched_draws(
+        self, objective: Obj, params: Params, state: S, exact: Params | None, rng: Generator, /
+    ) -> BatchedDraws | None:
+        """Return a function that makes many draws at once; None if there is no faster way.
+
+        `batch(k)` returns the gradients of the next k draws, stacked as (k, *shape) for each
+        parameter. Draw by draw they equal, up to rounding, what repeated calls of `estimate`
+        with `state` and this `rng` return, whatever the sizes of the batches. Where `exact` is
+        given, the draws come from projecting that gradient, as in `oracle`. A subclass that
+        overrides `estimate` or `oracle` does not inherit the hook.
+        """
+        return None
+
+
+def batched_draws_of(
+    estimator: Estimator,
+    objective: Objective,
+    params: Params,
+    state: Any,
+    exact: Params | None,
+    rng: Generator,
+) -> BatchedDraws | None:
+    """`estimator.batched_draws`, or None if a subclass has since changed what a draw is."""
+    classes = type(estimator).__mro__
+    depth = {
+        name: next(i for i, cls in enumerate(classes) if name in vars(cls))
+        for name in ("batched_draws", "estimate", "oracle")
+    }
+    if depth["batched_draws"] > min(depth["estimate"], depth["oracle"]):
+        return None
+    return estimator.batched_draws(objective, params, state, exact, rng)

@@ -1,6 +1,6 @@
-"""Laws: tr Var ĝ and Eĝ in closed form, and what the estimators' own are made of.
+"""Laws, the moments tr Var ĝ and Eĝ in closed form, and the formulas that estimators share.
 
-Where a measurement and its law disagree, something is wrong.
+If draws disagree with their law, the law or the estimator's code is wrong.
 """
 # pyright: reportPrivateImportUsage=false
 
@@ -18,7 +18,7 @@ from estimators.core.objective import Chain
 LEADING = "to leading order in the length of the steps"
 GIVEN = "given its feedback, an estimate has no noise"
 
-AT_ONCE = 2**23
+MAX_NUMBERS = 2**23
 """Numbers that the gradients of examples may take together: 32 MiB in float32."""
 
 Scale = Literal["raw", "projected", "shukla_shin"]
@@ -39,7 +39,7 @@ def forward_gradient_variance(
     only a fraction ρ may move: d_l‖g‖² + (κ₄/ρ − 2)‖g_l‖².
     """
     factors = direction_factors(dimension(exact), noise, tangents, scale, density)
-    return split(squares(exact), exact, *factors)
+    return variances_by_tensor(squares(exact), exact, *factors)
 
 
 def direction_factors(
@@ -58,51 +58,57 @@ def direction_mean(d: int, noise: Noise, scale: Scale) -> float:
     return {"raw": 1.0, "projected": 1 / d, "shukla_shin": 1 / (d + kurtosis(noise) - 1)}[scale]
 
 
-def split(of: Mapping[str, float], like: Params, spread: float, own: float) -> dict[str, float]:
-    """spread · d_l‖g‖² + own · ‖g_l‖² for each tensor, of the squares ‖g_l‖²."""
-    total = spread * sum(of.values())
-    return {name: total * like[name].numel() + own * square for name, square in of.items()}
+def variances_by_tensor(
+    squares: Mapping[str, float], like: Params, spread: float, own: float
+) -> dict[str, float]:
+    """spread · d_l‖g‖² + own · ‖g_l‖² for each tensor, given the squares ‖g_l‖²."""
+    total = spread * sum(squares.values())
+    return {name: total * like[name].numel() + own * square for name, square in squares.items()}
 
 
-def squares(of: Params) -> dict[str, float]:
-    """‖g_l‖² of each tensor, in double precision; one synchronisation with the device."""
-    norms = torch.stack(torch._foreach_norm(list(of.values()), 2, torch.float64))
-    return dict(zip(of, norms.square().tolist(), strict=True))
+def squares(grads: Params) -> dict[str, float]:
+    """‖g_l‖² of each tensor, in double precision, with one synchronisation with the device."""
+    norms = torch.stack(torch._foreach_norm(list(grads.values()), 2, torch.float64))
+    return dict(zip(grads, norms.square().tolist(), strict=True))
 
 
 def squares_of_examples(chain: Chain, params: Params) -> dict[str, float]:
-    """1/B² Σ_n ‖∇_l ℓ_n‖² of each tensor, for a separable loss."""
+    """1/B² Σ_n ‖∇_l ℓ_n‖² of each tensor, for a separable loss.
+
+    Raises UnsupportedError for a loss that is not separable.
+    """
     if not chain.separable:
         raise UnsupportedError(
-            "examples have gradients of their own where the loss is separable only"
+            "the gradients of single examples exist only where the loss is separable: a mean over "
+            "examples, each depending on its own example alone"
         )
 
-    def of_one(x: Tensor, y: Tensor) -> list[Tensor]:
-        own = chain.on(x.unsqueeze(0), y.unsqueeze(0))
-        return [g.double().square().sum() for g in grad(own)(dict(params)).values()]
+    def squares_of(x: Tensor, y: Tensor) -> list[Tensor]:
+        single = chain.on(x.unsqueeze(0), y.unsqueeze(0))
+        return [g.double().square().sum() for g in grad(single)(dict(params)).values()]
 
-    at_once = max(1, AT_ONCE // dimension(params))
+    chunk = max(1, MAX_NUMBERS // dimension(params))
     try:
-        each = torch.stack(vmap(of_one, chunk_size=at_once)(chain.x, chain.y), 1)
+        each = torch.stack(vmap(squares_of, chunk_size=chunk)(chain.x, chain.y), 1)
     except RuntimeError:  # not every operation can be batched
-        pairs = zip(chain.x, chain.y, strict=True)
-        each = torch.stack([torch.stack(of_one(x, y)) for x, y in pairs])
+        examples = zip(chain.x, chain.y, strict=True)
+        each = torch.stack([torch.stack(squares_of(x, y)) for x, y in examples])
     sums = (each.sum(0) / len(chain.x) ** 2).tolist()
     return dict(zip(params, sums, strict=True))
 
 
-def dimension(of: Params) -> int:
+def dimension(tensors: Params) -> int:
     """d, the number of all entries."""
-    return sum(g.numel() for g in of.values())
+    return sum(t.numel() for t in tensors.values())
 
 
 def certain(mean: Params, note: str = "") -> Law:
-    """The law of an estimate without noise of its own: it is its mean, tr Var ĝ = 0."""
+    """The law of an estimate without noise of its own: its mean is the estimate, tr Var ĝ = 0."""
     return Law(dict.fromkeys(mean, 0.0), mean, note)
 
 
 def is_certain(law: Law | None, names: Params) -> bool:
-    """Whether a law says that no tensor scatters."""
+    """Whether the law gives every tensor the variance 0."""
     return law is not None and all(law.variance.get(name) == 0 for name in names)
 
 
@@ -111,9 +117,9 @@ def mean_of(law: Law, exact: Params) -> Params:
     return exact if law.mean is None else law.mean
 
 
-def scaled(of: Mapping[str, float], factor: float) -> dict[str, float]:
-    """Variances of what is √factor times as long."""
-    return {name: v * factor for name, v in of.items()}
+def scaled(variances: Mapping[str, float], factor: float) -> dict[str, float]:
+    """factor · variance: those of an estimate that is √factor times as long."""
+    return {name: v * factor for name, v in variances.items()}
 
 
 def blend(past: Params, new: Params, weight: float) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""How an estimator is called in a catalogue, and in a legend."""
+"""The names of estimators in the catalogue and in legends."""
 
 import dataclasses
 import re
@@ -8,12 +8,12 @@ from typing import Any
 
 from estimators.core.contract import Estimator
 
-# Between words: after two small letters, before a word, and where capitals end. MeZO is one.
+# The borders between words. MeZO is one word.
 _BETWEEN = re.compile(r"(?<=[a-z0-9]{2})(?=[A-Z])|(?<=[a-zA-Z])(?=[A-Z][a-z])")
 
 
 def words_of(cls: type) -> list[str]:
-    """The words in a class's name: `ForwardGradient` has two, `SPSA` and `MeZO` one."""
+    """The words of a class name: `ForwardGradient` has two, `SPSA` and `MeZO` one."""
     return _BETWEEN.split(cls.__name__)
 
 
@@ -23,7 +23,7 @@ def snake_name(cls: type) -> str:
 
 
 def label(estimator: Estimator) -> str:
-    """The catalogue name, with the fields that are not the default: `spsa(pairs=4)`."""
+    """The catalogue name with the fields that are not at their default: `spsa(pairs=4)`."""
     fields = [
         f"{f.name}={label(value) if isinstance(value, Estimator) else value}"
         for f in dataclasses.fields(estimator)  # type: ignore[arg-type]
@@ -39,10 +39,10 @@ def _default(field: dataclasses.Field) -> Any:
 
 
 def labels(estimators: Sequence[Estimator]) -> list[str]:
-    """One label each; a repeated one is counted: `backprop`, `backprop #2`."""
+    """One label for each estimator; repeated labels are numbered: `backprop`, `backprop #2`."""
     seen: Counter[str] = Counter()
-    found = []
+    unique = []
     for text in map(label, estimators):
         seen[text] += 1
-        found.append(text if seen[text] == 1 else f"{text} #{seen[text]}")
-    return found
+        unique.append(text if seen[text] == 1 else f"{text} #{seen[text]}")
+    return unique

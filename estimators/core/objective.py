@@ -1,13 +1,13 @@
 """Objectives: what an estimator may know of the loss that it is to differentiate.
 
-`Objective` is a loss of the parameters and nothing else. `Chain` adds the network's inside:
-named stages, marked activations (`Site`), per-example losses. Both are deterministic once
-made: augmentation, masks and dropout belong to the batch, buffers are read only.
+`Objective` is a loss of the parameters and nothing else. `Chain` adds the structure of a network:
+named stages, marked activations (`Site`), per-example losses. Both are deterministic: data
+augmentation, masks and dropout belong to the batch, and buffers are only read.
 """
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -15,9 +15,21 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from estimators.core.functional_call import Stateless
-from estimators.core.sequential import SequentialForward, is_plain
+from estimators.core.module_call import (
+    SequentialForward,
+    Stateless,
+    calls_forward_alone,
+    has_own_hooks,
+    replaced_forwards,
+)
 from estimators.core.site import Site, visiting
+from estimators.core.structure import (
+    PerNetwork,
+    boundaries_of,
+    is_uncoupled,
+    refuse_randomness,
+    stages_of,
+)
 
 Losses = Callable[[Tensor, Tensor], Tensor]
 """(outputs (B, ...), targets (B, ...)) -> one loss for each example, (B,), or unit, (B, *units)."""
@@ -25,6 +37,8 @@ Losses = Callable[[Tensor, Tensor], Tensor]
 Replace = Callable[[int, Tensor], Tensor]
 """(index of a place, its activation) -> the activation that flows on."""
 
+RunStage = Callable[[nn.Module, Tensor], Tensor]
+"""(a stage, its input) -> its output."""
 
 Move = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 """Named weights -> others in their place."""
@@ -50,8 +64,9 @@ class Place:
 
     name: str
     shape: tuple[int, ...]
-    """Of one example: the batch axis left out."""
+    """Of one example, without the batch axis."""
     units: tuple[str, ...] = ()
+    """The names of these axes, where they have any."""
 
 
 def cross_entropy(output: Tensor, y: Tensor) -> Tensor:
@@ -60,12 +75,12 @@ def cross_entropy(output: Tensor, y: Tensor) -> Tensor:
 
 
 def _cross_entropy_and_error(output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """What autograd calls, without its graph: that costs a small network a fifth of a step."""
+    """The kernels that autograd calls, without its graph, a fifth of a small network's step."""
     aten, mean, ignored = torch.ops.aten, 1, -100
     p = torch.log_softmax(output, 1)
     loss, weight = aten.nll_loss_forward.default(p, y, None, mean, ignored)
-    one = torch.ones((), dtype=p.dtype, device=p.device)
-    g = aten.nll_loss_backward.default(one, p, y, None, mean, ignored, weight)
+    unit = torch.ones((), dtype=p.dtype, device=p.device)
+    g = aten.nll_loss_backward.default(unit, p, y, None, mean, ignored, weight)
     return loss, aten._log_softmax_backward_data.default(g, p, 1, p.dtype)
 
 
@@ -77,17 +92,22 @@ class Chain(Objective):
     `Site()` modules inside it, in the order in which a forward pass meets them. A boundary
     is the output of a stage that has parameters behind it and before it.
 
-    `separable` is worked out from the module unless it is given: give False for a loss that
-    couples examples or that is one number, ().
+    Args:
+        module: The network. Its structure and its modes (training, evaluation) must stay.
+        x: The inputs, (B, ...).
+        y: The targets, (B, ...).
+        losses: (outputs, targets) -> a loss for each example.
+        separable: Whether each example's loss depends on that example alone. Worked out from the
+            module unless it is given: give False for a loss that couples examples or that is one
+            number, ().
+        loss_units: The axes behind the batch of a loss that has a term for each unit (patch,
+            group), (B, *units). L is then the mean over units as well. The caller promises that
+            the derivative of a term reaches no other unit of a site whose `units` have that axis.
+        views: The rows are that many views of each example, one behind the other: noise at sites
+            is drawn for an example and shared by its views.
 
-    `loss_units` names the axes behind the batch of a loss that has a term for each unit (patch,
-    group), (B, *units): L is then the mean over units as well, and it is a promise that the
-    derivative of a term reaches no other unit of a site whose `units` have that axis.
-
-    `views` says that the rows are that many views of each example, one behind the other: noise
-    at sites is drawn for an example and shared by its views.
-
-    Raises ValueError if the module is random (dropout in training mode).
+    Raises:
+        ValueError: The module is random (dropout in training mode).
     """
 
     def __init__(
@@ -101,18 +121,18 @@ class Chain(Objective):
         loss_units: tuple[str, ...] = (),
         views: int = 1,
     ) -> None:
-        _refuse_randomness(module)
+        refuse_randomness(module)
         self.loss_units, self.views = loss_units, views
         own = type(self).losses is not Chain.losses
         self._plain = losses is cross_entropy and not loss_units and not own
         self.module, self.x, self.y, self._losses = module, x, y, losses
-        self.separable = _uncoupled(module) if separable is None else separable
-        self.known: dict[Any, Any] = {}
-        """What was found out about the network, shared with the chains that `on` makes."""
-        self._stateless, self._route = Stateless(module), SequentialForward(module)
-        self._stages = _stages(module)
+        self.separable = is_uncoupled(module) if separable is None else separable
+        self.per_network: dict[PerNetwork, dict[Hashable, Any]] = {}
+        """What `PerNetwork` keeps, shared with the chains that `on` makes."""
+        self._stateless, self._whole_module = Stateless(module), SequentialForward(module)
+        self._stages = stages_of(module)
         self.stages = tuple(self._stages)
-        self._boundaries = _boundaries(self._stages)
+        self._boundaries = boundaries_of(self._stages)
 
     def on(self, x: Tensor, y: Tensor) -> Self:
         """The same network and loss on another batch: cheap, for use at every step.
@@ -138,6 +158,11 @@ class Chain(Objective):
         unknown = [name for name in stages if name not in self._stages]
         if unknown or self.stages == ("",):
             raise ValueError(f"no stage {unknown or list(stages)}; there are {list(self.stages)}")
+        if has_own_hooks(self.module):
+            raise ValueError(
+                "a hook on the outermost nn.Sequential belongs to none of its stages, so that a "
+                "part of the network would leave it out: register it on a stage"
+            )
         module = nn.Sequential(OrderedDict((name, self._stages[name]) for name in stages))
         return Chain(
             module,
@@ -152,6 +177,12 @@ class Chain(Objective):
     def moved(self, params: Mapping[str, Tensor], move: Move) -> tuple[Self, dict[str, Tensor]]:
         """This chain and its parameters, with `move` done to all weights that the loss reads."""
         return self, move(params)
+
+    def in_double_precision(self, params: Mapping[str, Tensor]) -> tuple[Self, dict[str, Tensor]]:
+        """This chain and its parameters with all floating-point numbers in float64."""
+        other = self.on(_double(self.x), _double(self.y))
+        other._stateless = self._stateless.cast(torch.float64)
+        return other.moved(params, lambda ps: {n: _double(p.detach()) for n, p in ps.items()})
 
     def __call__(self, params: Mapping[str, Tensor], /) -> Tensor:
         return self.loss(self.forward(params))
@@ -190,14 +221,20 @@ class Chain(Objective):
         *,
         at_site: Replace | None = None,
         at_stage: Replace | None = None,
+        run_stage: RunStage | None = None,
     ) -> Tensor:
         """The network's output at `params`, (B, ...).
 
-        `at_site(l, z)` is called at the l-th site, `at_stage(i, h)` with the stage's output
-        at the i-th boundary; what they return flows on.
+        Args:
+            params: The parameters that are replaced, by name; others are the module's own.
+            at_site: Called with (l, z) at the l-th site; what it returns flows on.
+            at_stage: Called with (i, h) for the stage's output at the i-th boundary; what it
+                returns flows on.
+            run_stage: Called with (stage, input) in the place of `stage(input)`.
         """
+        run = lambda: self._run(at_stage, run_stage)  # noqa: E731
         if at_site is None:
-            return self._stateless.call(params, lambda: self._run(at_stage))
+            return self._stateless.call(params, run)
         count = -1
 
         def visit(site: Site, z: Tensor) -> Tensor:
@@ -206,52 +243,54 @@ class Chain(Objective):
             return at_site(count, z)
 
         with visiting(visit):
-            return self._stateless.call(params, lambda: self._run(at_stage))
+            return self._stateless.call(params, run)
 
-    def _run(self, at_stage: Replace | None) -> Tensor:
-        if at_stage is None or not self._boundaries:
-            return self._route(self.x)
-        h = self.x
-        for name, stage in self._stages.items():
-            h = stage(h)
-            if name in self._boundaries:
-                h = at_stage(self._boundaries[name], h)
-        return h
+    def _run(self, at_stage: Replace | None, run_stage: RunStage | None) -> Tensor:
+        if run_stage is None and (at_stage is None or not self._boundaries):
+            return self._whole_module(self.x)
+
+        def stage_by_stage(h: Tensor) -> Tensor:
+            for name, stage in self._stages.items():
+                h = stage(h) if run_stage is None else run_stage(stage, h)
+                if at_stage is not None and name in self._boundaries:
+                    h = at_stage(self._boundaries[name], h)
+            return h
+
+        if calls_forward_alone(self.module) or self.stages == ("",):
+            return stage_by_stage(self.x)
+        with replaced_forwards({self.module: stage_by_stage}):
+            return self.module(self.x)  # its hooks belong to the network
 
     @property
     def places(self) -> tuple[Place, ...]:
         """The sites, in the order in which a forward pass meets them."""
-        key = self.x.shape[1:]
-        found = self.known.get(key)
-        if found is None:
-            found = self.known[key] = self._places()
-        return found
+        return _PLACES.of(self, self.x.shape[1:], self._find_places)
 
-    def _places(self) -> tuple[Place, ...]:
-        found: list[Place] = []
+    def _find_places(self) -> tuple[Place, ...]:
+        places: list[Place] = []
         names = {m: n for n, m in self.module.named_modules() if isinstance(m, Site)}
 
         def visit(site: Site, z: Tensor) -> Tensor:
-            found.append(Place(names[site], tuple(z.shape[1:]), site.units))
+            places.append(Place(names[site], tuple(z.shape[1:]), site.units))
             return z
 
         with torch.no_grad(), visiting(visit):
-            self._stateless.call({}, lambda: self._run(None))
-        return tuple(found)
+            self._stateless.call({}, lambda: self._run(None, None))
+        return tuple(places)
 
     @cached_property
     def boundaries(self) -> tuple[Place, ...]:
         """Where a signal can be given between stages."""
-        found: list[Place] = []
+        places: list[Place] = []
         names = list(self._boundaries)
 
         def keep(i: int, h: Tensor) -> Tensor:
-            found.append(Place(names[i], tuple(h.shape[1:])))
+            places.append(Place(names[i], tuple(h.shape[1:])))
             return h
 
         with torch.no_grad():
             self.forward({}, at_stage=keep)
-        return tuple(found)
+        return tuple(places)
 
     @cached_property
     def whole(self) -> bool:
@@ -267,35 +306,9 @@ class Chain(Objective):
         return stage if stage in self._stages else ""
 
 
-def _stages(module: nn.Module) -> dict[str, nn.Module]:
-    if is_plain(module):
-        return {name: m for name, m in module._modules.items() if m is not None}
-    return {"": module}
+_PLACES = PerNetwork[tuple[Place, ...]]()
+"""The sites, by the shape of an example."""
 
 
-def _boundaries(stages: Mapping[str, nn.Module]) -> dict[str, int]:
-    """The stages whose output is a boundary, with the boundary's index.
-
-    Stages without parameters belong to the one before: a signal is given behind them.
-    """
-    names = list(stages)
-    owners = [i for i, m in enumerate(stages.values()) if next(m.parameters(), None) is not None]
-    return {names[i - 1]: index for index, i in enumerate(owners[1:])}
-
-
-def _uncoupled(module: nn.Module) -> bool:
-    """Whether no normalisation mixes the examples of a batch."""
-    return not any(
-        isinstance(m, nn.modules.batchnorm._BatchNorm) and (m.training or m.running_mean is None)
-        for m in module.modules()
-    )
-
-
-def _refuse_randomness(module: nn.Module) -> None:
-    for name, m in module.named_modules():
-        if isinstance(m, nn.modules.dropout._DropoutNd) and m.training and m.p > 0:
-            raise ValueError(
-                f"{name or 'the module'} is {m}, which draws a new mask at every pass; an "
-                "objective must be deterministic: call module.eval() or draw the mask "
-                "with the batch"
-            )
+def _double(t: Tensor) -> Tensor:
+    return t.double() if t.is_floating_point() else t

@@ -1,6 +1,6 @@
-"""Optimisers as functions: (tensors, gradients, state) -> (tensors, state), nothing overwritten.
+"""Optimisers as pure functions: (tensors, gradients, state) -> (tensors, state).
 
-For what an estimator trains for itself (auxiliary heads), whose state must stay pure data.
+For the tensors that an estimator trains itself (auxiliary heads) and keeps in its state.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ Moments = dict[str, dict[str, Tensor]]
 
 
 def adam_state(values: Named) -> Moments:
-    """Zero moments for Adam, and its count of steps."""
+    """Adam's moments and step count before the first step, all zero."""
     return {
         "mean": {n: torch.zeros_like(v) for n, v in values.items()},
         "square": {n: torch.zeros_like(v) for n, v in values.items()},

@@ -1,4 +1,4 @@
-"""Whether an estimator can work on an objective; if not, what it needs, in a sentence."""
+"""`require`: whether an estimator supports an objective, and if not, what is missing."""
 
 from collections.abc import Callable
 
@@ -11,18 +11,17 @@ from estimators.core.objective import Chain, Objective
 
 
 def require(estimator: Estimator, objective: Objective, params: Params | None = None) -> None:
-    """Raise `UnsupportedError` if a need of `estimator` is unmet, naming it and what would meet it.
+    """Raise `UnsupportedError` if the objective does not meet a need of `estimator`.
 
-    So does a field that does not fit the objective (`Estimator.check`).
-
-    `params` default to those of the objective's module; without either, differentiability
-    is taken on trust.
+    The message names the need and what would meet it. `Estimator.check` is called as well, for
+    fields that do not fit the objective. `params` default to those of the objective's module;
+    without either, differentiability is assumed.
     """
     if params is None and isinstance(objective, Chain):
         params = dict(objective.module.named_parameters())
     for need in estimator.needs():
-        if lacking := _CHECKS[need](objective, params or {}):
-            text = f"{label(estimator)} needs {need.value}; {lacking}"
+        if missing := _CHECKS[need](objective, params or {}):
+            text = f"{label(estimator)} needs {need.value}; {missing}"
             raise UnsupportedError(text, network=need is not Need.DIFFERENTIABLE)
     estimator.check(objective, params or {})
 
@@ -72,4 +71,4 @@ _CHECKS: dict[Need, Callable[[Objective, Params], str]] = {
     Need.STAGES: _stages,
     Need.SEPARABLE: _separable,
 }
-"""What is lacking, and what would meet the need; nothing where it is met."""
+"""What is missing, and what would meet the need; empty where it is met."""

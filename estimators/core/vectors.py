@@ -1,16 +1,14 @@
-"""Arithmetic on a vector that is kept as a list of tensors, one kernel call for all of them.
+"""Arithmetic on a vector that is kept as a list of tensors, with one kernel call for all of them.
 
-Optimisers in torch use the same functions; torch does not list them as public.
+The optimisers in torch use the same `_foreach` functions, which torch does not list as public.
 """
 # pyright: reportPrivateImportUsage=false
 
 from collections.abc import Callable
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-T = TypeVar("T")
 Vector = list[Tensor] | tuple[Tensor, ...]
 
 
@@ -45,22 +43,24 @@ def norm(v: Vector) -> Tensor:
     return squared_norms(v).sum().sqrt()
 
 
-def mean_of(draw: Callable[[], tuple[list[Tensor], T]], count: int) -> tuple[list[Tensor], T]:
-    """1/K Σ_k v_k over K draws of (v, anything), and the first draw's other part.
-
-    The tensors drawn are overwritten.
-    """
-    total, first = draw()
+def mean_over_draws(draw: Callable[[], list[Tensor]], count: int) -> list[Tensor]:
+    """1/K Σ_k v_k over K draws of v. The tensors drawn are overwritten."""
+    total = draw()
     for _ in range(count - 1):
-        torch._foreach_add_(total, draw()[0])
+        torch._foreach_add_(total, draw())
     if count > 1:
         torch._foreach_div_(total, float(count))
-    return total, first
+    return total
+
+
+def as_rows(stack: Tensor) -> Tensor:
+    """(K, *shape) as (K, numbers), also where an entry is a single number or has none."""
+    return stack.reshape(len(stack), stack[0].numel())
 
 
 def squared_lengths(stack: Vector) -> Tensor:
     """‖v_k‖² of K vectors, each kept as tensors (K, ...): (K,)."""
-    lengths = [torch.linalg.vector_norm(t.reshape(len(t), -1), dim=1) for t in stack]
+    lengths = [torch.linalg.vector_norm(as_rows(t), dim=1) for t in stack]
     return torch.stack(lengths).square().sum(0)
 
 
@@ -76,5 +76,22 @@ def weighted_sum(stack: Vector, weights: Tensor) -> list[Tensor]:
         single = [t[0] for t in stack]
         scale_(single, weights[0])
         return single
-    rows = [t.reshape(len(t), -1) for t in stack]
+    rows = [as_rows(t) for t in stack]
     return [(weights.to(v.dtype) @ v).view(t.shape[1:]) for v, t in zip(rows, stack, strict=True)]
+
+
+def span_weights(stack: Vector, slopes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (w, r): Σ_k w_k v_k projects g onto the span, given the slopes v_k·g; r is its rank.
+
+    w = (VVᵀ)⁺ V g for K directions V (K, d), kept as tensors (K, ...). In double precision,
+    because a Gram matrix squares the condition number.
+    """
+    rows = [t.reshape(len(t), -1) for t in stack]
+    gram = torch.stack([(v @ v.T).double() for v in rows]).sum(0)
+    values, vectors = torch.linalg.eigh(gram)
+    # Gram entries are sums of d products in the directions' precision: smaller values are rounding.
+    floor = values[-1] * torch.finfo(rows[0].dtype).eps * max(len(gram), 8)
+    live = values > floor
+    inverse = torch.where(live, 1 / values.where(live, torch.ones_like(values)), 0.0)
+    weights = vectors @ (inverse * (vectors.T @ slopes.double()))
+    return weights.to(slopes.dtype), live.sum()

@@ -1,1 +1,1 @@
-"""Feedback: signals sent backwards."""
+"""Feedback: methods that send error signals backwards through the network."""

@@ -1,7 +1,8 @@
-"""Direct feedback: the output's error e sent straight to the end of every stage.
+"""Direct feedback: the output's error e is sent straight to the end of every stage.
 
 δ_l = e B_l at the l-th boundary, with B_l (outputs, units) in the place of the Jacobian
-∂output/∂h_l. Within its stage each signal is pulled back exactly; the last stage is exact.
+J_l = ∂output/∂h_l. Within its stage each signal is pulled back exactly; the last stage gets its
+exact gradient.
 """
 
 import math
@@ -28,7 +29,7 @@ Feedback = Tensor
 
 
 class DirectFeedback(Estimator[Chain, S]):
-    """What methods of direct feedback share."""
+    """Base class of the methods of direct feedback."""
 
     def claim(self, objective: Chain, /) -> Claim:
         return Claim.BIASED
@@ -40,7 +41,7 @@ class DirectFeedback(Estimator[Chain, S]):
         return coverage_between(cut_at_stages(objective, params))
 
     def law(self, objective: Chain, params: Params, state: Any, exact: Params, /) -> Law:
-        """No noise once the feedback is given, the second part of all their states."""
+        """No noise once the feedback is given, which is the second part of every state."""
         cut = cut_at_stages(objective, params)
         return certain(pull_back_direct(cut, state[1], output_error(cut)), GIVEN)
 
@@ -50,7 +51,7 @@ Learnt = tuple[Tensor, Feedback]
 
 
 class DrawnFeedback(DirectFeedback[Learnt]):
-    """Feedback that is drawn at random at first; the subclass says how it learns, if it does."""
+    """Feedback that is drawn at random at first. A subclass may say how it learns."""
 
     scale: float
 
@@ -70,9 +71,9 @@ class DrawnFeedback(DirectFeedback[Learnt]):
         step, feedback = state
         cut = cut_at_stages(objective, params)
         e = output_error(cut)
-        learnt = self.learn(cut, feedback, e)  # before the cut is pulled back, which it is once
+        learnt = self.learn(cut, feedback, e)  # before the cut is pulled back and its graph freed
         info = {}
-        if look(step, cut.output):
+        if is_compared(step, cut.output):
             info = direct_alignment(objective, feedback, mean_jacobian(objective, params))
         grads = pull_back_direct(cut, feedback, e)
         return Estimate(grads, cut.losses.detach().mean(), (step + 1, learnt), info)
@@ -99,14 +100,18 @@ def uniform_feedback(chain: Chain, params: Params, scale: float, rng: Generator)
 
 def pull_back_direct(cut: Cut, feedback: Feedback, e: Tensor) -> dict[str, Tensor]:
     """The gradients, with e B_l at every boundary, e = ∂L/∂output (B, ...)."""
-    signals = split(e.flatten(1) @ feedback, cut.places)
-    return pull_back(cut, signals, e)
+    return pull_back(cut, split(rows(e) @ feedback, cut.places), e)
 
 
-def split(rows: Tensor, places: list[Tensor]) -> list[Tensor]:
-    """(B, Σ_l units) to one tensor for each boundary, shaped as its activation."""
-    pieces = rows.split([h[0].numel() for h in places], 1)
-    return [piece.view(h.shape) for piece, h in zip(pieces, places, strict=True)]
+def rows(t: Tensor) -> Tensor:
+    """(B, ...) as (B, n): one row for each example, of one number for a shape of (B,)."""
+    return t.reshape(len(t), -1)
+
+
+def split(signal: Tensor, places: list[Tensor]) -> list[Tensor]:
+    """(B, Σ_l units) as one tensor for each boundary, shaped as its activation."""
+    pieces = signal.split([h[0].numel() for h in places], 1)
+    return [piece.reshape(h.shape) for piece, h in zip(pieces, places, strict=True)]
 
 
 def mean_jacobian(chain: Chain, params: Params) -> Feedback:
@@ -115,7 +120,10 @@ def mean_jacobian(chain: Chain, params: Params) -> Feedback:
 
 
 def jacobian_moments(chain: Chain, params: Params) -> tuple[Feedback, Tensor]:
-    """(J̄, 1/B Σ_n ‖J_ln‖² of each boundary (L,)), J_ln = ∂output_n/∂h_ln: a backward an output."""
+    """(J̄, 1/B Σ_n ‖J_ln‖² of each boundary (L,)), J_ln = ∂output_n/∂h_ln.
+
+    It takes one backward pass for each output.
+    """
     places: list[Tensor] = []
 
     def keep(i: int, h: Tensor) -> Tensor:
@@ -124,20 +132,21 @@ def jacobian_moments(chain: Chain, params: Params) -> tuple[Feedback, Tensor]:
 
     still = {name: p.detach() for name, p in params.items()}
     with torch.enable_grad():
-        output = chain.forward(still, at_stage=keep).flatten(1).sum(0)
+        output = rows(chain.forward(still, at_stage=keep)).sum(0)
     means, squares = [], []
     for o in output:
-        row = torch.autograd.grad(o, places, retain_graph=True)
-        means.append(torch.cat([g.mean(0).flatten() for g in row]))
-        squares.append(torch.stack([g.square().sum() / len(g) for g in row]))
+        jacobians = torch.autograd.grad(o, places, retain_graph=True)
+        means.append(torch.cat([g.mean(0).flatten() for g in jacobians]))
+        squares.append(torch.stack([g.square().sum() / len(g) for g in jacobians]))
     return torch.stack(means), torch.stack(squares).sum(0)
 
 
-def look(step: Tensor, output: Tensor) -> bool:
-    """Whether the feedback is compared with the mean Jacobian, which takes a pass an output.
+def is_compared(step: Tensor, output: Tensor) -> bool:
+    """Whether the feedback is compared with the mean Jacobian at this step.
 
-    Every 16 steps an output, so that it takes about 2 % of the time; not at the first step,
-    where many draws may start from one state.
+    The comparison takes a backward pass for each output. It is made every 16 steps for each
+    output, so that it takes about 2 % of the time, and not at the first step, where many draws
+    may start from one state.
     """
     period = 16 * output[0].numel()
     return int(step) % period == period - 1

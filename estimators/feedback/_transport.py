@@ -7,7 +7,6 @@ A feedback weight is shaped as the weight that it stands for, and goes by that w
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from estimators.autodiff.calculus import Cut, coverage_between, value_and_grad
 from estimators.core.contract import Coverage, Params, UnsupportedError
+from estimators.core.module_call import replaced_forwards
 from estimators.core.objective import Chain
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
@@ -34,19 +34,9 @@ def value_and_transported(
 def through(chain: Chain, feedback: Mapping[str, Tensor]) -> Any:
     """While this is open, a pass of `chain` is recorded so that δ goes through `feedback`."""
     layers = ((name, chain.module.get_submodule(_owner(name))) for name in feedback)
-    return replaced({layer: _transporting(layer, feedback[name]) for name, layer in layers})
-
-
-@contextmanager
-def replaced(forwards: Mapping[nn.Module, Callable[[Tensor], Tensor]]) -> Iterator[None]:
-    """While this is open, these modules run these functions."""
-    try:
-        for module, run in forwards.items():
-            module.__dict__["forward"] = run
-        yield
-    finally:
-        for module in forwards:
-            module.__dict__.pop("forward", None)
+    return replaced_forwards(
+        {layer: _transporting(layer, feedback[name]) for name, layer in layers}
+    )
 
 
 def transported(chain: Chain, params: Params) -> Weights:
@@ -160,7 +150,7 @@ def _record(chain: Chain, params: Params) -> tuple[list[str], Cut]:
         return run
 
     layers = {m: watching(name, m) for name, m in _layers(chain.module) if name in params}
-    with torch.enable_grad(), replaced(layers):
+    with torch.enable_grad(), replaced_forwards(layers):
         output = chain.forward(leaves)
         return list(inputs), Cut(leaves, list(inputs.values()), output, chain.losses(output))
 

@@ -1,4 +1,4 @@
-"""Forward direct feedback alignment (FDFA): Bacho and Chu (2022), arXiv:2212.07282."""
+"""Forward direct feedback alignment (FDFA) of Bacho and Chu (2022)."""
 
 import math
 from dataclasses import dataclass
@@ -13,14 +13,16 @@ from estimators.core.bounds import Gt, Le
 from estimators.core.contract import Cost, Estimate, Params
 from estimators.core.noise import noise
 from estimators.core.objective import Chain
+from estimators.core.optimizers import adam
 from estimators.feedback._direct import (
     DirectFeedback,
     Feedback,
     by_stage,
     direct_alignment,
+    is_compared,
     jacobian_moments,
-    look,
     mean_jacobian,
+    rows,
     split,
     zero_feedback,
 )
@@ -29,14 +31,12 @@ Moments = tuple[Tensor, ...]
 State = tuple[Tensor, Feedback, Moments]
 """The number of steps taken, (), the feedback, and Adam's two moments (for the average, none)."""
 
-BETAS, EPS = (0.9, 0.999), 1e-8  # Adam's, as in the released code
-
 
 class FeedbackLaw(NamedTuple):
     """The moments of the feedback, all boundaries side by side."""
 
     jacobian: Feedback
-    """J̄, what it tends to."""
+    """J̄, the mean of each draw."""
     mean: Feedback
     """E B."""
     variance: Tensor
@@ -45,11 +45,26 @@ class FeedbackLaw(NamedTuple):
 
 @dataclass(frozen=True)
 class FDFA(DirectFeedback[State]):
-    """δ_l = e B_l, where B_l learns the Jacobian ∂output/∂h_l from one forward-mode pass a step.
+    """Direct feedback that learns the Jacobian of the output from one forward-mode pass a step.
 
-    Noise p_l is added to the tangent at the end of every stage, for each example; the output
-    then moves along d = Σ_l J_l p_l, and E[d p_lᵀ] = J_l. From zero, B_l ← (1 − α) B_l + α/N Σ_n
-    d_n p_lnᵀ. The estimate uses the feedback as it was before the step.
+    δ_l = e B_l, with e = ∂L/∂output and B_l ≈ ∂output/∂h_l. Noise p_l is added to the tangent at the
+    end of every stage, for each example; the output then moves along d = Σ_l J_l p_l, and
+    E[d p_lᵀ] = J_l. From zero, B_l ← (1 − α) B_l + α/N Σ_n d_n p_lnᵀ. The estimate uses the feedback
+    from before the step.
+
+    Use it where stages should learn in parallel and forward mode is available: its feedback aligns
+    with the network, where that of `DirectFeedbackAlignment` is fixed. Few outputs are better than
+    many.
+
+    Biased, since B_l is an average over examples and past steps; exact for a linear network at
+    constant weights after many steps. Costs two forward passes and one backward pass, and stores
+    the activations of one stage.
+
+    Source: Bacho and Chu (2022), arXiv:2212.07282.
+
+    Example:
+        >>> estimator = FDFA(rate=0.05)
+        >>> measured = measure(net, loss, batch, [estimator])
     """
 
     title = "Forward direct feedback alignment (FDFA)"
@@ -57,7 +72,7 @@ class FDFA(DirectFeedback[State]):
     learning: Literal["average", "adam"] = "average"
     """How B_l moves: the average above, or by Adam on the residual B_l − 1/N Σ_n d_n p_lnᵀ."""
     rate: Annotated[float, Gt(0), Le(1)] = 0.01
-    """Share of each new draw in the average (α): noise falls with it, and lag grows."""
+    """Share of each new draw in the average (α): a smaller one has less noise and more lag."""
     lr: Annotated[float, Gt(0), Le(1)] = 1e-4
     """Adam's learning rate."""
     noise: Literal["normal", "rademacher"] = "normal"
@@ -80,8 +95,8 @@ class FDFA(DirectFeedback[State]):
     ) -> Estimate:
         step, feedback, _ = state
         run, learnt = self._learn(objective, params, state, rng)
-        signals = split(run.error.flatten(1) @ feedback, run.places)
-        info = self._look(objective, params, state) if look(step, run.output) else {}
+        signals = split(rows(run.error) @ feedback, run.places)
+        info = self._comparison(objective, params, state) if is_compared(step, run.output) else {}
         return Estimate(run.pull_back(signals), run.loss, learnt, info)
 
     def advance(self, objective: Chain, params: Params, state: State, rng: Generator, /) -> State:
@@ -90,14 +105,25 @@ class FDFA(DirectFeedback[State]):
     def feedback_law(
         self, chain: Chain, params: Params, start: Feedback, steps: int
     ) -> FeedbackLaw:
-        """Of the average t steps after `start`, while the weights and the batch rest.
+        """The moments of the average t steps after `start`, for constant weights and batch.
 
-        E B_l = J̄_l + (1 − α)ᵗ (B_l − J̄_l), J̄ the mean Jacobian of N examples;
-        tr Var B_l = α/(2 − α) (1 − (1 − α)²ᵗ) 1/N² Σ_n [U_l Σ_m ‖J_mn‖² + ‖J_ln‖²], with U_l units
-        at the boundary and m over all; minus with signs. Raises ValueError for Adam: no law.
+        E B_l = J̄_l + (1 − α)ᵗ (B_l − J̄_l), with J̄ the mean Jacobian of N examples;
+        tr Var B_l = α/(2 − α) (1 − (1 − α)²ᵗ) 1/N² Σ_n [U_l Σ_m ‖J_mn‖² + ‖J_ln‖²], with U_l
+        units at the boundary, m over all boundaries, and a minus before ‖J_ln‖² for signs.
+
+        Args:
+            chain: The network on the batch.
+            params: Its parameters by name.
+            start: The feedback of all boundaries at first, (outputs, Σ_l units).
+            steps: t.
+
+        Raises:
+            ValueError: Adam learns the feedback, for which no law is known.
         """
         if self.learning != "average":
-            raise ValueError(f"no law of feedback that {self.learning} learns; of an average alone")
+            raise ValueError(
+                f"there is no law for feedback that {self.learning} learns: use the average"
+            )
         jacobian, squares = jacobian_moments(chain, params)
         left, sign = (1 - self.rate) ** steps, 1 if self.noise == "normal" else -1
         share = self.rate / (2 - self.rate) * (1 - left**2) / len(chain.x)
@@ -105,8 +131,12 @@ class FDFA(DirectFeedback[State]):
         spread = share * (units * squares.sum() + sign * squares)
         return FeedbackLaw(jacobian, torch.lerp(jacobian, start, left), spread)
 
-    def _look(self, chain: Chain, params: Params, state: State) -> dict[str, Any]:
-        """Where the feedback lies, and where α alone would leave it: what is more is lag."""
+    def _comparison(self, chain: Chain, params: Params, state: State) -> dict[str, Any]:
+        """Angle between feedback and Jacobian, and its stationary value.
+
+        An angle above the stationary value is tracking lag: the Jacobian moves faster than the
+        average follows. "At rest" are weights and batch that do not change.
+        """
         step, feedback, _ = state
         if self.learning != "average":
             return dict(direct_alignment(chain, feedback, mean_jacobian(chain, params)))
@@ -117,8 +147,8 @@ class FDFA(DirectFeedback[State]):
             .clamp(-1, 1).acos().rad2deg()
             for (name, j), v in zip(meant.items(), law.variance, strict=True)
         }  # fmt: skip
-        found = direct_alignment(chain, feedback, law.jacobian)
-        return {**found, "feedback_angle_at_rest": at_rest}
+        measured = direct_alignment(chain, feedback, law.jacobian)
+        return {**measured, "feedback_angle_at_rest": at_rest}
 
     def _learn(
         self, chain: Chain, params: Params, state: State, rng: Generator
@@ -128,20 +158,24 @@ class FDFA(DirectFeedback[State]):
         run = StagedPass(chain, params, p)
         d = run.tangent
         assert d is not None
-        rows = d.flatten(1).T / len(d)
+        mean = rows(d).T / len(d)
         if self.learning == "average":
-            learnt = torch.addmm(feedback, rows, p, beta=1 - self.rate, alpha=self.rate)
+            learnt = torch.addmm(feedback, mean, p, beta=1 - self.rate, alpha=self.rate)
         else:
-            residual = torch.addmm(feedback, rows, p, alpha=-1)
-            learnt, moments = _adam(feedback, residual, moments, int(step) + 1, self.lr)
+            residual = torch.addmm(feedback, mean, p, alpha=-1)
+            learnt, moments = _adam_step(feedback, residual, moments, step, self.lr)
         return run, (step + 1, learnt, moments)
 
 
-def _adam(
-    feedback: Feedback, residual: Tensor, moments: Moments, t: int, lr: float
+def _adam_step(
+    feedback: Feedback, residual: Tensor, moments: Moments, steps: Tensor, lr: float
 ) -> tuple[Feedback, Moments]:
-    """Step t of Adam: Kingma and Ba (2015), arXiv:1412.6980, algorithm 1."""
-    mean = torch.lerp(moments[0], residual, 1 - BETAS[0])
-    square = (moments[1] * BETAS[1]).addcmul_(residual, residual, value=1 - BETAS[1])
-    scale = (square / (1 - BETAS[1] ** t)).sqrt_().add_(EPS)
-    return torch.addcdiv(feedback, mean, scale, value=-lr / (1 - BETAS[0] ** t)), (mean, square)
+    """One step of Adam, with the moments as the state keeps them, after that many steps."""
+    values = {"feedback": feedback}
+    state = {
+        "mean": {"feedback": moments[0]},
+        "square": {"feedback": moments[1]},
+        "steps": {"feedback": steps.to(feedback)},
+    }
+    learnt, after = adam(values, {"feedback": residual}, state, lr)
+    return learnt["feedback"], (after["mean"]["feedback"], after["square"]["feedback"])

@@ -1,4 +1,4 @@
-"""Feedback alignment: Lillicrap, Cownden, Tweed and Akerman (2016), arXiv:1411.0247."""
+"""Feedback alignment of Lillicrap et al. (2016)."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -12,9 +12,20 @@ from estimators.feedback._transport import xavier_uniform
 
 @dataclass(frozen=True)
 class FeedbackAlignment(Transporting):
-    """δ passes each layer through B, random and fixed, instead of the transposed weight.
+    """Sends error signals backwards through fixed random weights.
 
-    Exact where B = Wᵀ; the forward weights come to align with B as they learn.
+    δ passes each layer through a random, fixed B instead of the transposed weight Wᵀ.
+
+    Use it as the reference for learning without weight transport. The forward weights align with
+    B while they learn, well on small dense networks and badly on deep convolutional ones.
+
+    Biased; exact where B = Wᵀ. Costs one forward and one backward pass.
+
+    Source: Lillicrap, Cownden, Tweed and Akerman (2016), arXiv:1411.0247.
+
+    Example:
+        >>> estimator = FeedbackAlignment(scale=0.5)
+        >>> measured = measure(net, loss, batch, [estimator])
     """
 
     scale: Annotated[float, Gt(0), Le(1000)] = 1.0

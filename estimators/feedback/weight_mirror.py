@@ -1,4 +1,4 @@
-"""The weight mirror: Akrout, Wilson, Humphreys, Lillicrap and Tweed (2019), arXiv:1904.05391."""
+"""The weight mirror of Akrout et al. (2019)."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -15,24 +15,37 @@ from estimators.feedback._transport import xavier_uniform
 
 @dataclass(frozen=True)
 class WeightMirror(Transporting):
-    """B ← (1 − λ) B + η/N Σ_n ξ_n (W ξ_n)ᵀ: each layer is shown noise ξ, and B learns from it.
+    """Feedback weights that learn the transposed weights from noise.
 
-    E[ξ (W ξ)ᵀ] = Wᵀ, so that B tends to (η/λ) Wᵀ while W stands still. Noise is drawn anew for
-    every layer, as wide as one output's receptive field, and W ξ is taken before the
-    non-linearity. At every step one mirror phase follows the estimate.
+    B ← (1 − λ) B + η/N Σ_n ξ_n (W ξ_n)ᵀ, with noise ξ at the input of each layer. E[ξ (W ξ)ᵀ] = Wᵀ,
+    so that B tends to (η/λ) Wᵀ at constant W. The noise is independent for every layer, as wide as
+    one output's receptive field, and W ξ is taken before the non-linearity. One such mirror phase
+    follows every estimate.
+
+    Use it where feedback weights may learn and the optimiser's updates are unknown to them; else
+    `KolenPollack` learns without extra passes.
+
+    Biased; exact where B = Wᵀ. Costs one forward and one backward pass, and N/B of a pass for the
+    mirror phase.
+
+    Source: Akrout, Wilson, Humphreys, Lillicrap and Tweed (2019), arXiv:1904.05391.
+
+    Example:
+        >>> estimator = WeightMirror(draws=16)
+        >>> measured = measure(net, loss, batch, [estimator])
     """
 
     rate: Annotated[float, Gt(0), Le(1)] = 0.05
-    """How much of the mirrored weight B takes in at a step (η)."""
+    """Learning rate of B (η): the weight of the mirrored W at each step."""
     decay: Annotated[float, Ge(0), Le(1)] = 0.05
-    """How much of itself B gives up at a step (λ); without it, B grows on and on."""
+    """Weight decay of B at each step (λ); without it, B grows without bound."""
     draws: Annotated[int, Ge(1), Le(4096), Unit("draws")] = 64
-    """Noise vectors shown to each layer at a step (N)."""
+    """Noise vectors at the input of each layer, at each step (N)."""
     scale: Annotated[float, Gt(0), Le(1000)] = 1.0
-    """Size of the first feedback: entries are uniform in ±scale·√(6/(fan-in + fan-out))."""
+    """Size of the initial feedback: entries are uniform in ±scale·√(6/(fan-in + fan-out))."""
 
     def cost(self, objective: Chain, /) -> Cost:
-        share = self.draws / len(objective.x)  # a forward pass, and half of a backward one
+        share = self.draws / len(objective.x)  # of a forward pass and half a backward pass
         return Cost(forwards=1 + share, vjps=1 + share / 2, stored="all")
 
     def begin(self, weight: Tensor, rng: Generator, /) -> Tensor:
@@ -44,6 +57,8 @@ class WeightMirror(Transporting):
     def learn(self, weight: Tensor, kept: Tensor, rng: Generator, /) -> Tensor:
         w, b = weight.flatten(1), kept.flatten(1)
         noise = w.new_empty(self.draws, w.shape[1]).normal_(generator=rng)
-        shown = noise @ w.T
-        mirrored = torch.addmm(b, shown.T, noise, beta=1 - self.decay, alpha=self.rate / self.draws)
+        outputs = noise @ w.T
+        mirrored = torch.addmm(
+            b, outputs.T, noise, beta=1 - self.decay, alpha=self.rate / self.draws
+        )
         return mirrored.view(kept.shape)

@@ -1,4 +1,4 @@
-"""A network taken apart into blocks that end in heads of their own."""
+"""A network divided into blocks that end in heads of their own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 
 from estimators.core.contract import UnsupportedError
 from estimators.core.objective import Chain
+from estimators.core.structure import PerNetwork
 from estimators.local._replicated import POOLED
 from estimators.local.blocks import (
     Block,
@@ -23,7 +24,7 @@ from estimators.local.blocks import (
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A network taken apart: segments between stop-gradients, then the readout stage."""
+    """A network divided: segments between stop-gradients, then the readout stage."""
 
     segments: tuple[LocalChain, ...]
     members: tuple[tuple[Block, ...], ...]
@@ -35,39 +36,42 @@ class Plan:
         return tuple(block for members in self.members for block in members)
 
     def made(self) -> tuple[Block, ...]:
-        """The blocks for which the network brings no head."""
+        """The blocks for which the network has no head, so that one is made."""
         return tuple(block for block in self.blocks if not block.brought)
 
     def blank_heads(self) -> dict[str, Tensor]:
-        """Heads of zero for the blocks that bring none."""
-        found = {}
+        """Weights and biases of zero for the heads that are made, by name."""
+        heads = {}
         for block in self.made():
             blank = (torch.zeros_like(p.detach()) for p in block.head.parameters())
-            found |= zip(block.names, blank, strict=True)
-        return found
+            heads |= zip(block.names, blank, strict=True)
+        return heads
 
     def first_heads(self, rng: Generator) -> dict[str, Tensor]:
         """The same with weights uniform in ±1/√features."""
-        found = self.blank_heads()
+        heads = self.blank_heads()
         for block in self.made():
-            weight = found[block.names[0]]
+            weight = heads[block.names[0]]
             bound = weight.shape[1] ** -0.5
             weight.uniform_(-bound, bound, generator=rng)
-        return found
+        return heads
+
+
+_PLANS = PerNetwork[Plan]()
 
 
 def plan(chain: Chain, greedy: bool, per: Units) -> Plan:
-    """The chain's blocks: each a segment (greedy), or all one. Worked out once a network.
+    """The chain's blocks, worked out once for each network.
 
-    Losses for each unit (`per`) are had by greedy segments whose network names such units.
+    Args:
+        chain: The network.
+        greedy: Each block is a segment of its own; else all blocks are one segment.
+        per: Units that have losses of their own, in greedy segments whose network names them.
     """
-    key = f"local {greedy} {per}"
-    if key not in chain.known:
-        chain.known[key] = _plan(chain, greedy, per)
-    return chain.known[key]
+    return _PLANS.of(chain, (greedy, per), lambda: _divide(chain, greedy, per))
 
 
-def _plan(chain: Chain, greedy: bool, per: Units) -> Plan:
+def _divide(chain: Chain, greedy: bool, per: Units) -> Plan:
     groups = _groups(chain)
     for group in groups:
         _refuse_tied(chain, group)
@@ -95,10 +99,10 @@ def _plan(chain: Chain, greedy: bool, per: Units) -> Plan:
 
 
 def _refuse_tied(chain: Chain, group: Sequence[str]) -> None:
-    """A weight that two blocks share has one name, its first, which the second does not know."""
-    known = {name for name, _ in chain.module.named_parameters()}
+    """Raise UnsupportedError for a weight that two blocks share: its name is the first block's."""
+    names = {name for name, _ in chain.module.named_parameters()}
     for name, _ in chain.part(group).module.named_parameters():
-        if name not in known:
+        if name not in names:
             raise UnsupportedError(
                 f"{name} is tied to a weight of an earlier block; blocks that have losses of "
                 "their own take weights of their own: untie it"
@@ -114,7 +118,7 @@ def _segment(chain: Chain, members: tuple[Block, ...], per: Units) -> LocalChain
 
 
 def _groups(chain: Chain) -> list[tuple[str, ...]]:
-    """The stages, parted at the boundaries."""
+    """The stages, divided at the boundaries."""
     ends = {place.name for place in chain.boundaries}
     groups: list[list[str]] = [[]]
     for name in chain.stages:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from estimators.core.contract import Params
-from estimators.core.objective import Chain, Losses, Move, Replace
+from estimators.core.objective import Chain, Losses, Move, Replace, RunStage
 from estimators.local._replicated import Pattern, pooled, replicated_mean
 
 Units = tuple[str, ...]
@@ -55,7 +55,7 @@ class Block(NamedTuple):
 
     @property
     def sample(self) -> tuple[Tensor, Tensor]:
-        """What a chain that is kept holds as its batch: one example."""
+        """The batch of a chain that is kept: two examples."""
         return self.trunk.x, self.trunk.y
 
     @property
@@ -82,17 +82,19 @@ class Block(NamedTuple):
 
 
 class LocalChain(Chain):
-    """A chain of blocks whose heads' weights are given to it, or stand among the parameters."""
+    """A chain of blocks whose heads' weights are given to it, or are among the parameters."""
 
     heads: Params = MappingProxyType({})
-    seen: list[Tensor] | None = None
-    """What the blocks put out, if a pass at the parameters themselves has shown it."""
+    outputs: list[Tensor] | None = None
+    """What the blocks put out at the point `theta`, once a pass at these parameters has run."""
     _theta: Params = MappingProxyType({})
+    _versions: tuple[int, ...] = ()
 
     def at(self, x: Tensor, y: Tensor, heads: Params, theta: Params) -> Self:
-        """The same blocks on an input of their own, with these heads; `theta` holds the point."""
+        """The same blocks on an input of their own, with these heads; `theta` is the point."""
         other = self.on(x, y)
-        other.heads, other._theta, other.seen = heads, theta, None
+        other.heads, other._theta, other.outputs = heads, theta, None
+        other._versions = tuple(p._version for p in theta.values())
         return other
 
     def forward(
@@ -101,44 +103,65 @@ class LocalChain(Chain):
         *,
         at_site: Replace | None = None,
         at_stage: Replace | None = None,
+        run_stage: RunStage | None = None,
     ) -> Tensor:
-        rests = self.seen is None and self._is_at_rest(params)
+        unchanged = self.outputs is None and self._is_point(params)
 
-        def watched(site: int, z: Tensor) -> Tensor:
-            nonlocal rests
-            assert at_site is not None
-            after = at_site(site, z)
-            rests = rests and _same(after, z)
-            return after
+        def watched(replace: Replace | None) -> Replace | None:
+            def run(place: int, z: Tensor) -> Tensor:
+                nonlocal unchanged
+                assert replace is not None
+                if not unchanged:
+                    return replace(place, z)
+                version = _version(z)
+                after = replace(place, z)
+                unchanged = _is_same(after, z) and _version(z) == version
+                return after
 
-        site = None if at_site is None else watched
-        output = super().forward({**self.heads, **params}, at_site=site, at_stage=at_stage)
-        outputs = self._outputs(output)
-        if rests:
+            return None if replace is None else run
+
+        output = super().forward(
+            {**self.heads, **params},
+            at_site=watched(at_site),
+            at_stage=watched(at_stage),
+            run_stage=run_stage,
+        )
+        outputs = self._block_outputs(output)
+        if unchanged:
             with torch._C.DisableTorchFunction():
-                self.seen = [forward_ad.unpack_dual(h).primal.detach() for h in outputs]
+                self.outputs = [forward_ad.unpack_dual(h).primal.detach() for h in outputs]
         return output
 
     def moved(self, params: Params, move: Move) -> tuple[Self, dict[str, Tensor]]:
-        """The heads are read as well, whether or not they stand among the parameters."""
+        """The heads are read as well, whether or not they are among the parameters."""
         other = copy.copy(self)
-        other.heads, other.seen = move(self.heads), None
+        other.heads, other._theta, other.outputs = move(self.heads), {}, None
         return other, move(params)
 
     @abstractmethod
-    def _outputs(self, output: Tensor) -> list[Tensor]:
+    def _block_outputs(self, output: Tensor) -> list[Tensor]:
         """What the blocks put out in the pass that has just ended."""
 
-    def _is_at_rest(self, params: Params) -> bool:
-        """Whether these are the point's numbers themselves, and not moved ones."""
-        return all(n in params and _same(params[n], p) for n, p in self._theta.items())
+    def _is_point(self, params: Params) -> bool:
+        """Whether these parameters are the point's own numbers, unchanged since `at`."""
+        return bool(self._theta) and all(
+            n in params and _is_same(params[n], p) and _version(p) == version
+            for (n, p), version in zip(self._theta.items(), self._versions, strict=True)
+        )
 
 
-def _same(a: Tensor, b: Tensor) -> bool:
-    if torch._C._functorch.is_functorch_wrapped_tensor(a):  # type: ignore[attr-defined]
-        return False  # many at once, without an address of their own
+def _version(t: Tensor) -> int:
+    """How often a tensor was changed in place; an intercepting mode does not see the question."""
     with torch._C.DisableTorchFunction():
-        return a.data_ptr() == b.data_ptr() and a.data_ptr() != 0
+        return 0 if t.is_inference() else t._version
+
+
+def _is_same(a: Tensor, b: Tensor) -> bool:
+    """Whether `a` is `b`, detached or with a tangent: one storage, which `b` keeps alive."""
+    if torch._C._functorch.is_functorch_wrapped_tensor(a):  # type: ignore[attr-defined]
+        return False  # many at once, without a storage of its own
+    with torch._C.DisableTorchFunction():
+        return a is b or a.is_set_to(b)
 
 
 class HeadChain(LocalChain):
@@ -161,8 +184,8 @@ class HeadChain(LocalChain):
             views=chain.views,
         )
 
-    def _outputs(self, output: Tensor) -> list[Tensor]:
-        return [m.take() for m in self.module.children() if isinstance(m, _Head)]
+    def _block_outputs(self, output: Tensor) -> list[Tensor]:
+        return [m.take_input() for m in self.module.children() if isinstance(m, _Head)]
 
 
 class UnitChain(LocalChain):
@@ -184,59 +207,61 @@ class UnitChain(LocalChain):
         self.block = block
 
     def losses(self, output: Tensor) -> Tensor:
-        def of(features: Tensor) -> Tensor:
+        def head_losses(features: Tensor) -> Tensor:
             return self.block.losses(features, self.heads, self.y)
 
-        return replicated_mean(output, of, Pattern(self.block.units, self.loss_units))
+        return replicated_mean(output, head_losses, Pattern(self.block.units, self.loss_units))
 
-    def _outputs(self, output: Tensor) -> list[Tensor]:
+    def _block_outputs(self, output: Tensor) -> list[Tensor]:
         return [output]
 
 
 class _Head(nn.Module):
     """A head behind its block, which keeps its input for the end of the pass."""
 
-    _kept: Tensor | None = None
+    _input: Tensor | None = None
 
     def __init__(self, block: Block) -> None:
         super().__init__()
         self.linear, self._units = block.head, block.units
 
     def answer(self, h: Tensor) -> Tensor:
-        self._kept = h
+        """The head's prediction from its block's output."""
+        self._input = h
         return self.linear(pooled(h, self._units))
 
-    def take(self) -> Tensor:
-        kept, self._kept = self._kept, None
-        assert kept is not None, "a head has its input before the pass ends"
-        return kept
+    def take_input(self) -> Tensor:
+        """The block's output in the last pass, which is then forgotten."""
+        h, self._input = self._input, None
+        assert h is not None, "a head has its input before the pass ends"
+        return h
 
 
 class _Tap(_Head):
-    """Lets its input pass; the answer waits for those of later blocks."""
+    """Passes its input on; its prediction waits for those of later blocks."""
 
-    said: Tensor | None = None
+    prediction: Tensor | None = None
 
     def forward(self, h: Tensor) -> Tensor:
-        self.said = self.answer(h)
+        self.prediction = self.answer(h)
         return h
 
 
 class _LastHead(_Head):
-    """The last block's head: (B, outputs), or all answers, (B, blocks, outputs)."""
+    """The last block's head: (B, outputs), or all predictions, (B, blocks, outputs)."""
 
     def __init__(self, block: Block, earlier: list[_Tap]) -> None:
         super().__init__(block)
         self._earlier = tuple(earlier)
 
     def forward(self, h: Tensor) -> Tensor:
-        answer = self.answer(h)
+        last = self.answer(h)
         if not self._earlier:
-            return answer
-        said = [tap.said for tap in self._earlier if tap.said is not None]
+            return last
+        earlier = [tap.prediction for tap in self._earlier if tap.prediction is not None]
         for tap in self._earlier:
-            tap.said = None
-        return torch.stack([*said, answer], 1)
+            tap.prediction = None
+        return torch.stack([*earlier, last], 1)
 
 
 def _sum_of(losses: Losses, count: int) -> Losses:
@@ -250,7 +275,7 @@ def _sum_of(losses: Losses, count: int) -> Losses:
 
 
 def name_of_head(block: str) -> str:
-    """The stage that a block's head is, where blocks and heads are put in a row."""
+    """The name of a head as a stage, in a chain of blocks and their heads."""
     return f"head of {block}"
 
 

@@ -1,7 +1,4 @@
-"""Local losses around any estimator: Ren, Kornblith, Liao and Hinton (2022), arXiv:2210.03310.
-
-Greedy learning with auxiliary heads: Belilovsky, Eickenberg and Oyallon (2020), arXiv:1901.08164.
-"""
+"""Local losses around any estimator, after Ren et al. (2022)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,20 +24,28 @@ from estimators.core.laws import mean_of
 from estimators.core.objective import Chain
 from estimators.core.optimizers import adam, adam_state
 from estimators.core.requirements import require
+from estimators.core.structure import PerNetwork
 from estimators.core.wrapper import Wrapping, unwrapped
 from estimators.local._plan import Plan, plan
 from estimators.local.blocks import Block, HeadChain, LocalChain
 from estimators.perturbation.activity_forward_gradient import ActivityForwardGradient
 
 State = dict[str, Any]
-"""heads and their moments, where the network brings none; the inner states, one a segment."""
+"""heads and their moments, where the network has none; the inner states, one for each segment."""
 
 Rule = Callable[[int, LocalChain, Params], Mapping[str, Tensor]]
 """(segment, its local objective, its parameters) -> a gradient."""
 
 
+_TELLS_UNITS_APART = PerNetwork[bool]()
+"""Whether an inner estimator, by its fields, derives a loss along noise at sites."""
+
+_HEADS_ARE_EXACT = PerNetwork[bool]()
+"""Whether an inner estimator, by its fields, differentiates the heads of a segment exactly."""
+
+
 class Sweep(NamedTuple):
-    """What one pass over the segments finds."""
+    """The outcome of one pass over the segments."""
 
     grads: dict[str, Tensor]
     heads: dict[str, Tensor]
@@ -53,10 +58,25 @@ class Sweep(NamedTuple):
 
 @dataclass(frozen=True)
 class LocalLosses(Estimator[Chain, State]):
-    """ĝ_b = inner's estimate of ∇_b Σ_c ℓ(head_c(h_c), y): each block has a loss of its own.
+    """Gives each block a loss of its own, and estimates its gradient with any estimator.
 
-    Heads and the last stage, which reads out a detached activation, get exact gradients. The
-    claim is about these losses, not the network's. Where a network has no heads, some are made.
+    ĝ_b is the inner estimate of ∇_b Σ_c ℓ(head_c(h_c), y), with h_c the output of block c. Heads and
+    the last stage, which reads a detached activation, get exact gradients. A network without heads
+    gets linear ones, which are trained by Adam.
+
+    Use it to make estimators scale to deeper networks: their variance grows with the perturbed
+    units and the depth between a unit and its loss, and both are smaller within a block.
+
+    The claim of the inner estimator, about the local losses and not about the network's. Costs
+    what the inner estimator costs and a forward pass, and stores the activations of one stage if
+    it is greedy.
+
+    Source: Ren, Kornblith, Liao and Hinton (2022), arXiv:2210.03310; greedy learning with auxiliary
+    heads: Belilovsky, Eickenberg and Oyallon (2020), arXiv:1901.08164.
+
+    Example:
+        >>> estimator = LocalLosses(inner=ActivityForwardGradient(tangents=4))
+        >>> measured = measure(net, loss, batch, [estimator])
     """
 
     inner: Estimator = ActivityForwardGradient()  # noqa: RUF009, it is frozen
@@ -198,12 +218,15 @@ class LocalLosses(Estimator[Chain, State]):
 
         Nor can finite differences be told apart: replicas differ in their derivatives alone.
         """
-        key = f"units of {self.inner} {self.greedy}"
-        if key not in objective.known:
+
+        def perturbs_without_bias() -> bool:
             first = plan(objective, self.greedy, ()).segments[0]
             perturbs = Need.SITES in self.inner.needs() and bool(first.places)
-            objective.known[key] = perturbs and self.inner.claim(first) is Claim.UNBIASED
-        return objective.known[key]
+            return perturbs and self.inner.claim(first) is Claim.UNBIASED
+
+        return _TELLS_UNITS_APART.of(
+            objective, (repr(self.inner), self.greedy), perturbs_without_bias
+        )
 
     def _members(self, objective: Chain, i: int) -> tuple[Block, ...]:
         return self._plan(objective).members[i]
@@ -220,7 +243,7 @@ class LocalLosses(Estimator[Chain, State]):
             here = segment.at(x, y, mine, theta)
             grads |= rule(i, here, self._own(here, theta, mine))
             for place, block in enumerate(members):
-                x = _output(block, x, y, params) if here.seen is None else here.seen[place]
+                x = _output(block, x, y, params) if here.outputs is None else here.outputs[place]
                 if block.names[0] in grads and not isinstance(self.inner, Wrapping):
                     # Inner has found it already; a wrapper would have clipped or delayed it.
                     local[block.name] = block.loss(x, heads, y)
@@ -248,11 +271,12 @@ class LocalLosses(Estimator[Chain, State]):
         if not isinstance(here, HeadChain):
             return theta
         full = {**theta, **heads}
-        key = f"heads of {self.inner}"
-        if key not in here.known:
+
+        def are_exact() -> bool:
             covered = unwrapped(self.inner).coverage(here, full)
-            here.known[key] = all(covered[n] == "exact" for n in heads)
-        return full if here.known[key] else theta
+            return all(covered[n] == "exact" for n in heads)
+
+        return full if _HEADS_ARE_EXACT.of(here, repr(self.inner), are_exact) else theta
 
     def _trained(self, state: State, grads: Params, inner: tuple[Any, ...]) -> State:
         heads, moments = adam(state["heads"], grads, state["moments"], self.head_rate)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from estimators.autodiff.calculus import value_and_grad
 from estimators.core.contract import Estimator, Params
+from estimators.core.noise import stream
 from estimators.core.objective import Objective
-from estimators.core.streams import stream
 from estimators.measurement.draws.summary import Summary, layer_groups
 from estimators.measurement.draws.sums import Accumulator, Sums
 from estimators.measurement.estimates.measures import METRICS, measures_of

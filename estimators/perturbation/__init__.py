@@ -1,1 +1,1 @@
-"""Directions: how the loss changes along them."""
+"""Directions: methods that perturb weights or activations and see how the loss changes."""

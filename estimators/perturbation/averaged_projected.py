@@ -1,7 +1,4 @@
-"""The averaged projected forward gradient: Rostami and Kia (2024), arXiv:2403.12511.
-
-Their Frank–Wolfe step is an optimiser's matter; this is the direction that it is given.
-"""
+"""The averaged projected forward gradient of Rostami and Kia (2024)."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -21,22 +18,35 @@ State = dict[str, Tensor | dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class AveragedProjected(Directional[State]):
-    """ĝ_k = (1 − γ_k) ĝ_{k−1} + γ_k (∇L·v_k) v_k: an average over the steps, γ_k = γ / k^p.
+    """Averages forward gradients over the steps, with weights that may fall.
 
-    The variance falls with γ_k; the past gradients lag behind the weights: biased, unless the
-    weights rest. γ = 1, p = 1: the plain mean of all steps. γ = 1, p = 0: the forward gradient.
+    ĝ_k = (1 − γ_k) ĝ_{k−1} + γ_k (∇L·v_k) v_k at step k, with γ_k = γ / k^p. γ = 1, p = 1 is the
+    plain mean of all steps; γ = 1, p = 0 is `ForwardGradient`.
+
+    Use it with a small learning rate, where the gradient changes little from step to step: the
+    variance falls with γ_k. With large steps the average lags behind the weights.
+
+    Biased by the lag, except for γ = 1, p = 0. Costs K forward-mode passes a step and the memory
+    of one gradient.
+
+    Source: Rostami and Kia (2024), arXiv:2403.12511. Their Frank–Wolfe step belongs to the
+    optimiser; this estimator is the direction that the step takes.
+
+    Example:
+        >>> estimator = AveragedProjected(rate=0.5, tangents=4)
+        >>> measured = measure(net, loss, batch, [estimator])
     """
 
     title = "Averaged projected forward gradient"
 
     rate: Annotated[float, Gt(0), Le(1)] = 0.1
-    """Weight γ of the newest forward gradient. The first step's weighs 1."""
+    """Weight γ of the newest forward gradient; the first step's has weight 1."""
     power: Annotated[float, Ge(0), Le(1)] = 0.0
-    """How the weight falls with the step k, as k^−p."""
+    """Exponent p with which the weight falls with the step k, as k^−p."""
     tangents: Annotated[int, Ge(1), Le(4096), Unit("draws")] = 1
     """Directions that each step averages over (K); each costs a forward-mode pass."""
     noise: Noise = "rademacher"
-    """What a direction v is drawn from: signs ±1, normals, or the sphere of radius √d."""
+    """Distribution of a direction v: signs ±1, normals, or the sphere of radius √d."""
 
     def claim(self, objective: Objective, /) -> Claim:
         forgets_all = self.rate == 1 and self.power == 0
@@ -53,10 +63,10 @@ class AveragedProjected(Directional[State]):
     ) -> Estimate:
         step = int(state["step"]) + 1  # type: ignore[arg-type]
 
-        def draw(count: int) -> list[Tensor]:
+        def sample(count: int) -> list[Tensor]:
             return stacked_tangents(params, self.noise, rng, count)
 
-        new, loss = mean_over(objective, params, draw, self.tangents)
+        new, loss = mean_over(objective, params, sample, self.tangents)
         old: dict[str, Tensor] = state["mean"]  # type: ignore[assignment]
         mean = blend(old, dict(zip(params, new, strict=True)), self._weight(state))
         return Estimate(mean, loss, {"step": torch.tensor(float(step)), "mean": mean})
@@ -72,6 +82,6 @@ class AveragedProjected(Directional[State]):
         return Law(scaled(variance, weight**2), blend(state["mean"], exact, weight))  # type: ignore[arg-type]
 
     def _weight(self, state: State) -> float:
-        """γ_k of the step that comes next."""
+        """γ_k of the next step."""
         step = int(state["step"]) + 1  # type: ignore[arg-type]
         return self.rate / step**self.power if step > 1 else 1.0

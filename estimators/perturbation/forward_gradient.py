@@ -1,9 +1,4 @@
-"""The forward gradient: Baydin, Pearlmutter, Syme, Wood and Torr (2022), arXiv:2202.08587.
-
-Signs, and their scale: Shukla and Shin (2023), arXiv:2310.14168. Orthogonal projection on
-several tangents: Flügel et al. (2024), arXiv:2410.17764. One noise an example: Ren et al.
-(2022), arXiv:2210.03310, Table 1.
-"""
+"""The forward gradient of Baydin et al. (2022) and its published variants."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -13,6 +8,7 @@ from torch import Generator, Tensor
 
 from estimators.core.bounds import Ge, Le, Unit
 from estimators.core.contract import (
+    BatchedDraws,
     Claim,
     Estimate,
     Law,
@@ -25,47 +21,63 @@ from estimators.core.laws import (
     direction_factors,
     direction_mean,
     forward_gradient_variance,
-    split,
     squares,
     squares_of_examples,
+    variances_by_tensor,
 )
 from estimators.core.noise import Noise, kurtosis, stacked_tangents
 from estimators.core.objective import Chain, Objective
-from estimators.core.vectors import squared_lengths, weighted_sum
+from estimators.core.vectors import span_weights, squared_lengths, weighted_sum
+from estimators.perturbation._directions.draws import weight_draws
 from estimators.perturbation._directions.slopes import (
+    Coefficients,
     Directional,
+    Sample,
     mean_over,
     mean_over_examples,
     portions,
-    refuse_company,
+    require_single_losses,
     slopes,
 )
-from estimators.perturbation._directions.span import span_weights
-
-Grads = list[Tensor]
 
 
 @dataclass(frozen=True)
 class ForwardGradient(Directional[None]):
-    """ĝ = 1/K Σ_k (∇L·v_k) v_k, with v_k in the space of the weights, one for the whole batch.
+    """Estimates the gradient from directional derivatives along random directions.
 
-    tr Var ĝ = (d ± 1)/K ‖∇L‖²: it grows with the number of parameters d. `orthogonal`
-    combines the tangents to d/K P ∇L, P the projection on their span: exact for K = d.
+    ĝ = 1/K Σ_k (∇L·v_k) v_k, with v_k in the space of the weights, one for the whole batch.
+    `combine="orthogonal"` gives ĝ = d/K P ∇L instead, with P the projection on the span of the
+    K directions: exact for K = d.
+
+    Use it where no backward pass is possible, and as the reference for all methods that perturb
+    weights. tr Var ĝ = (d ± 1)/K ‖∇L‖² grows with the number of parameters d, so that large
+    networks hardly learn from it; perturbing activities scatters less.
+
+    Unbiased with `scale="raw"`, else biased (shortened). Costs K forward-mode passes and stores
+    no activations.
+
+    Source: Baydin, Pearlmutter, Syme, Wood and Torr (2022), arXiv:2202.08587. Signs and
+    `shukla_shin`: Shukla and Shin (2023), arXiv:2310.14168. `orthogonal`: Flügel et al. (2024),
+    arXiv:2410.17764. `per="example"`: Ren et al. (2022), arXiv:2210.03310, Table 1.
+
+    Example:
+        >>> estimator = ForwardGradient(tangents=8, noise="normal")
+        >>> measured = measure(net, loss, batch, [estimator])
     """
 
     tangents: Annotated[int, Ge(1), Le(4096), Unit("draws")] = 1
     """Directions that one estimate combines (K); each costs a forward-mode pass."""
     noise: Noise = "rademacher"
-    """What a direction v is drawn from: signs ±1, normals, or the sphere of radius √d."""
+    """Distribution of a direction v: signs ±1, normals, or the sphere of radius √d."""
     scale: Literal["raw", "projected", "shukla_shin"] = "raw"
-    """raw: unbiased. projected: divided by ‖v‖², the projection of ∇L on v, about d shorter.
-    shukla_shin: times 1/(d + κ₄ − 1), κ₄ = E v_i⁴, of the least expected error."""
+    """raw: unbiased. projected: divided by ‖v‖², the projection of ∇L on v, about d times shorter.
+    shukla_shin: times 1/(d + κ₄ − 1), κ₄ = E v_i⁴, which minimises the expected squared error."""
     combine: Literal["mean", "orthogonal"] = "mean"
     """mean: the average over tangents. orthogonal: the projection of ∇L on the tangents' span,
-    K at most d; all K are kept. Raw, it is d/K times as long; else the projection itself."""
+    with K at most d; all K are kept in memory. Raw, it is multiplied by d/K."""
     per: Literal["batch", "example"] = "batch"
     """batch: one direction for all examples. example: each example has its own, so that the
-    noise averages out over the batch, for B times the random numbers."""
+    noise averages out over the batch, at B times as many random numbers."""
 
     def claim(self, objective: Objective, /) -> Claim:
         return Claim.UNBIASED if self.scale == "raw" else Claim.BIASED
@@ -76,7 +88,10 @@ class ForwardGradient(Directional[None]):
 
     def check(self, objective: Objective, params: Params, /) -> None:
         if self.per == "example":
-            refuse_company(objective, params)
+            require_single_losses(objective, params)
+        self._check_span(params)
+
+    def _check_span(self, params: Params) -> None:
         if self.combine == "mean":
             return
         if self.per == "example":
@@ -93,39 +108,47 @@ class ForwardGradient(Directional[None]):
     def estimate(
         self, objective: Objective, params: Params, state: None, rng: Generator, /
     ) -> Estimate:
-        self.check(objective, params)
+        self._check_span(params)
         if self.combine == "orthogonal":
             grads, loss = self._project(objective, params, rng)
         else:
-            grads, loss = self._average(objective, params, rng)
+            mean = mean_over if self.per == "batch" else mean_over_examples
+            sample, coefficients = self._sampler(params, rng), self._coefficients(params)
+            grads, loss = mean(objective, params, sample, self.tangents, coefficients)
         return Estimate(dict(zip(params, grads, strict=True)), loss)
 
-    def _average(
-        self, objective: Objective, params: Params, rng: Generator
-    ) -> tuple[Grads, Tensor]:
-        def draw(count: int) -> list[Tensor]:
-            return stacked_tangents(params, self.noise, rng, count)
+    def batched_draws(
+        self, objective: Objective, params: Params, state: None, exact: Params | None,
+        rng: Generator, /,
+    ) -> BatchedDraws | None:  # fmt: skip
+        if self.combine != "mean" or self.per != "batch":
+            return None
+        sample, coefficients = self._sampler(params, rng), self._coefficients(params)
+        return weight_draws(objective, params, exact, sample, coefficients, self.tangents)
 
-        def weigh(c: Tensor, v: list[Tensor]) -> Tensor:
+    def _sampler(self, params: Params, rng: Generator) -> Sample:
+        return lambda count: stacked_tangents(params, self.noise, rng, count)
+
+    def _coefficients(self, params: Params) -> Coefficients:
+        d = dimension(params)
+
+        def coefficients(c: Tensor, v: list[Tensor]) -> Tensor:
             if self.scale == "raw":
                 return c
             if self.scale == "projected":
                 return c / squared_lengths(v)
-            return c / (dimension(params) + kurtosis(self.noise) - 1)
+            return c / (d + kurtosis(self.noise) - 1)
 
-        if self.per == "example":
-            assert isinstance(objective, Chain)
-            return mean_over_examples(objective, params, draw, self.tangents, weigh)
-        return mean_over(objective, params, draw, self.tangents, weigh)
+        return coefficients
 
     def _project(
         self, objective: Objective, params: Params, rng: Generator
-    ) -> tuple[Grads, Tensor]:
+    ) -> tuple[list[Tensor], Tensor]:
         v = stacked_tangents(params, self.noise, rng, self.tangents)
         parts, start = [], 0
-        for some in portions(self.tangents, objective, params):
-            parts.append(slopes(objective, params, [t[start : start + some] for t in v]))
-            start += some
+        for size in portions(self.tangents, objective, params):
+            parts.append(slopes(objective, params, [t[start : start + size] for t in v]))
+            start += size
         weights, rank = span_weights(v, torch.cat([c for _, c in parts]))
         if self.scale == "raw":
             weights = weights * (dimension(params) / rank)
@@ -135,21 +158,23 @@ class ForwardGradient(Directional[None]):
         self, objective: Objective, params: Params, state: None, exact: Params, /
     ) -> Law | None:
         d, K = dimension(exact), self.tangents
-        signs = self.noise == "rademacher"
-        if self.combine == "orthogonal" and not signs:
+        if self.combine == "orthogonal" and self.noise != "rademacher":
             mean = 1.0 if self.scale == "raw" else K / d
             return _law(_span_variance(exact, K, mean), mean, exact)
         if self.combine == "orthogonal" and K > 1:
             return None  # the span of several sign vectors is not isotropic
         mean = direction_mean(d, self.noise, self.scale)
-        if self.per == "example":
-            if not isinstance(objective, Chain):
-                return None
-            factors = direction_factors(d, self.noise, K, self.scale)
-            found = split(squares_of_examples(objective, params), exact, *factors)
-        else:
-            found = forward_gradient_variance(exact, self.noise, K, self.scale)
-        return _law(found, mean, exact)
+        if self.per == "batch":
+            variance = forward_gradient_variance(exact, self.noise, K, self.scale)
+            return _law(variance, mean, exact)
+        if not isinstance(objective, Chain):
+            return None
+        factors = direction_factors(d, self.noise, K, self.scale)
+        return _law(
+            variances_by_tensor(squares_of_examples(objective, params), exact, *factors),
+            mean,
+            exact,
+        )
 
 
 def _law(variance: dict[str, float], mean: float, exact: Params) -> Law:
@@ -167,4 +192,5 @@ def _span_variance(exact: Params, tangents: int, mean: float) -> dict[str, float
     both = K * (K + 2) / (d * (d + 2))
     spread = K * (d - K) / (d * (d + 2) * (d - 1)) if d > 1 else 0.0
     square = (mean * d / K) ** 2
-    return split(squares(exact), exact, square * spread, square * (both - spread) - mean**2)
+    own = square * (both - spread) - mean**2
+    return variances_by_tensor(squares(exact), exact, square * spread, own)

@@ -1,56 +1,55 @@
-"""MeZO, zeroth-order descent in the memory of inference: Malladi, Gao, Nichani, Damian, Lee,
-Chen and Arora (2023), arXiv:2305.17333; with K draws, their n-SPSA.
-"""
+"""Memory-efficient zeroth-order descent (MeZO) of Malladi et al. (2023)."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from estimators.core.bounds import Ge, Gt, Le, Unit
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Params
-from estimators.core.laws import LEADING, forward_gradient_variance
+from estimators.core.contract import Estimate, Law, Params
 from estimators.core.objective import Objective
-from estimators.perturbation._directions.replay import Direction, Entries, LazyGradient, loss_along
+from estimators.perturbation._directions.differences import AntitheticPairs, law_of_differences
+from estimators.perturbation._directions.replay import Entries, LazyGradient, losses_at_pairs
 
 
 @dataclass(frozen=True)
-class MeZO(Estimator[Objective, None]):
-    """ĝ = 1/K Σ_k [L(θ + ε v_k) − L(θ − ε v_k)] / 2ε · v_k, kept as seeds and coefficients.
+class MeZO(AntitheticPairs):
+    """SPSA in the memory of inference: directions are drawn again instead of stored.
 
-    The numbers of SPSA; no direction is ever stored. θ ± ε v exists for one stage at a time
-    while that stage runs, and each tensor of the gradient is made when it is asked for.
-    Biased by O(ε²), not at all on a quadratic.
+    ĝ = 1/K Σ_k [L(θ + ε v_k) − L(θ − ε v_k)] / 2ε · v_k, kept as K seeds and coefficients. θ ± ε v
+    exists for one stage at a time while that stage runs, and each tensor of the gradient is made
+    when it is read.
+
+    Use it for models that fit into memory only once. On small networks, `SPSA` gives the same
+    numbers without drawing each direction several times.
+
+    Biased by O(ε²), exactly unbiased on a quadratic. Costs 2K + 1 forward passes.
+
+    Source: Malladi, Gao, Nichani, Damian, Lee, Chen and Arora (2023), arXiv:2305.17333; K > 1 is
+    their n-SPSA.
+
+    Example:
+        >>> estimator = MeZO(pairs=4)
+        >>> measured = measure(net, loss, batch, [estimator])
     """
 
     eps: Annotated[float, Gt(0), Le(1000), Unit("weights")] = 1e-3
-    """Length of a step along v, each way (ε). Too small, and rounding takes over."""
+    """Length of a step along v, each way (ε). If it is too small, rounding errors dominate."""
     pairs: Annotated[int, Ge(1), Le(4096), Unit("draws")] = 1
     """Antithetic pairs that one estimate averages over (K); each costs two forward passes."""
     noise: Entries = "normal"
-    """What a direction v is drawn from: normals, as published, or signs ±1."""
-
-    def claim(self, objective: Objective, /) -> Claim:
-        return Claim.BIASED
-
-    def cost(self, objective: Objective, /) -> Cost:
-        return Cost(forwards=2 * self.pairs + 1)  # one at θ itself, for the loss
+    """Distribution of a direction v: normals, as published, or signs ±1."""
 
     @torch.no_grad()
     def estimate(
         self, objective: Objective, params: Params, state: None, rng: Generator, /
     ) -> Estimate:
-        directions: list[Direction] = []
-        slopes: list[Tensor] = []
-        for _ in range(self.pairs):
-            v = Direction(params, self.noise, rng)
-            ahead = loss_along(objective, params, v, self.eps)
-            behind = loss_along(objective, params, v, -self.eps)
-            v.finish(rng)
-            directions.append(v)
-            slopes.append((ahead - behind) / (2 * self.eps))
-        return Estimate(LazyGradient(directions, slopes), objective(params))
+        directions, losses = losses_at_pairs(
+            objective, params, self.noise, self.eps, self.pairs, rng
+        )
+        slopes = (losses[:, 0] - losses[:, 1]) / (2 * self.eps)
+        return Estimate(LazyGradient(directions, slopes.unbind()), objective(params))
 
     def law(self, objective: Objective, params: Params, state: None, exact: Params, /) -> Law:
-        return Law(forward_gradient_variance(exact, self.noise, self.pairs), note=LEADING)
+        return law_of_differences(exact, self.noise, self.pairs)

@@ -149,8 +149,8 @@ class VarianceSplit:
         """
         if self._as_good(rival, choice):
             return True
-        if self.batches < MIN_BATCHES and self.estimator > 0:
-            return False
+        if self.batches < MIN_BATCHES:  # their standard errors mean nothing
+            return self.estimator <= 0
         errors = (self.data_se, self.estimator_se, self.fixed_se)
         pairs = zip(self._weights(*choice), self._weights(*rival), strict=True)
         weights = [a - b for a, b in pairs]

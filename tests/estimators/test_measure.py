@@ -21,7 +21,7 @@ from estimators import (
 )
 from estimators.autodiff.calculus import value_and_grad
 from estimators.conformance import cases
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 from estimators.measurement.draws import sums
 from estimators.measurement.estimates.measures import METRICS
 

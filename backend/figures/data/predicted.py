@@ -1,4 +1,4 @@
-"""What is predicted of a sweep's curves: slopes beside those that were measured, and guides."""
+"""Slopes of a sweep's curves, measured and predicted, and guides with the slope by theory."""
 
 from collections.abc import Sequence
 
@@ -15,13 +15,13 @@ from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, plain
 
 FLAT = 0.1
-"""Least range of log y for which a share has a slope: near 1 it is no power law."""
+"""Smallest range of log y for which a scaled error has a slope: near 1 it is no power law."""
 
 
 def slopes(
     bare: str, curves: Sequence[Curve], scale: Scale, tally: canvas.Tally, query: Query
 ) -> list[go.Scatter]:
-    """Say the slopes, measured and predicted; a prediction without a law is drawn as a guide."""
+    """Note the slopes, measured and predicted; theory without a law is drawn as a guide."""
     laws = {one.key: one for one in curves if one.law}
     told, guides, flat = [], [], []
     for one in curves:
@@ -50,9 +50,9 @@ def slopes(
 
 
 def beside(one: Curve, law: Curve) -> Floats:
-    """The law at the points of its measure, NaN where it says nothing."""
-    held = dict(zip(law.x, law.y.tolist(), strict=True))
-    return np.array([held.get(x, np.nan) for x in one.x], np.float64)
+    """The law at the points of its measure, NaN where it gives no value."""
+    by_place = dict(zip(law.x, law.y.tolist(), strict=True))
+    return np.array([by_place.get(x, np.nan) for x in one.x], np.float64)
 
 
 def _expected(one: Curve, bare: str) -> int | None:
@@ -66,7 +66,7 @@ def _expected(one: Curve, bare: str) -> int | None:
 
 
 def _guide(one: Curve, y: Floats, power: int, scale: Scale) -> list[go.Scatter]:
-    """A line of that slope through the clear points; none where there is none."""
+    """A line of that slope through the points clear of zero; none without such a point."""
     clear = slope.clear(y, one.errors)
     if not clear.any():
         return []

@@ -1,4 +1,4 @@
-"""The slope of a power law on log axes: fitted with its standard error, and what is predicted."""
+"""The slope of a power law on log axes: fitted with its standard error, and by theory."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from backend.figures.data.source import Floats
 
-LEAST = 3
-"""Fewest points that a slope is told of."""
-CLEAR = 4.0
-"""Standard errors that a point must stand above zero to have a logarithm that says something."""
+MIN_POINTS = 3
+"""Fewest points of a slope."""
+MIN_ERRORS = 4.0
+"""Standard errors that a point must be above zero for its logarithm to be meaningful."""
 
 AVERAGED = {
     "draws": ("gaussian_smoothing", "mean_of_draws", "node_perturbation"),
@@ -28,17 +28,17 @@ STEPS = {
     "eps": ("mezo", "node_perturbation", "spsa"),
     "mu": ("gaussian_smoothing",),
 }
-"""Lengths of the step of a difference along symmetric noise: its bias is of second order."""
+"""Step lengths of differences along symmetric noise: the bias is of second order in them."""
 SMOOTH = ("gelu", "tanh")
 SECOND_ORDER = 4
 """The exponent of a squared bias of second order."""
 SMALL = 0.1
-"""The relative squared bias up to which a step counts as small: its order shows below alone."""
+"""The relative squared bias up to which a step is small enough for its order to show."""
 
 
 @dataclass(frozen=True)
 class Slope:
-    """An exponent with its standard error, of the points that stand clear of zero."""
+    """An exponent with its standard error, fitted to the points that are clear of zero."""
 
     value: float
     error: float
@@ -46,13 +46,13 @@ class Slope:
 
 
 def fitted(x: Floats, y: Floats, errors: Floats | None) -> Slope | None:
-    """d log y / d log x by weighted least squares; None where fewer than 3 points are clear.
+    """d log y / d log x by weighted least squares; None for fewer than 3 points clear of zero.
 
-    Points (n,) weigh by their standard errors, taken as independent; where they scatter about
-    the line by more than that, or have none, their scatter tells the slope's error.
+    Points (n,) are weighted by their standard errors, taken as independent. Where they scatter
+    about the line by more than that, or have none, the slope's error is that of the scatter.
     """
     good = clear(y, errors)
-    if good.sum() < LEAST:
+    if good.sum() < MIN_POINTS:
         return None
     weights, known = _weights(y[good], None if errors is None else errors[good])
     slope, about, spread = _line(np.log(x[good]), np.log(y[good]), weights)
@@ -61,9 +61,9 @@ def fitted(x: Floats, y: Floats, errors: Floats | None) -> Slope | None:
 
 
 def clear(y: Floats, errors: Floats | None) -> NDArray[np.bool_]:
-    """Which points (n,) stand clear of zero."""
+    """Which points (n,) are clear of zero."""
     noise = np.zeros(len(y)) if errors is None else np.nan_to_num(errors)
-    return np.isfinite(y) & (y > 0) & (np.nan_to_num(y) > CLEAR * noise)
+    return np.isfinite(y) & (y > 0) & (np.nan_to_num(y) > MIN_ERRORS * noise)
 
 
 def _weights(y: Floats, errors: Floats | None) -> tuple[Floats, bool]:
@@ -82,7 +82,8 @@ def _line(x: Floats, y: Floats, weights: Floats) -> tuple[float, float, float]:
 
 
 def of_law(x: Floats, y: Floats, law: Floats, errors: Floats | None, like: Slope) -> float | None:
-    """The law's slope over the same points with the same weights; None where it has a gap or 0."""
+    """The law's slope over the same points with the same weights; None where the law has a gap or a
+    zero there."""
     x, y, law = x[like.clear], y[like.clear], law[like.clear]
     if not (np.isfinite(law) & (law > 0)).all():
         return None
@@ -109,7 +110,7 @@ def expected(
 
 
 def rounded(value: float, error: float) -> tuple[str, str]:
-    """Both to the first digit of the error, the first two where it begins with 1."""
+    """Value and error, rounded to the first digit of the error, or the first two if that is a 1."""
     if not math.isfinite(error) or error <= 0:
         return _signed(value, 2), ""
     power = math.floor(math.log10(error))
@@ -134,10 +135,10 @@ def words(who: str, of: Slope, law: float | None, theory: float | None, points: 
 
 
 def _exact(value: float, error: float) -> str:
-    """A whole exponent as such; others no finer than what they are compared with."""
+    """A whole exponent without digits; others as precise as what they are compared with."""
     return _signed(value, 0) if abs(value - round(value)) < 1e-6 else rounded(value, error)[0]
 
 
 def listed(slopes: Sequence[str]) -> str:
-    """What is said under the figure; "" where no slope is known."""
+    """The note under the figure; "" where no slope is known."""
     return f"slope of {'; '.join(slopes)} (± 1 standard error)" if slopes else ""

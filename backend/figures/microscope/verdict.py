@@ -12,6 +12,7 @@ from backend.figures.data.select import estimators, layers
 from backend.figures.data.source import RunLike, Source
 from backend.figures.drawing import canvas, marks, style
 from backend.figures.drawing.text import clipped, run_name
+from estimators.statistics.words import at_most
 
 title = "Verdict on bias"
 help = "A microscope's verdict for each layer: no bias found and its bound, biased, or not known."
@@ -213,8 +214,7 @@ def bounded(bound: float) -> str:
         return f"{bound:g}"
     if bound < 1e-3:  # of the size of rounding: its power of ten is enough
         return f"10{str(math.ceil(math.log10(bound))).translate(SUPERSCRIPT)}"
-    step = 10.0 ** (math.floor(math.log10(bound)) - 1)
-    return f"{math.ceil(bound / step * (1 - 1e-12)) * step:.2g}"
+    return at_most(bound)
 
 
 def signed(value: float) -> str:

@@ -18,8 +18,8 @@ from backend.training.networks import Network
 from backend.training.optimizers import Optimizer
 from estimators.core.contract import Estimator
 from estimators.core.names import labels
+from estimators.core.noise import stream
 from estimators.core.objective import Chain
-from estimators.core.streams import stream
 
 Described = dict[Loc, tuple[str, Any]]
 """{place in the configuration: (kind of component, its description)}."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from backend.training.components.discovery import Configurable
+from estimators.core.noise import stream
 from estimators.core.objective import Losses, cross_entropy
-from estimators.core.streams import stream
 
 
 class Part(NamedTuple):

@@ -8,7 +8,7 @@ from sklearn.datasets import make_moons
 
 from backend.training.datasets.contract import Dataset, Split, stratified
 from estimators.core.bounds import Ge, Le, Unit
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 
 
 @dataclass(frozen=True)

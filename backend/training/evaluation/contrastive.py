@@ -11,7 +11,7 @@ from backend.training.evaluation.batch_norm import evaluating
 from backend.training.evaluation.evaluation import CHUNK, affordable, due, interval
 from backend.training.evaluation.readout import readout, watching
 from estimators.core.info_nce import InfoNCE
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 
 MIN_EXAMPLES = (1024, 512)  # of training and validation that are always evaluated
 BATCHES = 4  # batches of the training's size whose loss is evaluated, of each part

@@ -15,8 +15,8 @@ from backend.training.components.assemble import Assembly, Labelled
 from backend.training.datasets import Part
 from backend.training.networks import Network
 from estimators.core.contract import Params
+from estimators.core.noise import stream
 from estimators.core.objective import Chain
-from estimators.core.streams import stream
 
 MAX_TENSORS_NAMED = 3
 """Tensors that an error message names."""

@@ -6,12 +6,13 @@ tensor are kept; they add over tensors, so that those of a stage are the sums of
 probes use `estimators.measurement.draws.sums` instead, which says why.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from estimators.core.contract import Params
+from estimators.core.vectors import as_rows
 from estimators.measurement.draws.rows import Rows
 from estimators.measurement.draws.summary import Summary, clean, grouped, over
 
@@ -230,22 +231,9 @@ def _quotient(x: Tensor, w: Tensor, scale: Tensor | None = None) -> Tensor:
     return torch.where(below > 0, x.sum(0) / below.clamp(min=1e-300), 0.0)
 
 
-def as_rows(draws: Tensor) -> Tensor:
-    """Draws of one tensor, (k, *shape), as rows (k, numbers); also of scalars and of empty
-    tensors."""
-    return draws.reshape(len(draws), draws[0].numel())
-
-
 def _finite(rows: Tensor) -> Tensor:
     """Which rows are finite, on the CPU; an empty row is."""
     if not rows.shape[1]:
         return torch.ones(len(rows), dtype=torch.bool)
     low, high = rows.aminmax(dim=1)
     return (low.isfinite() & high.isfinite()).cpu()
-
-
-def stack(grads: Sequence[Mapping[str, Tensor]], names: Sequence[str]) -> dict[str, Tensor]:
-    """Draws side by side, (k, *shape) for each tensor; a single one is not copied."""
-    if len(grads) == 1:
-        return {name: grads[0][name].unsqueeze(0) for name in names}
-    return {name: torch.stack([g[name] for g in grads]) for name in names}

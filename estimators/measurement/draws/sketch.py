@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from estimators.core.contract import Params
-from estimators.core.streams import stream
-from estimators.measurement.draws.moments import as_rows
+from estimators.core.noise import stream
+from estimators.core.vectors import as_rows
 from estimators.measurement.draws.rows import Rows
 
 PLACES = 256

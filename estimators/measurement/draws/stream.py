@@ -1,35 +1,37 @@
-"""Draws of one estimator at a frozen point, as they are made: honest, or by an oracle.
+"""Draws of one estimator at a frozen point, honest or by an oracle, in chunks that fit in memory.
 
-Honest draws are the estimator's own. An oracle makes the same draws from the same noise out of
-the exact gradient, for less; tests hold it to that draw by draw.
+Honest draws are the estimator's own. An oracle makes the same draws from the same noise by
+projecting the exact gradient, at a lower cost. Where an estimator offers batched draws, a chunk
+is made at once; else draw by draw.
 """
 
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, get_args
 
-from torch import Generator
+import torch
+from torch import Generator, Tensor
 
 from estimators.autodiff.calculus import value_and_grad
-from estimators.core.contract import Estimator, Params, UnsupportedError
+from estimators.core.contract import (
+    BatchedDraws,
+    Estimator,
+    Params,
+    UnsupportedError,
+    batched_draws_of,
+)
+from estimators.core.noise import stream
 from estimators.core.objective import Objective
-from estimators.core.streams import stream
-from estimators.measurement.draws.activity_draws import activity_draws
-from estimators.measurement.draws.moments import stack
-from estimators.measurement.draws.weight_draws import Make, Stack, weight_draws
-from estimators.perturbation.activity_forward_gradient import ActivityForwardGradient
-from estimators.perturbation.forward_gradient import ForwardGradient
 
 Source = Literal["honest", "oracle"]
-MANY: dict[type, Callable[..., Make | None]] = {
-    ForwardGradient: weight_draws,
-    ActivityForwardGradient: activity_draws,
-}
-"""Who makes many draws at once: (estimator, objective, params, state, rng, exact or None)."""
+Stack = dict[str, Tensor]
+"""Draws side by side, (k, *shape) for each parameter."""
+
 MOST = 2**22
 """Numbers that the draws of one chunk may take: 16 MiB in float32."""
 AT_ONCE = 32
+"""Draws in one chunk."""
 FIRST = 8
-"""Draws of the first chunk, so that something is seen at once."""
+"""Draws of the first chunk: a small one, so that a live view shows something at once."""
 
 
 def draws(
@@ -46,11 +48,12 @@ def draws(
     exact: Params | None = None,
     chunk: int | None = None,
 ) -> Iterator[Stack]:
-    """`count` draws of (k, *shape) for each parameter, in chunks that fit into memory.
+    """Yield `count` draws, (k, *shape) for each parameter, in chunks that fit into memory.
 
-    The draws share `state`; their noise is the stream (seed, "probe", step, label): other draws
-    need another seed. `exact` is the gradient that an oracle projects; without it, it is taken.
-    Raises UnsupportedError where no oracle is known, ValueError for fewer than one draw.
+    All draws start from `state`. Their noise is the stream (seed, "probe", step, label); other
+    draws need another seed. `exact` is the gradient that an oracle projects; it is computed if it
+    is not given. Raises UnsupportedError if the estimator has no oracle on this objective, and
+    ValueError for fewer than one draw.
     """
     if count < 1:
         raise ValueError(f"{count} draws were asked for; at least 1 is needed")
@@ -58,9 +61,9 @@ def draws(
     rng = stream(seed, "probe", step, label, device=device)
     if source == "oracle" and exact is None:
         exact = value_and_grad(objective, params)[1]
-    given = exact if source == "oracle" else None
-    make = _maker(estimator, objective, params, state, rng, given)
-    return _chunks(make, count, chunk or _chunk(params), chunk is None)
+    projected = exact if source == "oracle" else None
+    batch = _batches(estimator, objective, params, state, projected, rng)
+    return _chunks(batch, count, chunk or _chunk_size(params), chunk is None)
 
 
 def has_oracle(
@@ -70,7 +73,7 @@ def has_oracle(
     state: Any,
     exact: Params | None = None,
 ) -> bool:
-    """Whether the exact gradient can be projected instead of drawing the estimator."""
+    """Whether the estimator's draws can be made by projecting the exact gradient."""
     try:
         next(draws(objective, params, estimator, state, 1, source="oracle", exact=exact))
     except UnsupportedError:
@@ -86,7 +89,7 @@ def source_of(
     state: Any,
     exact: Params | None = None,
 ) -> Source:
-    """What is asked for, where that can be had: without an oracle, honest draws.
+    """The source that is asked for, or "honest" where the estimator has no oracle.
 
     Raises ValueError for another word.
     """
@@ -97,30 +100,30 @@ def source_of(
     return "honest"
 
 
-def _chunks(make: Make, count: int, chunk: int, early: bool) -> Iterator[Stack]:
-    some = min(FIRST, chunk) if early else chunk
+def _chunks(batch: BatchedDraws, count: int, chunk: int, small_first: bool) -> Iterator[Stack]:
+    size = min(FIRST, chunk) if small_first else chunk
     while count > 0:
-        yield make(min(some, count))
-        count, some = count - some, chunk
+        yield dict(batch(min(size, count)))
+        count, size = count - size, chunk
 
 
-def _chunk(params: Params) -> int:
-    size = sum(p.numel() for p in params.values())
-    return max(1, min(AT_ONCE, MOST // max(size, 1)))
+def _chunk_size(params: Params) -> int:
+    numbers = sum(p.numel() for p in params.values())
+    return max(1, min(AT_ONCE, MOST // max(numbers, 1)))
 
 
-def _maker(
+def _batches(
     estimator: Estimator,
     objective: Objective,
     params: Params,
     state: Any,
-    rng: Generator,
     exact: Params | None,
-) -> Make:
-    many = MANY.get(type(estimator))
-    make = many and many(estimator, objective, params, state, rng, exact)
-    if make:
-        return make
+    rng: Generator,
+) -> BatchedDraws:
+    """The estimator's batched draws, or else its draws one by one."""
+    batch = batched_draws_of(estimator, objective, params, state, exact, rng)
+    if batch is not None:
+        return batch
     if exact is None:
         return _one_by_one(
             lambda: estimator.estimate(objective, params, state, rng).grads, list(params)
@@ -131,13 +134,19 @@ def _maker(
             "exact gradient; draw it honestly"
         )
 
-    def again() -> Params:
-        made = estimator.oracle(objective, params, state, exact, rng)
-        assert made is not None
-        return made.grads
+    def projected() -> Params:
+        estimate = estimator.oracle(objective, params, state, exact, rng)
+        assert estimate is not None
+        return estimate.grads
 
-    return _one_by_one(again, list(params))
+    return _one_by_one(projected, list(params))
 
 
-def _one_by_one(draw: Callable[[], Params], names: list[str]) -> Make:
-    return lambda count: stack([draw() for _ in range(count)], names)
+def _one_by_one(draw: Callable[[], Params], names: list[str]) -> BatchedDraws:
+    def batch(count: int) -> Stack:
+        grads = [draw() for _ in range(count)]
+        if count == 1:  # without a copy
+            return {name: grads[0][name].unsqueeze(0) for name in names}
+        return {name: torch.stack([g[name] for g in grads]) for name in names}
+
+    return batch

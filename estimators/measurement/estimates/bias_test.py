@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 from estimators.measurement.draws.summary import over
 from estimators.statistics.words import at_most
 

@@ -1,4 +1,4 @@
-"""The fields of an estimator: held to what they declare, and varied one at a time."""
+"""The fields of an estimator: validated against their declaration, and varied one at a time."""
 
 from dataclasses import fields, is_dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -17,14 +17,17 @@ _BOUNDS = {
 
 
 def validate(estimator: Estimator) -> None:
-    """Hold every field, and those of held estimators, to its type and bounds. Raises ValueError."""
+    """Check every field, nested estimators included, against its type and bounds.
+
+    Raises ValueError with what is allowed.
+    """
     hints = get_type_hints(type(estimator), include_extras=True)
     for field in fields(estimator):  # type: ignore[arg-type]
         value, hint = getattr(estimator, field.name), hints[field.name]
         bounds: list[Any] = []
         if get_origin(hint) is Annotated:
             hint, *bounds = get_args(hint)
-        allowed = _allowed(value, hint, [one for one in bounds if type(one) in _BOUNDS])
+        allowed = _allowed(value, hint, [bound for bound in bounds if type(bound) in _BOUNDS])
         if allowed:
             name = snake_name(type(estimator))
             raise ValueError(f"{field.name} of {name} is {value!r}; {allowed} is allowed")
@@ -33,7 +36,7 @@ def validate(estimator: Estimator) -> None:
 
 
 def _allowed(value: Any, hint: Any, bounds: list[Any]) -> str:
-    """What would be allowed; nothing where the value is."""
+    """What is allowed instead of the value; "" where it is allowed."""
     if get_origin(hint) is Literal:
         options = get_args(hint)
         return "" if value in options else " or ".join(map(repr, options))
@@ -41,19 +44,20 @@ def _allowed(value: Any, hint: Any, bounds: list[Any]) -> str:
     if hint is bool:
         return "" if isinstance(value, bool) else "True or False"
     if hint not in kinds:
-        return ""  # a field of another type has no bounds to be held to
+        return ""  # fields of other types have no bounds
     words, types = kinds[hint]
-    limits = " and ".join(f"{_BOUNDS[type(one)][0]} {one.value:g}" for one in bounds)
+    limits = " and ".join(f"{_BOUNDS[type(bound)][0]} {bound.value:g}" for bound in bounds)
     fits = (
         isinstance(value, types)
         and not isinstance(value, bool)
-        and all(_BOUNDS[type(one)][1](value, one.value) for one in bounds)
+        and all(_BOUNDS[type(bound)][1](value, bound.value) for bound in bounds)
     )
     return "" if fits else f"{words}, {limits}," if limits else words
 
 
 def has(component: Any, path: str) -> bool:
-    """Whether there is a field of that name: `tangents`, or `inner.tangents` of a held one."""
+    """Whether there is a field of that name: `tangents`, or `inner.tangents` of a nested
+    estimator."""
     name, _, rest = path.partition(".")
     if not is_dataclass(component) or name not in {f.name for f in fields(component)}:
         return False
@@ -61,28 +65,28 @@ def has(component: Any, path: str) -> bool:
 
 
 def vary(component: T, path: str, value: Any) -> T:
-    """The component with another value of a field that it has."""
+    """A copy of the component with another value of one of its fields."""
     name, _, rest = path.partition(".")
-    held = getattr(component, name)
-    new = vary(held, rest, value) if rest else value
-    if isinstance(held, float) and type(new) is int:
-        new = float(new)  # as validation makes of it
+    old = getattr(component, name)
+    new = vary(old, rest, value) if rest else value
+    if isinstance(old, float) and type(new) is int:
+        new = float(new)  # as validation does
     return replace(component, **{name: new})  # type: ignore[type-var]
 
 
 def described(estimator: Estimator) -> dict[str, Any]:
-    """As a configuration says it: `{name: …, field: value, …}`."""
+    """The estimator as a configuration: `{name: …, field: value, …}`."""
     values = {f.name: getattr(estimator, f.name) for f in fields(estimator)}  # type: ignore[arg-type]
-    held = {k: described(v) if isinstance(v, Estimator) else v for k, v in values.items()}
-    return {"name": snake_name(type(estimator)), **held}
+    plain = {k: described(v) if isinstance(v, Estimator) else v for k, v in values.items()}
+    return {"name": snake_name(type(estimator)), **plain}
 
 
 def names(component: Any) -> list[str]:
-    """Its fields, and those of what it holds: `draws`, `inner`, `inner.eps`."""
-    found = []
+    """The names of its fields and of nested ones: `draws`, `inner`, `inner.eps`."""
+    paths = []
     for field in fields(component):
-        held = getattr(component, field.name)
-        found.append(field.name)
-        if is_dataclass(held):
-            found += [f"{field.name}.{one}" for one in names(held)]
-    return found
+        value = getattr(component, field.name)
+        paths.append(field.name)
+        if is_dataclass(value):
+            paths += [f"{field.name}.{name}" for name in names(value)]
+    return paths

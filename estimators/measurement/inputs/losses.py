@@ -1,4 +1,4 @@
-"""Reading a loss as it is usually written: as one number for a batch."""
+"""A loss function, as users write it, made into an objective: by example where that is possible."""
 
 import copy
 import functools
@@ -18,10 +18,10 @@ def chain_of(
     y: Tensor,
     separable: bool | None = None,
 ) -> Chain:
-    """`loss` gives one value for each example, or their mean.
+    """The objective of a loss that gives one value for each example, or their mean.
 
-    If the mean can be split into examples (by `reduction="none"`), it is. Otherwise the loss
-    stays one number, and the objective is not separable.
+    A mean is split into examples where the loss has `reduction="none"`. Otherwise the loss stays
+    one number, and the objective is not separable.
     """
     whole = Chain(module, x, y, loss, separable=False)
     with torch.no_grad():
@@ -38,7 +38,8 @@ def chain_of(
 
 
 def _split(loss: Callable[[Tensor, Tensor], Tensor]) -> Losses | None:
-    """The loss of each example, if `loss` knows a `reduction`: its mean over other axes."""
+    """The loss of each example, its mean over other axes, if `loss` has a `reduction`; else
+    None."""
     if isinstance(loss, nn.Module) and isinstance(getattr(loss, "reduction", None), str):
         single = copy.copy(loss)
         single.reduction = "none"  # type: ignore[assignment]

@@ -1,5 +1,6 @@
-"""Anybody's network, loss and batch as what is measured, with every input that cannot be refused
-in a sentence that says what came and what is allowed.
+"""Network, loss, batch and estimators, validated: the subject of a measurement.
+
+Whatever does not fit is refused in a sentence with what came and what is allowed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,9 +12,9 @@ from torch import Tensor, nn
 
 from estimators.core.contract import Estimator, UnsupportedError
 from estimators.core.names import labels
+from estimators.core.noise import stream
 from estimators.core.objective import Chain
 from estimators.core.requirements import require
-from estimators.core.streams import stream
 from estimators.measurement.inputs.fields import validate
 from estimators.measurement.inputs.losses import chain_of
 
@@ -22,18 +23,18 @@ Loss = Callable[[Any, Tensor], Tensor]
 Batch = tuple[Tensor, Tensor]
 """(x, y), the examples along the first axis of both."""
 Estimators = Sequence[Estimator] | Mapping[str, Estimator] | Estimator
-"""Estimators, which are called by their fields; or {label: estimator}."""
+"""Estimators, whose labels are made from their fields; or {label: estimator}."""
 Progress = Callable[[str], object]
-"""Called with a sentence about once a second; `print` will do."""
+"""Called with a sentence about once a second, such as `print`."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A frozen point, and who is measured there."""
+    """A frozen point, and the estimators that are measured there."""
 
     chain: Chain
     params: dict[str, Tensor]
-    """Those that require a gradient, detached."""
+    """The parameters that require a gradient, detached."""
     watched: dict[str, tuple[Estimator, Any]]
     """{label: (estimator, its state)}."""
 
@@ -46,7 +47,7 @@ def subject(
     seed: int = 0,
     separable: bool | None = None,
 ) -> Subject:
-    """Everything checked and made ready; the module is left as it is.
+    """Check everything and make it ready; the module is left as it is.
 
     Raises UnsupportedError, naming each estimator that cannot work on this network and loss and
     why; ValueError or TypeError for all else that does not fit.
@@ -56,9 +57,9 @@ def subject(
     named = named_estimators(estimators)
     x, y = _pair(batch)
     params = _parameters(module)
-    _tried(module, loss, x, y)
+    _check_forward(module, loss, x, y)
     chain = chain_of(module, loss, x, y, separable)
-    _settled(chain, params, x)
+    _check_loss(chain, params, x)
     refused, watched = [], {}
     for label, estimator in named.items():
         try:
@@ -74,43 +75,43 @@ def subject(
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:
-    """`value` if it is a whole number from `least` on. Raises ValueError."""
+    """`value`, if it is a whole number of at least `least`. Raises ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name} is {value!r}; a whole number from {least} on is allowed")
     return value
 
 
 def named_estimators(given: Estimators) -> dict[str, Estimator]:
-    """{label: estimator}; equal ones are counted: `spsa`, `spsa #2`.
+    """{label: estimator}; equal ones are numbered: `spsa`, `spsa #2`.
 
-    Raises TypeError or ValueError for what is none.
+    Raises TypeError or ValueError for what is not an estimator.
     """
-    found = [given] if isinstance(given, Estimator) else given
-    if isinstance(found, str) or not isinstance(found, Mapping | Sequence):
-        raise TypeError(f"estimators is {_kind(found)}; a list such as [SPSA()] is allowed")
-    if not found:
+    listed = [given] if isinstance(given, Estimator) else given
+    if isinstance(listed, str) or not isinstance(listed, Mapping | Sequence):
+        raise TypeError(f"estimators is {_kind(listed)}; a list such as [SPSA()] is allowed")
+    if not listed:
         raise ValueError("estimators is empty; at least one is needed, such as ForwardGradient()")
-    for one in found.values() if isinstance(found, Mapping) else found:
-        if isinstance(one, type) and issubclass(one, Estimator):
-            raise TypeError(f"{one.__name__} is a class; write {one.__name__}()")
-        if not isinstance(one, Estimator):
-            raise TypeError(f"{one!r} is no estimator; write one such as SPSA()")
-        validate(one)
-    if not isinstance(found, Mapping):
-        return dict(zip(labels(found), found, strict=True))
-    for label in found:
+    for estimator in listed.values() if isinstance(listed, Mapping) else listed:
+        if isinstance(estimator, type) and issubclass(estimator, Estimator):
+            raise TypeError(f"{estimator.__name__} is a class; write {estimator.__name__}()")
+        if not isinstance(estimator, Estimator):
+            raise TypeError(f"{estimator!r} is no estimator; write one such as SPSA()")
+        validate(estimator)
+    if not isinstance(listed, Mapping):
+        return dict(zip(labels(listed), listed, strict=True))
+    for label in listed:
         if not isinstance(label, str) or not label:
             raise ValueError(f"the label {label!r} names no estimator; some text is allowed")
-    return dict(found)
+    return dict(listed)
 
 
 def _pair(batch: Any) -> Batch:
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         many = f" of {len(batch)}" if isinstance(batch, tuple | list) else ""
         raise ValueError(f"batch is {_kind(batch)}{many}; a pair of tensors (x, y) is allowed")
-    for name, one in zip("xy", batch, strict=True):
-        if not isinstance(one, Tensor):
-            raise TypeError(f"{name} is {_kind(one)}; a torch.Tensor is allowed")
+    for name, part in zip("xy", batch, strict=True):
+        if not isinstance(part, Tensor):
+            raise TypeError(f"{name} is {_kind(part)}; a torch.Tensor is allowed")
     x, y = batch
     if x.ndim == 0 or len(x) == 0:
         raise ValueError(f"x has the shape {tuple(x.shape)}; at least one example is needed")
@@ -131,8 +132,8 @@ def _parameters(module: Any) -> dict[str, Tensor]:
     return params
 
 
-def _tried(module: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> None:
-    """One forward pass, so that what does not fit is told in words and not deep inside."""
+def _check_forward(module: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> None:
+    """One forward pass, so that what does not fit is reported before anything is measured."""
     if not callable(loss):
         raise TypeError(f"loss is {_kind(loss)}; a function loss(output, y) is allowed")
     chain = Chain(module, x, y, loss, separable=False)
@@ -162,8 +163,8 @@ def _tried(module: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> None:
         )
 
 
-def _settled(chain: Chain, params: dict[str, Tensor], x: Tensor) -> None:
-    """The loss is finite, and the same twice."""
+def _check_loss(chain: Chain, params: dict[str, Tensor], x: Tensor) -> None:
+    """Check that the loss is finite, and the same when it is computed twice."""
     with torch.no_grad(), _forked(x):
         first, second = chain(params).item(), chain(params).item()
     if not abs(first) < float("inf"):
@@ -176,7 +177,7 @@ def _settled(chain: Chain, params: dict[str, Tensor], x: Tensor) -> None:
 
 
 def _forked(x: Tensor) -> torch.random.fork_rng:  # type: ignore[valid-type]
-    """What the network draws at random here is drawn from nobody's generator."""
+    """A context in which random numbers of the network leave the global generators as they are."""
     return torch.random.fork_rng([x.device] if x.is_cuda else [])
 
 

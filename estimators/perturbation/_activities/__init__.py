@@ -1,1 +1,1 @@
-"""What the methods that perturb activations share: noise, laws and fast draws."""
+"""Helpers of the methods that perturb activations: noise sharing, laws and batched draws."""

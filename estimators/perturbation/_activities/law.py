@@ -1,9 +1,11 @@
-"""The law of estimators that perturb activations: maps z = W X + b that end in a site.
+"""The law of estimators that perturb activations, for maps z = W X + b that end in a site.
 
-At every site, δ = ∂L/∂z. Noise u, one number for all that share it, moves the loss of example n
-by b_n·u, with b_n the sum of δ over what shares. The map's weights get Σ_n (b_n·u_n) u_nᵀ X_n,
-X_n the rows of its (unfolded) input, a mean over what shares.
+At every site, δ = ∂L/∂z. Noise u, one number for all units that share it, changes the loss of
+example n by b_n·u, with b_n the sum of δ over those units. The weights of the map get
+Σ_n (b_n·u_n) u_nᵀ X_n, with X_n the rows of its (unfolded) input, averaged over those units.
 """
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -14,65 +16,83 @@ from estimators.core.objective import Chain
 from estimators.perturbation._activities.linear_maps import End, Piece, linear_ends
 from estimators.perturbation._activities.noise_sharing import NoiseSharing
 
-MOST = 2**24
+MAX_PAIR_NUMBERS = 2**24
 """Numbers that the products of all pairs of positions may take; a map with more has no law."""
 
 
 def activity_law(
-    chain: Chain, params: Params, exact: Params, grain: NoiseSharing, tangents: int, note: str = ""
+    chain: Chain,
+    params: Params,
+    exact: Params,
+    sharing: NoiseSharing,
+    tangents: int,
+    note: str = "",
 ) -> Law | None:
-    """tr Var ĝ_l, 1/K of what `_own` or, with one noise for the batch, `_shared` says.
+    """tr Var ĝ_l: 1/K of `_variance_of_own_noise`, or of `_variance_of_shared_noise`.
 
-    Parameters behind all sites are exact; those that reach a site another way have no law. None
-    where losses have units of their own, or are coupled and yet many; nor for views, what two of
-    one example share of their noise being correlated.
+    Parameters behind all sites are exact. Those that reach a site otherwise than through one
+    linear map have no law. None where losses have units of their own, where coupled examples have
+    a loss each, and for several views of an example, whose noise is correlated.
     """
     if chain.loss_units or chain.views > 1 or not (chain.separable or chain.whole):
         return None
     ends = linear_ends(chain, params)
-    b = [_merged(grain.summed(end.delta, end.place), chain, grain).flatten(1) for end in ends]
-    scatter = torch.stack([one @ one.T for one in b]).sum(0)
+    b = [_merged(sharing.summed(end.delta, end.place), chain, sharing).flatten(1) for end in ends]
+    scatter = torch.stack([rows @ rows.T for rows in b]).sum(0)
     cut = cut_at_sites(chain, params)
-    found = {name: 0.0 for name, c in coverage_between(cut).items() if c == "exact"}
-    signals = [_signal(end, chain, grain) for end in ends]
+    variances = {name: 0.0 for name, c in coverage_between(cut).items() if c == "exact"}
+    signals = [_signal(end, chain, sharing) for end in ends]
     biased = any(s is not end.delta for s, end in zip(signals, ends, strict=True))
     mean = pull_back(cut, signals) if biased else None
-    variance = _shared if grain.batch and chain.separable else _own
+    shared = sharing.batch and chain.separable
+    variance = _variance_of_shared_noise if shared else _variance_of_own_noise
+    for name, pieces in _pieces(ends, chain, sharing):
+        if name in params and _is_all(pieces, (exact if mean is None else mean)[name]):
+            each = (p.copies * variance(p, scatter, sharing.kind) for p in pieces)
+            variances[name] = sum(each) / tangents
+    return Law({name: v for name, v in variances.items() if v == v}, mean, note)  # no NaN
+
+
+def _pieces(
+    ends: list[End], chain: Chain, sharing: NoiseSharing
+) -> Iterator[tuple[str, list[Piece]]]:
+    """The pieces of each parameter of the maps, with their examples merged."""
     for end in ends:
-        for name, pieces in end.pieces(grain).items():
-            whole = [p._replace(x=_merged(p.x, chain, grain), b=_merged(p.b, chain, grain))
-                     for p in pieces]  # fmt: skip
-            if name in params and _is_all(whole, (exact if mean is None else mean)[name]):
-                each = (p.copies * variance(p, scatter, grain.kind) for p in whole)
-                found[name] = sum(each) / tangents
-    return Law({name: v for name, v in found.items() if v == v}, mean, note)
+        for name, pieces in end.pieces(sharing).items():
+            yield (
+                name,
+                [
+                    p._replace(x=_merged(p.x, chain, sharing), b=_merged(p.b, chain, sharing))
+                    for p in pieces
+                ],
+            )
 
 
-def _merged(t: Tensor, chain: Chain, grain: NoiseSharing) -> Tensor:
-    """Examples first; where the loss is one number they are positions of a single example."""
+def _merged(t: Tensor, chain: Chain, sharing: NoiseSharing) -> Tensor:
+    """Examples first; where the loss is one number, they become positions of a single example."""
     if chain.separable:
         return t
-    return t.sum(0, keepdim=True) if grain.batch else t.reshape(1, -1, *t.shape[2:])
+    return t.sum(0, keepdim=True) if sharing.batch else t.reshape(1, -1, *t.shape[2:])
 
 
-def _signal(end: End, chain: Chain, grain: NoiseSharing) -> Tensor:
-    """E s: δ itself, or its mean over what shares noise and has one loss."""
-    b, over = grain.summed(end.delta, end.place), grain.sharing(chain, end.place)
-    if grain.batch and chain.whole:
+def _signal(end: End, chain: Chain, sharing: NoiseSharing) -> Tensor:
+    """E s: δ, or its mean over the units and examples that share noise and a loss."""
+    b, over = sharing.summed(end.delta, end.place), sharing.units_per_number(chain, end.place)
+    if sharing.batch and chain.whole:
         b = b.sum(0, keepdim=True)
     return end.delta if b is end.delta else (b / over).expand_as(end.delta)
 
 
 def _is_all(parts: list[Piece], mean: Tensor) -> bool:
-    """Whether Σ_n b_nᵀ X_n is the whole of Eĝ: not where a weight is used twice, or its output."""
+    """Whether Σ_n b_nᵀ X_n is all of Eĝ: not if a weight, or its output, is used twice."""
     each = [(p.b.flatten(0, 1).T @ p.x.flatten(0, 1)).repeat(p.copies, 1) for p in parts]
     size = sum(p.b.norm() * p.x.norm() for p in parts)
     off = mean.reshape(-1, each[0].shape[1]) - torch.cat(each)
     return bool(off.abs().max() <= 1e3 * torch.finfo(mean.dtype).eps * size)
 
 
-def _own(piece: Piece, scatter: Tensor, kind: str) -> float:
-    """Each example its noise: Σ_n [C ‖X_n‖² Σ_m ‖b_mn‖² + ‖G_n‖²], G_n = b_nᵀ X_n, m over all
+def _variance_of_own_noise(piece: Piece, scatter: Tensor, kind: str) -> float:
+    """Each example has its noise: Σ_n [C ‖X_n‖² Σ_m ‖b_mn‖² + ‖G_n‖²], G_n = b_nᵀ X_n, m over all
     sites; less 2 Σ_np ‖b_np‖²‖x_np‖² with signs. Ren et al. (2022), Table 1: its one dense site.
     """
     x, b, _ = piece
@@ -91,12 +111,12 @@ def _squares_of_examples(x: Tensor, b: Tensor) -> Tensor:
     return (b.mT @ x).square().sum()
 
 
-def _shared(piece: Piece, scatter: Tensor, kind: str) -> float:
+def _variance_of_shared_noise(piece: Piece, scatter: Tensor, kind: str) -> float:
     """One noise for the batch: C Σ_nn' ⟨X_n, X_n'⟩ Σ_m ⟨b_mn, b_mn'⟩ + Σ_cpp' ⟨M_pp'c, M_p'pc⟩,
     M_pp'c = Σ_n b_npc x_np'; less 2 Σ_pc ‖M_ppc‖² with signs. NaN if M does not fit.
     """
     x, b, _ = piece
-    if x.shape[1] ** 2 * x.shape[2] > MOST:
+    if x.shape[1] ** 2 * x.shape[2] > MAX_PAIR_NUMBERS:
         return float("nan")
     rows = x.flatten(1)
     value = b.shape[-1] * (rows @ rows.T * scatter).sum()

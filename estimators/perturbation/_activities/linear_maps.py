@@ -1,4 +1,4 @@
-"""Every site of a network with its δ, and the linear map that ends there, if one does."""
+"""The sites of a network with their δ, and the linear map that ends at each site, if any."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,14 +15,14 @@ Map = nn.Linear | nn.Conv1d | nn.Conv2d
 
 
 class Piece(NamedTuple):
-    """What noise b multiplies, in a map's weights."""
+    """The factors of a map's weight gradient Σ_p b_npᵀ x_np, p its positions."""
 
     x: Tensor
-    """(B, P, F), one row a position."""
+    """Inputs, (B, P, F), one row for each position."""
     b: Tensor
-    """(B, P, C)."""
+    """Signals, (B, P, C)."""
     copies: int = 1
-    """How many channels each of C stands for: they share its noise."""
+    """Number of channels that each of C represents, because they share its noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +53,14 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class End:
-    """A site's δ = ∂L/∂z, (B, *units), and the linear map that ends there, if one does."""
+    """A site's δ = ∂L/∂z, (B, *units), and the linear map that ends there, if any."""
 
     place: Place
     delta: Tensor
     map: Linear | None
 
-    def pieces(self, grain: NoiseSharing) -> dict[str, list[Piece]]:
-        """For each parameter of the map; a convolution in groups has a piece for each."""
+    def pieces(self, sharing: NoiseSharing) -> dict[str, list[Piece]]:
+        """The pieces of each parameter of the map; a grouped convolution has one for each group."""
         if self.map is None:
             return {}
         m, x = self.map.module, self.map.rows()
@@ -70,12 +70,12 @@ class End:
         parts = zip(x.chunk(groups, -1), delta.chunk(groups, -1), strict=True)
         ones = torch.ones_like(x[..., :1])
         return {
-            f"{self.map.name}.weight": [self._piece(*part, delta, grain.unit) for part in parts],
-            f"{self.map.name}.bias": [self._piece(ones, delta, delta, grain.unit)],
+            f"{self.map.name}.weight": [self._piece(*part, delta, sharing.unit) for part in parts],
+            f"{self.map.name}.bias": [self._piece(ones, delta, delta, sharing.unit)],
         }
 
     def _piece(self, x: Tensor, own: Tensor, delta: Tensor, unit: str) -> Piece:
-        """`own` are the channels that x is multiplied to, of all those in δ."""
+        """`own` are the channels of δ that belong to x."""
         units, shape = list(self.place.units), list(self.place.shape)
         if unit not in units:
             return Piece(x, own)
@@ -91,27 +91,27 @@ class End:
             t = t.reshape(len(t), *shape, t.shape[-1]).movedim(at + 1, 1)
             return t.flatten(2, -2).sum(2) if t.ndim > 3 else t
 
-        sharing = positions // shape[at] * delta.shape[-1]
-        return Piece(along(x) / sharing, along(delta).sum(-1, keepdim=True), own.shape[-1])
+        shared = positions // shape[at] * delta.shape[-1]
+        return Piece(along(x) / shared, along(delta).sum(-1, keepdim=True), own.shape[-1])
 
 
 def linear_ends(chain: Chain, params: Params) -> list[End]:
-    """One pass and one backward: every site."""
+    """Return every site, by one forward and one backward pass."""
     made: dict[int, tuple[Tensor, Linear]] = {}
     sites: list[tuple[Tensor, Tensor]] = []
 
     def watch(name: str, module: Map) -> RemovableHandle:
         def keep(m: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-            found = Linear(name, module, args[0].detach())
-            made[id(output)] = (output, found)  # held: the id stays its own
+            linear = Linear(name, module, args[0].detach())
+            made[id(output)] = (output, linear)  # keeping the output keeps its id unique
 
         return module.register_forward_hook(keep)
 
     def at_site(_: int, z: Tensor) -> Tensor:
-        # δ is of what goes through the site, not round it. What lies before may be held still.
+        # δ belongs to the path through the site alone. The layers before may be frozen.
         through = z.view_as(z) if z.requires_grad else z.detach().requires_grad_()
         sites.append((z, through))
-        return through.clone()  # an in-place non-linearity must not overwrite what δ is taken at
+        return through.clone()  # an in-place non-linearity must not overwrite the point of δ
 
     handles = [watch(n, m) for n, m in chain.module.named_modules() if isinstance(m, Map)]
     try:

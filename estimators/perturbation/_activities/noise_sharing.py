@@ -1,4 +1,4 @@
-"""`NoiseSharing`: where the noise on activations is independent, and where it is the same number."""
+"""`NoiseSharing`: which examples and units of a site share one noise number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from torch import Generator, Tensor
 
 from estimators.autodiff.perturbed_pass import Noise, Perturbed
 from estimators.core.contract import UnsupportedError
+from estimators.core.noise import signs
 from estimators.core.objective import Chain, Place
-from estimators.core.signs import signs
 
 
 @dataclass(frozen=True)
 class NoiseSharing:
-    """Noise for the sites of a chain.
+    """Noise for the sites of a chain, and the signals that are made of it.
 
-    Sharing over the batch costs no unbiasedness where each example has a coefficient of its
-    own. Sharing over units does, unless they have losses of their own: the signal is then the
-    mean of δ over the units that share, its projection on what such noise can tell.
+    Sharing over the batch keeps the estimate unbiased where each example has a coefficient of its
+    own. Sharing over units does not, unless they have losses of their own: the mean signal is then
+    the mean of δ over the units that share a number.
     """
 
     kind: str
@@ -27,7 +27,7 @@ class NoiseSharing:
     batch: bool
     """Whether all examples share their noise."""
     unit: str
-    """The one axis of the units along which noise is independent; "": along all of them."""
+    """The axis of the units along which noise is independent; "": along all axes."""
 
     def check(self, chain: Chain) -> None:
         """Raise UnsupportedError if no site has the axis."""
@@ -40,9 +40,10 @@ class NoiseSharing:
             )
 
     def draw(self, chain: Chain, count: int, rng: Generator) -> Noise:
-        """(index of a site, its activation) -> (B or 1, *units), 1 where it is shared.
+        """Return a function (index of a site, its activation) -> noise (B or 1, *units).
 
-        K > 1 of them have an axis K before that. Views of one example have the same noise.
+        Axes along which noise is shared have length 1. For K > 1, an axis K comes first. Views of
+        one example have the same noise.
         """
         rows, views = chain.x.shape[0], 1 if self.batch else chain.views
         examples = 1 if self.batch else rows // views
@@ -50,19 +51,19 @@ class NoiseSharing:
         shapes = [(*batch, *self._shape(place)) for place in chain.places]
         drawn: list[Tensor] = []
 
-        def one(site: int, z: Tensor) -> Tensor:
+        def noise_at(site: int, z: Tensor) -> Tensor:
             if z.shape[0] != rows:
                 raise UnsupportedError(
                     f"a site's first axis must be the batch: it has {z.shape[0]} rows for {rows} "
                     "examples"
                 )
-            if not drawn:  # for all sites at once: on a small network, calls are what costs
+            if not drawn:  # for all sites at once: on a small network, the number of calls counts
                 drawn.extend(self._flat(shapes, z, rng))
             u = drawn[site].view(shapes[site])
             u = u if views == 1 else torch.cat([u] * views, len(batch) - 1)
             return u if u.dtype == z.dtype else u.to(z.dtype)
 
-        return one
+        return noise_at
 
     def _flat(self, shapes: list[tuple[int, ...]], z: Tensor, rng: Generator) -> Sequence[Tensor]:
         sizes = [prod(shape) for shape in shapes]
@@ -71,25 +72,25 @@ class NoiseSharing:
         v = torch.empty(sum(sizes), dtype=z.dtype, device=z.device)
         return v.normal_(generator=rng).split(sizes)
 
-    def signals(self, chain: Chain, found: Perturbed) -> list[Tensor]:
+    def signals(self, chain: Chain, perturbed: Perturbed) -> list[Tensor]:
         """s_l = 1/K Σ_k c_k u_kl, one for each site, shaped as its activation."""
         return [
-            self._signal(chain, place, found.coefficients, u)
-            for place, u in zip(chain.places, found.noise, strict=True)
+            self._signal(chain, place, perturbed.coefficients, u)
+            for place, u in zip(chain.places, perturbed.noise, strict=True)
         ]
 
     def unbiased(self, chain: Chain) -> bool:
-        """Whether units that share noise have losses of their own, or are alone."""
-        return all(self.sharing(chain, place) == 1 for place in chain.places)
+        """Whether all units that share a number have losses of their own."""
+        return all(self.units_per_number(chain, place) == 1 for place in chain.places)
 
     def summed(self, z: Tensor, place: Place) -> Tensor:
-        """The sums over units that share a number, (B, *units) with length 1 there; z if none."""
+        """Sums over units that share a number, (B, *units) with length 1 there; z if none do."""
         if self.unit not in place.units:
             return z
         return z.sum([i for i, name in enumerate(place.units, 1) if name != self.unit], True)
 
-    def sharing(self, chain: Chain, place: Place) -> int:
-        """How many units whose loss is the same share a number."""
+    def units_per_number(self, chain: Chain, place: Place) -> int:
+        """Number of units with the same loss that share a number."""
         if self.unit not in place.units:
             return 1
         return prod(
@@ -101,9 +102,9 @@ class NoiseSharing:
     def _signal(self, chain: Chain, place: Place, c: Tensor, u: Tensor) -> Tensor:
         rows, many = chain.x.shape[0], u.ndim - len(place.shape) - 1
         if c.ndim == 1 and not many and not self.unit and not self.batch:
-            return c.view(rows, *[1] * len(place.shape)) * u  # the usual case, in short
-        s = _along(c, many, chain.loss_units, place) * u
-        scale = (u.shape[0] if many else 1) * self.sharing(chain, place)
+            return c.view(rows, *[1] * len(place.shape)) * u  # the usual case, without reshaping
+        s = _broadcast(c, many, chain.loss_units, place) * u
+        scale = (u.shape[0] if many else 1) * self.units_per_number(chain, place)
         s = s.sum(0) if many else s
         s = s if scale == 1 else s / scale
         return s if s.shape == (rows, *place.shape) else s.expand(rows, *place.shape)
@@ -116,16 +117,16 @@ class NoiseSharing:
         )
 
 
-def _along(c: Tensor, many: int, loss_units: tuple[str, ...], place: Place) -> Tensor:
-    """Coefficients (B, *loss_units) or (), K of them if `many`, shaped to multiply (B, *units).
+def _broadcast(c: Tensor, many: int, loss_units: tuple[str, ...], place: Place) -> Tensor:
+    """Shape coefficients (B, *loss_units) or (), K of them if `many`, to multiply (B, *units).
 
-    A unit gets the sum over the losses that it has no axis for.
+    A unit gets the sum over the axes of the losses that the site does not have.
     """
     if c.ndim <= many or not loss_units:
         return c.view(c.shape + (1,) * (many + 1 + len(place.shape) - c.ndim))
     first = many + 1
-    gone = [first + i for i, name in enumerate(loss_units) if name not in place.units]
-    c = c.sum(gone) if gone else c
+    missing = [first + i for i, name in enumerate(loss_units) if name not in place.units]
+    c = c.sum(missing) if missing else c
     kept = [name for name in loss_units if name in place.units]
     order = sorted(range(len(kept)), key=lambda i: place.units.index(kept[i]))
     c = c.permute(*range(first), *(first + i for i in order))

@@ -1,1 +1,1 @@
-"""What the methods along directions in weight space share: slopes, replay and fast draws."""
+"""Helpers of the methods along directions of the weights: slopes, differences, batched draws."""

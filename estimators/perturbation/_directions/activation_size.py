@@ -1,4 +1,4 @@
-"""How large a network's activations are, found by one forward pass and remembered."""
+"""The size of a network's activations, measured by one forward pass and cached."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,22 +11,22 @@ from torch.overrides import TorchFunctionMode
 from estimators.core.contract import Params
 from estimators.core.objective import Chain
 
-_KNOWN: WeakKeyDictionary[nn.Module, dict[torch.Size, int]] = WeakKeyDictionary()
+_SIZES: WeakKeyDictionary[nn.Module, dict[torch.Size, int]] = WeakKeyDictionary()
 
 
 def largest_activation(chain: Chain, params: Params) -> int:
-    """Numbers in the largest tensor that a forward pass on the batch makes."""
-    known = _KNOWN.setdefault(chain.module, {})
+    """Number of entries in the largest tensor that a forward pass on the batch makes."""
+    sizes = _SIZES.setdefault(chain.module, {})
     shape = chain.x.shape
-    if shape not in known:
-        with torch.no_grad(), _Watch() as watch:
+    if shape not in sizes:
+        with torch.no_grad(), _LargestTensor() as mode:
             chain.forward(params)
-        known[shape] = watch.largest
-    return known[shape]
+        sizes[shape] = mode.largest
+    return sizes[shape]
 
 
-class _Watch(TorchFunctionMode):
-    """Looks at all that is computed."""
+class _LargestTensor(TorchFunctionMode):
+    """Records the size of the largest result of all operations."""
 
     largest = 1
 
@@ -37,7 +37,7 @@ class _Watch(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        made = func(*args, **(kwargs or {}))
-        if isinstance(made, Tensor):
-            self.largest = max(self.largest, made.numel())
-        return made
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor):
+            self.largest = max(self.largest, result.numel())
+        return result

@@ -1,8 +1,8 @@
-"""Directions that are drawn again instead of kept: a seed and a coefficient stand for each.
+"""Directions that are drawn again instead of stored: a seed and a coefficient represent each.
 
-`Direction` remembers the generator's state, a few kilobytes on a CPU, and draws its tensors
-when asked. `LazyGradient` is a weighted sum of directions, made tensor by tensor. `perturbed`
-puts θ + ε v into a network one stage at a time.
+`Direction` stores the generator's state, a few kilobytes on a CPU, and draws a tensor when it is
+read. `LazyGradient` is a weighted sum of directions, made tensor by tensor. `perturbed` puts
+θ + ε v into a network one stage at a time.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,17 +18,17 @@ from estimators.core.noise import noise
 from estimators.core.objective import Chain, Objective
 
 Entries = Literal["normal", "rademacher"]
-"""Noise that is drawn tensor by tensor: a sphere would need all of them first."""
+"""Noise that can be drawn tensor by tensor; a sphere would need all tensors first."""
 
 Make = Callable[[str], Tensor]
 """A parameter's name -> the tensor in its place."""
 
 
 class Direction(Mapping[str, Tensor]):
-    """v in the space of `like`, one tensor at a time; the draws continue those of `rng`.
+    """A direction v in the space of `like`, one tensor at a time; its noise continues `rng`.
 
-    Normals have the bits of `noise.tangents`, if the generator stands where it stood there.
-    Read in order, each tensor is drawn once; to go back is to draw again from the first on.
+    Normals equal those of `noise.tangents` in bits, given the same state of the generator. Read
+    in order, each tensor is drawn once; reading an earlier one draws again from the first.
     """
 
     def __init__(self, like: Params, kind: Entries, rng: Generator) -> None:
@@ -53,7 +53,7 @@ class Direction(Mapping[str, Tensor]):
         return len(self._names)
 
     def finish(self, rng: Generator) -> None:
-        """Let `rng` go on behind this direction."""
+        """Advance `rng` to the end of this direction."""
         while self._next < len(self):
             self._draw()
         rng.set_state(self._rng.get_state())
@@ -68,7 +68,7 @@ class Direction(Mapping[str, Tensor]):
 
 
 class LazyGradient(Mapping[str, Tensor]):
-    """1/K Σ_k c_k v_k, of which each tensor is made when asked for, and not kept."""
+    """1/K Σ_k c_k v_k. Each tensor is made when it is read, and not stored."""
 
     def __init__(self, directions: Sequence[Direction], coefficients: Sequence[Tensor]) -> None:
         self._terms = list(zip(directions, coefficients, strict=True))
@@ -87,7 +87,7 @@ class LazyGradient(Mapping[str, Tensor]):
         return len(self._terms[0][0])
 
 
-class _Lazily(Mapping[str, Tensor]):
+class _LazyParams(Mapping[str, Tensor]):
     """Parameters that are made when they are read."""
 
     def __init__(self, names: Params, make: Make) -> None:
@@ -105,6 +105,20 @@ class _Lazily(Mapping[str, Tensor]):
         return len(self._names)
 
 
+def losses_at_pairs(
+    objective: Objective, params: Params, kind: Entries, eps: float, count: int, rng: Generator
+) -> tuple[list[Direction], Tensor]:
+    """Draw K directions; return them and the losses at θ + ε v_k and θ − ε v_k, (K, 2)."""
+    directions: list[Direction] = []
+    losses: list[Tensor] = []
+    for _ in range(count):
+        v = Direction(params, kind, rng)
+        losses += [loss_along(objective, params, v, step) for step in (eps, -eps)]
+        v.finish(rng)
+        directions.append(v)
+    return directions, torch.stack(losses).view(count, 2)
+
+
 def loss_along(objective: Objective, params: Params, v: Direction, eps: float) -> Tensor:
     """L(θ + ε v), (), with no more than one stage of θ + ε v in memory at a time."""
 
@@ -113,14 +127,14 @@ def loss_along(objective: Objective, params: Params, v: Direction, eps: float) -
         return torch.add(params[name], moved, alpha=eps, out=moved)
 
     if not isinstance(objective, Chain):
-        return objective(_Lazily(params, make))
+        return objective(_LazyParams(params, make))
     with perturbed(objective, params, make):
         return objective({})
 
 
 @contextmanager
 def perturbed(chain: Chain, params: Params, make: Make) -> Iterator[None]:
-    """While a stage of the network runs, `make(name)` stands for each of its parameters.
+    """While a stage of the network runs, `make(name)` replaces each of its parameters.
 
     A tied parameter is made again in each stage that uses it.
     """

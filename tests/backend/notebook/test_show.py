@@ -21,7 +21,7 @@ from estimators import (
     sweep,
     what_if,
 )
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 from estimators.measurement.inputs.subject import subject
 
 torch.manual_seed(0)

@@ -125,3 +125,42 @@ def test_a_url_without_a_driver(opened, url, words):
 def test_a_url_that_is_none(opened):
     with pytest.raises(DatabaseError, match="URL is not one"):
         opened("lab.db")
+
+
+def test_verdicts_of_old_databases_are_kept_under_their_new_name(opened):
+    """Migration 0003: lamp/<metric> becomes law_check/<metric>, and back."""
+    from alembic import command
+
+    engine, config = opened(), alembic_config()
+    store = Store(engine)
+    one, other = (store.create_run({"name": "seen", "steps": 1}, {}).id for _ in range(2))
+
+    def revised(change, revision):
+        with engine.execution_options(writing=True).begin() as connection:
+            config.attributes["connection"] = connection
+            change(config, revision)
+            found = connection.execute(text("SELECT run, metric, estimator FROM series"))
+            return {tuple(row) for row in found}
+
+    revised(command.downgrade, "0002")
+    old = {
+        (one, "lamp/relative_mse", "spsa"),
+        (one, "lamp/relative_mse", "mezo"),
+        (one, "relative_mse", "spsa"),
+        (other, "my_lamp/x", "spsa"),
+    }
+    with engine.execution_options(writing=True).begin() as connection:
+        for run, metric, estimator in old:
+            values = {"run": run, "metric": metric, "estimator": estimator}
+            connection.execute(
+                text(
+                    "INSERT INTO series (run, metric, layer, estimator, unit) "
+                    "VALUES (:run, :metric, '', :estimator, '')"
+                ),
+                values,
+            )
+    new = {(run, metric.replace("lamp/r", "law_check/r"), e) for run, metric, e in old}
+    assert revised(command.upgrade, "head") == new
+    assert {s.metric for s in store.series(one)} == {"law_check/relative_mse", "relative_mse"}
+    assert revised(command.downgrade, "0002") == old
+    assert revised(command.upgrade, "head") == new

@@ -13,7 +13,7 @@ from backend.training.control import Control
 from backend.training.loop import train
 from backend.training.microscope.run import run_microscope
 from backend.training.records import Progress
-from estimators.measurement.draws import weight_draws
+from estimators.perturbation._directions import draws as weight_draws
 
 FORWARD = {"name": "forward_gradient"}
 DRIFTING = {"name": "drifting"}
@@ -115,7 +115,7 @@ def test_an_oracle_sees_the_same_draws(trained, see, monkeypatch):
     run, folder = trained()
     of = {"estimators": [FORWARD, {"name": "activity_forward_gradient"}, SPSA], "draws": 520}
     honest = see(run, folder, **of)
-    monkeypatch.delattr(weight_draws, "_honest")  # nothing is pushed forward
+    monkeypatch.delattr(weight_draws, "_pushed_forward")  # nothing is pushed forward
     oracle = see(run, folder, source="oracle", **of)
     assert oracle.ended.status == "finished"
     assert oracle.of("draw/oracle", "", "forward_gradient") == {0: 1.0}

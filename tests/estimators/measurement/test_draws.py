@@ -19,11 +19,11 @@ from estimators import (
 from estimators.autodiff.calculus import value_and_grad
 from estimators.conformance import every_case, served
 from estimators.core.noise import stacked_tangents
-from estimators.measurement.draws import sign_products as products
-from estimators.measurement.draws import weight_draws as weights
-from estimators.measurement.draws.sign_products import sign_products
 from estimators.measurement.draws.stream import draws, has_oracle
-from estimators.measurement.draws.weight_draws import oracle_numbers
+from estimators.perturbation._directions import draws as weights
+from estimators.perturbation._directions import sign_products as products
+from estimators.perturbation._directions.draws import oracle_numbers
+from estimators.perturbation._directions.sign_products import sign_products
 
 CASES = {case.name: case for case in every_case()}
 ORACLES = [
@@ -90,7 +90,7 @@ def test_no_oracle_where_examples_are_coupled():
 def test_tangents_that_do_not_fit_are_summed_in_portions(monkeypatch):
     case, estimator = CASES["mlp"], ForwardGradient(tangents=7)
     state, expected = own(case, estimator)
-    monkeypatch.setattr(weights, "MOST", 200)
+    monkeypatch.setattr(weights, "MAX_NUMBERS", 200)
     for source in ("honest", "oracle"):
         found = draws(case.chain, case.params, estimator, state, COUNT, source=source)
         assert same(joined(found), expected), source
@@ -126,16 +126,16 @@ def test_chunks_come_early_and_repeat_with_the_seed():
 @pytest.mark.parametrize("cached", [1, 2**20], ids=["in turn", "together"])
 @pytest.mark.parametrize("noise", ["rademacher", "normal", "sphere"])
 def test_streaming_products_are_those_of_the_draws(noise, cached, monkeypatch):
-    monkeypatch.setattr(weights, "CACHED", cached)
+    monkeypatch.setattr(weights, "MAX_CACHED_NUMBERS", cached)
     case, estimator = CASES["cnn"], ForwardGradient(noise=noise)
     _, expected = own(case, estimator)
     exact = value_and_grad(case.chain, case.params)[1]
-    dots, squares = oracle_numbers(estimator, case.params, exact, COUNT, stream(0, "probe", 0, ""))
+    dots, squares = oracle_numbers(noise, case.params, exact, COUNT, stream(0, "probe", 0, ""))
     for t, (name, g) in enumerate(exact.items()):
         assert torch.allclose(dots[:, t], (expected[name] * g).flatten(1).sum(1))
         assert torch.allclose(squares[:, t], expected[name].flatten(1).square().sum(1))
-    with pytest.raises(UnsupportedError, match="one raw tangent"):
-        oracle_numbers(ForwardGradient(tangents=2), case.params, exact, 1, stream(0, "probe"))
+    with pytest.raises(ValueError, match="noise is 'cauchy'; one of rademacher"):
+        oracle_numbers("cauchy", case.params, exact, 1, stream(0, "probe"))
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])

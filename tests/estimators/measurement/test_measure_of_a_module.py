@@ -21,9 +21,9 @@ from estimators import (
     measure,
     sweep,
 )
-from estimators.core.streams import stream
-from estimators.measurement.draws import weight_draws
+from estimators.core.noise import stream
 from estimators.measurement.inputs.losses import chain_of
+from estimators.perturbation._directions import draws as weight_draws
 
 
 def network():
@@ -60,7 +60,7 @@ def test_an_oracle_makes_the_same_draws_and_the_label_says_whose(monkeypatch):
     estimators = [ForwardGradient(), ActivityForwardGradient(), SPSA()]
     asked = network().double(), nn.CrossEntropyLoss(), (BATCH[0].double(), BATCH[1]), estimators
     honest = measure(*asked, draws=64)
-    monkeypatch.delattr(weight_draws, "_honest")  # nothing is pushed forward
+    monkeypatch.delattr(weight_draws, "_pushed_forward")  # nothing is pushed forward
     oracle = measure(*asked, draws=64, source="oracle")
     assert list(oracle.sources.values()) == ["oracle", "oracle", "honest"]
     assert "draws: oracle, but honest of spsa; " in str(oracle)

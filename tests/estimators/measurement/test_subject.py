@@ -23,7 +23,7 @@ from estimators import (
     sweep,
     what_if,
 )
-from estimators.core.streams import stream
+from estimators.core.noise import stream
 from estimators.measurement.estimates.measures import measures_of
 from estimators.measurement.estimates.observation import observe
 from estimators.measurement.inputs.subject import subject

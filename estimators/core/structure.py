@@ -1,0 +1,76 @@
+"""What the structure of a network says: its stages, where they meet, whether it couples examples.
+
+`PerNetwork` keeps what is worked out once for a network, whatever batch it is on.
+"""
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from torch import nn
+
+from estimators.core.module_call import is_plain
+
+if TYPE_CHECKING:
+    from estimators.core.objective import Chain
+
+T = TypeVar("T")
+
+
+class PerNetwork(Generic[T]):
+    """Values of one kind, by key, for each network.
+
+    The module that needs them makes one `PerNetwork` and keeps it to itself, so that nobody else
+    reads or writes its values. They live as long as the network's chains, and are shared by a
+    chain and those that `Chain.on` makes of it.
+    """
+
+    def get(self, chain: "Chain", key: Hashable) -> T | None:
+        """The value, or None if it is not yet worked out."""
+        values = chain.per_network.get(self)
+        return None if values is None else values.get(key)
+
+    def put(self, chain: "Chain", key: Hashable, value: T) -> T:
+        """Keep a value and return it."""
+        chain.per_network.setdefault(self, {})[key] = value
+        return value
+
+    def of(self, chain: "Chain", key: Hashable, make: Callable[[], T]) -> T:
+        """The value, made by `make` the first time it is asked for."""
+        value = self.get(chain, key)
+        return self.put(chain, key, make()) if value is None else value
+
+
+def stages_of(module: nn.Module) -> dict[str, nn.Module]:
+    """The children of an `nn.Sequential` by name; any other module is one stage named ""."""
+    if is_plain(module):
+        return {name: m for name, m in module._modules.items() if m is not None}
+    return {"": module}
+
+
+def boundaries_of(stages: Mapping[str, nn.Module]) -> dict[str, int]:
+    """The stages whose output is a boundary, with the boundary's index.
+
+    A stage without parameters belongs to the one before it: the boundary is behind both.
+    """
+    names = list(stages)
+    owners = [i for i, m in enumerate(stages.values()) if next(m.parameters(), None) is not None]
+    return {names[i - 1]: index for index, i in enumerate(owners[1:])}
+
+
+def is_uncoupled(module: nn.Module) -> bool:
+    """Whether no normalisation mixes the examples of a batch."""
+    return not any(
+        isinstance(m, nn.modules.batchnorm._BatchNorm) and (m.training or m.running_mean is None)
+        for m in module.modules()
+    )
+
+
+def refuse_randomness(module: nn.Module) -> None:
+    """Raise ValueError if the module draws random numbers at every pass."""
+    for name, m in module.named_modules():
+        if isinstance(m, nn.modules.dropout._DropoutNd) and m.training and m.p > 0:
+            raise ValueError(
+                f"{name or 'the module'} is {m}, which draws a new mask at every pass; an "
+                "objective must be deterministic: call module.eval() or draw the mask "
+                "with the batch"
+            )

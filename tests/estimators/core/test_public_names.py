@@ -1,0 +1,72 @@
+"""The public names of the package, which are imported when they are first used."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import estimators
+
+TORCH_FREE = ["estimators", "estimators.statistics"]
+
+
+def run(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=100
+    )
+
+
+@pytest.mark.parametrize("module", TORCH_FREE)
+def test_importing_loads_no_torch(module):
+    done = run(f"import sys, {module}; sys.exit('torch' in sys.modules)")
+    assert done.returncode == 0, done.stderr
+
+
+def test_each_name_is_there_once_and_resolves():
+    assert len(set(estimators.__all__)) == len(estimators.__all__)
+    for module, names in estimators._MODULES.items():
+        for name in names:
+            own = getattr(importlib.import_module(f"estimators.{module}"), name)
+            assert getattr(estimators, name) is own, name
+    assert set(estimators.__all__) <= set(dir(estimators))
+
+
+def test_a_star_import_gives_every_name_in_a_fresh_process():
+    done = run(
+        "import estimators\nfrom estimators import *\n"
+        "missing = [n for n in estimators.__all__ if n not in globals()]\n"
+        "assert not missing, missing\nassert ForwardGradient().tangents == 1"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_unknown_name_is_an_error():
+    with pytest.raises(AttributeError, match="has no attribute 'Backpropp'"):
+        _ = estimators.Backpropp
+    with pytest.raises(ImportError):
+        from estimators import Backpropp  # noqa: F401
+
+
+def test_the_imports_for_type_checkers_are_the_lazy_names():
+    tree = ast.parse(Path(estimators.__file__).read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    assert ast.unparse(block.test) == "TYPE_CHECKING"
+    imported = {
+        node.module.removeprefix("estimators."): [alias.name for alias in node.names]
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+    }
+    assert imported == estimators._MODULES
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["estimators.core.laws", "estimators.core.requirements", "estimators.registry",
+     "estimators.autodiff.calculus", "estimators.conformance", "estimators.measurement.measure"],
+)  # fmt: skip
+def test_a_module_can_be_imported_first(module):
+    done = run(f"import {module}")
+    assert done.returncode == 0, done.stderr

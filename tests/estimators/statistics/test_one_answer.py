@@ -1,0 +1,433 @@
+"""Page, export, notebook and terminal give the same number and the same verdict.
+
+On random variance splits, pairs and law checks. A formula of its own in any of them fails here.
+"""
+
+import io
+import json
+import math
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import unescape
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from torch import nn
+
+from backend.figures import Memory, MemoryRun, draw
+from backend.figures.drawing.marks import row_name
+from backend.notebook import show
+from backend.notebook.series import RUN
+from backend.sharing import html
+from backend.terminal import looks
+from backend.terminal import probe as terminal
+from backend.training.components.assemble import Labelled
+from backend.training.microscope.drawing import Drawing
+from backend.training.records import Points
+from estimators import Claim, Cost, Estimate, Estimator, measure
+from estimators.core.contract import Law
+from estimators.measurement.anatomy import Anatomies
+from estimators.measurement.compare import Compared
+from estimators.measurement.estimates.anatomy import Anatomy
+from estimators.measurement.estimates.observation import point
+from estimators.measurement.inputs.subject import subject
+from estimators.statistics.law_check import check_measure
+from estimators.statistics.paired import paired, unpaired
+
+WIDE = 400
+"""Characters of a terminal's line: no cell wraps."""
+
+
+def tables(value: Any) -> Iterator[dict[str, Any]]:
+    """Every table within a figure or an export."""
+    if isinstance(value, dict):
+        if value.get("type") == "table":
+            yield value
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for part in value:
+            yield from tables(part)
+
+
+def exported(source: Memory, run_id: str) -> list[dict[str, Any]]:
+    """The tables of a one-file export."""
+    parts = re.findall(
+        r'<script[^>]*type="application/json"[^>]*>(.*?)</script>', html(source, [run_id]), re.S
+    )
+    return [table for part in parts for table in tables(json.loads(part))]
+
+
+def rows(table: dict[str, Any]) -> list[dict[str, str]]:
+    """Its rows, by heading."""
+    heads = table["header"]["values"]
+    return [
+        dict(zip(heads, row, strict=True)) for row in zip(*table["cells"]["values"], strict=True)
+    ]
+
+
+def drawn_rows(name: str, source: Memory, **query: str) -> list[dict[str, str]]:
+    (table,) = tables(draw(name, source, query)["figure"])
+    return rows(table)
+
+
+class Answers:
+    """The lab's client, answered from memory."""
+
+    def __init__(self, source: Memory, run_id: str) -> None:
+        self._source, self._run_id = source, run_id
+
+    def figure(self, name: str, query: dict[str, str]) -> dict[str, Any]:
+        return draw(name, self._source, query)
+
+    def note(self, name: str, query: dict[str, str]) -> str:
+        return draw(name, self._source, query)["note"]
+
+    def measures(self, run_id: str) -> dict[str, dict[str, float]]:
+        newest: dict[str, dict[str, float]] = {}
+        for series in self._source.series(run_id):
+            if series.estimator and not series.layer and not series.metric.startswith("draw/"):
+                value = float(self._source.points(series.id).values[-1])
+                newest.setdefault(series.estimator, {})[series.metric] = value
+        return newest
+
+
+def printed(tabulate: Any, source: Memory, run_id: str) -> str:
+    """What `gradlab probe` prints of a run."""
+    run = source.run(run_id)
+    console = Console(file=io.StringIO(), width=WIDE)
+    known = {"id": run_id, "config": run.config, "labels": run.labels}
+    tabulate(Answers(source, run_id), known, console)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+# --- larger batch or more draws? ---------------------------------------------------------------
+
+
+ANATOMIES, EACH = 300, 30
+
+
+def random_anatomies(seed: int) -> Anatomies:
+    """Anatomies of the whole network, at one batch size."""
+    rng = random.Random(seed)
+    batch, batches = rng.choice([1, 8, 64]), rng.choice([4, 9, 32, 128])
+    population = rng.choice([None, batch, 10 * batch, 10_000])
+    found = {}
+    for i in range(EACH):
+        data = rng.choice([0.0, -0.1, 10 ** rng.uniform(-3, 3)])
+        estimator = rng.choice([0.0, 10 ** rng.uniform(-3, 3)])
+        fixed = estimator * rng.choice([0.0, 1.0, rng.random()])
+        errors = [(abs(x) * 10 ** rng.uniform(-3, 1),) for x in (data, estimator, fixed)]
+        found[f"e{i}"] = Anatomy(
+            ("",), batch, batches, 4, (data,), (estimator,), (fixed,), (1.0,), rng.choice([1.0, 3]),
+            population, errors[0], errors[1], 0, errors[2],
+        )  # fmt: skip
+    return Anatomies(found)
+
+
+def page_of_anatomies(anatomies: Anatomies) -> Memory:
+    """The run of a microscope that measured the same."""
+    source, first = Memory(), anatomies.first
+    config = {
+        "batch_size": first.batch,
+        "microscope": {"draws": 4, "anatomy": {"batches": first.batches}},
+    }
+    driver, *shadows = anatomies.of
+    labels = {"driver": driver, "shadows": shadows}
+    source.add_run("m", MemoryRun(7, "seen", config=config, labels=labels))
+    if first.population:
+        source.add("m", "anatomy/population", [0], [first.population])
+    for label, one in anatomies.of.items():
+        for part in ("data", "estimator", "fixed", "signal"):
+            source.add("m", f"anatomy/{part}", [one.batches], getattr(one, part), estimator=label)
+        for part in ("data_se", "estimator_se", "fixed_se") if one.batches >= 8 else ():
+            source.add("m", f"anatomy/{part}", [one.batches], getattr(one, part), estimator=label)
+    return source
+
+
+def said_in_table(advice: Any) -> dict[str, str]:
+    """The cells of the page's table that an advice of the library gives."""
+    if advice.verdict == "no variance":
+        return {"answer": "no variance at all", "examples × draws": ""}
+    if advice.verdict == "not told apart":
+        return {"answer": "not told apart", "examples × draws": ""}
+    pair = f"{advice.batch:,} × {advice.draws:,}"
+    return {"answer": advice.verdict, "examples × draws": pair}
+
+
+@pytest.mark.parametrize("seed", range(ANATOMIES // EACH))
+def test_larger_batch_or_more_draws_has_one_answer(seed):
+    anatomies = random_anatomies(seed)
+    source, views = page_of_anatomies(anatomies), show(anatomies)
+    for budget in (1, 2, 8, 64):
+        pages = drawn_rows("advice", source, runs="m", budget=str(budget))
+        (table,) = tables(views.advice(budget).to_plotly_json())
+        for row, other, (label, one) in zip(pages, rows(table), anatomies.of.items(), strict=True):
+            advice = one.best(budget * one.cost)
+            assert row == other, label
+            assert {name: row[name] for name in said_in_table(advice)} == said_in_table(advice)
+            if row["tr Var"]:
+                assert float(row["tr Var"].replace(",", "")) == pytest.approx(
+                    advice.variance, rel=6e-3
+                )
+    text = str(anatomies)
+    for label, one in anatomies.of.items():
+        (line,) = [line for line in text.splitlines() if f" {label} " in line]
+        assert line.endswith(one.best(2 * one.cost).text.partition(";")[0])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_export_and_a_terminal_give_the_advice_of_the_page(seed):
+    anatomies = random_anatomies(seed)
+    source = page_of_anatomies(anatomies)
+    found = [
+        rows(table) for table in exported(source, "m") if "answer" in table["header"]["values"]
+    ]
+    for budget in ("8", "64"):
+        assert drawn_rows("advice", source, runs="m", budget=budget) in found
+    text = printed(looks.tabulate, source, "m")
+    for label, one in anatomies.of.items():
+        cells = said_in_table(one.best(8 * one.cost))
+        assert re.search(
+            rf"^ *{label} +{cells['answer']} +{re.escape(cells['examples × draws'])}", text, re.M
+        ), label
+
+
+# --- paired comparisons ------------------------------------------------------------------------
+
+
+def random_pairs(seed: int) -> tuple[int, dict[str, tuple[float, ...]]]:
+    """(draws, values of three estimators): with ties, few pairs and numbers that are not finite."""
+    rng = random.Random(seed)
+    n = rng.choice([2, 4, 5, 6, 20, 40])
+    first = [rng.gauss(0, 1) for _ in range(n)]
+    second = [x if rng.random() < 0.3 else x + rng.gauss(rng.choice([0, 1]), 0.5) for x in first]
+    third = [math.nan if rng.random() < 0.2 else rng.choice([0.0, math.inf, x]) for x in first]
+    values = {"a": tuple(first), "b": tuple(second), "c": tuple(third)}
+    return rng.choice([4, 16, 64]), values
+
+
+def page_of_pairs(draws: int, values: dict[str, tuple[float, ...]]) -> Memory:
+    source = Memory()
+    labels = {"driver": "a", "shadows": ["b", "c"]}
+    source.add_run("r", MemoryRun(3, "seen", {"probe": {"draws": draws}, "seed": 0}, labels))
+    for label, numbers in values.items():
+        source.add("r", "scaled_error", range(len(numbers)), numbers, estimator=label)
+    return source
+
+
+def bars(figure: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """{label: (difference, half width)} of a figure of paired comparisons."""
+    return {
+        one["name"]: (one["x"][0], (one.get("error_x") or {"array": [math.nan]})["array"][0])
+        for one in figure["data"]
+        if np.isfinite(one["x"][0])
+    }
+
+
+def agree(comparison: Any, drawn: tuple[float, float], note: str, label: str) -> None:
+    """A comparison of the library is what is drawn and said."""
+    half = comparison.half_width if comparison.judged else math.nan
+    assert drawn == pytest.approx((comparison.difference, half), rel=1e-9, nan_ok=True)
+    (said,) = [part for part in note.split("; ") if part.startswith(f"{label}: ")][:1]
+    words = {
+        "larger": "larger than",
+        "smaller": "smaller than",
+        "no difference": "no difference to",
+        "not judged": comparison.reason,
+    }
+    assert words[comparison.verdict] in said
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_comparison_has_one_answer(seed):
+    draws, values = random_pairs(seed)
+    compared = Compared("scaled_error", "", draws, values)
+    figure = show(compared).paired("scaled_error", estimator="a").to_plotly_json()
+    note = show(compared)._source and draw("paired", show(compared)._source, {"runs": RUN})["note"]
+    text = str(compared)
+    page = draw("paired", page_of_pairs(draws, values), {"runs": "r"})
+    for label in ("b", "c"):
+        over_batches = compared.pair(label, "a")
+        if np.isfinite(over_batches.difference):
+            agree(over_batches, bars(figure)[label], note, label)
+        reversed_text = compared.pair("a", label).text
+        assert re.search(rf"^a +{label} +{re.escape(reversed_text)}$", text, re.M)
+        over_probes = paired(
+            values[label], values["a"], successive=True, needed=over_batches.needed, unit="probes"
+        )
+        if np.isfinite(over_probes.difference):
+            agree(over_probes, bars(page["figure"])[label], page["note"], label)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_draws_at_a_point_are_compared_alike(seed):
+    rng = random.Random(seed)
+    source, numbers = Memory(), {}
+    config = {"microscope": {"draws": 256, "sweep": None}}
+    labels = {"driver": "a", "shadows": ["b"]}
+    source.add_run("m", MemoryRun(3, "seen", config, labels))
+    for label in ("a", "b"):
+        numbers[label] = (rng.gauss(0, 1), rng.uniform(0.05, 1))
+        for name, value in zip(("scaled_error", "scaled_error_se"), numbers[label], strict=True):
+            source.add("m", name, [256], [value], estimator=label)
+    (x, dx), (y, dy) = numbers["b"], numbers["a"]
+    page = draw("paired", source, {"runs": "m"})
+    agree(unpaired(x, y, (dx, dy), 256), bars(page["figure"])["b"], page["note"], "b")
+
+
+# --- law checks --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scattered(Estimator):
+    """The exact gradient and noise, with a law that may be wrong."""
+
+    kind: str = "normal"
+    factor: float = 1.0
+
+    def claim(self, objective):
+        return Claim.UNBIASED
+
+    def needs(self):
+        return frozenset()
+
+    def cost(self, objective):
+        return Cost(forwards=1, vjps=1)
+
+    def estimate(self, objective, params, state, rng, /):
+        from estimators.autodiff.calculus import value_and_grad
+
+        loss, exact = value_and_grad(objective, params)
+        return Estimate({n: g + self._noise(g, rng) for n, g in exact.items()}, loss)
+
+    def _noise(self, g, rng):
+        noise = torch.randn(g.shape, generator=rng, dtype=g.dtype)
+        if self.kind == "skewed":
+            noise = noise * torch.randn((), generator=rng, dtype=g.dtype).exp() / math.exp(1)
+        if self.kind == "rounding":
+            noise = noise * 1e-9
+        return noise
+
+    def law(self, objective, params, state, exact, /):
+        size = 1e-18 if self.kind == "rounding" else 1.0
+        return Law({n: self.factor * size * g.numel() for n, g in exact.items()})
+
+
+NET = nn.Linear(3, 2).double()
+X, Y = torch.randn(8, 3, dtype=torch.float64), torch.tensor([0, 1] * 4)
+METRICS = ("relative_variance", "relative_squared_bias", "relative_mse", "scaled_error")
+WHOLE = row_name("")
+CASES = {
+    f"{kind} {factor:g}": Scattered(kind, factor)
+    for kind in ("normal", "skewed", "rounding")
+    for factor in (0.2, 0.8, 1.0, 1.25, 5.0)
+}
+
+
+def page_of_draws(count: int, seed: int) -> Memory:
+    """What a microscope reports of the same draws."""
+    of = subject(NET, nn.CrossEntropyLoss(), (X, Y), CASES, seed)
+    at, source = point(of.chain, of.params), Memory()
+    driver, *shadows = CASES
+    config = {"microscope": {"draws": count, "sweep": None, "step": 0}}
+    source.add_run("m", MemoryRun(3, "seen", config, {"driver": driver, "shadows": shadows}))
+    made: dict[tuple[str, str, str], tuple[list[int], list[float]]] = {}
+    for label, (estimator, state) in of.watched.items():
+        drawing = Drawing(Labelled(label, estimator), at, state, count, seed, 0)
+        while drawing.made < count:
+            drawing.take()
+        for record in [*drawing.points(), *drawing.last()]:
+            if isinstance(record, Points):
+                key = (record.metric, record.layer, record.estimator)
+                steps, values = made.setdefault(key, ([], []))
+                steps += record.steps.tolist()
+                values += record.values.tolist()
+    for (metric, layer, label), (steps, values) in made.items():
+        source.add("m", metric, steps, values, layer=layer, estimator=label)
+    return source
+
+
+def checks(table: list[dict[str, str]]) -> dict[tuple[str, str], str]:
+    """{(estimator, measure): the law check as the page's table words it}."""
+    return {(row["estimator"], row["measure"]): row["law check"] for row in table}
+
+
+TITLES = {
+    "relative_variance": "Relative variance",
+    "relative_squared_bias": "Relative squared bias",
+    "relative_mse": "Relative squared error",
+    "scaled_error": "Scaled error",
+}
+
+
+@pytest.mark.parametrize(("count", "seed"), [(40, 0), (72, 1), (300, 2)])
+def test_a_law_check_has_one_answer(count, seed):
+    measured = measure(NET, nn.CrossEntropyLoss(), (X, Y), CASES, count, seed)
+    source, query = page_of_draws(count, seed), {"runs": "m"}
+    page = checks(drawn_rows("reading", source, **query))
+    (table,) = tables(show(measured).reading().to_plotly_json())
+    notebook = checks(rows(table))
+    kept = [rows(t) for t in exported(source, "m") if "law check" in t["header"]["values"]]
+    terminal_text, text = printed(terminal.tabulate, source, "m"), str(measured)
+    verdicts = set()
+    for label in CASES:
+        for metric, title in TITLES.items():
+            check = measured.law_checks[label][metric][0]
+            verdicts.add(check.verdict)
+            assert check.words in page[label, title]
+            assert page[label, title] == notebook[label, title] == checks(kept[0])[label, title]
+            if np.isfinite(check.errors):
+                said = f"{check.errors:+.1f} s.e.".replace("-", "−")
+                assert page[label, title].endswith(said)
+            marks = draw("law_checks", source, {**query, "metric": metric})["figure"]["data"]
+            (mark,) = [
+                one for one in marks if (label, WHOLE) in zip(one["x"], one["y"], strict=True)
+            ]
+            assert mark["name"].split(":")[0].lstrip("✓✗… ").startswith(check.verdict)
+        for output in (terminal_text, text):
+            assert spoken(output, label) == [
+                measured.law_checks[label][metric][0].verdict
+                for metric in ("scaled_error", "relative_variance", "relative_squared_bias")
+                if measured.law_checks[label][metric][0].verdict != "not judged"
+            ]
+    assert verdicts == {"agrees", "not judged" if count < 64 else "disagrees"}
+
+
+def spoken(output: str, label: str) -> list[str]:
+    """The verdicts in the line by the law, below an estimator's name."""
+    lines = output.splitlines()
+    at = next(i for i, line in enumerate(lines) if re.search(rf"(^| ){label} ", line))
+    return re.findall(r"(?:dis)?agrees", lines[at + 1])
+
+
+def test_a_known_number_is_checked_alike_wherever_it_is_on_record():
+    """Runs of before keep no more than standard errors: the page and the terminal judge by them."""
+    rng, said = random.Random(0), set()
+    for _ in range(200):
+        metric, draws = rng.choice(METRICS), rng.choice([32, 64, 256])
+        law = 10 ** rng.uniform(-2, 4)
+        value = law * math.exp(rng.gauss(0, 1) * rng.choice([1e-12, 0.1, 2]))
+        known = {metric: value, f"law/{metric}": law}
+        if rng.random() < 0.8:
+            known[f"{metric}_se"] = abs(value - law) / rng.choice([1, 4, 5.5, 7, 50]) + 1e-12
+        if rng.random() < 0.3:
+            known[f"law_check/{metric}"] = rng.choice([0.0, 1.0])
+        check = check_measure(metric, known, draws)
+        said.add(check.words)
+        source = Memory()
+        config = {"microscope": {"draws": draws, "sweep": None}}
+        source.add_run("m", MemoryRun(3, "", config, {"driver": "it", "shadows": []}))
+        for name, number in known.items():
+            source.add("m", name, [draws], [number], estimator="it")
+        (row,) = drawn_rows("reading", source, runs="m", metric=metric)
+        assert check.words in row["law check"]
+        (mark,) = draw("law_checks", source, {"runs": "m", "metric": metric})["figure"]["data"]
+        assert f"law check: {check.words}" in unescape(str(mark["customdata"]))
+        word = "" if check.verdict == "not judged" else check.verdict
+        assert spoken(f" it \n{terminal._law(known, metric, draws)}", "it") == [word] * bool(word)
+    assert len(said) == 4, said
