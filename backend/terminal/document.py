@@ -19,7 +19,9 @@ def read(path: Path) -> dict[str, Any]:
     document = _parsed(path)
     if not isinstance(document, dict):
         kind = type(document).__name__
-        raise DocumentError(f"{path} has {kind} at its top level; a configuration is a mapping")
+        raise DocumentError(
+            f"{path} has {kind} at its top level; a run's configuration is a mapping"
+        )
     try:
         _check_expanded_size(document, path)
     except (TypeError, ValueError, RecursionError) as error:
