@@ -5,7 +5,14 @@ from typing import Any
 
 from backend.figures import Memory
 from backend.notebook import looks, series
-from backend.notebook.views import Dissected, Measured, Paired, Stepped, Swept, Views
+from backend.notebook.views import (
+    AnatomyViews,
+    ComparisonViews,
+    MeasurementViews,
+    SweepViews,
+    Views,
+    WhatIfViews,
+)
 from estimators.measurement.anatomy import Anatomies
 from estimators.measurement.compare import Compared
 from estimators.measurement.results.measurement import Measurement
@@ -13,11 +20,11 @@ from estimators.measurement.sweep import Sweep
 from estimators.measurement.what_if import WhatIfs
 
 _KINDS: Mapping[type, tuple[Callable[[Any, str], Memory], type[Views]]] = {
-    Measurement: (series.source, Measured),
-    Sweep: (looks.of_sweep, Swept),
-    Anatomies: (looks.of_anatomy, Dissected),
-    WhatIfs: (looks.of_what_if, Stepped),
-    Compared: (looks.of_comparison, Paired),
+    Measurement: (series.source, MeasurementViews),
+    Sweep: (looks.of_sweep, SweepViews),
+    Anatomies: (looks.of_anatomy, AnatomyViews),
+    WhatIfs: (looks.of_what_if, WhatIfViews),
+    Compared: (looks.of_comparison, ComparisonViews),
 }
 
 

@@ -2,11 +2,11 @@
 
 import math
 
+from backend.figures.data.metrics import USUAL_MEASURES as MEASURES
 from backend.figures.data.metrics import metric
 from backend.figures.data.select import estimators
 from backend.figures.data.source import SeriesLike, Source
 from backend.sharing.encode import text
-from backend.sharing.panels import MEASURES
 
 USUAL = ("loss", "accuracy", "readout_accuracy", "own_view")
 

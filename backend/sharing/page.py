@@ -54,7 +54,10 @@ def _document(
     panels: list[Panel],
     scripts: tuple[str, str],
 ) -> str:
-    drawn = [{"id": p.id, "by": p.by, "figures": p.figures} for p in panels]
+    drawn = [
+        {"id": panel.id, "by": [menu.id for menu in panel.menus], "figures": panel.figures}
+        for panel in panels
+    ]
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -141,8 +144,8 @@ def _menus(menus: list[Menu]) -> str:
 
 def _menu(menu: Menu) -> str:
     options = "".join(
-        f'<option value="{at}">{safe(one or "whole network")}</option>'
-        for at, one in enumerate(menu.options)
+        f'<option value="{at}">{safe(title)}</option>'
+        for at, title in enumerate(menu.options.values())
     )
     return f'<label>{safe(menu.label)} <select id="{menu.id}">{options}</select></label> '
 
@@ -150,10 +153,16 @@ def _menu(menu: Menu) -> str:
 def _grid(panels: list[Panel]) -> str:
     places = "".join(
         f'<figure><div class="chart" id="{panel.id}" role="group"></div>'
-        f'<figcaption id="{panel.id}-note"></figcaption></figure>'
+        f'<figcaption><span id="{panel.id}-note"></span>{_reading(panel)}</figcaption></figure>'
         for panel in panels
     )
     return f'<div class="grid">{places}</div>'
+
+
+def _reading(panel: Panel) -> str:
+    """How to read the chart, folded away."""
+    words = safe(f"{panel.chart.help} {panel.chart.takeaway}")
+    return f"<details><summary>How to read this chart</summary>{words}</details>"
 
 
 def _time(date: str) -> str:

@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from backend.figures import note_text
 from backend.terminal.client import Client
 
-FIGURES = {"anatomy": "advice", "what_if": "decrease"}
+FIGURES = {"anatomy": "advice", "what_if": "best_rates"}
 """The table of each kind of look."""
 PARTS = ("data", "estimator", "fixed")
 
@@ -25,7 +26,7 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
         for row in zip(*table["cells"]["values"], strict=True):
             shown.add_row(*(Text(unescape(cell)) for cell in row))
         console.print(shown)
-    console.print(Text(drawn["note"]))
+    console.print(Text(note_text(drawn)))
 
 
 def _parts(client: Client, run: dict[str, Any], console: Console) -> None:

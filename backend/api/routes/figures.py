@@ -7,14 +7,15 @@ from fastapi import HTTPException, Request
 from backend import figures
 from backend.api.deps import LabDep
 from backend.api.router import router
+from backend.figures.catalogue import modules
 
 routes = router("figures")
 MAX_RUNS = 64
 
 
 @routes.get("/figures")
-def listing() -> list[dict[str, Any]]:
-    """The figures that can be drawn, and what each wants to know."""
+def listing() -> dict[str, Any]:
+    """The figures that can be drawn, their parameters, and the sections of the pages."""
     return figures.catalogue()
 
 
@@ -26,9 +27,9 @@ def figure(name: str, request: Request, lab: LabDep) -> dict[str, Any]:
 
 def draw(name: str, source: figures.Source, query: dict[str, str]) -> dict[str, Any]:
     """Draw, or refuse: 404 for an unknown figure or run, 422 for a query that makes no sense."""
-    known = [one["name"] for one in figures.catalogue()]
-    if name not in known:
-        raise HTTPException(404, f"there is no figure {name[:80]!r}; there are {', '.join(known)}")
+    names = sorted(modules())
+    if name not in names:
+        raise HTTPException(404, f"there is no figure {name[:80]!r}; there are {', '.join(names)}")
     if query.get("runs", "").count(",") >= MAX_RUNS:
         raise HTTPException(422, f"a figure shows at most {MAX_RUNS} runs")
     try:

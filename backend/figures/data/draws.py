@@ -8,7 +8,7 @@ import numpy as np
 from backend.figures.data.query import Query
 from backend.figures.data.select import Line, estimators, lines
 from backend.figures.data.source import Floats, RunLike, Source
-from backend.figures.drawing.canvas import Tally
+from backend.figures.data.tally import Tally
 from backend.figures.drawing.text import clipped, plain, run_name
 
 PREFIX = "draw/"

@@ -113,6 +113,19 @@ MEASURES = tuple(name for name in METRICS if "/" not in name and name not in OF_
 """Metrics of an estimator at a frozen point."""
 
 
+USUAL_MEASURES = (
+    "cosine", "scaled_error", "relative_variance", "relative_squared_bias", "norm_ratio",
+)  # fmt: skip
+"""The measures that the page's controls offer first, and that tables of a run show."""
+OF_ERROR = ("scaled_error", "relative_variance", "relative_squared_bias")
+"""Measures of how far an estimate is from the exact gradient."""
+
+
+def is_of_the_run(name: str) -> bool:
+    """Whether a metric is of a whole run: it has no layers."""
+    return name.partition("/")[0] in SPLITS
+
+
 def split_of(name: str) -> str:
     """The part of the data that a metric is of, else ""."""
     part, _, kind = name.partition("/")

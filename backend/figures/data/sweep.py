@@ -9,7 +9,7 @@ from backend.figures.data import errors
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, lines
 from backend.figures.data.source import FigureError, Floats, Source
-from backend.figures.drawing.canvas import Tally
+from backend.figures.data.tally import Tally
 
 NETWORK = "network."
 LAW = "sweep/law/"

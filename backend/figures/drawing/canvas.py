@@ -4,43 +4,20 @@ No colour of the theme is set: backgrounds are transparent, and the page (or the
 on font and grid, so that a figure reads on light and on dark.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from backend.figures.data.source import Floats, PointsLike
+from backend.figures.data.source import Floats
+from backend.figures.data.tally import Tally
 from backend.figures.drawing.scales import Scale
 
+__all__ = ["CLEAR", "Tally", "axis", "evenly", "few", "finish", "numbers"]
+
 CLEAR = "rgba(0,0,0,0)"
-
-
-@dataclass
-class Tally:
-    """How many points are shown of how many."""
-
-    shown: int = 0
-    count: int = 0
-    how: str = "extrema kept"
-    """How the shown points were chosen, where not all are."""
-    more: list[str] = field(default_factory=list)
-
-    def add(self, points: PointsLike) -> None:
-        self.shown += len(points.steps)
-        self.count += points.count
-
-    def say(self, words: str) -> None:
-        """Add to what the reader is told; nothing said is nothing added."""
-        if words:
-            self.more.append(words)
-
-    def note(self) -> str:
-        """What the reader must know of what is not shown."""
-        thinned = f"{self.shown:,} of {self.count:,} points, {self.how}"
-        return "; ".join([thinned, *self.more] if self.shown < self.count else self.more)
 
 
 def finish(
@@ -50,9 +27,13 @@ def finish(
     title: str,
     below: Sequence[str] = (),
     height: int = 360,
+    meta: Mapping[str, Any] | None = None,
     **layout: Any,
 ) -> go.Figure:
-    """A figure with the house's layout, `below` its title; without points it says so."""
+    """A figure in the common layout, with lines `below` its title; without points it says so.
+
+    `meta` holds named numbers that other parts of the page read from the answer.
+    """
     figure = go.Figure(data=list(traces), layout=_layout(title, below, height))
     figure.update_layout(layout)
     if not tally.count:
@@ -60,7 +41,7 @@ def finish(
         figure.add_annotation(text="no points yet", **middle)
         figure.update_xaxes(showticklabels=False)
         figure.update_yaxes(showticklabels=False)
-    figure.update_layout(meta={"shown": tally.shown, "count": tally.count, "note": tally.note()})
+    figure.update_layout(meta={**tally.parts(), "meta": dict(meta or {})})
     return figure
 
 

@@ -3,16 +3,33 @@
 import plotly.graph_objects as go
 
 from backend.figures.data import variance_split
-from backend.figures.data.query import Query
+from backend.figures.data.query import BUDGETS, Query
 from backend.figures.data.select import TRACES
 from backend.figures.data.source import Source
 from backend.figures.data.variance_split import Check, Split
 from backend.figures.drawing import canvas
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Advice for a budget"
-help = "A table: larger batch or more draws, what else would leave, and the prediction's check."
-parameters = ("runs", "layer", "estimator", "budget")
+INFO = FigureInfo(
+    title="Advice for a budget",
+    help="What lowers the variance of a gradient most for the budget: all of it on a larger batch, "
+    "on more draws of this batch, or both. Then the variance that was predicted for fresh "
+    "gradients at another batch and number of draws, and the variance that these have.",
+    takeaway="Follow the answer unless the check is many standard errors off: then an assumption "
+    "does not hold here (noise of the data that falls as 1 / B; noise of the estimator that is a "
+    "constant plus a part that falls as 1 / B).",
+    parameters=("runs", "budget", "layer", "estimator"),
+    charts=(
+        Chart(
+            "advice",
+            (Place("anatomy", "budget", 10),),
+            "The answer for this budget",
+            size="table",
+            menus={"budget": BUDGETS},
+        ),
+    ),
+)
 HEAD = (
     "estimator", "answer", "examples × draws", "tr Var", "batch alone", "check",
     "measured", "predicted", "apart",
@@ -43,21 +60,21 @@ def figure(source: Source, query: Query) -> go.Figure:
     failed = [plain(clipped(one.label)) for one in found if one.check and one.check.failed]
     if failed:
         tally.say(
-            f"{', '.join(failed)}: measured and predicted are more than {variance_split.APART:g} standard "
-            "errors apart, so that the answer rests on an assumption that does not hold here: "
-            "the noise need not fall as 1/B where a loss or a normalisation couples a batch"
+            f"{', '.join(failed)}: measured and predicted are more than {variance_split.APART:g} "
+            "standard errors apart, so that the answer rests on an assumption that does not hold "
+            "here: the noise need not fall as 1/B where a loss or a normalisation couples a batch"
         )
     rows = [_cells(one, budget, len(query.runs) > 1) for one in found]
     table = go.Table(
         header={"values": list(HEAD), "align": "left", "fill": {"color": canvas.CLEAR}},
         cells={"values": [[*column] for column in zip(*rows, strict=True)], "align": "left",
                "fill": {"color": canvas.CLEAR}, "height": 24},
-        name=title, columnwidth=[2.8, 1.4, 1.4, 1.2, 1.6, 1, 1.6, 1.6, 1],
+        name=INFO.title, columnwidth=[2.8, 1.4, 1.4, 1.2, 1.6, 1, 1.6, 1.6, 1],
     )  # fmt: skip
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(
-        [table] if found else [], tally, title=title + where, height=150 + 40 * max(2, len(found)),
-        showlegend=False,
+        [table] if found else [], tally, title=INFO.title + where,
+        height=150 + 40 * max(2, len(found)), showlegend=False,
     )  # fmt: skip
 
 

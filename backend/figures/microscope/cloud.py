@@ -12,11 +12,26 @@ from backend.figures.data.select import Line, chosen_estimator
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, density, hover, style
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Draw cloud"
-help = "One estimator's draws along the exact gradient against across it, with density contours."
-parameters = ("runs", "estimator", "max")
 ALONG, ACROSS = "draw/along", "draw/across"
+INFO = FigureInfo(
+    title="Draw cloud",
+    help="Each point is a draw: how far it reaches along the exact gradient, and how far across "
+    "it, in the direction in which the draws scatter most (of 256 random ones). The star is the "
+    "exact gradient.",
+    takeaway="An estimator whose cloud is not centred on the star is biased.",
+    parameters=("runs", "estimator", "max"),
+    charts=(
+        Chart(
+            "cloud",
+            (Place("draws", "draws", 30),),
+            follows=(ALONG, ACROSS),
+            size="tall",
+            per_estimator=True,
+        ),
+    ),
+)
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -42,7 +57,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     return canvas.finish(
         traces,
         tally,
-        title=f"{title} · {plain(clipped(label))}",
+        title=f"{INFO.title} · {plain(clipped(label))}",
         below=[run_name(run.number, run.name)],
         height=380,
         # Rounding alone must not fill an axis.

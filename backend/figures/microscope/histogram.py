@@ -11,10 +11,48 @@ from backend.figures.data.query import Query
 from backend.figures.data.source import FigureError, Floats, Source
 from backend.figures.drawing import canvas, hover, panels, style
 from backend.figures.drawing.text import clipped, plain
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Histograms of the draws"
-help = "A microscope's draws: a panel an estimator, its mean solid and the law's mean dashed."
-parameters = ("runs", "metric", "layer", "estimator")
+
+def _of_draws(name: str, order: int, title: str, help: str, takeaway: str) -> Chart:
+    return Chart(
+        f"histogram-{name}",
+        (Place("draws", "draws", order),),
+        title,
+        help,
+        takeaway,
+        {"metric": f"draw/{name}"},
+        follows=("{metric}", f"law/{name}"),
+        size="tall",
+    )
+
+
+INFO = FigureInfo(
+    title="Histograms of the draws",
+    help="How the draws of each estimator are distributed: a panel for each estimator. Solid: the "
+    "mean of the draws; dashed: the mean by the law, where a law is known.",
+    takeaway="A wide histogram is noise, which averaging removes; a mean off its law is an error.",
+    parameters=("runs", "metric", "layer", "estimator"),
+    charts=(
+        _of_draws(
+            "cosine",
+            10,
+            "Cosine of the draws",
+            "The cosine of every draw with the exact gradient, a panel for each estimator with an "
+            "axis of its own. Solid: the mean of the draws; dashed: the mean by the law, where a "
+            "law is known.",
+            "The further right, the more of each single draw is gradient and not noise.",
+        ),
+        _of_draws(
+            "norm_ratio",
+            20,
+            "Norm of the draws",
+            "How much longer every draw is than the exact gradient, ‖ĝ‖ / ‖g‖, a panel for each "
+            "estimator with an axis of its own.",
+            "Long draws need a small learning rate; a long right tail needs clipping.",
+        ),
+    ),
+)
 ALLOWED = ("cosine", "norm_ratio", "along", "across")
 PANEL, ROOM = 72, 26
 """Height of a panel in pixels, and of the ticks below it: each has an axis of its own."""

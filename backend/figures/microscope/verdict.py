@@ -12,10 +12,18 @@ from backend.figures.data.select import estimators, layers
 from backend.figures.data.source import RunLike, Source
 from backend.figures.drawing import canvas, marks, style
 from backend.figures.drawing.text import clipped, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Verdict on bias"
-help = "A microscope's verdict for each layer: no bias found and its bound, biased, or not known."
-parameters = ("runs", "estimator", "level")
+INFO = FigureInfo(
+    title="Verdict on bias",
+    help="Whether the mean of the draws is the gradient that is estimated. The verdict looks at "
+    "the mean error along the gradient and along 8 random directions in each tensor, and at the "
+    "squared bias; one threshold serves all layers. A ring: no bias found, with the bound that "
+    "the relative bias along the gradient is below. A cross: biased.",
+    takeaway="A ring bounds the bias and does not prove that there is none; a cross is a bias.",
+    parameters=("runs", "estimator", "level"),
+    charts=(Chart("verdict", (Place("draws", "layers", 10),), follows=("verdict/*",)),),
+)
 CONVICTED = (35, 960)
 """Unbiased estimators convicted in any layer, of all verdicts: docs/measurement.md."""
 LEAST, MOST = 512, 10_000
@@ -74,7 +82,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     return canvas.finish(
         marks.traces(KINDS, cells),
         tally,
-        title=f"{title} by {query.level}",
+        title=f"{INFO.title} by {query.level}",
         below=[run_name(run.number, run.name)],
         **(marks.layout(rows, [one.label for one in judged]) if judged else {"height": 200}),
     )

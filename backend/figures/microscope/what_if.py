@@ -10,10 +10,19 @@ from backend.figures.data.one_step import Lottery
 from backend.figures.data.query import Query
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, hover, panels, style
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "What one step would do"
-help = "Change of the loss against the learning rate: mean, quantiles, second-order prediction."
-parameters = ("runs", "estimator")
+INFO = FigureInfo(
+    title="Change of the loss against the learning rate",
+    help="Every draw is taken as a step −η ĝ from the checkpoint; the figure shows the change of "
+    "the loss on the same batch against the learning rate η. Line: the mean with its standard "
+    "error; bands: 5–95 % and 25–75 % of the draws; dashed: the expectation to second order, by "
+    "one Hessian-vector product a draw. Each panel has an axis of its own.",
+    takeaway="The lowest point of the dashed line, the star, is the best learning rate and the "
+    "expected decrease.",
+    parameters=("runs", "estimator"),
+    charts=(Chart("what_if", (Place("one_step", "what-if", 20),)),),
+)
 PANEL = 170
 """Height of a panel in pixels."""
 MOST = 8
@@ -49,7 +58,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         "learning rate η", type="log", exponentformat="power", dtick=1, tickangle=0
     )
     return canvas.finish(
-        traces, tally, title=title, showlegend=False, height=panels.height(len(found), PANEL),
+        traces, tally, title=INFO.title, showlegend=False, height=panels.height(len(found), PANEL),
         **panels.layout(headings, PANEL, across, ups),
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.data import draws, plane
+from backend.figures.data.metrics import OF_ERROR
 from backend.figures.data.plane import Probes, Spot
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES
@@ -13,10 +14,28 @@ from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, hover, style
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, plain
+from backend.figures.info import Chart, FigureInfo, Pick, Place
 
-title = "Bias and variance"
-help = "Variance against bias of the mean of K draws; its path over training; scaled or raw."
-parameters = ("runs", "layer", "estimator", "window", "units", "k")
+INFO = FigureInfo(
+    title="Bias and variance",
+    help="How far one draw scatters against how far the mean of the draws is off, over the latest "
+    "probes, with the path over training. Dotted arcs join equal errors. Scaled: every estimator "
+    "is first multiplied by the factor that makes its mean reach as far along the gradient as "
+    "the gradient itself, as a learning rate would do. Averaging K draws divides the variance by "
+    "K and leaves the bias: the slider moves each estimator along its line. A short bar on an "
+    "unbiased estimator's line marks the K from which on it is better than a biased one.",
+    takeaway="Nearer to the lower left corner is better; only the variance can be averaged away.",
+    parameters=("runs", "layer", "estimator", "units", "k", "window"),
+    charts=(
+        Chart(
+            "bias-variance",
+            (Place("run", "measures", 70), Place("draws", "read", 30)),
+            picks=(Pick("units"), Pick("k")),
+            follows=OF_ERROR,
+            menus={"units": (), "k": ("1", "8", "64", "512", "4096")},
+        ),
+    ),
+)
 FURTHEST = 4096
 """Draws averaged at the far end of an estimator's 1 / K line."""
 STOPS = 16
@@ -62,7 +81,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     return canvas.finish(
         traces,
         tally,
-        title=title + where,
+        title=INFO.title + where,
         height=420,
         xaxis=canvas.axis(across + of, tickangle=0, **canvas.few(scale)),
         yaxis=canvas.axis(up, **scale.axis()),

@@ -12,10 +12,26 @@ from backend.figures.data.select import chosen_estimator, layers
 from backend.figures.data.source import Source
 from backend.figures.drawing import canvas, cells, hover
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Carpet"
-help = "A measure as colour: one row a layer in network order, one column a probed step."
-parameters = ("runs", "metric", "estimator", "level", "range", "x", "first", "last")
+INFO = FigureInfo(
+    title="Carpet",
+    help="A measure of one estimator as colour: a row for each layer, in the order of the "
+    "network, and a column for each probe. Blue is good, orange is bad.",
+    takeaway="A row that stays orange is a layer that learns from a poor gradient.",
+    parameters=("runs", "metric", "estimator", "level", "range", "x", "first", "last"),
+    charts=(
+        Chart(
+            "carpet",
+            (Place("run", "layers", 10),),
+            follows=("{metric}",),
+            size="tall",
+            runs="focused",
+            per_estimator=True,
+            menus={"estimator": (), "metric": ("cosine", "relative_variance")},
+        ),
+    ),
+)
 
 
 def figure(source: Source, query: Query) -> go.Figure:

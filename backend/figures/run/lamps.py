@@ -16,10 +16,29 @@ from backend.figures.data.source import RunLike, Source
 from backend.figures.data.student import half_width
 from backend.figures.drawing import canvas, marks, style
 from backend.figures.drawing.text import clipped, run_name
+from backend.figures.info import Chart, FigureInfo, Pick, Place
 
-title = "Laws, layer by layer"
-help = "A lamp a layer: a measure agrees with its law, disagrees, has none, or few draws."
-parameters = ("runs", "metric", "estimator", "level", "first", "last")
+PREDICTED = (
+    "relative_variance", "relative_squared_bias", "relative_mse", "scaled_error", "snr",
+)  # fmt: skip
+"""Measures that the chart can judge."""
+INFO = FigureInfo(
+    title="Laws, layer by layer",
+    help="Where theory gives a measure in closed form, its law is compared with the draws, layer "
+    "by layer. A dot: they agree. A cross: they are further apart than chance explains. A dash: "
+    "no law is known. A diamond: there are too few draws to judge.",
+    takeaway="A cross means that the implementation or an assumption of the law is wrong.",
+    parameters=("runs", "metric", "estimator", "level", "first", "last"),
+    charts=(
+        Chart(
+            "lamps",
+            (Place("run", "layers", 30), Place("draws", "layers", 20)),
+            picks=(Pick("metric", choices=PREDICTED, own=True),),
+            follows=("{metric}", "law/{metric}"),
+            runs="focused",
+        ),
+    ),
+)
 SHOWN = 3
 KINDS = {
     "agrees": marks.Kind("✓ agrees with the law", "circle", style.BLUE),
@@ -69,7 +88,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     return canvas.finish(
         marks.traces(kinds, drawn),
         tally,
-        title=f"{title} · {what.short}",
+        title=f"{INFO.title} · {what.short}",
         below=[run_name(run.number, run.name)],
         **(marks.layout(rows, labels) if cells else {"height": 200}),
     )

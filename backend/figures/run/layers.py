@@ -15,10 +15,16 @@ from backend.figures.drawing import canvas, cells, edge, hover, switches
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.style import DASHES, SYMBOLS
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Layers"
-help = "One metric of one estimator: a line a stage or tensor, coloured by depth."
-parameters = ("runs", "metric", "estimator", "level", "x", "first", "last")
+INFO = FigureInfo(
+    title="Layers",
+    help="One metric of one estimator over the run: a line for each stage or tensor, coloured by "
+    "depth; of more than forty layers, bands of their values.",
+    takeaway="Lines that fan out by colour show a measure that changes with depth.",
+    parameters=("runs", "metric", "estimator", "level", "x", "first", "last"),
+    charts=(Chart("layers", (Place("run", "more", 10),), runs="focused"),),
+)
 BANDS = (("lowest to highest", 0.0, 1.0, 0.15), ("10 % to 90 %", 0.1, 0.9, 0.3))
 
 Told = tuple[str, Metric]

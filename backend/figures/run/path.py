@@ -13,10 +13,24 @@ from backend.figures.data.source import Floats, RunLike, Source
 from backend.figures.drawing import canvas, hover, style
 from backend.figures.drawing.surface_contour import SurfaceContour, relief
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, Condition, FigureInfo, Place
 
-title = "Path on the surface"
-help = "The weights' way over a surface, a line a run, on the contour of its loss."
-parameters = ("runs", "max", "first", "last")
+INFO = FigureInfo(
+    title="Path on the surface",
+    help="The path of the weights over the surface, a line for each run, on lines of equal loss "
+    "(a decade is a few lines). The large mark is the run's latest place.",
+    takeaway="A straight path to the star is a good gradient; a random walk is noise.",
+    parameters=("runs", "max", "first", "last"),
+    charts=(
+        Chart(
+            "path",
+            (Place("run", "training", 50),),
+            follows=("path/*",),
+            only=Condition("dataset.name", "surface"),
+            together={},
+        ),
+    ),
+)
 METRICS = ("path/x0", "path/x1")
 FEW = 60
 """Steps that are marked each, before the marks would hide the line."""
@@ -58,7 +72,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     return canvas.finish(
         [*shown[:1], *lines, *shown[1:]],
         tally,
-        title=title + (f" · {ground.title}" if ground else ""),
+        title=INFO.title + (f" · {ground.title}" if ground else ""),
         height=460,
         xaxis=canvas.axis(across, range=list(view[0])),
         yaxis=canvas.axis(up, range=list(view[1])),

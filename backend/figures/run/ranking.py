@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.data import exactness
-from backend.figures.data.metrics import metric
+from backend.figures.data.metrics import OF_ERROR, metric
 from backend.figures.data.pooled import Pooled, latest, words
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, lines
@@ -14,10 +14,28 @@ from backend.figures.data.source import Source
 from backend.figures.drawing import canvas, hover, style
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Ranking"
-help = "A measure of every estimator, pooled over the latest probes and sorted, best first."
-parameters = ("runs", "metric", "layer", "estimator", "window")
+INFO = FigureInfo(
+    title="Ranking",
+    help="A measure of every estimator, pooled over the latest probes and sorted, best first.",
+    takeaway="The first row is the best estimator now; whiskers that overlap leave it open.",
+    parameters=("runs", "metric", "layer", "estimator", "window"),
+    charts=(
+        Chart(
+            "ranking",
+            (Place("run", "measures", 60),),
+            "Ranking by scaled error",
+            "The scaled error of every estimator, pooled over the latest probes, best first. It "
+            "is the error that is left when the learning rate has absorbed the scale: the fair "
+            "comparison between estimators of different scale.",
+            asks={"metric": "scaled_error"},
+            follows=OF_ERROR,
+            size="tall",
+            together={},
+        ),
+    ),
+)
 ROW = 44
 """Pixels for an estimator: its name, and the dot with its whiskers below."""
 LARGER_IS_BETTER = ("cosine", "cosine_mean", "snr", "positive")

@@ -13,10 +13,23 @@ from backend.figures.data.source import Floats, PointsLike, RunLike, SeriesLike,
 from backend.figures.drawing import canvas, fit, hover, style
 from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Compare"
-help = "Small multiples: one panel a stage, every estimator in each, on one vertical scale."
-parameters = ("runs", "metric", "level", "x", "scale", "max", "first", "last")
+INFO = FigureInfo(
+    title="Every layer",
+    help="A measure over the run: a panel for each layer, every estimator in each, on one "
+    "vertical scale.",
+    takeaway="Look for the panel in which the lines differ: estimators differ by layer.",
+    parameters=("runs", "metric", "level", "x", "scale", "max", "first", "last"),
+    charts=(
+        Chart(
+            "layer-panels",
+            (Place("run", "layers", 20),),
+            follows=("{metric}",),
+            runs="focused",
+        ),
+    ),
+)
 POINTS = 400
 """Most points of a line: a panel is small."""
 ROW = 150

@@ -10,11 +10,18 @@ from backend.figures.data.one_step import Lottery
 from backend.figures.data.query import Query
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, hover, panels, style
+from backend.figures.info import Chart, FigureInfo, Place
 from backend.figures.microscope.histogram import bins
 
-title = "One step as a lottery"
-help = "Histogram of the change of the loss at one learning rate: a panel an estimator."
-parameters = ("runs", "estimator", "rate")
+INFO = FigureInfo(
+    title="Changes of the loss at one learning rate",
+    help="How the change of the loss is distributed over the draws at one learning rate, a panel "
+    "for each estimator; dotted: no change, solid: the mean. The learning rate is the tried one "
+    "that is nearest to the best of each estimator, or the chosen one.",
+    takeaway="What lies left of the dotted line lowers the loss.",
+    parameters=("runs", "rate", "estimator"),
+    charts=(Chart("loss-change", (Place("one_step", "loss-change", 10),)),),
+)
 PANEL = 84
 """Height of a panel in pixels."""
 ROOM = 22
@@ -49,7 +56,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     up = canvas.axis("", tickformat=".0%", nticks=3, rangemode="tozero")
     across = canvas.axis("change of the loss", nticks=6, tickangle=0)
     return canvas.finish(
-        traces, tally, title=title, height=panels.height(len(found), PANEL, ROOM), bargap=0,
+        traces, tally, title=INFO.title, height=panels.height(len(found), PANEL, ROOM), bargap=0,
         showlegend=False,
         **_ranged(panels.layout(headings, PANEL, across, [up] * len(found), ROOM), ranges),
     )  # fmt: skip

@@ -8,10 +8,17 @@ from backend.figures.data.one_step import Lottery
 from backend.figures.data.query import Query
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Expected decrease"
-help = "A table: the best learning rate, the decrease expected of it, and the run's own rate."
-parameters = ("runs", "estimator")
+INFO = FigureInfo(
+    title="Expected decrease",
+    help="The best learning rate of each estimator for one step, the decrease of the loss that is "
+    "expected of it, and what the run's own learning rate does; the largest expected decrease "
+    "first.",
+    takeaway="The first row makes the best single step; its rate is often too large to train with.",
+    parameters=("runs", "estimator"),
+    charts=(Chart("best-rates", (Place("one_step", "what-if", 10),), size="table"),),
+)
 HEAD = (
     "estimator", "best η", "expected decrease", "± s.e.", "mean change near it", "run's own η",
     "mean change there", "falls in",
@@ -33,10 +40,10 @@ def figure(source: Source, query: Query) -> go.Figure:
     table = go.Table(
         header={"values": list(HEAD), "align": "left", "fill": {"color": canvas.CLEAR}},
         cells={"values": cells, "align": "left", "fill": {"color": canvas.CLEAR}, "height": 24},
-        name=title, columnwidth=[2.8, 1.2, 1.6, 1, 2, 1.2, 2, 1],
+        name=INFO.title, columnwidth=[2.8, 1.2, 1.6, 1, 2, 1.2, 2, 1],
     )  # fmt: skip
     return canvas.finish(
-        [table] if found else [], tally, title=title, height=150 + 40 * max(2, len(found)),
+        [table] if found else [], tally, title=INFO.title, height=150 + 40 * max(2, len(found)),
         showlegend=False,
     )  # fmt: skip
 

@@ -11,11 +11,24 @@ from backend.figures.data.select import TRACES, Line
 from backend.figures.data.source import Source
 from backend.figures.drawing import canvas, hover, style
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Reported by the driver"
-help = "What the driving estimator tells of itself: a panel a quantity, a line a layer."
-parameters = ("runs", "x", "max", "first", "last")
 PREFIX = "estimator/"
+INFO = FigureInfo(
+    title="Reported by the driver",
+    help="What the driving estimator reports of itself (angles of its feedback, losses of its "
+    "blocks, norms before clipping): a panel for each quantity, a line for each layer.",
+    takeaway="Use it to check the method at work: whether feedback aligns, or local losses fall.",
+    parameters=("runs", "x", "max", "first", "last"),
+    charts=(
+        Chart(
+            "driver-reports",
+            (Place("run", "measures", 90),),
+            follows=(f"{PREFIX}*",),
+            with_points=True,
+        ),
+    ),
+)
 PANELS = 6
 PANEL = 190
 """Height of one, in pixels."""
@@ -39,7 +52,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     return canvas.finish(
         traces,
         tally,
-        title=title,
+        title=INFO.title,
         height=90 + PANEL * max(1, min(PANELS, len(keys))),
         **_axes([metric(key).title for key in keys[:PANELS]], progress.TITLES[query.x]),
     )
