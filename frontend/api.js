@@ -104,7 +104,7 @@ export const plotlyUrl = () => "/static/plotly.min.js";
 export const figure = (name, ask, signal) =>
   request(`/api/figures/${id(name)}?${query(ask)}`, {signal});
 
-/** @returns {Promise<import("./types.js").FigureEntry[]>} */
+/** @returns {Promise<import("./types.js").FigureCatalogue>} */
 export const figures = () => request("/api/figures");
 
 /** @param {string} title @param {string[]} runs @returns {Promise<{id: string}>} */
@@ -119,6 +119,8 @@ export const share = (dashboard) => send(`/api/dashboards/${id(dashboard)}/share
 export const shared = (token) => ({
   /** @returns {Promise<import("./types.js").SharedDashboard>} */
   dashboard: () => request(`/s/${id(token)}/dashboard`),
+  /** @returns {Promise<import("./types.js").FigureCatalogue>} */
+  figures: () => request(`/s/${id(token)}/figures`),
   /**
    * @param {string} name
    * @param {FigureQuery} ask

@@ -1,7 +1,7 @@
 // @ts-check
 /** The lab's page: a form of new runs, the list of runs, and the charts of those shown. */
 import * as api from "./api.js";
-import {boards} from "./charts/boards.js";
+import {boards} from "./charts/board.js";
 import {runForm} from "./form/run-form.js";
 import {icon} from "./icons.js";
 import {keysDialog} from "./keys.js";

@@ -16,8 +16,8 @@ export const total = signal(0);
 /** False until the list has been read once. */
 export const listed = signal(false);
 export const catalogue = signal(/** @type {import("./types.js").Catalogue | null} */ (null));
-/** Every figure that the lab can draw. */
-export const figures = signal(/** @type {import("./types.js").FigureEntry[]} */ ([]));
+/** Every figure that the lab can draw; null until it is read. */
+export const figures = signal(/** @type {import("./types.js").FigureCatalogue | null} */ (null));
 /** A sentence about the last order that failed. */
 export const complaint = signal("");
 
@@ -180,7 +180,7 @@ export function followLab() {
   on("reset", () => {
     forgetOrders();
     attempt(readRuns);
-    if (figures.peek().length === 0) attempt(async () => figures.set(await api.figures()));
+    if (!figures.peek()) attempt(async () => figures.set(await api.figures()));
     attempt(readCatalogue);
   });
 }

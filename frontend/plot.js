@@ -1,7 +1,7 @@
 // @ts-check
-/** The one module that knows Plotly: load it, mount a figure, let its lines grow, dress it. */
+/** The one module that knows Plotly: load it, mount a figure, let its lines grow, style it. */
 import {plotlyUrl} from "./api.js";
-import {dressed} from "./dress.js";
+import {themed} from "./plot-theme.js";
 
 /** Points that a trace may hold before the whole figure is fetched anew. */
 export const LIMIT = 2000;
@@ -12,7 +12,7 @@ const DRAW_MS = 250;
 /** @typedef {{data: any[], layout: any}} Figure */
 /** @typedef {HTMLElement & {data?: any[], layout?: any}} Plot */
 /** @typedef {{x: any[], y: any[]}} Points */
-/** @typedef {{entry: string, name: string, look: import("./charts/sample.js").Look}} Entry */
+/** @typedef {{entry: string, name: string, look: import("./charts/line-sample.js").Look}} Entry */
 
 /** @type {Promise<any> | undefined} */
 let loading;
@@ -42,7 +42,7 @@ const CONFIG = {displayModeBar: false, displaylogo: false, doubleClick: "reset+a
 export async function draw(plot, figure, revision, hidden) {
   if (figure.data.some(isTable)) return void Object.assign(plot, figure);
   const Plotly = await loadPlotly();
-  const layout = dressed(figure.layout, revision);
+  const layout = themed(figure.layout, revision);
   const data = figure.data.map((trace) => ({
     ...trace,
     visible: !hidden?.has(entryOf(trace)) || "legendonly",
@@ -85,7 +85,7 @@ export function entries(plot) {
   return [...unique].map(([entry, trace]) => ({entry, name: trace.name, look: lookOf(trace)}));
 }
 
-/** @param {any} trace @returns {import("./charts/sample.js").Look} */
+/** @param {any} trace @returns {import("./charts/line-sample.js").Look} */
 export const lookOf = ({mode = "lines", line, marker}) => ({
   colour: (mode.includes("lines") ? line?.color : marker?.color) ?? line?.color,
   dash: mode.includes("lines") ? (line?.dash ?? "solid") : "",
@@ -93,10 +93,10 @@ export const lookOf = ({mode = "lines", line, marker}) => ({
 });
 
 /** Take the theme's colours and fonts anew. @param {Plot} plot */
-export async function redress(plot) {
+export async function applyTheme(plot) {
   if (!isDrawn(plot)) return;
   const Plotly = await loadPlotly();
-  await Plotly.react(plot, plot.data, dressed(plot.layout, plot.layout.uirevision), CONFIG);
+  await Plotly.react(plot, plot.data, themed(plot.layout, plot.layout.uirevision), CONFIG);
 }
 
 /** @param {Plot} plot */

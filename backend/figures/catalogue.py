@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from backend.figures import microscope, run
-from backend.figures.data.metrics import is_of_the_run, metric
+from backend.figures.data.metrics import is_of_the_run, metric, split_of
 from backend.figures.data.query import PARAMETERS, Query
 from backend.figures.data.source import Source
 from backend.figures.info import Chart, FigureInfo, Page, Pick
@@ -114,4 +114,7 @@ def _picks(picks: Sequence[Pick]) -> list[dict[str, Any]]:
 
 
 def _metric_choice(name: str) -> dict[str, Any]:
-    return {"value": name, "title": metric(name).title, "whole_run": is_of_the_run(name)}
+    title, part = metric(name).title, split_of(name)
+    if part:
+        title = f"{part.capitalize()} {title.lower()}, by driver"
+    return {"value": name, "title": title, "whole_run": is_of_the_run(name)}

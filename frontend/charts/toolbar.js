@@ -19,7 +19,7 @@ export function toolbar(options, plot, table) {
     "div",
     {class: "toolbar", role: "group", "aria-label": `${options.title}: tools`},
     help(options.title, options.help, `help-${options.key}`),
-    !options.numbers && [
+    options.size !== "table" && [
       tool("table", "Show as a table", () => table.update((on) => !on), {
         "aria-pressed": () => String(table()),
       }),

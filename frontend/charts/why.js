@@ -2,7 +2,7 @@
 /** "Why is mine bad?": for each layer a sentence on what an estimator fails by, and what mends it. */
 import {h} from "../lib/h.js";
 import {computed, effect, signal, untracked} from "../lib/signal.js";
-import {labelled} from "./pick.js";
+import {labelled} from "./picks.js";
 
 /** @typedef {import("../types.js").Diagnosis} Diagnosis */
 

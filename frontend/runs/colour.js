@@ -1,10 +1,10 @@
 // @ts-check
 /** How a run is drawn: its line's colour and dash. The figures decide, the list follows. */
-import {sample} from "../charts/sample.js";
+import {sample} from "../charts/line-sample.js";
 import {signal} from "../lib/signal.js";
 import {lookOf} from "../plot.js";
 
-/** @typedef {import("../charts/sample.js").Look} Look */
+/** @typedef {import("../charts/line-sample.js").Look} Look */
 
 const looks = signal(/** @type {Record<string, Look>} */ ({}));
 

@@ -1,5 +1,6 @@
 """What one step would do to the loss, against its length: a panel an estimator."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,20 @@ def figure(source: Source, query: Query) -> go.Figure:
     )
     return canvas.finish(
         traces, tally, title=INFO.title, showlegend=False, height=panels.height(len(found), PANEL),
+        meta=_rates(found),
         **panels.layout(headings, PANEL, across, ups),
     )  # fmt: skip
+
+
+def _rates(found: Sequence[Lottery]) -> dict[str, Any]:
+    """The rates that were tried, the run's own, and the best of each estimator."""
+    if not found:
+        return {}
+    return {
+        "rates": list(found[0].changes),
+        "learning_rate": found[0].usual,
+        "best_rates": {one.label: one.best for one in found if one.best is not None},
+    }
 
 
 def _reach(one: Lottery) -> float:

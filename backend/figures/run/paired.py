@@ -17,6 +17,8 @@ from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, plain
 from backend.figures.info import Chart, FigureInfo, Pick, Place
 
+COMPARED = ("scaled_error", *(name for name in USUAL_MEASURES if name != "scaled_error"))
+"""Measures that the chart can compare, the default first."""
 INFO = FigureInfo(
     title="Paired comparison",
     help="The mean difference of a measure to that of the reference, with its 95 % interval; the "
@@ -31,7 +33,7 @@ INFO = FigureInfo(
             "paired",
             (Place("run", "measures", 80),),
             picks=(
-                Pick("metric", choices=(*USUAL_MEASURES, "test/accuracy", "test/loss"), own=True),
+                Pick("metric", choices=(*COMPARED, "test/accuracy", "test/loss"), own=True),
                 Pick("estimator", "Reference", empty="the driver", own=True),
             ),
             follows=("{metric}",),
@@ -41,7 +43,7 @@ INFO = FigureInfo(
             "paired",
             (Place("draws", "read", 40), Place("comparison", "comparison", 10)),
             picks=(
-                Pick("metric", choices=USUAL_MEASURES, own=True),
+                Pick("metric", choices=COMPARED, own=True),
                 Pick("estimator", "Reference", empty="the driver", own=True),
             ),
             follows=("{metric}",),
