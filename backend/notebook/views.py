@@ -159,10 +159,8 @@ class ComparisonViews(Views):
 def _method(views: Views, name: str, info: FigureInfo) -> Callable[..., "Figure"]:
     """A figure as a method: its parameters as arguments, its words as the docstring."""
     names = [parameter for parameter in info.parameters if parameter != "runs"]
-    signature = inspect.Signature(
-        inspect.Parameter(each, inspect.Parameter.POSITIONAL_OR_KEYWORD, default="")
-        for each in names
-    )
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    signature = inspect.Signature([inspect.Parameter(each, kind, default="") for each in names])
 
     def method(*args: Any, **asked: Any) -> "Figure":
         return partial(views.figure, name)(**signature.bind(*args, **asked).arguments)

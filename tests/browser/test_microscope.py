@@ -42,7 +42,7 @@ def test_a_checkpoint_is_looked_at_and_drawn_again(
         "oracle draws, but honest of direct_feedback_alignment"
     )
     points(page, "convergence", "activity_forward_gradient")
-    expect(page.locator("#chart-reading")).to_contain_text("Relative variance")
+    expect(page.locator("#chart-measures-table")).to_contain_text("Relative variance")
 
     chart(page, "verdict")
     expect(page.locator("#chart-verdict")).to_contain_text("448 more than these")

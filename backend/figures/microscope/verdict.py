@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
@@ -79,12 +79,15 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say(_missing(run, waiting) if waiting else "")
     tally.say(_how() if judged else "")
     cells = [_mark(one, told) for one in judged for told in one.rows]
+    layout: dict[str, Any] = {"height": 200}
+    if judged:
+        layout = marks.layout(rows, [one.label for one in judged])
     return canvas.finish(
         marks.traces(KINDS, cells),
         tally,
         title=f"{INFO.title} by {query.level}",
         below=[run_name(run.number, run.name)],
-        **(marks.layout(rows, [one.label for one in judged]) if judged else {"height": 200}),
+        **layout,
     )
 
 

@@ -48,7 +48,7 @@ AXES = {
 }
 
 
-class Place(NamedTuple):
+class Estimated(NamedTuple):
     """An estimator of a run: where it stands now, and where it stood."""
 
     probes: Probes
@@ -88,20 +88,20 @@ def figure(source: Source, query: Query) -> go.Figure:
     )
 
 
-def _places(source: Source, query: Query, tally: canvas.Tally) -> list[Place]:
+def _places(source: Source, query: Query, tally: canvas.Tally) -> list[Estimated]:
     scaled, found = query.units == "scaled", []
     for one in plane.read(source, query)[:TRACES]:
         name = draws.name_of(one.line, several=len(query.runs) > 1)
         now = plane.pooled(one, query.window, scaled=scaled)
         if now.finite:
             before = plane.trail(one, query.window, STOPS, scaled=scaled)
-            found.append(Place(one, now, before, name))
+            found.append(Estimated(one, now, before, name))
         elif scaled and plane.pooled(one, query.window, scaled=False).finite:
             tally.say(f"{clipped(one.line.label)}: no scaled place, only a raw one")
     return found
 
 
-def _scale(places: list[Place]) -> Scale:
+def _scale(places: list[Estimated]) -> Scale:
     """One for every K, so that the axes stand still while the marks move."""
     spots = [spot for one in places for spot in (one.now, *one.before)]
     spread = np.sqrt(np.array([max(spot.spread, 0.0) for spot in spots]))
@@ -114,7 +114,7 @@ def _xy(spot: Spot, k: float, scale: Scale) -> tuple[float, float]:
     return float(at[0]), float(at[1])
 
 
-def _drawn(one: Place, scale: Scale, query: Query, symbol: str) -> list[Any]:
+def _drawn(one: Estimated, scale: Scale, query: Query, symbol: str) -> list[Any]:
     """The way so far, the 1 / K line, the region of doubt, and the mark itself."""
     colour = style.colour(one.label)
     shared = {"name": one.name, "legendgroup": one.name, "showlegend": False}
@@ -152,7 +152,7 @@ def _region(spot: Spot, k: int, scale: Scale, shared: dict[str, Any]) -> list[An
     ]  # fmt: skip
 
 
-def _mark(one: Place, k: int, scale: Scale, size: int, symbol: str, *, listed: bool) -> go.Scatter:
+def _mark(one: Estimated, k: int, scale: Scale, size: int, symbol: str, *, listed: bool) -> go.Scatter:
     x, y = _xy(one.now, k, scale)
     spot, colour = one.now, style.colour(one.label)
     symbol += "-open" if spot.hollow else ""
@@ -171,7 +171,7 @@ def _mark(one: Place, k: int, scale: Scale, size: int, symbol: str, *, listed: b
     )  # fmt: skip
 
 
-def _pairs(places: list[Place]) -> list[tuple[Place, Place]]:
+def _pairs(places: list[Estimated]) -> list[tuple[Estimated, Estimated]]:
     """An estimator without a bias shown that scatters more than one with a bias."""
     found = [
         (one, other)
@@ -184,7 +184,7 @@ def _pairs(places: list[Place]) -> list[tuple[Place, Place]]:
     return found[:PAIRS]
 
 
-def _overtaking(one: Place, other: Place, scale: Scale, tally: canvas.Tally) -> list[Any]:
+def _overtaking(one: Estimated, other: Estimated, scale: Scale, tally: canvas.Tally) -> list[Any]:
     """Where V₁ / K = V₂ / K + B₂: from there on averaging the first one is the better deal."""
     k = (one.now.spread - other.now.spread) / other.now.bias
     if not 1 < k < 1e9:
@@ -204,7 +204,7 @@ def _overtaking(one: Place, other: Place, scale: Scale, tally: canvas.Tally) -> 
     ]  # fmt: skip
 
 
-def _meaning(places: list[Place], query: Query) -> list[str]:
+def _meaning(places: list[Estimated], query: Query) -> list[str]:
     if not places:
         return []
     microscope = all(draws.is_microscope(one.probes.line.run) for one in places)

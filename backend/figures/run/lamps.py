@@ -1,7 +1,7 @@
 """A lamp for each layer and estimator: does a measure agree with its law?"""
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -85,12 +85,13 @@ def figure(source: Source, query: Query) -> go.Figure:
     kinds = _kinds(run, cells)
     drawn = [_mark(run, one, what.short, dead) for one in cells]
     labels = [one for one in wanted if any(cell.label == one for cell in cells)]
+    layout: dict[str, Any] = marks.layout(rows, labels) if cells else {"height": 200}
     return canvas.finish(
         marks.traces(kinds, drawn),
         tally,
         title=f"{INFO.title} · {what.short}",
         below=[run_name(run.number, run.name)],
-        **(marks.layout(rows, labels) if cells else {"height": 200}),
+        **layout,
     )
 
 
