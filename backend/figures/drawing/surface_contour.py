@@ -67,7 +67,7 @@ class SurfaceContour:
         ]
 
 
-def relief(dataset: Mapping[str, Any]) -> SurfaceContour | None:
+def contour_of(dataset: Mapping[str, Any]) -> SurfaceContour | None:
     """The ground of a run, by the description of its data set."""
     function = dataset.get("function", "rosenbrock")
     if dataset.get("name") != "surface" or function not in SURFACES:

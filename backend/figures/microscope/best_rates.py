@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.data import one_step
-from backend.figures.data.one_step import Lottery
+from backend.figures.data.one_step import OneStepDraws
 from backend.figures.data.query import Query
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas
@@ -27,40 +27,43 @@ HEAD = (
 
 def figure(source: Source, query: Query) -> go.Figure:
     """One row an estimator and run, the largest expected decrease first."""
-    found, several = one_step.read(source, query), len(query.runs) > 1
-    found.sort(key=lambda one: -(one.decrease or 0.0))
-    tally = canvas.Tally(len(found), len(found))
-    for one in found:
-        name = one.name(several)
-        tally.say(f"{name}: no best rate, {one.obstacle}" if one.obstacle else "")
-        tally.say(one_step.counted(one, name))
-    if found:
+    estimators, several = one_step.read(source, query), len(query.runs) > 1
+    estimators.sort(key=lambda steps: -(steps.decrease or 0.0))
+    tally = canvas.Tally(len(estimators), len(estimators))
+    for steps in estimators:
+        name = steps.name(several)
+        tally.say(f"{name}: no best rate, {steps.obstacle}" if steps.obstacle else "")
+        tally.say(one_step.counted(steps, name))
+    if estimators:
         tally.say("expected: to second order, honest draws; changes: of the steps as taken")
-    cells = [[*one] for one in zip(*(_cells(one, several) for one in found), strict=True)]
+    cells = [
+        [*steps] for steps in zip(*(_cells(steps, several) for steps in estimators), strict=True)
+    ]
     table = go.Table(
         header={"values": list(HEAD), "align": "left", "fill": {"color": canvas.CLEAR}},
         cells={"values": cells, "align": "left", "fill": {"color": canvas.CLEAR}, "height": 24},
         name=INFO.title, columnwidth=[2.8, 1.2, 1.6, 1, 2, 1.2, 2, 1],
     )  # fmt: skip
     return canvas.finish(
-        [table] if found else [], tally, title=INFO.title, height=150 + 40 * max(2, len(found)),
+        [table] if estimators else [], tally, title=INFO.title,
+        height=150 + 40 * max(2, len(estimators)),
         showlegend=False,
     )  # fmt: skip
 
 
-def _cells(one: Lottery, several: bool) -> list[str]:
-    near = one.nearest(one.best) if one.best is not None and one.changes else None
-    usual = one.nearest(one.usual) if one.usual and one.changes else None
-    there = one.changes[usual] if usual else np.empty(0)
+def _cells(steps: OneStepDraws, several: bool) -> list[str]:
+    near = steps.nearest(steps.best) if steps.best is not None and steps.changes else None
+    usual = steps.nearest(steps.usual) if steps.usual and steps.changes else None
+    changes_there = steps.changes[usual] if usual else np.empty(0)
     return [
-        one.name(several),
-        "none" if one.best is None else f"{one.best:.3g}",
-        "" if one.decrease is None else f"{one.decrease:.4g}",
-        "" if one.decrease_se is None else f"{one.decrease_se:.2g}",
-        f"{_mean(one.changes[near])} at {near:.3g}" if near else "",
-        "" if one.usual is None else f"{one.usual:.3g}",
-        _mean(there) if len(there) else "",
-        f"{(there < 0).mean():.0%}" if len(there) else "",
+        steps.name(several),
+        "none" if steps.best is None else f"{steps.best:.3g}",
+        "" if steps.decrease is None else f"{steps.decrease:.4g}",
+        "" if steps.decrease_se is None else f"{steps.decrease_se:.2g}",
+        f"{_mean(steps.changes[near])} at {near:.3g}" if near else "",
+        "" if steps.usual is None else f"{steps.usual:.3g}",
+        _mean(changes_there) if len(changes_there) else "",
+        f"{(changes_there < 0).mean():.0%}" if len(changes_there) else "",
     ]
 
 

@@ -36,9 +36,9 @@ PANEL = 190
 
 def figure(source: Source, query: Query) -> go.Figure:
     """Draw every `estimator/<key>` of the runs, the first six keys."""
-    found = _lines(source, query)
-    keys = list(dict.fromkeys(line.series.metric for line in found))
-    shown = [line for line in found if line.series.metric in keys[:PANELS]]
+    reported = _lines(source, query)
+    keys = list(dict.fromkeys(line.series.metric for line in reported))
+    shown = [line for line in reported if line.series.metric in keys[:PANELS]]
     tally = canvas.Tally()
     if len(keys) > PANELS:
         tally.say(f"{PANELS} of {len(keys)} quantities")
@@ -71,12 +71,12 @@ def _lines(source: Source, query: Query) -> list[Line]:
 def _trace(
     source: Source, query: Query, line: Line, panel: int, layers: list[str], tally: canvas.Tally
 ) -> go.Scatter:
-    found = source.points(line.series.id, max=query.max, first=query.first, last=query.last)
-    tally.add(found)
-    x = progress.positions(source, line.run_id, line.run, found.steps, query.x)
-    what = metric(line.series.metric)
+    points = source.points(line.series.id, max=query.max, first=query.first, last=query.last)
+    tally.add(points)
+    x = progress.positions(source, line.run_id, line.run, points.steps, query.x)
+    metric_words = metric(line.series.metric)
     layer = plain(clipped(line.series.layer)) or "whole network"
-    name = f"{what.title}: {layer}"
+    name = f"{metric_words.title}: {layer}"
     if len(query.runs) > 1:
         name += f" · {run_name(line.run.number, line.run.name)}"
     meta: dict[str, Any] = {"run": line.run_id, "x": query.x}
@@ -85,7 +85,7 @@ def _trace(
     suffix = panel + 1 if panel else ""
     return go.Scatter(
         x=x.tolist(),
-        y=canvas.numbers(found.values),
+        y=canvas.numbers(points.values),
         name=name,
         mode="lines+markers",
         line={
@@ -94,7 +94,7 @@ def _trace(
             "width": 2,
         },
         marker={"symbol": style.symbol(line.label), "size": 5, "maxdisplayed": 40},
-        hovertemplate=hover.point(name, query.x, what, "y"),
+        hovertemplate=hover.point(name, query.x, metric_words, "y"),
         meta=meta,
         xaxis=f"x{suffix}",
         yaxis=f"y{suffix}",

@@ -45,14 +45,17 @@ def figure(source: Source, query: Query) -> go.Figure:
     """Rank by the first metric named (`scaled_error` by default)."""
     name = query.metrics[0] if query.metrics else "scaled_error"
     what = metric(name)
-    found = [line for line in lines(source, query, (name,)) if line.series.count]
-    pooled = [(line, latest(source, line.series.id, query.window)) for line in found]
-    kept = sorted(pooled, key=lambda one: _badness(name, one[1]))[:TRACES]
-    shown = sum(one.probes for _, one in kept)
+    matches = [line for line in lines(source, query, (name,)) if line.series.count]
+    pooled = [(line, latest(source, line.series.id, query.window)) for line in matches]
+    kept = sorted(pooled, key=lambda pooled_measure: _badness(name, pooled_measure[1]))[:TRACES]
+    shown = sum(pooled_measure.probes for _, pooled_measure in kept)
     ends = np.array([v for _, p in kept for v in (p.low, p.high)])
     scale = choose(what.scaling, ends)
     names = [_name(line, len(query.runs)) for line, _ in kept]
-    traces = [_dot(at, line, one, scale, names[at]) for at, (line, one) in enumerate(kept)]
+    traces = [
+        _dot(at, line, pooled_measure, scale, names[at])
+        for at, (line, pooled_measure) in enumerate(kept)
+    ]
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     tally = canvas.Tally(shown, shown)
     for said in (_unfair(source, query), words(query.window), what.axis.replace("<br>", ": ")):
@@ -74,13 +77,13 @@ def _unfair(source: Source, query: Query) -> str:
     """Which stages lift an estimator's place over the whole network, for each run that is shown."""
     if query.layer:
         return ""
-    said = [exactness.words(source, run_id, query.window) for run_id in query.runs]
-    return "; ".join(dict.fromkeys(one for one in said if one))
+    sentences = [exactness.words(source, run_id, query.window) for run_id in query.runs]
+    return "; ".join(dict.fromkeys(sentence for sentence in sentences if sentence))
 
 
-def _badness(name: str, one: Pooled) -> tuple[bool, float]:
+def _badness(name: str, measure: Pooled) -> tuple[bool, float]:
     sign = -1 if name in LARGER_IS_BETTER else 1
-    return bool(np.isnan(one.mean)), sign * one.mean
+    return bool(np.isnan(measure.mean)), sign * measure.mean
 
 
 def _name(line: Line, runs: int) -> str:
@@ -103,12 +106,16 @@ def _rows(count: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _dot(at: int, line: Line, one: Pooled, scale: Scale, name: str) -> go.Scatter:
-    mean, low, high = scale.of(np.array([one.mean, one.low, one.high])).tolist()
-    what, who = metric(line.series.metric), name.replace("<br>", " · ")
-    exact = f"{what.short} {one.mean:.4g}{what.suffix}<br>{one.low:.4g} … {one.high:.4g}"
-    lost = f"<br>{one.lost} of {one.probes} probes were not finite" if one.lost else ""
-    told = f"{hover.head(who)}<br>{exact} over {one.probes} probes{lost}"
+def _dot(at: int, line: Line, measure: Pooled, scale: Scale, name: str) -> go.Scatter:
+    mean, low, high = scale.of(np.array([measure.mean, measure.low, measure.high])).tolist()
+    what, whose = metric(line.series.metric), name.replace("<br>", " · ")
+    value_text = (
+        f"{what.short} {measure.mean:.4g}{what.suffix}<br>{measure.low:.4g} … {measure.high:.4g}"
+    )
+    lost_text = (
+        f"<br>{measure.lost} of {measure.probes} probes were not finite" if measure.lost else ""
+    )
+    hover_text = f"{hover.head(whose)}<br>{value_text} over {measure.probes} probes{lost_text}"
     whiskers = {
         "type": "data",
         "array": [high - mean],
@@ -116,7 +123,7 @@ def _dot(at: int, line: Line, one: Pooled, scale: Scale, name: str) -> go.Scatte
         "symmetric": False,
     }
     return go.Scatter(
-        x=canvas.numbers(np.array([mean])), y=[at], name=name, mode="markers", text=[told],
+        x=canvas.numbers(np.array([mean])), y=[at], name=name, mode="markers", text=[hover_text],
         marker={"symbol": style.symbol(line.label), "size": 11, "color": style.colour(line.label)},
         error_x={**whiskers, "width": 5} if np.isfinite(mean) else None,
         hovertemplate="%{text}<extra></extra>", meta={"run": line.run_id},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backend.figures import Memory, MemoryRun, draw, note_text
-from backend.figures.microscope.verdict import CONVICTED, bounded
+from backend.figures.microscope.verdict import FALSE_VERDICTS, bounded
 
 LAYERS = ("", "hidden1", "head", "hidden1.weight", "head.weight")
 FORWARD, SIGN = "forward_gradient", "sign_of"
@@ -83,7 +83,7 @@ def test_a_target_of_its_own_is_named():
 
 def test_the_measured_rate_is_the_documented_one():
     text = (Path(__file__).parents[3] / "docs" / "measurement.md").read_text()
-    assert f"measured: {CONVICTED[0]} of {CONVICTED[1]}" in text
+    assert f"measured: {FALSE_VERDICTS[0]} of {FALSE_VERDICTS[1]}" in text
 
 
 @pytest.mark.parametrize(
