@@ -248,7 +248,9 @@ function chartOf(whole, placed, lines, estimator) {
     control(pick, {...whole, context: {...context, runs}}, values),
   );
   if (estimator) values.set("estimator", () => estimator.label);
-  const ask = () => query(placed, runsAsked(whole, entry), values);
+  // As text, so that a run's reports leave the question, and with it the chart, as it is.
+  const question = computed(() => JSON.stringify(query(placed, runsAsked(whole, entry), values)));
+  const ask = () => JSON.parse(question());
   return chart({
     fetch: context.fetch,
     dataUrl: context.dataUrl,
