@@ -113,7 +113,10 @@ const CLAIMS = {
   exact: ["exact", "Equals the exact gradient."],
   unbiased: ["unbiased", "Equals the exact gradient on average."],
   biased: ["biased", "Differs from the exact gradient even on average."],
-  depends: ["claim depends", "What it promises depends on its settings and on the network."],
+  depends: [
+    "bias depends on settings",
+    "Whether it is exact, unbiased or biased depends on its settings and on the network.",
+  ],
 };
 
 /** What an estimator promises of its mean. @param {Component} entry */

@@ -33,7 +33,7 @@ export function forks(run) {
     id: ids.length,
     type: "text",
     inputmode: "numeric",
-    placeholder: "as it is",
+    placeholder: "unchanged",
     autocomplete: "off",
   });
   checkpoints(run().id).then(
@@ -93,7 +93,7 @@ function form(run, {button, more, send, labels: own}) {
     id: ids.rate,
     type: "text",
     inputmode: "decimal",
-    placeholder: "as it is",
+    placeholder: "unchanged",
     autocomplete: "off",
   });
 
@@ -151,7 +151,7 @@ function form(run, {button, more, send, labels: own}) {
 
 /** @param {Run["labels"]} labels @param {boolean} own */
 const drivers = ({driver, shadows}, own) => [
-  h("option", {value: ""}, `${driver}, as it is`),
+  h("option", {value: ""}, `${driver} (unchanged)`),
   own &&
     shadows.length > 0 &&
     h(

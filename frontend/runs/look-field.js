@@ -11,14 +11,14 @@ import {effect, signal, untracked} from "../lib/signal.js";
 /** @type {Record<Kind, {title: string, told: string, draws: number, unit: string}>} */
 const KINDS = {
   draws: {
-    title: "the draws: how they fall",
+    title: "the draws: their distribution",
     told: "Histograms, clouds, measures and laws of the estimates at one batch; or a sweep of a field.",
     draws: 256,
     unit: "an estimator",
   },
   anatomy: {
     title: "the variance: data or estimator",
-    told: "Draws at several batches tell the noise of the data from that of the estimator, layer by layer, and whether a larger batch or more draws would lower it. The prediction is then checked at another batch size.",
+    told: "Draws at several batches separate the noise of the data from that of the estimator, layer by layer, and whether a larger batch or more draws would lower it. The prediction is then checked at another batch size.",
     draws: 16,
     unit: "a batch",
   },
@@ -90,7 +90,7 @@ export function lookField(run, draws, sweep) {
       title: "Drawn",
       choices: Object.keys(SOURCES),
       words: SOURCES,
-      help: "An oracle makes the same draws of the same noise out of the exact gradient, which is faster the more tangents a draw has. Forward gradients, of weights and of activities, have one; all others are drawn honestly, and figures name them. Only honest draws put an estimator's own code to the test.",
+      help: "An honest draw is made by the estimator itself. An oracle computes the same draws, of the same noise, from the exact gradient; it is the faster, the more tangents a draw has. Forward gradients of weights and of activities have an oracle; all others are drawn honestly, and figures name them. Only honest draws test the code of an estimator.",
     },
     held?.source ?? "honest",
   );

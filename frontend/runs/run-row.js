@@ -195,7 +195,7 @@ function result(run) {
       drawing(run),
       where(run),
       `seed ${run.config.microscope.seed}`,
-      run.config.microscope.source === "oracle" && "by an oracle",
+      run.config.microscope.source === "oracle" && "oracle draws",
     ]
       .filter(Boolean)
       .join(" · ");

@@ -18,26 +18,28 @@ SHOWN = 4
 def words(source: Source, run_id: str, window: int) -> str:
     """A sentence on the stages where some estimators, not exact everywhere, are exact; else ""."""
     stages = layers(source, source.run(run_id), run_id, "cosine", "stage")
-    found = _exact(source, run_id, stages, window)
-    by: dict[tuple[str, ...], list[str]] = {}
-    for label, exact in found.items():
+    exact_stages = _exact(source, run_id, stages, window)
+    labels_of: dict[tuple[str, ...], list[str]] = {}
+    for label, exact in exact_stages.items():
         # Exact everywhere, as backpropagation is, it owes its place to no single stage.
         if exact and len(exact) < len(stages):
-            by.setdefault(tuple(exact), []).append(label)
-    told = [f"{_list(exact)} is exact for {_list(labels)}" for exact, labels in by.items()]
+            labels_of.setdefault(tuple(exact), []).append(label)
+    sentences = [
+        f"{_list(exact)} is exact for {_list(labels)}" for exact, labels in labels_of.items()
+    ]
     hint = "choose a layer where none is exact for a fair comparison"
-    return f"{'; '.join(told)}: {hint}" if told else ""
+    return f"{'; '.join(sentences)}: {hint}" if sentences else ""
 
 
 def _exact(source: Source, run_id: str, stages: list[str], window: int) -> dict[str, list[str]]:
     """Estimator to its exact stages at either end: cosine 1, no variance, in the latest probes."""
-    held = {(s.metric, s.layer, s.estimator): s for s in source.series(run_id) if s.count}
-    labels = dict.fromkeys(key[2] for key in held if key[0] == "cosine")
-    first = _since(source, (s for key, s in held.items() if key[0] == "cosine"), window)
+    series = {(s.metric, s.layer, s.estimator): s for s in source.series(run_id) if s.count}
+    labels = dict.fromkeys(key[2] for key in series if key[0] == "cosine")
+    first = _since(source, (s for key, s in series.items() if key[0] == "cosine"), window)
 
     def all_of(name: str, stage: str, label: str) -> Floats | None:
-        series = held.get((name, stage, label))
-        return source.points(series.id, first=first).values if series else None
+        one_series = series.get((name, stage, label))
+        return source.points(one_series.id, first=first).values if one_series else None
 
     def is_exact(stage: str, label: str) -> bool:
         cosine = all_of("cosine", stage, label)
@@ -58,8 +60,8 @@ def _exact(source: Source, run_id: str, stages: list[str], window: int) -> dict[
 
 def _since(source: Source, series: Iterable[SeriesLike], window: int) -> int:
     """The step from which on the latest `window` probes are: all series have the same ones."""
-    for one in series:
-        return int(source.points(one.id).steps[-window:][0])
+    for each in series:
+        return int(source.points(each.id).steps[-window:][0])
     return 0
 
 

@@ -31,8 +31,8 @@ INFO = FigureInfo(
     ),
 )
 HEAD = (
-    "estimator", "answer", "examples × draws", "tr Var", "batch alone", "check",
-    "measured", "predicted", "apart",
+    "estimator", "answer", "examples × draws", "tr Var", "larger batch alone", "check",
+    "measured", "predicted", "difference",
 )  # fmt: skip
 
 
@@ -46,7 +46,10 @@ def figure(source: Source, query: Query) -> go.Figure:
             f"budget: one gradient costs {budget:,} draws on {found[0].batch:,} examples, on a "
             "batch as many times as large or averaged"
         )
-        tally.say("batch alone: what one draw on as large a batch leaves, against the answer")
+        tally.say(
+            "larger batch alone: the variance of one draw on that many examples, relative to the "
+            "answer"
+        )
         tally.say("check: fresh gradients at that batch × draws, ± 1 standard error")
         tally.say(_limit(found[0]))
     unsure = [plain(clipped(one.label)) for one in found if _unsure(one, budget)]

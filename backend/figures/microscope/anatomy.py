@@ -191,11 +191,12 @@ def _told(rows: list[list[Split]], shares: bool) -> list[str]:
     return [
         "hatched: noise of the data; full: of the estimator" if shares else
         "open: noise of the data; full: of the estimator; one vertical scale for all",
-        "total variances of one draw (honest draws)",
+        "total variances of one honest draw (by the estimator itself)",
         "bars: ± 1 standard error over batches, no confidence interval"
         if errors and not shares else "",
         "too few batches for standard errors (below 8)" if few else "",
-        f"the data's part came out below zero, as its estimate may where it is small: {where}"
+        "the estimated noise of the data is below zero, as an estimate of a small variance can be: "
+        f"{where}"
         if below else "",
         f"no variance at all: {', '.join(dict.fromkeys(_names(nothing)))}" if nothing else "",
     ]  # fmt: skip

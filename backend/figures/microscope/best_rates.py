@@ -35,7 +35,10 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.say(f"{name}: no best rate, {steps.obstacle}" if steps.obstacle else "")
         tally.say(one_step.counted(steps, name))
     if estimators:
-        tally.say("expected: to second order, honest draws; changes: of the steps as taken")
+        tally.say(
+            "expected decrease: to second order, from honest draws (by the estimator itself); "
+            "mean changes: of the steps that were tried"
+        )
     cells = [
         [*steps] for steps in zip(*(_cells(steps, several) for steps in estimators), strict=True)
     ]

@@ -25,7 +25,8 @@ INFO = FigureInfo(
     charts=(Chart("verdict", (Place("draws", "layers", 10),), follows=("verdict/*",)),),
 )
 FALSE_VERDICTS = (35, 960)
-"""Unbiased estimators convicted in any layer, of all verdicts: docs/measurement.md."""
+"""How many unbiased estimators are called biased in any layer, of how many verdicts:
+docs/measurement.md."""
 MIN_DRAWS, MAX_DRAWS = 512, 10_000
 """Draws of a verdict."""
 SHOWN = 3
@@ -54,7 +55,7 @@ class EstimatorVerdict(NamedTuple):
     label: str
     draws: int
     target: bool
-    """Held against a target of its own instead of the exact gradient."""
+    """Whether it is compared with a target of its own instead of the exact gradient."""
     rows: list[LayerVerdict]
 
 
@@ -176,7 +177,7 @@ def sentences(judged: Sequence[EstimatorVerdict]) -> list[str]:
         f"no bias found: {', '.join(bounds)}" if clean else "",
         f"biased: {', '.join(map(_bias_words, biased))}" if biased else "",
         *(f"{clipped(verdict.label)}: {_sentence(verdict.rows[0], verdict)}" for verdict in rest),
-        f"{judged[0].draws:,} draws, held against {_against(judged)}" if judged else "",
+        f"{judged[0].draws:,} draws, compared with {_against(judged)}" if judged else "",
     ]
 
 

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from backend.figures.data import draws, plane
 from backend.figures.data.metrics import OF_ERROR
-from backend.figures.data.plane import Probes, Spot
+from backend.figures.data.plane import Errors, Probes
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES
 from backend.figures.data.source import Floats, Source
@@ -52,8 +52,8 @@ class Estimated(NamedTuple):
     """An estimator of a run: where it stands now, and where it stood."""
 
     probes: Probes
-    now: Spot
-    before: list[Spot]
+    now: Errors
+    before: list[Errors]
     name: str
 
     @property
@@ -94,7 +94,7 @@ def _places(source: Source, query: Query, tally: canvas.Tally) -> list[Estimated
         name = draws.name_of(probes.line, several=len(query.runs) > 1)
         now = plane.pooled(probes, query.window, scaled=scaled)
         if now.finite:
-            before = plane.trail(probes, query.window, STOPS, scaled=scaled)
+            before = plane.path_of(probes, query.window, STOPS, scaled=scaled)
             estimates.append(Estimated(probes, now, before, name))
         elif scaled and plane.pooled(probes, query.window, scaled=False).finite:
             tally.say(f"{clipped(probes.line.label)}: no scaled place, only a raw one")
@@ -109,7 +109,7 @@ def _scale(places: list[Estimated]) -> Scale:
     return choose("signed", np.concatenate([spread, spread / FURTHEST**0.5, bias]))
 
 
-def _xy(spot: Spot, k: float, scale: Scale) -> tuple[float, float]:
+def _xy(spot: Errors, k: float, scale: Scale) -> tuple[float, float]:
     at = scale.of(np.sqrt(np.array([max(spot.spread, 0.0) / k, abs(spot.bias)])))
     return float(at[0]), float(at[1])
 
@@ -141,7 +141,7 @@ def _drawn(estimated: Estimated, scale: Scale, query: Query, symbol: str) -> lis
     return [*traces, _mark(estimated, query.k, scale, 13, symbol, listed=True)]
 
 
-def _region(spot: Spot, k: int, scale: Scale, shared: dict[str, Any]) -> list[Any]:
+def _region(spot: Errors, k: int, scale: Scale, shared: dict[str, Any]) -> list[Any]:
     """The box of ± 2 standard errors."""
     sides = [(spot.spread / k, spot.errors[0] / k), (spot.bias, spot.errors[1])]
     ends = [(max(value - 2 * error, 0.0), value + 2 * error) for value, error in sides]

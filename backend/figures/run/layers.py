@@ -66,7 +66,7 @@ def _lines(
     colours = [str(colour) for colour in sample_colorscale("Viridis", depths)]
     drawn, odd = [], []
     for at, row in enumerate(rows):
-        has_point = grid.held[at]
+        has_point = grid.has_point[at]
         values, name = grid.values[at][has_point], plain(clipped(row))
         drawn.append(_line(x[has_point], values, scale, name, colours[at], at, words))
         odd += edge.not_finite(x[has_point], values, name, colours[at], words[0], not odd)

@@ -96,7 +96,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         height=150 + 44 * max(len(rows), 2),
         showlegend=False,
         xaxis=canvas.axis(
-            f"{what.short}<br>less that of {plain(clipped(pairing.reference, 34))}",
+            f"{what.short}<br>minus that of {plain(clipped(pairing.reference, 34))}",
             tickangle=0, **canvas.few(scale),
         ),
         yaxis=canvas.axis(

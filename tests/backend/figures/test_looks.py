@@ -76,7 +76,7 @@ def test_a_part_below_zero_and_a_layer_without_variance_are_told(anatomy):
     dissected(anatomy, FORWARD, "a", -0.5, 3.0, 3.0)
     dissected(anatomy, EXACT, "b", 0.0, 0.0, 0.0)
     drawn = draw("anatomy", anatomy, {"runs": "m1"})
-    assert "below zero, as its estimate may where it is small: a" in note_text(drawn)
+    assert "below zero, as an estimate of a small variance can be: a" in note_text(drawn)
     assert "no variance at all: b" in note_text(drawn)
     assert traces(drawn, part="estimator")[0]["y"][1] == 1.0
     assert traces(drawn, part="data")[1]["y"][2] is None
@@ -108,7 +108,7 @@ def test_the_answer_and_its_check(anatomy):
     assert second["examples × draws"] == "512 × 1"
     assert first["check"] == "256 × 2"
     assert first["measured"] == "410 ± 20"
-    assert first["apart"] == "1.4 s.e."
+    assert first["difference"] == "1.4 s.e."
     assert second["measured"] == ""
     far = "m1", "anatomy/check/measured", [33], [900.0]
     assert "does not hold here" not in note_text(draw("advice", anatomy, {"runs": "m1"}))
@@ -142,7 +142,7 @@ def test_an_answer_within_its_noise_is_not_given(anatomy):
 def test_a_check_within_its_error_is_none(anatomy):
     anatomy.add("m1", "anatomy/check/predicted_se", [33], [360.0], estimator=FORWARD)
     drawn = draw("advice", anatomy, {"runs": "m1"})
-    assert rows(drawn)[0]["apart"] == "no check"
+    assert rows(drawn)[0]["difference"] == "no check"
     assert "an error larger than half its value" in note_text(drawn)
 
 

@@ -67,8 +67,10 @@ def test_the_source_of_the_draws_is_told(name):
     assert "honest draws" in note_text(draw(name, source, {"runs": "m1"}))
     source.add("m1", "draw/oracle", [0], [1.0], estimator=FORWARD)
     source.add("m1", "draw/oracle", [0], [0.0], estimator=DFA)
-    assert draws.how(source, [("m1", DFA)]) == "honest draws"
-    both = f"oracle draws, but honest of {DFA}" if name != "cloud" else "oracle draws"
+    assert draws.how(source, [("m1", DFA)]) == "honest draws (by the estimator itself)"
+    both = "oracle draws (computed from the exact gradient)"
+    if name != "cloud":
+        both += f", except for honest draws (by the estimator itself) of {DFA}"
     assert both in note_text(draw(name, source, {"runs": "m1"})).split("; ")
 
 
@@ -79,7 +81,10 @@ def test_a_sweep_tells_where_its_draws_are_honest():
     source.add("m1", "sweep/draw/oracle", [1, 4], [1.0, 1.0], estimator=FORWARD)
     source.add("m1", "sweep/draw/oracle", [1, 4], [1.0, 0.0], estimator=DFA)
     note = note_text(draw("sweep", source, {"runs": "m1"}))
-    assert f"oracle draws, but honest of {DFA} at some values" in note.split("; ")
+    assert (
+        "oracle draws (computed from the exact gradient), except for honest draws "
+        f"(by the estimator itself) of {DFA} at some values"
+    ) in note.split("; ")
 
 
 @pytest.mark.parametrize("name", ["norm_ratio", "draw/norm_ratio", "draw/along"])

@@ -71,7 +71,7 @@ def test_the_sentence_has_bound_draws_reference_and_false_convictions():
     note = note_text(asked(judged()))
     assert "no bias found: forward_gradient (relative bias along g < 0.039)" in note
     assert "sign_of (+3 along g ± 0.2; in 1 of 2 layers: hidden1)" in note
-    assert "1,024 draws, held against the exact gradient" in note
+    assert "1,024 draws, compared with the exact gradient" in note
     assert "3.6 % of verdicts (measured: 35 of 960)" in note
 
 
