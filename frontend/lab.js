@@ -87,16 +87,18 @@ function hear(run) {
  * @param {Run | undefined} before
  */
 function putAnswer(answer, before) {
-  const now = runs.peek().find((one) => one.id === answer.id);
+  const now = runs.peek().find((run) => run.id === answer.id);
   if (now === before || !now || !heard.has(now)) put(answer);
 }
 
 /** @param {Run} run */
 function put(run) {
   compare(run);
-  const known = runs.peek().some((one) => one.id === run.id);
+  const known = runs.peek().some((other) => other.id === run.id);
   if (!known) total.update((n) => n + 1);
-  runs.update((all) => (known ? all.map((one) => (one.id === run.id ? run : one)) : [run, ...all]));
+  runs.update((all) =>
+    known ? all.map((other) => (other.id === run.id ? run : other)) : [run, ...all],
+  );
 }
 
 /** @param {string} id */

@@ -164,7 +164,7 @@ function actionOf({context}, {action}) {
   );
 }
 
-/** What stands below the charts of a training run and is no figure. @param {Board} whole @param {SectionEntry} section */
+/** What a training run has below the charts of a section besides figures. @param {Board} whole @param {SectionEntry} section */
 function furtherOf({context}, {page, name}) {
   if (page !== "run") return null;
   if (name === "measures") return context.diagnose && why(context, context.diagnose);
@@ -178,13 +178,13 @@ function blocks(charts) {
   const keyOf = (/** @type {Placed} */ {entry}) =>
     JSON.stringify([entry.only, entry.with_points && entry.key]);
   /** @type {Placed[][]} */
-  const found = [];
+  const groups = [];
   for (const placed of charts) {
-    const last = found.at(-1);
+    const last = groups.at(-1);
     if (last && keyOf(last[0]) === keyOf(placed)) last.push(placed);
-    else found.push([placed]);
+    else groups.push([placed]);
   }
-  return found;
+  return groups;
 }
 
 /** @param {Board} whole @param {Placed[]} block @param {import("./legend.js").Lines} lines */
@@ -206,7 +206,7 @@ function blockOf(whole, block, lines) {
   return () => points() && charts();
 }
 
-/** A chart that no run needs is left out. @param {Board} whole @param {Placed} placed @param {() => any} make */
+/** A chart that no run on the page needs is left out. @param {Board} whole @param {Placed} placed @param {() => any} make */
 function presence({context, focusedId}, {entry}, make) {
   const {unless} = entry;
   if (unless) {
@@ -282,18 +282,18 @@ function runsAsked({context, focusedId}, {runs}) {
  * @param {Placed} placed
  */
 function pointsIn(whole, placed) {
-  const found = signal(false);
+  const hasPoints = signal(false);
   const {fetch} = whole.context;
   const ids = computed(() => runsAsked(whole, placed.entry));
   effect(() => {
     const runs = ids();
     const gone = new AbortController();
     onEnd(() => gone.abort());
-    found.set(false);
+    hasPoints.set(false);
     if (!runs) return;
     // A failure is told by the charts beside it, which ask the same server.
     fetch(placed.figure.name, {runs}, gone.signal).then(
-      ({count}) => !gone.signal.aborted && count > 0 && found.set(true),
+      ({count}) => !gone.signal.aborted && count > 0 && hasPoints.set(true),
       () => undefined,
     );
     onEnd(
@@ -301,9 +301,9 @@ function pointsIn(whole, placed) {
         const concerned = series.some((/** @type {import("../types.js").Delta} */ delta) =>
           concerns(placed, {runs}, delta.metric, delta.layer),
         );
-        if (concerned && runs.split(",").includes(run)) found.set(true);
+        if (concerned && runs.split(",").includes(run)) hasPoints.set(true);
       }),
     );
   });
-  return found;
+  return hasPoints;
 }

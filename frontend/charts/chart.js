@@ -78,7 +78,7 @@ const below = (layout) => (layout.title?.subtitle?.text ?? "").split("<br>").map
 /** @type {Note} */
 const NOTHING = {below: [], shown: 0, count: 0, selection: "", note: []};
 
-/** What stands below a chart, with the points counted in that were drawn since. @param {Note} note @param {number} grown */
+/** The text below a chart, with the points counted in that were drawn since. @param {Note} note @param {number} grown */
 function textOf({below, shown, count: all, selection, note}, grown) {
   const thinned =
     selection && `${count(shown + grown)} of ${count(all + grown)} points, ${selection}`;
@@ -129,7 +129,7 @@ function setUp(element, options) {
 const FEW = 4;
 const MANY = 12;
 
-/** Its room is kept before there is a line. @param {Options} options @param {State} state */
+/** The chart's own legend; its height is reserved before there are lines. @param {Options} options @param {State} state */
 const ownLegend = (options, state) =>
   h(
     "div",
@@ -160,7 +160,7 @@ function follow(element, plot, options, state) {
       (answer) => signal.aborted || show(plot, answer, JSON.stringify(asked), options, state),
       (error) => signal.aborted || failed(error, state),
     );
-    // An aborted reading has a successor, which releases.
+    // After an aborted request another one follows, which releases the lines.
     if (!signal.aborted) lines.release();
     return done;
   }
@@ -168,9 +168,9 @@ function follow(element, plot, options, state) {
   /** @param {{run: string, series: import("../types.js").Delta[]}} event */
   function points({run, series}) {
     if (!concerns(run)) return;
-    const ours = series.filter((one) => options.concerns(one.metric, one.layer));
+    const ours = series.filter((delta) => options.concerns(delta.metric, delta.layer));
     if (ours.length > 0 && !reading.isInView()) reading.again();
-    else for (const one of ours) lines.append(one);
+    else for (const delta of ours) lines.append(delta);
   }
 
   const concerns = (/** @type {string} */ run) => ask().runs.split(",").includes(run);
@@ -217,7 +217,8 @@ async function show(plot, answer, revision, options, state) {
 }
 
 /**
- * A refusal stands until there is news; a silent server, of which the banner tells, is tried again.
+ * A refusal is shown until the next answer; a server that does not answer is tried again, and the
+ * banner says so.
  * @param {unknown} error
  * @param {State} state
  */

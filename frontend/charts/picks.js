@@ -59,8 +59,12 @@ function choice(title, value, choices, first) {
   const select = h(
     "select",
     {onchange: () => value.set(select.value === first ? "" : select.value)},
-    choices.map((one) =>
-      h("option", {value: one.value, selected: () => (value() || first) === one.value}, one.title),
+    choices.map((option) =>
+      h(
+        "option",
+        {value: option.value, selected: () => (value() || first) === option.value},
+        option.title,
+      ),
     ),
   );
   return labelled(title, select);
@@ -145,7 +149,7 @@ function slider({title, choices}, {unit}, value, first) {
   const at = () =>
     Math.max(
       0,
-      choices.findIndex((one) => one.value === (value() || first)),
+      choices.findIndex((option) => option.value === (value() || first)),
     );
   const input = h("input", {
     type: "range",
@@ -172,7 +176,7 @@ function slider({title, choices}, {unit}, value, first) {
  * @param {Text} value
  */
 function ratePick({title, choices}, [figure, key], context, value) {
-  const found = signal("");
+  const offered = signal("");
   const ids = computed(() =>
     context
       .runs()
@@ -186,21 +190,21 @@ function ratePick({title, choices}, [figure, key], context, value) {
     const read = () =>
       // A failure is told by the charts beside it, which ask the same server.
       context.fetch(figure, {runs}, gone.signal).then(
-        ({meta}) => !gone.signal.aborted && meta[key] && found.set(meta[key].join(" ")),
+        ({meta}) => !gone.signal.aborted && meta[key] && offered.set(meta[key].join(" ")),
         () => undefined,
       );
     if (runs) read();
     onEnd(
       on("points", ({run}) => {
-        if (runs.split(",").includes(run) && found.peek() === "") read();
+        if (runs.split(",").includes(run) && offered.peek() === "") read();
       }),
     );
   });
   return () => {
-    const offered = found()
+    const rates = offered()
       .split(" ")
       .filter(Boolean)
       .map((text) => ({value: text, title: text}));
-    return choice(title, value, [...choices, ...offered], "");
+    return choice(title, value, [...choices, ...rates], "");
   };
 }

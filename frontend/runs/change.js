@@ -37,7 +37,7 @@ export function forks(run) {
     autocomplete: "off",
   });
   checkpoints(run().id).then(
-    (found) => steps.set(found.reverse()),
+    (checkpoints) => steps.set(checkpoints.reverse()),
     () => steps.set([]),
   );
   return form(run, {
@@ -116,9 +116,10 @@ function form(run, {button, more, send, labels: own}) {
 
   /** @param {unknown} error */
   function complain(error) {
-    const rest = error instanceof Refusal ? error.problems.filter((one) => !beside(one)) : [];
+    const rest =
+      error instanceof Refusal ? error.problems.filter((problem) => !beside(problem)) : [];
     if (error instanceof Refusal && error.problems.length > 0)
-      message.set(rest.map((one) => one.msg).join(" "));
+      message.set(rest.map((problem) => problem.msg).join(" "));
     else message.set(error instanceof Error ? error.message : String(error));
   }
 

@@ -59,7 +59,7 @@ function form(run, close) {
       close();
     } catch (error) {
       if (!(error instanceof Refusal || error instanceof Silence)) throw error;
-      message.set(told(error, nodes));
+      message.set(explain(error, nodes));
     } finally {
       busy.set(false);
     }
@@ -206,7 +206,7 @@ function read(run, {driver, lr, steps, optimizer}) {
 }
 
 /** Each problem beside its control; what has none is said below. @param {Error} error @param {ReturnType<typeof controls>} nodes */
-function told(error, nodes) {
+function explain(error, nodes) {
   if (!(error instanceof Refusal) || error.problems.length === 0) return error.message;
   const rest = error.problems.filter(({loc, msg}) => {
     const name = loc.at(-1);
