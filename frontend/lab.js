@@ -114,8 +114,8 @@ export async function start(config) {
   return begin(await api.start(config));
 }
 
-/** Look at a checkpoint, and show what is seen. @param {any} ask */
-export async function look(ask) {
+/** Start a microscope at a checkpoint, and show it. @param {any} ask */
+export async function startMicroscope(ask) {
   return begin(await api.probe(ask));
 }
 
@@ -132,7 +132,16 @@ export async function resample(run) {
   const {step, draws, seed, source, sweep, anatomy, what_if} = run.config.microscope;
   complaint.set("");
   try {
-    await look({run: run.id, step, draws, seed: seed + 1, source, sweep, anatomy, what_if});
+    await startMicroscope({
+      run: run.id,
+      step,
+      draws,
+      seed: seed + 1,
+      source,
+      sweep,
+      anatomy,
+      what_if,
+    });
   } catch (error) {
     complaint.set(`Run ${run.number}: ${error instanceof Error ? error.message : error}`);
   }

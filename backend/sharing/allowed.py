@@ -1,4 +1,4 @@
-"""What an export may say of a run: a list of what is allowed, not of what is forbidden.
+"""What an export may contain of a run: a list of what is allowed.
 
 Paths, host names, tokens and tracebacks are on no such list, so they cannot leave.
 """
@@ -63,7 +63,7 @@ def config_yaml(run: RunLike) -> str:
 
 
 def versions(run: RunLike) -> dict[str, str]:
-    """Packages and their versions, of those entries that look like it."""
+    """Packages and their versions; entries that do not look like one are left out."""
     installed = run.facts.get("versions")
     if not isinstance(installed, Mapping):
         return {}
@@ -125,7 +125,7 @@ def reason(error: str | None) -> str | None:
 
 
 def shared_facts(run: RunLike) -> dict[str, Any]:
-    """Those facts that the page of a shared dashboard reads."""
+    """The facts that the page of a shared dashboard reads."""
     counts = {name: run.facts.get(name) for name in ("parameters", "threads")}
     return {
         **{name: value for name, value in counts.items() if isinstance(value, int)},

@@ -1,4 +1,4 @@
-"""The latest values as a table: for readers of screens, of paper, and of numbers."""
+"""The latest values as tables, for screen readers, for print and for exact values."""
 
 import math
 

@@ -22,7 +22,7 @@ STAGES = 40
 
 
 class Snapshot:
-    """A source that is asked for each run and its series once, so that one file tells one story."""
+    """A source that reads each run and its series once, so that one file is consistent."""
 
     def __init__(self, source: Source) -> None:
         self._source = source

@@ -5,7 +5,7 @@ import {PLAIN, field} from "../form/field.js";
 import {freshId, locate, problemLine} from "../form/node.js";
 import {shadows} from "../form/shadows.js";
 import {icon} from "../icons.js";
-import {look} from "../lab.js";
+import {startMicroscope} from "../lab.js";
 import {count} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {effect, signal, untracked} from "../lib/signal.js";
@@ -54,8 +54,8 @@ const OF_ESTIMATORS = {
 
 /** @param {Run} run @param {() => void} close */
 function form(run, close) {
-  const {look: looked, ...plain} = controls(run);
-  const nodes = {...plain, ...looked.nodes};
+  const {kind, ...plain} = controls(run);
+  const nodes = {...plain, ...kind.nodes};
   const {line, message} = problemLine(freshId("microscope"));
   const busy = signal(false);
   const untouched = JSON.stringify(nodes.estimators.read());
@@ -70,7 +70,7 @@ function form(run, close) {
       const given = read(nodes);
       // Unchanged, they are the estimators of the chosen checkpoint, whichever drove at that step.
       if (JSON.stringify(given.estimators) === untouched) given.estimators = null;
-      await look({run: run.id, ...given});
+      await startMicroscope({run: run.id, ...given});
       close();
     } catch (error) {
       if (!(error instanceof api.Refusal || error instanceof api.Silence)) throw error;
@@ -84,7 +84,7 @@ function form(run, close) {
     "form",
     {class: "microscope", novalidate: true, onsubmit: submit},
     nodes.step.element,
-    looked.element,
+    kind.element,
     nodes.estimators.element,
     h("div", {class: "pair"}, nodes.draws.element, nodes.seed.element),
     h("div", {role: "alert"}, line),
@@ -135,7 +135,7 @@ function controls(run) {
       },
       run.config.microscope?.seed ?? 0,
     ),
-    look: kindField(run, draws, sweptField(estimators, run)),
+    kind: kindField(run, draws, sweptField(estimators, run)),
   };
 }
 

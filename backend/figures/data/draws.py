@@ -1,4 +1,4 @@
-"""The draws of a microscope: read together, with what could not be drawn counted."""
+"""Reading the draws of a microscope, with counts of the draws that have no value."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ def is_microscope(run: RunLike) -> bool:
 
 @dataclass(frozen=True)
 class Draws:
-    """One number of each draw of one estimator, NaN and infinities left out."""
+    """A metric of each draw of one estimator, without NaN and infinities."""
 
     line: Line
     values: Floats
     lost: int
-    """Draws of which it is not finite."""
+    """The number of draws whose value is not finite."""
 
     @property
     def error(self) -> float:
@@ -40,7 +40,7 @@ class Draws:
 
 
 def each(source: Source, query: Query, name: str, tally: Tally) -> list[Draws]:
-    """A metric's draws for each run and estimator; too many are left out with a word."""
+    """The draws of a metric, for each run and estimator; the tally says if some are left out."""
     matches = [line for line in lines(source, query, (name,)) if line.series.count]
     if len(matches) > PANELS:
         tally.say(f"{PANELS} of {len(matches)} estimators: choose fewer runs or one estimator")
@@ -60,7 +60,7 @@ def _read(source: Source, line: Line) -> Draws:
 
 
 def lost(source: Source, line: Line, undefined: int) -> str:
-    """What the reader must know of draws that no figure can place; "" if there are none."""
+    """A sentence on draws that have no finite value; "" if there are none."""
     if sentence := not_finite(source, line.run_id, line.label):
         return sentence
     if undefined:
@@ -72,7 +72,7 @@ def lost(source: Source, line: Line, undefined: int) -> str:
 
 
 def not_finite(source: Source, run_id: str, label: str) -> str:
-    """How many of an estimator's draws are left out of the layers where they are not finite."""
+    """A sentence on the draws of an estimator that are not finite; "" if there are none."""
     for series in source.series(run_id):
         if (series.metric, series.layer, series.estimator) == (PREFIX + "nonfinite", "", label):
             values = source.points(series.id).values
@@ -102,7 +102,7 @@ def how(source: Source, pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def _by_oracle(source: Source, run_id: str, label: str) -> Floats:
-    """1 or 0 for each value of a sweep, or for all draws."""
+    """Whether an oracle made the draws (1 or 0): for each value of a sweep, else for all draws."""
     for series in source.series(run_id):
         if series.estimator == label and series.metric in (
             PREFIX + "oracle",
@@ -113,8 +113,8 @@ def _by_oracle(source: Source, run_id: str, label: str) -> Floats:
 
 
 def gaps(source: Source, query: Query, labels: Sequence[str] = ()) -> list[str]:
-    """What the reader must know of layers without a gradient, and of draws that are left out:
-    of all estimators of the runs, or of these labels."""
+    """Sentences on layers whose exact gradient is zero, and on draws that are left out: of these
+    labels, or of all estimators of the runs."""
     sentences = []
     for run_id in query.runs:
         run = source.run(run_id)
@@ -145,6 +145,6 @@ def latest(source: Source, line: Line, name: str) -> float | None:
 
 
 def name_of(line: Line, *, several: bool) -> str:
-    """What a line is called: its estimator, and its run where there are several."""
+    """The name of a line: its estimator, and its run where there are several."""
     label = plain(clipped(line.label))
     return f"{label} · {run_name(line.run.number, line.run.name)}" if several else label

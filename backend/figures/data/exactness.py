@@ -1,6 +1,6 @@
-"""Which stages an estimator gets exactly right: there its whole-network measures are a gift.
+"""Stages whose gradient an estimator computes exactly: they improve its whole-network measures.
 
-Read off the probes themselves, so that it holds for an estimator that nobody here has seen.
+Exactness is read from the probes, so that it is known for any estimator.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ SHOWN = 4
 
 
 def words(source: Source, run_id: str, window: int) -> str:
-    """A sentence on the stages where some estimators, not exact everywhere, are exact; else ""."""
+    """A sentence on stages where an estimator is exact that is not exact everywhere; else ""."""
     stages = layers(source, source.run(run_id), run_id, "cosine", "stage")
     exact_stages = _exact(source, run_id, stages, window)
     labels_of: dict[tuple[str, ...], list[str]] = {}
@@ -32,7 +32,7 @@ def words(source: Source, run_id: str, window: int) -> str:
 
 
 def _exact(source: Source, run_id: str, stages: list[str], window: int) -> dict[str, list[str]]:
-    """Estimator to its exact stages at either end: cosine 1, no variance, in the latest probes."""
+    """Exact stages by estimator, from both ends: cosine 1 and no variance in the latest probes."""
     series = {(s.metric, s.layer, s.estimator): s for s in source.series(run_id) if s.count}
     labels = dict.fromkeys(key[2] for key in series if key[0] == "cosine")
     first = _since(source, (s for key, s in series.items() if key[0] == "cosine"), window)
@@ -59,7 +59,7 @@ def _exact(source: Source, run_id: str, stages: list[str], window: int) -> dict[
 
 
 def _since(source: Source, series: Iterable[SeriesLike], window: int) -> int:
-    """The step from which on the latest `window` probes are: all series have the same ones."""
+    """The first step of the latest `window` probes, which are the same for all series."""
     for each in series:
         return int(source.points(each.id).steps[-window:][0])
     return 0

@@ -1,4 +1,4 @@
-"""Runs and their points held in memory: what tests and small scripts draw from."""
+"""Runs and their points in memory: a source of figures for notebooks and tests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

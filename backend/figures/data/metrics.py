@@ -1,4 +1,4 @@
-"""What each metric is called, how its axis reads and which scale shows it whole."""
+"""The title, axis title and scale of each metric."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -24,7 +24,7 @@ class Metric:
     """What it is called within a sentence, where that is not its title."""
     unit: str = ""
     fraction: bool = False
-    """Whether it is of examples, from 0 to 1."""
+    """Whether it is a fraction of examples, from 0 to 1."""
 
     @property
     def short(self) -> str:

@@ -1,4 +1,4 @@
-"""The one-step lotteries that a microscope took: changes of the loss by learning rate."""
+"""Reading one-step draws: changes of the loss by learning rate, as a microscope measured them."""
 
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ class OneStepDraws:
         return -rates * self.slopes.mean() + rates**2 / 2 * self.curvatures.mean()
 
     def nearest(self, rate: float) -> float:
-        """Of the rates of the steps taken."""
+        """The tried learning rate that is nearest to this one."""
         return min(self.changes, key=lambda tried: abs(np.log(tried / rate)))
 
     @property
@@ -60,7 +60,7 @@ class OneStepDraws:
         return "the draws lead up" if mean < 0 else "the loss is not curved upwards there"
 
     def name(self, several: bool) -> str:
-        """What it is called where runs are told apart."""
+        """The estimator's label, with its run where there are several."""
         label = plain(clipped(self.label))
         return f"{label} · {run_name(self.run.number, self.run.name)}" if several else label
 
@@ -108,5 +108,5 @@ def _read(source: Source, run_id: str, label: str) -> OneStepDraws:
 
 
 def counted(steps: OneStepDraws, name: str) -> str:
-    """What must be said of draws that are left out."""
+    """A sentence on draws that are left out; "" if there are none."""
     return f"{name}: {steps.lost:,} draws were not finite and are left out" if steps.lost else ""

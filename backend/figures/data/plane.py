@@ -1,4 +1,4 @@
-"""Where estimators stand in the plane of errors, in raw or in scaled units, probe by probe.
+"""Variance and squared bias of estimators, in raw or in scaled units, probe by probe.
 
 Raw, of one draw: tr S / ‖g‖² and the squared bias over ‖g‖². Scaled, the estimate is stretched
 first so that its mean reaches as far along g as g itself, as a learning rate would: with
@@ -131,7 +131,7 @@ def _mean(values: Floats) -> float:
 
 
 def _error(recorded: Floats, values: Floats) -> float:
-    """The standard error of a pooled mean: as recorded, else from the probes' own scatter."""
+    """The standard error of a pooled mean: from recorded errors, else from the probes' scatter."""
     finite = recorded[np.isfinite(recorded)]
     with np.errstate(over="ignore", invalid="ignore"):
         if len(finite):
@@ -141,9 +141,9 @@ def _error(recorded: Floats, values: Floats) -> float:
 
 
 def path_of(probes: Probes, window: int, most: int, *, scaled: bool) -> list[Errors]:
-    """The way over training: successive windows, evenly chosen, the latest last.
+    """The path over training: successive windows, evenly chosen, the latest last.
 
-    Few probes are taken together by the quarter, so that a short run has a way too.
+    Of few probes a window is a quarter, so that a short run has a path, too.
     """
     if draws.is_microscope(probes.line.run) or len(probes.steps) < SHORTEST:
         return []

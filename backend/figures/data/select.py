@@ -1,4 +1,4 @@
-"""Which series a question is about, in the order in which they are drawn."""
+"""Selecting the series that a query asks for, in the order in which they are drawn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ TRACES = 40
 
 @dataclass(frozen=True)
 class Line:
-    """One series of one run; `place` is the run's position in the question."""
+    """One series of one run; `place` is the run's position in the query."""
 
     run_id: str
     run: RunLike
@@ -21,12 +21,12 @@ class Line:
 
     @property
     def label(self) -> str:
-        """The estimator that the line speaks of: its own, else the run's driver."""
+        """The label of the line's estimator: the series' own, else the run's driver."""
         return self.series.estimator or driver(self.run)
 
     @property
     def key(self) -> tuple[str, str]:
-        """Whose it is: the run's id and the label."""
+        """The run's id and the estimator's label."""
         return self.run_id, self.label
 
 
@@ -41,7 +41,7 @@ def estimators(run: RunLike) -> list[str]:
 
 
 def lines(source: Source, query: Query, metrics: Sequence[str]) -> list[Line]:
-    """All series of these metrics at the question's layer, of its estimator or of all."""
+    """All series of these metrics at the query's layer, of its estimator or of all estimators."""
     matches = [
         Line(run_id, run, place, series)
         for place, run_id in enumerate(query.runs)
@@ -63,7 +63,7 @@ def _rank(line: Line, metrics: Sequence[str]) -> tuple[int, int]:
 
 
 def chosen_estimator(source: Source, run_id: str, run: RunLike, metric: str, asked: str) -> str:
-    """The label asked for, else the driver's, else the first that the metric is known for."""
+    """The label asked for, else the driver, else the first label that has the metric."""
     measured = [s.estimator for s in source.series(run_id) if s.metric == metric]
     labels = list(dict.fromkeys([*estimators(run), *measured]))
     if asked and asked not in labels:
@@ -76,7 +76,7 @@ def chosen_estimator(source: Source, run_id: str, run: RunLike, metric: str, ask
 
 
 def layers(source: Source, run: RunLike, run_id: str, metric: str, level: str) -> list[str]:
-    """The stages or tensors that a metric is known for, in network order."""
+    """The stages or tensors that have a metric, in the order of the network."""
     names = dict.fromkeys(s.layer for s in source.series(run_id) if s.metric == metric and s.layer)
     order = {name: at for at, name in enumerate(_table(run))}
     tensors = {name for name in names if is_tensor(run, name, names)}

@@ -1,4 +1,4 @@
-"""A sweep's points: a measure at the values of a field, its law there, and the field's name."""
+"""Reading a sweep: a measure at each value of a field, and the law of that measure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -30,18 +30,18 @@ class Curve:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Whose it is: the law's is that of its measure."""
+        """The run's id and the estimator's label, the same for a measure and its law."""
         return self.line.run_id, self.line.series.estimator
 
 
 def read(source: Source, query: Query, measure: str, tally: Tally) -> list[Curve]:
-    """Every estimator's curve and its law's, of the runs in question; finite points alone."""
+    """The curve of every estimator and of its law, without points that are not finite."""
     matches = lines(source, query, (f"sweep/{measure}", LAW + measure))[:TRACES]
     return [_curve(source, query, line, tally) for line in matches if line.series.count]
 
 
 def field(line: Line) -> str:
-    """What was swept."""
+    """The name of the field that the sweep varies."""
     return str(_sweep(line).get("field", ""))
 
 
@@ -51,7 +51,7 @@ def values(line: Line) -> list[Any]:
 
 
 def asked(line: Line) -> list[float] | list[str]:
-    """The values that were asked for, as they stand on the axis."""
+    """The values that were asked for, as the axis shows them."""
     swept = values(line)
     return [float(v) for v in swept] if _numbers(swept) else [str(v) for v in swept]
 

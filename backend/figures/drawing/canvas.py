@@ -81,16 +81,16 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
 
 
 def few(scale: Scale) -> dict[str, Any]:
-    """A horizontal axis of values, with as many ticks as fit side by side on a phone."""
+    """A horizontal axis of values, with few enough ticks for a phone."""
     ticks = scale.axis(2, apart=0.15)
     return {**ticks, "nticks": 4} if "tickvals" not in ticks and "dtick" not in ticks else ticks
 
 
 def numbers(values: Floats) -> list[float | None]:
-    """A list that JSON can carry: what is not finite becomes a gap."""
+    """A list for JSON, in which values that are not finite are None, a gap."""
     return [v if ok else None for v, ok in zip(values.tolist(), np.isfinite(values), strict=True)]
 
 
 def evenly(count: int, most: int) -> NDArray[np.int64]:
-    """Places of at most `most` of `count` points, evenly chosen, both ends among them."""
+    """Indices of at most `most` of `count` points, evenly spaced, with both ends."""
     return np.unique(np.linspace(0, max(count - 1, 0), min(most, count)).round().astype(np.int64))

@@ -29,7 +29,7 @@ GREYS = [
 
 @dataclass(frozen=True)
 class Grid:
-    """Values (layers, steps); `held` says where a point exists, NaN included."""
+    """Values (layers, steps); `has_point` says where a point exists, NaN included."""
 
     steps: NDArray[np.int64]
     values: Floats
@@ -169,7 +169,7 @@ def _range(values: Floats) -> tuple[float, float]:
 
 
 def table(values: Floats) -> list[list[float | None]]:
-    """Rows of numbers that JSON can carry: what is not finite is a gap."""
+    """Rows of numbers for JSON, in which values that are not finite are None, a gap."""
     finite = np.isfinite(values)
     return [
         [v if ok else None for v, ok in zip(row, flags, strict=True)]

@@ -36,7 +36,7 @@ def contours(x: Floats, y: Floats) -> list[go.Contour]:
 
 
 def reach(values: Floats) -> float:
-    """The spread, 0 where only rounding of numbers around 1 is left of it."""
+    """The range of the values; 0 where it is within the rounding of numbers around 1."""
     wide = float(np.ptp(values))
     return wide if wide > 1e-9 * max(1.0, float(np.abs(values).max())) else 0.0
 

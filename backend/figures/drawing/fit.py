@@ -24,7 +24,7 @@ NOT_RUNS = "an asinh axis is for measures: what grows with every step has none"
 
 @dataclass(frozen=True)
 class Fit:
-    """A scale, the range to show where it is not all of it, and what the reader is told."""
+    """A scale, the range to show where it is not the whole one, and a note for the reader."""
 
     scale: Scale
     span: tuple[float, float] | None = None
@@ -51,7 +51,7 @@ def measures(scaling: Scaling, asked: str, lines: Sequence[Floats]) -> Fit:
 
 
 def runs(scaling: Scaling, asked: str, by_run: Mapping[int, Sequence[Floats]]) -> Fit:
-    """The axis of metrics of whole runs, by place; it never turns asinh by being asked."""
+    """The axis of metrics of whole runs, by place; it is never asinh, even if asked."""
     note = NOT_RUNS if asked == "asinh" else ""
     values_of = {place: _finite(lines) for place, lines in by_run.items()}
     span = _calm(values_of) if scaling == "wide" else None
@@ -66,7 +66,7 @@ def _finite(lines: Sequence[Floats]) -> Floats:
 
 
 def _crowded(lines: Sequence[Floats], values: Floats) -> float | None:
-    """Where the axis turns from linear to logarithmic, if the smallest line is lost else."""
+    """Where an asinh axis turns logarithmic; None if no line is too small for a linear axis."""
     sizes = [float(np.median(np.abs(finite))) for line in lines if len(finite := _finite([line]))]
     # A line that is 0 throughout is where it belongs on any axis.
     sizes = [size for size in sizes if size > 0]
@@ -76,7 +76,7 @@ def _crowded(lines: Sequence[Floats], values: Floats) -> float | None:
 
 
 def _calm(values_of: Mapping[int, Floats]) -> tuple[float, float] | None:
-    """The range of those runs that no other dwarfs; None where all are alike."""
+    """The range of the runs without those that are far above all others; None if there are none."""
     ascending = sorted((values for values in values_of.values() if len(values)), key=np.max)
     calm: list[Floats] = []
     for one in ascending:

@@ -1,4 +1,4 @@
-"""A table of symbols, layers by estimators: colour, symbol and words say the same."""
+"""A table of symbols, layers by estimators; colour, symbol and words are redundant."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ TICKS = 70
 
 @dataclass(frozen=True)
 class Kind:
-    """What a mark can say, and how it looks."""
+    """A kind of mark: its words, its symbol and its colour."""
 
     name: str
     symbol: str
@@ -87,5 +87,5 @@ def layout(layers: Sequence[str], columns: Sequence[str]) -> dict[str, Any]:
 
 
 def row_name(layer: str) -> str:
-    """What a layer's row is called."""
+    """The name of a layer's row."""
     return plain(layer) or NETWORK

@@ -1,4 +1,4 @@
-"""One measurement at a frozen point, as a notebook gets it: a panel a measure, a row a layer."""
+"""One measurement at a frozen point: a panel for each measure, a row for each layer."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol

@@ -1,4 +1,4 @@
-"""Where a run's driver was switched: a thin vertical line that says who drives from there on."""
+"""A thin vertical line where a run's driver was switched, with the new driver's label."""
 
 from typing import Any
 

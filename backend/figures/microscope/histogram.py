@@ -1,4 +1,4 @@
-"""How the draws of each estimator fall: a panel an estimator, its mean and its law marked."""
+"""Histograms of the draws: a panel for each estimator, with its mean and its law marked."""
 
 from typing import Any
 
@@ -152,7 +152,7 @@ def _layout(estimators: list[draws.Draws], words: str, runs: int) -> dict[str, A
 
 
 def _range(drawn: draws.Draws) -> dict[str, Any]:
-    """Draws that are all alike get room beside them, so that their one bar is a bar."""
+    """A range around draws that are all equal, so that their one bar is narrow."""
     if not len(drawn.values) or np.ptp(drawn.values) > 1e-9:
         return {}
     middle = float(drawn.values[0])

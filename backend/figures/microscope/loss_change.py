@@ -1,4 +1,4 @@
-"""How the change of the loss falls out at one learning rate: a panel an estimator."""
+"""Histograms of the change of the loss at one learning rate: a panel for each estimator."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ FAR = 8.0
 
 
 def figure(source: Source, query: Query) -> go.Figure:
-    """At the rate tried nearest to `rate`; without one, to each estimator's own best."""
+    """Draw the changes at the tried rate nearest to `rate`, or to each estimator's best rate."""
     estimators, tally = one_step.read(source, query), canvas.Tally()
     estimators = [steps for steps in estimators if steps.changes][:MOST]
     several = len(query.runs) > 1
@@ -88,7 +88,7 @@ def _left_out(steps: OneStepDraws, several: bool, values: Floats) -> str:
 
 
 def _near(values: Floats) -> Floats:
-    """Those that are drawn: finite, and not so far out that the others would be one bar."""
+    """The values that are drawn: finite, and not so far out that all others share one bar."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return finite

@@ -1,4 +1,4 @@
-"""Is an estimator biased? A microscope's verdict for each layer, with how often it errs."""
+"""Whether an estimator is biased: a verdict for each layer, with its measured error rate."""
 
 import math
 from collections.abc import Sequence
@@ -161,7 +161,7 @@ def _sentence(row: LayerVerdict, verdict: EstimatorVerdict) -> str:
 
 
 def sentences(judged: Sequence[EstimatorVerdict]) -> list[str]:
-    """What is said of the estimators, all layers of each taken together."""
+    """Sentences on the estimators, each over all of its layers."""
     clean = [
         verdict
         for verdict in judged
@@ -235,7 +235,7 @@ def _error_rates() -> str:
 
 
 def bounded(bound: float) -> str:
-    """A bound in two digits, rounded up: what is said to be below it is."""
+    """A bound in two digits, rounded up, so that the stated bound holds."""
     if not 0 < bound < math.inf:
         return f"{bound:g}"
     if bound < 1e-3:  # of the size of rounding: its power of ten is enough

@@ -1,4 +1,4 @@
-"""What one step would do to the loss, against its length: a panel an estimator."""
+"""Change of the loss in one step against the learning rate: a panel for each estimator."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -78,7 +78,7 @@ def _rates(estimators: Sequence[OneStepDraws]) -> dict[str, Any]:
 
 
 def _reach(steps: OneStepDraws) -> float:
-    """How far the axis goes either way: the dip is what is looked at, not the explosion."""
+    """How far the axis reaches either way: chosen to show the decrease, not the divergence."""
     means = [float(v.mean()) for v in steps.changes.values() if len(v) and np.isfinite(v).all()]
     dip = max([0.0, *(-m for m in means), steps.decrease or 0.0])
     if dip > 0:
@@ -118,7 +118,7 @@ def _panel(steps: OneStepDraws, at: int, reach: float) -> list[Any]:
 
 
 def _quantiles(values: Floats, low: float, high: float) -> Floats:
-    """Those of draws as they are: losses that are not finite are the largest."""
+    """Quantiles of all draws, with losses that are not finite as the largest values."""
     if not len(values):
         return np.array([np.nan, np.nan])
     return np.quantile(values, [low, high], method="inverted_cdf")
@@ -144,7 +144,7 @@ def _flat(rates: Floats, axes: dict[str, str]) -> Any:
 
 
 def _means(steps: OneStepDraws, colour: str, axes: dict[str, str], reach: float) -> Any:
-    """A mean only where every step ends in a finite loss: one without the worst would flatter."""
+    """Mean changes, only where every step ends in a finite loss: others would be too favourable."""
     values = list(steps.changes.values())
     means = np.array([v.mean() if len(v) else np.nan for v in values])
     errors = np.array([_error(v) for v in values])
@@ -209,7 +209,7 @@ def _heading(steps: OneStepDraws, several: bool) -> str:
 
 
 def _not_finite(steps: OneStepDraws, name: str) -> str:
-    """From which rate on steps end in losses that are not finite."""
+    """A sentence on the rate from which on losses are not finite; "" if all are finite."""
     lost = {rate: int((~np.isfinite(v)).sum()) for rate, v in steps.changes.items()}
     first = next((rate for rate, count in lost.items() if count), None)
     if first is None:

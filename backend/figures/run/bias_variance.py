@@ -49,7 +49,7 @@ AXES = {
 
 
 class Estimated(NamedTuple):
-    """An estimator of a run: where it stands now, and where it stood."""
+    """An estimator of a run: its present errors, and those before."""
 
     probes: Probes
     now: Errors
@@ -102,7 +102,7 @@ def _places(source: Source, query: Query, tally: canvas.Tally) -> list[Estimated
 
 
 def _scale(places: list[Estimated]) -> Scale:
-    """One for every K, so that the axes stand still while the marks move."""
+    """One scale for every K, so that the axes stay while the marks move."""
     spots = [spot for estimated in places for spot in (estimated.now, *estimated.before)]
     spread = np.sqrt(np.array([max(spot.spread, 0.0) for spot in spots]))
     bias = np.sqrt(np.abs(np.array([spot.bias for spot in spots])))
@@ -115,7 +115,7 @@ def _xy(spot: Errors, k: float, scale: Scale) -> tuple[float, float]:
 
 
 def _drawn(estimated: Estimated, scale: Scale, query: Query, symbol: str) -> list[Any]:
-    """The way so far, the 1 / K line, the region of doubt, and the mark itself."""
+    """The path so far, the 1 / K line, the box of standard errors, and the mark itself."""
     colour = style.colour(estimated.label)
     shared = {"name": estimated.name, "legendgroup": estimated.name, "showlegend": False}
     thin = {"color": colour, "width": 1}
@@ -178,7 +178,7 @@ def _mark(
 
 
 def _pairs(places: list[Estimated]) -> list[tuple[Estimated, Estimated]]:
-    """An estimator without a bias shown that scatters more than one with a bias."""
+    """Pairs of an estimator without a significant bias, and a biased one of lower variance."""
     pairs = [
         (noisy, biased)
         for noisy in places
@@ -193,7 +193,7 @@ def _pairs(places: list[Estimated]) -> list[tuple[Estimated, Estimated]]:
 def _overtaking(
     noisy: Estimated, biased: Estimated, scale: Scale, tally: canvas.Tally
 ) -> list[Any]:
-    """Where V₁ / K = V₂ / K + B₂: from there on averaging the first one is the better deal."""
+    """A mark at V₁ / K = V₂ / K + B₂: for larger K the mean of the noisy estimator is better."""
     k = (noisy.now.spread - biased.now.spread) / biased.now.bias
     if not 1 < k < 1e9:
         return []

@@ -63,7 +63,7 @@ def figure(source: Source, query: Query) -> go.Figure:
 
 
 def _reach(grid: cells.Grid, rows: list[str], reach: float) -> str:
-    """How far the colours of a cosine go, and what lies beyond them."""
+    """The range of a cosine's colours, and the layers beyond it."""
     beyond = [row for row, is_exact in zip(rows, cells.exact(grid.values), strict=True) if is_exact]
     range_words = f"colour range ±{reach:g}"
     if reach == 1 or not beyond:
@@ -107,7 +107,7 @@ def _traces(
 def _odd(
     grid: cells.Grid, x: list[float], names: list[str], colours: cells.Colours, unit: str
 ) -> list[Any]:
-    """Cells that the colours cannot show, in grey, saying why."""
+    """Cells that have no colour (NaN, infinite or zero), in grey, with the reason."""
     codes = colours.odd(grid)
     if not codes.any():
         return []

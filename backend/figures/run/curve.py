@@ -144,7 +144,7 @@ def figure(source: Source, query: Query) -> go.Figure:
 
 
 def _within(words: list[Metric]) -> dict[str, Any]:
-    """A fraction's axis ends with it, else a single point's would reach from −1 to 1 about it."""
+    """Limits for the axis of a fraction: around a single point it would reach from −1 to 1."""
     fraction = all(one.fraction for one in words)
     # A little more, so that markers at the ends are whole.
     return {"autorangeoptions": {"clipmin": -0.03, "clipmax": 1.03}} if fraction else {}
@@ -226,7 +226,7 @@ def _fit(scaling: Scaling, asked: str, kept: list[Line], points: list[PointsLike
 
 
 def _beyond(kept: list[Line], points: list[PointsLike], fitted: fit.Fit) -> str:
-    """Which runs leave the range that is shown, and how far."""
+    """A sentence on runs that leave the shown range, and how far."""
     if not fitted.span:
         return ""
     most: dict[int | None, float] = {}
@@ -248,7 +248,7 @@ def trace_name(line: Line, *, several: bool) -> str:
 def trace(
     line: Line, x: Floats, values: Floats, scale: Scale, x_name: str, name: str
 ) -> go.Scatter:
-    """One line. It can grow while its x is the step and its y the value itself."""
+    """One line; it can grow if its x is the step and its y is not transformed."""
     split = split_of(line.series.metric)
     symbol = MARKERS.get(split, style.symbol(line.label))
     # Log axes drop what is not positive; such a line must be fetched anew, not appended to.

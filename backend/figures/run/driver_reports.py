@@ -102,7 +102,7 @@ def _trace(
 
 
 def _axes(titles: list[str], across: str) -> dict[str, Any]:
-    """A panel each, one above the other, that zoom along x together."""
+    """One panel for each title, one above the other, with a shared x range."""
     count = max(1, len(titles))
     layout: dict[str, Any] = {}
     for at in range(count):

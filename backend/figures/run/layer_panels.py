@@ -115,7 +115,7 @@ def _cells(
 
 
 def _panels(rows: list[str], scale: Scale, x_title: str) -> dict[str, Any]:
-    """One y axis a panel, stacked from the top; all share x and the vertical scale."""
+    """One y axis for each panel, stacked from the top; all share x and the vertical scale."""
     count = max(1, len(rows))
     layout: dict[str, Any] = {
         "xaxis": canvas.axis(x_title, anchor=f"y{count if count > 1 else ''}"),

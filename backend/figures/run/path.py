@@ -1,4 +1,4 @@
-"""Where runs wandered on a surface, drawn on its contour."""
+"""The paths of runs on a surface, drawn on its contour."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ FEW = 60
 
 
 class RunPath(NamedTuple):
-    """A run's places, all of them."""
+    """All points of a run's path."""
 
     run_id: str
     run: RunLike
@@ -53,7 +53,7 @@ class RunPath(NamedTuple):
 
 
 def figure(source: Source, query: Query) -> go.Figure:
-    """Draw every run that is on the first one's surface."""
+    """Draw every run that is on the surface of the first run."""
     ways = [way for i, r in enumerate(query.runs) if (way := _path_of(source, query, r, i))]
     tally = canvas.Tally(how="evenly spaced")
     ground = contour_of(_surface(ways[0].run)) if ways else None
@@ -95,7 +95,7 @@ def _path_of(source: Source, query: Query, run_id: str, place: int) -> RunPath |
 
 
 def _line(way: RunPath, most: int, tally: canvas.Tally, *, alone: bool) -> go.Scatter:
-    """The way, thinned evenly; its beginning and end stay."""
+    """The path, thinned evenly; its beginning and end are kept."""
     count = len(way.steps)
     keep = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
     tally.shown += len(keep)
@@ -122,12 +122,12 @@ def _line(way: RunPath, most: int, tally: canvas.Tally, *, alone: bool) -> go.Sc
 
 
 def _short(values: Floats) -> list[float | None]:
-    """To six digits: a thousandth of a pixel, in a third of the text."""
+    """Values to six digits, which is a thousandth of a pixel and a third of the text."""
     return [None if v is None else float(f"{v:.6g}") for v in canvas.numbers(values)]
 
 
 def _view(ways: list[RunPath], ground: SurfaceContour | None) -> tuple[tuple[float, float], ...]:
-    """The surface's own window, widened to the ways up to three times."""
+    """The surface's own window, widened to hold the paths, at most threefold."""
     window = ground.window if ground else ((-1.0, 1.0), (-1.0, 1.0))
     return tuple(
         _widened(low, high, [w.x if axis == 0 else w.y for w in ways])

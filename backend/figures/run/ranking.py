@@ -1,4 +1,4 @@
-"""Who is best now: a measure of every estimator over its latest probes, sorted."""
+"""A measure of every estimator, pooled over its latest probes and sorted."""
 
 from typing import Any
 
@@ -74,7 +74,7 @@ def figure(source: Source, query: Query) -> go.Figure:
 
 
 def _unfair(source: Source, query: Query) -> str:
-    """Which stages lift an estimator's place over the whole network, for each run that is shown."""
+    """Sentences on stages whose exactness improves an estimator's place, for each shown run."""
     if query.layer:
         return ""
     sentences = [exactness.words(source, run_id, query.window) for run_id in query.runs]
@@ -92,7 +92,7 @@ def _name(line: Line, runs: int) -> str:
 
 
 def _label(at: int, name: str) -> dict[str, Any]:
-    """Above its row, not beside it: there it would leave a phone's plot no room."""
+    """A label above its row; beside the plot it would leave no room on a phone."""
     return {
         "text": name.replace("<br>", " · "), "x": 0, "xref": "paper", "xanchor": "left",
         "y": at, "yref": "y", "yanchor": "bottom", "yshift": 7, "showarrow": False,
