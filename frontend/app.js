@@ -8,7 +8,7 @@ import {keysDialog} from "./keys.js";
 import {figures, focused, followLab, listed, shownRuns, total} from "./lab.js";
 import {append, h} from "./lib/h.js";
 import {computed, effect, untracked} from "./lib/signal.js";
-import {said} from "./lib/take.js";
+import {announcement} from "./lib/take.js";
 import {loadPlotly} from "./plot.js";
 import {plugins} from "./plugins.js";
 import {forkFromDialog, openForkFrom} from "./runs/fork-from.js";
@@ -109,7 +109,7 @@ function show(page) {
     h("main", {id: "main", tabindex: "-1"}, () =>
       access() === "in" ? lab() : access() === "out" ? door() : null,
     ),
-    h("div", {class: "said", role: "status"}, said),
+    h("div", {class: "said", role: "status"}, announcement),
     keys,
     microscopeDialog(),
     forkFromDialog(),

@@ -58,7 +58,7 @@ export function plugins() {
 function count(estimators) {
   const own = estimators
     .filter((component) => component.source.kind !== "builtin")
-    .map((one) => one.title);
+    .map((component) => component.title);
   return own.length
     ? `Yours: ${own.join(", ")}.`
     : "Drop a Python file with an estimator into the lab's plugins folder and press ↻ (Refresh) beside the driver: it joins the form above.";

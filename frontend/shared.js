@@ -8,7 +8,7 @@ import {count, duration} from "./lib/format.js";
 import {append, h} from "./lib/h.js";
 import {nats, percent, results} from "./runs/results.js";
 import {computed, signal} from "./lib/signal.js";
-import {said} from "./lib/take.js";
+import {announcement} from "./lib/take.js";
 import {focus, followState} from "./state.js";
 import {announce} from "./stream.js";
 import {followTheme, shade, toggleTheme} from "./theme.js";
@@ -119,6 +119,6 @@ append(/** @type {HTMLElement} */ (document.querySelector("#page")), [
     ),
   ),
   h("main", {id: "main", tabindex: "-1"}, content()),
-  h("div", {class: "said", role: "status"}, said),
+  h("div", {class: "said", role: "status"}, announcement),
 ]);
 read();

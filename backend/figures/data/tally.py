@@ -13,9 +13,9 @@ class Tally:
 
     shown: int = 0
     count: int = 0
-    how: str = "extrema kept"
+    selection: str = "extrema kept"
     """How the shown points were selected, where not all points are shown."""
-    more: list[str] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
     """The sentences."""
 
     def add(self, points: PointsLike) -> None:
@@ -26,15 +26,15 @@ class Tally:
     def say(self, words: str) -> None:
         """Add a sentence; empty text adds nothing."""
         if words:
-            self.more.append(words)
+            self.sentences.append(words)
 
     def parts(self) -> dict[str, Any]:
         """`{shown, count, selection, note}`; `selection` is "" where all points are shown."""
         return {
             "shown": self.shown,
             "count": self.count,
-            "selection": self.how if self.shown < self.count else "",
-            "note": self.more,
+            "selection": self.selection if self.shown < self.count else "",
+            "note": self.sentences,
         }
 
 

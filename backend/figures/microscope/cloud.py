@@ -39,7 +39,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     run_id = query.runs[0]
     run = source.run(run_id)
     label = chosen_estimator(source, run_id, run, ACROSS, query.estimator)
-    tally = canvas.Tally(how="evenly chosen")
+    tally = canvas.Tally(selection="evenly chosen")
     x, y, line = _read(source, run_id, label, tally)
     all_equal = len(x) > 1 and density.reach(x) == density.reach(y) == 0
     traces: list[Any] = []

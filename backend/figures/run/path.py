@@ -55,7 +55,7 @@ class RunPath(NamedTuple):
 def figure(source: Source, query: Query) -> go.Figure:
     """Draw every run that is on the surface of the first run."""
     ways = [way for i, r in enumerate(query.runs) if (way := _path_of(source, query, r, i))]
-    tally = canvas.Tally(how="evenly spaced")
+    tally = canvas.Tally(selection="evenly spaced")
     ground = contour_of(_surface(ways[0].run)) if ways else None
     kept = [way for way in ways if _surface(way.run) == _surface(ways[0].run)][:TRACES]
     for way in ways:
