@@ -16,7 +16,6 @@ class Tally:
     selection: str = "extrema kept"
     """How the shown points were selected, where not all points are shown."""
     sentences: list[str] = field(default_factory=list)
-    """The sentences."""
 
     def add(self, points: PointsLike) -> None:
         """Count the points of a series."""

@@ -1,17 +1,19 @@
 """A measure of every estimator, pooled over its latest probes and sorted."""
 
+from collections.abc import Iterable
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import exactness
 from backend.figures.data.metrics import OF_ERROR, metric
 from backend.figures.data.pooled import Pooled, latest, words
 from backend.figures.data.query import Query
-from backend.figures.data.select import TRACES, Line, lines
-from backend.figures.data.source import Source
+from backend.figures.data.select import TRACES, Line, layers, lines
+from backend.figures.data.source import Floats, SeriesLike, Source
 from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing.cells import EXACT
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
@@ -38,6 +40,8 @@ INFO = FigureInfo(
 )
 ROW = 44
 """Pixels for an estimator: its name, and the dot with its whiskers below."""
+SHOWN = 4
+"""Most stages or estimators named in one sentence."""
 LARGER_IS_BETTER = ("cosine", "cosine_mean", "snr", "positive")
 
 
@@ -77,7 +81,7 @@ def _unfair(source: Source, query: Query) -> str:
     """Sentences on stages whose exactness improves an estimator's place, for each shown run."""
     if query.layer:
         return ""
-    sentences = [exactness.words(source, run_id, query.window) for run_id in query.runs]
+    sentences = [_exact_words(source, run_id, query.window) for run_id in query.runs]
     return "; ".join(dict.fromkeys(sentence for sentence in sentences if sentence))
 
 
@@ -128,3 +132,59 @@ def _dot(at: int, line: Line, measure: Pooled, scale: Scale, name: str) -> go.Sc
         error_x={**whiskers, "width": 5} if np.isfinite(mean) else None,
         hovertemplate="%{text}<extra></extra>", meta={"run": line.run_id},
     )  # fmt: skip
+
+
+def _exact_words(source: Source, run_id: str, window: int) -> str:
+    """A sentence on stages where an estimator is exact that is not exact everywhere; else ""."""
+    stages = layers(source, source.run(run_id), run_id, "cosine", "stage")
+    exact_stages = _exact(source, run_id, stages, window)
+    labels_of: dict[tuple[str, ...], list[str]] = {}
+    for label, exact in exact_stages.items():
+        # Exact everywhere, as backpropagation is, it owes its place to no single stage.
+        if exact and len(exact) < len(stages):
+            labels_of.setdefault(tuple(exact), []).append(label)
+    sentences = [
+        f"{_list(exact)} is exact for {_list(labels)}" for exact, labels in labels_of.items()
+    ]
+    hint = "choose a layer where none is exact for a fair comparison"
+    return f"{'; '.join(sentences)}: {hint}" if sentences else ""
+
+
+def _exact(source: Source, run_id: str, stages: list[str], window: int) -> dict[str, list[str]]:
+    """Exact stages by estimator, from both ends: cosine 1 and no variance in the latest probes."""
+    series = {(s.metric, s.layer, s.estimator): s for s in source.series(run_id) if s.count}
+    labels = dict.fromkeys(key[2] for key in series if key[0] == "cosine")
+    first = _since(source, (s for key, s in series.items() if key[0] == "cosine"), window)
+
+    def all_of(name: str, stage: str, label: str) -> Floats | None:
+        one_series = series.get((name, stage, label))
+        return source.points(one_series.id, first=first).values if one_series else None
+
+    def is_exact(stage: str, label: str) -> bool:
+        cosine = all_of("cosine", stage, label)
+        if cosine is None or not len(cosine) or not (cosine >= EXACT).all():
+            return False
+        variance = all_of("relative_variance", stage, label)
+        return variance is None or bool((variance <= 1 - EXACT).all())
+
+    def at_the_ends(label: str) -> list[str]:
+        # From either end to the first that is not: a read a stage and estimator would cost more
+        # than the rest of the figure, and estimates begin or stop somewhere along the network.
+        last = list(takewhile(lambda stage: is_exact(stage, label), reversed(stages)))
+        rest = stages[: len(stages) - len(last)]
+        return [*takewhile(lambda stage: is_exact(stage, label), rest), *reversed(last)]
+
+    return {label: at_the_ends(label) for label in labels}
+
+
+def _since(source: Source, series: Iterable[SeriesLike], window: int) -> int:
+    """The first step of the latest `window` probes, which are the same for all series."""
+    for each in series:
+        return int(source.points(each.id).steps[-window:][0])
+    return 0
+
+
+def _list(names: Iterable[str]) -> str:
+    all_of = [clipped(name) for name in names]
+    more = f" and {len(all_of) - SHOWN} more" if len(all_of) > SHOWN else ""
+    return ", ".join(all_of[:SHOWN]) + more
