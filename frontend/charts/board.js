@@ -6,20 +6,16 @@
  */
 import {icon} from "../icons.js";
 import {h} from "../lib/h.js";
-import {computed, effect, onEnd, signal, untracked} from "../lib/signal.js";
-import {on} from "../stream.js";
+import {computed, untracked} from "../lib/signal.js";
 import {called} from "../runs/swept-words.js";
-import {chart} from "./chart.js";
 import {layerTable} from "./layer-table.js";
 import {legend, newLines} from "./legend.js";
 import {control} from "./picks.js";
-import {concerns, holds, query} from "./query.js";
+import {blocksOf, chartsOf} from "./placed-charts.js";
 import {why} from "./why.js";
 
 /** @typedef {import("../types.js").Run} Run */
 /** @typedef {import("../types.js").FigureCatalogue} FigureCatalogue */
-/** @typedef {import("../types.js").FigureEntry} FigureEntry */
-/** @typedef {import("../types.js").ChartEntry} ChartEntry */
 /** @typedef {import("../types.js").SectionEntry} SectionEntry */
 /** @typedef {import("./chart.js").Options} Options */
 /** @typedef {Map<string, () => string>} Values of parameters, by name */
@@ -127,23 +123,9 @@ function sectionOf(whole, section, controls) {
       h("div", {class: "picks"}, controls, actionOf(whole, section)),
     ),
     section.legend && h("div", {class: "legend-place"}, legend(section.title, lines, MANY)),
-    blocks(charts).map((block) => blockOf(whole, block, lines)),
+    blocksOf(whole, charts, lines),
     () => furtherOf(whole, section),
   );
-}
-
-/** @typedef {{figure: FigureEntry, entry: ChartEntry}} Placed */
-
-/** @param {FigureCatalogue} catalogue @param {SectionEntry} section @returns {Placed[]} */
-function chartsOf({figures}, {page, name}) {
-  const placed = figures.flatMap((figure) =>
-    figure.charts.flatMap((entry) =>
-      entry.places
-        .filter((place) => place.page === page && place.section === name)
-        .map(({order}) => ({figure, entry, order})),
-    ),
-  );
-  return placed.sort((a, b) => a.order - b.order);
 }
 
 /** @param {Board} whole @param {SectionEntry} section */
@@ -171,139 +153,4 @@ function furtherOf({context}, {page, name}) {
   if (name !== "layers") return null;
   const layers = computed(() => JSON.stringify(context.focused()?.facts?.layers ?? []));
   return () => layerTable(JSON.parse(layers()));
-}
-
-/** Charts that come and go together stand in rows of their own. @param {Placed[]} charts */
-function blocks(charts) {
-  const keyOf = (/** @type {Placed} */ {entry}) =>
-    JSON.stringify([entry.only, entry.with_points && entry.key]);
-  /** @type {Placed[][]} */
-  const groups = [];
-  for (const placed of charts) {
-    const last = groups.at(-1);
-    if (last && keyOf(last[0]) === keyOf(placed)) last.push(placed);
-    else groups.push([placed]);
-  }
-  return groups;
-}
-
-/** @param {Board} whole @param {Placed[]} block @param {import("./legend.js").Lines} lines */
-function blockOf(whole, block, lines) {
-  const {context} = whole;
-  const {only, with_points: withPoints} = block[0].entry;
-  const charts = () =>
-    h(
-      "div",
-      {class: "charts"},
-      block.map((placed) => presence(whole, placed, () => estimatorsOf(whole, placed, lines))),
-    );
-  if (only) {
-    const shown = computed(() => context.runs().some((run) => holds(only, run.config)));
-    return () => shown() && charts();
-  }
-  if (!withPoints) return charts();
-  const points = pointsIn(whole, block[0]);
-  return () => points() && charts();
-}
-
-/** A chart that no run on the page needs is left out. @param {Board} whole @param {Placed} placed @param {() => any} make */
-function presence({context, focusedId}, {entry}, make) {
-  const {unless} = entry;
-  if (unless) {
-    const bare = computed(
-      () => context.runs().length > 0 && context.runs().every((run) => holds(unless, run.config)),
-    );
-    return () => !bare() && make();
-  }
-  if (entry.runs !== "focused") return make();
-  const focused = computed(() => focusedId() !== "");
-  return () => focused() && make();
-}
-
-/** One chart, or one for each estimator. @param {Board} whole @param {Placed} placed @param {import("./legend.js").Lines} lines */
-function estimatorsOf(whole, placed, lines) {
-  if (!placed.entry.per_estimator) return chartOf(whole, placed, lines);
-  return () =>
-    whole
-      .labels()
-      .map((label, i) => chartOf(whole, placed, lines, {label, key: `${placed.entry.key}-${i}`}));
-}
-
-/**
- * @param {Board} whole
- * @param {Placed} placed
- * @param {import("./legend.js").Lines} lines of the section's legend
- * @param {{label: string, key: string}} [estimator]
- */
-function chartOf(whole, placed, lines, estimator) {
-  const {context, focusedId} = whole;
-  const {figure, entry} = placed;
-  const runs =
-    entry.runs === "focused"
-      ? () => context.runs().filter((run) => run.id === focusedId())
-      : context.runs;
-  /** @type {Values} */
-  const values = new Map(whole.values);
-  const controls = entry.picks.map((pick) =>
-    control(pick, {...whole, context: {...context, runs}}, values),
-  );
-  if (estimator) values.set("estimator", () => estimator.label);
-  // As text, so that a run's reports leave the question, and with it the chart, as it is.
-  const question = computed(() => JSON.stringify(query(placed, runsAsked(whole, entry), values)));
-  const ask = () => JSON.parse(question());
-  return chart({
-    fetch: context.fetch,
-    dataUrl: context.dataUrl,
-    runs,
-    ask,
-    key: estimator?.key ?? entry.key,
-    figure: figure.name,
-    title: estimator?.label ?? entry.title,
-    help: `${entry.help} ${entry.takeaway}`,
-    size: entry.size,
-    lines: entry.shares_legend ? lines : undefined,
-    controls: controls.length > 0 ? controls : undefined,
-    coloursRuns: entry.colours_runs,
-    concerns: (metric, layer) => concerns(placed, ask(), metric, layer),
-  });
-}
-
-/** The runs that a chart draws, as a figure is asked for them. @param {Board} whole @param {ChartEntry} entry */
-function runsAsked({context, focusedId}, {runs}) {
-  const ids = context.runs().map((run) => run.id);
-  if (runs === "focused") return focusedId();
-  if (runs === "shown") return ids.join(",");
-  return [...new Set([focusedId(), ...ids].filter(Boolean))].join(",");
-}
-
-/**
- * Whether a figure has points: it is asked once, and then its series tell.
- * @param {Board} whole
- * @param {Placed} placed
- */
-function pointsIn(whole, placed) {
-  const hasPoints = signal(false);
-  const {fetch} = whole.context;
-  const ids = computed(() => runsAsked(whole, placed.entry));
-  effect(() => {
-    const runs = ids();
-    const gone = new AbortController();
-    onEnd(() => gone.abort());
-    hasPoints.set(false);
-    if (!runs) return;
-    // A failure is told by the charts beside it, which ask the same server.
-    fetch(placed.figure.name, {runs}, gone.signal).then(
-      ({count}) => !gone.signal.aborted && count > 0 && hasPoints.set(true),
-      () => undefined,
-    );
-    onEnd(
-      on("points", ({run, series}) => {
-        const concerned = series.some((/** @type {import("../types.js").Delta} */ delta) =>
-          concerns(placed, {runs}, delta.metric, delta.layer),
-        );
-        if (concerned && runs.split(",").includes(run)) hasPoints.set(true);
-      }),
-    );
-  });
-  return hasPoints;
 }

@@ -3,7 +3,7 @@
 
 /** @typedef {import("../types.js").FigureQuery} FigureQuery */
 /** @typedef {import("../types.js").Condition} Condition */
-/** @typedef {import("./board.js").Placed} Placed */
+/** @typedef {import("./placed-charts.js").Placed} Placed */
 /** @typedef {import("./board.js").Values} Values */
 
 /** A `*` at the end of a pattern stands for any ending. @param {string} pattern @param {string} text */
