@@ -89,9 +89,12 @@ def _read(source: Source, run_id: str, label: str) -> OneStepDraws:
         if s.count and s.estimator in ("", label) and s.metric.startswith("what_if/")
     }
     slopes, curvatures = values_of["what_if/slope"], values_of["what_if/curvature"]
+    # A run in progress may have reported more draws between two of these reads.
+    count = min(len(slopes), len(curvatures))
+    slopes, curvatures = slopes[:count], curvatures[:count]
     finite = np.isfinite(slopes) & np.isfinite(curvatures)
     changes = {
-        float(metric.removeprefix(CHANGE)): values[finite[: len(values)]]
+        float(metric.removeprefix(CHANGE)): values[:count][finite[: len(values)]]
         for metric, values in values_of.items()
         if metric.startswith(CHANGE)
     }

@@ -189,6 +189,18 @@ def stepped() -> Memory:
     return source
 
 
+def test_draws_that_arrive_while_a_figure_is_read_are_left_out(stepped):
+    late = stepped.add("m1", "what_if/change/0.02", range(N + 5), np.ones(N + 5), estimator=EXACT)
+    drawn = draw("what_if", stepped, {"runs": "m1", "estimator": EXACT})
+    (means,) = traces(drawn, role="means")
+    assert means["x"] == [0.01, 0.02, 0.1, 1.0]
+    assert stepped.points(late).count == N + 5
+    assert drawn["count"] == 4 * N
+    assert drawn["meta"] == {
+        "rates": means["x"], "learning_rate": 0.1, "best_rates": {EXACT: 0.2}
+    }  # fmt: skip
+
+
 def test_changes_are_drawn_against_the_rate(stepped):
     drawn = draw("what_if", stepped, {"runs": "m1"})
     forward, exact = traces(drawn, role="means")
