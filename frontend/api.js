@@ -10,7 +10,7 @@
 export class Refusal extends Error {
   /** @param {number} status @param {string | Problem[]} detail */
   constructor(status, detail) {
-    super(typeof detail === "string" ? detail : detail.map((one) => one.msg).join(" "));
+    super(typeof detail === "string" ? detail : detail.map((problem) => problem.msg).join(" "));
     this.status = status;
     /** @type {Problem[]} */
     this.problems = typeof detail === "string" ? [] : detail;
@@ -50,8 +50,8 @@ const send = (path, body = {}, method = "POST") =>
 
 /** @param {Record<string, any>} values only those that say something */
 function query(values) {
-  const said = Object.entries(values).filter(([, value]) => value !== "" && value != null);
-  return new URLSearchParams(said.map(([name, value]) => [name, String(value)])).toString();
+  const given = Object.entries(values).filter(([, value]) => value !== "" && value != null);
+  return new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
 }
 
 const id = encodeURIComponent;
@@ -71,7 +71,7 @@ export const probe = (ask) => send("/api/probes", ask);
 /** @param {string} run @returns {Promise<number[]>} the steps that a microscope can look at */
 export const checkpoints = (run) => request(`/api/runs/${id(run)}/checkpoints`);
 /** @param {string} run @returns {Promise<any[]>} its driver, then its shadows, at the newest checkpoint */
-export const estimators = (run) => request(`/api/runs/${id(run)}/estimators`);
+export const checkpointEstimators = (run) => request(`/api/runs/${id(run)}/estimators`);
 /** @param {string} run @param {"pause" | "resume" | "cancel"} order @returns {Promise<Run>} */
 export const order = (run, order) => send(`/api/runs/${id(run)}/${order}`);
 /** @param {string} run @param {number} to @returns {Promise<Run>} */
@@ -104,7 +104,7 @@ export const plotlyUrl = () => "/static/plotly.min.js";
 export const figure = (name, ask, signal) =>
   request(`/api/figures/${id(name)}?${query(ask)}`, {signal});
 
-/** @returns {Promise<import("./types.js").FigureEntry[]>} */
+/** @returns {Promise<import("./types.js").FigureCatalogue>} */
 export const figures = () => request("/api/figures");
 
 /** @param {string} title @param {string[]} runs @returns {Promise<{id: string}>} */
@@ -119,6 +119,8 @@ export const share = (dashboard) => send(`/api/dashboards/${id(dashboard)}/share
 export const shared = (token) => ({
   /** @returns {Promise<import("./types.js").SharedDashboard>} */
   dashboard: () => request(`/s/${id(token)}/dashboard`),
+  /** @returns {Promise<import("./types.js").FigureCatalogue>} */
+  figures: () => request(`/s/${id(token)}/figures`),
   /**
    * @param {string} name
    * @param {FigureQuery} ask

@@ -1,14 +1,14 @@
 // @ts-check
 /** The lab's page: a form of new runs, the list of runs, and the charts of those shown. */
 import * as api from "./api.js";
-import {boards} from "./charts/boards.js";
+import {boards} from "./charts/board.js";
 import {runForm} from "./form/run-form.js";
 import {icon} from "./icons.js";
 import {keysDialog} from "./keys.js";
 import {figures, focused, followLab, listed, shownRuns, total} from "./lab.js";
 import {append, h} from "./lib/h.js";
 import {computed, effect, untracked} from "./lib/signal.js";
-import {said} from "./lib/take.js";
+import {announcement} from "./lib/take.js";
 import {loadPlotly} from "./plot.js";
 import {plugins} from "./plugins.js";
 import {forkFromDialog, openForkFrom} from "./runs/fork-from.js";
@@ -109,7 +109,7 @@ function show(page) {
     h("main", {id: "main", tabindex: "-1"}, () =>
       access() === "in" ? lab() : access() === "out" ? door() : null,
     ),
-    h("div", {class: "said", role: "status"}, said),
+    h("div", {class: "said", role: "status"}, announcement),
     keys,
     microscopeDialog(),
     forkFromDialog(),

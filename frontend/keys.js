@@ -2,7 +2,7 @@
 /** Keys: space pauses and resumes, ? helps. Never while something is being typed. */
 import {h} from "./lib/h.js";
 import {focused, toggle} from "./lab.js";
-import {layer} from "./state.js";
+import {parameter} from "./state.js";
 
 const KEYS = [
   ["space", "pause or resume the focused run"],
@@ -56,6 +56,7 @@ function move(run, by) {
     "",
     ...new Set((run?.facts?.layers ?? []).map((/** @type {any} */ row) => row.stage)),
   ];
+  const layer = parameter("layer");
   const at = Math.max(0, stages.indexOf(layer()));
   layer.set(stages[(at + by + stages.length) % stages.length]);
 }

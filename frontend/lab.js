@@ -16,8 +16,8 @@ export const total = signal(0);
 /** False until the list has been read once. */
 export const listed = signal(false);
 export const catalogue = signal(/** @type {import("./types.js").Catalogue | null} */ (null));
-/** Every figure that the lab can draw. */
-export const figures = signal(/** @type {import("./types.js").FigureEntry[]} */ ([]));
+/** Every figure that the lab can draw; null until it is read. */
+export const figures = signal(/** @type {import("./types.js").FigureCatalogue | null} */ (null));
 /** A sentence about the last order that failed. */
 export const complaint = signal("");
 
@@ -87,16 +87,18 @@ function hear(run) {
  * @param {Run | undefined} before
  */
 function putAnswer(answer, before) {
-  const now = runs.peek().find((one) => one.id === answer.id);
+  const now = runs.peek().find((run) => run.id === answer.id);
   if (now === before || !now || !heard.has(now)) put(answer);
 }
 
 /** @param {Run} run */
 function put(run) {
   compare(run);
-  const known = runs.peek().some((one) => one.id === run.id);
+  const known = runs.peek().some((other) => other.id === run.id);
   if (!known) total.update((n) => n + 1);
-  runs.update((all) => (known ? all.map((one) => (one.id === run.id ? run : one)) : [run, ...all]));
+  runs.update((all) =>
+    known ? all.map((other) => (other.id === run.id ? run : other)) : [run, ...all],
+  );
 }
 
 /** @param {string} id */
@@ -112,8 +114,8 @@ export async function start(config) {
   return begin(await api.start(config));
 }
 
-/** Look at a checkpoint, and show what is seen. @param {any} ask */
-export async function look(ask) {
+/** Start a microscope at a checkpoint, and show it. @param {any} ask */
+export async function startMicroscope(ask) {
   return begin(await api.probe(ask));
 }
 
@@ -130,7 +132,16 @@ export async function resample(run) {
   const {step, draws, seed, source, sweep, anatomy, what_if} = run.config.microscope;
   complaint.set("");
   try {
-    await look({run: run.id, step, draws, seed: seed + 1, source, sweep, anatomy, what_if});
+    await startMicroscope({
+      run: run.id,
+      step,
+      draws,
+      seed: seed + 1,
+      source,
+      sweep,
+      anatomy,
+      what_if,
+    });
   } catch (error) {
     complaint.set(`Run ${run.number}: ${error instanceof Error ? error.message : error}`);
   }
@@ -180,7 +191,7 @@ export function followLab() {
   on("reset", () => {
     forgetOrders();
     attempt(readRuns);
-    if (figures.peek().length === 0) attempt(async () => figures.set(await api.figures()));
+    if (!figures.peek()) attempt(async () => figures.set(await api.figures()));
     attempt(readCatalogue);
   });
 }

@@ -1,7 +1,7 @@
 // @ts-check
-/** The one module that knows Plotly: load it, mount a figure, let its lines grow, dress it. */
+/** The one module that knows Plotly: load it, mount a figure, let its lines grow, style it. */
 import {plotlyUrl} from "./api.js";
-import {dressed} from "./dress.js";
+import {themed} from "./plot-theme.js";
 
 /** Points that a trace may hold before the whole figure is fetched anew. */
 export const LIMIT = 2000;
@@ -12,7 +12,7 @@ const DRAW_MS = 250;
 /** @typedef {{data: any[], layout: any}} Figure */
 /** @typedef {HTMLElement & {data?: any[], layout?: any}} Plot */
 /** @typedef {{x: any[], y: any[]}} Points */
-/** @typedef {{entry: string, name: string, look: import("./charts/sample.js").Look}} Entry */
+/** @typedef {{entry: string, name: string, look: import("./charts/line-sample.js").Look}} Entry */
 
 /** @type {Promise<any> | undefined} */
 let loading;
@@ -42,7 +42,7 @@ const CONFIG = {displayModeBar: false, displaylogo: false, doubleClick: "reset+a
 export async function draw(plot, figure, revision, hidden) {
   if (figure.data.some(isTable)) return void Object.assign(plot, figure);
   const Plotly = await loadPlotly();
-  const layout = dressed(figure.layout, revision);
+  const layout = themed(figure.layout, revision);
   const data = figure.data.map((trace) => ({
     ...trace,
     visible: !hidden?.has(entryOf(trace)) || "legendonly",
@@ -50,7 +50,7 @@ export async function draw(plot, figure, revision, hidden) {
   await Plotly.react(plot, data, layout, CONFIG);
 }
 
-/** The page draws tables itself, for those who read with their ears too. @param {any} trace */
+/** The page draws tables itself, so that screen readers can read them. @param {any} trace */
 const isTable = (trace) => trace.type === "table";
 
 /** Whether Plotly drew it. @param {Plot} plot */
@@ -85,18 +85,18 @@ export function entries(plot) {
   return [...unique].map(([entry, trace]) => ({entry, name: trace.name, look: lookOf(trace)}));
 }
 
-/** @param {any} trace @returns {import("./charts/sample.js").Look} */
+/** @param {any} trace @returns {import("./charts/line-sample.js").Look} */
 export const lookOf = ({mode = "lines", line, marker}) => ({
   colour: (mode.includes("lines") ? line?.color : marker?.color) ?? line?.color,
   dash: mode.includes("lines") ? (line?.dash ?? "solid") : "",
   symbol: mode.includes("markers") ? String([marker?.symbol ?? "circle"].flat()[0]) : "",
 });
 
-/** Take the theme's colours and fonts anew. @param {Plot} plot */
-export async function redress(plot) {
+/** Apply the colours and fonts of the present theme. @param {Plot} plot */
+export async function applyTheme(plot) {
   if (!isDrawn(plot)) return;
   const Plotly = await loadPlotly();
-  await Plotly.react(plot, plot.data, dressed(plot.layout, plot.layout.uirevision), CONFIG);
+  await Plotly.react(plot, plot.data, themed(plot.layout, plot.layout.uirevision), CONFIG);
 }
 
 /** @param {Plot} plot */
@@ -144,7 +144,7 @@ export function grower(plot, refetch, grew = () => {}) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   let drawn = 0;
-  let held = false;
+  let paused = false;
 
   /** @param {Delta} delta */
   function append({id, steps, values}) {
@@ -156,14 +156,14 @@ export function grower(plot, refetch, grew = () => {}) {
   }
 
   function schedule() {
-    if (held || waiting.size === 0) return;
+    if (paused || waiting.size === 0) return;
     timer ??= setTimeout(() => requestAnimationFrame(flush), Math.max(0, drawn + DRAW_MS - now()));
   }
 
   async function flush() {
     const Plotly = await loadPlotly();
     timer = undefined;
-    if (held) return;
+    if (paused) return;
     const {x, y, indices, fits} = fresh(plot, waiting);
     waiting.clear();
     drawn = now();
@@ -176,10 +176,10 @@ export function grower(plot, refetch, grew = () => {}) {
 
   /** Keep points back while a figure is fetched that may or may not hold them already. */
   function hold() {
-    held = true;
+    paused = true;
   }
   function release() {
-    held = false;
+    paused = false;
     schedule();
   }
   return {append, hold, release};
@@ -197,21 +197,21 @@ const now = () => performance.now();
 function fresh(plot, waiting) {
   const traces = growable(plot);
   /** @type {{x: any[][], y: any[][], indices: number[], fits: boolean}} */
-  const found = {x: [], y: [], indices: [], fits: true};
+  const additions = {x: [], y: [], indices: [], fits: true};
   for (const [series, points] of waiting) {
     const index = traces.get(series);
-    if (index == null) return {...found, fits: false};
+    if (index == null) return {...additions, fits: false};
     const trace = plot.data?.[index];
     const last = trace.x.at(-1) ?? -Infinity;
     const first = points.x.findIndex((step) => step > last);
     if (first < 0) continue;
     const y = points.y.slice(first);
-    found.fits &&= y.every(
+    additions.fits &&= y.every(
       (value) => Number.isFinite(value) && (!trace.meta.positive || value > 0),
     );
-    found.x.push(points.x.slice(first));
-    found.y.push(y);
-    found.indices.push(index);
+    additions.x.push(points.x.slice(first));
+    additions.y.push(y);
+    additions.indices.push(index);
   }
-  return found;
+  return additions;
 }

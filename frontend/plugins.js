@@ -56,7 +56,9 @@ export function plugins() {
 
 /** @param {import("./types.js").Component[]} estimators */
 function count(estimators) {
-  const own = estimators.filter((one) => one.source.kind !== "builtin").map((one) => one.title);
+  const own = estimators
+    .filter((component) => component.source.kind !== "builtin")
+    .map((component) => component.title);
   return own.length
     ? `Yours: ${own.join(", ")}.`
     : "Drop a Python file with an estimator into the lab's plugins folder and press ↻ (Refresh) beside the driver: it joins the form above.";

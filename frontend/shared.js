@@ -1,14 +1,14 @@
 // @ts-check
 /** The read-only page of a shared dashboard: the same charts, asked of the share's own address. */
 import {Refusal, shared, sharedToken} from "./api.js";
-import {boards} from "./charts/boards.js";
+import {boards} from "./charts/board.js";
 import {table} from "./charts/table.js";
 import {icon} from "./icons.js";
 import {count, duration} from "./lib/format.js";
 import {append, h} from "./lib/h.js";
 import {nats, percent, results} from "./runs/results.js";
 import {computed, signal} from "./lib/signal.js";
-import {said} from "./lib/take.js";
+import {announcement} from "./lib/take.js";
 import {focus, followState} from "./state.js";
 import {announce} from "./stream.js";
 import {followTheme, shade, toggleTheme} from "./theme.js";
@@ -18,6 +18,7 @@ import {followTheme, shade, toggleTheme} from "./theme.js";
 const AGAIN_MS = 3000;
 const source = shared(sharedToken());
 const dashboard = signal(/** @type {SharedDashboard | null} */ (null));
+const figures = signal(/** @type {import("./types.js").FigureCatalogue | null} */ (null));
 const problem = signal("");
 const runs = computed(() => dashboard()?.runs ?? []);
 const focused = () => runs().find((run) => run.id === focus()) ?? runs()[0];
@@ -27,6 +28,7 @@ const live = () => runs().some((run) => ["queued", "running", "paused"].includes
 /** Read the dashboard; while a run is live, again and again. */
 async function read() {
   try {
+    if (!figures.peek()) figures.set(await source.figures());
     dashboard.set(await source.dashboard());
     problem.set("");
     announce("reset", {});
@@ -88,7 +90,7 @@ function content() {
         h("summary", null, "Configurations"),
         runs().map((run) => h("pre", {tabindex: "0"}, JSON.stringify(run.config, null, 2))),
       ),
-    () => any() && boards({runs, focused, figures: () => [], fetch: source.figure, dataUrl: null}),
+    () => any() && boards({runs, focused, figures, fetch: source.figure, dataUrl: null}),
   );
 }
 
@@ -117,6 +119,6 @@ append(/** @type {HTMLElement} */ (document.querySelector("#page")), [
     ),
   ),
   h("main", {id: "main", tabindex: "-1"}, content()),
-  h("div", {class: "said", role: "status"}, said),
+  h("div", {class: "said", role: "status"}, announcement),
 ]);
 read();

@@ -2,78 +2,65 @@
 /**
  * The page's state ⇄ the address bar. What a reader would want to find again after a reload or
  * send to a colleague is here and nowhere else; the address stays readable.
+ *
+ * Each entry of the address is a signal of the same name. An empty value is left out of the
+ * address: it stands for the default, which the catalogue of figures knows.
  */
 import {effect, signal} from "./lib/signal.js";
 
-export const X_AXES = /** @type {const} */ (["step", "examples", "forwards", "seconds"]);
+/**
+ * @template T
+ * @typedef {import("./lib/signal.js").Signal<T>} Signal
+ */
 
 const asked = new URLSearchParams(location.search);
-
-/** @param {string} name */
-const list = (name) => (asked.get(name) ?? "").split(",").filter(Boolean);
+/** @type {Map<string, () => string>} name in the address → its text now */
+const entries = new Map();
+/** @type {Map<string, Signal<string>>} */
+const parameters = new Map();
+/** Grows with `entries`, so that the address follows a new entry, too. */
+const size = signal(0);
 
 /** Ids of the runs in the charts, in the order in which they were chosen. */
-export const shown = signal(list("runs"));
-/** Id of the run that carpets, layers and the space bar are about; "" for the first shown. */
-export const focus = signal(asked.get("focus") ?? "");
-/** Layer of the measures; "" is the whole network. */
-export const layer = signal(asked.get("layer") ?? "");
-/** One of X_AXES. */
-export const xAxis = signal(asked.get("x") ?? "step");
-/** "light", "dark" or "" for what the system prefers. */
-export const theme = signal(asked.get("theme") ?? "");
-/** Metric of the carpets. */
-export const carpet = signal(asked.get("carpet") ?? "cosine");
-/** Rows of the carpets: "stage" or "tensor". */
-export const level = signal(asked.get("level") ?? "stage");
-/** Colours of a cosine in the carpets: "auto", as far as it reaches, or "full", ±1. */
-export const range = signal(asked.get("range") ?? "auto");
-/** Vertical axis of the measures: "auto", "linear" or "asinh". */
-export const scale = signal(asked.get("scale") ?? "auto");
-/** Errors in the plane: "scaled" or "raw". */
-export const units = signal(asked.get("units") ?? "scaled");
-/** Draws that are averaged in the plane. */
-export const averaged = signal(asked.get("k") ?? "1");
-/** Horizontal axis of a sweep over the network: "field", or "parameters", their number. */
-export const against = signal(asked.get("against") ?? "field");
-/** Of an anatomy: "share" of the variance, or the "variance" itself. */
-export const parts = signal(asked.get("parts") ?? "share");
-/** Draws at the run's batch size that a gradient may cost; "" for what was checked. */
-export const budget = signal(asked.get("budget") ?? "");
-/** Learning rate of the steps shown; "" for the best of each estimator. */
-export const rate = signal(asked.get("rate") ?? "");
+export const shown = signal((asked.get("runs") ?? "").split(",").filter(Boolean));
 
-const kept = {
-  ...{runs: () => shown().join(","), focus, layer, x: xAxis, theme, carpet, level},
-  ...{range, scale, units, k: averaged, against},
-  ...{parts, budget, rate},
-};
-const usual = {
-  runs: "",
-  focus: "",
-  layer: "",
-  x: "step",
-  theme: "",
-  carpet: "cosine",
-  level: "stage",
-  range: "auto",
-  scale: "auto",
-  units: "scaled",
-  k: "1",
-  against: "field",
-  parts: "share",
-  budget: "",
-  rate: "",
-};
+/** @param {string} name @param {() => string} read */
+function keep(name, read) {
+  entries.set(name, read);
+  size.set(entries.size);
+}
+
+/**
+ * A parameter of figures, or another choice of the reader: a text that is kept in the address.
+ * @param {string} name
+ * @returns {Signal<string>}
+ */
+export function parameter(name) {
+  const known = parameters.get(name);
+  if (known) return known;
+  const value = signal(asked.get(name) ?? "");
+  parameters.set(name, value);
+  keep(name, value);
+  return value;
+}
+
+keep("runs", () => shown().join(","));
+/** Id of the run that carpets, layers and the space bar are about; "" for the first shown. */
+export const focus = parameter("focus");
+/** "light", "dark" or "" for what the system prefers. */
+export const theme = parameter("theme");
+// A parameter of the address stays in it before the page has asked for it.
+for (const name of asked.keys()) if (name !== "runs") parameter(name);
 
 /** The address of the page as it stands, without the fragment. */
 export function address() {
-  const said = new URLSearchParams();
-  for (const [name, read] of Object.entries(kept)) {
+  size();
+  const query = new URLSearchParams();
+  for (const [name, read] of entries) {
     const value = read();
-    if (value !== usual[/** @type {keyof typeof usual} */ (name)]) said.set(name, value);
+    if (value !== "") query.set(name, value);
   }
-  const search = said.toString().replaceAll("%2C", ",");
+  const search = query.toString().replaceAll("%2C", ",");
   return location.pathname + (search && `?${search}`);
 }
 

@@ -59,9 +59,63 @@
  * @property {any} greeting
  * @property {any} config the JSON schema of a configuration
  *
- * @typedef {{runs: string, metric?: string, layer?: string, estimator?: string, x?: string, level?: string, max?: number, range?: string, scale?: string, units?: string, k?: number, against?: string, parts?: string, budget?: string, rate?: string}} FigureQuery
- * @typedef {{name: string, title: string, help: string, parameters: {name: string}[]}} FigureEntry
- * @typedef {{figure: {data: any[], layout: any}, shown: number, count: number, note: string}} FigureAnswer
+ * @typedef {{runs: string} & Record<string, string | undefined>} FigureQuery
+ * @typedef {{path: string, pattern: string}} Condition on a run's configuration
+ * @typedef {{value: string, title: string, whole_run?: boolean}} Choice
+ *
+ * @typedef {object} ParameterEntry what a figure can be asked
+ * @property {string} title
+ * @property {string} help
+ * @property {Choice[]} choices
+ * @property {string} default
+ * @property {string} unit
+ * @property {"select" | "slider"} control
+ * @property {Condition | null} when
+ * @property {[string, string] | null} values_of the figure, and the key of its `meta`
+ *
+ * @typedef {object} PickEntry a control of a parameter
+ * @property {string} parameter
+ * @property {string} title
+ * @property {Choice[]} choices
+ * @property {string} empty words of the choice that leaves the parameter out
+ * @property {boolean} own whether it concerns its chart alone
+ *
+ * @typedef {object} SectionEntry
+ * @property {string} page
+ * @property {string} name
+ * @property {string} title
+ * @property {PickEntry[]} picks
+ * @property {boolean} legend
+ * @property {"" | "fork"} action
+ *
+ * @typedef {object} ChartEntry a chart of a figure (backend/figures/info.py describes the fields)
+ * @property {string} key
+ * @property {{page: string, section: string, order: number}[]} places
+ * @property {string} title
+ * @property {string} help
+ * @property {string} takeaway
+ * @property {Record<string, string>} asks
+ * @property {PickEntry[]} picks
+ * @property {string[]} follows
+ * @property {"small" | "tall" | "wide" | "table"} size
+ * @property {"shown" | "focused" | "focused first"} runs
+ * @property {boolean} per_estimator
+ * @property {boolean} shares_legend
+ * @property {boolean} colours_runs
+ * @property {Condition | null} only
+ * @property {Condition | null} unless
+ * @property {boolean} with_points
+ *
+ * @typedef {{name: string, title: string, help: string, takeaway: string, parameters: string[], charts: ChartEntry[]}} FigureEntry
+ * @typedef {{parameters: Record<string, ParameterEntry>, sections: SectionEntry[], figures: FigureEntry[]}} FigureCatalogue
+ *
+ * @typedef {object} FigureAnswer
+ * @property {{data: any[], layout: any}} figure
+ * @property {number} shown
+ * @property {number} count
+ * @property {string} selection how the shown points were selected; "" where all are shown
+ * @property {string[]} note
+ * @property {Record<string, any>} meta named numbers for other parts of the page
  *
  * @typedef {{layer: string, cause: string, text: string, draws: number | null}} Finding
  * @typedef {{estimator: string, probes: number, draws: number, findings: Finding[], batch: string}} Diagnosis

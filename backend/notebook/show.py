@@ -5,7 +5,14 @@ from typing import Any
 
 from backend.figures import Memory
 from backend.notebook import series
-from backend.notebook.views import Dissected, Measured, Paired, Stepped, Swept, Views
+from backend.notebook.views import (
+    AnatomyViews,
+    ComparisonViews,
+    MeasurementViews,
+    SweepViews,
+    Views,
+    WhatIfViews,
+)
 from estimators.measurement.anatomy import Anatomies
 from estimators.measurement.compare import Compared
 from estimators.measurement.results.measurement import Measurement
@@ -13,11 +20,11 @@ from estimators.measurement.sweep import Sweep
 from estimators.measurement.what_if import WhatIfs
 
 _KINDS: Mapping[type, tuple[Callable[[Any, str], Memory], type[Views]]] = {
-    Measurement: (series.of_measurement, Measured),
-    Sweep: (series.of_sweep, Swept),
-    Anatomies: (series.of_anatomy, Dissected),
-    WhatIfs: (series.of_one_step, Stepped),
-    Compared: (series.of_comparison, Paired),
+    Measurement: (series.of_measurement, MeasurementViews),
+    Sweep: (series.of_sweep, SweepViews),
+    Anatomies: (series.of_anatomy, AnatomyViews),
+    WhatIfs: (series.of_one_step, WhatIfViews),
+    Compared: (series.of_comparison, ComparisonViews),
 }
 
 

@@ -1,12 +1,16 @@
 """The figures of what was measured, by name and all together."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backend.figures import Memory, measurement, plotted
+from backend.figures.catalogue import charts_of, modules
 from backend.figures.data.source import FigureError
+from backend.figures.info import FigureInfo, Page
 from backend.notebook.series import RUN
 
 if TYPE_CHECKING:
@@ -16,36 +20,51 @@ if TYPE_CHECKING:
 class Views:
     """What the lab's page shows, as plotly figures; a method is called as its figure is.
 
-    `layer` is a stage's or a tensor's name, "" for the whole network; `estimator` a label, "" for
-    all of them, or where there can be one only, the first. Raises FigureError, in words, for a
-    question that a figure cannot answer.
+    The methods come from the catalogue of figures: `.histogram(metric="cosine")` draws the figure
+    `histogram`, and its arguments are the figure's parameters (`help(views.histogram)` lists
+    them). `layer` is the name of a stage or a tensor, "" for the whole network; `estimator` is a
+    label, "" for all of them, or for the first where there can be one only. A method raises
+    FigureError, in words, for a question that its figure cannot answer.
     """
 
-    figures: Sequence[str] = ()
-    """The methods that draw one."""
+    page: Page = "draws"
+    """The page whose charts these are."""
 
-    def __init__(self, source: Memory, of: Any, words: str = "") -> None:
-        """`of` is the table above the figures, and `words` stand above them in a file."""
-        self._source, self._of, self._words = source, of, words
+    def __init__(self, source: Memory, table: Any, words: str = "") -> None:
+        """`table` is shown above the figures; `words` stand above them in a file."""
+        self._source, self._table, self._words = source, table, words
 
-    def figure(self, name: str, **asked: str) -> "Figure":
-        """Any figure of the lab, by its name and what it can be asked."""
-        from backend.notebook.layout import dressed
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """The names of the methods that draw the page's figures."""
+        return tuple(dict.fromkeys(placed.figure for placed in charts_of(self.page)))
 
-        query = {key: value for key, value in asked.items() if value != ""}
+    def __getattr__(self, name: str) -> Callable[..., "Figure"]:
+        if name.startswith("_") or name not in modules():
+            raise AttributeError(f"{type(self).__name__} has no figure {name!r}")
+        return _method(self, name, modules()[name].INFO)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.figures]
+
+    def figure(self, name: str, **asked: Any) -> "Figure":
+        """Any figure of the lab, by its name and its parameters."""
+        from backend.notebook.layout import on_white
+
+        query = {key: _text(value) for key, value in asked.items() if value not in ("", None)}
         self._check(query)
-        return dressed(plotted(name, self._source, {"runs": RUN, **query}))
+        return on_white(plotted(name, self._source, {"runs": RUN, **query}))
 
     def all(self) -> "list[Figure]":
-        """What a microscope's page and its export hold, in their order."""
+        """All charts that the page and its export hold, in their order."""
         import plotly.graph_objects as go
 
-        from backend.notebook.layout import dressed
-        from backend.sharing.drawn import of_microscope
+        from backend.notebook.layout import on_white
+        from backend.sharing.panels import BUDGET, of_run
 
-        _, panels = of_microscope(self._source, RUN, "view")
+        _, panels = of_run(self._source, RUN, "view", BUDGET)
         firsts = [next(iter(panel.figures.values())) for panel in panels]
-        return [dressed(go.Figure(one["figure"]).update_layout(meta=_told(one))) for one in firsts]
+        return [on_white(go.Figure(drawn["figure"]), drawn["note"]) for drawn in firsts]
 
     def save(self, path: Path | str) -> Path:
         """Write everything into one HTML file that works without a network; returns its path."""
@@ -57,12 +76,12 @@ class Views:
 
     def _check(self, query: dict[str, str]) -> None:
         """A layer or an estimator that is not there would be an empty figure."""
-        held = self._source.series(RUN)
-        there = {
-            "layer": dict.fromkeys(one.layer for one in held if one.layer),
-            "estimator": dict.fromkeys(one.estimator for one in held if one.estimator),
+        series = self._source.series(RUN)
+        known = {
+            "layer": dict.fromkeys(one.layer for one in series if one.layer),
+            "estimator": dict.fromkeys(one.estimator for one in series if one.estimator),
         }
-        for key, names in there.items():
+        for key, names in known.items():
             if key in query and query[key] not in names:
                 allowed = ", ".join(map(repr, names)) or "none"
                 raise FigureError(f"there is no {key} {query[key]!r}; there are {allowed}")
@@ -70,7 +89,7 @@ class Views:
     def _ipython_display_(self) -> None:
         from IPython.display import display  # type: ignore[import-not-found]
 
-        display(self._of, *self.all())
+        display(self._table, *self.all())
 
     def __repr__(self) -> str:
         methods = ", ".join(f".{name}()" for name in self.figures)
@@ -78,64 +97,20 @@ class Views:
         return f"figures of {name}: {methods}; .all() of them; .save('figures.html')"
 
 
-class Measured(Views):
-    """Of a measurement."""
+class MeasurementViews(Views):
+    """The figures of a measurement."""
 
-    figures = (
-        "histogram", "cloud", "convergence", "bias_variance", "reading", "law_checks", "verdict",
-        "paired", "carpet", "dots",
-    )  # fmt: skip
-
-    def histogram(self, metric: str = "cosine", layer: str = "", estimator: str = "") -> "Figure":
-        """How the draws fall: of their cosine, norm_ratio, along or across."""
-        return self.figure("histogram", metric=metric, layer=layer, estimator=estimator)
-
-    def cloud(self, estimator: str = "") -> "Figure":
-        """Where the draws lie, along the gradient and across it."""
-        return self.figure("cloud", estimator=estimator)
-
-    def convergence(self, layer: str = "", estimator: str = "") -> "Figure":
-        """The error of the mean of K draws against K, the law's dashed."""
-        return self.figure("convergence", layer=layer, estimator=estimator)
-
-    def bias_variance(
-        self, layer: str = "", estimator: str = "", units: str = "scaled", k: int = 1
-    ) -> "Figure":
-        """The plane of errors of the mean of `k` draws; units are scaled or raw."""
-        asked = {"layer": layer, "estimator": estimator, "units": units, "k": str(k)}
-        return self.figure("bias_variance", **asked)
-
-    def reading(self, metric: str = "", layer: str = "", estimator: str = "") -> "Figure":
-        """Measures, their standard errors, and the laws beside them, as a table."""
-        return self.figure("reading", metric=metric, layer=layer, estimator=estimator)
-
-    def law_checks(
-        self, metric: str = "relative_variance", estimator: str = "", level: str = "stage"
-    ) -> "Figure":
-        """Whether a measure agrees with its law, for each stage or tensor."""
-        return self.figure("law_checks", metric=metric, estimator=estimator, level=level)
-
-    def verdict(self, estimator: str = "", level: str = "stage") -> "Figure":
-        """Whether an estimator is biased, for each stage or tensor; from 512 draws on."""
-        return self.figure("verdict", estimator=estimator, level=level)
-
-    def paired(
-        self, metric: str = "scaled_error", layer: str = "", estimator: str = ""
-    ) -> "Figure":
-        """Every estimator's measure less that of `estimator`, with intervals."""
-        return self.figure("paired", metric=metric, layer=layer, estimator=estimator)
-
-    def carpet(self, metric: str = "cosine", estimator: str = "", level: str = "stage") -> "Figure":
-        """A measure as colour: a row a layer, a column a number of draws."""
-        return self.figure("carpet", metric=metric, estimator=estimator, level=level)
+    @property
+    def figures(self) -> tuple[str, ...]:
+        return (*super().figures, "dots")
 
     def dots(self, level: str = "stage") -> "Figure":
         """Every measure by layer, a dot an estimator; level "tensor" has the tensors too."""
-        from backend.notebook.layout import dressed
+        from backend.notebook.layout import on_white
 
-        hidden = () if level == "tensor" else self._of.tensors
-        rows = [row for row in self._of.rows() if row.layer not in hidden]
-        return dressed(measurement(Rows(rows)))
+        hidden = () if level == "tensor" else self._table.tensors
+        rows = [row for row in self._table.rows() if row.layer not in hidden]
+        return on_white(measurement(Rows(rows)))
 
 
 @dataclass(frozen=True)
@@ -148,75 +123,54 @@ class Rows:
         return self.kept
 
 
-class Swept(Views):
-    """Of a sweep."""
+class SweepViews(Views):
+    """The figures of a sweep."""
 
-    figures = ("against",)
-
-    def against(
-        self,
-        metric: str = "relative_variance",
-        layer: str = "",
-        estimator: str = "",
-        against: str = "field",
-        scale: str = "auto",
-    ) -> "Figure":
-        """A measure against the field's values, or (of networks) against "parameters"."""
-        asked = {"metric": metric, "layer": layer, "estimator": estimator}
-        return self.figure("against", **asked, against=against, scale=scale)
+    page = "sweep"
 
 
-class Dissected(Views):
-    """Of an anatomy."""
+class AnatomyViews(Views):
+    """The figures of an anatomy."""
 
-    figures = ("anatomy", "budget", "advice")
-
-    def anatomy(self, estimator: str = "", level: str = "stage", parts: str = "") -> "Figure":
-        """The noise of the data and that of the estimator, layer by layer."""
-        return self.figure("anatomy", estimator=estimator, level=level, parts=parts)
-
-    def budget(self, budget: int | None = None, layer: str = "", estimator: str = "") -> "Figure":
-        """Larger batch or more draws, for so many draws' worth of work."""
-        asked = {"layer": layer, "estimator": estimator}
-        return self.figure("budget", **asked, budget="" if budget is None else str(budget))
-
-    def advice(self, budget: int | None = None, layer: str = "", estimator: str = "") -> "Figure":
-        """The same in a table: how a budget is best spent, and what else would leave."""
-        asked = {"layer": layer, "estimator": estimator}
-        return self.figure("advice", **asked, budget="" if budget is None else str(budget))
+    page = "anatomy"
 
 
-class Stepped(Views):
-    """Of one-step lotteries."""
+class WhatIfViews(Views):
+    """The figures of steps that were tried."""
 
-    figures = ("what_if", "lottery", "decrease")
-
-    def what_if(self, estimator: str = "") -> "Figure":
-        """The change of the loss in one step against the learning rate."""
-        return self.figure("what_if", estimator=estimator)
-
-    def lottery(self, rate: float | None = None, estimator: str = "") -> "Figure":
-        """How the changes fall at one learning rate."""
-        asked = "" if rate is None else f"{rate:.6g}"
-        return self.figure("lottery", estimator=estimator, rate=asked)
-
-    def decrease(self, estimator: str = "") -> "Figure":
-        """The best learning rate and the decrease expected of it, as a table."""
-        return self.figure("decrease", estimator=estimator)
+    page = "one_step"
 
 
-class Paired(Views):
-    """Of a comparison."""
+class ComparisonViews(Views):
+    """The figures of a comparison."""
 
-    figures = ("paired",)
+    page = "comparison"
 
-    def paired(self, metric: str = "", layer: str = "", estimator: str = "") -> "Figure":
-        """Every estimator's measure less that of `estimator`, with intervals."""
-        return self.figure("paired", metric=metric, layer=layer, estimator=estimator)
+    def figure(self, name: str, **asked: Any) -> "Figure":
+        """As `Views.figure`; the compared measure and layer where others are not asked for."""
+        compared = {"metric": self._table.metric, "layer": self._table.layer}
+        takes = modules()[name].INFO.parameters if name in modules() else ()
+        return super().figure(name, **{k: v for k, v in compared.items() if k in takes} | asked)
 
     def all(self) -> "list[Figure]":
-        return [self.paired(self._of.metric, self._of.layer)]
+        return [self.figure(name) for name in self.figures]
 
 
-def _told(drawn: dict[str, Any]) -> dict[str, Any]:
-    return {name: drawn[name] for name in ("shown", "count", "note")}
+def _method(views: Views, name: str, info: FigureInfo) -> Callable[..., "Figure"]:
+    """A figure as a method: its parameters as arguments, its words as the docstring."""
+    names = [parameter for parameter in info.parameters if parameter != "runs"]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    signature = inspect.Signature([inspect.Parameter(each, kind, default="") for each in names])
+
+    def method(*args: Any, **asked: Any) -> "Figure":
+        return partial(views.figure, name)(**signature.bind(*args, **asked).arguments)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"{info.title}. {info.help}\n\n{info.takeaway}"
+    method.__signature__ = signature  # type: ignore[attr-defined]
+    return method
+
+
+def _text(value: Any) -> str:
+    """A value as an address would hold it."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

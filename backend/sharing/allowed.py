@@ -1,4 +1,4 @@
-"""What an export may say of a run: a list of what is allowed, not of what is forbidden.
+"""What an export may contain of a run: a list of what is allowed.
 
 Paths, host names, tokens and tracebacks are on no such list, so they cannot leave.
 """
@@ -23,35 +23,38 @@ PATH = re.compile(r"\S*[\\/]\S*")
 DEVICE = re.compile(r"(cpu|cuda)(:\d{1,3})?|(NVIDIA|AMD|Intel|Tesla|Quadro|GeForce)[\w ()-]{0,60}")
 
 
-SEEN = ("step", "draws", "seed", "sweep", "anatomy", "what_if")
+MICROSCOPE_FIELDS = ("step", "draws", "seed", "sweep", "anatomy", "what_if")
 
 
 def seen(run: RunLike) -> dict[str, str]:
     """What a microscope looked at, in words; nothing of another run."""
-    held = run.config.get("microscope")
-    if not isinstance(held, Mapping):
+    microscope = run.config.get("microscope")
+    if not isinstance(microscope, Mapping):
         return {}
-    told = {"looked at": ("step", "step {:,}"), "draws": ("draws", "{:,} of each estimator"),
+    words_of = {"looked at": ("step", "step {:,}"), "draws": ("draws", "{:,} of each estimator"),
             "seed of the draws": ("seed", "{}")}  # fmt: skip
     return {
-        words: how.format(value)
-        for words, (name, how) in told.items()
-        if isinstance(value := held.get(name), int)
+        words: template.format(value)
+        for words, (name, template) in words_of.items()
+        if isinstance(value := microscope.get(name), int)
     }
 
 
 def config(run: RunLike) -> dict[str, Any]:
     """The fields of a configuration, with what a microscope looks at."""
-    held = run.config.get("microscope")
-    if not isinstance(held, Mapping):
+    microscope = run.config.get("microscope")
+    if not isinstance(microscope, Mapping):
         return trained(run)
-    return {**trained(run), "microscope": {name: held.get(name) for name in SEEN}}
+    return {
+        **trained(run),
+        "microscope": {name: microscope.get(name) for name in MICROSCOPE_FIELDS},
+    }
 
 
 def trained(run: RunLike) -> dict[str, Any]:
     """The fields of a configuration, as `gradlab run` takes them."""
-    held = {name: run.config.get(name) for name in RunConfig.model_fields}
-    return {name: value for name, value in held.items() if value is not None}
+    fields = {name: run.config.get(name) for name in RunConfig.model_fields}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def config_yaml(run: RunLike) -> str:
@@ -60,23 +63,23 @@ def config_yaml(run: RunLike) -> str:
 
 
 def versions(run: RunLike) -> dict[str, str]:
-    """Packages and their versions, of those entries that look like it."""
-    held = run.facts.get("versions")
-    if not isinstance(held, Mapping):
+    """Packages and their versions; entries that do not look like one are left out."""
+    installed = run.facts.get("versions")
+    if not isinstance(installed, Mapping):
         return {}
     return {
         str(name): str(value)
-        for name, value in held.items()
+        for name, value in installed.items()
         if PACKAGE.fullmatch(str(name)) and VERSION.fullmatch(str(value))
     }
 
 
 def plugins(run: RunLike) -> dict[str, str]:
     """Plug-ins by name, with the beginning of the SHA-256 of the file that was used."""
-    held = run.facts.get("plugins")
+    hashes = run.facts.get("plugins")
     return {
         str(name): str(value)[:12]
-        for name, value in (held.items() if isinstance(held, Mapping) else ())
+        for name, value in (hashes.items() if isinstance(hashes, Mapping) else ())
         if PLUGIN.fullmatch(str(name)) and SHA256.fullmatch(str(value))
     }
 
@@ -84,7 +87,7 @@ def plugins(run: RunLike) -> dict[str, str]:
 def facts(run: RunLike) -> dict[str, str]:
     """What a reader wants to know first, in words."""
     device = str(run.facts.get("device", ""))
-    told = {
+    words = {
         "status": run.status,
         "driver": run.labels.get("driver"),
         "shadows": ", ".join(run.labels.get("shadows", ())),
@@ -98,14 +101,14 @@ def facts(run: RunLike) -> dict[str, str]:
         "versions": ", ".join(f"{name} {value}" for name, value in versions(run).items()),
         "plug-ins": ", ".join(f"{name} (SHA-256 {value}…)" for name, value in plugins(run).items()),
     }
-    if looked := seen(run):  # draws are no steps, and theirs is a seed of their own
-        told = {
-            "status": told.pop("status"),
-            **looked,
-            "seed of the run": told.pop("seed"),
-            **{name: value for name, value in told.items() if name not in ("steps", "epochs")},
+    if microscope := seen(run):  # draws are no steps, and theirs is a seed of their own
+        words = {
+            "status": words.pop("status"),
+            **microscope,
+            "seed of the run": words.pop("seed"),
+            **{name: value for name, value in words.items() if name not in ("steps", "epochs")},
         }
-    return {name: str(value) for name, value in told.items() if value not in (None, "")}
+    return {name: str(value) for name, value in words.items() if value not in (None, "")}
 
 
 def device(value: Any) -> str | None:
@@ -122,10 +125,10 @@ def reason(error: str | None) -> str | None:
 
 
 def shared_facts(run: RunLike) -> dict[str, Any]:
-    """Those facts that the page of a shared dashboard reads."""
-    told = {name: run.facts.get(name) for name in ("parameters", "threads")}
+    """The facts that the page of a shared dashboard reads."""
+    counts = {name: run.facts.get(name) for name in ("parameters", "threads")}
     return {
-        **{name: value for name, value in told.items() if isinstance(value, int)},
+        **{name: value for name, value in counts.items() if isinstance(value, int)},
         "layers": layers(run),
         "versions": versions(run),
         "plugins": plugins(run),
@@ -134,8 +137,8 @@ def shared_facts(run: RunLike) -> dict[str, Any]:
 
 def layers(run: RunLike) -> list[dict[str, Any]]:
     """One row a tensor: name, stage, shape, count and coverage."""
-    held = run.facts.get("layers")
-    rows = [row for row in held if isinstance(row, Mapping)] if isinstance(held, list) else []
+    table = run.facts.get("layers")
+    rows = [row for row in table if isinstance(row, Mapping)] if isinstance(table, list) else []
     return [_layer(row) for row in rows]
 
 

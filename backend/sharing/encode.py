@@ -26,7 +26,7 @@ def data(value: Any) -> str:
 def policy(scripts: Iterable[str]) -> str:
     """A Content-Security-Policy under which these scripts run, no other, and nothing is fetched."""
     hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
-    allowed = " ".join(f"'sha256-{one}'" for one in hashes)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"

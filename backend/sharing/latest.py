@@ -1,12 +1,12 @@
-"""The latest values as a table: for readers of screens, of paper, and of numbers."""
+"""The latest values as tables, for screen readers, for print and for exact values."""
 
 import math
 
+from backend.figures.data.metrics import USUAL_MEASURES as MEASURES
 from backend.figures.data.metrics import metric
 from backend.figures.data.select import estimators
 from backend.figures.data.source import SeriesLike, Source
 from backend.sharing.encode import text
-from backend.sharing.panels import MEASURES
 
 USUAL = ("loss", "accuracy", "readout_accuracy", "own_view")
 
@@ -23,16 +23,16 @@ def usual_table(source: Source, run_id: str) -> str:
 
 def measures_table(source: Source, run_id: str) -> str:
     """Each estimator's measures of the whole network at its last probe."""
-    held = {
+    series_of = {
         (series.estimator, series.metric): series
         for series in source.series(run_id)
         if series.count and not series.layer and series.metric in MEASURES
     }
-    labels = dict.fromkeys([*estimators(source.run(run_id)), *(label for label, _ in held)])
+    labels = dict.fromkeys([*estimators(source.run(run_id)), *(label for label, _ in series_of)])
     rows = [
-        [label, *(_value(source, held.get((label, name))) for name in MEASURES)]
+        [label, *(_value(source, series_of.get((label, name))) for name in MEASURES)]
         for label in labels
-        if any((label, name) in held for name in MEASURES)
+        if any((label, name) in series_of for name in MEASURES)
     ]
     heads = [metric(name).title for name in MEASURES]
     return _table("Measures of the whole network, latest probe", ["estimator", *heads], rows)
@@ -58,7 +58,7 @@ def number(value: float) -> str:
 def _table(caption: str, heads: list[str], rows: list[list[str]]) -> str:
     if not rows:
         return ""
-    head = "".join(f'<th scope="col">{text(one)}</th>' for one in heads)
+    head = "".join(f'<th scope="col">{text(title)}</th>' for title in heads)
     body = "".join(
         f'<tr><th scope="row">{text(row[0])}</th>'
         + "".join(f"<td>{text(cell)}</td>" for cell in row[1:])

@@ -38,9 +38,9 @@ def html(
     `title` and `text` are plain text; `date` is ISO 8601 (now, if it is not given). Raises
     LookupError for a run that is not there.
     """
-    held = Snapshot(source)
-    sections, panels = _sections(held, run_ids)
-    called = title or ", ".join(_name(held.run(run_id)) for run_id in run_ids) or "Gradient Lab"
+    snapshot = Snapshot(source)
+    sections, panels = _sections(snapshot, run_ids)
+    called = title or ", ".join(_name(snapshot.run(run_id)) for run_id in run_ids) or "Gradient Lab"
     scripts = (_plotly(), _own("page.js"))
     when = date or datetime.now(UTC).isoformat(timespec="seconds")
     return _document(called, text, when, sections, panels, scripts)
@@ -54,7 +54,10 @@ def _document(
     panels: list[Panel],
     scripts: tuple[str, str],
 ) -> str:
-    drawn = [{"id": p.id, "by": p.by, "figures": p.figures} for p in panels]
+    drawn = [
+        {"id": panel.id, "by": [menu.id for menu in panel.menus], "figures": panel.figures}
+        for panel in panels
+    ]
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -87,9 +90,9 @@ def _sections(source: Source, run_ids: Sequence[str]) -> tuple[str, list[Panel]]
     panels = together(source, run_ids) if len(run_ids) > 1 else []
     parts = [f"<section><h2>All runs</h2>{_grid(panels)}</section>"] if panels else []
     for at, run_id in enumerate(run_ids):
-        menus, mine = of_run(source, run_id, f"r{at}", BUDGET // len(run_ids))
-        panels += mine
-        parts.append(_section(source, run_id, f"r{at}", menus, mine))
+        menus, of_this_run = of_run(source, run_id, f"r{at}", BUDGET // len(run_ids))
+        panels += of_this_run
+        parts.append(_section(source, run_id, f"r{at}", menus, of_this_run))
     return "\n".join(parts) or "<p>No runs were chosen.</p>", panels
 
 
@@ -97,13 +100,13 @@ def _section(
     source: Source, run_id: str, place: str, menus: list[Menu], panels: list[Panel]
 ) -> str:
     run = source.run(run_id)
-    held = sum(series.count for series in source.series(run_id))
+    count = sum(series.count for series in source.series(run_id))
     # A notebook's measurement has no driver, and nothing that it could be made again from.
-    told = {
+    facts_of = {
         **({} if run.number is None else facts(run)),
-        "points": f"{held:,} recorded; each chart says how many it shows",
+        "points": f"{count:,} recorded; each chart says how many it shows",
     }
-    rows = "".join(f"<dt>{safe(k)}</dt><dd>{safe(v)}</dd>" for k, v in told.items())
+    rows = "".join(f"<dt>{safe(k)}</dt><dd>{safe(v)}</dd>" for k, v in facts_of.items())
     tables = latest.usual_table(source, run_id) + latest.measures_table(source, run_id)
     charts = _menus(menus) + _grid(panels) if panels else '<p class="meta">No points yet.</p>'
     return f"""<section aria-labelledby="{place}">
@@ -118,13 +121,15 @@ def _section(
 def _recipe(run: RunLike, place: str) -> str:
     if run.number is None:
         return ""
-    seen = config(run).get("microscope")
-    what = "" if seen is None else f" trains such a run; look at it at step {seen['step']}"
-    if sweep := (seen or {}).get("sweep"):
-        what += f" with --sweep {sweep['field']}={','.join(map(_word, sweep['values']))}"
+    microscope = config(run).get("microscope")
+    how = (
+        "" if microscope is None else f" trains such a run; look at it at step {microscope['step']}"
+    )
+    if sweep := (microscope or {}).get("sweep"):
+        how += f" with --sweep {sweep['field']}={','.join(map(_word, sweep['values']))}"
     return f"""<h3>Run it again</h3>
 <p>Save the configuration as <code>config.yaml</code>, then
-<code>gradlab run config.yaml</code>{safe(what)}</p>
+<code>gradlab run config.yaml</code>{safe(how)}</p>
 <p class="buttons"><button type="button" data-copy="{place}-yaml">Copy</button>
 <button type="button" data-save="{place}-yaml">Download config.yaml</button>
 <span role="status" id="{place}-yaml-said"></span></p>
@@ -141,8 +146,8 @@ def _menus(menus: list[Menu]) -> str:
 
 def _menu(menu: Menu) -> str:
     options = "".join(
-        f'<option value="{at}">{safe(one or "whole network")}</option>'
-        for at, one in enumerate(menu.options)
+        f'<option value="{at}">{safe(title)}</option>'
+        for at, title in enumerate(menu.options.values())
     )
     return f'<label>{safe(menu.label)} <select id="{menu.id}">{options}</select></label> '
 
@@ -150,10 +155,16 @@ def _menu(menu: Menu) -> str:
 def _grid(panels: list[Panel]) -> str:
     places = "".join(
         f'<figure><div class="chart" id="{panel.id}" role="group"></div>'
-        f'<figcaption id="{panel.id}-note"></figcaption></figure>'
+        f'<figcaption><span id="{panel.id}-note"></span>{_reading(panel)}</figcaption></figure>'
         for panel in panels
     )
     return f'<div class="grid">{places}</div>'
+
+
+def _reading(panel: Panel) -> str:
+    """How to read the chart, folded away."""
+    words = safe(f"{panel.chart.help} {panel.chart.takeaway}")
+    return f"<details><summary>How to read this chart</summary>{words}</details>"
 
 
 def _time(date: str) -> str:

@@ -1,31 +1,28 @@
-"""The charts of an export, drawn beforehand for every choice that its menus offer."""
+"""The charts of an exported page, drawn beforehand for every choice that its menus offer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import product
+from typing import Any
 
-from backend.figures import draw
+from backend.figures import draw, note_text
+from backend.figures.catalogue import PlacedChart, charts_of
 from backend.figures.data.draws import is_microscope
+from backend.figures.data.metrics import metric
+from backend.figures.data.query import PARAMETERS
 from backend.figures.data.select import estimators, layers
 from backend.figures.data.source import PointsLike, RunLike, SeriesLike, Source
-from backend.sharing.drawn import of_microscope, plane
-from backend.sharing.panel import Menu, Panel, one
+from backend.figures.info import Chart
+from backend.figures.pages import page_of
 
-MEASURES = (
-    "cosine",
-    "scaled_error",
-    "relative_variance",
-    "relative_squared_bias",
-    "norm_ratio",
-)
-CARPETS = ("cosine", "relative_variance")
 BUDGET = 200_000
-"""Shown points of one file's measure curves: what a phone still opens."""
+"""Most shown points of the measures' curves in one file: what a phone still opens."""
 STAGES = 40
-"""Most stages in the menu; the carpets show all."""
+"""Most stages in the menu of layers; the carpets show all."""
 
 
 class Snapshot:
-    """A source that is asked for each run and its series once, so that one file tells one story."""
+    """A source that reads each run and its series once, so that one file is consistent."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -54,73 +51,133 @@ class Snapshot:
         return self._source.points(series_id, max=max, first=first, last=last)
 
 
+@dataclass(frozen=True)
+class Menu:
+    """A choice that switches charts: a parameter of figures, its values and their titles."""
+
+    id: str
+    label: str
+    parameter: str
+    options: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One chart; `figures` has one for each combination of its menus' options."""
+
+    id: str
+    chart: PlacedChart
+    menus: tuple[Menu, ...] = ()
+    figures: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        return not any(figure["count"] for figure in self.figures.values())
+
+
 def together(source: Source, run_ids: Sequence[str]) -> list[Panel]:
-    """Several runs in the same charts."""
-    trained = [one for one in run_ids if not is_microscope(source.run(one))]
-    runs = ",".join(trained)
+    """Charts that show several training runs at once."""
+    trained = [run_id for run_id in run_ids if not is_microscope(source.run(run_id))]
     if len(trained) < 2:
         return []
     panels = [
-        one(source, "all-loss", "curve", runs=runs, metric="train/loss"),
-        one(source, "all-accuracy", "curve", runs=runs, metric="validation/accuracy"),
-        one(source, "all-path", "path", runs=runs),
-        one(source, "all-ranking", "ranking", runs=runs),
+        _panel(source, f"all-{placed.chart.key}", placed, ",".join(trained), more, ())
+        for placed in charts_of("run")
+        if (more := placed.chart.together) is not None
     ]
     return [panel for panel in panels if not panel.empty]
 
 
 def of_run(source: Source, run_id: str, place: str, share: int) -> tuple[list[Menu], list[Panel]]:
-    """A run's menus and charts; `share` is how many points its measure curves may show."""
+    """A run's menus and those of its charts that have points.
+
+    `share` is how many points the curves with a menu of layers may show in all.
+    """
     run = source.run(run_id)
-    if is_microscope(run):
-        return of_microscope(source, run_id, place)
-    switches, errors = plane(source, run_id, place)
-    loss, accuracy, readout = (
-        ",".join(f"{part}/{kind}" for part in ("train", "validation", "test"))
-        for kind in ("loss", "accuracy", "readout_accuracy")
-    )
-    usual = [
-        one(source, f"{place}-loss", "curve", runs=run_id, metric=loss),
-        one(source, f"{place}-accuracy", "curve", runs=run_id, metric=accuracy),
-        one(source, f"{place}-readout", "curve", runs=run_id, metric=readout),
-        one(source, f"{place}-path", "path", runs=run_id),
-        one(source, f"{place}-reported", "reported", runs=run_id),
-        one(source, f"{place}-ranking", "ranking", runs=run_id),
-        errors,
-    ]
-    stages = layers(source, run, run_id, "cosine", "stage")
-    layer = Menu(f"{place}-layer", "Layer", ("", *stages[:STAGES]))
-    who = Menu(f"{place}-estimator", "Estimator of the carpets", tuple(estimators(run)))
-    measures = _measures(source, run_id, layer, share)
-    carpets = _carpets(source, run_id, who)
-    kept = [panel for panel in (*usual, *measures, *carpets) if not panel.empty]
-    used = {menu for panel in kept for menu in panel.by}
-    return [menu for menu in (layer, who, *switches) if menu.id in used], kept
+    panels: list[Panel] = []
+    menus: dict[str, Menu] = {}
+    for placed in charts_of(page_of(run.config)):
+        chart = placed.chart
+        switched = [_menu(source, run_id, place, chart, name) for name in chart.menus]
+        mine = tuple(menus.setdefault(menu.id, menu) for menu in switched if len(menu.options) > 1)
+        more = {"max": str(_most(source, run_id, chart, share))} if "layer" in chart.menus else {}
+        panels += _panels(source, f"{place}-{chart.key}", placed, run_id, more, mine)
+    kept = [panel for panel in panels if not panel.empty]
+    used = {menu.id for panel in kept for menu in panel.menus}
+    return [menu for menu in menus.values() if menu.id in used], kept
 
 
-def _measures(source: Source, run_id: str, layer: Menu, share: int) -> list[Panel]:
-    held = [s for s in source.series(run_id) if s.metric in MEASURES and s.layer in layer.options]
-    most = str(min(1000, max(50, share // max(1, len(held)))))
+def _panels(
+    source: Source,
+    id: str,
+    placed: PlacedChart,
+    run_id: str,
+    more: Mapping[str, str],
+    menus: tuple[Menu, ...],
+) -> list[Panel]:
+    """One panel, or one for each estimator where no menu chooses among them."""
+    if not placed.chart.per_estimator or "estimator" in placed.chart.menus:
+        return [_panel(source, id, placed, run_id, more, menus)]
     return [
-        Panel(
-            f"{layer.id}-{name}",
-            (layer.id,),
-            {
-                str(at): draw(
-                    "curve",
-                    source,
-                    {"runs": run_id, "metric": name, "layer": stage, "max": most},
-                )
-                for at, stage in enumerate(layer.options)
-            },
-        )
-        for name in MEASURES
+        _panel(source, f"{id}-{at}", placed, run_id, {**more, "estimator": label}, menus)
+        for at, label in enumerate(estimators(source.run(run_id)))
     ]
 
 
-def _carpets(source: Source, run_id: str, who: Menu) -> list[Panel]:
-    panels = {name: Panel(f"{who.id}-{name}", (who.id,), {}) for name in CARPETS}
-    for (at, label), name in product(enumerate(who.options), CARPETS):
-        query = {"runs": run_id, "metric": name, "estimator": label}
-        panels[name].figures[str(at)] = draw("carpet", source, query)
-    return list(panels.values())
+def _panel(
+    source: Source,
+    id: str,
+    placed: PlacedChart,
+    runs: str,
+    more: Mapping[str, str],
+    menus: tuple[Menu, ...],
+) -> Panel:
+    figures = {}
+    for choice in product(*(enumerate(menu.options) for menu in menus)):
+        chosen = {menu.parameter: value for menu, (_, value) in zip(menus, choice, strict=True)}
+        usual = {pick.parameter: pick.choices[0] for pick in placed.chart.picks if pick.choices}
+        query = {"runs": runs, **usual, **placed.chart.asks, **more, **chosen}
+        drawn = draw(placed.figure, source, query)
+        key = ",".join(str(at) for at, _ in choice)
+        figures[key] = {
+            "figure": drawn["figure"], "count": drawn["count"], "note": note_text(drawn)
+        }  # fmt: skip
+    return Panel(id, placed, menus, figures)
+
+
+def _menu(source: Source, run_id: str, place: str, chart: Chart, parameter: str) -> Menu:
+    """Charts that offer the same values of a parameter share its menu."""
+    words = PARAMETERS[parameter]
+    options = _options(source, run_id, parameter, chart.menus[parameter])
+    own = "" if parameter != "metric" else f"-{chart.key}"
+    return Menu(f"{place}{own}-{parameter}", words.title, parameter, options)
+
+
+def _options(source: Source, run_id: str, parameter: str, given: Iterable[str]) -> dict[str, str]:
+    """Values and their titles."""
+    run = source.run(run_id)
+    if parameter == "layer":
+        stages = layers(source, run, run_id, "cosine", "stage")[:STAGES]
+        return {"": "whole network", **{stage: stage for stage in stages}}
+    if parameter == "estimator":
+        return {label: label for label in estimators(run)}
+    if parameter == "metric":
+        return {name: metric(name).title for name in given}
+    condition = PARAMETERS[parameter].when
+    if condition and not condition.holds(run.config):
+        return {}
+    titles = {choice.value: choice.title for choice in PARAMETERS[parameter].choices}
+    return {value: titles[value] for value in given or titles}
+
+
+def _most(source: Source, run_id: str, chart: Chart, share: int) -> int:
+    """Shown points of a line, so that all curves with a menu of layers stay within `share`."""
+    run = source.run(run_id)
+    stages = ("", *layers(source, run, run_id, "cosine", "stage")[:STAGES])
+    metrics = {
+        placed.chart.asks.get("metric")
+        for placed in charts_of(page_of(run.config))
+        if "layer" in placed.chart.menus
+    }
+    series = [s for s in source.series(run_id) if s.metric in metrics and s.layer in stages]
+    return min(1000, max(50, share // max(1, len(series))))

@@ -1,4 +1,4 @@
-"""Every point of some runs as a table: CSV and Parquet, nothing sampled."""
+"""Every point of some runs as a table, as CSV or as Parquet."""
 
 import csv
 import io

@@ -5,6 +5,8 @@ from typing import Any
 
 import httpx
 
+from backend.figures import note_text
+
 
 class RefusedError(Exception):
     """The lab rejected a request; the message is the lab's own."""
@@ -57,10 +59,10 @@ class Client:
 
     def note(self, figure: str, query: Mapping[str, str]) -> str:
         """The note below a figure."""
-        return self.figure(figure, query)["note"]
+        return note_text(self.figure(figure, query))
 
     def figure(self, name: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """A figure as on the page: `{figure, shown, count, note}`."""
+        """A figure as on the page: `{figure, shown, count, selection, note, meta}`."""
         return self._call("GET", f"/figures/{name}", params=query)
 
     def _points(self, run_id: str, series_id: int) -> dict[int, float]:

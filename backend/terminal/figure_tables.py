@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from backend.figures import note_text
 from backend.terminal.client import Client
 
-FIGURES = {"anatomy": "advice", "what_if": "decrease"}
+FIGURES = {"anatomy": "advice", "what_if": "best_rates"}
 """The table figure of each kind of measurement."""
 PARTS = ("data", "estimator", "fixed")
 
@@ -25,7 +26,7 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
         for row in zip(*table["cells"]["values"], strict=True):
             printed.add_row(*(Text(unescape(cell)) for cell in row))
         console.print(printed)
-    console.print(Text(figure["note"]))
+    console.print(Text(note_text(figure)))
 
 
 def _print_parts(client: Client, run: dict[str, Any], console: Console) -> None:

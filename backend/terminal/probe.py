@@ -79,7 +79,7 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
         if any(laws):
             table.add_row("  by its law", *laws)
     console.print(table)
-    source = sources(client.note("reading", {"runs": run["id"]}))
+    source = sources(client.note("measures_table", {"runs": run["id"]}))
     console.print(
         f"{source}; ± standard error; {LAW_NOTE}", style="dim", highlight=False, markup=False
     )

@@ -47,7 +47,7 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
             table.add_row(escape(str(value)), *count, *cells)
         console.print(table)
     against = {"against": "parameters"} if parameters else {}
-    note = client.note("against", {"runs": run["id"], "metric": SHOWN[0], **against})
+    note = client.note("sweep", {"runs": run["id"], "metric": SHOWN[0], **against})
     console.print(f"{sources(note)}; ± standard error", style="dim", highlight=False, markup=False)
     if slopes := _SLOPES.search(note):
         axis = " against d" if parameters else ""

@@ -23,8 +23,8 @@ class DKP(DrawnFeedback):
 
     Use it where `DirectFeedbackAlignment` does not learn: aligned feedback costs little more.
 
-    Biased; the last B_l becomes exact before a linear output layer. Costs one forward and one backward pass
-    and stores the activations of one stage.
+    Biased; the last B_l becomes exact before a linear output layer. Costs one forward and one
+    backward pass and stores the activations of one stage.
 
     Source: Webster, Choi and Ahn (2020), "Learning the connections in direct feedback alignment".
 

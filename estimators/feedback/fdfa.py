@@ -47,10 +47,10 @@ class FeedbackLaw(NamedTuple):
 class FDFA(DirectFeedback[State]):
     """Direct feedback that learns the Jacobian of the output from one forward-mode pass a step.
 
-    δ_l = e B_l, with e = ∂L/∂output and B_l ≈ ∂output/∂h_l. Noise p_l is added to the tangent at the
-    end of every stage, for each example; the output then moves along d = Σ_l J_l p_l, and
-    E[d p_lᵀ] = J_l. From zero, B_l ← (1 − α) B_l + α/N Σ_n d_n p_lnᵀ. The estimate uses the feedback
-    from before the step.
+    δ_l = e B_l, with e = ∂L/∂output and B_l ≈ ∂output/∂h_l. Noise p_l is added to the tangent at
+    the end of every stage, for each example; the output then moves along d = Σ_l J_l p_l, and
+    E[d p_lᵀ] = J_l. From zero, B_l ← (1 − α) B_l + α/N Σ_n d_n p_lnᵀ. The estimate uses the
+    feedback from before the step.
 
     Use it where stages should learn in parallel and forward mode is available: its feedback aligns
     with the network, where that of `DirectFeedbackAlignment` is fixed. Few outputs are better than

@@ -1,343 +1,156 @@
 // @ts-check
-/** The charts of the shown runs, in the order in which one asks: does it learn, how good is each
- * gradient, which is best, and where in the network. The lab and a shared page both draw it. */
+/**
+ * The charts of the shown runs: a section for each heading of the page, in the order of the
+ * catalogue of figures. The catalogue says which charts there are, where they stand and what they
+ * ask; a new figure needs nothing here. The lab and a shared page both draw boards.
+ */
+import {icon} from "../icons.js";
 import {h} from "../lib/h.js";
-import {computed, effect, onEnd, signal} from "../lib/signal.js";
-import {on} from "../stream.js";
-import {carpet, layer, level, range, scale, xAxis} from "../state.js";
-import {chart} from "./chart.js";
+import {computed, untracked} from "../lib/signal.js";
+import {called} from "../runs/swept-words.js";
+import {layerTable} from "./layer-table.js";
 import {legend, newLines} from "./legend.js";
-import {lamps} from "./lamps.js";
-import {layerTable} from "./layers.js";
-import {MEASURES, TRAINING, VIEWS, words} from "./measures.js";
-import {
-  axisPick,
-  layerPick,
-  levelPick,
-  measurePick,
-  rangePick,
-  runPick,
-  scalePick,
-} from "./picks.js";
-import {paired} from "./paired.js";
-import {isStanding, plane} from "./plane.js";
+import {control} from "./picks.js";
+import {blocksOf, chartsOf} from "./placed-charts.js";
 import {why} from "./why.js";
 
 /** @typedef {import("../types.js").Run} Run */
-/** @typedef {import("../types.js").FigureQuery} FigureQuery */
+/** @typedef {import("../types.js").FigureCatalogue} FigureCatalogue */
+/** @typedef {import("../types.js").SectionEntry} SectionEntry */
 /** @typedef {import("./chart.js").Options} Options */
+/** @typedef {Map<string, () => string>} Values of parameters, by name */
 
 /**
  * @typedef {object} Context where a board finds its runs and figures
  * @property {() => Run[]} runs
  * @property {() => Run | undefined} focused
- * @property {() => import("../types.js").FigureEntry[]} figures what else the lab can draw
+ * @property {() => FigureCatalogue | null} figures null until it is read
  * @property {Options["fetch"]} fetch
  * @property {Options["dataUrl"]} dataUrl
  * @property {(run: string, estimator: string, stage?: string) => Promise<import("../types.js").Diagnosis>} [diagnose]
  * @property {(run: Run) => any} [forkFrom] asks what a fork from a microscope's checkpoint begins with
  */
 
-/** Lines of the shared legend before the rest is folded away. */
+/**
+ * @typedef {object} Board a context with what all of its charts share
+ * @property {Context} context
+ * @property {FigureCatalogue} catalogue
+ * @property {Values} values of the parameters that the sections' controls offer
+ * @property {() => string} focusedId
+ * @property {() => string[]} labels the focused run's estimators
+ */
+
+/** Lines of a section's legend before the rest is folded away. */
 const MANY = 12;
 
-/** @param {Context} context */
-export function board(context) {
-  const ids = computed(() =>
-    context
-      .runs()
-      .map((run) => run.id)
-      .join(","),
-  );
-  const focusedId = computed(() => context.focused()?.id ?? "");
+/** @param {Run | undefined} run */
+const isMicroscope = (run) => run?.kind === "microscope";
+
+/** A microscope's board while one is in focus, else that of the training runs. @param {Context} context */
+export function boards(context) {
+  const microscope = computed(() => {
+    const run = context.focused();
+    return run && isMicroscope(run) ? run.id : "";
+  });
+  const trained = () => context.runs().filter((run) => !isMicroscope(run));
+  const focused = () => {
+    const run = context.focused();
+    return isMicroscope(run) ? trained()[0] : run;
+  };
+  return () => {
+    const [catalogue, id] = [context.figures(), microscope()];
+    if (!catalogue) return null;
+    if (!id) return board({...context, runs: trained, focused}, catalogue, "run");
+    const runs = () => context.runs().filter((run) => run.id === id);
+    // A microscope's kind never changes: its reports must not make its charts anew.
+    const [run] = untracked(runs);
+    return (
+      run && board({...context, runs, focused: () => runs()[0]}, catalogue, pageOf(run), context)
+    );
+  };
+}
+
+/** @param {Run} run a microscope's */
+function pageOf(run) {
+  const {sweep, anatomy, what_if: whatIf} = run.config.microscope;
+  return sweep ? "sweep" : anatomy ? "anatomy" : whatIf ? "one_step" : "draws";
+}
+
+/**
+ * @param {Context} context
+ * @param {FigureCatalogue} catalogue
+ * @param {string} page
+ * @param {Context} all of all shown runs, among which the reader chooses one
+ */
+function board(context, catalogue, page, all = context) {
+  const sections = catalogue.sections.filter((section) => section.page === page);
   // As text, so that a report of the run that says the same again redraws nothing.
   const labels = computed(() => {
     const {driver, shadows} = context.focused()?.labels ?? {driver: "", shadows: []};
     return JSON.stringify([driver, ...shadows]);
   });
-  const layers = computed(() => JSON.stringify(context.focused()?.facts?.layers ?? []));
-  const shared = {fetch: context.fetch, runs: context.runs, dataUrl: context.dataUrl};
-  const curve = curves(shared, ids);
-  const onSurfaces = computed(() =>
-    context.runs().some((run) => run.config.dataset.name === "surface"),
+  /** @type {Board} */
+  const whole = {
+    context,
+    catalogue,
+    values: new Map(),
+    focusedId: computed(() => context.focused()?.id ?? ""),
+    labels: () => JSON.parse(labels()),
+  };
+  const controls = sections.map(({picks}) =>
+    picks.map((pick) => control(pick, whole, whole.values, all)),
   );
-  // A surface has no classes, and so no accuracy.
-  const bare = computed(
-    () =>
-      context.runs().length > 0 &&
-      context.runs().every((run) => run.config.dataset.name === "surface"),
-  );
-  const onViews = computed(() =>
-    context.runs().some((run) => run.config.loss?.name === "info_nce"),
-  );
-  const lines = newLines();
-  const reports = reporting(context, ids);
   return h(
     "div",
     {class: "board"},
-    part("training", "Training", axisPick(), [
-      () =>
-        charts(
-          TRAINING.filter(({key}) => key !== "accuracy" || !bare()).map((one) =>
-            curve(one, () => ""),
-          ),
-        ),
-      () => onViews() && charts(VIEWS.map((one) => curve(one, () => ""))),
-      () => onSurfaces() && charts([path(shared, ids)]),
-    ]),
-    part(
-      "measures",
-      "Measures",
-      [layerPick(context), scalePick()],
-      [
-        h("div", {class: "legend-place"}, legend("Measures", lines, MANY)),
-        charts([
-          ...MEASURES.map((one) => curve(one, layer, lines)),
-          ranking(shared, ids),
-          plane(shared, ids),
-          paired(shared, focusedFirst(context, ids), true),
-        ]),
-        () => reports() && charts([reported(shared, ids)]),
-        context.diagnose && why(context, context.diagnose),
-      ],
-    ),
-    part(
-      "layers",
-      "Layer by layer",
-      [runPick(context), measurePick(), levelPick(), rangePick()],
-      [
-        () => charts(carpets(shared, context, focusedId(), JSON.parse(labels()))),
-        () => layerTable(JSON.parse(layers())),
-      ],
-    ),
-    () => others(shared, context, ids),
+    sections.map((section, i) => sectionOf(whole, section, controls[i])),
   );
 }
 
-const OWN = "estimator/";
-
-/**
- * Whether a shown run's driver tells something of itself: most do not, and get no chart for it.
- * @param {Context} context
- * @param {() => string} ids
- */
-function reporting(context, ids) {
-  const found = signal(false);
-  effect(() => {
-    const runs = ids();
-    const gone = new AbortController();
-    onEnd(() => gone.abort());
-    found.set(false);
-    if (!runs) return;
-    // A failure is told by the charts beside it, which ask the same server.
-    context.fetch("reported", {runs, x: "step"}, gone.signal).then(
-      ({count}) => !gone.signal.aborted && count > 0 && found.set(true),
-      () => undefined,
-    );
-    onEnd(
-      on("points", ({run, series}) => {
-        const tells = series.some((/** @type {any} */ one) => one.metric.startsWith(OWN));
-        if (tells && runs.split(",").includes(run)) found.set(true);
-      }),
-    );
-  });
-  return found;
-}
-
-/**
- * @param {Shared} shared
- * @param {() => string} ids
- */
-const reported = (shared, ids) =>
-  chart({
-    ...shared,
-    key: "reported",
-    figure: "reported",
-    title: "Reported by the driver",
-    help: "What the driving estimator tells of itself (angles of its feedback, losses of its blocks, norms): a panel a quantity, a line a layer.",
-    wide: true,
-    tall: true,
-    ask: () => ({runs: ids(), x: xAxis()}),
-    concerns: (metric) => metric.startsWith(OWN),
-  });
-
-/** @param {Context} context @param {() => string} ids */
-const focusedFirst = (context, ids) =>
-  computed(() => {
-    const first = context.focused()?.id ?? "";
-    return [
-      first,
-      ...ids()
-        .split(",")
-        .filter((id) => id !== first),
-    ]
-      .filter(Boolean)
-      .join(",");
-  });
-
-const PLACED = [
-  ...["curve", "ranking", "bias_variance", "carpet", "compare", "path", "reported"],
-  ...["histogram", "cloud", "convergence", "against", "reading", "verdict", "paired", "law_checks"],
-  ...["anatomy", "budget", "advice", "what_if", "lottery", "decrease"],
-];
-
-/**
- * Figures that have no place of their own: a new one needs nothing here.
- * @param {Shared} shared
- * @param {Context} context
- * @param {() => string} ids
- */
-function others(shared, context, ids) {
-  const list = context.figures().filter(({name}) => !PLACED.includes(name));
-  if (list.length === 0) return null;
-  const all = {
-    runs: focusedFirst(context, ids),
-    metric: carpet,
-    layer,
-    level,
-    x: xAxis,
-  };
-  const made = list.map(({name, title, help, parameters}) =>
-    chart({
-      ...shared,
-      key: `more-${name}`,
-      figure: name,
-      title,
-      help,
-      tall: true,
-      wide: true,
-      ask: () =>
-        /** @type {any} */ (
-          Object.fromEntries(
-            parameters.flatMap((one) =>
-              one.name in all
-                ? [[one.name, all[/** @type {keyof typeof all} */ (one.name)]()]]
-                : [],
-            ),
-          )
-        ),
-      concerns: () => true,
-    }),
-  );
-  return part("more", "More figures", null, [charts(made)]);
-}
-
-/** @param {Element[]} all */
-const charts = (all) => h("div", {class: "charts"}, all);
-
-/** @param {string} id @param {string} title @param {any} controls @param {any} content */
-function part(id, title, controls, content) {
+/** A section, unless no chart stands in it. @param {Board} whole @param {SectionEntry} section @param {any[]} controls */
+function sectionOf(whole, section, controls) {
+  const charts = chartsOf(whole.catalogue, section);
+  if (charts.length === 0) return null;
+  const lines = newLines();
+  const id = section.name;
   return h(
     "section",
     {id, "aria-labelledby": `${id}-title`},
     h(
       "div",
       {class: "section-head"},
-      h("h2", {id: `${id}-title`}, title),
-      h("div", {class: "picks"}, controls),
+      h("h2", {id: `${id}-title`}, titleOf(whole, section)),
+      h("div", {class: "picks"}, controls, actionOf(whole, section)),
     ),
-    content,
+    section.legend && h("div", {class: "legend-place"}, legend(section.title, lines, MANY)),
+    blocksOf(whole, charts, lines),
+    () => furtherOf(whole, section),
   );
 }
 
-/** @typedef {Pick<Options, "fetch" | "runs" | "dataUrl">} Shared */
+/** @param {Board} whole @param {SectionEntry} section */
+function titleOf({context}, {title}) {
+  const sweep = untracked(context.runs)[0]?.config.microscope?.sweep;
+  return title.replace("{field}", sweep ? called(sweep.field) : "");
+}
 
-/** @param {Shared} shared @param {() => string} ids */
-const curves =
-  (shared, ids) =>
-  (
-    /** @type {import("./measures.js").Measure} */ one,
-    /** @type {() => string} */ at,
-    /** @type {import("./legend.js").Lines | undefined} */ lines = undefined,
-  ) =>
-    chart({
-      ...shared,
-      lines,
-      key: one.key,
-      figure: "curve",
-      title: one.title,
-      help: one.help,
-      ask: () => ({
-        ...{runs: ids(), metric: one.metrics.join(","), layer: at(), x: xAxis()},
-        ...(MEASURES.includes(one) && {scale: scale()}),
-      }),
-      concerns: (metric, where) => one.metrics.includes(metric) && where === at(),
-    });
+/** @param {Board} whole @param {SectionEntry} section */
+function actionOf({context}, {action}) {
+  const [run] = untracked(context.runs);
+  if (action !== "fork" || !context.forkFrom || !run) return null;
+  return h(
+    "button",
+    {type: "button", class: "plain", onclick: () => context.forkFrom?.(run)},
+    icon("copy"),
+    "Fork the run from here…",
+  );
+}
 
-/** @param {Shared} shared @param {() => string} ids */
-const standing = (shared, ids) => ({
-  ...shared,
-  concerns: isStanding,
-  ask: () => ({runs: ids(), layer: layer()}),
-  tall: true,
-});
-
-/** @param {Shared} shared @param {() => string} ids */
-const ranking = (shared, ids) =>
-  chart({
-    ...standing(shared, ids),
-    key: "ranking",
-    figure: "ranking",
-    title: "Ranking by scaled error",
-    help: "Scaled error of every estimator, pooled over the latest probes, best first: what is left when the learning rate has absorbed the scale. The fair comparison between estimators of different scale.",
-  });
-
-/** @param {Shared} shared @param {() => string} ids */
-const path = (shared, ids) =>
-  chart({
-    ...shared,
-    key: "path",
-    figure: "path",
-    title: "Path on the surface",
-    tall: true,
-    wide: true,
-    help: "The way of the weights over the surface, a line a run, on lines of equal loss (a decade is a few lines). The large mark is where a run stands.",
-    ask: () => ({runs: ids()}),
-    concerns: (metric) => metric.startsWith("path/"),
-  });
-
-/**
- * A carpet for each estimator of the run, then every layer's lines.
- * @param {Shared} shared
- * @param {Context} context
- * @param {string} id
- * @param {string[]} labels
- */
-function carpets(shared, context, id, labels) {
-  if (!id) return [];
-  const one = {...shared, runs: () => context.runs().filter((run) => run.id === id)};
-  const concerns = (/** @type {string} */ metric) => metric === carpet();
-  return [
-    ...labels.map((label, i) =>
-      chart({
-        ...one,
-        key: `carpet-${i}`,
-        figure: "carpet",
-        title: label,
-        tall: true,
-        concerns,
-        help: `${words(carpet)} of ${label} as colour: a row a layer, in the order of the network, a column a probe. Blue is good, orange bad.`,
-        ask: () => ({
-          runs: id,
-          metric: carpet(),
-          estimator: label,
-          level: level(),
-          x: xAxis(),
-          range: range(),
-        }),
-      }),
-    ),
-    chart({
-      ...one,
-      key: "compare",
-      figure: "compare",
-      title: "Every layer",
-      tall: true,
-      wide: true,
-      concerns,
-      help: "A panel a layer, every estimator in each, on one vertical scale.",
-      ask: () => ({runs: id, metric: carpet(), level: level(), x: xAxis(), scale: scale()}),
-    }),
-    lamps(one, () => id),
-  ];
+/** What a training run has below the charts of a section besides figures. @param {Board} whole @param {SectionEntry} section */
+function furtherOf({context}, {page, name}) {
+  if (page !== "run") return null;
+  if (name === "measures") return context.diagnose && why(context, context.diagnose);
+  if (name !== "layers") return null;
+  const layers = computed(() => JSON.stringify(context.focused()?.facts?.layers ?? []));
+  return () => layerTable(JSON.parse(layers()));
 }

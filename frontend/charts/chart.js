@@ -3,12 +3,12 @@
 import {define, h} from "../lib/h.js";
 import {effect, onEnd, signal, untracked} from "../lib/signal.js";
 import {Silence} from "../api.js";
-import {discard, draw, entries, grower, redress, resize, setHidden} from "../plot.js";
+import {count} from "../lib/format.js";
+import {applyTheme, discard, draw, entries, grower, resize, setHidden} from "../plot.js";
 import {learnLines} from "../runs/colour.js";
 import {on} from "../stream.js";
 import {shade} from "../theme.js";
 import {legend, newLines} from "./legend.js";
-import {recounted} from "./tally.js";
 import {refresher} from "./refresher.js";
 import {legible, tableView} from "./table.js";
 import {toolbar} from "./toolbar.js";
@@ -29,25 +29,27 @@ import {toolbar} from "./toolbar.js";
  * @property {((run: Run, kind: "csv" | "parquet") => string) | null} dataUrl
  * @property {(metric: string, layer: string) => boolean} concerns whether a series belongs here
  * @property {import("./legend.js").Lines} [lines] shared with other charts, and their legend with it
- * @property {() => any} [controls] what can be chosen of this chart alone
- * @property {boolean} [numbers] is a table, which stands in the plot's place from the start
- * @property {boolean} [wide] has a row for itself
- * @property {boolean} [tall] takes the height that the figure asks for
+ * @property {any[]} [controls] what can be chosen of this chart alone
+ * @property {"small" | "tall" | "wide" | "table"} size small: shares a row, of one height; tall:
+ *   shares a row, with the figure's height; wide: a row for itself; table: a row for itself, in
+ *   which a table stands in the plot's place
+ * @property {boolean} [coloursRuns] whether its lines are the samples in the list of runs
  */
 
 /**
  * @template T
  * @typedef {import("../lib/signal.js").Signal<T>} Signal
  */
+/** @typedef {Pick<FigureAnswer, "shown" | "count" | "selection" | "note"> & {below: string[]}} Note */
 /**
  * @typedef {object} State
- * @property {Signal<string>} note
+ * @property {Signal<Note>} note
  * @property {Signal<string>} problem
  * @property {Signal<boolean>} busy until something is drawn
  * @property {Signal<boolean>} table whether the table stands in the plot's place
  * @property {Signal<number>} drawn how many times
  * @property {import("./legend.js").Lines} lines
- * @property {Signal<import("./tally.js").Tally>} tally
+ * @property {Signal<number>} grown points drawn since the figure was read
  */
 
 /** @type {WeakMap<Element, Options>} */
@@ -57,8 +59,8 @@ const given = new WeakMap();
 export function chart(options) {
   const element = document.createElement("gl-chart");
   given.set(element, options);
-  element.classList.toggle("wide", Boolean(options.wide));
-  element.classList.toggle("numbers", Boolean(options.numbers));
+  element.classList.toggle("wide", options.size === "wide" || options.size === "table");
+  element.classList.toggle("numbers", options.size === "table");
   return element;
 }
 
@@ -73,22 +75,33 @@ const hasEnded = (run) => !["queued", "running", "paused"].includes(run.status);
 /** The lines that a figure has below its title. @param {any} layout @returns {string[]} */
 const below = (layout) => (layout.title?.subtitle?.text ?? "").split("<br>").map(legible);
 
+/** @type {Note} */
+const NOTHING = {below: [], shown: 0, count: 0, selection: "", note: []};
+
+/** The text below a chart, with the points counted in that were drawn since. @param {Note} note @param {number} grown */
+function textOf({below, shown, count: all, selection, note}, grown) {
+  const thinned =
+    selection && `${count(shown + grown)} of ${count(all + grown)} points, ${selection}`;
+  const sentences = [thinned, ...note].filter(Boolean).join("; ");
+  return [...below, sentences].filter(Boolean).join(" · ");
+}
+
 /** @param {HTMLElement} element @param {Options} options */
 function setUp(element, options) {
   const plot = h("div", {class: "plot", "data-chart": options.key});
   const state = {
-    note: signal(""),
+    note: signal(NOTHING),
     problem: signal(""),
     busy: signal(true),
-    table: signal(Boolean(options.numbers)),
+    table: signal(options.size === "table"),
     drawn: signal(0),
     lines: options.lines ?? newLines(),
-    tally: signal({shown: 0, count: 0, grown: 0}),
+    grown: signal(0),
   };
   const frame = h(
     "figure",
     {
-      class: options.tall ? "chart" : "chart chart-even",
+      class: options.size === "small" ? "chart chart-even" : "chart",
       id: `chart-${options.key}`,
       "aria-labelledby": `title-${options.key}`,
     },
@@ -98,7 +111,7 @@ function setUp(element, options) {
       h("h3", {id: `title-${options.key}`}, options.title),
       toolbar(options, plot, state.table),
     ),
-    options.controls && h("div", {class: "picks chart-picks"}, options.controls()),
+    options.controls && h("div", {class: "picks chart-picks"}, options.controls),
     h(
       "div",
       {class: "plot-box", "aria-busy": () => String(state.busy()), hidden: state.table},
@@ -107,7 +120,7 @@ function setUp(element, options) {
     ),
     () => state.table() && tableView(options.title, plot, state.drawn),
     h("p", {class: "problem", role: "status", hidden: () => !state.problem()}, state.problem),
-    h("p", {class: "chart-note"}, () => recounted(state.note(), state.tally())),
+    h("p", {class: "chart-note"}, () => textOf(state.note(), state.grown())),
   );
   element.replaceChildren(frame);
   follow(element, plot, options, state);
@@ -116,15 +129,15 @@ function setUp(element, options) {
 const FEW = 4;
 const MANY = 12;
 
-/** Its room is kept before there is a line. @param {Options} options @param {State} state */
+/** The chart's own legend; its height is reserved before there are lines. @param {Options} options @param {State} state */
 const ownLegend = (options, state) =>
   h(
     "div",
     {
-      class: options.tall ? "" : "legend-place",
+      class: options.size === "small" ? "legend-place" : "",
       "data-many": () => String(options.runs().length > 1),
     },
-    legend(options.title, state.lines, options.wide ? MANY : FEW),
+    legend(options.title, state.lines, options.size === "wide" ? MANY : FEW),
   );
 
 /**
@@ -137,9 +150,7 @@ const ownLegend = (options, state) =>
 function follow(element, plot, options, state) {
   const ask = () => untracked(options.ask);
   const reading = refresher(read);
-  const lines = grower(plot, reading.again, (points) =>
-    state.tally.update((now) => ({...now, grown: now.grown + points})),
-  );
+  const lines = grower(plot, reading.again, (points) => state.grown.update((now) => now + points));
 
   /** @param {AbortSignal} signal */
   async function read(signal) {
@@ -149,7 +160,7 @@ function follow(element, plot, options, state) {
       (answer) => signal.aborted || show(plot, answer, JSON.stringify(asked), options, state),
       (error) => signal.aborted || failed(error, state),
     );
-    // An aborted reading has a successor, which releases.
+    // After an aborted request another one follows, which releases the lines.
     if (!signal.aborted) lines.release();
     return done;
   }
@@ -157,9 +168,9 @@ function follow(element, plot, options, state) {
   /** @param {{run: string, series: import("../types.js").Delta[]}} event */
   function points({run, series}) {
     if (!concerns(run)) return;
-    const ours = series.filter((one) => options.concerns(one.metric, one.layer));
+    const ours = series.filter((delta) => options.concerns(delta.metric, delta.layer));
     if (ours.length > 0 && !reading.isInView()) reading.again();
-    else for (const one of ours) lines.append(one);
+    else for (const delta of ours) lines.append(delta);
   }
 
   const concerns = (/** @type {string} */ run) => ask().runs.split(",").includes(run);
@@ -169,7 +180,7 @@ function follow(element, plot, options, state) {
   });
   effect(() => {
     shade();
-    untracked(() => redress(plot));
+    untracked(() => applyTheme(plot));
   });
   effect(() => {
     const off = state.lines.hidden();
@@ -191,21 +202,23 @@ function follow(element, plot, options, state) {
  * @param {Options} options
  * @param {State} state
  */
-async function show(plot, {figure, note, shown, count}, revision, options, state) {
-  if (options.tall) plot.style.height = `${figure.layout.height}px`;
+async function show(plot, answer, revision, options, state) {
+  const {figure} = answer;
+  if (options.size !== "small") plot.style.height = `${figure.layout.height}px`;
   await draw(plot, figure, revision, state.lines.hidden.peek());
-  if (options.key === "loss") learnLines(figure.data);
+  if (options.coloursRuns) learnLines(figure.data);
   state.problem.set("");
-  state.note.set([...below(figure.layout), note].filter(Boolean).join(" · "));
-  state.tally.set({shown, count, grown: 0});
+  state.note.set({...answer, below: below(figure.layout)});
+  state.grown.set(0);
   state.lines.listed.set(JSON.stringify(entries(plot)));
   state.busy.set(false);
   state.drawn.update((n) => n + 1);
-  return count > 0 || "empty";
+  return answer.count > 0 || "empty";
 }
 
 /**
- * A refusal stands until there is news; a silent server, of which the banner tells, is tried again.
+ * A refusal is shown until the next answer; a server that does not answer is tried again, and the
+ * banner says so.
  * @param {unknown} error
  * @param {State} state
  */

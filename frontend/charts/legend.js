@@ -2,7 +2,7 @@
 /** A legend: what is drawn, and a switch for each line. Several charts of the same lines share one. */
 import {h} from "../lib/h.js";
 import {signal} from "../lib/signal.js";
-import {sample} from "./sample.js";
+import {sample} from "./line-sample.js";
 import {legible} from "./table.js";
 
 /**

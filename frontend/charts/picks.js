@@ -1,15 +1,77 @@
 // @ts-check
-/** What the charts are of: the axis, the layer, the run, the measure and the rows. */
+/** Controls of figures' parameters: the reader chooses, and the charts that take one follow. */
+import {freshId} from "../form/node.js";
 import {h} from "../lib/h.js";
-import {computed} from "../lib/signal.js";
-import {carpet, focus, layer, level, range, scale, xAxis, X_AXES} from "../state.js";
-import {MEASURES} from "./measures.js";
-import {labelled, pick} from "./pick.js";
+import {computed, effect, onEnd, signal, untracked} from "../lib/signal.js";
+import {focus, parameter} from "../state.js";
+import {on} from "../stream.js";
+import {holds} from "./query.js";
 
+/** @typedef {import("../types.js").PickEntry} PickEntry */
+/** @typedef {import("../types.js").Choice} Choice */
+/** @typedef {import("../types.js").ParameterEntry} ParameterEntry */
+/** @typedef {import("./board.js").Board} Board */
 /** @typedef {import("./board.js").Context} Context */
+/** @typedef {import("./board.js").Values} Values */
+/** @typedef {import("../lib/signal.js").Signal<string>} Text */
+
+/**
+ * The control of a parameter, whose value is from then on in `values`. An empty value stands for
+ * the default. Null where the parameter does not concern the board's runs.
+ * @param {PickEntry} pick
+ * @param {Pick<Board, "context" | "catalogue" | "labels">} board
+ * @param {Values} values
+ * @param {Context} [all] of the runs that the reader can choose among
+ */
+export function control(pick, board, values, all = board.context) {
+  const {context, catalogue} = board;
+  const name = pick.parameter;
+  const described = catalogue.parameters[name];
+  const {when} = described;
+  if (name === "runs") return runPick(all);
+  if (when && !untracked(context.runs).some((run) => holds(when, run.config))) return null;
+  const value = pick.own ? signal("") : parameter(name);
+  if (name === "estimator") return estimatorPick(pick, context, value, values);
+  if (name === "layer") {
+    values.set(name, value);
+    return layerPick(context, value);
+  }
+  const first = described.default || pick.choices[0]?.value || "";
+  values.set(name, () => value() || first);
+  if (described.control === "slider") return slider(pick, described, value, first);
+  if (described.values_of) return ratePick(pick, described.values_of, context, value);
+  return choice(pick.title, value, pick.choices, first);
+}
+
+/** @param {string} title @param {HTMLElement} input */
+export function labelled(title, input) {
+  input.id = freshId("pick");
+  return h("span", {class: "pick"}, h("label", {for: input.id}, title), input);
+}
+
+/**
+ * @param {string} title
+ * @param {Text} value
+ * @param {Pick<Choice, "value" | "title">[]} choices
+ * @param {string} first the default, which is kept as ""
+ */
+function choice(title, value, choices, first) {
+  const select = h(
+    "select",
+    {onchange: () => value.set(select.value === first ? "" : select.value)},
+    choices.map((option) =>
+      h(
+        "option",
+        {value: option.value, selected: () => (value() || first) === option.value},
+        option.title,
+      ),
+    ),
+  );
+  return labelled(title, select);
+}
 
 /** Which of the shown runs. @param {Context} context */
-export function runPick({runs, focused}) {
+function runPick({runs, focused}) {
   // As text, so that a run's reports leave the choice as it is.
   const options = computed(() => JSON.stringify(runs().map(optionOf)));
   return () => {
@@ -27,38 +89,31 @@ export function runPick({runs, focused}) {
 /** @param {import("../types.js").Run} run */
 const optionOf = (run) => [run.id, `#${run.number} ${run.name}`];
 
-/** @type {Record<string, string>} */
-const AXIS_WORDS = {
-  step: "steps",
-  examples: "examples",
-  forwards: "forward passes",
-  seconds: "seconds",
-};
-const AXES = X_AXES.map((name) => [name, AXIS_WORDS[name]]);
-const MEASURED = MEASURES.map((one) => [one.metrics[0], one.title]);
-const LEVELS = [
-  ["stage", "stages"],
-  ["tensor", "tensors"],
-];
+/**
+ * One of the estimators of the board's runs; one that no run has counts as no choice.
+ * @param {PickEntry} pick
+ * @param {Context} context
+ * @param {Text} value
+ * @param {Values} values
+ */
+function estimatorPick({title, empty}, context, value, values) {
+  // As text, so that a run's reports leave the choice as it is.
+  const labels = computed(() => {
+    const all = context.runs().flatMap((run) => [run.labels.driver, ...run.labels.shadows]);
+    return [...new Set(all)].join("\n");
+  });
+  const chosen = () => (labels().split("\n").includes(value()) ? value() : "");
+  values.set("estimator", chosen);
+  return () => {
+    const options = labels()
+      .split("\n")
+      .map((label) => ({value: label, title: label}));
+    return choice(title, value, [{value: "", title: empty}, ...options], "");
+  };
+}
 
-const RANGES = [
-  ["auto", "as far as values reach"],
-  ["full", "±1"],
-];
-const SCALES = [
-  ["auto", "automatic"],
-  ["linear", "linear"],
-  ["asinh", "asinh"],
-];
-
-export const axisPick = () => pick("Horizontal axis", xAxis, AXES);
-export const measurePick = () => pick("Measure", carpet, MEASURED);
-export const levelPick = () => pick("Rows", level, LEVELS);
-export const rangePick = () => pick("Colours of a cosine", range, RANGES);
-export const scalePick = () => pick("Vertical axis", scale, SCALES);
-
-/** The whole network, its stages, their tensors: of all shown runs. @param {Context} context */
-export function layerPick(context) {
+/** The whole network, its stages, their tensors: of all shown runs. @param {Context} context @param {Text} layer */
+function layerPick(context, layer) {
   const rows = () => context.runs().flatMap((run) => run.facts?.layers ?? []);
   const names = (/** @type {string} */ key) =>
     computed(() => [...new Set(rows().map((row) => row[key]))].join("\n"));
@@ -80,5 +135,76 @@ export function layerPick(context) {
     );
     select.value = layer();
     return labelled("Layer", select);
+  };
+}
+
+/**
+ * One of the choices, in their order, from the first to the last.
+ * @param {PickEntry} pick
+ * @param {Pick<ParameterEntry, "unit">} parameter
+ * @param {Text} value
+ * @param {string} first
+ */
+function slider({title, choices}, {unit}, value, first) {
+  const at = () =>
+    Math.max(
+      0,
+      choices.findIndex((option) => option.value === (value() || first)),
+    );
+  const input = h("input", {
+    type: "range",
+    min: "0",
+    max: String(choices.length - 1),
+    step: "1",
+    value: () => String(at()),
+    "aria-valuetext": () => `${choices[at()].title} ${unit}`,
+    oninput: () => {
+      const chosen = choices[Number(input.value)].value;
+      value.set(chosen === first ? "" : chosen);
+    },
+  });
+  const box = labelled(title, input);
+  box.append(h("output", {for: input.id, class: "slider-value"}, () => choices[at()].title));
+  return box;
+}
+
+/**
+ * Values that a figure of the run offers, once it has any.
+ * @param {PickEntry} pick
+ * @param {[string, string]} source the figure, and the key of its `meta`
+ * @param {Context} context
+ * @param {Text} value
+ */
+function ratePick({title, choices}, [figure, key], context, value) {
+  const offered = signal("");
+  const ids = computed(() =>
+    context
+      .runs()
+      .map((run) => run.id)
+      .join(","),
+  );
+  effect(() => {
+    const runs = ids();
+    const gone = new AbortController();
+    onEnd(() => gone.abort());
+    const read = () =>
+      // A failure is told by the charts beside it, which ask the same server.
+      context.fetch(figure, {runs}, gone.signal).then(
+        ({meta}) => !gone.signal.aborted && meta[key] && offered.set(meta[key].join(" ")),
+        () => undefined,
+      );
+    if (runs) read();
+    onEnd(
+      on("points", ({run}) => {
+        if (runs.split(",").includes(run) && offered.peek() === "") read();
+      }),
+    );
+  });
+  return () => {
+    const rates = offered()
+      .split(" ")
+      .filter(Boolean)
+      .map((text) => ({value: text, title: text}));
+    return choice(title, value, [...choices, ...rates], "");
   };
 }

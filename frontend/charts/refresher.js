@@ -1,8 +1,8 @@
 // @ts-check
-/** When a chart is read: in view only, one reading at a time, at most one a second. */
+/** When a chart fetches its figure: only in view, one request at a time, at most one a second. */
 
 const AGAIN_MS = 1000;
-/** After a reading without points: the first ones must not wait for a pace that spares nothing. */
+/** After an answer without points: the first points should appear at once. */
 const EMPTY_MS = 50;
 
 /**
@@ -18,14 +18,14 @@ export function refresher(read) {
   /** @type {AbortController | null} */
   let reading = null;
 
-  /** There is something new. */
+  /** The figure has new points: fetch it again, at the usual pace. */
   function again() {
     stale = true;
     if (!inView || timer !== undefined || reading) return;
     timer = setTimeout(readNow, Math.max(0, last + pace - performance.now()));
   }
 
-  /** What is shown is wrong: another question was asked, or points were taken back. */
+  /** What is shown is wrong (another question, or points were removed): fetch the figure at once. */
   function anew() {
     stop();
     last = -Infinity;

@@ -1,5 +1,5 @@
 // @ts-check
-/** A chart's numbers as a table: the way in for a screen reader, and for a careful eye. */
+/** A chart's numbers as a table, for screen readers and for reading exact values. */
 import {h} from "../lib/h.js";
 import {number} from "../lib/format.js";
 
@@ -32,7 +32,7 @@ export function tableView(title, plot, drawn) {
   );
 }
 
-/** A table as it is: its values come by column. @param {any} trace */
+/** A figure that is a table; its values come by column. @param {any} trace */
 function cells({header, cells: {values}}) {
   /** @type {string[][]} */
   const rows = values[0].map((/** @type {string} */ _, /** @type {number} */ i) =>

@@ -1,5 +1,5 @@
 // @ts-check
-/** What can be done with any chart: read about it, see its numbers, take it along. */
+/** The tools of every chart: its help, its numbers, its files and its link. */
 import {h} from "../lib/h.js";
 import {icon} from "../icons.js";
 import {copy, saveBlob} from "../lib/take.js";
@@ -19,7 +19,7 @@ export function toolbar(options, plot, table) {
     "div",
     {class: "toolbar", role: "group", "aria-label": `${options.title}: tools`},
     help(options.title, options.help, `help-${options.key}`),
-    !options.numbers && [
+    options.size !== "table" && [
       tool("table", "Show as a table", () => table.update((on) => !on), {
         "aria-pressed": () => String(table()),
       }),

@@ -1,8 +1,8 @@
 // @ts-check
-/** "Why is mine bad?": for each layer a sentence on what an estimator fails by, and what mends it. */
+/** "Why is mine bad?": for each layer the cause of an estimator's error, and a remedy. */
 import {h} from "../lib/h.js";
 import {computed, effect, signal, untracked} from "../lib/signal.js";
-import {labelled} from "./pick.js";
+import {labelled} from "./picks.js";
 
 /** @typedef {import("../types.js").Diagnosis} Diagnosis */
 
@@ -43,7 +43,7 @@ export function why(context, diagnose) {
  * @param {Ask} diagnose
  */
 function answer(context, diagnose) {
-  const found = signal(/** @type {Diagnosis | null} */ (null));
+  const diagnosis = signal(/** @type {Diagnosis | null} */ (null));
   const problem = signal("");
   const again = signal(0);
   const chosen = signal("");
@@ -62,7 +62,7 @@ function answer(context, diagnose) {
     try {
       const answer = await diagnose(id, label);
       if (mine !== latest) return;
-      found.set(answer);
+      diagnosis.set(answer);
       problem.set("");
     } catch (error) {
       if (mine === latest) problem.set(error instanceof Error ? error.message : String(error));
@@ -89,7 +89,7 @@ function answer(context, diagnose) {
     ),
     h("p", {class: "problem", role: "status", hidden: () => !problem()}, problem),
     () => {
-      const answer = found();
+      const answer = diagnosis();
       if (!answer) return null;
       const {id, number} = JSON.parse(asked());
       return table(answer, number, (stage) => diagnose(id, answer.estimator, stage));
@@ -105,7 +105,7 @@ function picker({labels, label}, chosen) {
   const select = h(
     "select",
     {onchange: () => chosen.set(select.value)},
-    labels.map((one) => h("option", {value: one, selected: one === label}, one)),
+    labels.map((option) => h("option", {value: option, selected: option === label}, option)),
   );
   return labelled("Estimator", select);
 }
@@ -138,7 +138,7 @@ function table({estimator, probes, draws, findings, batch}, number, inside) {
           ...["Layer", "Fails by", "Because"].map((text) => h("th", {scope: "col"}, text)),
         ),
       ),
-      findings.map((one) => rows(one, inside)),
+      findings.map((finding) => rows(finding, inside)),
     ),
   ];
 }
@@ -147,9 +147,10 @@ function table({estimator, probes, draws, findings, batch}, number, inside) {
 function counted(findings) {
   const stages = findings.filter(({layer}) => layer !== "");
   const causes = [...new Set(stages.map(({cause}) => cause))];
-  const many = (/** @type {string} */ cause) => stages.filter((one) => one.cause === cause).length;
-  const told = causes.map((cause) => `${CAUSES[cause] ?? cause} ${many(cause)}`);
-  return `${stages.length} stages: ${told.join(", ")}. A stage opens to its tensors.`;
+  const many = (/** @type {string} */ cause) =>
+    stages.filter((finding) => finding.cause === cause).length;
+  const counts = causes.map((cause) => `${CAUSES[cause] ?? cause} ${many(cause)}`);
+  return `${stages.length} stages: ${counts.join(", ")}. A stage opens to its tensors.`;
 }
 
 /**
@@ -191,8 +192,8 @@ function rows(finding, inside) {
     row(name, finding),
     () =>
       open() &&
-      tensors().map((one) =>
-        row(h("span", {class: "within"}, bare(one.layer, finding.layer)), one),
+      tensors().map((tensor) =>
+        row(h("span", {class: "within"}, bare(tensor.layer, finding.layer)), tensor),
       ),
     () => open() && problem() && h("tr", null, h("td", {colspan: "3", class: "problem"}, problem)),
   );

@@ -48,7 +48,7 @@ export function component(spec, value, beside = /** @type {HTMLElement | null} *
   const body = h("div", {class: "component-body"});
   let fields = group([], {});
   effect(() => {
-    const entry = list.find((one) => one.name === chosen());
+    const entry = list.find((component) => component.name === chosen());
     untracked(() => {
       fields = entry
         ? group(specs(entry.schema), entry.name === value?.name ? value : {})
@@ -91,29 +91,34 @@ export function component(spec, value, beside = /** @type {HTMLElement | null} *
  * @param {string} chosen
  */
 export function options(list, chosen = "") {
-  const families = new Map(list.map((one) => [groupName(one), /** @type {Component[]} */ ([])]));
-  for (const one of list) families.get(groupName(one))?.push(one);
-  const unknown = chosen !== "" && !list.some((one) => one.name === chosen);
-  const items = (/** @type {Component[]} */ some) =>
-    some.map((one) => h("option", {value: one.name}, one.title));
+  const families = new Map(
+    list.map((component) => [groupName(component), /** @type {Component[]} */ ([])]),
+  );
+  for (const component of list) families.get(groupName(component))?.push(component);
+  const unknown = chosen !== "" && !list.some((component) => component.name === chosen);
+  const items = (/** @type {Component[]} */ components) =>
+    components.map((component) => h("option", {value: component.name}, component.title));
   const grouped = families.size > 1;
   return [
     unknown && h("option", {value: chosen}, `${chosen} (not in the catalogue)`),
     grouped
-      ? [...families].map(([label, some]) => h("optgroup", {label}, items(some)))
+      ? [...families].map(([label, components]) => h("optgroup", {label}, items(components)))
       : items(list),
   ];
 }
 
-/** @param {Component} one */
-const groupName = (one) =>
-  one.source.kind === "builtin" ? words(one.family || "other") : "Plug-ins";
+/** @param {Component} component */
+const groupName = (component) =>
+  component.source.kind === "builtin" ? words(component.family || "other") : "Plug-ins";
 
 const CLAIMS = {
   exact: ["exact", "Equals the exact gradient."],
   unbiased: ["unbiased", "Equals the exact gradient on average."],
   biased: ["biased", "Differs from the exact gradient even on average."],
-  depends: ["claim depends", "What it promises depends on its settings and on the network."],
+  depends: [
+    "bias depends on settings",
+    "Whether it is exact, unbiased or biased depends on its settings and on the network.",
+  ],
 };
 
 /** What an estimator promises of its mean. @param {Component} entry */

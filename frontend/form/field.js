@@ -90,8 +90,12 @@ function choice(spec, value, props) {
   const select = h(
     "select",
     props,
-    options.map((one) =>
-      h("option", {value: String(one ?? "")}, spec.words?.[String(one)] ?? String(one ?? "none")),
+    options.map((option) =>
+      h(
+        "option",
+        {value: String(option ?? "")},
+        spec.words?.[String(option)] ?? String(option ?? "none"),
+      ),
     ),
   );
   select.value = String(value ?? "");
@@ -110,10 +114,11 @@ const readers = {
  * @param {Spec} spec
  */
 function parsed(text, spec) {
-  const said = text.trim();
-  if (said === "" && spec.optional) return null;
-  if (spec.kind === "choice") return spec.choices.find((one) => String(one) === said) ?? said;
+  const trimmed = text.trim();
+  if (trimmed === "" && spec.optional) return null;
+  if (spec.kind === "choice")
+    return spec.choices.find((option) => String(option) === trimmed) ?? trimmed;
   if (spec.kind === "text") return text;
-  const value = Number(said);
-  return said === "" || Number.isNaN(value) ? said : value;
+  const value = Number(trimmed);
+  return trimmed === "" || Number.isNaN(value) ? trimmed : value;
 }

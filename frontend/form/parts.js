@@ -18,9 +18,9 @@ import {shadows} from "./shadows.js";
  */
 export function parts(known, config) {
   const schema = known.config;
-  const told = (/** @type {string} */ name) => spec(name, schema.properties[name], schema);
-  const one = (/** @type {string} */ name, /** @type {object} */ more = {}) =>
-    field({...told(name), ...more}, config[name] ?? told(name).initial);
+  const described = (/** @type {string} */ name) => spec(name, schema.properties[name], schema);
+  const control = (/** @type {string} */ name, /** @type {object} */ more = {}) =>
+    field({...described(name), ...more}, config[name] ?? described(name).initial);
   const part = (
     /** @type {string} */ name,
     /** @type {string} */ family,
@@ -33,18 +33,18 @@ export function parts(known, config) {
       beside,
     );
   return {
-    name: one("name"),
+    name: control("name"),
     dataset: part("dataset", "datasets", "Data set"),
     network: part("network", "networks", "Network"),
     loss: part("loss", "losses", "Loss"),
     estimator: part("estimator", "estimators", "Driver", refreshButton()),
-    shadows: shadows(told("shadows").help, config.shadows ?? []),
+    shadows: shadows(described("shadows").help, config.shadows ?? []),
     optimizer: part("optimizer", "optimizers", "Optimiser"),
-    length: duration(told("steps"), told("epochs"), config),
-    batch_size: one("batch_size", {unit: "examples"}),
-    seed: one("seed"),
-    device: device(told("device"), known, config.device),
-    probe: group(told("probe").parts.map(withUnit), config.probe ?? {}),
+    length: duration(described("steps"), described("epochs"), config),
+    batch_size: control("batch_size", {unit: "examples"}),
+    seed: control("seed"),
+    device: device(described("device"), known, config.device),
+    probe: group(described("probe").parts.map(withUnit), config.probe ?? {}),
   };
 }
 
@@ -68,16 +68,16 @@ const withUnit = (spec) => ({
 });
 
 /**
- * @param {import("./schema.js").Spec} told
+ * @param {import("./schema.js").Spec} described
  * @param {import("../types.js").Catalogue} known
  * @param {string} value
  */
-function device(told, known, value = "auto") {
-  const names = [...new Set(["auto", ...known.devices.map((one) => one.name), value])];
-  const list = known.devices.map((one) => `${one.name}: ${one.description}`).join("; ");
+function device(described, known, value = "auto") {
+  const names = [...new Set(["auto", ...known.devices.map((entry) => entry.name), value])];
+  const list = known.devices.map((entry) => `${entry.name}: ${entry.description}`).join("; ");
   return field(
     {
-      ...told,
+      ...described,
       kind: "choice",
       choices: names,
       help: `Where the run computes; auto takes the best free one. ${list}.`,

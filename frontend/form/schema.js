@@ -33,11 +33,11 @@ export function specs(schema, root = schema) {
 
 /** @param {string} name @param {any} property @param {any} root @returns {Spec} */
 export function spec(name, property, root) {
-  const options = (property.anyOf ?? property.oneOf ?? [property]).map((/** @type {any} */ one) =>
-    resolve(one, root),
+  const options = (property.anyOf ?? property.oneOf ?? [property]).map(
+    (/** @type {any} */ option) => resolve(option, root),
   );
   const main = {
-    ...options.find((/** @type {any} */ one) => one.type !== "null"),
+    ...options.find((/** @type {any} */ option) => option.type !== "null"),
     ...known(property),
   };
   return {
@@ -46,7 +46,7 @@ export function spec(name, property, root) {
     title: titleOf(name, main.title),
     help: property.description ?? main.description ?? "",
     unit: main.unit ?? "",
-    optional: options.some((/** @type {any} */ one) => one.type === "null"),
+    optional: options.some((/** @type {any} */ option) => option.type === "null"),
     initial: property.default,
     choices: main.enum ?? (main.const === undefined ? [] : [main.const]),
     range: range(main),
@@ -92,8 +92,8 @@ function range(schema) {
   const high = schema.maximum ?? schema.exclusiveMaximum;
   const least = schema.minimum != null ? "at least" : "more than";
   const most = schema.maximum != null ? "at most" : "less than";
-  const said = [low != null && `${least} ${low}`, high != null && `${most} ${high}`].filter(
+  const limits = [low != null && `${least} ${low}`, high != null && `${most} ${high}`].filter(
     Boolean,
   );
-  return said.join(", ");
+  return limits.join(", ");
 }

@@ -41,17 +41,17 @@ export function shadows(text, values, called = SHADOWS) {
 
   /** @param {any} value @param {boolean} [byHand] */
   function add(value, byHand = false) {
-    const made = chip(value, () => remove(made));
-    chips.push(made);
-    list.append(made.element);
+    const added = chip(value, () => remove(added));
+    chips.push(added);
+    list.append(added.element);
     adder.value = "";
     changed();
-    if (byHand) made.focus();
+    if (byHand) added.focus();
   }
 
   /** @param {FormNode} gone */
   function remove(gone) {
-    chips = chips.filter((one) => one !== gone);
+    chips = chips.filter((other) => other !== gone);
     gone.element.remove();
     adder.focus();
     changed();
@@ -79,11 +79,11 @@ export function shadows(text, values, called = SHADOWS) {
       adder,
       line,
     ),
-    read: () => chips.map((one) => one.read()),
+    read: () => chips.map((each) => each.read()),
     child: (index) => chips[Number(index)],
     complain(words) {
       message.set(words);
-      if (words === "") chips.forEach((one) => one.complain(""));
+      if (words === "") chips.forEach((each) => each.complain(""));
     },
     focus: () => adder.focus(),
   };
@@ -91,7 +91,7 @@ export function shadows(text, values, called = SHADOWS) {
 
 /** @param {any} value @param {() => void} onRemove @returns {FormNode} */
 function chip(value, onRemove) {
-  const entry = members("estimators").find((one) => one.name === value.name);
+  const entry = members("estimators").find((component) => component.name === value.name);
   const title = entry?.title ?? value.name;
   const fields = entry ? group(specs(entry.schema), value) : plain(value);
   const {line, message} = problemLine(freshId("chip"));

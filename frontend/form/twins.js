@@ -5,7 +5,7 @@ import {members} from "./component.js";
 /** What is to be said of it, or "". @param {{estimator: any, shadows: any[]}} config */
 export function repeated({estimator, shadows}) {
   const driver = JSON.stringify(estimator);
-  if (!shadows.some((one) => JSON.stringify(one) === driver)) return "";
-  const title = members("estimators").find((one) => one.name === estimator.name)?.title;
+  if (!shadows.some((shadow) => JSON.stringify(shadow) === driver)) return "";
+  const title = members("estimators").find((component) => component.name === estimator.name)?.title;
   return `The shadow ${title ?? estimator.name} equals the driver, field by field: it is measured a second time, with other draws.`;
 }

@@ -58,7 +58,7 @@ function assign(element, name, value) {
 
 /** @param {Node} parent @param {Child} child */
 export function append(parent, child) {
-  if (Array.isArray(child)) for (const one of child) append(parent, one);
+  if (Array.isArray(child)) for (const each of child) append(parent, each);
   else if (typeof child === "function") parent.appendChild(live(child));
   else if (child instanceof Node) parent.appendChild(child);
   else if (child != null && child !== false) parent.appendChild(new Text(String(child)));
@@ -73,10 +73,10 @@ function live(child) {
   const range = new DocumentFragment();
   range.append(start, end);
   effect(() => {
-    const made = new DocumentFragment();
-    append(made, child());
+    const fresh = new DocumentFragment();
+    append(fresh, child());
     while (start.nextSibling !== end) start.nextSibling?.remove();
-    end.before(made);
+    end.before(fresh);
   });
   return range;
 }

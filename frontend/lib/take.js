@@ -3,7 +3,7 @@
 import {signal} from "./signal.js";
 
 /** The last thing that was done, for the page's status line. */
-export const said = signal("");
+export const announcement = signal("");
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let fading;
@@ -11,8 +11,8 @@ let fading;
 /** @param {string} text */
 export function say(text) {
   clearTimeout(fading);
-  said.set(text);
-  fading = setTimeout(() => said.set(""), 4000);
+  announcement.set(text);
+  fading = setTimeout(() => announcement.set(""), 4000);
 }
 
 /** @param {string} text */

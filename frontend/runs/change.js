@@ -33,11 +33,11 @@ export function forks(run) {
     id: ids.length,
     type: "text",
     inputmode: "numeric",
-    placeholder: "as it is",
+    placeholder: "unchanged",
     autocomplete: "off",
   });
   checkpoints(run().id).then(
-    (found) => steps.set(found.reverse()),
+    (checkpoints) => steps.set(checkpoints.reverse()),
     () => steps.set([]),
   );
   return form(run, {
@@ -93,7 +93,7 @@ function form(run, {button, more, send, labels: own}) {
     id: ids.rate,
     type: "text",
     inputmode: "decimal",
-    placeholder: "as it is",
+    placeholder: "unchanged",
     autocomplete: "off",
   });
 
@@ -116,9 +116,10 @@ function form(run, {button, more, send, labels: own}) {
 
   /** @param {unknown} error */
   function complain(error) {
-    const rest = error instanceof Refusal ? error.problems.filter((one) => !beside(one)) : [];
+    const rest =
+      error instanceof Refusal ? error.problems.filter((problem) => !beside(problem)) : [];
     if (error instanceof Refusal && error.problems.length > 0)
-      message.set(rest.map((one) => one.msg).join(" "));
+      message.set(rest.map((problem) => problem.msg).join(" "));
     else message.set(error instanceof Error ? error.message : String(error));
   }
 
@@ -151,7 +152,7 @@ function form(run, {button, more, send, labels: own}) {
 
 /** @param {Run["labels"]} labels @param {boolean} own */
 const drivers = ({driver, shadows}, own) => [
-  h("option", {value: ""}, `${driver}, as it is`),
+  h("option", {value: ""}, `${driver} (unchanged)`),
   own &&
     shadows.length > 0 &&
     h(

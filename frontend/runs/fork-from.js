@@ -8,7 +8,7 @@ import {find, fork} from "../lab.js";
 import {count} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {effect, signal, untracked} from "../lib/signal.js";
-import {rate} from "../state.js";
+import {parameter} from "../state.js";
 
 /** @typedef {import("../types.js").Run} Run */
 
@@ -59,7 +59,7 @@ function form(run, close) {
       close();
     } catch (error) {
       if (!(error instanceof Refusal || error instanceof Silence)) throw error;
-      message.set(told(error, nodes));
+      message.set(explain(error, nodes));
     } finally {
       busy.set(false);
     }
@@ -90,6 +90,7 @@ function form(run, close) {
 /** @param {Run} run */
 function controls(run) {
   const labels = [run.labels.driver, ...run.labels.shadows];
+  const rate = parameter("rate");
   const {optimizer} = run.config;
   const [parent, from] = [find(run.parent ?? ""), run.parent_step ?? 0];
   const best = signal(/** @type {Record<string, number>} */ ({}));
@@ -104,7 +105,7 @@ function controls(run) {
       name: "lr",
       title: "Learning rate",
       range: "above 0",
-      help: "The rate chosen at the lottery, else the run's own at this step.",
+      help: "The rate chosen above the histograms, else the run's own rate at this step.",
     },
     rate.peek() || optimizer.lr,
   );
@@ -113,12 +114,9 @@ function controls(run) {
   driver.input.addEventListener("change", () => chosen.set(driver.input.value));
   const own = signal(optimizer.lr);
   figure("what_if", {runs: run.id}).then(
-    ({figure: {data}}) => {
-      const found = data.filter((/** @type {any} */ one) => one.meta?.role === "best");
-      best.set(
-        Object.fromEntries(found.map((/** @type {any} */ one) => [one.meta.label, one.x[0]])),
-      );
-      const usual = data.find((/** @type {any} */ one) => one.legendgroup === "usual")?.x[0];
+    ({meta}) => {
+      best.set(meta.best_rates ?? {});
+      const usual = meta.learning_rate;
       if (!usual) return;
       // What was typed meanwhile stands.
       if (!rate.peek() && input.value === String(optimizer.lr)) input.value = short(usual);
@@ -208,7 +206,7 @@ function read(run, {driver, lr, steps, optimizer}) {
 }
 
 /** Each problem beside its control; what has none is said below. @param {Error} error @param {ReturnType<typeof controls>} nodes */
-function told(error, nodes) {
+function explain(error, nodes) {
   if (!(error instanceof Refusal) || error.problems.length === 0) return error.message;
   const rest = error.problems.filter(({loc, msg}) => {
     const name = loc.at(-1);

@@ -1,15 +1,15 @@
 // @ts-check
-/** The microscope's dialog: which checkpoint of a run is looked at, by which estimators, how often. */
+/** The microscope's dialog: the checkpoint, the estimators and the number of draws. */
 import * as api from "../api.js";
 import {PLAIN, field} from "../form/field.js";
 import {freshId, locate, problemLine} from "../form/node.js";
 import {shadows} from "../form/shadows.js";
 import {icon} from "../icons.js";
-import {look} from "../lab.js";
+import {startMicroscope} from "../lab.js";
 import {count} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {effect, signal, untracked} from "../lib/signal.js";
-import {lookField} from "./look-field.js";
+import {kindField} from "./microscope-kind.js";
 import {sweptField} from "./swept-field.js";
 
 /** @typedef {import("../types.js").Run} Run */
@@ -17,10 +17,10 @@ import {sweptField} from "./swept-field.js";
 
 const subject = signal(/** @type {Run | null} */ (null));
 
-/** Ask what is to be seen of a run, by those that drive and are watched by now. @param {Run} run */
+/** Open the dialog for a run, with its present driver and shadows. @param {Run} run */
 export async function openMicroscope(run) {
-  // Without a checkpoint there is no telling; the dialog says that.
-  const [estimator, ...shadows] = await api.estimators(run.id).catch(() => []);
+  // Without a checkpoint there are no estimators; the dialog says so.
+  const [estimator, ...shadows] = await api.checkpointEstimators(run.id).catch(() => []);
   subject.set(estimator ? {...run, config: {...run.config, estimator, shadows}} : run);
 }
 
@@ -54,8 +54,8 @@ const OF_ESTIMATORS = {
 
 /** @param {Run} run @param {() => void} close */
 function form(run, close) {
-  const {look: looked, ...plain} = controls(run);
-  const nodes = {...plain, ...looked.nodes};
+  const {kind, ...plain} = controls(run);
+  const nodes = {...plain, ...kind.nodes};
   const {line, message} = problemLine(freshId("microscope"));
   const busy = signal(false);
   const untouched = JSON.stringify(nodes.estimators.read());
@@ -68,13 +68,13 @@ function form(run, close) {
     busy.set(true);
     try {
       const given = read(nodes);
-      // Left as they are, they are those of the checkpoint that is chosen, whoever drove then.
+      // Unchanged, they are the estimators of the chosen checkpoint, whichever drove at that step.
       if (JSON.stringify(given.estimators) === untouched) given.estimators = null;
-      await look({run: run.id, ...given});
+      await startMicroscope({run: run.id, ...given});
       close();
     } catch (error) {
       if (!(error instanceof api.Refusal || error instanceof api.Silence)) throw error;
-      message.set(told(error, nodes));
+      message.set(explain(error, nodes));
     } finally {
       busy.set(false);
     }
@@ -84,7 +84,7 @@ function form(run, close) {
     "form",
     {class: "microscope", novalidate: true, onsubmit: submit},
     nodes.step.element,
-    looked.element,
+    kind.element,
     nodes.estimators.element,
     h("div", {class: "pair"}, nodes.draws.element, nodes.seed.element),
     h("div", {role: "alert"}, line),
@@ -135,7 +135,7 @@ function controls(run) {
       },
       run.config.microscope?.seed ?? 0,
     ),
-    look: lookField(run, draws, sweptField(estimators, run)),
+    kind: kindField(run, draws, sweptField(estimators, run)),
   };
 }
 
@@ -149,7 +149,7 @@ function checkpoint(run) {
   const steps = signal(/** @type {number[]} */ ([]));
   const {line, message} = problemLine(`${id}-problem`);
   api.checkpoints(run.id).then(
-    (found) => steps.set(found.toReversed()),
+    (checkpoints) => steps.set(checkpoints.toReversed()),
     (error) => message.set(error.message),
   );
   const select = h(
@@ -181,7 +181,7 @@ const words = (step) => (step === 0 ? "step 0, the initialisation" : `step ${cou
  * @param {Error} error
  * @param {Record<string, FormNode>} nodes
  */
-function told(error, nodes) {
+function explain(error, nodes) {
   if (!(error instanceof api.Refusal) || error.problems.length === 0)
     return sentence(error.message);
   const homeless = [];

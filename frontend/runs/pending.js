@@ -1,5 +1,5 @@
 // @ts-check
-/** Orders that were given and whose effect has not been seen yet. */
+/** Orders to runs whose effect has not arrived yet. */
 import {signal} from "../lib/signal.js";
 
 /** @typedef {import("../types.js").Run} Run */
@@ -27,7 +27,7 @@ export function compare(run) {
   if (order && isDone(order, run)) settled(run.id);
 }
 
-/** Forget every order: what became of them is read anew. */
+/** Forget every order: the state of the runs is read anew. */
 export const forgetOrders = () => orders.set({});
 
 /** @param {Order} order @param {Run} run */

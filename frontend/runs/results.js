@@ -1,5 +1,5 @@
 // @ts-check
-/** How finished runs did on the test part, read off their curves, several runs at a time. */
+/** Test accuracy and test loss of finished runs, read from their curves, several runs at a time. */
 import {Refusal, Silence} from "../api.js";
 import {signal} from "../lib/signal.js";
 
@@ -11,7 +11,7 @@ const AT_ONCE = 8;
 const GATHER_MS = 50;
 
 /**
- * A reader of results; what it is asked for and does not know yet, it fetches.
+ * A reader of results: it fetches a result when it is first asked for it.
  * @param {Fetch} fetch
  * @returns {(run: Run) => {accuracy?: number, loss?: number}}
  */
@@ -39,9 +39,9 @@ export function results(fetch) {
   /** @param {string[]} ids */
   async function readSome(ids) {
     try {
-      const found = await Promise.all([last(fetch, "accuracy", ids), last(fetch, "loss", ids)]);
-      accuracy.update((known) => ({...known, ...found[0]}));
-      loss.update((known) => ({...known, ...found[1]}));
+      const values = await Promise.all([last(fetch, "accuracy", ids), last(fetch, "loss", ids)]);
+      accuracy.update((known) => ({...known, ...values[0]}));
+      loss.update((known) => ({...known, ...values[1]}));
     } catch (error) {
       if (error instanceof Silence) ids.forEach((id) => asked.delete(id));
       else if (!(error instanceof Refusal)) throw error;
@@ -61,10 +61,10 @@ export function results(fetch) {
 async function last(fetch, kind, ids) {
   const ask = {runs: ids.join(","), metric: `test/${kind}`};
   const {figure} = await fetch("curve", ask, new AbortController().signal);
-  const found = figure.data.flatMap(({meta, x, y}) =>
+  const tests = figure.data.flatMap(({meta, x, y}) =>
     meta?.run && x.length ? [[meta.run, y.at(-1)]] : [],
   );
-  return /** @type {Values} */ (Object.fromEntries(found));
+  return /** @type {Values} */ (Object.fromEntries(tests));
 }
 
 /** @param {number | undefined} accuracy a fraction */

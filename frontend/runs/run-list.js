@@ -5,7 +5,7 @@ import {computed} from "../lib/signal.js";
 import {complaint, listed, readMore, runs, total} from "../lab.js";
 import {row} from "./run-row.js";
 
-/** Newest first, but what was looked at in a run stands below it. */
+/** Newest first; the microscopes of a run follow it. */
 const nested = computed(() => {
   const all = runs();
   const known = new Set(all.map((run) => run.id));
@@ -13,7 +13,7 @@ const nested = computed(() => {
     run.kind === "microscope" && run.parent && known.has(run.parent) ? run.parent : "";
   return all
     .filter((run) => parent(run) === "")
-    .flatMap((run) => [run, ...all.filter((one) => parent(one) === run.id)]);
+    .flatMap((run) => [run, ...all.filter((other) => parent(other) === run.id)]);
 });
 
 export function runList() {

@@ -45,7 +45,7 @@ const FOLLOWING = {
 /** @param {() => Run} run */
 export function row(run) {
   const id = run().id;
-  const looks = isMicroscope(run());
+  const microscope = isMicroscope(run());
   const isShown = computed(() => shown().includes(id));
   const isFocused = computed(() => focused()?.id === id);
   const status = computed(() => run().status);
@@ -59,7 +59,7 @@ export function row(run) {
       class: "run",
       "data-run": id,
       "data-status": status,
-      "data-kind": looks ? "microscope" : "training",
+      "data-kind": microscope ? "microscope" : "training",
       "data-focused": () => String(isFocused()),
     },
     h(
@@ -83,18 +83,18 @@ export function row(run) {
           type: "button",
           class: "run-name",
           "aria-pressed": () => String(isFocused()),
-          title: looks ? "Show what was drawn" : "Show its layers and carpets",
-          onclick: () => look(id),
+          title: microscope ? "Show what was drawn" : "Show its layers and carpets",
+          onclick: () => showCharts(id),
         },
         h("span", {class: "run-number"}, () => `#${run().number}`),
         " ",
-        looks && [icon("lens"), " "],
+        microscope && [icon("lens"), " "],
         () => run().name || run().labels.driver,
       ),
       h("span", {class: "status-place", "aria-live": "polite"}, () => badge(status(), pending(id))),
     ),
     progress(run),
-    h("div", {class: "run-actions"}, () => actions(status(), id, run, looks)),
+    h("div", {class: "run-actions"}, () => actions(status(), id, run, microscope)),
     () =>
       error() &&
       h(
@@ -143,7 +143,7 @@ function folded(title, form) {
 const lastLine = (error) => error.trim().split("\n").at(-1) ?? error;
 
 /** @param {string} id */
-function look(id) {
+function showCharts(id) {
   if (!shown.peek().includes(id)) show(id, true);
   focus.set(id);
 }
@@ -195,7 +195,7 @@ function result(run) {
       drawing(run),
       where(run),
       `seed ${run.config.microscope.seed}`,
-      run.config.microscope.source === "oracle" && "by an oracle",
+      run.config.microscope.source === "oracle" && "oracle draws",
     ]
       .filter(Boolean)
       .join(" · ");
@@ -221,8 +221,8 @@ function speed({rate: perSecond, seconds, eta, kind}) {
 
 const SLOTS = "As many runs go at a time as the lab has slots; gradlab serve --slots N raises it.";
 
-/** @param {Status} status @param {string} id @param {() => Run} run @param {boolean} looks */
-function actions(status, id, run, looks) {
+/** @param {Status} status @param {string} id @param {() => Run} run @param {boolean} microscope */
+function actions(status, id, run, microscope) {
   const act = (
     /** @type {import("../icons.js").Icon} */ name,
     /** @type {string} */ text,
@@ -242,13 +242,13 @@ function actions(status, id, run, looks) {
     );
   const ended = ENDED.includes(status);
   return [
-    !looks && status === "running" && act("pause", "Pause", "pause"),
+    !microscope && status === "running" && act("pause", "Pause", "pause"),
     status === "paused" && act("play", "Resume", "resume"),
     status === "paused" && act("step", "Step", "step"),
     !ended && act("stop", "Cancel", "cancel"),
-    looks && does("refresh", "Resample", "with the next seed:", run, resample),
+    microscope && does("refresh", "Resample", "with the next seed:", run, resample),
     does("lens", "Microscope", "on", run, openMicroscope),
-    !looks &&
+    !microscope &&
       h(
         "button",
         {

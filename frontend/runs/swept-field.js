@@ -51,12 +51,12 @@ export function sweptField(estimators, run) {
   const note = h("p", {class: "quiet sweep-note", id: `${id}-note`, hidden: () => chosen() === ""});
   let values = control("");
   effect(() => {
-    const of = find();
+    const swept = find();
     untracked(() => {
-      const held = before?.field === chosen.peek() ? before?.values : of && suggested(of);
-      values = control((held ?? []).join(", "), of);
-      place.replaceChildren(...(of ? [values.element] : []));
-      note.replaceChildren(of ? told(of, run) : "");
+      const initial = before?.field === chosen.peek() ? before?.values : swept && suggested(swept);
+      values = control((initial ?? []).join(", "), swept);
+      place.replaceChildren(...(swept ? [values.element] : []));
+      note.replaceChildren(swept ? description(swept, run) : "");
     });
   });
   return {
@@ -91,53 +91,57 @@ const options = (groups, chosen) =>
       h(
         "optgroup",
         {label},
-        all.map((one) =>
-          h("option", {value: one.path, selected: one.path === chosen}, called(one)),
+        all.map((sweepable) =>
+          h(
+            "option",
+            {value: sweepable.path, selected: sweepable.path === chosen},
+            called(sweepable),
+          ),
         ),
       ),
     );
 
-/** The values, separated by commas. @param {string} text @param {Sweepable} [of] */
-const control = (text, of) =>
+/** The values, separated by commas. @param {string} text @param {Sweepable} [swept] */
+const control = (text, swept) =>
   field(
     {
       ...PLAIN,
       kind: "text",
       name: "values",
       title: "Values",
-      unit: of?.spec.unit ?? "",
+      unit: swept?.spec.unit ?? "",
       help: "Separated by commas; everything is drawn anew at each of them.",
     },
     text,
   );
 
 /** What a field is now and may be, and what a network's costs. @param {Sweepable} of @param {Run} run */
-function told({path, spec, now}, {config}) {
+function description({path, spec, now}, {config}) {
   const limits =
     spec.kind === "choice"
       ? `one of ${spec.choices.join(", ")}`
       : spec.range.replace(/\d{4,}/g, (n) => count(Number(n)));
-  const [one] = now;
-  const said = [
+  const [current] = now;
+  const sentences = [
     `Now ${now.join(" and ")}${spec.unit && ` (${spec.unit})`}`,
     limits && `allowed: ${limits}`,
   ]
     .filter(Boolean)
     .join("; ");
-  if (!path.startsWith(NETWORK)) return `${said}.`;
-  return `${said}. Each value is a network of its own, at its initialisation (seed ${config.seed}), on the same batch: the weights of a checkpoint belong to ${spec.name} ${one} alone.`;
+  if (!path.startsWith(NETWORK)) return `${sentences}.`;
+  return `${sentences}. Each value is a network of its own, at its initialisation (seed ${config.seed}), on the same batch: the weights of a checkpoint belong to ${spec.name} ${current} alone.`;
 }
 
 /** What is no number stays a word. @param {any} text */
 const list = (text) =>
   String(text)
     .split(",")
-    .map((one) => one.trim())
+    .map((part) => part.trim())
     .filter(Boolean)
-    .map((one) =>
-      one === "true" || one === "false"
-        ? one === "true"
-        : Number.isNaN(Number(one))
-          ? one
-          : Number(one),
+    .map((part) =>
+      part === "true" || part === "false"
+        ? part === "true"
+        : Number.isNaN(Number(part))
+          ? part
+          : Number(part),
     );

@@ -22,13 +22,13 @@ const BATCH = {type: "integer", minimum: 1, unit: "examples", title: "Batch size
  */
 export function ofEstimators(estimators) {
   /** @type {Map<string, Sweepable>} */
-  const found = new Map();
-  for (const one of estimators.flatMap((value) => fields("estimators", value, ""))) {
-    const known = found.get(one.path);
-    if (!known) found.set(one.path, one);
-    else if (!known.now.includes(one.now[0])) known.now.push(one.now[0]);
+  const byPath = new Map();
+  for (const candidate of estimators.flatMap((value) => fields("estimators", value, ""))) {
+    const known = byPath.get(candidate.path);
+    if (!known) byPath.set(candidate.path, candidate);
+    else if (!known.now.includes(candidate.now[0])) known.now.push(candidate.now[0]);
   }
-  return [...found.values()];
+  return [...byPath.values()];
 }
 
 /** @param {any} network @returns {Sweepable[]} */
@@ -44,14 +44,16 @@ export const ofBatch = (size) => ({
 
 /** @param {string} family @param {any} value @param {string} prefix @returns {Sweepable[]} */
 function fields(family, value, prefix) {
-  const entry = members(family).find((one) => one.name === value?.name);
+  const entry = members(family).find((component) => component.name === value?.name);
   if (!entry) return [];
   return Object.entries(entry.schema.properties ?? {}).flatMap(([name, schema]) => {
-    const one = spec(name, schema, entry.schema);
-    const now = value[name] ?? one.initial;
-    if (one.kind === "component") return fields(one.family, now, `${prefix}${name}.`);
+    const described = spec(name, schema, entry.schema);
+    const now = value[name] ?? described.initial;
+    if (described.kind === "component") return fields(described.family, now, `${prefix}${name}.`);
     // A choice of free words has no values to offer.
-    return KINDS.includes(one.kind) ? [{path: prefix + name, spec: one, schema, now: [now]}] : [];
+    return KINDS.includes(described.kind)
+      ? [{path: prefix + name, spec: described, schema, now: [now]}]
+      : [];
   });
 }
 

@@ -16,6 +16,10 @@ export function drawing(run) {
   return `${name} ${values[at]}, ${at + 1} of ${values.length}`;
 }
 
+/** A field as people read it: `network: width`. @param {string} field */
+export const called = (field) =>
+  field.replace(NETWORK, "network: ").replace("batch_size", "batch size");
+
 /** A sweep over the network has weights of its own. @param {Run} run */
 export const where = (run) =>
   run.config.microscope.sweep?.field.startsWith(NETWORK)

@@ -22,7 +22,7 @@ def modules() -> dict[str, Path]:
 
 
 def dotted(path: Path) -> str:
-    """`estimators/core/site.py` -> `estimators.core.site`; a package's `__init__` -> the package."""
+    """`estimators/core/site.py` -> `estimators.core.site`; `__init__` stands for its package."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

@@ -23,7 +23,7 @@ def test_a_driver_is_switched_and_the_former_one_is_watched(
     expect(row.get_by_text("lr is 'much'; it must be a number")).to_be_visible()
     row.get_by_label("Learning rate").fill("0.0001")
     row.get_by_role("button", name="Apply").click()
-    expect(row.get_by_label("Driver").locator("option").first).to_have_text("spsa, as it is")
+    expect(row.get_by_label("Driver").locator("option").first).to_have_text("spsa (unchanged)")
     sees(page, "() => document.querySelector('[data-chart=carpet-0]')")
     page.get_by_text("Why is mine bad?").click()
     why = page.locator(".why")

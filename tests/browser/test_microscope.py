@@ -39,14 +39,14 @@ def test_a_checkpoint_is_looked_at_and_drawn_again(
     assert points(page, "cloud-0", "draws", 64) == 64
     points(page, "histogram-cosine")
     expect(page.locator("#chart-histogram-cosine")).to_contain_text(
-        "oracle draws, but honest of direct_feedback_alignment"
+        "honest draws (by the estimator itself) of direct_feedback_alignment"
     )
     points(page, "convergence", "activity_forward_gradient")
-    expect(page.locator("#chart-reading")).to_contain_text("Relative variance")
+    expect(page.locator("#chart-measures-table")).to_contain_text("Relative variance")
 
     chart(page, "verdict")
     expect(page.locator("#chart-verdict")).to_contain_text("448 more than these")
-    points(page, "lamps", "✓ agrees", 1)
+    points(page, "law-checks", "✓ agrees", 1)
     points(page, "paired", "activity_forward_gradient")
 
     chart(page, "bias-variance")
@@ -61,6 +61,6 @@ def test_a_checkpoint_is_looked_at_and_drawn_again(
 
     seen.get_by_role("button", name="Resample").click()
     expect(looks).to_have_count(before + 2)
-    expect(looks.first).to_contain_text("seed 1 · by an oracle")
+    expect(looks.first).to_contain_text("seed 1 · oracle draws")
     page.get_by_role("button", name="to be seen").click()
     points(page, "loss", "train")

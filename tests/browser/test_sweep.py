@@ -31,12 +31,12 @@ def test_a_networks_width_is_swept(page: Page, lab: ServedLab, expected: list[st
     dialog.get_by_role("button", name="Draw", exact=True).click()
 
     becomes(page.locator(".run[data-kind=microscope]").first, "finished", 60)
-    assert points(page, "against-variance", "forward_gradient", 3) == 3
-    expect(chart(page, "against-variance")).to_be_visible()
+    assert points(page, "sweep-variance", "forward_gradient", 3) == 3
+    expect(chart(page, "sweep-variance")).to_be_visible()
     page.get_by_label("Against").select_option(label="number of parameters, d")
     sees(
         page,
-        """() => document.querySelector("[data-chart=against-variance]").layout?.xaxis.title.text
+        """() => document.querySelector("[data-chart=sweep-variance]").layout?.xaxis.title.text
            .startsWith("parameters")""",
     )
     expect(page.locator(".chart-note").first).to_contain_text("slope of")

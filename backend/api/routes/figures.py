@@ -7,14 +7,15 @@ from fastapi import HTTPException, Request
 from backend import figures
 from backend.api.deps import LabDep
 from backend.api.router import router
+from backend.figures.catalogue import modules
 
 routes = router("figures")
 MAX_RUNS = 64
 
 
 @routes.get("/figures")
-def listing() -> list[dict[str, Any]]:
-    """The figures that can be drawn, with their parameters."""
+def listing() -> dict[str, Any]:
+    """The figures that can be drawn, their parameters, and the sections of the pages."""
     return figures.catalogue()
 
 
@@ -26,7 +27,7 @@ def figure(name: str, request: Request, lab: LabDep) -> dict[str, Any]:
 
 def draw(name: str, source: figures.Source, query: dict[str, str]) -> dict[str, Any]:
     """Draw a figure. HTTPException 404 for an unknown one, 422 for an invalid query."""
-    names = [entry["name"] for entry in figures.catalogue()]
+    names = sorted(modules())
     if name not in names:
         raise HTTPException(404, f"there is no figure {name[:80]!r}; there are {', '.join(names)}")
     if query.get("runs", "").count(",") >= MAX_RUNS:

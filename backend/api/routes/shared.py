@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse
 
 from backend.api.deps import LabDep
 from backend.api.models import SharedView, shared_run
-from backend.api.routes.figures import draw
+from backend.api.routes.figures import draw, listing
 from backend.api.routes.pages import shell
 from backend.store.base import MissingError
 from backend.store.store import RunsView
@@ -33,6 +33,13 @@ def dashboard(token: Token, lab: LabDep) -> SharedView:
     shared = lab.store.shared(token)
     runs = [shared_run(lab.store.run(run_id)) for run_id in shared.runs]
     return SharedView(**{**shared.model_dump(), "runs": runs})
+
+
+@routes.get("/{token}/figures")
+def figures(token: Token, lab: LabDep) -> dict[str, Any]:
+    """The catalogue of figures; it holds nothing of any run."""
+    lab.store.shared(token)
+    return listing()
 
 
 @routes.get("/{token}/figures/{name}")

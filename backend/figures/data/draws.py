@@ -1,4 +1,4 @@
-"""The draws of a microscope: read together, with what could not be drawn counted."""
+"""Reading the draws of a microscope, with counts of the draws that have no value."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,14 @@ import numpy as np
 from backend.figures.data.query import Query
 from backend.figures.data.select import Line, estimators, lines
 from backend.figures.data.source import Floats, RunLike, Source
-from backend.figures.drawing.canvas import Tally
+from backend.figures.data.tally import Tally
 from backend.figures.drawing.text import clipped, plain, run_name
 
 PREFIX = "draw/"
 PANELS = 16
 """Most panels of one figure."""
+HONEST, ORACLE = "(by the estimator itself)", "(computed from the exact gradient)"
+"""What the two kinds of draws are."""
 
 
 def is_microscope(run: RunLike) -> bool:
@@ -23,12 +25,12 @@ def is_microscope(run: RunLike) -> bool:
 
 @dataclass(frozen=True)
 class Draws:
-    """One number of each draw of one estimator, NaN and infinities left out."""
+    """A metric of each draw of one estimator, without NaN and infinities."""
 
     line: Line
     values: Floats
     lost: int
-    """Draws of which it is not finite."""
+    """The number of draws whose value is not finite."""
 
     @property
     def error(self) -> float:
@@ -38,29 +40,29 @@ class Draws:
 
 
 def each(source: Source, query: Query, name: str, tally: Tally) -> list[Draws]:
-    """A metric's draws for each run and estimator; too many are left out with a word."""
-    found = [line for line in lines(source, query, (name,)) if line.series.count]
-    if len(found) > PANELS:
-        tally.say(f"{PANELS} of {len(found)} estimators: choose fewer runs or one estimator")
-    read = [_read(source, line) for line in found[:PANELS]]
-    total = sum(len(one.values) + one.lost for one in read)
+    """The draws of a metric, for each run and estimator; the tally says if some are left out."""
+    matches = [line for line in lines(source, query, (name,)) if line.series.count]
+    if len(matches) > PANELS:
+        tally.say(f"{PANELS} of {len(matches)} estimators: choose fewer runs or one estimator")
+    all_draws = [_read(source, line) for line in matches[:PANELS]]
+    total = sum(len(draws.values) + draws.lost for draws in all_draws)
     tally.shown += total
     tally.count += total
-    for one in read:
-        tally.say(lost(source, one.line, one.lost))
-    return read
+    for draws in all_draws:
+        tally.say(lost(source, draws.line, draws.lost))
+    return all_draws
 
 
 def _read(source: Source, line: Line) -> Draws:
     values = source.points(line.series.id).values
-    good = np.isfinite(values)
-    return Draws(line, values[good], int((~good).sum()))
+    finite = np.isfinite(values)
+    return Draws(line, values[finite], int((~finite).sum()))
 
 
 def lost(source: Source, line: Line, undefined: int) -> str:
-    """What the reader must know of draws that no figure can place; "" if there are none."""
-    if told := not_finite(source, line.run_id, line.label):
-        return told
+    """A sentence on draws that have no finite value; "" if there are none."""
+    if sentence := not_finite(source, line.run_id, line.label):
+        return sentence
     if undefined:
         return (
             f"{clipped(line.label)}: {undefined:,} draws have no value "
@@ -70,73 +72,79 @@ def lost(source: Source, line: Line, undefined: int) -> str:
 
 
 def not_finite(source: Source, run_id: str, label: str) -> str:
-    """How many of an estimator's draws are left out of the layers where they are not finite."""
-    for one in source.series(run_id):
-        if (one.metric, one.layer, one.estimator) == (PREFIX + "nonfinite", "", label):
-            values = source.points(one.id).values
-            bad = int(values[-1]) if len(values) else 0
-            return f"{clipped(label)}: {bad:,} draws were not finite and are left out" * bool(bad)
+    """A sentence on the draws of an estimator that are not finite; "" if there are none."""
+    for series in source.series(run_id):
+        if (series.metric, series.layer, series.estimator) == (PREFIX + "nonfinite", "", label):
+            values = source.points(series.id).values
+            count = int(values[-1]) if len(values) else 0
+            if not count:
+                return ""
+            return f"{clipped(label)}: {count:,} draws were not finite and are left out"
     return ""
 
 
-def how(source: Source, found: Iterable[tuple[str, str]]) -> str:
-    """Whether the draws of these runs' estimators, (run's id, label), are honest or an oracle's;
-    where both are there, whose are honest."""
-    told = {pair: _by_oracle(source, *pair) for pair in dict.fromkeys(found)}
-    if not any(share.any() for share in told.values()):
-        return "honest draws" if told else ""
-    several = len({run_id for run_id, _ in told}) > 1
+def how(source: Source, pairs: Iterable[tuple[str, str]]) -> str:
+    """How the draws of these estimators, (run's id, label), were made: by the estimators themselves
+    (honest draws) or by an oracle; where both are there, which estimators have honest draws."""
+    by_oracle = {pair: _by_oracle(source, *pair) for pair in dict.fromkeys(pairs)}
+    if not any(values.any() for values in by_oracle.values()):
+        return f"honest draws {HONEST}" if by_oracle else ""
+    several = len({run_id for run_id, _ in by_oracle}) > 1
     honest = [
         clipped(label)
         + (f" (run {source.run(run_id).number})" if several else "")
-        + (" at some values" if share.any() else "")
-        for (run_id, label), share in told.items()
-        if not share.all()
+        + (" at some values" if values.any() else "")
+        for (run_id, label), values in by_oracle.items()
+        if not values.all()
     ]
-    return "oracle draws" + (f", but honest of {', '.join(honest)}" if honest else "")
+    rest = f", except for honest draws {HONEST} of {', '.join(honest)}" if honest else ""
+    return f"oracle draws {ORACLE}{rest}"
 
 
 def _by_oracle(source: Source, run_id: str, label: str) -> Floats:
-    """1 or 0 for each value of a sweep, or for all draws."""
-    for one in source.series(run_id):
-        if one.estimator == label and one.metric in (PREFIX + "oracle", f"sweep/{PREFIX}oracle"):
-            return source.points(one.id).values
+    """Whether an oracle made the draws (1 or 0): for each value of a sweep, else for all draws."""
+    for series in source.series(run_id):
+        if series.estimator == label and series.metric in (
+            PREFIX + "oracle",
+            f"sweep/{PREFIX}oracle",
+        ):
+            return source.points(series.id).values
     return np.zeros(1)
 
 
 def gaps(source: Source, query: Query, labels: Sequence[str] = ()) -> list[str]:
-    """What the reader must know of layers without a gradient, and of draws that are left out:
-    of all estimators of the runs, or of these labels."""
-    told = []
+    """Sentences on layers whose exact gradient is zero, and on draws that are left out: of these
+    labels, or of all estimators of the runs."""
+    sentences = []
     for run_id in query.runs:
         run = source.run(run_id)
         if is_dead(source, run_id, query.layer):
             where = clipped(query.layer) or "the whole network"
-            told.append(f"the exact gradient is 0 in {where}: nothing is divided by it")
+            sentences.append(f"the exact gradient is 0 in {where}: nothing is divided by it")
         if is_microscope(run):
-            told += [not_finite(source, run_id, one) for one in labels or estimators(run)]
-    return [one for one in dict.fromkeys(told) if one]
+            sentences += [not_finite(source, run_id, label) for label in labels or estimators(run)]
+    return [label for label in dict.fromkeys(sentences) if label]
 
 
 def is_dead(source: Source, run_id: str, layer: str) -> bool:
     """Whether the exact gradient of a layer is zero, by its newest norm."""
-    for one in source.series(run_id):
-        if (one.metric, one.layer) == ("exact/norm", layer) and one.count:
-            return bool(source.points(one.id).values[-1] == 0)
+    for series in source.series(run_id):
+        if (series.metric, series.layer) == ("exact/norm", layer) and series.count:
+            return bool(source.points(series.id).values[-1] == 0)
     return False
 
 
 def latest(source: Source, line: Line, name: str) -> float | None:
     """The newest finite value of another metric of the same run, layer and estimator."""
     key = (name, line.series.layer, line.series.estimator)
-    for one in source.series(line.run_id):
-        if (one.metric, one.layer, one.estimator) == key and one.count:
-            value = float(source.points(one.id).values[-1])
+    for series in source.series(line.run_id):
+        if (series.metric, series.layer, series.estimator) == key and series.count:
+            value = float(source.points(series.id).values[-1])
             return value if np.isfinite(value) else None
     return None
 
 
 def name_of(line: Line, *, several: bool) -> str:
-    """What a line is called: its estimator, and its run where there are several."""
+    """The name of a line: its estimator, and its run where there are several."""
     label = plain(clipped(line.label))
     return f"{label} · {run_name(line.run.number, line.run.name)}" if several else label

@@ -1,4 +1,4 @@
-"""Runs and their points held in memory: what tests and small scripts draw from."""
+"""Runs and their points in memory: a source of figures for notebooks and tests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -82,7 +82,7 @@ class Memory:
         return self._runs[run_id]
 
     def series(self, run_id: str, /) -> list[MemorySeries]:
-        return [one for one in self._series.values() if one.run == run_id]
+        return [series for series in self._series.values() if series.run == run_id]
 
     def points(
         self,
@@ -93,10 +93,10 @@ class Memory:
         first: int | None = None,
         last: int | None = None,
     ) -> MemoryPoints:
-        held = self._points[series_id]
-        low = 0 if first is None else int(np.searchsorted(held.steps, first))
-        high = None if last is None else int(np.searchsorted(held.steps, last, side="right"))
-        steps, values = held.steps[low:high], held.values[low:high]
+        points = self._points[series_id]
+        low = 0 if first is None else int(np.searchsorted(points.steps, first))
+        high = None if last is None else int(np.searchsorted(points.steps, last, side="right"))
+        steps, values = points.steps[low:high], points.values[low:high]
         if max is None or len(steps) <= max:
             return MemoryPoints(steps, values, len(steps))
         # Here, so that a notebook that only draws a measurement loads no database.

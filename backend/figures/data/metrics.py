@@ -1,4 +1,4 @@
-"""What each metric is called, how its axis reads and which scale shows it whole."""
+"""The title, axis title and scale of each metric."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -24,7 +24,7 @@ class Metric:
     """What it is called within a sentence, where that is not its title."""
     unit: str = ""
     fraction: bool = False
-    """Whether it is of examples, from 0 to 1."""
+    """Whether it is a fraction of examples, from 0 to 1."""
 
     @property
     def short(self) -> str:
@@ -111,6 +111,19 @@ OF_A_MEASURE = ("sweep/law_check/", "sweep/law/", "sweep/", "law/", "law_check/"
 """Prefixes of a measure: against a field's values, by its law, or both; whether the two agree."""
 MEASURES = tuple(name for name in METRICS if "/" not in name and name not in OF_A_PART)
 """Metrics of an estimator at a frozen point."""
+
+
+USUAL_MEASURES = (
+    "cosine", "scaled_error", "relative_variance", "relative_squared_bias", "norm_ratio",
+)  # fmt: skip
+"""The measures that the page's controls offer first, and that tables of a run show."""
+OF_ERROR = ("scaled_error", "relative_variance", "relative_squared_bias")
+"""Measures of how far an estimate is from the exact gradient."""
+
+
+def is_of_the_run(name: str) -> bool:
+    """Whether a metric is of a whole run: it has no layers."""
+    return name.partition("/")[0] in SPLITS
 
 
 def split_of(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The one-step lotteries that a microscope took: changes of the loss by learning rate."""
+"""Reading one-step draws: changes of the loss by learning rate, as a microscope measured them."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ CHANGE = "what_if/change/"
 
 
 @dataclass(frozen=True)
-class Lottery:
+class OneStepDraws:
     """One estimator's draws, each taken as a step of every rate."""
 
     run: RunLike
@@ -42,8 +42,8 @@ class Lottery:
         return -rates * self.slopes.mean() + rates**2 / 2 * self.curvatures.mean()
 
     def nearest(self, rate: float) -> float:
-        """Of the rates of the steps taken."""
-        return min(self.changes, key=lambda one: abs(np.log(one / rate)))
+        """The tried learning rate that is nearest to this one."""
+        return min(self.changes, key=lambda tried: abs(np.log(tried / rate)))
 
     @property
     def obstacle(self) -> str:
@@ -53,12 +53,12 @@ class Lottery:
         return obstacle(self.slopes.tolist(), self.curvatures.tolist())
 
     def name(self, several: bool) -> str:
-        """What it is called where runs are told apart."""
+        """The estimator's label, with its run where there are several."""
         label = plain(clipped(self.label))
         return f"{label} · {run_name(self.run.number, self.run.name)}" if several else label
 
 
-def read(source: Source, query: Query) -> list[Lottery]:
+def read(source: Source, query: Query) -> list[OneStepDraws]:
     """Every run's estimators, in the order of its labels."""
     return [
         _read(source, run_id, label)
@@ -75,31 +75,34 @@ def _has(source: Source, run_id: str, label: str) -> bool:
     )
 
 
-def _read(source: Source, run_id: str, label: str) -> Lottery:
-    held = {
+def _read(source: Source, run_id: str, label: str) -> OneStepDraws:
+    values_of = {
         s.metric: source.points(s.id).values
         for s in source.series(run_id)
         if s.count and s.estimator in ("", label) and s.metric.startswith("what_if/")
     }
-    slopes, curvatures = held["what_if/slope"], held["what_if/curvature"]
-    good = np.isfinite(slopes) & np.isfinite(curvatures)
+    slopes, curvatures = values_of["what_if/slope"], values_of["what_if/curvature"]
+    # A run in progress may have reported more draws between two of these reads.
+    count = min(len(slopes), len(curvatures))
+    slopes, curvatures = slopes[:count], curvatures[:count]
+    finite = np.isfinite(slopes) & np.isfinite(curvatures)
     changes = {
-        float(metric.removeprefix(CHANGE)): values[good[: len(values)]]
-        for metric, values in held.items()
+        float(metric.removeprefix(CHANGE)): values[:count][finite[: len(values)]]
+        for metric, values in values_of.items()
         if metric.startswith(CHANGE)
     }
 
     def last(name: str) -> float | None:
-        values = held.get(f"what_if/{name}", np.empty(0))
+        values = values_of.get(f"what_if/{name}", np.empty(0))
         return float(values[-1]) if len(values) and np.isfinite(values[-1]) else None
 
-    return Lottery(
+    return OneStepDraws(
         source.run(run_id), run_id, label, last("learning_rate"), dict(sorted(changes.items())),
-        slopes[good], curvatures[good], last("best_rate"), last("expected_decrease"),
-        last("expected_decrease_se"), int((~good).sum()),
+        slopes[finite], curvatures[finite], last("best_rate"), last("expected_decrease"),
+        last("expected_decrease_se"), int((~finite).sum()),
     )  # fmt: skip
 
 
-def counted(one: Lottery, name: str) -> str:
-    """What must be said of draws that are left out."""
-    return f"{name}: {one.lost:,} draws were not finite and are left out" if one.lost else ""
+def counted(steps: OneStepDraws, name: str) -> str:
+    """A sentence on draws that are left out; "" if there are none."""
+    return f"{name}: {steps.lost:,} draws were not finite and are left out" if steps.lost else ""

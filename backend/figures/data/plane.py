@@ -1,4 +1,4 @@
-"""Where estimators stand in the plane of errors, in raw or in scaled units, probe by probe.
+"""Variance and squared bias of estimators, in raw or in scaled units, probe by probe.
 
 Raw, of one draw: tr S / ‖g‖² and the squared bias over ‖g‖². Scaled, the estimate is stretched
 first so that its mean reaches as far along g as g itself, as a learning rate would: with
@@ -36,7 +36,7 @@ class Probes(NamedTuple):
     """a = ⟨Eĝ, g⟩ / ‖g‖²."""
 
 
-class Spot(NamedTuple):
+class Errors(NamedTuple):
     """Variance, squared bias and their standard errors, pooled over some probes."""
 
     spread: float
@@ -59,30 +59,32 @@ class Spot(NamedTuple):
 def read(source: Source, query: Query) -> list[Probes]:
     """Every run's estimators that have both a variance and a bias at the question's layer."""
     names = (SPREAD, BIAS, *ERRORS, *ALIGNED)
-    found = [one for one in lines(source, query, names) if one.series.count]
-    by = {(one.run_id, one.series.estimator, one.series.metric): one for one in found}
+    matches = [line for line in lines(source, query, names) if line.series.count]
+    line_of = {(line.run_id, line.series.estimator, line.series.metric): line for line in matches}
     return [
-        _probes(source, line, {m: by[run, who, m] for m in names if (run, who, m) in by})
-        for (run, who, name), line in by.items()
-        if name == SPREAD and (run, who, BIAS) in by
+        _probes(
+            source, line, {m: line_of[run, label, m] for m in names if (run, label, m) in line_of}
+        )
+        for (run, label, name), line in line_of.items()
+        if name == SPREAD and (run, label, BIAS) in line_of
     ]
 
 
-def _probes(source: Source, line: Line, held: dict[str, Line]) -> Probes:
+def _probes(source: Source, line: Line, lines_of: dict[str, Line]) -> Probes:
     steps = source.points(line.series.id).steps
-    one = {name: _on(source, held[name], steps) for name in held}
-    nothing = np.full(len(steps), np.nan)
-    errors = tuple(one.get(name, nothing) for name in ERRORS)
-    reach = _reach(one[SPREAD], one[BIAS], *(one.get(name, nothing) for name in ALIGNED))
-    return Probes(line, steps, one[SPREAD], one[BIAS], (errors[0], errors[1]), reach)
+    values = {name: _on(source, lines_of[name], steps) for name in lines_of}
+    missing = np.full(len(steps), np.nan)
+    errors = tuple(values.get(name, missing) for name in ERRORS)
+    reach = _reach(values[SPREAD], values[BIAS], *(values.get(name, missing) for name in ALIGNED))
+    return Probes(line, steps, values[SPREAD], values[BIAS], (errors[0], errors[1]), reach)
 
 
 def _on(source: Source, line: Line, steps: NDArray[np.int64]) -> Floats:
     """A series at these steps; NaN where it has no point."""
-    points, found = source.points(line.series.id), np.full(len(steps), np.nan)
-    _, here, there = np.intersect1d(steps, points.steps, return_indices=True)
-    found[here] = points.values[there]
-    return found
+    points, values = source.points(line.series.id), np.full(len(steps), np.nan)
+    _, at_steps, at_points = np.intersect1d(steps, points.steps, return_indices=True)
+    values[at_steps] = points.values[at_points]
+    return values
 
 
 def _reach(spread: Floats, bias: Floats, error: Floats, cosine: Floats, norm: Floats) -> Floats:
@@ -93,23 +95,25 @@ def _reach(spread: Floats, bias: Floats, error: Floats, cosine: Floats, norm: Fl
     with np.errstate(invalid="ignore", over="ignore"):
         mse, s = spread + bias, 1 - error
         root = np.sqrt(np.maximum(s * (s + mse - 1), 0))
-        apart = np.where(cosine < 0, s - root, s + root)
+        beyond_one = np.where(cosine < 0, s - root, s + root)
         far, near = (np.abs(np.sqrt(mse + 2 * a - 1) - norm) for a in (s + root, s - root))
-        return np.where(mse >= 1, apart, np.where(near < far, s - root, s + root))
+        return np.where(mse >= 1, beyond_one, np.where(near < far, s - root, s + root))
 
 
-def pooled(one: Probes, window: int, end: int | None = None, *, scaled: bool) -> Spot:
+def pooled(probes: Probes, window: int, end: int | None = None, *, scaled: bool) -> Errors:
     """The `window` probes before place `end` (all, if None) taken together."""
     # A microscope's points are the same draws counted on: the last one holds them all.
-    size = 1 if draws.is_microscope(one.line.run) else window
-    stop = len(one.steps) if end is None else end
-    some = slice(max(0, stop - size), stop)
-    good = np.isfinite(one.spread[some]) & np.isfinite(one.bias[some])
-    step = int(one.steps[some][-1])
-    spread, bias, reach = (_mean(x[some][good]) for x in (one.spread, one.bias, one.reach))
+    size = 1 if draws.is_microscope(probes.line.run) else window
+    stop = len(probes.steps) if end is None else end
+    window_slice = slice(max(0, stop - size), stop)
+    finite = np.isfinite(probes.spread[window_slice]) & np.isfinite(probes.bias[window_slice])
+    step = int(probes.steps[window_slice][-1])
+    spread, bias, reach = (
+        _mean(x[window_slice][finite]) for x in (probes.spread, probes.bias, probes.reach)
+    )
     errors = (
-        _error(one.errors[0][some][good], one.spread[some][good]),
-        _error(one.errors[1][some][good], np.empty(0)),
+        _error(probes.errors[0][window_slice][finite], probes.spread[window_slice][finite]),
+        _error(probes.errors[1][window_slice][finite], np.empty(0)),
     )
     if scaled:
         with np.errstate(all="ignore"):
@@ -118,7 +122,7 @@ def pooled(one: Probes, window: int, end: int | None = None, *, scaled: bool) ->
             errors = (errors[0] / square, errors[1] / square)
         # What rounding leaves of an exact estimator is no bias.
         bias = 0.0 if abs(bias) < 1e-12 else bias
-    return Spot(float(spread), float(bias), errors, reach, step, int(good.sum()))
+    return Errors(float(spread), float(bias), errors, reach, step, int(finite.sum()))
 
 
 def _mean(values: Floats) -> float:
@@ -127,24 +131,24 @@ def _mean(values: Floats) -> float:
 
 
 def _error(recorded: Floats, values: Floats) -> float:
-    """The standard error of a pooled mean: as recorded, else from the probes' own scatter."""
-    known = recorded[np.isfinite(recorded)]
+    """The standard error of a pooled mean: from recorded errors, else from the probes' scatter."""
+    finite = recorded[np.isfinite(recorded)]
     with np.errstate(over="ignore", invalid="ignore"):
-        if len(known):
+        if len(finite):
             # Probes are at different steps with noise of their own: errors add in squares.
-            return float(np.sqrt(np.mean(known**2) / len(known)))
+            return float(np.sqrt(np.mean(finite**2) / len(finite)))
         return float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 2 else 0.0
 
 
-def trail(one: Probes, window: int, most: int, *, scaled: bool) -> list[Spot]:
-    """The way over training: successive windows, evenly chosen, the latest last.
+def path_of(probes: Probes, window: int, most: int, *, scaled: bool) -> list[Errors]:
+    """The path over training: successive windows, evenly chosen, the latest last.
 
-    Few probes are taken together by the quarter, so that a short run has a way too.
+    Of few probes a window is a quarter, so that a short run has a path, too.
     """
-    if draws.is_microscope(one.line.run) or len(one.steps) < SHORTEST:
+    if draws.is_microscope(probes.line.run) or len(probes.steps) < SHORTEST:
         return []
-    window = min(window, len(one.steps) // SHORTEST)
-    ends = np.arange(len(one.steps), 0, -window)[::-1]
+    window = min(window, len(probes.steps) // SHORTEST)
+    ends = np.arange(len(probes.steps), 0, -window)[::-1]
     keep = np.unique(np.linspace(0, len(ends) - 1, min(most, len(ends))).round().astype(int))
-    spots = [pooled(one, window, int(ends[i]), scaled=scaled) for i in keep]
+    spots = [pooled(probes, window, int(ends[i]), scaled=scaled) for i in keep]
     return [spot for spot in spots if spot.finite]

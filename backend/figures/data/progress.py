@@ -1,4 +1,4 @@
-"""What progress is counted in: steps, examples, forward passes or seconds of training."""
+"""The horizontal axis: steps, examples, forward passes or seconds of training."""
 
 import numpy as np
 from numpy.typing import NDArray

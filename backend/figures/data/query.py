@@ -1,95 +1,180 @@
-"""The questions that a figure can be asked, parsed from the address's text."""
+"""The parameters of figures, each declared once, and the query that an address's text becomes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, nan
-from typing import Any
+from typing import Any, Literal
 
 from backend.figures.data.source import FigureError
+from backend.figures.info import Condition
 
-AXES = ("step", "examples", "forwards", "seconds")
-LEVELS = ("stage", "tensor")
-SCALES = ("auto", "linear", "asinh")
-RANGES = ("auto", "full")
-UNITS = ("scaled", "raw")
-AGAINST = ("field", "parameters")
-PARTS = ("share", "variance")
 POINTS = 1000
 """Most shown points of a trace."""
-PARAMETERS: dict[str, dict[str, Any]] = {
-    "runs": {"title": "Runs", "help": "Ids of runs, separated by commas."},
-    "metric": {"title": "Metric", "help": "A metric's name; several separated by commas."},
-    "layer": {"title": "Layer", "help": "A stage or tensor; empty for the whole network."},
-    "estimator": {"title": "Estimator", "help": "An estimator's label; empty for the default."},
-    "level": {"title": "Level", "help": "One row a stage or a tensor.", "options": list(LEVELS)},
-    "x": {
-        "title": "Horizontal axis",
-        "help": "What progress is counted in.",
-        "options": list(AXES),
-    },
-    "range": {
-        "title": "Colour range",
-        "help": "Of a cosine: as far as its values reach (layers that are exact aside), or ±1.",
-        "options": list(RANGES),
-    },
-    "against": {
-        "title": "Against",
-        "help": "Of a sweep over the network: its field, or the number of parameters, d.",
-        "options": list(AGAINST),
-    },
-    "window": {"title": "Probes pooled", "help": "How many of the latest probes are pooled."},
-    "scale": {
-        "title": "Vertical scale",
-        "help": "Of measures; auto: asinh where lines near zero would be lost beside large ones.",
-        "options": list(SCALES),
-    },
-    "units": {
-        "title": "Units",
-        "help": "Of errors; scaled: each estimator stretched so that its mean reaches ‖g‖ along g.",
-        "options": list(UNITS),
-    },
-    "k": {"title": "Draws averaged", "help": "How many draws of an estimator are averaged."},
-    "parts": {
-        "title": "Parts",
-        "help": "Of an anatomy: their share of the variance, or the variances themselves.",
-        "options": list(PARTS),
-    },
-    "budget": {
-        "title": "Budget",
-        "help": "Draws at the run's batch size that one gradient may cost, n = b K.",
-    },
-    "rate": {
-        "title": "Learning rate",
-        "help": "Of the steps shown, the nearest that was taken; empty: the best one.",
-    },
-    "max": {"title": "Points", "help": f"Most shown points of a trace, at most {POINTS}."},
-    "first": {"title": "From step", "help": "The first step shown."},
-    "last": {"title": "To step", "help": "The last step shown."},
-}
+MOST_AVERAGED = 4096
+"""Most draws that the page's control averages."""
+BUDGETS = ("", "1", "8", "64", "512")
+"""Budgets that an exported page can switch between."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value of a parameter, and how the page's control calls it."""
+
+    value: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a figure can be asked: its words, its values, and how its text is read."""
+
+    title: str
+    help: str
+    kind: Literal["text", "list", "choice", "whole", "positive"] = "text"
+    """list: texts separated by commas; whole: a whole number within `limits`; positive: a number
+    above 0."""
+    choices: tuple[Choice, ...] = ()
+    """The values that are allowed (of a choice), or that the page's control offers."""
+    default: str = ""
+    unit: str = ""
+    limits: tuple[int, int] = (0, 2**53)
+    control: Literal["select", "slider"] = "select"
+    when: Condition | None = None
+    """The page offers it only for a run that fulfils this condition."""
+    values_of: tuple[str, str] | None = None
+    """The figure, and the key of its `meta`, that hold the values which a run offers."""
+
+
+def _choices(**titles: str) -> tuple[Choice, ...]:
+    return tuple(Choice(value, title) for value, title in titles.items())
+
+
+def _powers(most: int) -> tuple[Choice, ...]:
+    numbers = [2**power for power in range(most.bit_length())]
+    return tuple(Choice(str(number), f"{number:,}") for number in numbers)
+
+
+PARAMETERS: dict[str, Parameter] = {
+    "runs": Parameter("Run", "Ids of runs, separated by commas.", "list"),
+    "metric": Parameter("Measure", "The name of a metric; several separated by commas.", "list"),
+    "layer": Parameter("Layer", "A stage or a tensor; empty for the whole network."),
+    "estimator": Parameter(
+        "Estimator", "The label of an estimator; empty for the figure's default."
+    ),
+    "level": Parameter(
+        "Rows",
+        "Whether there is a row for each stage or for each tensor.",
+        "choice",
+        _choices(stage="stages", tensor="tensors"),
+        "stage",
+    ),
+    "x": Parameter(
+        "Horizontal axis",
+        "The unit in which progress is counted.",
+        "choice",
+        _choices(
+            step="steps", examples="examples", forwards="forward passes", seconds="seconds"
+        ),
+        "step",
+    ),
+    "range": Parameter(
+        "Colours of a cosine",
+        "The range of the colours: as far as the values reach (exact layers aside), or ±1.",
+        "choice",
+        _choices(auto="as far as values reach", full="±1"),
+        "auto",
+    ),
+    "against": Parameter(
+        "Against",
+        "The horizontal axis of a sweep over the network: the varied field, or the number of "
+        "parameters, d.",
+        "choice",
+        _choices(field="the field", parameters="number of parameters, d"),
+        "field",
+        when=Condition("microscope.sweep.field", "network.*"),
+    ),
+    "window": Parameter(
+        "Probes pooled", "How many of the latest probes are pooled.", "whole", (), "8", "probes",
+        (1, 10_000),
+    ),
+    "scale": Parameter(
+        "Vertical axis",
+        "The scale of measures. Automatic: asinh where small values would be lost beside large "
+        "ones.",
+        "choice",
+        _choices(auto="automatic", linear="linear", asinh="asinh"),
+        "auto",
+    ),
+    "units": Parameter(
+        "Units",
+        "The units of errors. Scaled: each estimator is first multiplied by the factor that "
+        "makes its mean reach ‖g‖ along g.",
+        "choice",
+        _choices(scaled="scaled", raw="raw"),
+        "scaled",
+    ),
+    "k": Parameter(
+        "Draws averaged, K", "How many draws of an estimator are averaged.", "whole",
+        _powers(MOST_AVERAGED), "1", "draws", (1, 10**6), "slider",
+    ),
+    "parts": Parameter(
+        "Show",
+        "The two sources of the variance as shares of it, or as variances.",
+        "choice",
+        _choices(share="share of the variance", variance="variance, log axis"),
+        "share",
+    ),
+    "budget": Parameter(
+        "Budget, draws a gradient",
+        "Draws at the run's batch size that one gradient may cost, n = b K.",
+        "whole",
+        (Choice("", "as checked"), *_powers(4096)),
+        unit="draws",
+        limits=(1, 10**6),
+    ),
+    "rate": Parameter(
+        "Learning rate η",
+        "The figure takes the nearest learning rate that was tried; empty: nearest to the best.",
+        "positive",
+        (Choice("", "nearest to the best of each"),),
+        values_of=("what_if", "rates"),
+    ),
+    "max": Parameter(
+        "Points", f"Most shown points of a trace, at most {POINTS}.", "whole", (), str(POINTS),
+        "points", (2, POINTS),
+    ),
+    "first": Parameter("From step", "The first step shown.", "whole", unit="steps"),
+    "last": Parameter("To step", "The last step shown.", "whole", unit="steps"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Query:
-    """A parsed question; empty text means the figure's default."""
+    """A parsed question; empty text and None mean the figure's default."""
 
     runs: tuple[str, ...]
-    metrics: tuple[str, ...] = ()
-    layer: str = ""
-    estimator: str = ""
-    level: str = "stage"
-    x: str = "step"
-    range: str = "auto"
-    against: str = "field"
-    window: int = 8
-    scale: str = "auto"
-    units: str = "scaled"
-    k: int = 1
-    parts: str = "share"
-    budget: int | None = None
-    rate: float | None = None
-    max: int = POINTS
-    first: int | None = None
-    last: int | None = None
+    metrics: tuple[str, ...]
+    layer: str
+    estimator: str
+    level: str
+    x: str
+    range: str
+    against: str
+    window: int
+    scale: str
+    units: str
+    k: int
+    parts: str
+    budget: int | None
+    rate: float | None
+    max: int
+    first: int | None
+    last: int | None
+
+
+def values(name: str) -> tuple[str, ...]:
+    """The values that a parameter's choices have."""
+    return tuple(choice.value for choice in PARAMETERS[name].choices)
 
 
 def parse(text: Mapping[str, str]) -> Query:
@@ -97,59 +182,46 @@ def parse(text: Mapping[str, str]) -> Query:
     for name in text:
         if name not in PARAMETERS:
             raise FigureError(f"unknown parameter {name!r}; allowed are {', '.join(PARAMETERS)}")
-    runs = _words(text.get("runs", ""))
-    if not runs:
+    read = {name: _read(name, text.get(name, "")) for name in PARAMETERS}
+    if not read["runs"]:
         raise FigureError("no runs were named; give `runs`, ids separated by commas")
-    return Query(
-        runs=runs,
-        metrics=_words(text.get("metric", "")),
-        layer=text.get("layer", ""),
-        estimator=text.get("estimator", ""),
-        level=_choice(text, "level", LEVELS),
-        x=_choice(text, "x", AXES),
-        range=_choice(text, "range", RANGES),
-        against=_choice(text, "against", AGAINST),
-        window=_whole(text, "window", 1, 10_000) or 8,
-        scale=_choice(text, "scale", SCALES),
-        units=_choice(text, "units", UNITS),
-        k=_whole(text, "k", 1, 10**6) or 1,
-        parts=_choice(text, "parts", PARTS),
-        budget=_whole(text, "budget", 1, 10**6),
-        rate=_positive(text, "rate"),
-        max=_whole(text, "max", 2, POINTS) or POINTS,
-        first=_whole(text, "first", 0, 2**53),
-        last=_whole(text, "last", 0, 2**53),
-    )
+    return Query(metrics=read.pop("metric"), **read)
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+def _read(name: str, text: str) -> Any:
+    parameter = PARAMETERS[name]
+    given = text or parameter.default
+    match parameter.kind:
+        case "list":
+            return tuple(dict.fromkeys(word.strip() for word in given.split(",") if word.strip()))
+        case "choice":
+            return _choice(name, given)
+        case "whole":
+            return _whole(name, given, *parameter.limits) if given else None
+        case "positive":
+            return _positive(name, given) if given else None
+        case "text":
+            return given
 
 
-def _choice(text: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
-    value = text.get(name) or allowed[0]
-    if value not in allowed:
-        raise FigureError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
-    return value
+def _choice(name: str, given: str) -> str:
+    allowed = values(name)
+    if given not in allowed:
+        raise FigureError(f"{name} is {given!r}; allowed are {', '.join(allowed)}")
+    return given
 
 
-def _positive(text: Mapping[str, str], name: str) -> float | None:
-    value = text.get(name)
-    if not value:
-        return None
+def _positive(name: str, given: str) -> float:
     try:
-        number = float(value)
+        number = float(given)
     except ValueError:
         number = nan
     if not 0 < number < inf:
-        raise FigureError(f"{name} is {value!r}; allowed is a number above 0")
+        raise FigureError(f"{name} is {given!r}; allowed is a number above 0")
     return number
 
 
-def _whole(text: Mapping[str, str], name: str, low: int, high: int) -> int | None:
-    value = text.get(name)
-    if not value:
-        return None
-    if not (value.isascii() and value.isdigit() and len(value) < 17 and low <= int(value) <= high):
-        raise FigureError(f"{name} is {value!r}; allowed is a whole number from {low} to {high}")
-    return int(value)
+def _whole(name: str, given: str, low: int, high: int) -> int:
+    if not (given.isascii() and given.isdigit() and len(given) < 17 and low <= int(given) <= high):
+        raise FigureError(f"{name} is {given!r}; allowed is a whole number from {low} to {high}")
+    return int(given)

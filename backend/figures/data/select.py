@@ -1,4 +1,4 @@
-"""Which series a question is about, in the order in which they are drawn."""
+"""Selecting the series that a query asks for, in the order in which they are drawn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ TRACES = 40
 
 @dataclass(frozen=True)
 class Line:
-    """One series of one run; `place` is the run's position in the question."""
+    """One series of one run; `place` is the run's position in the query."""
 
     run_id: str
     run: RunLike
@@ -21,12 +21,12 @@ class Line:
 
     @property
     def label(self) -> str:
-        """The estimator that the line speaks of: its own, else the run's driver."""
+        """The label of the line's estimator: the series' own, else the run's driver."""
         return self.series.estimator or driver(self.run)
 
     @property
     def key(self) -> tuple[str, str]:
-        """Whose it is: the run's id and the label."""
+        """The run's id and the estimator's label."""
         return self.run_id, self.label
 
 
@@ -37,12 +37,12 @@ def driver(run: RunLike) -> str:
 
 def estimators(run: RunLike) -> list[str]:
     """A run's labels: the driver, then the shadows."""
-    return [one for one in (driver(run), *run.labels.get("shadows", ())) if one]
+    return [label for label in (driver(run), *run.labels.get("shadows", ())) if label]
 
 
 def lines(source: Source, query: Query, metrics: Sequence[str]) -> list[Line]:
-    """All series of these metrics at the question's layer, of its estimator or of all."""
-    found = [
+    """All series of these metrics at the query's layer, of its estimator or of all estimators."""
+    matches = [
         Line(run_id, run, place, series)
         for place, run_id in enumerate(query.runs)
         for run in [source.run(run_id)]
@@ -51,34 +51,36 @@ def lines(source: Source, query: Query, metrics: Sequence[str]) -> list[Line]:
         and series.layer == query.layer
         and (not query.estimator or series.estimator in ("", query.estimator))
     ]
-    return sorted(found, key=lambda line: (line.place, *_rank(line, metrics)))
+    return sorted(matches, key=lambda line: (line.place, *_rank(line, metrics)))
 
 
 def _rank(line: Line, metrics: Sequence[str]) -> tuple[int, int]:
-    known = estimators(line.run)
+    labels = estimators(line.run)
     label = line.series.estimator
-    return metrics.index(line.series.metric), known.index(label) if label in known else len(known)
+    return metrics.index(line.series.metric), labels.index(label) if label in labels else len(
+        labels
+    )
 
 
 def chosen_estimator(source: Source, run_id: str, run: RunLike, metric: str, asked: str) -> str:
-    """The label asked for, else the driver's, else the first that the metric is known for."""
-    held = [s.estimator for s in source.series(run_id) if s.metric == metric]
-    known = list(dict.fromkeys([*estimators(run), *held]))
-    if asked and asked not in known:
+    """The label asked for, else the driver, else the first label that has the metric."""
+    measured = [s.estimator for s in source.series(run_id) if s.metric == metric]
+    labels = list(dict.fromkeys([*estimators(run), *measured]))
+    if asked and asked not in labels:
         raise FigureError(
-            f"run #{run.number} has no estimator {asked!r}; it has {', '.join(known) or 'none'}"
+            f"run #{run.number} has no estimator {asked!r}; it has {', '.join(labels) or 'none'}"
         )
-    if asked or driver(run) in held or not held:
+    if asked or driver(run) in measured or not measured:
         return asked or driver(run)
-    return held[0]
+    return measured[0]
 
 
 def layers(source: Source, run: RunLike, run_id: str, metric: str, level: str) -> list[str]:
-    """The stages or tensors that a metric is known for, in network order."""
-    seen = dict.fromkeys(s.layer for s in source.series(run_id) if s.metric == metric and s.layer)
+    """The stages or tensors that have a metric, in the order of the network."""
+    names = dict.fromkeys(s.layer for s in source.series(run_id) if s.metric == metric and s.layer)
     order = {name: at for at, name in enumerate(_table(run))}
-    tensors = {name for name in seen if is_tensor(run, name, seen)}
-    wanted = [name for name in seen if (name in tensors) == (level == "tensor")]
+    tensors = {name for name in names if is_tensor(run, name, names)}
+    wanted = [name for name in names if (name in tensors) == (level == "tensor")]
     return sorted(wanted, key=lambda name: order.get(name, len(order)))
 
 

@@ -1,4 +1,4 @@
-"""What a figure may ask of where its points come from: the points store, or `Memory`."""
+"""The interface from which figures read runs and points: a `Store` or a `Memory`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ Floats = NDArray[np.float64]
 
 
 class FigureError(ValueError):
-    """A question that no figure can answer; its text says what came and what is allowed."""
+    """A query that a figure cannot answer; the text says what was given and what is allowed."""
 
 
 class RunLike(Protocol):
@@ -59,7 +59,7 @@ class PointsLike(Protocol):
 
 
 class Source(Protocol):
-    """What a figure may ask; `backend.store.Store` and `Memory` both answer."""
+    """Runs, their series and their points; `backend.store.Store` and `Memory` implement it."""
 
     def run(self, run_id: str, /) -> RunLike: ...
     def series(self, run_id: str, /) -> Sequence[SeriesLike]: ...

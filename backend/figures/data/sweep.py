@@ -1,4 +1,4 @@
-"""A sweep's points: a measure at the values of a field, its law there, and the field's name."""
+"""Reading a sweep: a measure at each value of a field, and the law of that measure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from backend.figures.data import errors
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, lines
 from backend.figures.data.source import FigureError, Floats, Source
-from backend.figures.drawing.canvas import Tally
+from backend.figures.data.tally import Tally
 
 NETWORK = "network."
 LAW = "sweep/law/"
@@ -30,18 +30,18 @@ class Curve:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Whose it is: the law's is that of its measure."""
+        """The run's id and the estimator's label, the same for a measure and its law."""
         return self.line.run_id, self.line.series.estimator
 
 
 def read(source: Source, query: Query, measure: str, tally: Tally) -> list[Curve]:
-    """Every estimator's curve and its law's, of the runs in question; finite points alone."""
-    found = lines(source, query, (f"sweep/{measure}", LAW + measure))[:TRACES]
-    return [_curve(source, query, line, tally) for line in found if line.series.count]
+    """The curve of every estimator and of its law, without points that are not finite."""
+    matches = lines(source, query, (f"sweep/{measure}", LAW + measure))[:TRACES]
+    return [_curve(source, query, line, tally) for line in matches if line.series.count]
 
 
 def field(line: Line) -> str:
-    """What was swept."""
+    """The name of the field that the sweep varies."""
     return str(_sweep(line).get("field", ""))
 
 
@@ -51,9 +51,9 @@ def values(line: Line) -> list[Any]:
 
 
 def asked(line: Line) -> list[float] | list[str]:
-    """The values that were asked for, as they stand on the axis."""
-    given = values(line)
-    return [float(v) for v in given] if _numbers(given) else [str(v) for v in given]
+    """The values that were asked for, as the axis shows them."""
+    swept = values(line)
+    return [float(v) for v in swept] if _numbers(swept) else [str(v) for v in swept]
 
 
 def called(name: str) -> str:
@@ -78,23 +78,23 @@ def _curve(source: Source, query: Query, line: Line, tally: Tally) -> Curve:
     if all(isinstance(x[at], float) for at in keep):
         keep.sort(key=lambda at: x[at])
     else:
-        x = [str(one) for one in x]
+        x = [str(value) for value in x]
     noise = None if spread is None else spread[keep]
     return Curve(line, [x[at] for at in keep], y[keep], noise, law)
 
 
 def _values(line: Line, steps: Any) -> list[Any]:
     """The field's values, numbers as floats."""
-    given = values(line)
-    whole = all(type(one) is int and one >= 0 for one in given)
-    if not whole and len(steps) and steps[-1] >= len(given):
-        raise FigureError(f"run #{line.run.number} names {len(given)} values of its sweep, too few")
-    found = steps.tolist() if whole else [given[step] for step in steps]
-    return [float(one) for one in found] if _numbers(given) else found
+    swept = values(line)
+    whole = all(type(value) is int and value >= 0 for value in swept)
+    if not whole and len(steps) and steps[-1] >= len(swept):
+        raise FigureError(f"run #{line.run.number} names {len(swept)} values of its sweep, too few")
+    at_steps = steps.tolist() if whole else [swept[step] for step in steps]
+    return [float(value) for value in at_steps] if _numbers(swept) else at_steps
 
 
-def _numbers(given: list[Any]) -> bool:
-    return all(isinstance(one, int | float) and not isinstance(one, bool) for one in given)
+def _numbers(swept: list[Any]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in swept)
 
 
 def _parameters(source: Source, line: Line, steps: Any) -> list[float | None]:
@@ -104,11 +104,11 @@ def _parameters(source: Source, line: Line, steps: Any) -> list[float | None]:
             f"against is 'parameters'; run #{line.run.number} sweeps {field(line)}, which leaves "
             "their number as it is: allowed is 'field'"
         )
-    held = {
+    sizes = {
         step: value
-        for one in source.series(line.run_id)
-        if one.metric == PARAMETERS
-        for points in [source.points(one.id)]
+        for series in source.series(line.run_id)
+        if series.metric == PARAMETERS
+        for points in [source.points(series.id)]
         for step, value in zip(points.steps.tolist(), points.values.tolist(), strict=True)
     }
-    return [held.get(step) for step in steps.tolist()]
+    return [sizes.get(step) for step in steps.tolist()]

@@ -4,43 +4,20 @@ No colour of the theme is set: backgrounds are transparent, and the page (or the
 on font and grid, so that a figure reads on light and on dark.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from backend.figures.data.source import Floats, PointsLike
+from backend.figures.data.source import Floats
+from backend.figures.data.tally import Tally
 from backend.figures.drawing.scales import Scale
 
+__all__ = ["CLEAR", "Tally", "axis", "evenly", "few", "finish", "numbers"]
+
 CLEAR = "rgba(0,0,0,0)"
-
-
-@dataclass
-class Tally:
-    """How many points are shown of how many."""
-
-    shown: int = 0
-    count: int = 0
-    how: str = "extrema kept"
-    """How the shown points were chosen, where not all are."""
-    more: list[str] = field(default_factory=list)
-
-    def add(self, points: PointsLike) -> None:
-        self.shown += len(points.steps)
-        self.count += points.count
-
-    def say(self, words: str) -> None:
-        """Add to what the reader is told; nothing said is nothing added."""
-        if words:
-            self.more.append(words)
-
-    def note(self) -> str:
-        """What the reader must know of what is not shown."""
-        thinned = f"{self.shown:,} of {self.count:,} points, {self.how}"
-        return "; ".join([thinned, *self.more] if self.shown < self.count else self.more)
 
 
 def finish(
@@ -50,9 +27,13 @@ def finish(
     title: str,
     below: Sequence[str] = (),
     height: int = 360,
+    meta: Mapping[str, Any] | None = None,
     **layout: Any,
 ) -> go.Figure:
-    """A figure with the house's layout, `below` its title; without points it says so."""
+    """A figure in the common layout, with lines `below` its title; without points it says so.
+
+    `meta` holds named numbers that other parts of the page read from the answer.
+    """
     figure = go.Figure(data=list(traces), layout=_layout(title, below, height))
     figure.update_layout(layout)
     if not tally.count:
@@ -60,7 +41,7 @@ def finish(
         figure.add_annotation(text="no points yet", **middle)
         figure.update_xaxes(showticklabels=False)
         figure.update_yaxes(showticklabels=False)
-    figure.update_layout(meta={"shown": tally.shown, "count": tally.count, "note": tally.note()})
+    figure.update_layout(meta={**tally.parts(), "meta": dict(meta or {})})
     return figure
 
 
@@ -100,16 +81,16 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
 
 
 def few(scale: Scale) -> dict[str, Any]:
-    """A horizontal axis of values, with as many ticks as fit side by side on a phone."""
+    """A horizontal axis of values, with few enough ticks for a phone."""
     ticks = scale.axis(2, apart=0.15)
     return {**ticks, "nticks": 4} if "tickvals" not in ticks and "dtick" not in ticks else ticks
 
 
 def numbers(values: Floats) -> list[float | None]:
-    """A list that JSON can carry: what is not finite becomes a gap."""
+    """A list for JSON, in which values that are not finite are None, a gap."""
     return [v if ok else None for v, ok in zip(values.tolist(), np.isfinite(values), strict=True)]
 
 
 def evenly(count: int, most: int) -> NDArray[np.int64]:
-    """Places of at most `most` of `count` points, evenly chosen, both ends among them."""
+    """Indices of at most `most` of `count` points, evenly spaced, with both ends."""
     return np.unique(np.linspace(0, max(count - 1, 0), min(most, count)).round().astype(np.int64))

@@ -29,11 +29,11 @@ GREYS = [
 
 @dataclass(frozen=True)
 class Grid:
-    """Values (layers, steps); `held` says where a point exists, NaN included."""
+    """Values (layers, steps); `has_point` says where a point exists, NaN included."""
 
     steps: NDArray[np.int64]
     values: Floats
-    held: NDArray[np.bool_]
+    has_point: NDArray[np.bool_]
 
 
 def gather(
@@ -51,9 +51,8 @@ def gather(
     steps = _union(list(read.values()))
     keep = _evenly(steps)
     grid = _fill(read, rows, keep)
-    tally = Tally(
-        int(grid.held.sum()), sum(len(one.steps) for one in read.values()), "evenly chosen"
-    )
+    count = sum(len(points.steps) for points in read.values())
+    tally = Tally(int(grid.has_point.sum()), count, "evenly chosen")
     return grid, tally
 
 
@@ -69,14 +68,14 @@ def _evenly(steps: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _fill(read: dict[str, PointsLike], rows: Sequence[str], steps: NDArray[np.int64]) -> Grid:
     values = np.full((len(rows), len(steps)), np.nan)
-    held = np.zeros(values.shape, bool)
+    has_point = np.zeros(values.shape, bool)
     for at, row in enumerate(rows):
         if row in read:
-            mine = np.isin(read[row].steps, steps)
-            columns = np.searchsorted(steps, read[row].steps[mine])
-            values[at, columns] = read[row].values[mine]
-            held[at, columns] = True
-    return Grid(steps, values, held)
+            kept = np.isin(read[row].steps, steps)
+            columns = np.searchsorted(steps, read[row].steps[kept])
+            values[at, columns] = read[row].values[kept]
+            has_point[at, columns] = True
+    return Grid(steps, values, has_point)
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class Colours:
         codes[np.isinf(grid.values)] = 2
         if self.kind == "log":
             codes[grid.values == 0] = 3
-        return np.where(grid.held, codes, 0)
+        return np.where(grid.has_point, codes, 0)
 
     def bar(self) -> dict[str, Any]:
         """The colour bar, below the axis so that a phone keeps its width."""
@@ -147,8 +146,8 @@ class Colours:
 
 def exact(values: Floats) -> NDArray[np.bool_]:
     """Rows of cosines (rows, columns) that are 1 at each probe that has a value."""
-    some = np.isfinite(values)
-    return np.logical_and(some.any(axis=1), ((values >= EXACT) | ~some).all(axis=1))
+    finite = np.isfinite(values)
+    return np.logical_and(finite.any(axis=1), ((values >= EXACT) | ~finite).all(axis=1))
 
 
 def reach_of(cosines: Floats) -> float:
@@ -170,9 +169,9 @@ def _range(values: Floats) -> tuple[float, float]:
 
 
 def table(values: Floats) -> list[list[float | None]]:
-    """Rows of numbers that JSON can carry: what is not finite is a gap."""
-    good = np.isfinite(values)
+    """Rows of numbers for JSON, in which values that are not finite are None, a gap."""
+    finite = np.isfinite(values)
     return [
         [v if ok else None for v, ok in zip(row, flags, strict=True)]
-        for row, flags in zip(values.tolist(), good.tolist(), strict=True)
+        for row, flags in zip(values.tolist(), finite.tolist(), strict=True)
     ]

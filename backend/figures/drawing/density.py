@@ -7,14 +7,14 @@ from backend.figures.data.source import Floats
 from backend.figures.drawing.canvas import numbers
 
 CELLS = 48
-LEAST = 32
+MIN_POINTS = 32
 """Fewest points whose density is worth a line."""
 WORDS = "rings hold 50, 65, 80 and 95 % of the draws"
 
 
 def contours(x: Floats, y: Floats) -> list[go.Contour]:
     """Rings around the densest half, 65, 80 and 95 %; none for few points or for a line."""
-    if len(x) < LEAST or min(reach(x), reach(y)) <= 0:
+    if len(x) < MIN_POINTS or min(reach(x), reach(y)) <= 0:
         return []
     (ax, wx), (ay, wy) = _grid(x), _grid(y)
     # A Gaussian kernel is a product: the density on the grid is one matrix product.
@@ -23,11 +23,11 @@ def contours(x: Floats, y: Floats) -> list[go.Contour]:
     ]
     heights = kernel[1] @ kernel[0].T
     order = np.argsort(heights, axis=None)[::-1]
-    held = np.empty(heights.size)
-    held[order] = np.cumsum(heights.ravel()[order]) / heights.sum()
+    shares = np.empty(heights.size)
+    shares[order] = np.cumsum(heights.ravel()[order]) / heights.sum()
     return [
         go.Contour(
-            x=ax.tolist(), y=ay.tolist(), z=[numbers(row) for row in held.reshape(heights.shape)],
+            x=ax.tolist(), y=ay.tolist(), z=[numbers(row) for row in shares.reshape(heights.shape)],
             contours={"start": 0.5, "end": 0.95, "size": 0.15, "coloring": "none"},
             line={"color": "rgba(128,128,128,0.9)", "width": 1.2, "smoothing": 0.8},
             showscale=False, hoverinfo="skip", name="density", showlegend=False,
@@ -36,7 +36,7 @@ def contours(x: Floats, y: Floats) -> list[go.Contour]:
 
 
 def reach(values: Floats) -> float:
-    """The spread, 0 where only rounding of numbers around 1 is left of it."""
+    """The range of the values; 0 where it is within the rounding of numbers around 1."""
     wide = float(np.ptp(values))
     return wide if wide > 1e-9 * max(1.0, float(np.abs(values).max())) else 0.0
 

@@ -1,4 +1,4 @@
-"""Marks at the plot's edge for what has no place within it: not finite, or beyond the range."""
+"""Marks at the edge of a plot for values that are not finite or beyond its range."""
 
 from typing import Any
 

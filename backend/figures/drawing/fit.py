@@ -24,7 +24,7 @@ NOT_RUNS = "an asinh axis is for measures: what grows with every step has none"
 
 @dataclass(frozen=True)
 class Fit:
-    """A scale, the range to show where it is not all of it, and what the reader is told."""
+    """A scale, the range to show where it is not the whole one, and a note for the reader."""
 
     scale: Scale
     span: tuple[float, float] | None = None
@@ -51,13 +51,13 @@ def measures(scaling: Scaling, asked: str, lines: Sequence[Floats]) -> Fit:
 
 
 def runs(scaling: Scaling, asked: str, by_run: Mapping[int, Sequence[Floats]]) -> Fit:
-    """The axis of metrics of whole runs, by place; it never turns asinh by being asked."""
+    """The axis of metrics of whole runs, by place; it is never asinh, even if asked."""
     note = NOT_RUNS if asked == "asinh" else ""
-    held = {place: _finite(lines) for place, lines in by_run.items()}
-    span = _calm(held) if scaling == "wide" else None
+    values_of = {place: _finite(lines) for place, lines in by_run.items()}
+    span = _calm(values_of) if scaling == "wide" else None
     if span or asked == "linear":
         return Fit(Scale("linear"), span, note)
-    return Fit(choose(scaling, _finite(list(held.values()))), None, note)
+    return Fit(choose(scaling, _finite(list(values_of.values()))), None, note)
 
 
 def _finite(lines: Sequence[Floats]) -> Floats:
@@ -66,18 +66,18 @@ def _finite(lines: Sequence[Floats]) -> Floats:
 
 
 def _crowded(lines: Sequence[Floats], values: Floats) -> float | None:
-    """Where the axis turns from linear to logarithmic, if the smallest line is lost else."""
-    sizes = [float(np.median(np.abs(good))) for one in lines if len(good := _finite([one]))]
+    """Where an asinh axis turns logarithmic; None if no line is too small for a linear axis."""
+    sizes = [float(np.median(np.abs(finite))) for line in lines if len(finite := _finite([line]))]
     # A line that is 0 throughout is where it belongs on any axis.
-    sizes = [one for one in sizes if one > 0]
+    sizes = [size for size in sizes if size > 0]
     if len(sizes) < 2 or min(sizes) * CROWDED >= np.ptp(np.append(values, 0.0)):
         return None
     return 10.0 ** np.floor(max(np.log10(min(sizes)), -300.0))
 
 
-def _calm(held: Mapping[int, Floats]) -> tuple[float, float] | None:
-    """The range of those runs that no other dwarfs; None where all are alike."""
-    ascending = sorted((one for one in held.values() if len(one)), key=lambda one: one.max())
+def _calm(values_of: Mapping[int, Floats]) -> tuple[float, float] | None:
+    """The range of the runs without those that are far above all others; None if there are none."""
+    ascending = sorted((values for values in values_of.values() if len(values)), key=np.max)
     calm: list[Floats] = []
     for one in ascending:
         if calm and one.max() > DWARFS * _usual(calm):

@@ -1,4 +1,4 @@
-"""What the pointer is told: who, where and how much, each with its name and unit.
+"""Hover texts: the name of the line, the place and the value, with names and units.
 
 Names come already escaped (`text.plain`); `%{...}` is plotly's, in d3's formats.
 """
@@ -21,10 +21,10 @@ def point(who: str, x: str, what: Metric, held: str = "y") -> str:
 
 
 def mark(x: str) -> str:
-    """The template of a mark that brings its own words."""
+    """The template of a mark that has a text of its own."""
     return f"%{{text}}<br>{WHERE[x]}<extra></extra>"
 
 
 def head(who: str) -> str:
-    """The first line: whose point this is."""
+    """The first line: the name of the point's line."""
     return f"<b>{who}</b>"

@@ -1,4 +1,4 @@
-"""A table of symbols, layers by estimators: colour, symbol and words say the same."""
+"""A table of symbols, layers by estimators; colour, symbol and words are redundant."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ TICKS = 70
 
 @dataclass(frozen=True)
 class Kind:
-    """What a mark can say, and how it looks."""
+    """A kind of mark: its words, its symbol and its colour."""
 
     name: str
     symbol: str
@@ -41,21 +41,22 @@ class Mark:
 
 def traces(kinds: Mapping[str, Kind], marks: Sequence[Mark]) -> list[go.Scatter]:
     """One trace a kind, so that the legend explains the symbols."""
-    rows, columns = len({one.layer for one in marks}), len({one.column for one in marks})
+    rows, columns = len({mark.layer for mark in marks}), len({mark.column for mark in marks})
     return [
-        _trace(kind, mine, rows, columns)
+        _trace(kind, of_kind, rows, columns)
         for key, kind in kinds.items()
-        if (mine := [one for one in marks if one.kind == key])
+        if (of_kind := [mark for mark in marks if mark.kind == key])
     ]
 
 
 def _trace(kind: Kind, marks: Sequence[Mark], rows: int, columns: int) -> go.Scatter:
     wordy = rows <= WORDY
     return go.Scatter(
-        x=[one.column for one in marks], y=[row_name(one.layer) for one in marks], name=kind.name,
-        mode="markers+text" if wordy else "markers", text=[one.words for one in marks],
+        x=[mark.column for mark in marks], y=[row_name(mark.layer) for mark in marks],
+        name=kind.name,
+        mode="markers+text" if wordy else "markers", text=[mark.words for mark in marks],
         textposition="bottom center", textfont={"size": 10 if columns <= 3 else 9},
-        customdata=[one.told for one in marks], cliponaxis=False,
+        customdata=[mark.told for mark in marks], cliponaxis=False,
         marker={"symbol": kind.symbol, "size": 10 if wordy else 7, "color": kind.colour,
                 "line": {"width": 2 if wordy else 1.5, "color": kind.colour}},
         hovertemplate=f"{hover.head('%{y}')}<br>%{{customdata}}<extra></extra>",
@@ -65,7 +66,7 @@ def _trace(kind: Kind, marks: Sequence[Mark], rows: int, columns: int) -> go.Sca
 def layout(layers: Sequence[str], columns: Sequence[str]) -> dict[str, Any]:
     """Rows from the top, columns named above them."""
     rows = max(2, len(layers))
-    names = [row_name(one) for one in layers]
+    names = [row_name(name) for name in layers]
     shown = names[:: max(1, -(-len(names) // TICKS))]
     pitch = 34.0 if rows <= WORDY else float(np.clip(1700 / rows, 8, 16))
     return {
@@ -73,18 +74,18 @@ def layout(layers: Sequence[str], columns: Sequence[str]) -> dict[str, Any]:
         "xaxis": canvas.axis(
             "", side="top", type="category", categoryorder="array", categoryarray=list(columns),
             tickmode="array", tickvals=list(columns),
-            ticktext=[plain(clipped(one, 25)) for one in columns],
+            ticktext=[plain(clipped(name, 25)) for name in columns],
             autotickangles=[0, -90], range=[-0.6, len(columns) - 0.4], showgrid=False,
             tickfont={"size": 11},
         ),
         "yaxis": canvas.axis(
             "", type="category", categoryorder="array", categoryarray=names, tickmode="array",
-            tickvals=shown, ticktext=[clipped(one, 26) for one in shown],
+            tickvals=shown, ticktext=[clipped(name, 26) for name in shown],
             range=[rows - 0.2, -0.6], tickfont={"size": 11 if rows <= WORDY else 9},
         ),
     }  # fmt: skip
 
 
 def row_name(layer: str) -> str:
-    """What a layer's row is called."""
+    """The name of a layer's row."""
     return plain(layer) or NETWORK

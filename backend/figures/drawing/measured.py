@@ -1,4 +1,4 @@
-"""One measurement at a frozen point, as a notebook gets it: a panel a measure, a row a layer."""
+"""One measurement at a frozen point: a panel for each measure, a row for each layer."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
@@ -30,9 +30,9 @@ def figure(measured: Measured) -> go.Figure:
     traces: list[Any] = []
     layout: dict[str, Any] = {"annotations": []}
     for at, name in enumerate(metrics):
-        mine = [row for row in rows if row[0] == name]
-        scale = choose(metric(name).scaling, np.array([row[3] for row in mine], np.float64))
-        traces += _dots(at, mine, layers, scale, labels)
+        of_metric = [row for row in rows if row[0] == name]
+        scale = choose(metric(name).scaling, np.array([row[3] for row in of_metric], np.float64))
+        traces += _dots(at, of_metric, layers, scale, labels)
         _panel(layout, at, len(metrics), name, layers, scale)
     tally = canvas.Tally(len(rows), len(rows))
     height = 150 + -(-len(metrics) // 2) * (110 + 20 * len(layers))
@@ -44,19 +44,19 @@ def _dots(
 ) -> list[go.Scatter]:
     drawn, what = [], metric(rows[0][0])
     for label in labels:
-        mine = [row for row in rows if row[2] == label]
-        values = np.array([row[3] for row in mine], np.float64)
+        of_label = [row for row in rows if row[2] == label]
+        values = np.array([row[3] for row in of_label], np.float64)
         # A legend entry for an estimator whose values are all NaN is how one sees that they are.
         drawn.append(
             go.Scatter(
-                x=canvas.numbers(scale.of(values)), y=[layers.index(row[1]) for row in mine],
+                x=canvas.numbers(scale.of(values)), y=[layers.index(row[1]) for row in of_label],
                 xaxis=f"x{at + 1 if at else ''}", yaxis=f"y{at + 1 if at else ''}",
                 customdata=canvas.numbers(values), mode="markers", name=plain(clipped(label)),
                 legendgroup=label, showlegend=at == 0,
                 marker={"symbol": style.symbol(label), "size": 9, "color": style.colour(label)},
                 hovertemplate=f"{hover.head(plain(clipped(label)))}<br>%{{text}}<br>"
                 f"{what.short} %{{customdata:.4~g}}<extra></extra>",
-                text=[plain(clipped(row[1])) or "whole network" for row in mine],
+                text=[plain(clipped(row[1])) or "whole network" for row in of_label],
             )
         )  # fmt: skip
     return drawn

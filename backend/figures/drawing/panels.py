@@ -1,4 +1,4 @@
-"""Panels one below the other, each with a heading: a panel an estimator."""
+"""Panels one below the other, each with a heading, for instance one for each estimator."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,12 +13,12 @@ TOP = 44
 
 
 def height(count: int, panel: int, room: int = 0) -> int:
-    """Of a figure of so many panels, in pixels."""
+    """The height of a figure of so many panels, in pixels."""
     return TOP + FOOT + max(1, count) * (panel + HEAD + room)
 
 
 def axes(at: int) -> dict[str, str]:
-    """What a trace of the panel says of its axes."""
+    """The names of a panel's axes, for its traces."""
     return {"xaxis": f"x{at + 1 if at else ''}", "yaxis": f"y{at + 1 if at else ''}"}
 
 

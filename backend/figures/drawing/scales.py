@@ -1,4 +1,4 @@
-"""Vertical scales that swallow nothing: linear, log, and asinh where zero or a sign occurs.
+"""Vertical scales that show every value: linear, log, and asinh for zero or mixed signs.
 
 Plotly has no symmetric logarithm; the data are transformed, the ticks chosen, and the raw value
 rides along for the hover.

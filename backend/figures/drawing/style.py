@@ -87,30 +87,30 @@ def symbol(label: str) -> str:
         return SYMBOLS[list(FIXED).index(label)]
     shared = SYMBOLS[len(FIXED) :]
     if label in USUAL:
-        alike = [n for n, one in USUAL.items() if one == USUAL[label] and n not in FIXED]
+        alike = [n for n, base in USUAL.items() if base == USUAL[label] and n not in FIXED]
         start = list(USUAL.values()).index(USUAL[label])
         return shared[(start + alike.index(label)) % len(shared)]
     stem, _, repeat = label.partition(" #")
-    shift = sum(int(one).bit_length() + len(one) for one in re.findall(r"[0-9]+", stem))
+    shift = sum(int(base).bit_length() + len(base) for base in re.findall(r"[0-9]+", stem))
     start = _number(re.sub(r"[0-9]+", "", stem)) + shift + int(repeat or 0)
     return shared[start % len(shared)]
 
 
 def symbols(labels: Iterable[str]) -> dict[str, str]:
     """The markers of one chart: where two labels look alike, the later one has another marker."""
-    found: dict[str, str] = {}
+    chosen: dict[str, str] = {}
     for label in dict.fromkeys(labels):
-        near = [found[one] for one in found if _alike(colour(one), colour(label))]
+        near = [chosen[other] for other in chosen if _alike(colour(other), colour(label))]
         own = symbol(label)
         start = SYMBOLS.index(own)
         others = (*SYMBOLS[start:], *SYMBOLS[:start])
-        found[label] = next((s for s in others if s not in near), own) if own in near else own
-    return found
+        chosen[label] = next((s for s in others if s not in near), own) if own in near else own
+    return chosen
 
 
-def _alike(one: str, other: str) -> bool:
+def _alike(first: str, second: str) -> bool:
     """Whether colours can hardly be told apart, by their parts of 0 … 255."""
-    parts = (int(one[i : i + 2], 16) - int(other[i : i + 2], 16) for i in (1, 3, 5))
+    parts = (int(first[i : i + 2], 16) - int(second[i : i + 2], 16) for i in (1, 3, 5))
     return sum(part**2 for part in parts) < NEAR**2
 
 

@@ -1,4 +1,4 @@
-"""The ground that a path is drawn on: a surface's contour, its start and its minimum."""
+"""The contour of a surface, with its start and its minimum, on which paths are drawn."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,11 +43,11 @@ class SurfaceContour:
 
     @property
     def window(self) -> tuple[Range, Range]:
-        """What is shown at least."""
+        """The region that is always shown."""
         return SURFACES[self.function].window
 
     def contour(self, across: Range, up: Range) -> go.Contour:
-        """Lines of equal log₁₀ f: over decades, or a valley would have none at its bottom."""
+        """Lines of equal log₁₀ f, so that a valley has lines at its bottom, too."""
         x, y = np.linspace(*across, CELLS), np.linspace(*up, CELLS)
         height = np.asarray(value(self.function, x[None, :], y[:, None], self.condition))
         z = np.log10(height + FLOOR * np.median(height)).round(2)
@@ -59,7 +59,7 @@ class SurfaceContour:
         )  # fmt: skip
 
     def marks(self) -> list[go.Scatter]:
-        """Where the ways start, and where they should end."""
+        """Marks of the start and of the minimum."""
         surface = SURFACES[self.function]
         return [
             _mark("start", surface.start, "circle-open"),
@@ -67,8 +67,8 @@ class SurfaceContour:
         ]
 
 
-def relief(dataset: Mapping[str, Any]) -> SurfaceContour | None:
-    """The ground of a run, by the description of its data set."""
+def contour_of(dataset: Mapping[str, Any]) -> SurfaceContour | None:
+    """The contour for a run's data set; None if it is no surface."""
     function = dataset.get("function", "rosenbrock")
     if dataset.get("name") != "surface" or function not in SURFACES:
         return None

@@ -1,4 +1,4 @@
-"""Where a run's driver was switched: a thin vertical line that says who drives from there on."""
+"""A thin vertical line where a run's driver was switched, with the new driver's label."""
 
 from typing import Any
 
@@ -14,21 +14,23 @@ GREY = "#808080"
 
 def shapes(source: Source, query: Query, runs: tuple[str, ...]) -> list[dict[str, Any]]:
     """Shapes, not traces: the legend and the table of numbers stay as they are."""
-    return [one for run_id in runs for one in _of(source, query, run_id, several=len(runs) > 1)]
+    return [shape for run_id in runs for shape in _of(source, query, run_id, several=len(runs) > 1)]
 
 
 def _of(source: Source, query: Query, run_id: str, *, several: bool) -> list[dict[str, Any]]:
     run = source.run(run_id)
-    held: list[tuple[int, str]] = [*(run.facts.get("drives") or [])]
-    drives = [one for one in held[1:] if _within(one[0], query)]  # the first drove from the start
-    if not drives:
+    drives: list[tuple[int, str]] = [*(run.facts.get("drives") or [])]
+    switches = [
+        drive for drive in drives[1:] if _within(drive[0], query)
+    ]  # the first drove from the start
+    if not switches:
         return []
-    steps = np.array([step for step, _ in drives], np.int64)
+    steps = np.array([step for step, _ in switches], np.int64)
     at = progress.positions(source, run_id, run, steps, query.x).tolist()
     whose = f" (#{run.number})" if several else ""
     return [
         _line(x, f"driver: {plain(clipped(label))}{whose}")
-        for x, (_, label) in zip(at, drives, strict=True)
+        for x, (_, label) in zip(at, switches, strict=True)
     ]
 
 

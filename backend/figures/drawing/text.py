@@ -15,6 +15,6 @@ def clipped(text: str, longest: int = LONGEST) -> str:
 
 
 def run_name(number: int | None, name: str) -> str:
-    """How a run is called in legends and titles, drawn literally; without a number, its name."""
+    """The name of a run in legends and titles, escaped; without a number, its name alone."""
     numbered = name if number is None else f"#{number} {name}"
     return plain(clipped(numbered.strip()))

@@ -3,20 +3,37 @@
 import plotly.graph_objects as go
 
 from backend.figures.data import variance_split
-from backend.figures.data.query import Query
+from backend.figures.data.query import BUDGETS, Query
 from backend.figures.data.select import TRACES
 from backend.figures.data.source import Source
 from backend.figures.data.variance_split import Check, MeasuredSplit
 from backend.figures.drawing import canvas
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 from estimators.statistics.variance_split import TOLERANCE, Advice
 
-title = "Advice for a budget"
-help = "A table: larger batch or more draws for a budget, and how the prediction was checked."
-parameters = ("runs", "layer", "estimator", "budget")
+INFO = FigureInfo(
+    title="Advice for a budget",
+    help="What lowers the variance of a gradient most for the budget: all of it on a larger batch, "
+    "on more draws of this batch, or both. Then the variance that was predicted for fresh "
+    "gradients at another batch and number of draws, and the variance that these have.",
+    takeaway="Follow the answer unless the check is many standard errors off: then an assumption "
+    "does not hold here (noise of the data that falls as 1 / B; noise of the estimator that is a "
+    "constant plus a part that falls as 1 / B).",
+    parameters=("runs", "budget", "layer", "estimator"),
+    charts=(
+        Chart(
+            "advice",
+            (Place("anatomy", "budget", 10),),
+            "The answer for this budget",
+            size="table",
+            menus={"budget": BUDGETS},
+        ),
+    ),
+)
 HEAD = (
-    "estimator", "answer", "examples × draws", "tr Var", "batch alone", "check",
-    "measured", "predicted", "apart",
+    "estimator", "answer", "examples × draws", "tr Var", "larger batch alone", "check",
+    "measured", "predicted", "difference",
 )  # fmt: skip
 
 
@@ -34,12 +51,12 @@ def figure(source: Source, query: Query) -> go.Figure:
         header={"values": list(HEAD), "align": "left", "fill": {"color": canvas.CLEAR}},
         cells={"values": [[*column] for column in zip(*rows, strict=True)], "align": "left",
                "fill": {"color": canvas.CLEAR}, "height": 24},
-        name=title, columnwidth=[2.8, 1.4, 1.4, 1.2, 1.6, 1, 1.6, 1.6, 1],
+        name=INFO.title, columnwidth=[2.8, 1.4, 1.4, 1.2, 1.6, 1, 1.6, 1.6, 1],
     )  # fmt: skip
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     height = 150 + 40 * max(2, len(splits))
     return canvas.finish(
-        [table] if splits else [], tally, title=title + where, height=height, showlegend=False
+        [table] if splits else [], tally, title=INFO.title + where, height=height, showlegend=False
     )
 
 
@@ -55,7 +72,8 @@ def _notes(splits: list[MeasuredSplit], advice: list[Advice], budget: int) -> li
     return [
         f"budget: one gradient costs {budget:,} draws on {splits[0].split.batch:,} examples, spent "
         "on a larger batch or on more draws",
-        "batch alone: the variance that one draw on the largest batch leaves, over the answer's",
+        "larger batch alone: the variance that one draw on the largest batch leaves, relative to "
+        "the answer",
         "check: fresh gradients at that batch × draws, ± 1 standard error",
         _limit(splits[0]),
         f"{', '.join(unsure)}: larger batch or more draws is not told apart, the 95 % interval of "

@@ -14,10 +14,25 @@ from backend.figures.data.variance_split import MeasuredSplit
 from backend.figures.drawing import canvas, hover, panels, style
 from backend.figures.drawing.scales import choose
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Anatomy of the variance"
-help = "Noise of the data and of the estimator, layer by layer: a panel an estimator."
-parameters = ("runs", "level", "estimator", "parts")
+INFO = FigureInfo(
+    title="Anatomy of the variance",
+    help="The variance of one draw has two sources: the batch is a sample of the training set "
+    "(noise of the data, which backprop has too), and the estimator draws at random (noise of the "
+    "estimator). Several draws at each of several batches separate the two: the noise of the data "
+    "is the scatter of the batches' means, minus what the noise of the estimator leaves in them.",
+    takeaway="A larger batch lowers the noise of the data; more draws lower that of the estimator.",
+    parameters=("runs", "estimator", "level", "parts"),
+    charts=(
+        Chart(
+            "anatomy",
+            (Place("anatomy", "anatomy", 10),),
+            "Noise of the data and of the estimator",
+            menus={"parts": ()},
+        ),
+    ),
+)
 PANEL = 150
 """Height of a panel in pixels."""
 WHOLE = "whole network"
@@ -42,8 +57,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     headings = [_heading(row[0], len(query.runs) > 1) for row in rows]
     across = canvas.axis("", type="category")
     return canvas.finish(
-        traces, tally, title=title, height=panels.height(len(rows), PANEL) + 40, barmode="stack",
-        bargap=0.3, showlegend=False,
+        traces, tally, title=INFO.title, height=panels.height(len(rows), PANEL) + 40,
+        barmode="stack", bargap=0.3, showlegend=False,
         **panels.layout(headings, PANEL, across, [_up(rows, shares)] * len(rows)),
     )  # fmt: skip
 
@@ -178,11 +193,12 @@ def _told(rows: list[list[MeasuredSplit]], shares: bool) -> list[str]:
     return [
         "hatched: noise of the data; full: of the estimator" if shares else
         "open: noise of the data; full: of the estimator; one vertical scale for all",
-        "total variances of one draw (honest draws)",
+        "total variances of one honest draw (by the estimator itself)",
         "bars: ± 1 standard error over batches, no confidence interval"
         if errors and not shares else "",
         "too few batches for standard errors (below 8)" if few else "",
-        f"the data's part came out below zero, as its estimate may where it is small: {where}"
+        "the estimated noise of the data is below zero, as an estimate of a small variance can be: "
+        f"{where}"
         if below else "",
         f"no variance at all: {', '.join(dict.fromkeys(_names(nothing)))}" if nothing else "",
     ]  # fmt: skip

@@ -6,16 +6,32 @@ import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.data import variance_split
-from backend.figures.data.query import Query
+from backend.figures.data.query import BUDGETS, Query
 from backend.figures.data.select import TRACES
 from backend.figures.data.source import Floats, Source
 from backend.figures.data.variance_split import Check, MeasuredSplit
 from backend.figures.drawing import canvas, hover, style
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Larger batch or more draws?"
-help = "Variance of the mean of K draws on b times the batch, b K = n: where it is least."
-parameters = ("runs", "layer", "estimator", "budget")
+INFO = FigureInfo(
+    title="Larger batch or more draws?",
+    help="One gradient may cost so many draws at the run's batch size. They can be spent on a "
+    "batch b times as large or on K draws of it, b K = budget. The curve is what the anatomy "
+    "predicts for each split; the star is its lowest point, with examples × draws beside it. The "
+    "mark with bars was measured by fresh gradients at that split and checks the prediction; it "
+    "is on the curve at the budget “as checked”.",
+    takeaway="A star at the left end asks for a larger batch, one further right for more draws.",
+    parameters=("runs", "budget", "layer", "estimator"),
+    charts=(
+        Chart(
+            "budget",
+            (Place("anatomy", "budget", 20),),
+            "Variance that a budget leaves",
+            menus={"budget": BUDGETS},
+        ),
+    ),
+)
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -35,7 +51,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     size = splits[0].split.batch if splits else 0
     return canvas.finish(
-        traces, tally, title=title + where, height=400,
+        traces, tally, title=INFO.title + where, height=400,
         xaxis=canvas.axis(
             f"draws K, each on {budget * size:,} / K examples", type="log", tickangle=0,
             **_ticks(budget * size),

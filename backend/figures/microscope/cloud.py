@@ -12,11 +12,26 @@ from backend.figures.data.select import Line, chosen_estimator
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, density, hover, style
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Draw cloud"
-help = "One estimator's draws along the exact gradient against across it, with density contours."
-parameters = ("runs", "estimator", "max")
 ALONG, ACROSS = "draw/along", "draw/across"
+INFO = FigureInfo(
+    title="Draw cloud",
+    help="Each point is a draw: how far it reaches along the exact gradient, and how far across "
+    "it, in the direction in which the draws scatter most (of 256 random ones). The star is the "
+    "exact gradient.",
+    takeaway="An estimator whose cloud is not centred on the star is biased.",
+    parameters=("runs", "estimator", "max"),
+    charts=(
+        Chart(
+            "cloud",
+            (Place("draws", "draws", 30),),
+            follows=(ALONG, ACROSS),
+            size="tall",
+            per_estimator=True,
+        ),
+    ),
+)
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -24,17 +39,17 @@ def figure(source: Source, query: Query) -> go.Figure:
     run_id = query.runs[0]
     run = source.run(run_id)
     label = chosen_estimator(source, run_id, run, ACROSS, query.estimator)
-    tally = canvas.Tally(how="evenly chosen")
+    tally = canvas.Tally(selection="evenly chosen")
     x, y, line = _read(source, run_id, label, tally)
-    still = len(x) > 1 and density.reach(x) == density.reach(y) == 0
+    all_equal = len(x) > 1 and density.reach(x) == density.reach(y) == 0
     traces: list[Any] = []
     if len(x):
         keep = np.unique(np.linspace(0, len(x) - 1, min(query.max, len(x))).round().astype(int))
-        tally.shown = tally.count if still else len(keep)
+        tally.shown = tally.count if all_equal else len(keep)
         rings = density.contours(x, y)
         tally.say(density.WORDS if rings else "")
         traces = [*rings, _points(x[keep], y[keep], label, run_id), *_marks(x, y)]
-    if still:
+    if all_equal:
         tally.say("every draw is the same: no noise to show")
     if line:
         tally.say(draws.how(source, [line.key]))
@@ -42,20 +57,20 @@ def figure(source: Source, query: Query) -> go.Figure:
     return canvas.finish(
         traces,
         tally,
-        title=f"{title} · {plain(clipped(label))}",
+        title=f"{INFO.title} · {plain(clipped(label))}",
         below=[run_name(run.number, run.name)],
         height=380,
         # Rounding alone must not fill an axis.
-        xaxis=canvas.axis(metric(ALONG).axis, nticks=5, tickangle=0, **_around(x, still)),
+        xaxis=canvas.axis(metric(ALONG).axis, nticks=5, tickangle=0, **_around(x, all_equal)),
         yaxis=canvas.axis(
-            metric(ACROSS).axis, nticks=6, **({"range": [-1.1, 1.1]} if still else {})
+            metric(ACROSS).axis, nticks=6, **({"range": [-1.1, 1.1]} if all_equal else {})
         ),
     )
 
 
-def _around(x: Floats, still: bool) -> dict[str, Any]:
+def _around(x: Floats, all_equal: bool) -> dict[str, Any]:
     """Where every draw is the exact gradient, room to both sides of it."""
-    exact = still and bool(np.abs(x - 1).max() < 1e-3)
+    exact = all_equal and bool(np.abs(x - 1).max() < 1e-3)
     return {"range": [0.4, 1.6]} if exact else {}
 
 
@@ -63,11 +78,11 @@ def _read(
     source: Source, run_id: str, label: str, tally: canvas.Tally
 ) -> tuple[Floats, Floats, Line | None]:
     """Both coordinates of the draws that have them, (n,) each."""
-    held = {s.metric: s for s in source.series(run_id) if s.estimator == label and not s.layer}
-    if not {ALONG, ACROSS} <= held.keys():
+    series = {s.metric: s for s in source.series(run_id) if s.estimator == label and not s.layer}
+    if not {ALONG, ACROSS} <= series.keys():
         return np.empty(0), np.empty(0), None
-    line = Line(run_id, source.run(run_id), 0, held[ALONG])
-    along, across = (source.points(held[name].id) for name in (ALONG, ACROSS))
+    line = Line(run_id, source.run(run_id), 0, series[ALONG])
+    along, across = (source.points(series[name].id) for name in (ALONG, ACROSS))
     _, here, there = np.intersect1d(along.steps, across.steps, return_indices=True)
     x, y = along.values[here], across.values[there]
     tally.count = len(x)
@@ -91,16 +106,16 @@ def _marks(x: Floats, y: Floats) -> list[go.Scatter]:
     """The exact gradient, and the mean of the draws."""
     middle = (float(x.mean()), float(y.mean()))
     error = float(x.std(ddof=1) / len(x) ** 0.5) if len(x) > 1 else np.nan
-    told = f"mean of the draws<br>along {middle[0]:.4g} ± {error:.2g} (standard error)"
+    mean_words = f"mean of the draws<br>along {middle[0]:.4g} ± {error:.2g} (standard error)"
     return [
-        _mark("mean of the draws", middle, "cross", told),
+        _mark("mean of the draws", middle, "cross", mean_words),
         _mark("exact gradient", (1.0, 0.0), "star", "exact gradient (1, 0)"),
     ]
 
 
-def _mark(name: str, at: tuple[float, float], symbol: str, told: str) -> go.Scatter:
+def _mark(name: str, at: tuple[float, float], symbol: str, words: str) -> go.Scatter:
     return go.Scatter(
-        x=[at[0]], y=[at[1]], name=name, mode="markers", text=[told],
+        x=[at[0]], y=[at[1]], name=name, mode="markers", text=[words],
         marker={"symbol": symbol, "size": 14, "color": "#808080",
                 "line": {"width": 1.5, "color": "#FFFFFF"}},
         hovertemplate="%{text}<extra></extra>",

@@ -13,10 +13,17 @@ from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, hover, style
 from backend.figures.drawing.scales import choose
 from backend.figures.drawing.text import clipped, plain
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Error of the mean against K"
-help = "A microscope's draws averaged: the error of their mean; dashed, one draw's variance ÷ K."
-parameters = ("runs", "layer", "estimator")
+INFO = FigureInfo(
+    title="Error of the mean against K",
+    help="K draws averaged: how far their mean is from the exact gradient, squared. Dashed: "
+    "predicted from one draw, by the law where a law is known.",
+    takeaway="Noise falls like 1 / K, a straight line of slope −1; a bias stays, and the line "
+    "bends into it.",
+    parameters=("runs", "layer", "estimator"),
+    charts=(Chart("convergence", (Place("draws", "read", 10),)),),
+)
 SPREAD, BIAS, ERROR = "relative_variance", "relative_squared_bias", "relative_mse"
 WORDS = Metric(
     "Error of the mean", "relative squared error<br>of the mean of K draws, ‖ḡ − g‖² / ‖g‖²", "log"
@@ -55,7 +62,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     return canvas.finish(
         traces,
         tally,
-        title=title + where,
+        title=INFO.title + where,
         height=380,
         xaxis=canvas.axis("K, draws averaged", type="log", dtick=1, exponentformat="power"),
         yaxis=canvas.axis(

@@ -1,4 +1,4 @@
-"""How the draws of each estimator fall: a panel an estimator, its mean and its law marked."""
+"""Histograms of the draws: a panel for each estimator, with its mean and its law marked."""
 
 from typing import Any
 
@@ -11,10 +11,48 @@ from backend.figures.data.query import Query
 from backend.figures.data.source import FigureError, Floats, Source
 from backend.figures.drawing import canvas, hover, panels, style
 from backend.figures.drawing.text import clipped, plain
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Histograms of the draws"
-help = "A microscope's draws: a panel an estimator, its mean solid and the law's mean dashed."
-parameters = ("runs", "metric", "layer", "estimator")
+
+def _of_draws(name: str, order: int, title: str, help: str, takeaway: str) -> Chart:
+    return Chart(
+        f"histogram-{name}",
+        (Place("draws", "draws", order),),
+        title,
+        help,
+        takeaway,
+        {"metric": f"draw/{name}"},
+        follows=("{metric}", f"law/{name}"),
+        size="tall",
+    )
+
+
+INFO = FigureInfo(
+    title="Histograms of the draws",
+    help="How the draws of each estimator are distributed: a panel for each estimator. Solid: the "
+    "mean of the draws; dashed: the mean by the law, where a law is known.",
+    takeaway="A wide histogram is noise, which averaging removes; a mean off its law is an error.",
+    parameters=("runs", "metric", "layer", "estimator"),
+    charts=(
+        _of_draws(
+            "cosine",
+            10,
+            "Cosine of the draws",
+            "The cosine of every draw with the exact gradient, a panel for each estimator with an "
+            "axis of its own. Solid: the mean of the draws; dashed: the mean by the law, where a "
+            "law is known.",
+            "The further right, the more of each single draw is gradient and not noise.",
+        ),
+        _of_draws(
+            "norm_ratio",
+            20,
+            "Norm of the draws",
+            "How much longer every draw is than the exact gradient, ‖ĝ‖ / ‖g‖, a panel for each "
+            "estimator with an axis of its own.",
+            "Long draws need a small learning rate; a long right tail needs clipping.",
+        ),
+    ),
+)
 ALLOWED = ("cosine", "norm_ratio", "along", "across")
 PANEL, ROOM = 72, 26
 """Height of a panel in pixels, and of the ticks below it: each has an axis of its own."""
@@ -25,55 +63,59 @@ def figure(source: Source, query: Query) -> go.Figure:
     """Draw the first metric named (`draw/cosine` by default) of every estimator and run."""
     name = _name(query)
     what, tally = metric(name), canvas.Tally()
-    found = draws.each(source, query, name, tally)
+    estimators = draws.each(source, query, name, tally)
     traces: list[Any] = []
-    for at, one in enumerate(found):
-        traces += _panel(source, at, one)
+    for at, drawn in enumerate(estimators):
+        traces += _panel(source, at, drawn)
     for run_id in query.runs:
         if draws.is_dead(source, run_id, query.layer):
             tally.say("the exact gradient is 0 here: nothing is divided by it")
-    if query.layer and not found:
+    if query.layer and not estimators:
         tally.say("single draws are kept of the network and its stages, not of tensors")
-    tally.say(draws.how(source, [one.line.key for one in found]))
+    tally.say(draws.how(source, [drawn.line.key for drawn in estimators]))
     tally.say("solid: mean of the draws; dashed: mean by the law, where one is known")
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(
         traces,
         tally,
         title=what.title + where,
-        height=panels.height(len(found), PANEL, ROOM),
+        height=panels.height(len(estimators), PANEL, ROOM),
         showlegend=False,
-        **_layout(found, what.axis, len(query.runs)),
+        **_layout(estimators, what.axis, len(query.runs)),
     )
 
 
 def _name(query: Query) -> str:
     key = (query.metrics[0] if query.metrics else "cosine").removeprefix(draws.PREFIX)
     if key not in ALLOWED:
-        allowed = ", ".join(draws.PREFIX + one for one in ALLOWED)
+        allowed = ", ".join(draws.PREFIX + name for name in ALLOWED)
         raise FigureError(f"there are no draws of {key!r}; allowed are {allowed}")
     return draws.PREFIX + key
 
 
-def _panel(source: Source, at: int, one: draws.Draws) -> list[Any]:
-    if not len(one.values):
+def _panel(source: Source, at: int, drawn: draws.Draws) -> list[Any]:
+    if not len(drawn.values):
         return []
-    heights, edges = bins(one.values)
+    heights, edges = bins(drawn.values)
     axes = panels.axes(at)
-    label, top = one.line.label, float(heights.max())
+    label, top = drawn.line.label, float(heights.max())
     name, colour = plain(clipped(label)), style.colour(label)
-    told = f"{hover.head(name)}<br>%{{customdata[0]:.4g}} … %{{customdata[1]:.4g}}"
+    interval = f"{hover.head(name)}<br>%{{customdata[0]:.4g}} … %{{customdata[1]:.4g}}"
     bars = go.Bar(
         x=((edges[:-1] + edges[1:]) / 2).tolist(), y=heights.tolist(), name=name,
         width=np.diff(edges).tolist(), marker={"color": colour, "line": {"width": 0}},
         opacity=0.7, customdata=np.stack([edges[:-1], edges[1:]], 1).tolist(),
-        hovertemplate=told + "<br>%{y:.3~%} of the draws<extra></extra>",
-        meta={"run": one.line.run_id, "role": "bins"}, **axes,
+        hovertemplate=interval + "<br>%{y:.3~%} of the draws<extra></extra>",
+        meta={"run": drawn.line.run_id, "role": "bins"}, **axes,
     )  # fmt: skip
-    mean = float(one.values.mean())
-    said = f"mean {mean:.4g} ± {one.error:.2g} (standard error), {len(one.values):,} draws"
-    marks = [_mark(mean, top, f"{name}: mean", said, "solid", axes)]
-    law = draws.latest(source, one.line, "law/" + one.line.series.metric.removeprefix(draws.PREFIX))
+    mean = float(drawn.values.mean())
+    mean_words = (
+        f"mean {mean:.4g} ± {drawn.error:.2g} (standard error), {len(drawn.values):,} draws"
+    )
+    marks = [_mark(mean, top, f"{name}: mean", mean_words, "solid", axes)]
+    law = draws.latest(
+        source, drawn.line, "law/" + drawn.line.series.metric.removeprefix(draws.PREFIX)
+    )
     if law is not None:
         marks.append(_mark(law, top, f"{name}: law", f"mean by the law {law:.4g}", "dash", axes))
     return [bars, *marks]
@@ -91,34 +133,34 @@ def bins(values: Floats) -> tuple[Floats, Floats]:
     return counts / len(values), edges
 
 
-def _mark(x: float, top: float, name: str, said: str, dash: str, axes: dict[str, str]) -> Any:
+def _mark(x: float, top: float, name: str, words: str, dash: str, axes: dict[str, str]) -> Any:
     return go.Scatter(
-        x=[x, x], y=[0, 1.08 * top], mode="lines", name=name, text=[said, said],
+        x=[x, x], y=[0, 1.08 * top], mode="lines", name=name, text=[words, words],
         line={"color": "#808080", "width": 2, "dash": dash},
         hovertemplate="%{text}<extra></extra>", **axes,
     )  # fmt: skip
 
 
-def _layout(found: list[draws.Draws], words: str, runs: int) -> dict[str, Any]:
-    heads = [_heading(one, runs > 1) for one in found]
+def _layout(estimators: list[draws.Draws], words: str, runs: int) -> dict[str, Any]:
+    heads = [_heading(drawn, runs > 1) for drawn in estimators]
     up = canvas.axis("", tickformat=".0%", nticks=3, rangemode="tozero")
     across = canvas.axis(words, nticks=5, tickangle=0)
-    layout = panels.layout(heads, PANEL, across, [up] * len(found), ROOM)
-    for at, one in enumerate(found):
-        layout[f"xaxis{at + 1 if at else ''}"] |= _range(one)
+    layout = panels.layout(heads, PANEL, across, [up] * len(estimators), ROOM)
+    for at, drawn in enumerate(estimators):
+        layout[f"xaxis{at + 1 if at else ''}"] |= _range(drawn)
     return {**layout, "bargap": 0}
 
 
-def _range(one: draws.Draws) -> dict[str, Any]:
-    """Draws that are all alike get room beside them, so that their one bar is a bar."""
-    if not len(one.values) or np.ptp(one.values) > 1e-9:
+def _range(drawn: draws.Draws) -> dict[str, Any]:
+    """A range around draws that are all equal, so that their one bar is narrow."""
+    if not len(drawn.values) or np.ptp(drawn.values) > 1e-9:
         return {}
-    middle = float(one.values[0])
+    middle = float(drawn.values[0])
     reach = 0.5 * abs(middle) or 1.0
     return {"range": [middle - reach, middle + reach]}
 
 
-def _heading(one: draws.Draws, several: bool) -> str:
-    values = one.values
-    told = f"mean {values.mean():.3g}, {len(values):,} draws" if len(values) else "no value"
-    return f"{hover.head(draws.name_of(one.line, several=several))}<br>{told}"
+def _heading(drawn: draws.Draws, several: bool) -> str:
+    values = drawn.values
+    summary = f"mean {values.mean():.3g}, {len(values):,} draws" if len(values) else "no value"
+    return f"{hover.head(draws.name_of(drawn.line, several=several))}<br>{summary}"

@@ -1,8 +1,8 @@
-"""Is an estimator biased? A microscope's verdict for each layer, with how often it errs."""
+"""Whether an estimator is biased: a verdict for each layer, with its measured error rate."""
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
@@ -12,14 +12,23 @@ from backend.figures.data.select import estimators, layers
 from backend.figures.data.source import RunLike, Source
 from backend.figures.drawing import canvas, marks, style
 from backend.figures.drawing.text import clipped, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 from estimators.statistics.words import at_most
 
-title = "Verdict on bias"
-help = "A microscope's verdict for each layer: no bias found and its bound, biased, or not known."
-parameters = ("runs", "estimator", "level")
-CONVICTED = (35, 960)
-"""Unbiased estimators convicted in any layer, of all verdicts: docs/measurement.md."""
-LEAST, MOST = 512, 10_000
+INFO = FigureInfo(
+    title="Verdict on bias",
+    help="Whether the mean of the draws is the gradient that is estimated. The verdict looks at "
+    "the mean error along the gradient and along 8 random directions in each tensor, and at the "
+    "squared bias; one threshold serves all layers. A ring: no bias found, with the bound that "
+    "the relative bias along the gradient is below. A cross: biased.",
+    takeaway="A ring bounds the bias and does not prove that there is none; a cross is a bias.",
+    parameters=("runs", "estimator", "level"),
+    charts=(Chart("verdict", (Place("draws", "layers", 10),), follows=("verdict/*",)),),
+)
+FALSE_VERDICTS = (35, 960)
+"""How many unbiased estimators are called biased in any layer, of how many verdicts:
+docs/measurement.md."""
+MIN_DRAWS, MAX_DRAWS = 512, 10_000
 """Draws of a verdict."""
 SHOWN = 3
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -32,7 +41,7 @@ KINDS = {
 }
 
 
-class Told(NamedTuple):
+class LayerVerdict(NamedTuple):
     """The verdict on one layer."""
 
     layer: str
@@ -41,14 +50,14 @@ class Told(NamedTuple):
     bound: float
 
 
-class Judged(NamedTuple):
+class EstimatorVerdict(NamedTuple):
     """The verdicts on one estimator."""
 
     label: str
     draws: int
     target: bool
-    """Held against a target of its own instead of the exact gradient."""
-    rows: list[Told]
+    """Whether it is compared with a target of its own instead of the exact gradient."""
+    rows: list[LayerVerdict]
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -56,55 +65,62 @@ def figure(source: Source, query: Query) -> go.Figure:
     run_id = query.runs[0]
     run = source.run(run_id)
     rows = ["", *layers(source, run, run_id, "verdict/biased", query.level)]
-    found = [
+    estimator_verdicts = [
         _judged(source, run_id, label, rows)
         for label in estimators(run)
         if not query.estimator or label == query.estimator
     ]
-    judged = [one for one in found if one.rows]
-    count = sum(len(one.rows) for one in judged)
+    judged = [verdict for verdict in estimator_verdicts if verdict.rows]
+    count = sum(len(verdict.rows) for verdict in judged)
     tally = canvas.Tally(count, count)
-    for said in sentences(judged):
-        tally.say(said)
-    for one in judged:
-        tally.say(draws.not_finite(source, run_id, one.label))
-    waiting = [one.label for one in found if not one.rows]
+    for words in sentences(judged):
+        tally.say(words)
+    for verdict in judged:
+        tally.say(draws.not_finite(source, run_id, verdict.label))
+    waiting = [verdict.label for verdict in estimator_verdicts if not verdict.rows]
     tally.say(_missing(run, waiting) if waiting else "")
-    tally.say(_how() if judged else "")
-    cells = [_mark(one, told) for one in judged for told in one.rows]
+    tally.say(_error_rates() if judged else "")
+    cells = [_mark(verdict, row) for verdict in judged for row in verdict.rows]
+    layout: dict[str, Any] = {"height": 200}
+    if judged:
+        layout = marks.layout(rows, [verdict.label for verdict in judged])
     return canvas.finish(
         marks.traces(KINDS, cells),
         tally,
-        title=f"{title} by {query.level}",
+        title=f"{INFO.title} by {query.level}",
         below=[run_name(run.number, run.name)],
-        **(marks.layout(rows, [one.label for one in judged]) if judged else {"height": 200}),
+        **layout,
     )
 
 
-def _judged(source: Source, run_id: str, label: str, rows: Sequence[str]) -> Judged:
-    held = {
+def _judged(source: Source, run_id: str, label: str, rows: Sequence[str]) -> EstimatorVerdict:
+    series = {
         (s.metric, s.layer): s.id
         for s in source.series(run_id)
         if s.count and s.estimator in ("", label) and s.layer in rows
     }
 
     def newest(metric: str, layer: str) -> float:
-        one = held.get((metric, layer))
-        return float(source.points(one).values[-1]) if one else math.nan
+        series_id = series.get((metric, layer))
+        return float(source.points(series_id).values[-1]) if series_id else math.nan
 
-    known = [row for row in rows if ("verdict/biased", row) in held]
-    told = [
-        _told(layer, *(newest(name, layer) for name in _READ))
-        for layer in known
+    judged_rows = [row for row in rows if ("verdict/biased", row) in series]
+    verdicts = [
+        _layer_verdict(layer, *(newest(name, layer) for name in _READ))
+        for layer in judged_rows
     ]  # fmt: skip
-    made = int(source.points(held["verdict/biased", known[0]]).steps[-1]) if known else 0
-    return Judged(label, made, newest("verdict/target", "") == 1, told)
+    draws_made = (
+        int(source.points(series["verdict/biased", judged_rows[0]]).steps[-1]) if judged_rows else 0
+    )
+    return EstimatorVerdict(label, draws_made, newest("verdict/target", "") == 1, verdicts)
 
 
 _READ = ("verdict/biased", "verdict/bias", "verdict/bound", "exact/norm")
 
 
-def _told(layer: str, biased: float, bias: float, bound: float, norm: float) -> Told:
+def _layer_verdict(
+    layer: str, biased: float, bias: float, bound: float, norm: float
+) -> LayerVerdict:
     if norm == 0:
         kind = "dead"
     elif math.isnan(biased):
@@ -114,102 +130,113 @@ def _told(layer: str, biased: float, bias: float, bound: float, norm: float) -> 
     else:
         # The bound is |bias| and what the draws leave open of it.
         kind = "biased" if abs(bias) >= bound - abs(bias) else "across"
-    return Told(layer, kind, bias, bound)
+    return LayerVerdict(layer, kind, bias, bound)
 
 
-def _mark(one: Judged, told: Told) -> marks.Mark:
+def _mark(verdict: EstimatorVerdict, row: LayerVerdict) -> marks.Mark:
     words = {
-        "clean": f"< {bounded(told.bound)}",
-        "biased": signed(told.bias),
+        "clean": f"< {bounded(row.bound)}",
+        "biased": signed(row.bias),
         "across": "across",
         "unknown": "?",
         "dead": "",
-    }[told.kind]
-    return marks.Mark(told.layer, one.label, told.kind, words, f"{one.label}: {_of(told, one)}")
+    }[row.kind]
+    return marks.Mark(
+        row.layer, verdict.label, row.kind, words, f"{verdict.label}: {_sentence(row, verdict)}"
+    )
 
 
-def _of(told: Told, one: Judged) -> str:
+def _sentence(row: LayerVerdict, verdict: EstimatorVerdict) -> str:
     """The verdict on one layer as a sentence."""
-    after = f", {one.draws:,} draws"
-    half = told.bound - abs(told.bias)
+    after_draws = f", {verdict.draws:,} draws"
+    half = row.bound - abs(row.bias)
     return {
-        "clean": f"no bias found: relative bias along g < {bounded(told.bound)}{after}",
-        "biased": f"biased: {signed(told.bias)} ± {half:.2g} of the gradient along it{after}",
+        "clean": f"no bias found: relative bias along g < {bounded(row.bound)}{after_draws}",
+        "biased": f"biased: {signed(row.bias)} ± {half:.2g} of the gradient along it{after_draws}",
         "across": f"biased across the gradient, not along it "
-        f"({signed(told.bias)} ± {half:.2g}){after}",
-        "unknown": f"not known: too few of its {one.draws:,} draws are finite "
-        f"(a verdict takes {LEAST})",
+        f"({signed(row.bias)} ± {half:.2g}){after_draws}",
+        "unknown": f"not known: too few of its {verdict.draws:,} draws are finite "
+        f"(a verdict takes {MIN_DRAWS})",
         "dead": "the exact gradient is zero here: no verdict",
-    }[told.kind]
+    }[row.kind]
 
 
-def sentences(judged: Sequence[Judged]) -> list[str]:
-    """What is said of the estimators, all layers of each taken together."""
-    clean = [one for one in judged if one.rows[0].kind == "clean" and not _guilty(one)]
-    guilty = [one for one in judged if _guilty(one)]
-    rest = [one for one in judged if one not in clean and one not in guilty]
-    innocent = [
-        f"{clipped(o.label)} (relative bias along g < {bounded(o.rows[0].bound)})" for o in clean
+def sentences(judged: Sequence[EstimatorVerdict]) -> list[str]:
+    """Sentences on the estimators, each over all of its layers."""
+    clean = [
+        verdict
+        for verdict in judged
+        if verdict.rows[0].kind == "clean" and not _biased_rows(verdict)
+    ]
+    biased = [verdict for verdict in judged if _biased_rows(verdict)]
+    rest = [verdict for verdict in judged if verdict not in clean and verdict not in biased]
+    bounds = [
+        f"{clipped(verdict.label)} (relative bias along g < {bounded(verdict.rows[0].bound)})"
+        for verdict in clean
     ]
     return [
-        f"no bias found: {', '.join(innocent)}" if clean else "",
-        f"biased: {', '.join(map(_charge, guilty))}" if guilty else "",
-        *(f"{clipped(one.label)}: {_of(one.rows[0], one)}" for one in rest),
-        f"{judged[0].draws:,} draws, held against {_against(judged)}" if judged else "",
+        f"no bias found: {', '.join(bounds)}" if clean else "",
+        f"biased: {', '.join(map(_bias_words, biased))}" if biased else "",
+        *(f"{clipped(verdict.label)}: {_sentence(verdict.rows[0], verdict)}" for verdict in rest),
+        f"{judged[0].draws:,} draws, compared with {_against(judged)}" if judged else "",
     ]
 
 
-def _guilty(one: Judged) -> list[Told]:
-    return [row for row in one.rows if row.kind in ("biased", "across")]
+def _biased_rows(verdict: EstimatorVerdict) -> list[LayerVerdict]:
+    return [row for row in verdict.rows if row.kind in ("biased", "across")]
 
 
-def _charge(one: Judged) -> str:
+def _bias_words(verdict: EstimatorVerdict) -> str:
     """How an estimator is biased, and where."""
-    whole, parts = one.rows[0], [row for row in one.rows if row.layer]
+    whole, parts = verdict.rows[0], [row for row in verdict.rows if row.layer]
     half = whole.bound - abs(whole.bias)
     size = f"{signed(whole.bias)} along g" + (f" ± {half:.2g}" if half > 1e-3 else "")
-    guilty = [row for row in _guilty(one) if row.layer]
-    if not parts or len(guilty) == len(parts):
-        return f"{clipped(one.label)} ({size}, in every layer)"
-    names = ", ".join(clipped(row.layer) for row in guilty[:SHOWN])
-    more = f" and {len(guilty) - SHOWN} more" if len(guilty) > SHOWN else ""
-    return f"{clipped(one.label)} ({size}; in {len(guilty)} of {len(parts)} layers: {names}{more})"
+    biased_layers = [row for row in _biased_rows(verdict) if row.layer]
+    if not parts or len(biased_layers) == len(parts):
+        return f"{clipped(verdict.label)} ({size}, in every layer)"
+    names = ", ".join(clipped(row.layer) for row in biased_layers[:SHOWN])
+    more = f" and {len(biased_layers) - SHOWN} more" if len(biased_layers) > SHOWN else ""
+    share = f"in {len(biased_layers)} of {len(parts)} layers"
+    return f"{clipped(verdict.label)} ({size}; {share}: {names}{more})"
 
 
-def _against(judged: Sequence[Judged]) -> str:
-    own = [clipped(one.label) for one in judged if one.target]
-    if not own:
+def _against(judged: Sequence[EstimatorVerdict]) -> str:
+    own_target = [clipped(verdict.label) for verdict in judged if verdict.target]
+    if not own_target:
         return "the exact gradient"
-    return f"the exact gradient, {', '.join(own)} against a target of its own"
+    return f"the exact gradient, {', '.join(own_target)} against a target of its own"
 
 
 def _missing(run: RunLike, waiting: Sequence[str]) -> str:
     """Why there is no verdict, or not yet."""
-    who = ", ".join(clipped(one) for one in waiting[:SHOWN])
-    who += f" and {len(waiting) - SHOWN} more" if len(waiting) > SHOWN else ""
+    names = ", ".join(clipped(label) for label in waiting[:SHOWN])
+    names += f" and {len(waiting) - SHOWN} more" if len(waiting) > SHOWN else ""
     if not draws.is_microscope(run):
-        return f"no verdict on {who}: only a microscope's draws are judged"
-    of = run.config["microscope"]
-    if of.get("sweep"):
-        return f"no verdict on {who}: a sweep keeps no draws to judge"
-    made = int(of["draws"])
-    if made < LEAST:
-        return f"no verdict: one takes at least {LEAST} draws, {LEAST - made:,} more than these"
-    if made > MOST:
-        return f"no verdict: one takes at most {MOST:,} draws, these are {made:,}"
-    return f"no verdict on {who} yet: it comes with the last of {made:,} draws"
+        return f"no verdict on {names}: only a microscope's draws are judged"
+    microscope = run.config["microscope"]
+    if microscope.get("sweep"):
+        return f"no verdict on {names}: a sweep keeps no draws to judge"
+    draws_made = int(microscope["draws"])
+    if draws_made < MIN_DRAWS:
+        return (
+            f"no verdict: one takes at least {MIN_DRAWS} draws, "
+            f"{MIN_DRAWS - draws_made:,} more than these"
+        )
+    if draws_made > MAX_DRAWS:
+        return f"no verdict: one takes at most {MAX_DRAWS:,} draws, these are {draws_made:,}"
+    return f"no verdict on {names} yet: it comes with the last of {draws_made:,} draws"
 
 
-def _how() -> str:
-    wrong, of = CONVICTED
+def _error_rates() -> str:
+    false, total = FALSE_VERDICTS
     return (
         "the bounds hold for all layers at once, at 96 %; an unbiased estimator is called biased "
-        f"in some layer in {100 * wrong / of:.1f} % of verdicts (measured: {wrong} of {of})"
+        f"in some layer in {100 * false / total:.1f} % of verdicts (measured: {false} of {total})"
     )
 
 
 def bounded(bound: float) -> str:
-    """A bound in two digits, rounded up: what is said to be below it is."""
+    """A bound in two digits, rounded up, so that the stated bound holds."""
     if not 0 < bound < math.inf:
         return f"{bound:g}"
     if bound < 1e-3:  # of the size of rounding: its power of ten is enough

@@ -6,17 +6,36 @@ import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.data import draws, plane
-from backend.figures.data.plane import Probes, Spot
+from backend.figures.data.metrics import OF_ERROR
+from backend.figures.data.plane import Errors, Probes
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, hover, style
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, plain
+from backend.figures.info import Chart, FigureInfo, Pick, Place
 
-title = "Bias and variance"
-help = "Variance against bias of the mean of K draws; its path over training; scaled or raw."
-parameters = ("runs", "layer", "estimator", "window", "units", "k")
+INFO = FigureInfo(
+    title="Bias and variance",
+    help="How far one draw scatters against how far the mean of the draws is off, over the latest "
+    "probes, with the path over training. Dotted arcs join equal errors. Scaled: every estimator "
+    "is first multiplied by the factor that makes its mean reach as far along the gradient as "
+    "the gradient itself, as a learning rate would do. Averaging K draws divides the variance by "
+    "K and leaves the bias: the slider moves each estimator along its line. A short bar on an "
+    "unbiased estimator's line marks the K from which on it is better than a biased one.",
+    takeaway="Nearer to the lower left corner is better; only the variance can be averaged away.",
+    parameters=("runs", "layer", "estimator", "units", "k", "window"),
+    charts=(
+        Chart(
+            "bias-variance",
+            (Place("run", "measures", 70), Place("draws", "read", 30)),
+            picks=(Pick("units"), Pick("k")),
+            follows=OF_ERROR,
+            menus={"units": (), "k": ("1", "8", "64", "512", "4096")},
+        ),
+    ),
+)
 FURTHEST = 4096
 """Draws averaged at the far end of an estimator's 1 / K line."""
 STOPS = 16
@@ -29,12 +48,12 @@ AXES = {
 }
 
 
-class Place(NamedTuple):
-    """An estimator of a run: where it stands now, and where it stood."""
+class Estimated(NamedTuple):
+    """An estimator of a run: its present errors, and those before."""
 
     probes: Probes
-    now: Spot
-    before: list[Spot]
+    now: Errors
+    before: list[Errors]
     name: str
 
     @property
@@ -48,79 +67,81 @@ def figure(source: Source, query: Query) -> go.Figure:
     places = _places(source, query, tally)
     scale = _scale(places)
     traces: list[Any] = _arcs(scale, query.units) if places else []
-    marks = style.symbols(one.label for one in places)
-    for one in places:
-        traces += _drawn(one, scale, query, marks[one.label])
-    for one, other in _pairs(places):
-        traces += _overtaking(one, other, scale, tally)
-    tally.shown = tally.count = sum(one.now.probes for one in places)
-    for said in (*_meaning(places, query), *draws.gaps(source, query)):
-        tally.say(said)
-    of = f" of K = {query.k:,} draws averaged" if query.k > 1 else " of one draw"
+    marks = style.symbols(estimated.label for estimated in places)
+    for estimated in places:
+        traces += _drawn(estimated, scale, query, marks[estimated.label])
+    for estimated, compared in _pairs(places):
+        traces += _overtaking(estimated, compared, scale, tally)
+    tally.shown = tally.count = sum(estimated.now.probes for estimated in places)
+    for sentence in (*_meaning(places, query), *draws.gaps(source, query)):
+        tally.say(sentence)
+    averaged = f" of K = {query.k:,} draws averaged" if query.k > 1 else " of one draw"
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     across, up = AXES[query.units]
     return canvas.finish(
         traces,
         tally,
-        title=title + where,
+        title=INFO.title + where,
         height=420,
-        xaxis=canvas.axis(across + of, tickangle=0, **canvas.few(scale)),
+        xaxis=canvas.axis(across + averaged, tickangle=0, **canvas.few(scale)),
         yaxis=canvas.axis(up, **scale.axis()),
     )
 
 
-def _places(source: Source, query: Query, tally: canvas.Tally) -> list[Place]:
-    scaled, found = query.units == "scaled", []
-    for one in plane.read(source, query)[:TRACES]:
-        name = draws.name_of(one.line, several=len(query.runs) > 1)
-        now = plane.pooled(one, query.window, scaled=scaled)
+def _places(source: Source, query: Query, tally: canvas.Tally) -> list[Estimated]:
+    scaled, estimates = query.units == "scaled", []
+    for probes in plane.read(source, query)[:TRACES]:
+        name = draws.name_of(probes.line, several=len(query.runs) > 1)
+        now = plane.pooled(probes, query.window, scaled=scaled)
         if now.finite:
-            before = plane.trail(one, query.window, STOPS, scaled=scaled)
-            found.append(Place(one, now, before, name))
-        elif scaled and plane.pooled(one, query.window, scaled=False).finite:
-            tally.say(f"{clipped(one.line.label)}: no scaled place, only a raw one")
-    return found
+            before = plane.path_of(probes, query.window, STOPS, scaled=scaled)
+            estimates.append(Estimated(probes, now, before, name))
+        elif scaled and plane.pooled(probes, query.window, scaled=False).finite:
+            tally.say(f"{clipped(probes.line.label)}: no scaled place, only a raw one")
+    return estimates
 
 
-def _scale(places: list[Place]) -> Scale:
-    """One for every K, so that the axes stand still while the marks move."""
-    spots = [spot for one in places for spot in (one.now, *one.before)]
+def _scale(places: list[Estimated]) -> Scale:
+    """One scale for every K, so that the axes stay while the marks move."""
+    spots = [spot for estimated in places for spot in (estimated.now, *estimated.before)]
     spread = np.sqrt(np.array([max(spot.spread, 0.0) for spot in spots]))
     bias = np.sqrt(np.abs(np.array([spot.bias for spot in spots])))
     return choose("signed", np.concatenate([spread, spread / FURTHEST**0.5, bias]))
 
 
-def _xy(spot: Spot, k: float, scale: Scale) -> tuple[float, float]:
+def _xy(spot: Errors, k: float, scale: Scale) -> tuple[float, float]:
     at = scale.of(np.sqrt(np.array([max(spot.spread, 0.0) / k, abs(spot.bias)])))
     return float(at[0]), float(at[1])
 
 
-def _drawn(one: Place, scale: Scale, query: Query, symbol: str) -> list[Any]:
-    """The way so far, the 1 / K line, the region of doubt, and the mark itself."""
-    colour = style.colour(one.label)
-    shared = {"name": one.name, "legendgroup": one.name, "showlegend": False}
+def _drawn(estimated: Estimated, scale: Scale, query: Query, symbol: str) -> list[Any]:
+    """The path so far, the 1 / K line, the box of standard errors, and the mark itself."""
+    colour = style.colour(estimated.label)
+    shared = {"name": estimated.name, "legendgroup": estimated.name, "showlegend": False}
     thin = {"color": colour, "width": 1}
     traces: list[Any] = []
-    if one.before:
-        x, y = zip(*(_xy(spot, query.k, scale) for spot in one.before), strict=True)
-        text = [f"{hover.head(one.name)}<br>until step {spot.step:,}" for spot in one.before]
+    if estimated.before:
+        x, y = zip(*(_xy(spot, query.k, scale) for spot in estimated.before), strict=True)
+        text = [
+            f"{hover.head(estimated.name)}<br>until step {spot.step:,}" for spot in estimated.before
+        ]
         traces.append(
             go.Scatter(x=list(x), y=list(y), mode="lines", line=thin, opacity=0.6, text=text,
                        hovertemplate="%{text}<extra></extra>", **shared)
         )  # fmt: skip
-    if one.now.spread > 0:
-        ends = [_xy(one.now, k, scale) for k in (1, FURTHEST)]
+    if estimated.now.spread > 0:
+        ends = [_xy(estimated.now, k, scale) for k in (1, FURTHEST)]
         traces.append(
             go.Scatter(x=[ends[0][0], ends[1][0]], y=[ends[0][1]] * 2, mode="lines",
                        line={**thin, "dash": "dot"}, hoverinfo="skip", **shared)
         )  # fmt: skip
-        traces += _region(one.now, query.k, scale, {**shared, "line": {**thin, "width": 0}})
+        traces += _region(estimated.now, query.k, scale, {**shared, "line": {**thin, "width": 0}})
     if query.k > 1:
-        traces.append(_mark(one, 1, scale, 8, symbol, listed=False).update(opacity=0.6))
-    return [*traces, _mark(one, query.k, scale, 13, symbol, listed=True)]
+        traces.append(_mark(estimated, 1, scale, 8, symbol, listed=False).update(opacity=0.6))
+    return [*traces, _mark(estimated, query.k, scale, 13, symbol, listed=True)]
 
 
-def _region(spot: Spot, k: int, scale: Scale, shared: dict[str, Any]) -> list[Any]:
+def _region(spot: Errors, k: int, scale: Scale, shared: dict[str, Any]) -> list[Any]:
     """The box of ± 2 standard errors."""
     sides = [(spot.spread / k, spot.errors[0] / k), (spot.bias, spot.errors[1])]
     ends = [(max(value - 2 * error, 0.0), value + 2 * error) for value, error in sides]
@@ -133,74 +154,86 @@ def _region(spot: Spot, k: int, scale: Scale, shared: dict[str, Any]) -> list[An
     ]  # fmt: skip
 
 
-def _mark(one: Place, k: int, scale: Scale, size: int, symbol: str, *, listed: bool) -> go.Scatter:
-    x, y = _xy(one.now, k, scale)
-    spot, colour = one.now, style.colour(one.label)
+def _mark(
+    estimated: Estimated, k: int, scale: Scale, size: int, symbol: str, *, listed: bool
+) -> go.Scatter:
+    x, y = _xy(estimated.now, k, scale)
+    spot, colour = estimated.now, style.colour(estimated.label)
     symbol += "-open" if spot.hollow else ""
     total = spot.spread / k + spot.bias
     text = (
-        f"{hover.head(one.name)}<br>mean of K = {k:,}<br>relative variance {spot.spread / k:.4g}"
+        f"{hover.head(estimated.name)}<br>mean of K = {k:,}"
+        f"<br>relative variance {spot.spread / k:.4g}"
         f"<br>relative squared bias {spot.bias:.4g} ± {spot.errors[1]:.2g} (standard error)"
         f"<br>together {total:.4g}"
     )
     return go.Scatter(
-        x=[x], y=[y], name=one.name, mode="markers", legendgroup=one.name, showlegend=listed,
+        x=[x], y=[y], name=estimated.name, mode="markers", legendgroup=estimated.name,
+        showlegend=listed,
         text=[text], hovertemplate="%{text}<extra></extra>",
         marker={"symbol": symbol, "size": size,
                 "color": colour, "line": {"width": 2, "color": colour}},
-        meta={"run": one.probes.line.run_id},
+        meta={"run": estimated.probes.line.run_id},
     )  # fmt: skip
 
 
-def _pairs(places: list[Place]) -> list[tuple[Place, Place]]:
-    """An estimator without a bias shown that scatters more than one with a bias."""
-    found = [
-        (one, other)
-        for one in places
-        for other in places
-        if (one.now.hollow or one.now.bias == 0) and not other.now.hollow
-        if other.now.bias > 0 and one.now.spread > other.now.spread
-        if one.probes.line.run_id == other.probes.line.run_id
+def _pairs(places: list[Estimated]) -> list[tuple[Estimated, Estimated]]:
+    """Pairs of an estimator without a significant bias, and a biased one of lower variance."""
+    pairs = [
+        (noisy, biased)
+        for noisy in places
+        for biased in places
+        if (noisy.now.hollow or noisy.now.bias == 0) and not biased.now.hollow
+        if biased.now.bias > 0 and noisy.now.spread > biased.now.spread
+        if noisy.probes.line.run_id == biased.probes.line.run_id
     ]
-    return found[:PAIRS]
+    return pairs[:PAIRS]
 
 
-def _overtaking(one: Place, other: Place, scale: Scale, tally: canvas.Tally) -> list[Any]:
-    """Where V₁ / K = V₂ / K + B₂: from there on averaging the first one is the better deal."""
-    k = (one.now.spread - other.now.spread) / other.now.bias
+def _overtaking(
+    noisy: Estimated, biased: Estimated, scale: Scale, tally: canvas.Tally
+) -> list[Any]:
+    """A mark at V₁ / K = V₂ / K + B₂: for larger K the mean of the noisy estimator is better."""
+    k = (noisy.now.spread - biased.now.spread) / biased.now.bias
     if not 1 < k < 1e9:
         return []
-    words = f"{one.name} overtakes {other.name} from K = {int(np.ceil(k)):,} on"
+    words = f"{noisy.name} overtakes {biased.name} from K = {int(np.ceil(k)):,} on"
     beyond = f" (beyond the K = {FURTHEST:,} that is drawn)" if k > FURTHEST else ""
     tally.say(words + ", each averaged over K draws" + beyond)
     if beyond:
         return []
-    x, y = _xy(one.now, k, scale)
+    x, y = _xy(noisy.now, k, scale)
     reach = 0.03 * float(scale.of(np.array([scale.largest]))[0])
     return [
         go.Scatter(x=[x, x], y=[max(0.0, y - reach), y + reach], mode="lines", text=[words] * 2,
-                   line={"color": style.colour(other.label), "width": 4}, name=words,
-                   legendgroup=one.name, showlegend=False,
+                   line={"color": style.colour(biased.label), "width": 4}, name=words,
+                   legendgroup=noisy.name, showlegend=False,
                    hovertemplate="%{text}<extra></extra>")
     ]  # fmt: skip
 
 
-def _meaning(places: list[Place], query: Query) -> list[str]:
+def _meaning(places: list[Estimated], query: Query) -> list[str]:
     if not places:
         return []
-    microscope = all(draws.is_microscope(one.probes.line.run) for one in places)
-    pooled = "at the latest draw" if microscope else f"means of the last {query.window} probes"
-    against = [one.name for one in places if query.units == "scaled" and one.now.reach < 0]
+    microscope = all(draws.is_microscope(estimated.probes.line.run) for estimated in places)
+    pooling = "at the latest draw" if microscope else f"means of the last {query.window} probes"
+    uphill = [
+        estimated.name
+        for estimated in places
+        if query.units == "scaled" and estimated.now.reach < 0
+    ]
     return [
-        pooled,
+        pooling,
         "each first stretched so that its mean reaches ‖g‖ along g, as its own learning rate "
         "would: K and bias are others than in raw units"
         if query.units == "scaled"
         else "",
-        f"points against the gradient: {', '.join(against)}" if against else "",
+        f"points against the gradient: {', '.join(uphill)}" if uphill else "",
         "dotted arcs: equal error; dotted lines: the way to K = 4,096; boxes: ± 2 standard errors",
         "small marks: one draw" if query.k > 1 else "",
-        "solid lines: the path over training" if any(one.before for one in places) else "",
+        "solid lines: the path over training"
+        if any(estimated.before for estimated in places)
+        else "",
         "hollow: the squared bias is within 2 standard errors of 0, or below",
     ]
 
@@ -214,12 +247,12 @@ def _arcs(scale: Scale, units: str) -> list[go.Scatter]:
 
 
 def _arc(radius: float, angle: Floats, scale: Scale, units: str) -> go.Scatter:
-    told = f"√(relative MSE) = {radius:g}"
+    words = f"√(relative MSE) = {radius:g}"
     if units == "scaled":
-        told += f"<br>scaled error {1 / (1 + radius**-2):.4g}"
+        words += f"<br>scaled error {1 / (1 + radius**-2):.4g}"
     return go.Scatter(
         x=scale.of(radius * np.cos(angle)).tolist(), y=scale.of(radius * np.sin(angle)).tolist(),
         mode="lines", line={"color": "rgba(128,128,128,0.5)", "dash": "dot", "width": 1},
-        name=f"root MSE {radius:g}", hovertemplate=f"{told}<extra></extra>",
+        name=f"root MSE {radius:g}", hovertemplate=f"{words}<extra></extra>",
         showlegend=False,
     )  # fmt: skip

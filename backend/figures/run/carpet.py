@@ -12,10 +12,26 @@ from backend.figures.data.select import chosen_estimator, layers
 from backend.figures.data.source import Source
 from backend.figures.drawing import canvas, cells, hover
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Carpet"
-help = "A measure as colour: one row a layer in network order, one column a probed step."
-parameters = ("runs", "metric", "estimator", "level", "range", "x", "first", "last")
+INFO = FigureInfo(
+    title="Carpet",
+    help="A measure of one estimator as colour: a row for each layer, in the order of the "
+    "network, and a column for each probe. Blue is good, orange is bad.",
+    takeaway="A row that stays orange is a layer that learns from a poor gradient.",
+    parameters=("runs", "metric", "estimator", "level", "range", "x", "first", "last"),
+    charts=(
+        Chart(
+            "carpet",
+            (Place("run", "layers", 10),),
+            follows=("{metric}",),
+            size="tall",
+            runs="focused",
+            per_estimator=True,
+            menus={"estimator": (), "metric": ("cosine", "relative_variance")},
+        ),
+    ),
+)
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -27,34 +43,34 @@ def figure(source: Source, query: Query) -> go.Figure:
     rows = layers(source, run, run_id, name, query.level)
     grid, tally = cells.gather(source, run_id, name, label, rows, query)
     x = progress.positions(source, run_id, run, grid.steps, query.x).tolist()
-    at = "draws" if draws.is_microscope(run) and query.x == "step" else query.x
-    told = [hover.point("%{y}", at, words, held) for held in ("z", "customdata")]
+    unit = "draws" if draws.is_microscope(run) and query.x == "step" else query.x
+    templates = [hover.point("%{y}", unit, words, place) for place in ("z", "customdata")]
     colours = cells.Colours.of(words, grid.values, full=query.range == "full")
     tally.say("colour: " + words.axis.replace("<br>", ", "))
     if words.bounds == (-1, 1) and rows:
         tally.say(_reach(grid, rows, colours.high))
-    of = f"{plain(clipped(label))} · " if label else ""
+    whose = f"{plain(clipped(label))} · " if label else ""
     return canvas.finish(
-        _traces(grid, x, [plain(row) for row in rows], colours, at, told),
+        _traces(grid, x, [plain(row) for row in rows], colours, unit, templates),
         tally,
         title=words.title,
-        below=[f"{of}{run_name(run.number, run.name)}"],
+        below=[f"{whose}{run_name(run.number, run.name)}"],
         height=int(np.clip(150 + 22 * len(rows), 260, 900)),
         showlegend=False,
-        xaxis=canvas.axis(progress.TITLES[at], showgrid=False),
+        xaxis=canvas.axis(progress.TITLES[unit], showgrid=False),
         yaxis=canvas.axis("", **_rows(rows)),
     )
 
 
 def _reach(grid: cells.Grid, rows: list[str], reach: float) -> str:
-    """How far the colours of a cosine go, and what lies beyond them."""
-    beyond = [row for row, is_so in zip(rows, cells.exact(grid.values), strict=True) if is_so]
-    words = f"colour range ±{reach:g}"
+    """The range of a cosine's colours, and the layers beyond it."""
+    beyond = [row for row, is_exact in zip(rows, cells.exact(grid.values), strict=True) if is_exact]
+    range_words = f"colour range ±{reach:g}"
     if reach == 1 or not beyond:
-        return words
+        return range_words
     more = f" and {len(beyond) - 3} more" if len(beyond) > 3 else ""
     named = ", ".join(clipped(row) for row in beyond[:3])
-    return f"{words}; exact, so the colour is at its end: {named}{more}"
+    return f"{range_words}; exact, so the colour is at its end: {named}{more}"
 
 
 def _rows(names: list[str]) -> dict[str, Any]:
@@ -73,25 +89,25 @@ def _traces(
     x: list[float],
     names: list[str],
     colours: cells.Colours,
-    at: str,
-    told: list[str],
+    unit: str,
+    templates: list[str],
 ) -> list[Any]:
     if not names or not x:
         return []
-    raw = colours.kind == "linear"
+    linear = colours.kind == "linear"
     shown = go.Heatmap(
         x=x, y=names, z=cells.table(colours.position(grid.values)),
-        customdata=None if raw else cells.table(grid.values), hoverongaps=False, name="",
-        hovertemplate=told[0 if raw else 1],
+        customdata=None if linear else cells.table(grid.values), hoverongaps=False, name="",
+        hovertemplate=templates[0 if linear else 1],
         zmin=colours.low, zmax=colours.high, colorscale=colours.scale, colorbar=colours.bar(),
     )  # fmt: skip
-    return [shown, *_odd(grid, x, names, colours, at)]
+    return [shown, *_odd(grid, x, names, colours, unit)]
 
 
 def _odd(
-    grid: cells.Grid, x: list[float], names: list[str], colours: cells.Colours, at: str
+    grid: cells.Grid, x: list[float], names: list[str], colours: cells.Colours, unit: str
 ) -> list[Any]:
-    """Cells that the colours cannot show, in grey, saying why."""
+    """Cells that have no colour (NaN, infinite or zero), in grey, with the reason."""
     codes = colours.odd(grid)
     if not codes.any():
         return []
@@ -100,6 +116,6 @@ def _odd(
             x=x, y=names, z=[[code or None for code in row] for row in codes.tolist()],
             text=[[cells.ODD[code] or None for code in row] for row in codes.tolist()],
             zmin=1, zmax=len(cells.ODD) - 1, colorscale=cells.GREYS, showscale=False,
-            hoverongaps=False, hovertemplate=f"{hover.head('%{y}')}<br>{hover.mark(at)}", name="",
+            hoverongaps=False, hovertemplate=f"{hover.head('%{y}')}<br>{hover.mark(unit)}", name="",
         )
     ]  # fmt: skip

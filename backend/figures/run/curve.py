@@ -6,17 +6,104 @@ import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.data import errors, law_checks, law_suspects, laws, progress
-from backend.figures.data.metrics import Metric, Scaling, metric, split_of
+from backend.figures.data.metrics import SPLITS, Metric, Scaling, metric, split_of
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, lines
 from backend.figures.data.source import Floats, PointsLike, Source
 from backend.figures.drawing import canvas, edge, fit, hover, style, switches
 from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, Condition, FigureInfo, Place
 
-title = "Curve"
-help = "One metric at one layer over the run; every run and estimator a line of raw points."
-parameters = ("runs", "metric", "layer", "estimator", "x", "scale", "max", "first", "last")
+
+def _of_parts(
+    key: str, kind: str, order: int, title: str, help: str, takeaway: str, **more: Any
+) -> Chart:
+    """A metric of the training, validation and test parts of the data."""
+    metrics = ",".join(f"{part}/{kind}" for part in SPLITS)
+    return Chart(
+        key, (Place("run", "training", order),), title, help, takeaway,
+        {"metric": metrics, "layer": "", "scale": ""}, follows=("{metric}",), size="small", **more,
+    )  # fmt: skip
+
+
+def _of_measure(name: str, order: int, title: str, help: str, takeaway: str) -> Chart:
+    """A measure of every estimator."""
+    return Chart(
+        name.replace("_", "-"), (Place("run", "measures", order),), title, help, takeaway,
+        {"metric": name}, follows=("{metric}",), size="small", shares_legend=True,
+        menus={"layer": ()},
+    )  # fmt: skip
+
+
+INFO = FigureInfo(
+    title="Curve",
+    help="One metric at one layer over the run. Every run and every estimator has a line of its "
+    "own, and no line is smoothed.",
+    takeaway="Compare the lines where they are flat: that is where the runs or estimators end up.",
+    parameters=("runs", "metric", "layer", "estimator", "x", "scale", "max", "first", "last"),
+    charts=(
+        _of_parts(
+            "loss", "loss", 10, "Loss",
+            "The loss in nats: of each training batch before its step, of the validation part, "
+            "and at the end of the test part.",
+            "Lower is better; a validation loss that rises while the training loss falls is "
+            "overfitting.",
+            colours_runs=True, together={"metric": "train/loss"},
+        ),
+        _of_parts(
+            "accuracy", "accuracy", 20, "Accuracy",
+            "The fraction of examples that are classified correctly: of each training batch, of "
+            "the validation part, and at the end of the test part.",
+            "Higher is better; compare methods by the test part, at the end.",
+            unless=Condition("dataset.name", "surface"),
+            together={"metric": "validation/accuracy"},
+        ),
+        _of_parts(
+            "readout-accuracy", "readout_accuracy", 30, "Accuracy of a linear readout",
+            "The fraction of examples that a ridge regression on the frozen input of the last "
+            "linear map classifies correctly. It is fitted on the training part, its penalty is "
+            "chosen on the validation part, and the test part is reported at the end.",
+            "Higher is better: the features separate the classes by a linear map.",
+            only=Condition("loss.name", "info_nce"),
+        ),
+        _of_parts(
+            "own-view", "own_view", 40, "Own view found",
+            "The fraction of views whose nearest of all other views in the batch is the other "
+            "view of the same example.",
+            "Higher is better: 1 means that every view finds its example.",
+            only=Condition("loss.name", "info_nce"),
+        ),
+        _of_measure(
+            "cosine", 10, "Alignment (cosine)",
+            "Mean over the draws of ⟨ĝ, g⟩ / (‖ĝ‖‖g‖): how well one estimate points along the "
+            "exact gradient.",
+            "1 is along the exact gradient, 0 is orthogonal to it, below 0 is against it.",
+        ),
+        _of_measure(
+            "scaled_error", 20, "Scaled error",
+            "min over c of E‖cĝ − g‖² / ‖g‖²: the error that is left when the learning rate has "
+            "absorbed the scale.",
+            "0 is exact; 1 is no better than no gradient at all.",
+        ),
+        _of_measure(
+            "relative_variance", 30, "Relative variance",
+            "tr S / ‖g‖² of one draw: how much the estimates scatter about their own mean.",
+            "Lower is better; the mean of K draws has a K-th of it.",
+        ),
+        _of_measure(
+            "relative_squared_bias", 40, "Relative squared bias",
+            "(‖ḡ − g‖² − tr S / K) / ‖g‖²: how far the mean of the draws is off, corrected for "
+            "the noise of that mean.",
+            "About 0, on either side, for an unbiased estimator; averaging does not lower a bias.",
+        ),
+        _of_measure(
+            "norm_ratio", 50, "Norm ratio",
+            "Mean of ‖ĝ‖ / ‖g‖: how much longer an estimate is than the exact gradient.",
+            "Far above 1 the learning rate must be smaller than for the exact gradient.",
+        ),
+    ),
+)  # fmt: skip
 MARKERS = {"train": None, "validation": "circle-open", "test": "diamond-open"}
 
 
@@ -57,7 +144,7 @@ def figure(source: Source, query: Query) -> go.Figure:
 
 
 def _within(words: list[Metric]) -> dict[str, Any]:
-    """A fraction's axis ends with it, else a single point's would reach from −1 to 1 about it."""
+    """Limits for the axis of a fraction: around a single point it would reach from −1 to 1."""
     fraction = all(one.fraction for one in words)
     # A little more, so that markers at the ends are whole.
     return {"autorangeoptions": {"clipmin": -0.03, "clipmax": 1.03}} if fraction else {}
@@ -138,7 +225,7 @@ def _fit(scaling: Scaling, asked: str, kept: list[Line], points: list[PointsLike
 
 
 def _beyond(kept: list[Line], points: list[PointsLike], fitted: fit.Fit) -> str:
-    """Which runs leave the range that is shown, and how far."""
+    """A sentence on runs that leave the shown range, and how far."""
     if not fitted.span:
         return ""
     most: dict[int | None, float] = {}
@@ -160,7 +247,7 @@ def trace_name(line: Line, *, several: bool) -> str:
 def trace(
     line: Line, x: Floats, values: Floats, scale: Scale, x_name: str, name: str
 ) -> go.Scatter:
-    """One line. It can grow while its x is the step and its y the value itself."""
+    """One line; it can grow if its x is the step and its y is not transformed."""
     split = split_of(line.series.metric)
     symbol = MARKERS.get(split, style.symbol(line.label))
     # Log axes drop what is not positive; such a line must be fetched anew, not appended to.

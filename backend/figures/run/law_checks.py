@@ -1,7 +1,7 @@
 """A law check for each layer and estimator: does a measure agree with its law?"""
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,11 +14,30 @@ from backend.figures.data.select import estimators, layers
 from backend.figures.data.source import RunLike, Source
 from backend.figures.drawing import canvas, marks, style
 from backend.figures.drawing.text import clipped, run_name
+from backend.figures.info import Chart, FigureInfo, Pick, Place
 from estimators.statistics.law_check import LAW, LawCheck
 
-title = "Law checks, layer by layer"
-help = "For each layer: a measure agrees with its law, disagrees, or is not judged, and why."
-parameters = ("runs", "metric", "estimator", "level", "first", "last")
+PREDICTED = (
+    "relative_variance", "relative_squared_bias", "relative_mse", "scaled_error", "snr",
+)  # fmt: skip
+"""Measures that the chart can judge."""
+INFO = FigureInfo(
+    title="Law checks, layer by layer",
+    help="Where theory gives a measure in closed form, its law is compared with the draws, layer "
+    "by layer. A dot: they agree. A cross: they are further apart than chance explains. A dash: "
+    "no law is known. A diamond: there are too few draws to judge.",
+    takeaway="A cross means that the implementation or an assumption of the law is wrong.",
+    parameters=("runs", "metric", "estimator", "level", "first", "last"),
+    charts=(
+        Chart(
+            "law-checks",
+            (Place("run", "layers", 30), Place("draws", "layers", 20)),
+            picks=(Pick("metric", choices=PREDICTED, own=True),),
+            follows=("{metric}", "law/{metric}"),
+            runs="focused",
+        ),
+    ),
+)
 MAX_NAMES = 3
 """Most layers that a sentence names."""
 KINDS = {
@@ -60,12 +79,13 @@ def figure(source: Source, query: Query) -> go.Figure:
     dead = {layer for layer in rows if _is_dead(source, held, layer)}
     drawn = [_mark(run, one, what.short, dead) for one in cells]
     labels = [one for one in wanted if any(cell.label == one for cell in cells)]
+    layout: dict[str, Any] = marks.layout(rows, labels) if cells else {"height": 200}
     return canvas.finish(
         marks.traces(_kinds(run, cells), drawn),
         tally,
-        title=f"{title} · {what.short}",
+        title=f"{INFO.title} · {what.short}",
         below=[run_name(run.number, run.name)],
-        **(marks.layout(rows, labels) if cells else {"height": 200}),
+        **layout,
     )
 
 

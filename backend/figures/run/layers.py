@@ -15,13 +15,19 @@ from backend.figures.drawing import canvas, cells, edge, hover, switches
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.style import DASHES, SYMBOLS
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Layers"
-help = "One metric of one estimator: a line a stage or tensor, coloured by depth."
-parameters = ("runs", "metric", "estimator", "level", "x", "first", "last")
+INFO = FigureInfo(
+    title="Layers",
+    help="One metric of one estimator over the run: a line for each stage or tensor, coloured by "
+    "depth; of more than forty layers, bands of their values.",
+    takeaway="Lines that fan out by colour show a measure that changes with depth.",
+    parameters=("runs", "metric", "estimator", "level", "x", "first", "last"),
+    charts=(Chart("layers", (Place("run", "more", 10),), runs="focused"),),
+)
 BANDS = (("lowest to highest", 0.0, 1.0, 0.15), ("10 % to 90 %", 0.1, 0.9, 0.3))
 
-Told = tuple[str, Metric]
+HoverWords = tuple[str, Metric]
 """What a hover speaks of besides its line: the horizontal axis, the metric."""
 
 
@@ -39,12 +45,12 @@ def figure(source: Source, query: Query) -> go.Figure:
     if many:
         tally.say(f"bands over {len(rows)} {query.level}s, not intervals")
     draw = _bands if many else _lines
-    of = f"{plain(clipped(label))} · " if label else ""
+    whose = f"{plain(clipped(label))} · " if label else ""
     return canvas.finish(
         draw(grid, x, rows, scale, (query.x, words)),
         tally,
         title=f"{words.title} by {query.level}",
-        below=[f"{of}{run_name(run.number, run.name)}"],
+        below=[f"{whose}{run_name(run.number, run.name)}"],
         xaxis=canvas.axis(progress.TITLES[query.x]),
         yaxis=canvas.axis(words.axis, **scale.axis()),
         yaxis2=edge.AXIS,
@@ -52,35 +58,39 @@ def figure(source: Source, query: Query) -> go.Figure:
     )
 
 
-def _lines(grid: cells.Grid, x: Floats, rows: list[str], scale: Scale, told: Told) -> list[Any]:
+def _lines(
+    grid: cells.Grid, x: Floats, rows: list[str], scale: Scale, words: HoverWords
+) -> list[Any]:
     # The ends of viridis vanish on a dark or on a light page.
     depths = np.linspace(0.15, 0.85, max(len(rows), 2)).tolist()
-    colours = [str(one) for one in sample_colorscale("Viridis", depths)]
+    colours = [str(colour) for colour in sample_colorscale("Viridis", depths)]
     drawn, odd = [], []
     for at, row in enumerate(rows):
-        held = grid.held[at]
-        values, name = grid.values[at][held], plain(clipped(row))
-        drawn.append(_line(x[held], values, scale, name, colours[at], at, told))
-        odd += edge.not_finite(x[held], values, name, colours[at], told[0], not odd)
+        has_point = grid.has_point[at]
+        values, name = grid.values[at][has_point], plain(clipped(row))
+        drawn.append(_line(x[has_point], values, scale, name, colours[at], at, words))
+        odd += edge.not_finite(x[has_point], values, name, colours[at], words[0], not odd)
     return drawn + odd
 
 
 def _line(
-    x: Floats, values: Floats, scale: Scale, name: str, colour: str, at: int, told: Told
+    x: Floats, values: Floats, scale: Scale, name: str, colour: str, at: int, words: HoverWords
 ) -> go.Scatter:
     return go.Scatter(
         x=x.tolist(), y=canvas.numbers(scale.of(values)), customdata=canvas.numbers(values),
         name=name, mode="lines+markers",
         line={"color": colour, "width": 2, "dash": DASHES[at // len(SYMBOLS) % len(DASHES)]},
         marker={"symbol": SYMBOLS[at % len(SYMBOLS)], "size": 6, "maxdisplayed": 40},
-        hovertemplate=hover.point(name, *told, "customdata"),
+        hovertemplate=hover.point(name, *words, "customdata"),
     )  # fmt: skip
 
 
-def _bands(grid: cells.Grid, x: Floats, rows: list[str], scale: Scale, told: Told) -> list[Any]:
+def _bands(
+    grid: cells.Grid, x: Floats, rows: list[str], scale: Scale, words: HoverWords
+) -> list[Any]:
     usable = np.where(np.isfinite(grid.values), grid.values, np.nan)
-    some = ~np.isnan(usable).all(axis=0)
-    at, values = x[some], usable[:, some]
+    has_value = ~np.isnan(usable).all(axis=0)
+    at, values = x[has_value], usable[:, has_value]
     if not len(at):
         return []
     traces: list[Any] = []
@@ -88,7 +98,7 @@ def _bands(grid: cells.Grid, x: Floats, rows: list[str], scale: Scale, told: Tol
         lower, upper = np.nanquantile(values, [low, high], axis=0)
         traces += _band(at, scale.of(lower), scale.of(upper), f"{name} of {len(rows)}", opacity)
     middle, name = np.nanmedian(values, axis=0), f"median of {len(rows)}"
-    return [*traces, _line(at, middle, scale, name, "#0072B2", 0, told)]
+    return [*traces, _line(at, middle, scale, name, "#0072B2", 0, words)]
 
 
 def _band(x: Floats, lower: Floats, upper: Floats, name: str, opacity: float) -> list[Any]:

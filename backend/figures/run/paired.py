@@ -7,13 +7,14 @@ import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.data import draws
-from backend.figures.data.metrics import Metric, metric
+from backend.figures.data.metrics import USUAL_MEASURES, Metric, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import driver, estimators
 from backend.figures.data.source import FigureError, RunLike, Source
 from backend.figures.drawing import canvas, hover, style
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, plain
+from backend.figures.info import Chart, FigureInfo, Pick, Place
 from estimators.statistics.paired import (
     FEW_DRAWS,
     MIN_PAIRS,
@@ -23,9 +24,39 @@ from estimators.statistics.paired import (
     unpaired,
 )
 
-title = "Paired comparison"
-help = "Each estimator against a reference: mean difference of a measure and its 95 % interval."
-parameters = ("runs", "metric", "layer", "estimator", "window", "first", "last")
+COMPARED = ("scaled_error", *(name for name in USUAL_MEASURES if name != "scaled_error"))
+"""Measures that the chart can compare, the default first."""
+INFO = FigureInfo(
+    title="Paired comparison",
+    help="The mean difference of a measure to that of the reference, with its 95 % interval; the "
+    "mark is hollow where the interval holds zero. One run: the probes of both estimators at the "
+    "same weights and batch are pairs, and the interval is of the mean over these probes. Runs "
+    "of five or more seeds: a seed is a pair, and the interval is about other seeds too. A "
+    "microscope: both at one checkpoint, each with noise of its own.",
+    takeaway="Only an interval that does not hold zero shows a difference.",
+    parameters=("runs", "metric", "layer", "estimator", "window", "first", "last"),
+    charts=(
+        Chart(
+            "paired",
+            (Place("run", "measures", 80),),
+            picks=(
+                Pick("metric", choices=(*COMPARED, "test/accuracy", "test/loss"), own=True),
+                Pick("estimator", "Reference", empty="the driver", own=True),
+            ),
+            follows=("{metric}",),
+            runs="focused first",
+        ),
+        Chart(
+            "paired",
+            (Place("draws", "read", 40), Place("comparison", "comparison", 10)),
+            picks=(
+                Pick("metric", choices=COMPARED, own=True),
+                Pick("estimator", "Reference", empty="the driver", own=True),
+            ),
+            follows=("{metric}",),
+        ),
+    ),
+)
 OWN = ("name", "seed", "estimator", "shadows", "device", "probe")
 """Fields of a configuration in which paired runs may differ."""
 
@@ -68,11 +99,11 @@ def figure(source: Source, query: Query) -> go.Figure:
     return canvas.finish(
         [_dot(at, *row, scale, what, pairing) for at, row in enumerate(rows)],
         tally,
-        title=f"{title} by {what.short}{where}",
+        title=f"{INFO.title} by {what.short}{where}",
         height=150 + 44 * max(len(rows), 2),
         showlegend=False,
         xaxis=canvas.axis(
-            f"{what.short}<br>less that of {plain(clipped(pairing.reference, 34))}",
+            f"{what.short}<br>minus that of {plain(clipped(pairing.reference, 34))}",
             tickangle=0, **canvas.few(scale),
         ),
         yaxis=canvas.axis(

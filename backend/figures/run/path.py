@@ -1,4 +1,4 @@
-"""Where runs wandered on a surface, drawn on its contour."""
+"""The paths of runs on a surface, drawn on its contour."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,19 +11,33 @@ from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, driver
 from backend.figures.data.source import Floats, RunLike, Source
 from backend.figures.drawing import canvas, hover, style
-from backend.figures.drawing.surface_contour import SurfaceContour, relief
+from backend.figures.drawing.surface_contour import SurfaceContour, contour_of
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, Condition, FigureInfo, Place
 
-title = "Path on the surface"
-help = "The weights' way over a surface, a line a run, on the contour of its loss."
-parameters = ("runs", "max", "first", "last")
+INFO = FigureInfo(
+    title="Path on the surface",
+    help="The path of the weights over the surface, a line for each run, on lines of equal loss "
+    "(a decade is a few lines). The large mark is the run's latest place.",
+    takeaway="A straight path to the star is a good gradient; a random walk is noise.",
+    parameters=("runs", "max", "first", "last"),
+    charts=(
+        Chart(
+            "path",
+            (Place("run", "training", 50),),
+            follows=("path/*",),
+            only=Condition("dataset.name", "surface"),
+            together={},
+        ),
+    ),
+)
 METRICS = ("path/x0", "path/x1")
 FEW = 60
 """Steps that are marked each, before the marks would hide the line."""
 
 
-class Way(NamedTuple):
-    """A run's places, all of them."""
+class RunPath(NamedTuple):
+    """All points of a run's path."""
 
     run_id: str
     run: RunLike
@@ -39,26 +53,26 @@ class Way(NamedTuple):
 
 
 def figure(source: Source, query: Query) -> go.Figure:
-    """Draw every run that is on the first one's surface."""
-    ways = [way for i, r in enumerate(query.runs) if (way := _way(source, query, r, i))]
-    tally = canvas.Tally(how="evenly spaced")
-    ground = relief(_surface(ways[0].run)) if ways else None
-    kept = [one for one in ways if _surface(one.run) == _surface(ways[0].run)][:TRACES]
-    for one in ways:
-        if one not in kept:
-            tally.say(f"run #{one.run.number} is on another surface and is not drawn")
+    """Draw every run that is on the surface of the first run."""
+    ways = [way for i, r in enumerate(query.runs) if (way := _path_of(source, query, r, i))]
+    tally = canvas.Tally(selection="evenly spaced")
+    ground = contour_of(_surface(ways[0].run)) if ways else None
+    kept = [way for way in ways if _surface(way.run) == _surface(ways[0].run)][:TRACES]
+    for way in ways:
+        if way not in kept:
+            tally.say(f"run #{way.run.number} is on another surface and is not drawn")
     # Drivers have colours of their own, as long as no two here share one.
-    apart = len({style.colour(driver(one.run)) for one in kept}) == len(kept)
-    lines = [_line(one, query.max, tally, alone=apart) for one in kept]
+    distinct = len({style.colour(driver(way.run)) for way in kept}) == len(kept)
+    lines = [_line(way, query.max, tally, alone=distinct) for way in kept]
     view = _view(kept, ground)
-    for one in kept:
-        tally.say(_beyond(one, view))
+    for way in kept:
+        tally.say(_beyond(way, view))
     shown = [] if ground is None else [ground.contour(*view), *ground.marks()]
     across, up = ground.axes if ground else ("x₀", "x₁")
     return canvas.finish(
         [*shown[:1], *lines, *shown[1:]],
         tally,
-        title=title + (f" · {ground.title}" if ground else ""),
+        title=INFO.title + (f" · {ground.title}" if ground else ""),
         height=460,
         xaxis=canvas.axis(across, range=list(view[0])),
         yaxis=canvas.axis(up, range=list(view[1])),
@@ -69,51 +83,51 @@ def _surface(run: RunLike) -> Mapping[str, Any]:
     return run.config.get("dataset") or {}
 
 
-def _way(source: Source, query: Query, run_id: str, place: int) -> Way | None:
+def _path_of(source: Source, query: Query, run_id: str, place: int) -> RunPath | None:
     ids = {s.metric: s.id for s in source.series(run_id) if s.metric in METRICS}
     if len(ids) < 2:
         return None
     # Whole, because each series thinned for itself would keep other steps.
     x, y = (source.points(ids[m], first=query.first, last=query.last) for m in METRICS)
-    _, here, there = np.intersect1d(x.steps, y.steps, return_indices=True)
+    _, at_x, at_y = np.intersect1d(x.steps, y.steps, return_indices=True)
     run = source.run(run_id)
-    return Way(run_id, run, place, x.steps[here], x.values[here], y.values[there])
+    return RunPath(run_id, run, place, x.steps[at_x], x.values[at_x], y.values[at_y])
 
 
-def _line(one: Way, most: int, tally: canvas.Tally, *, alone: bool) -> go.Scatter:
-    """The way, thinned evenly; its beginning and end stay."""
-    count = len(one.steps)
+def _line(way: RunPath, most: int, tally: canvas.Tally, *, alone: bool) -> go.Scatter:
+    """The path, thinned evenly; its beginning and end are kept."""
+    count = len(way.steps)
     keep = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
     tally.shown += len(keep)
     tally.count += count
-    colour = style.colour(driver(one.run)) if alone else style.run_colour(one.place)
+    colour = style.colour(driver(way.run)) if alone else style.run_colour(way.place)
     last = np.arange(len(keep)) == len(keep) - 1
     return go.Scatter(
-        x=_short(one.x[keep]),
-        y=_short(one.y[keep]),
-        text=[f"step {step:,}" for step in one.steps[keep].tolist()],
-        name=one.name,
+        x=_short(way.x[keep]),
+        y=_short(way.y[keep]),
+        text=[f"step {step:,}" for step in way.steps[keep].tolist()],
+        name=way.name,
         mode="lines+markers",
-        line={"color": colour, "width": 1.5, "dash": style.dash(0 if alone else one.place)},
+        line={"color": colour, "width": 1.5, "dash": style.dash(0 if alone else way.place)},
         marker={
             "color": colour,
-            "symbol": style.symbol(driver(one.run)),
+            "symbol": style.symbol(driver(way.run)),
             "size": np.where(last, 11, 3 if len(keep) < FEW else 0).tolist(),
             "line": {"width": 0},
         },
-        hovertemplate=f"{hover.head(one.name)}<br>%{{text}}<br>(%{{x:.4g}}, %{{y:.4g}})"
+        hovertemplate=f"{hover.head(way.name)}<br>%{{text}}<br>(%{{x:.4g}}, %{{y:.4g}})"
         "<extra></extra>",
-        meta={"run": one.run_id},
+        meta={"run": way.run_id},
     )
 
 
 def _short(values: Floats) -> list[float | None]:
-    """To six digits: a thousandth of a pixel, in a third of the text."""
+    """Values to six digits, which is a thousandth of a pixel and a third of the text."""
     return [None if v is None else float(f"{v:.6g}") for v in canvas.numbers(values)]
 
 
-def _view(ways: list[Way], ground: SurfaceContour | None) -> tuple[tuple[float, float], ...]:
-    """The surface's own window, widened to the ways up to three times."""
+def _view(ways: list[RunPath], ground: SurfaceContour | None) -> tuple[tuple[float, float], ...]:
+    """The surface's own window, widened to hold the paths, at most threefold."""
     window = ground.window if ground else ((-1.0, 1.0), (-1.0, 1.0))
     return tuple(
         _widened(low, high, [w.x if axis == 0 else w.y for w in ways])
@@ -131,9 +145,9 @@ def _widened(low: float, high: float, values: list[Floats]) -> tuple[float, floa
     )
 
 
-def _beyond(one: Way, view: tuple[tuple[float, float], ...]) -> str:
+def _beyond(way: RunPath, view: tuple[tuple[float, float], ...]) -> str:
     (left, right), (low, high) = view
-    out = ~((one.x >= left) & (one.x <= right) & (one.y >= low) & (one.y <= high))
-    if not out.any():
+    outside = ~((way.x >= left) & (way.x <= right) & (way.y >= low) & (way.y <= high))
+    if not outside.any():
         return ""
-    return f"run #{one.run.number} leaves the view at step {int(one.steps[out][0]):,}"
+    return f"run #{way.run.number} leaves the view at step {int(way.steps[outside][0]):,}"

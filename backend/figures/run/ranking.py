@@ -1,25 +1,47 @@
-"""Who is best now: a measure of every estimator over its latest probes, sorted."""
+"""A measure of every estimator, pooled over its latest probes and sorted."""
 
+from collections.abc import Iterable
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import exactness
-from backend.figures.data.metrics import metric
+from backend.figures.data.metrics import OF_ERROR, metric
 from backend.figures.data.pooled import Pooled, latest, words
 from backend.figures.data.query import Query
-from backend.figures.data.select import TRACES, Line, lines
-from backend.figures.data.source import Source
+from backend.figures.data.select import TRACES, Line, layers, lines
+from backend.figures.data.source import Floats, SeriesLike, Source
 from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing.cells import EXACT
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Ranking"
-help = "A measure of every estimator, pooled over the latest probes and sorted, best first."
-parameters = ("runs", "metric", "layer", "estimator", "window")
+INFO = FigureInfo(
+    title="Ranking",
+    help="A measure of every estimator, pooled over the latest probes and sorted, best first.",
+    takeaway="The first row is the best estimator now; whiskers that overlap leave it open.",
+    parameters=("runs", "metric", "layer", "estimator", "window"),
+    charts=(
+        Chart(
+            "ranking",
+            (Place("run", "measures", 60),),
+            "Ranking by scaled error",
+            "The scaled error of every estimator, pooled over the latest probes, best first. It "
+            "is the error that is left when the learning rate has absorbed the scale: the fair "
+            "comparison between estimators of different scale.",
+            asks={"metric": "scaled_error"},
+            follows=OF_ERROR,
+            size="tall",
+            together={},
+        ),
+    ),
+)
 ROW = 44
 """Pixels for an estimator: its name, and the dot with its whiskers below."""
+SHOWN = 4
+"""Most stages or estimators named in one sentence."""
 LARGER_IS_BETTER = ("cosine", "cosine_mean", "snr", "positive")
 
 
@@ -27,14 +49,17 @@ def figure(source: Source, query: Query) -> go.Figure:
     """Rank by the first metric named (`scaled_error` by default)."""
     name = query.metrics[0] if query.metrics else "scaled_error"
     what = metric(name)
-    found = [line for line in lines(source, query, (name,)) if line.series.count]
-    pooled = [(line, latest(source, line.series.id, query.window)) for line in found]
-    kept = sorted(pooled, key=lambda one: _badness(name, one[1]))[:TRACES]
-    shown = sum(one.probes for _, one in kept)
+    matches = [line for line in lines(source, query, (name,)) if line.series.count]
+    pooled = [(line, latest(source, line.series.id, query.window)) for line in matches]
+    kept = sorted(pooled, key=lambda pooled_measure: _badness(name, pooled_measure[1]))[:TRACES]
+    shown = sum(pooled_measure.probes for _, pooled_measure in kept)
     ends = np.array([v for _, p in kept for v in (p.low, p.high)])
     scale = choose(what.scaling, ends)
     names = [_name(line, len(query.runs)) for line, _ in kept]
-    traces = [_dot(at, line, one, scale, names[at]) for at, (line, one) in enumerate(kept)]
+    traces = [
+        _dot(at, line, pooled_measure, scale, names[at])
+        for at, (line, pooled_measure) in enumerate(kept)
+    ]
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     tally = canvas.Tally(shown, shown)
     for said in (_unfair(source, query), words(query.window), what.axis.replace("<br>", ": ")):
@@ -53,16 +78,16 @@ def figure(source: Source, query: Query) -> go.Figure:
 
 
 def _unfair(source: Source, query: Query) -> str:
-    """Which stages lift an estimator's place over the whole network, for each run that is shown."""
+    """Sentences on stages whose exactness improves an estimator's place, for each shown run."""
     if query.layer:
         return ""
-    said = [exactness.words(source, run_id, query.window) for run_id in query.runs]
-    return "; ".join(dict.fromkeys(one for one in said if one))
+    sentences = [_exact_words(source, run_id, query.window) for run_id in query.runs]
+    return "; ".join(dict.fromkeys(sentence for sentence in sentences if sentence))
 
 
-def _badness(name: str, one: Pooled) -> tuple[bool, float]:
+def _badness(name: str, measure: Pooled) -> tuple[bool, float]:
     sign = -1 if name in LARGER_IS_BETTER else 1
-    return bool(np.isnan(one.mean)), sign * one.mean
+    return bool(np.isnan(measure.mean)), sign * measure.mean
 
 
 def _name(line: Line, runs: int) -> str:
@@ -71,7 +96,7 @@ def _name(line: Line, runs: int) -> str:
 
 
 def _label(at: int, name: str) -> dict[str, Any]:
-    """Above its row, not beside it: there it would leave a phone's plot no room."""
+    """A label above its row; beside the plot it would leave no room on a phone."""
     return {
         "text": name.replace("<br>", " · "), "x": 0, "xref": "paper", "xanchor": "left",
         "y": at, "yref": "y", "yanchor": "bottom", "yshift": 7, "showarrow": False,
@@ -85,12 +110,16 @@ def _rows(count: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _dot(at: int, line: Line, one: Pooled, scale: Scale, name: str) -> go.Scatter:
-    mean, low, high = scale.of(np.array([one.mean, one.low, one.high])).tolist()
-    what, who = metric(line.series.metric), name.replace("<br>", " · ")
-    exact = f"{what.short} {one.mean:.4g}{what.suffix}<br>{one.low:.4g} … {one.high:.4g}"
-    lost = f"<br>{one.lost} of {one.probes} probes were not finite" if one.lost else ""
-    told = f"{hover.head(who)}<br>{exact} over {one.probes} probes{lost}"
+def _dot(at: int, line: Line, measure: Pooled, scale: Scale, name: str) -> go.Scatter:
+    mean, low, high = scale.of(np.array([measure.mean, measure.low, measure.high])).tolist()
+    what, whose = metric(line.series.metric), name.replace("<br>", " · ")
+    value_text = (
+        f"{what.short} {measure.mean:.4g}{what.suffix}<br>{measure.low:.4g} … {measure.high:.4g}"
+    )
+    lost_text = (
+        f"<br>{measure.lost} of {measure.probes} probes were not finite" if measure.lost else ""
+    )
+    hover_text = f"{hover.head(whose)}<br>{value_text} over {measure.probes} probes{lost_text}"
     whiskers = {
         "type": "data",
         "array": [high - mean],
@@ -98,8 +127,64 @@ def _dot(at: int, line: Line, one: Pooled, scale: Scale, name: str) -> go.Scatte
         "symmetric": False,
     }
     return go.Scatter(
-        x=canvas.numbers(np.array([mean])), y=[at], name=name, mode="markers", text=[told],
+        x=canvas.numbers(np.array([mean])), y=[at], name=name, mode="markers", text=[hover_text],
         marker={"symbol": style.symbol(line.label), "size": 11, "color": style.colour(line.label)},
         error_x={**whiskers, "width": 5} if np.isfinite(mean) else None,
         hovertemplate="%{text}<extra></extra>", meta={"run": line.run_id},
     )  # fmt: skip
+
+
+def _exact_words(source: Source, run_id: str, window: int) -> str:
+    """A sentence on stages where an estimator is exact that is not exact everywhere; else ""."""
+    stages = layers(source, source.run(run_id), run_id, "cosine", "stage")
+    exact_stages = _exact(source, run_id, stages, window)
+    labels_of: dict[tuple[str, ...], list[str]] = {}
+    for label, exact in exact_stages.items():
+        # Exact everywhere, as backpropagation is, it owes its place to no single stage.
+        if exact and len(exact) < len(stages):
+            labels_of.setdefault(tuple(exact), []).append(label)
+    sentences = [
+        f"{_list(exact)} is exact for {_list(labels)}" for exact, labels in labels_of.items()
+    ]
+    hint = "choose a layer where none is exact for a fair comparison"
+    return f"{'; '.join(sentences)}: {hint}" if sentences else ""
+
+
+def _exact(source: Source, run_id: str, stages: list[str], window: int) -> dict[str, list[str]]:
+    """Exact stages by estimator, from both ends: cosine 1 and no variance in the latest probes."""
+    series = {(s.metric, s.layer, s.estimator): s for s in source.series(run_id) if s.count}
+    labels = dict.fromkeys(key[2] for key in series if key[0] == "cosine")
+    first = _since(source, (s for key, s in series.items() if key[0] == "cosine"), window)
+
+    def all_of(name: str, stage: str, label: str) -> Floats | None:
+        one_series = series.get((name, stage, label))
+        return source.points(one_series.id, first=first).values if one_series else None
+
+    def is_exact(stage: str, label: str) -> bool:
+        cosine = all_of("cosine", stage, label)
+        if cosine is None or not len(cosine) or not (cosine >= EXACT).all():
+            return False
+        variance = all_of("relative_variance", stage, label)
+        return variance is None or bool((variance <= 1 - EXACT).all())
+
+    def at_the_ends(label: str) -> list[str]:
+        # From either end to the first that is not: a read a stage and estimator would cost more
+        # than the rest of the figure, and estimates begin or stop somewhere along the network.
+        last = list(takewhile(lambda stage: is_exact(stage, label), reversed(stages)))
+        rest = stages[: len(stages) - len(last)]
+        return [*takewhile(lambda stage: is_exact(stage, label), rest), *reversed(last)]
+
+    return {label: at_the_ends(label) for label in labels}
+
+
+def _since(source: Source, series: Iterable[SeriesLike], window: int) -> int:
+    """The first step of the latest `window` probes, which are the same for all series."""
+    for each in series:
+        return int(source.points(each.id).steps[-window:][0])
+    return 0
+
+
+def _list(names: Iterable[str]) -> str:
+    all_of = [clipped(name) for name in names]
+    more = f" and {len(all_of) - SHOWN} more" if len(all_of) > SHOWN else ""
+    return ", ".join(all_of[:SHOWN]) + more

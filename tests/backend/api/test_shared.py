@@ -95,7 +95,7 @@ def test_a_revoked_link_leads_nowhere(client, link, board):
     (share,) = client.get(f"/api/dashboards/{board['id']}").json()["shares"]
     assert share["id"] == link["id"]
     assert client.delete(f"/api/shares/{link['id']}").status_code == 204
-    for path in ("", "/dashboard", "/figures/curve"):
+    for path in ("", "/dashboard", "/figures", "/figures/curve"):
         assert client.get(link["path"] + path).status_code == 404
     assert client.delete(f"/api/shares/{link['id']}").status_code == 404
 
@@ -130,7 +130,7 @@ def test_exports_hold_every_point(client, board, worker):
 
 
 def test_figures_are_listed_and_refused_in_words(client, board, worker):
-    names = [one["name"] for one in client.get("/api/figures").json()]
+    names = [one["name"] for one in client.get("/api/figures").json()["figures"]]
     assert "curve" in names
     unknown = client.get("/api/figures/none")
     assert (unknown.status_code, "there are" in unknown.json()["detail"]) == (404, True)

@@ -8,21 +8,24 @@ import pytest
 
 from backend.figures import FigureError, Memory, catalogue, draw
 
-NAMES = [one["name"] for one in catalogue()]
+NAMES = [one["name"] for one in catalogue()["figures"]]
 OF_DRAWS = {
-    "advice", "against", "anatomy", "budget", "cloud", "convergence", "decrease", "histogram",
-    "lottery", "verdict", "what_if",
+    "advice", "anatomy", "best_rates", "budget", "cloud", "convergence", "histogram",
+    "loss_change", "sweep", "verdict", "what_if",
 }  # fmt: skip
 """They have nothing to draw in a training run."""
 
 
 def test_figures_are_found_by_walking_the_package():
-    assert {"bias_variance", "carpet", "compare", "curve", "layers", "path", "ranking"} <= {*NAMES}
+    assert {"bias_variance", "carpet", "layer_panels", "curve", "layers", "path", "ranking"} <= {
+        *NAMES
+    }
     assert {*NAMES} >= OF_DRAWS
-    for one in catalogue():
+    for one in catalogue()["figures"]:
         assert one["title"]
         assert one["help"].endswith(".")
-        assert {"name": "runs"}.items() <= one["parameters"][0].items()
+        assert one["parameters"][0] == "runs"
+        assert one["takeaway"].endswith(".")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -75,7 +78,7 @@ def test_wrong_questions_are_refused_in_words(query, words, source):
 
 
 def test_unknown_figure_run_and_estimator(source):
-    with pytest.raises(FigureError, match="no figure 'pie'; there are advice, against, anatomy"):
+    with pytest.raises(FigureError, match="no figure 'pie'; there are advice, anatomy, best_rates"):
         draw("pie", source, {"runs": "r1"})
     with pytest.raises(LookupError, match="no run 'r9'"):
         draw("curve", source, {"runs": "r9"})

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backend.figures import FigureError, Memory, MemoryRun, draw
+from backend.figures import FigureError, Memory, MemoryRun, draw, note_text
 from backend.figures.drawing import style
 from backend.figures.drawing.text import plain
 
@@ -64,8 +64,8 @@ def test_spikes_survive_thinning_and_the_note_says_what_is_shown(empty):
     (trace,) = traces(drawn)
     assert {50.0, -50.0} <= set(trace["y"])
     assert len(trace["y"]) == drawn["shown"] <= 1000
-    assert drawn["note"] == f"{drawn['shown']:,} of 20,000 points, extrema kept"
-    assert curve(empty, first="7000", last="7005")["note"] == ""
+    assert note_text(drawn) == f"{drawn['shown']:,} of 20,000 points, extrema kept"
+    assert note_text(curve(empty, first="7000", last="7005")) == ""
 
 
 def test_nan_and_infinities_are_marked_at_the_edge(empty):
@@ -156,7 +156,7 @@ def test_at_most_forty_lines_and_a_note(empty):
         empty.add("r1", "cosine", [0], [0.5], estimator=f"e{i}")
     drawn = curve(empty, metric="cosine")
     assert len(traces(drawn)) == 40
-    assert drawn["note"] == "40 of 45 lines: choose fewer runs or one estimator"
+    assert note_text(drawn) == "40 of 45 lines: choose fewer runs or one estimator"
 
 
 def test_twenty_lines_of_a_thousand_points_in_a_tenth_of_a_second(empty):
@@ -179,7 +179,7 @@ def test_a_bias_carries_its_standard_error_on_the_scale_that_it_is_drawn_on(empt
     empty.add("r1", "relative_squared_bias_se", [0, 16], se[[0, 2]], estimator="backprop")
     drawn = curve(empty, metric="relative_squared_bias")
     (trace,) = traces(drawn)
-    assert "± 1 standard error" in drawn["note"]
+    assert "± 1 standard error" in note_text(drawn)
     bars, y = trace["error_y"], np.array(trace["y"])
     upper, lower = y + bars["array"], y - bars["arrayminus"]
     unit = bias[2] / np.sinh(y[2] * np.log(10))  # asinh, a decade a unit
@@ -191,7 +191,7 @@ def test_a_bias_carries_its_standard_error_on_the_scale_that_it_is_drawn_on(empt
 def test_a_measure_without_standard_errors_has_no_bars(source):
     drawn = curve(source, metric="cosine")
     assert all("error_y" not in one for one in traces(drawn))
-    assert "standard error" not in drawn["note"]
+    assert "standard error" not in note_text(drawn)
 
 
 def test_a_hover_names_who_where_and_how_much(source):

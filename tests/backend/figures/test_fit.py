@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backend.figures import Memory, MemoryRun, draw
+from backend.figures import Memory, MemoryRun, draw, note_text
 
 DECAY = 2.3 * 0.99 ** np.arange(200)
 
@@ -29,7 +29,7 @@ def test_a_run_that_dwarfs_the_others_leaves_their_range_and_is_marked(worst):
     assert axis(drawn)["type"] == "linear"
     assert low < 0.4
     assert 2.3 < top < 4
-    assert f"run #2 leaves the range: up to {worst:.3g}" in drawn["note"]
+    assert f"run #2 leaves the range: up to {worst:.3g}" in note_text(drawn)
     _, wild, _, *marks = drawn["figure"]["data"]
     assert max(y for y in wild["y"] if y is not None) == worst
     assert "series" in wild["meta"]
@@ -43,7 +43,7 @@ def test_runs_that_are_alike_are_shown_whole(losses):
     source, ids = learning(*losses)
     drawn = draw("curve", source, {"runs": ids})
     assert "range" not in axis(drawn)
-    assert drawn["note"] == ""
+    assert note_text(drawn) == ""
 
 
 def test_many_spikes_have_few_marks():
@@ -62,9 +62,9 @@ def test_a_line_near_zero_beside_a_large_one_makes_the_axis_asinh(empty):
     for layer in ("", "hidden1"):
         empty.add("r1", "cosine", range(4), small, layer=layer, estimator="forward_gradient")
         empty.add("r1", "cosine", range(4), [1.0] * 4, layer=layer, estimator="backprop")
-    for name in ("curve", "compare"):
+    for name in ("curve", "layer_panels"):
         drawn = draw(name, empty, {"runs": "r1", "metric": "cosine"})
-        assert "asinh axis: some lines lie near zero" in drawn["note"]
+        assert "asinh axis: some lines lie near zero" in note_text(drawn)
         assert drawn["figure"]["data"][0]["customdata"] == small
         linear = draw(name, empty, {"runs": "r1", "metric": "cosine", "scale": "linear"})
         assert linear["figure"]["data"][0]["y"] == small
@@ -83,4 +83,4 @@ def test_lines_that_can_be_told_apart_stay_linear_unless_asked(empty, low):
 def test_a_loss_keeps_the_axis_on_which_it_can_grow(source):
     drawn = draw("curve", source, {"runs": "r1", "scale": "asinh"})
     assert drawn["figure"]["data"][0]["meta"]["series"] == 1
-    assert "an asinh axis is for measures" in drawn["note"]
+    assert "an asinh axis is for measures" in note_text(drawn)

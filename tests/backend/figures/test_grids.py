@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from backend.figures import FigureError, Memory, MemoryRun, draw
+from backend.figures import FigureError, Memory, MemoryRun, draw, note_text
 
 
 def traces(drawn):
@@ -52,8 +52,8 @@ def test_alignment_is_on_a_diverging_scale_as_far_as_it_reaches(empty, largest, 
     assert (trace["zmin"], trace["zmax"]) == (-reach, reach)
     assert [stop for stop, _ in trace["colorscale"]] == [0, 0.5, 1]
     assert trace["colorbar"]["tickvals"][::2] == [-reach, 0, reach]
-    assert f"colour range ±{reach:g}" in drawn["note"]
-    assert ("exact, so the colour is at its end: b" in drawn["note"]) == (reach != 1)
+    assert f"colour range ±{reach:g}" in note_text(drawn)
+    assert ("exact, so the colour is at its end: b" in note_text(drawn)) == (reach != 1)
     assert trace["z"][1] == [1.0, 1.0]
 
 
@@ -93,7 +93,7 @@ def test_two_hundred_layers_stay_readable_and_light():
     axis = drawn["figure"]["layout"]["yaxis"]
     assert len(axis["ticktext"]) <= 40
     assert len(traces(drawn)[0]["y"]) == 200
-    assert drawn["note"].startswith("100,000 of 120,000 points, evenly chosen")
+    assert note_text(drawn).startswith("100,000 of 120,000 points, evenly chosen")
     assert len(json.dumps(drawn)) < 3_000_000
 
 
@@ -109,7 +109,7 @@ def test_a_line_a_layer_up_to_forty_then_bands():
     many = draw("layers", deep(41, 5), {"runs": "r1"})
     names = {one["name"] for one in traces(many)}
     assert names == {"lowest to highest of 41", "10 % to 90 % of 41", "median of 41"}
-    assert many["note"] == "bands over 41 stages, not intervals"
+    assert note_text(many) == "bands over 41 stages, not intervals"
 
 
 def test_bands_skip_probes_without_a_value(empty):
@@ -119,7 +119,7 @@ def test_bands_skip_probes_without_a_value(empty):
 
 
 def test_a_panel_a_stage_each_estimator_named_once(source):
-    drawn = draw("compare", source, {"runs": "r1"})
+    drawn = draw("layer_panels", source, {"runs": "r1"})
     assert len(traces(drawn)) == 12
     assert sum(one["showlegend"] for one in traces(drawn)) == 4
     assert {one["yaxis"] for one in traces(drawn)} == {"y", "y2", "y3"}
@@ -128,6 +128,6 @@ def test_a_panel_a_stage_each_estimator_named_once(source):
 
 
 def test_no_more_panels_than_forty_lines_fill():
-    drawn = draw("compare", deep(50, 3), {"runs": "r1"})
+    drawn = draw("layer_panels", deep(50, 3), {"runs": "r1"})
     assert len(traces(drawn)) == 40
-    assert "40 of 50 stages; the carpet shows all" in drawn["note"]
+    assert "40 of 50 stages; the carpet shows all" in note_text(drawn)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from backend.figures import Memory, MemoryRun, draw
+from backend.figures import Memory, MemoryRun, draw, note_text
 from backend.figures.data import law_checks
 from estimators.statistics.law_check import LawCheck
 
@@ -45,19 +45,19 @@ def test_the_law_is_dashed_in_the_colour_of_its_points_and_goes_with_them(drawn)
 
 
 def test_the_check_says_who_agrees_and_who_does_not(drawn):
-    note = drawn(factor=2.0)["note"]
+    note = note_text(drawn(factor=2.0))
     assert "agrees with forward_gradient (" in note
     assert "disagrees (the step is too long for the leading order) with spsa (" in note
     assert "no law for fdfa" in note
 
 
 def test_few_probes_are_not_judged(drawn):
-    assert "not judged before 8 probes: forward_gradient, spsa" in drawn(last="64")["note"]
+    assert "not judged before 8 probes: forward_gradient, spsa" in note_text(drawn(last="64"))
 
 
 def test_where_nothing_has_a_law_nothing_is_said(source):
     asked = {"runs": "r1", "metric": "relative_variance"}
-    assert "law" not in draw("curve", source, asked)["note"]
+    assert "law" not in note_text(draw("curve", source, asked))
 
 
 D, DRAWN, PROBED = 20, 16, 150
@@ -142,16 +142,16 @@ def test_a_derived_law_is_dashed_over_the_curve():
     drawn = draw("curve", source, {"runs": "r", "metric": "scaled_error"})
     law = next(one for one in drawn["figure"]["data"] if one["name"] == "law of it")
     assert np.allclose(law["customdata"], (D + 1) / (D + 2))
-    assert "✓ agrees with it (" in drawn["note"]
-    assert "no law for bare" in drawn["note"]
+    assert "✓ agrees with it (" in note_text(drawn)
+    assert "no law for bare" in note_text(drawn)
     without = draw("curve", source, {"runs": "r", "metric": "cosine_mean"})
-    assert "law" not in without["note"]
+    assert "law" not in note_text(without)
 
 
 def test_a_variance_alone_says_nothing_of_the_rest():
     """Runs of before keep it without the bias."""
     source = probes(1, {"relative_variance": D + 1.0})
-    assert "law" not in draw("curve", source, {"runs": "r", "metric": "scaled_error"})["note"]
+    assert "law" not in note_text(draw("curve", source, {"runs": "r", "metric": "scaled_error"}))
 
 
 def looked(said):
@@ -168,14 +168,15 @@ def looked(said):
 
 
 @pytest.mark.parametrize(("said", "symbol"), [(None, "✗"), (0.0, "✗"), (1.0, "✓")])
-@pytest.mark.parametrize("figure", ["law_checks", "reading", "convergence"])
+@pytest.mark.parametrize("figure", ["law_checks", "measures_table", "convergence"])
 def test_every_figure_shows_the_check_on_record(figure, said, symbol):
     query = {"runs": "m"} | ({} if figure == "convergence" else {"metric": "relative_variance"})
-    seen = json.dumps(draw(figure, looked(said), query), ensure_ascii=False)
+    drawn = draw(figure, looked(said), query)
+    seen = json.dumps({**drawn, "note": note_text(drawn)}, ensure_ascii=False)
     other = {"✗": "✓", "✓": "✗"}[symbol]
     words = {
         "law_checks": f"{symbol} it: ",
-        "reading": f'"{symbol} ',
+        "measures_table": f'"{symbol} ',
         "convergence": f"{symbol} law",
     }
     assert words[figure] in seen
@@ -186,8 +187,8 @@ def test_a_measure_that_no_law_speaks_of_says_so():
     source = probes(1, {})
     source.add("r", "cosine", [0], [0.1], estimator="it")
     drawn = draw("law_checks", source, {"runs": "r", "metric": "cosine"})
-    assert "no law for it" in drawn["note"]
-    assert "laws are of relative variance, " in drawn["note"]
+    assert "no law for it" in note_text(drawn)
+    assert "laws are of relative variance, " in note_text(drawn)
 
 
 def test_what_is_wrong_is_said_of_those_that_disagree():

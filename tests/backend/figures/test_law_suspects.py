@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from backend.figures import Memory, MemoryRun, draw
+from backend.figures import Memory, MemoryRun, draw, note_text
 from backend.figures.data import law_suspects
 from estimators.registry import discover
 
@@ -28,19 +28,19 @@ def swept(name=SPSA, errors=True):
 
 @pytest.mark.parametrize("errors", [True, False])
 def test_a_sweep_says_that_the_step_is_too_long(errors):
-    note = draw("against", swept(errors=errors), {"runs": "m1"})["note"]
+    note = note_text(draw("sweep", swept(errors=errors), {"runs": "m1"}))
     said = "disagrees with its law at 1 (1e+04 times the law: "
     assert f"spsa {said}the step is too long for the leading order)" in note
-    note = draw("against", swept("usf"), {"runs": "m1"})["note"]
+    note = note_text(draw("sweep", swept("usf"), {"runs": "m1"}))
     assert f"usf {said}implementation or assumption wrong)" in note
 
 
 def test_a_sweep_holds_the_bias_against_the_scatter_of_the_law():
-    note = draw("against", swept(), {"runs": "m1", "metric": "relative_squared_bias"})["note"]
+    note = note_text(draw("sweep", swept(), {"runs": "m1", "metric": "relative_squared_bias"}))
     assert "spsa disagrees with its law at 1 (the mean is further off than" in note
 
 
-@pytest.mark.parametrize("name", ["reading", "convergence", "law_checks"])
+@pytest.mark.parametrize("name", ["measures_table", "convergence", "law_checks"])
 def test_other_figures_say_it_too(name):
     source = swept()
     for metric, value in {
@@ -50,7 +50,7 @@ def test_other_figures_say_it_too(name):
     }.items():  # fmt: skip
         source.add("m1", metric, [8, 64], [value] * 2, estimator=SPSA)
     made = draw(name, source, {"runs": "m1"})
-    said = made["note"] + "".join(one.get("name", "") for one in made["figure"]["data"])
+    said = note_text(made) + "".join(one.get("name", "") for one in made["figure"]["data"])
     assert law_suspects.STEP in said
     assert law_suspects.OTHER not in said
 

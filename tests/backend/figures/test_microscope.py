@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.figures import FigureError, Memory, MemoryRun, draw
+from backend.figures import FigureError, Memory, MemoryRun, draw, note_text
 from backend.figures.data import deviation, draws
 from backend.figures.data.query import parse
 from backend.figures.data.select import lines
@@ -59,17 +59,21 @@ def test_a_histogram_holds_every_draw_and_marks_mean_and_law():
     json.dumps(drawn, allow_nan=False)
 
 
-@pytest.mark.parametrize("name", ["histogram", "cloud", "reading", "convergence", "law_checks"])
+@pytest.mark.parametrize(
+    "name", ["histogram", "cloud", "measures_table", "convergence", "law_checks"]
+)
 def test_the_source_of_the_draws_is_told(name):
     source = microscope()
     measured(source, FORWARD, 100, 0)
     measured(source, DFA, 1, 0.25)
-    assert "honest draws" in draw(name, source, {"runs": "m1"})["note"]
+    assert "honest draws" in note_text(draw(name, source, {"runs": "m1"}))
     source.add("m1", "draw/oracle", [0], [1.0], estimator=FORWARD)
     source.add("m1", "draw/oracle", [0], [0.0], estimator=DFA)
-    assert draws.how(source, [("m1", DFA)]) == "honest draws"
-    both = f"oracle draws, but honest of {DFA}" if name != "cloud" else "oracle draws"
-    assert both in draw(name, source, {"runs": "m1"})["note"].split("; ")
+    assert draws.how(source, [("m1", DFA)]) == "honest draws (by the estimator itself)"
+    both = "oracle draws (computed from the exact gradient)"
+    if name != "cloud":
+        both += f", except for honest draws (by the estimator itself) of {DFA}"
+    assert both in note_text(draw(name, source, {"runs": "m1"})).split("; ")
 
 
 def test_a_sweep_tells_where_its_draws_are_honest():
@@ -78,8 +82,11 @@ def test_a_sweep_tells_where_its_draws_are_honest():
         source.add("m1", "sweep/relative_variance", [1, 4], [3.0, 2.0], estimator=label)
     source.add("m1", "sweep/draw/oracle", [1, 4], [1.0, 1.0], estimator=FORWARD)
     source.add("m1", "sweep/draw/oracle", [1, 4], [1.0, 0.0], estimator=DFA)
-    note = draw("against", source, {"runs": "m1"})["note"]
-    assert f"oracle draws, but honest of {DFA} at some values" in note.split("; ")
+    note = note_text(draw("sweep", source, {"runs": "m1"}))
+    assert (
+        "oracle draws (computed from the exact gradient), except for honest draws "
+        f"(by the estimator itself) of {DFA} at some values"
+    ) in note.split("; ")
 
 
 @pytest.mark.parametrize("name", ["norm_ratio", "draw/norm_ratio", "draw/along"])
@@ -105,7 +112,7 @@ def test_draws_without_a_value_are_counted_and_not_drawn():
     source.add("m1", "draw/cosine", range(3), [np.nan, 0.5, np.inf], estimator="bad")
     source.add("m1", "draw/nonfinite", [8, 16], [1, 2], estimator="bad")
     source.add("m1", "draw/cosine", range(2), [np.nan] * 2, estimator="dead")
-    note = draw("histogram", source, {"runs": "m1"})["note"]
+    note = note_text(draw("histogram", source, {"runs": "m1"}))
     assert "bad: 2 draws were not finite and are left out" in note
     assert "dead: 2 draws have no value (the exact gradient is 0" in note
 
@@ -114,7 +121,7 @@ def test_the_cloud_shows_at_most_a_thousand_draws_and_the_gradient():
     drawn = draw("cloud", microscope(), {"runs": "m1"})
     (points,) = traces(drawn, name="draws")
     assert len(points["x"]) == 1000
-    assert drawn["note"].startswith("1,000 of 2,000 points, evenly chosen")
+    assert note_text(drawn).startswith("1,000 of 2,000 points, evenly chosen")
     (exact,) = traces(drawn, name="exact gradient")
     assert (exact["x"], exact["y"]) == ([1.0], [0.0])
 
@@ -133,7 +140,7 @@ def test_exact_draws_have_no_rings():
         source.add("m1", name, range(50), [value] * 50, estimator="backprop")
     drawn = draw("cloud", source, {"runs": "m1", "estimator": "backprop"})
     assert not traces(drawn, type="contour")
-    assert "rings" not in drawn["note"]
+    assert "rings" not in note_text(drawn)
 
 
 def test_a_dead_gradient_has_no_cloud_and_says_why():
@@ -142,7 +149,9 @@ def test_a_dead_gradient_has_no_cloud_and_says_why():
         source.add("m1", name, range(9), [np.nan] * 9, estimator="dead")
     drawn = draw("cloud", source, {"runs": "m1", "estimator": "dead"})
     assert not drawn["figure"]["data"]
-    assert "dead: 9 draws have no value (the exact gradient is 0, or the draw is)" in drawn["note"]
+    assert "dead: 9 draws have no value (the exact gradient is 0, or the draw is)" in note_text(
+        drawn
+    )
 
 
 def test_the_error_of_the_mean_falls_by_its_law():
@@ -155,7 +164,7 @@ def test_the_error_of_the_mean_falls_by_its_law():
         {1: 100, 8: 100 / 8, 64: 100 / 64, N: 100 / N}
     )
     assert np.array(law["x"]) * law["y"] == pytest.approx(101)
-    assert "dashed: by the law" in drawn["note"]
+    assert "dashed: by the law" in note_text(drawn)
 
 
 def test_without_a_law_the_measured_moments_predict_and_the_exact_is_named():
@@ -165,8 +174,8 @@ def test_without_a_law_the_measured_moments_predict_and_the_exact_is_named():
     drawn = draw("convergence", source, {"runs": "m1"})
     _, law = drawn["figure"]["data"]
     assert law["y"][-1] == pytest.approx(0.25 + 1 / N)
-    assert f"without one ({DFA}, backprop)" in drawn["note"]
-    assert "backprop is exact: no error to draw" in drawn["note"]
+    assert f"without one ({DFA}, backprop)" in note_text(drawn)
+    assert "backprop is exact: no error to draw" in note_text(drawn)
 
 
 def test_a_sweep_stands_at_its_values_with_the_law_and_slopes():
@@ -174,7 +183,7 @@ def test_a_sweep_stands_at_its_values_with_the_law_and_slopes():
     source.add("m1", "sweep/relative_variance", [1, 4, 16], [100, 25, 6.25], estimator=FORWARD)
     source.add("m1", "sweep/relative_variance_se", [1, 4, 16], [1, 1, 1], estimator=FORWARD)
     source.add("m1", "sweep/law/relative_variance", [1, 4, 16], [102, 25, 6], estimator=FORWARD)
-    drawn = draw("against", source, {"runs": "m1"})
+    drawn = draw("sweep", source, {"runs": "m1"})
     honest, law = drawn["figure"]["data"]
     assert honest["x"] == [1, 4, 16]
     assert honest["error_y"]["array"] == pytest.approx([1.961] * 3, rel=1e-3)
@@ -182,7 +191,7 @@ def test_a_sweep_stands_at_its_values_with_the_law_and_slopes():
     assert drawn["figure"]["layout"]["xaxis"]["type"] == "log"
     # The last of the three points is the least sure by far.
     said = "slope of forward_gradient: measured −1.00 ± 0.03, law −1.02 (± 1 standard error)"
-    assert said in drawn["note"]
+    assert said in note_text(drawn)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +202,7 @@ def test_a_sweep_stands_at_its_values_with_the_law_and_slopes():
 def test_values_that_are_no_whole_numbers_are_looked_up(values, shown, kind):
     source = microscope(values, "sigma")
     source.add("m1", "sweep/scaled_error", [0, 1], [0.5, 0.6], estimator=FORWARD)
-    drawn = draw("against", source, {"runs": "m1", "metric": "scaled_error"})
+    drawn = draw("sweep", source, {"runs": "m1", "metric": "scaled_error"})
     (one,) = drawn["figure"]["data"]
     assert one["x"] == shown
     assert drawn["figure"]["layout"]["xaxis"]["type"] == kind
@@ -205,7 +214,7 @@ def test_the_table_sets_the_law_beside_the_measure():
     source.add("m1", "cosine", [8, 256], [0.5, 0.12], estimator=FORWARD)
     source.add("m1", "law/cosine", [256], [0.10], estimator=FORWARD)
     source.add("m1", "snr", [256], [0.1], estimator=FORWARD)
-    (table,) = draw("reading", source, {"runs": "m1"})["figure"]["data"]
+    (table,) = draw("measures_table", source, {"runs": "m1"})["figure"]["data"]
     said = source.points(3).values.std(ddof=1) / N**0.5
     rows = [list(row) for row in zip(*table["cells"]["values"], strict=True)]
     off = f"✓ agrees, +{0.02 / said:.1f} s.e."
@@ -257,7 +266,7 @@ def test_scaled_units_know_no_stretch(a):
     for label in ("short", "any"):
         assert "relative variance 5<br>" in place(drawn, label)
         assert "relative squared bias 0.25 " in place(drawn, label)
-    assert ("points against the gradient: any" in drawn["note"]) == (a < 0)
+    assert ("points against the gradient: any" in note_text(drawn)) == (a < 0)
 
 
 def test_k_divides_the_variance_alone_and_tells_who_overtakes_whom():
@@ -268,7 +277,7 @@ def test_k_divides_the_variance_alone_and_tells_who_overtakes_whom():
     assert "K = 16<br>relative variance 6.25<br>relative squared bias 0 " in place(drawn, FORWARD)
     assert "relative variance 0.0625<br>relative squared bias 0.25 " in place(drawn, DFA)
     # (100 − 1) / 0.25
-    assert f"{FORWARD} overtakes {DFA} from K = 396 on" in drawn["note"]
+    assert f"{FORWARD} overtakes {DFA} from K = 396 on" in note_text(drawn)
 
 
 def test_the_path_is_drawn_over_training_not_over_draws(source):
@@ -283,7 +292,8 @@ def test_the_path_is_drawn_over_training_not_over_draws(source):
 
 
 @pytest.mark.parametrize(
-    "name", ["convergence", "reading", "bias_variance", "paired", "law_checks", "verdict", "cloud"]
+    "name",
+    ["convergence", "measures_table", "bias_variance", "paired", "law_checks", "verdict", "cloud"],
 )
 def test_what_is_not_finite_is_counted_beside_every_figure(name):
     source = microscope()
@@ -291,13 +301,16 @@ def test_what_is_not_finite_is_counted_beside_every_figure(name):
         measured(source, label, 1.0, 0.0)
     source.add("m1", "verdict/biased", [N], [0.0], estimator=FORWARD)
     source.add("m1", "draw/nonfinite", [8, N], [1, 17], estimator=FORWARD)
-    note = draw(name, source, {"runs": "m1"})["note"]
+    note = note_text(draw(name, source, {"runs": "m1"}))
     assert "forward_gradient: 17 draws were not finite and are left out" in note
 
 
 @pytest.mark.parametrize(
     "name",
-    ["convergence", "reading", "bias_variance", "paired", "histogram", "law_checks", "verdict"],
+    [
+        *("convergence", "measures_table", "bias_variance", "paired", "histogram", "law_checks"),
+        "verdict",
+    ],
 )
 def test_a_layer_without_a_gradient_is_named_and_has_no_numbers(name):
     source = microscope()
@@ -310,7 +323,7 @@ def test_a_layer_without_a_gradient_is_named_and_has_no_numbers(name):
     drawn = draw(name, source, {"runs": "m1", "layer": "dead"})
     json.dumps(drawn, allow_nan=False)
     legend = [one["name"] for one in drawn["figure"]["data"] if one["type"] == "scatter"]
-    assert "the exact gradient is 0" in " ".join([drawn["note"], *map(str, legend)])
+    assert "the exact gradient is 0" in " ".join([note_text(drawn), *map(str, legend)])
 
 
 def test_headings_stand_between_panels_and_not_on_ticks():
@@ -329,7 +342,7 @@ def test_draws_that_are_all_alike_are_not_said_to_be_thinned():
     source.add("m1", "draw/along", np.arange(3000), np.ones(3000), estimator=DFA)
     source.add("m1", "draw/across", np.arange(3000), np.zeros(3000), estimator=DFA)
     drawn = draw("cloud", source, {"runs": "m1"})
-    note = drawn["note"]
+    note = note_text(drawn)
     assert drawn["figure"]["layout"]["xaxis"]["range"] == [0.4, 1.6]
     assert "every draw is the same" in note
     assert "evenly chosen" not in note
@@ -339,5 +352,5 @@ def test_what_overtakes_beyond_the_line_is_said_to():
     source = microscope()
     measured(source, FORWARD, 5000, 0)
     measured(source, DFA, 1, 0.25)
-    note = draw("bias_variance", source, {"runs": "m1", "units": "raw"})["note"]
+    note = note_text(draw("bias_variance", source, {"runs": "m1", "units": "raw"}))
     assert "from K = 19,996 on, each averaged over K draws (beyond the K = 4,096 that is" in note

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from backend.figures import FigureError, Memory, MemoryRun, draw
+from backend.figures import FigureError, Memory, MemoryRun, draw, note_text
 from estimators.statistics.paired import paired
 
 FORWARD, DFA = "forward_gradient", "direct_feedback_alignment"
@@ -53,28 +53,28 @@ def test_probes_of_one_run_are_pairs_and_a_drift_does_not_widen_the_interval():
     mean, half = bar(drawn)
     assert mean == pytest.approx(0.3, abs=0.03)
     assert half < 0.02
-    assert "scaled error larger than forward_gradient's" in drawn["note"]
-    assert "larger in 30 of 30 probes" in drawn["note"]
-    assert "over these probes of run #1" in drawn["note"]
+    assert "scaled error larger than forward_gradient's" in note_text(drawn)
+    assert "larger in 30 of 30 probes" in note_text(drawn)
+    assert "over these probes of run #1" in note_text(drawn)
 
 
 def test_steps_that_one_of_them_lacks_are_no_pairs():
     source = trained(0, np.ones(6), np.zeros(9))
-    assert "smaller than" in (note := asked(source)["note"])
+    assert "smaller than" in (note := note_text(asked(source)))
     assert "0 of 6 probes" in note
 
 
 def test_few_pairs_are_refused_in_words():
     drawn = asked(trained(0, np.ones(4), np.zeros(4)))
-    assert "direct_feedback_alignment: 4 probes, a comparison takes at least 5" in drawn["note"]
+    assert "direct_feedback_alignment: 4 probes, a comparison takes at least 5" in note_text(drawn)
     assert "error_x" not in drawn["figure"]["data"][0]
     few = asked(trained(0, np.ones(8), np.zeros(8), probe={"draws": 2}))
-    assert "8 probes, a comparison takes at least 32" in few["note"]
+    assert "8 probes, a comparison takes at least 32" in note_text(few)
 
 
 def test_values_that_are_not_finite_are_left_out():
     values = np.array([0.0, np.nan, 0, np.inf, 0, 0, 0])
-    assert "0 of 5 probes" in asked(trained(0, np.ones(7), values))["note"]
+    assert "0 of 5 probes" in note_text(asked(trained(0, np.ones(7), values)))
 
 
 def seeds(count: int, **config) -> tuple[Memory, str]:
@@ -87,11 +87,11 @@ def seeds(count: int, **config) -> tuple[Memory, str]:
 def test_runs_of_five_seeds_are_paired_by_seed():
     drawn = asked(*seeds(6), window="4")
     assert bar(drawn)[0] == pytest.approx(1.025)
-    assert "larger in 6 of 6 seeds" in drawn["note"]
-    assert "differ in more" not in drawn["note"]
+    assert "larger in 6 of 6 seeds" in note_text(drawn)
+    assert "differ in more" not in note_text(drawn)
     fewer = asked(*seeds(4))
-    assert "run #1 alone" in fewer["note"]
-    assert "there are 4 here" in fewer["note"]
+    assert "run #1 alone" in note_text(fewer)
+    assert "there are 4 here" in note_text(fewer)
 
 
 def test_a_seed_counts_once_and_other_runs_are_named():
@@ -99,8 +99,8 @@ def test_a_seed_counts_once_and_other_runs_are_named():
     also(source, 0, np.ones(9), np.full(9, 50.0), 9, batch_size=32)
     drawn = asked(source, f"{runs},r9")
     assert bar(drawn)[0] == pytest.approx(1.02)
-    assert "several runs of seed 0" in drawn["note"]
-    assert "the runs differ in more than their seed: batch_size" in drawn["note"]
+    assert "several runs of seed 0" in note_text(drawn)
+    assert "the runs differ in more than their seed: batch_size" in note_text(drawn)
 
 
 def test_drivers_are_compared_by_what_their_runs_end_with():
@@ -111,7 +111,7 @@ def test_drivers_are_compared_by_what_their_runs_end_with():
         source.add(f"r{i}", "test/accuracy", [100], [0.9 - 0.1 * (i % 2) + 0.001 * i])
     drawn = asked(source, ",".join(f"r{i}" for i in range(10)), metric="test/accuracy")
     assert bar(drawn)[0] == pytest.approx(-0.099)
-    assert "accuracy smaller than forward_gradient's" in drawn["note"]
+    assert "accuracy smaller than forward_gradient's" in note_text(drawn)
 
 
 def test_a_microscope_s_draws_are_not_paired():
@@ -124,11 +124,11 @@ def test_a_microscope_s_draws_are_not_paired():
     drawn = asked(source)
     mean, half = bar(drawn)
     assert (mean, half) == (pytest.approx(-0.4), pytest.approx(1.97 * 0.1 * 2**0.5, rel=0.01))
-    assert "are not paired" in drawn["note"]
+    assert "are not paired" in note_text(drawn)
 
 
 def test_another_reference_turns_the_sign_and_an_unknown_one_is_refused():
     source = trained(0, np.ones(9), np.zeros(9))
-    assert "forward_gradient: scaled error larger" in asked(source, estimator=DFA)["note"]
+    assert "forward_gradient: scaled error larger" in note_text(asked(source, estimator=DFA))
     with pytest.raises(FigureError, match="no estimator 'fdfa' with this measure; there are"):
         asked(source, estimator="fdfa")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from backend.figures import Memory, MemoryRun, draw
+from backend.figures import Memory, MemoryRun, draw, note_text
 from backend.surfaces import SURFACES, value
 
 STEPS = np.arange(3001)
@@ -48,7 +48,7 @@ def test_each_run_is_a_line_between_start_and_minimum(source):
     assert (traces["start"]["x"], traces["start"]["y"]) == ([-1.2], [1.0])
     assert (traces["minimum"]["x"], traces["minimum"]["y"]) == ([1.0], [1.0])
     assert (drawn["shown"], drawn["count"]) == (200, 6002)
-    assert drawn["note"] == "200 of 6,002 points, evenly spaced"
+    assert note_text(drawn) == "200 of 6,002 points, evenly spaced"
 
 
 def test_the_contour_is_the_surface(source):
@@ -78,7 +78,7 @@ def test_what_is_sent_is_no_more_than_what_can_be_seen(source):
 def test_a_run_on_another_surface_is_named_and_left_out(source):
     drawn = draw("path", source, {"runs": "a,c"})
     assert "backprop · #3 run 3" not in named(drawn)
-    assert "run #3 is on another surface and is not drawn" in drawn["note"]
+    assert "run #3 is on another surface and is not drawn" in note_text(drawn)
 
 
 def test_a_diverging_run_does_not_squeeze_the_others(source):
@@ -86,7 +86,7 @@ def test_a_diverging_run_does_not_squeeze_the_others(source):
     low, high = drawn["figure"]["layout"]["xaxis"]["range"]
     assert low >= -6
     assert high <= 6
-    assert "run #4 leaves the view at step " in drawn["note"]
+    assert "run #4 leaves the view at step " in note_text(drawn)
     assert None in named(drawn)["spsa · #4 run 4"]["y"]
 
 

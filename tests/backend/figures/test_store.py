@@ -47,7 +47,7 @@ def test_extrema_and_nan_of_a_stored_series_are_shown(store, run_id):
     assert drawn["shown"] <= 200
 
 
-@pytest.mark.parametrize("name", ["carpet", "layers", "compare", "ranking", "bias_variance"])
+@pytest.mark.parametrize("name", ["carpet", "layers", "layer_panels", "ranking", "bias_variance"])
 def test_every_figure_draws_from_the_store_and_from_a_shared_window(name, store, run_id):
     query = {"runs": run_id}
     assert draw(name, store, query) == draw(name, Window(store, [run_id]), query)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.figures import FigureError, Memory, MemoryRun, draw
+from backend.figures import FigureError, Memory, MemoryRun, draw, note_text
 from backend.figures.data import slope
 from estimators import Objective, stream
 from estimators.conformance import cases
@@ -35,8 +35,8 @@ def add(source, name, at, y, error=None, label=FORWARD):
 
 
 def drawn(source, **query):
-    made = draw("against", source, {"runs": "m1", **query})
-    return made["figure"]["data"], made["figure"]["layout"], made["note"]
+    made = draw("sweep", source, {"runs": "m1", **query})
+    return made["figure"]["data"], made["figure"]["layout"], note_text(made)
 
 
 @pytest.mark.parametrize("spread", [0.02, 0.1])

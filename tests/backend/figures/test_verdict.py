@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.figures import Memory, MemoryRun, draw
-from backend.figures.microscope.verdict import CONVICTED, bounded
+from backend.figures import Memory, MemoryRun, draw, note_text
+from backend.figures.microscope.verdict import FALSE_VERDICTS, bounded
 
 LAYERS = ("", "hidden1", "head", "hidden1.weight", "head.weight")
 FORWARD, SIGN = "forward_gradient", "sign_of"
@@ -68,22 +68,22 @@ def test_each_layer_has_a_symbol_and_words_that_say_the_same():
 
 
 def test_the_sentence_has_bound_draws_reference_and_false_convictions():
-    note = asked(judged())["note"]
+    note = note_text(asked(judged()))
     assert "no bias found: forward_gradient (relative bias along g < 0.039)" in note
     assert "sign_of (+3 along g ± 0.2; in 1 of 2 layers: hidden1)" in note
-    assert "1,024 draws, held against the exact gradient" in note
+    assert "1,024 draws, compared with the exact gradient" in note
     assert "3.6 % of verdicts (measured: 35 of 960)" in note
 
 
 def test_a_target_of_its_own_is_named():
     source = judged()
     source.add("m1", "verdict/target", [1024], [1.0], estimator=SIGN)
-    assert "sign_of against a target of its own" in asked(source)["note"]
+    assert "sign_of against a target of its own" in note_text(asked(source))
 
 
 def test_the_measured_rate_is_the_documented_one():
     text = (Path(__file__).parents[3] / "docs" / "measurement" / "calibration.md").read_text()
-    assert f"measured: {CONVICTED[0]} of {CONVICTED[1]}" in text
+    assert f"measured: {FALSE_VERDICTS[0]} of {FALSE_VERDICTS[1]}" in text
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_the_measured_rate_is_the_documented_one():
     ],
 )
 def test_where_there_is_no_verdict_it_is_said_why(given, words):
-    assert words in asked(seen(**given))["note"]
+    assert words in note_text(asked(seen(**given)))
 
 
 def test_verdicts_that_cannot_be_told_are_not_innocent():
@@ -105,8 +105,8 @@ def test_verdicts_that_cannot_be_told_are_not_innocent():
     source.add("m1", "draw/nonfinite", [1024], [600], estimator=FORWARD)
     drawn = asked(source)
     assert cells(drawn)[FORWARD, "whole network"] == ("diamond-open", "?")
-    assert "forward_gradient: 600 draws were not finite and are left out" in drawn["note"]
-    assert "no bias found" not in drawn["note"]
+    assert "forward_gradient: 600 draws were not finite and are left out" in note_text(drawn)
+    assert "no bias found" not in note_text(drawn)
 
 
 @pytest.mark.parametrize(

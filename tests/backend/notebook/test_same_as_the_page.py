@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from backend.figures import Memory, MemoryRun, plotted
+from backend.figures import Memory, MemoryRun, note_text, plotted
 from backend.notebook import show
 from backend.notebook.series import RUN
 from backend.series.draws import SWEEP, exact_norms
@@ -110,7 +110,7 @@ def table(source):
         ("cloud", {"estimator": "forward_gradient"}),
         ("convergence", {"layer": "3"}),
         ("bias_variance", {"units": "raw", "k": 8}),
-        ("reading", {"layer": "3"}),
+        ("measures_table", {"layer": "3"}),
         ("law_checks", {"metric": "scaled_error"}),
         ("verdict", {"level": "tensor"}),
         ("paired", {"metric": "cosine"}),
@@ -149,7 +149,7 @@ def test_the_table_s_law_checks_are_those_of_the_figure():
 
 def test_what_is_said_beside_a_figure_stands_in_its_title():
     figure = show(measured()).convergence()
-    note = plotted("convergence", page(), {"runs": RUN}).layout.meta["note"]
+    note = note_text(plotted("convergence", page(), {"runs": RUN}).layout.meta)
     title = figure.layout.title.subtitle.text.replace("<br>", " ")
     assert " ".join(note.split()) in " ".join(title.split())
 
@@ -174,8 +174,8 @@ def test_a_sweep_is_drawn_as_the_page_draws_it():
     page, ours = stored(records, config), show(found)
     query = {"runs": RUN, "metric": "relative_variance"}
     close(
-        plotted("against", page, query).to_plotly_json()["data"],
-        ours.against().to_plotly_json()["data"],
+        plotted("sweep", page, query).to_plotly_json()["data"],
+        ours.sweep().to_plotly_json()["data"],
     )
     close(table(page), table(ours._source))
 

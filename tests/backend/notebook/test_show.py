@@ -109,7 +109,7 @@ def test_one_draw_and_a_dead_layer_are_shown_in_words():
 def test_a_sweep_without_a_law_has_the_slope_of_theory():
     found = sweep(NET, LOSS, BATCHES[0], {"it": SPSA()}, "pairs", [1, 4, 16], draws=130)
     bare = replace(found, measurements=tuple(replace(m, laws={}) for m in found.measurements))
-    said = show(bare).against().layout.title.subtitle.text
+    said = show(bare).sweep().layout.title.subtitle.text
     assert "theory −1" in said
 
 

@@ -49,13 +49,13 @@ def test_charts_zoom_and_switch_offline_without_a_word_or_a_request(opened):
     low, high = page.evaluate("() => globalThis.zoomed")
     assert 0 < low < high < 3000
 
-    show(page, "r0-layer-cosine")
-    heading = page.locator("#r0-layer-cosine .gtitle")
+    show(page, "r0-cosine")
+    heading = page.locator("#r0-cosine .gtitle")
     playwright.expect(heading).to_have_text("Alignment (cosine)")
     page.get_by_label("Layer").select_option(label="hidden1")
     playwright.expect(heading).to_have_text("Alignment (cosine) · hidden1")
 
-    show(page, "r0-estimator-relative_variance")
+    show(page, "r0-carpet")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
     assert [words for words in heard if words != page.url] == []
 

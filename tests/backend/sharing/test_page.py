@@ -59,15 +59,16 @@ def test_configuration_reads_back(page):
 
 def test_every_menu_choice_has_its_chart(page):
     by = {panel["id"]: panel for panel in panels(page)}
-    assert list(by["r0-layer-cosine"]["figures"]) == ["0", "1", "2"]
-    assert list(by["r0-estimator-cosine"]["figures"]) == ["0", "1"]
+    assert list(by["r0-cosine"]["figures"]) == ["0", "1", "2"]
+    assert by["r0-carpet"]["by"] == ["r0-estimator", "r0-carpet-metric"]
+    assert list(by["r0-carpet"]["figures"]) == ["0,0", "0,1", "1,0", "1,1"]
     assert by["r0-loss"]["figures"][""]["note"].endswith("of 3,030 points, extrema kept")
     assert "3,990 recorded" in page
     assert 'value="1">hidden1</option>' in page
 
 
 def test_the_plane_has_a_chart_for_each_unit_and_number_of_draws(page):
-    (plane,) = [panel for panel in panels(page) if panel["id"] == "r0-plane"]
+    (plane,) = [panel for panel in panels(page) if panel["id"] == "r0-bias-variance"]
     assert plane["by"] == ["r0-units", "r0-k"]
     assert len(plane["figures"]) == 2 * 5
     assert 'value="1">raw</option>' in page
@@ -82,7 +83,9 @@ def test_a_microscope_shows_its_draws_and_tells_no_path():
     for name in ("cosine", "norm_ratio", "along", "across"):
         source.add("m1", f"draw/{name}", at, np.sin(at), estimator="spsa")
     made = html(source, ["m1"])
-    assert [panel["id"] for panel in panels(made)] == ["r0-cosine", "r0-norm", "r0-cloud-0"]
+    assert [panel["id"] for panel in panels(made)] == [
+        "r0-histogram-cosine", "r0-histogram-norm_ratio", "r0-cloud-0",
+    ]  # fmt: skip
     assert "trains such a run; look at it at step 8" in made
     assert "/home/somebody" not in made
     assert "<dt>looked at</dt><dd>step 8</dd><dt>draws</dt><dd>40 of each estimator</dd>" in made
@@ -101,7 +104,7 @@ def test_a_sweep_over_the_network_switches_its_axis():
     (panel,) = panels(made)
     x = [one["figure"]["data"][0]["x"] for one in panel["figures"].values()]
     assert x == [[8, 16], [81, 171]]
-    assert 'value="1">parameters</option>' in made
+    assert 'value="1">number of parameters, d</option>' in made
     assert "look at it at step 8 with --sweep network.width=8,16" in made
 
 

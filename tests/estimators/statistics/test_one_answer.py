@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from backend.training.microscope.drawing import Drawing
 from rich.console import Console
 from torch import nn
 
-from backend.figures import Memory, MemoryRun, draw
+from backend.figures import Memory, MemoryRun, draw, note_text
 from backend.figures.drawing.marks import row_name
 from backend.notebook import show
 from backend.notebook.series import RUN
@@ -27,7 +28,6 @@ from backend.sharing import html
 from backend.terminal import looks
 from backend.terminal import probe as terminal
 from backend.training.components.assemble import Labelled
-from backend.training.microscope.drawing import Drawing
 from backend.training.records import Points
 from estimators import Claim, Cost, Estimate, Estimator, measure
 from estimators.core.contract import Law
@@ -85,7 +85,7 @@ class Answers:
         return draw(name, self._source, query)
 
     def note(self, name: str, query: dict[str, str]) -> str:
-        return draw(name, self._source, query)["note"]
+        return note_text(draw(name, self._source, query))
 
     def measures(self, run_id: str) -> dict[str, dict[str, float]]:
         newest: dict[str, dict[str, float]] = {}
@@ -248,7 +248,9 @@ def test_a_comparison_has_one_answer(seed):
     draws, values = random_pairs(seed)
     compared = Compared("scaled_error", "", draws, values)
     figure = show(compared).paired("scaled_error", estimator="a").to_plotly_json()
-    note = show(compared)._source and draw("paired", show(compared)._source, {"runs": RUN})["note"]
+    note = show(compared)._source and note_text(
+        draw("paired", show(compared)._source, {"runs": RUN})
+    )
     text = str(compared)
     page = draw("paired", page_of_pairs(draws, values), {"runs": "r"})
     for label in ("b", "c"):
@@ -261,7 +263,7 @@ def test_a_comparison_has_one_answer(seed):
             values[label], values["a"], successive=True, needed=over_batches.needed, unit="probes"
         )
         if np.isfinite(over_probes.difference):
-            agree(over_probes, bars(page["figure"])[label], page["note"], label)
+            agree(over_probes, bars(page["figure"])[label], note_text(page), label)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -277,7 +279,7 @@ def test_draws_at_a_point_are_compared_alike(seed):
             source.add("m", name, [256], [value], estimator=label)
     (x, dx), (y, dy) = numbers["b"], numbers["a"]
     page = draw("paired", source, {"runs": "m"})
-    agree(unpaired(x, y, (dx, dy), 256), bars(page["figure"])["b"], page["note"], "b")
+    agree(unpaired(x, y, (dx, dy), 256), bars(page["figure"])["b"], note_text(page), "b")
 
 
 # --- law checks --------------------------------------------------------------------------------
@@ -369,7 +371,7 @@ TITLES = {
 def test_a_law_check_has_one_answer(count, seed):
     measured = measure(NET, nn.CrossEntropyLoss(), (X, Y), CASES, count, seed)
     source, query = page_of_draws(count, seed), {"runs": "m"}
-    page = checks(drawn_rows("reading", source, **query))
+    page = checks(drawn_rows("measures_table", source, **query))
     (table,) = tables(show(measured).reading().to_plotly_json())
     notebook = checks(rows(table))
     kept = [rows(t) for t in exported(source, "m") if "law check" in t["header"]["values"]]
@@ -424,7 +426,7 @@ def test_a_known_number_is_checked_alike_wherever_it_is_on_record():
         source.add_run("m", MemoryRun(3, "", config, {"driver": "it", "shadows": []}))
         for name, number in known.items():
             source.add("m", name, [draws], [number], estimator="it")
-        (row,) = drawn_rows("reading", source, runs="m", metric=metric)
+        (row,) = drawn_rows("measures_table", source, runs="m", metric=metric)
         assert check.words in row["law check"]
         (mark,) = draw("law_checks", source, {"runs": "m", "metric": metric})["figure"]["data"]
         assert f"law check: {check.words}" in unescape(str(mark["customdata"]))

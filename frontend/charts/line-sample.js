@@ -1,5 +1,5 @@
 // @ts-check
-/** A sample of how something is drawn: colour, dash and marker say the same thing three times. */
+/** A small picture of a line: colour, dash and marker each identify it. */
 import {svg} from "../lib/h.js";
 
 /** @typedef {{colour: string, dash: string, symbol: string}} Look dash and symbol may be empty */

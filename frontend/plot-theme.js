@@ -1,16 +1,16 @@
 // @ts-check
-/** A figure's layout in the page's clothes: its own text colours, grid and font; no background. */
+/** A figure's layout in the theme of the page: its text colours, grid and font. */
 
 /** @param {string} name of a design token, without its dashes */
 const token = (name) =>
   getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 /**
- * The layout in the page's clothes: its own text colours, grid, font; no background.
+ * The layout with the page's text colours, grid and font, and without a background.
  * @param {any} layout
  * @param {string} revision
  */
-export function dressed(layout, revision) {
+export function themed(layout, revision) {
   const {
     width: _width,
     height: _height,
@@ -20,13 +20,13 @@ export function dressed(layout, revision) {
     ...rest
   } = layout;
   const ink = token("ink-2");
-  const worn = {
+  const styled = {
     ...rest,
     uirevision: revision,
     margin: {...rest.margin, t: 8, r: 8},
     autosize: true,
     showlegend: false,
-    // Dressed again, a layout has only this left of what its figure said.
+    // A layout that is styled again has only this left of what its figure said.
     meta: rest.meta ?? {legend: showlegend},
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
@@ -38,8 +38,8 @@ export function dressed(layout, revision) {
       font: {family: token("font"), size: 12, color: token("ink")},
     },
   };
-  for (const key of Object.keys(rest)) if (/^[xy]axis\d*$/.test(key)) worn[key] = axis(rest[key]);
-  return worn;
+  for (const key of Object.keys(rest)) if (/^[xy]axis\d*$/.test(key)) styled[key] = axis(rest[key]);
+  return styled;
 }
 
 /** @param {any} axis */

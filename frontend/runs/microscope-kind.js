@@ -1,5 +1,5 @@
 // @ts-check
-/** What a microscope looks for: the draws themselves, the anatomy of their variance, or one step. */
+/** The kind of a microscope: draws at one point, the anatomy of their variance, or one step. */
 import {PLAIN, field} from "../form/field.js";
 import {freshId} from "../form/node.js";
 import {h} from "../lib/h.js";
@@ -8,23 +8,26 @@ import {effect, signal, untracked} from "../lib/signal.js";
 /** @typedef {import("../form/node.js").FormNode} FormNode */
 /** @typedef {"draws" | "anatomy" | "what_if"} Kind */
 
-/** @type {Record<Kind, {title: string, told: string, draws: number, unit: string}>} */
+/** @type {Record<Kind, {title: string, summary: string, draws: number, unit: string}>} */
 const KINDS = {
   draws: {
-    title: "the draws: how they fall",
-    told: "Histograms, clouds, measures and laws of the estimates at one batch; or a sweep of a field.",
+    title: "the draws: their distribution",
+    summary:
+      "Histograms, clouds, measures and laws of the estimates at one batch; or a sweep of a field.",
     draws: 256,
     unit: "an estimator",
   },
   anatomy: {
     title: "the variance: data or estimator",
-    told: "Draws at several batches tell the noise of the data from that of the estimator, layer by layer, and whether a larger batch or more draws would lower it. The prediction is then checked at another batch size.",
+    summary:
+      "Draws at several batches separate the noise of the data from that of the estimator, layer by layer, and whether a larger batch or more draws would lower it. The prediction is then checked at another batch size.",
     draws: 16,
     unit: "a batch",
   },
   what_if: {
     title: "one step: what it would do",
-    told: "Every draw is taken as a step of many lengths from the checkpoint: the change of the loss, the best learning rate and the decrease to be expected.",
+    summary:
+      "Every draw is taken as a step of many lengths from the checkpoint: the change of the loss, the best learning rate and the decrease to be expected.",
     draws: 64,
     unit: "an estimator",
   },
@@ -46,15 +49,15 @@ const before = (microscope) =>
  * @param {FormNode} draws
  * @param {FormNode} sweep
  */
-export function lookField(run, draws, sweep) {
-  const id = freshId("look");
-  const held = run.config.microscope;
-  const chosen = signal(before(held));
+export function kindField(run, draws, sweep) {
+  const id = freshId("kind");
+  const microscope = run.config.microscope;
+  const chosen = signal(before(microscope));
   const select = h(
     "select",
     {
       id,
-      "aria-describedby": `${id}-told`,
+      "aria-describedby": `${id}-summary`,
       onchange: () => chosen.set(/** @type {Kind} */ (select.value)),
     },
     NAMES.map((name) =>
@@ -70,7 +73,7 @@ export function lookField(run, draws, sweep) {
       range: "2 to 1024",
       help: "Batches of the run's size, each drawn anew from the training set. The more, the surer the noise of the data; standard errors are told from 8 on.",
     },
-    held?.anatomy?.batches ?? 16,
+    microscope?.anatomy?.batches ?? 16,
   );
   const rates = field(
     {
@@ -80,7 +83,7 @@ export function lookField(run, draws, sweep) {
       title: "Learning rates",
       help: "Separated by commas: 0.01, 0.1, 1. Empty: about the best ones, and the run's own.",
     },
-    (held?.what_if?.rates ?? []).join(", "),
+    (microscope?.what_if?.rates ?? []).join(", "),
   );
   const source = field(
     {
@@ -90,9 +93,9 @@ export function lookField(run, draws, sweep) {
       title: "Drawn",
       choices: Object.keys(SOURCES),
       words: SOURCES,
-      help: "An oracle makes the same draws of the same noise out of the exact gradient, which is faster the more tangents a draw has. Forward gradients, of weights and of activities, have one; all others are drawn honestly, and figures name them. Only honest draws put an estimator's own code to the test.",
+      help: "An honest draw is made by the estimator itself. An oracle computes the same draws, of the same noise, from the exact gradient; it is the faster, the more tangents a draw has. Forward gradients of weights and of activities have an oracle; all others are drawn honestly, and figures name them. Only honest draws test the code of an estimator.",
     },
-    held?.source ?? "honest",
+    microscope?.source ?? "honest",
   );
   const shown = (/** @type {Kind} */ kind, /** @type {FormNode} */ node) =>
     h("div", {hidden: () => chosen() !== kind}, node.element);
@@ -105,7 +108,7 @@ export function lookField(run, draws, sweep) {
       h("span", {class: "label"}, h("label", {for: id}, "Look at")),
       h("span", {class: "control"}, select),
     ),
-    h("p", {class: "quiet sweep-note", id: `${id}-told`}, () => KINDS[chosen()].told),
+    h("p", {class: "quiet sweep-note", id: `${id}-summary`}, () => KINDS[chosen()].summary),
     shown("draws", sweep),
     shown("draws", source),
     shown("anatomy", batches),
@@ -146,10 +149,10 @@ function followed(draws, chosen) {
 
 /** What is no number stays a word. @param {any} text */
 function list(text) {
-  const said = String(text)
+  const parts = String(text)
     .split(",")
-    .map((one) => one.trim())
+    .map((part) => part.trim())
     .filter(Boolean);
-  if (said.length === 0) return null;
-  return said.map((one) => (Number.isNaN(Number(one)) ? one : Number(one)));
+  if (parts.length === 0) return null;
+  return parts.map((part) => (Number.isNaN(Number(part)) ? part : Number(part)));
 }

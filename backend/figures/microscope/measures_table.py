@@ -12,11 +12,17 @@ from backend.figures.data.select import Line, estimators, lines
 from backend.figures.data.source import Source
 from backend.figures.drawing import canvas
 from backend.figures.drawing.text import clipped, plain
+from backend.figures.info import Chart, FigureInfo, Place
 from estimators.statistics.law_check import LawCheck
 
-title = "Measures and laws"
-help = "A table of what a microscope measured, its standard error, and the value by the law."
-parameters = ("runs", "metric", "layer", "estimator")
+INFO = FigureInfo(
+    title="Measures and laws",
+    help="Every measure at the newest draw with its standard error, and the value by the law "
+    "beside it.",
+    takeaway="A law check that disagrees: the implementation or an assumption of the law is wrong.",
+    parameters=("runs", "metric", "layer", "estimator"),
+    charts=(Chart("measures-table", (Place("draws", "read", 20),), size="table"),),
+)
 HEAD = ("estimator", "measure", "measured", "± s.e.", "by the law", "law check")
 
 
@@ -49,12 +55,12 @@ def figure(source: Source, query: Query) -> go.Figure:
     shown = go.Table(
         header={"values": list(HEAD), "align": "left", "fill": {"color": canvas.CLEAR}},
         cells={"values": cells, "align": "left", "fill": {"color": canvas.CLEAR}, "height": 24},
-        name=title, columnwidth=[2.8, 2.4, 1.6, 1.3, 1.6, 2],
+        name=INFO.title, columnwidth=[2.8, 2.4, 1.6, 1.3, 1.6, 2],
     )  # fmt: skip
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     height = 110 + 24 * min(max(len(rows), 2), 24)
     return canvas.finish(
-        [shown] if rows else [], tally, title=title + where, height=height, showlegend=False
+        [shown] if rows else [], tally, title=INFO.title + where, height=height, showlegend=False
     )
 
 

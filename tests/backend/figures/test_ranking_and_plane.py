@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from backend.figures import draw, measurement
+from backend.figures import draw, measurement, note_text
 from backend.figures.drawing import style
 
 
@@ -48,8 +48,8 @@ def test_whiskers_span_the_pooled_probes_and_are_called_what_they_are(empty):
     (dot,) = traces(drawn)
     assert dot["x"] == pytest.approx([0.8])
     assert dot["error_x"]["array"] == pytest.approx([0.1])
-    assert "mean of the last 3 probes" in drawn["note"]
-    assert "not a confidence interval" in drawn["note"]
+    assert "mean of the last 3 probes" in note_text(drawn)
+    assert "not a confidence interval" in note_text(drawn)
 
 
 def test_the_ranking_of_the_network_says_which_stages_are_exact_for_whom(empty):
@@ -59,16 +59,16 @@ def test_the_ranking_of_the_network_says_which_stages_are_exact_for_whom(empty):
         empty.add("r1", "scaled_error", range(3), [0.5] * 3, estimator=label)
         for layer, cosine in zip(("hidden1", "head"), cosines, strict=True):
             empty.add("r1", "cosine", range(3), [cosine] * 3, layer=layer, estimator=label)
-    note = draw("ranking", empty, {"runs": "r1"})["note"]
+    note = note_text(draw("ranking", empty, {"runs": "r1"}))
     assert note.startswith("head is exact for a, b: choose a layer where none is exact")
-    assert "is exact" not in draw("ranking", empty, {"runs": "r1", "layer": "head"})["note"]
+    assert "is exact" not in note_text(draw("ranking", empty, {"runs": "r1", "layer": "head"}))
 
 
 def test_a_stage_that_scatters_is_not_exact(empty):
     for layer, cosine, variance in [("h", 0.1, 1.0), ("head", 1.0, 0.5)]:
         empty.add("r1", "cosine", [0], [cosine], layer=layer, estimator="a")
         empty.add("r1", "relative_variance", [0], [variance], layer=layer, estimator="a")
-    assert "is exact" not in draw("ranking", empty, {"runs": "r1"})["note"]
+    assert "is exact" not in note_text(draw("ranking", empty, {"runs": "r1"}))
 
 
 def test_bias_that_noise_explains_is_hollow_with_its_raw_value(empty):
@@ -131,7 +131,7 @@ def test_a_measurement_is_drawn_with_a_panel_a_measure():
 
 def test_an_estimator_has_one_colour_in_every_figure(source):
     seen: dict[str, set[str]] = {}
-    for name in ("curve", "compare", "ranking", "bias_variance"):
+    for name in ("curve", "layer_panels", "ranking", "bias_variance"):
         for one in traces(draw(name, source, {"runs": "r1", "metric": "cosine"})):
             if one.get("mode") != "lines":
                 colour = one.get("line", {}).get("color") or one["marker"]["color"]

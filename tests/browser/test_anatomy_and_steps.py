@@ -46,9 +46,9 @@ def test_the_variance_is_dissected_and_a_step_is_tried_and_followed(
     expect(stepped).to_contain_text("what-if step")
     becomes(stepped, "finished", 60)
     points(page, "what_if", "mean of the steps", 5)
-    chart(page, "lottery")
+    chart(page, "loss-change")
     page.get_by_label("Learning rate η", exact=True).select_option(index=3)
-    expect(page.locator("#chart-decrease")).to_contain_text("direct_feedback_alignment")
+    expect(page.locator("#chart-best-rates")).to_contain_text("direct_feedback_alignment")
     assert violations(page) == []
 
     page.get_by_label("Learning rate η", exact=True).select_option("")

@@ -13,10 +13,23 @@ from backend.figures.data.source import Floats, PointsLike, RunLike, SeriesLike,
 from backend.figures.drawing import canvas, fit, hover, style
 from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Compare"
-help = "Small multiples: one panel a stage, every estimator in each, on one vertical scale."
-parameters = ("runs", "metric", "level", "x", "scale", "max", "first", "last")
+INFO = FigureInfo(
+    title="Every layer",
+    help="A measure over the run: a panel for each layer, every estimator in each, on one "
+    "vertical scale.",
+    takeaway="Look for the panel in which the lines differ: estimators differ by layer.",
+    parameters=("runs", "metric", "level", "x", "scale", "max", "first", "last"),
+    charts=(
+        Chart(
+            "layer-panels",
+            (Place("run", "layers", 20),),
+            follows=("{metric}",),
+            runs="focused",
+        ),
+    ),
+)
 POINTS = 400
 """Most points of a line: a panel is small."""
 ROW = 150
@@ -28,37 +41,37 @@ def figure(source: Source, query: Query) -> go.Figure:
     name = query.metrics[0] if query.metrics else "cosine"
     words, run_id = metric(name), query.runs[0]
     run = source.run(run_id)
-    rows = layers(source, run, run_id, name, query.level)
-    cells = _cells(source, run, run_id, name, rows)
-    limit = max(1, TRACES // max(1, len({one.estimator for _, one in cells})))
-    cells = [cell for cell in cells if cell[0] < limit]
-    read = [_read(source, one, query) for _, one in cells]
-    values = np.concatenate([p.values for p in read]) if read else np.empty(0)
-    fitted = fit.measures(words.scaling, query.scale, [one.values for one in read])
+    layer_names = layers(source, run, run_id, name, query.level)
+    placed = _cells(source, run, run_id, name, layer_names)
+    limit = max(1, TRACES // max(1, len({series.estimator for _, series in placed})))
+    placed = [cell for cell in placed if cell[0] < limit]
+    points = [_read(source, series, query) for _, series in placed]
+    values = np.concatenate([p.values for p in points]) if points else np.empty(0)
+    fitted = fit.measures(words.scaling, query.scale, [series.values for series in points])
     scale = fitted.scale
-    tally = _tally(read, values, len(rows), limit, query.level)
+    tally = _tally(points, values, len(layer_names), limit, query.level)
     tally.say(fitted.note)
     tally.say(words.axis.replace("<br>", ", "))
     return canvas.finish(
-        _traces(source, query, run, cells, read, scale),
+        _traces(source, query, run, placed, points, scale),
         tally,
         title=f"{words.title} by {query.level}",
         below=[run_name(run.number, run.name)],
-        height=150 + ROW * max(1, min(len(rows), limit)),
-        **_panels(rows[:limit], scale, progress.TITLES[query.x]),
+        height=150 + ROW * max(1, min(len(layer_names), limit)),
+        **_panels(layer_names[:limit], scale, progress.TITLES[query.x]),
     )
 
 
-def _read(source: Source, one: SeriesLike, query: Query) -> PointsLike:
+def _read(source: Source, series: SeriesLike, query: Query) -> PointsLike:
     most = min(query.max, POINTS)
-    return source.points(one.id, max=most, first=query.first, last=query.last)
+    return source.points(series.id, max=most, first=query.first, last=query.last)
 
 
 def _tally(
-    read: list[PointsLike], values: Floats, rows: int, limit: int, level: str
+    all_points: list[PointsLike], values: Floats, rows: int, limit: int, level: str
 ) -> canvas.Tally:
     tally = canvas.Tally()
-    for points in read:
+    for points in all_points:
         tally.add(points)
     if rows > limit:
         tally.say(f"{limit} of {rows} {level}s; the carpet shows all")
@@ -72,19 +85,19 @@ def _traces(
     source: Source,
     query: Query,
     run: RunLike,
-    cells: list[tuple[int, SeriesLike]],
-    read: list[PointsLike],
+    placed: list[tuple[int, SeriesLike]],
+    all_points: list[PointsLike],
     scale: Scale,
 ) -> list[go.Scatter]:
     # The first panel that an estimator is in names it.
-    heads = {one.estimator: at for at, one in reversed(cells)}
+    heads = {series.estimator: at for at, series in reversed(placed)}
     drawn = []
-    for (at, one), points in zip(cells, read, strict=True):
+    for (at, series), points in zip(placed, all_points, strict=True):
         x = progress.positions(source, query.runs[0], run, points.steps, query.x)
-        named = heads[one.estimator] == at
-        drawn.append(_trace(at, one, x, points.values, scale, named))
-        who = plain(f"{clipped(one.estimator)} · {clipped(one.layer)}")
-        drawn[-1].hovertemplate = hover.point(who, query.x, metric(one.metric), "customdata")
+        named = heads[series.estimator] == at
+        drawn.append(_trace(at, series, x, points.values, scale, named))
+        whose = plain(f"{clipped(series.estimator)} · {clipped(series.layer)}")
+        drawn[-1].hovertemplate = hover.point(whose, query.x, metric(series.metric), "customdata")
     return drawn
 
 
@@ -93,16 +106,16 @@ def _cells(
 ) -> list[tuple[int, SeriesLike]]:
     order = {label: at for at, label in enumerate(estimators(run))}
     place = {row: at for at, row in enumerate(rows)}
-    found = [
-        (place[one.layer], one)
-        for one in source.series(run_id)
-        if one.metric == name and one.layer in place
+    placed = [
+        (place[series.layer], series)
+        for series in source.series(run_id)
+        if series.metric == name and series.layer in place
     ]
-    return sorted(found, key=lambda cell: (cell[0], order.get(cell[1].estimator, len(order))))
+    return sorted(placed, key=lambda cell: (cell[0], order.get(cell[1].estimator, len(order))))
 
 
 def _panels(rows: list[str], scale: Scale, x_title: str) -> dict[str, Any]:
-    """One y axis a panel, stacked from the top; all share x and the vertical scale."""
+    """One y axis for each panel, stacked from the top; all share x and the vertical scale."""
     count = max(1, len(rows))
     layout: dict[str, Any] = {
         "xaxis": canvas.axis(x_title, anchor=f"y{count if count > 1 else ''}"),
@@ -125,12 +138,12 @@ def _heading(name: str, y: float) -> dict[str, Any]:
 
 
 def _trace(
-    at: int, one: SeriesLike, x: Floats, values: Floats, scale: Scale, named: bool
+    at: int, series: SeriesLike, x: Floats, values: Floats, scale: Scale, named: bool
 ) -> go.Scatter:
     return go.Scatter(
         x=x.tolist(), y=canvas.numbers(scale.of(values)), customdata=canvas.numbers(values),
-        yaxis=f"y{at + 1 if at else ''}", name=plain(clipped(one.estimator)),
-        legendgroup=one.estimator, showlegend=named, mode="lines+markers",
-        line={"color": style.colour(one.estimator), "width": 2},
-        marker={"symbol": style.symbol(one.estimator), "size": 6, "maxdisplayed": 25},
+        yaxis=f"y{at + 1 if at else ''}", name=plain(clipped(series.estimator)),
+        legendgroup=series.estimator, showlegend=named, mode="lines+markers",
+        line={"color": style.colour(series.estimator), "width": 2},
+        marker={"symbol": style.symbol(series.estimator), "size": 6, "maxdisplayed": 25},
     )  # fmt: skip

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from backend.figures import FigureError, Memory, MemoryRun, draw
+from backend.figures import FigureError, Memory, MemoryRun, draw, note_text
 from backend.figures.data import variance_split
 from backend.figures.data.query import parse
 from estimators.measurement.estimates.anatomy import Anatomy
@@ -69,15 +69,15 @@ def test_shares_of_each_layer_make_a_whole(anatomy):
     tensors = draw("anatomy", anatomy, {"runs": "m1", "level": "tensor", "parts": "variance"})
     assert traces(tensors, part="estimator")[0]["y"] == [900.0] * 3
     assert traces(tensors, part="data")[0]["x"][1:] == ["a.weight", "b.weight"]
-    assert "standard error over batches" in tensors["note"]
+    assert "standard error over batches" in note_text(tensors)
 
 
 def test_a_part_below_zero_and_a_layer_without_variance_are_told(anatomy):
     dissected(anatomy, FORWARD, "a", -0.5, 3.0, 3.0)
     dissected(anatomy, EXACT, "b", 0.0, 0.0, 0.0)
     drawn = draw("anatomy", anatomy, {"runs": "m1"})
-    assert "below zero, as its estimate may where it is small: a" in drawn["note"]
-    assert "no variance at all: b" in drawn["note"]
+    assert "below zero, as an estimate of a small variance can be: a" in note_text(drawn)
+    assert "no variance at all: b" in note_text(drawn)
     assert traces(drawn, part="estimator")[0]["y"][1] == 1.0
     assert traces(drawn, part="data")[1]["y"][2] is None
 
@@ -107,10 +107,10 @@ def test_the_answer_and_its_check(anatomy):
     assert second["examples × draws"] == "512 × 1"
     assert first["check"] == "256 × 2"
     assert first["measured"] == "410 ± 20"
-    assert first["apart"] == "1.4 s.e."
+    assert first["difference"] == "1.4 s.e."
     assert second["measured"] == ""
     far = "m1", "anatomy/check/measured", [33], [900.0]
-    assert "does not hold here" not in draw("advice", anatomy, {"runs": "m1"})["note"]
+    assert "does not hold here" not in note_text(draw("advice", anatomy, {"runs": "m1"}))
     drawn = draw("budget", anatomy, {"runs": "m1"})
     (mark,) = traces(drawn, role="check")
     assert (mark["x"], mark["y"]) == ([2], [410.0])
@@ -120,7 +120,7 @@ def test_the_answer_and_its_check(anatomy):
     other = draw("budget", anatomy, {"runs": "m1", "budget": "64"})
     assert traces(other, role="check") == []
     anatomy.add(*far, estimator=FORWARD)
-    told = draw("advice", anatomy, {"runs": "m1"})["note"]
+    told = note_text(draw("advice", anatomy, {"runs": "m1"}))
     assert "forward_gradient: measured and predicted are more than 4 standard errors" in told
     json.dumps(drawn, allow_nan=False)
 
@@ -132,17 +132,17 @@ def test_an_answer_within_its_noise_is_not_given(anatomy):
     first, second = rows(drawn)
     assert (first["answer"], first["examples × draws"]) == ("not told apart", "")
     assert second["answer"] == "larger batch"
-    assert "forward_gradient: larger batch or more draws is not told apart" in drawn["note"]
+    assert "forward_gradient: larger batch or more draws is not told apart" in note_text(drawn)
     budget = draw("budget", anatomy, {"runs": "m1"})
     assert len(traces(budget, role="best")) == 1
-    assert "no star, larger batch or more draws is not told apart" in budget["note"]
+    assert "no star, larger batch or more draws is not told apart" in note_text(budget)
 
 
 def test_a_check_within_its_error_is_none(anatomy):
     anatomy.add("m1", "anatomy/check/predicted_se", [33], [360.0], estimator=FORWARD)
     drawn = draw("advice", anatomy, {"runs": "m1"})
-    assert rows(drawn)[0]["apart"] == "no check"
-    assert "an error larger than half its value" in drawn["note"]
+    assert rows(drawn)[0]["difference"] == "no check"
+    assert "an error larger than half its value" in note_text(drawn)
 
 
 def test_no_batch_beyond_what_was_given():
@@ -150,7 +150,7 @@ def test_no_batch_beyond_what_was_given():
     dissected(source, EXACT, "", 2.0, 0.0, 0.0)
     drawn = draw("advice", source, {"runs": "m1", "budget": "100"})
     assert rows(drawn)[0]["examples × draws"].split(" ×")[0] == "1,024"
-    assert "at most the 1,024 examples of the batches that were given" in drawn["note"]
+    assert "at most the 1,024 examples of the batches that were given" in note_text(drawn)
 
 
 @pytest.mark.parametrize(
@@ -188,13 +188,25 @@ def stepped() -> Memory:
     return source
 
 
+def test_draws_that_arrive_while_a_figure_is_read_are_left_out(stepped):
+    late = stepped.add("m1", "what_if/change/0.02", range(N + 5), np.ones(N + 5), estimator=EXACT)
+    drawn = draw("what_if", stepped, {"runs": "m1", "estimator": EXACT})
+    (means,) = traces(drawn, role="means")
+    assert means["x"] == [0.01, 0.02, 0.1, 1.0]
+    assert stepped.points(late).count == N + 5
+    assert drawn["count"] == 4 * N
+    assert drawn["meta"] == {
+        "rates": means["x"], "learning_rate": 0.1, "best_rates": {EXACT: 0.2}
+    }  # fmt: skip
+
+
 def test_changes_are_drawn_against_the_rate(stepped):
     drawn = draw("what_if", stepped, {"runs": "m1"})
     forward, exact = traces(drawn, role="means")
     assert exact["x"] == list(RATES)
     assert exact["y"][:2] == pytest.approx([-0.02 + 0.0005, -0.2 + 0.05])
     assert forward["y"][2] is None  # a mean without the steps that diverged would flatter
-    assert "from η = 1 on steps end in a loss that is not finite (133 in all)" in drawn["note"]
+    assert "from η = 1 on steps end in a loss that is not finite (133 in all)" in note_text(drawn)
     stars = traces(drawn, role="best")
     assert [(one["x"], one["y"]) for one in stars] == [([0.2], [-0.2])] * 2
     assert [one["meta"]["label"] for one in stars] == [FORWARD, EXACT]
@@ -204,39 +216,41 @@ def test_changes_are_drawn_against_the_rate(stepped):
 
 
 def test_the_lottery_is_at_the_nearest_rate(stepped):
-    drawn = draw("lottery", stepped, {"runs": "m1", "rate": "0.012"})
+    drawn = draw("loss_change", stepped, {"runs": "m1", "rate": "0.012"})
     heads = [one["text"] for one in drawn["figure"]["layout"]["annotations"]]
     assert all("η = 0.01, falls in" in head for head in heads)
     assert [sum(one["y"]) for one in traces(drawn, role="bins")] == pytest.approx([1, 1])
-    last = draw("lottery", stepped, {"runs": "m1", "rate": "1"})
+    last = draw("loss_change", stepped, {"runs": "m1", "rate": "1"})
     assert "133 not finite" in last["figure"]["layout"]["annotations"][0]["text"]
     assert sum(traces(last, role="bins")[0]["y"]) < 0.7
     json.dumps(last, allow_nan=False)
 
 
 def test_a_lottery_at_the_best_rate_says_which_was_tried(stepped):
-    drawn = draw("lottery", stepped, {"runs": "m1"})
+    drawn = draw("loss_change", stepped, {"runs": "m1"})
     heads = [one["text"] for one in drawn["figure"]["layout"]["annotations"]]
     assert all("η = 0.1 (nearest tried; best 0.2), falls in" in head for head in heads)
 
 
 def test_the_table_says_why_there_is_no_best_rate(stepped):
-    best, _ = rows(draw("decrease", stepped, {"runs": "m1"}))
+    best, _ = rows(draw("best_rates", stepped, {"runs": "m1"}))
     assert best["best η"] == "0.2"
     source = looked("what_if", learning_rate=0.1)
     for label, slope in {FORWARD: 0.0, EXACT: -1.0}.items():
         for name, value in {"slope": slope, "curvature": 1.0, "change/0.1": 0.1}.items():
             source.add("m1", f"what_if/{name}", range(4), [value] * 4, estimator=label)
-    drawn = draw("decrease", source, {"runs": "m1"})
-    assert (
-        "forward_gradient: no best rate, the draws or the exact gradient are zero" in drawn["note"]
+    drawn = draw("best_rates", source, {"runs": "m1"})
+    assert "forward_gradient: no best rate, the draws or the exact gradient are zero" in note_text(
+        drawn
     )
-    assert "backprop: no best rate, the draws lead up" in drawn["note"]
+    assert "backprop: no best rate, the draws lead up" in note_text(drawn)
     assert {row["best η"] for row in rows(drawn)} == {"none"}
     assert "the draws lead up" in json.dumps(draw("what_if", source, {"runs": "m1"}))
 
 
-@pytest.mark.parametrize("name", ["anatomy", "budget", "advice", "what_if", "lottery", "decrease"])
+@pytest.mark.parametrize(
+    "name", ["anatomy", "budget", "advice", "what_if", "loss_change", "best_rates"]
+)
 def test_a_run_without_points_says_so(name):
     drawn = draw(name, looked("anatomy"), {"runs": "m1"})
     assert drawn["count"] == 0

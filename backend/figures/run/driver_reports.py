@@ -11,11 +11,24 @@ from backend.figures.data.select import TRACES, Line
 from backend.figures.data.source import Source
 from backend.figures.drawing import canvas, hover, style
 from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.info import Chart, FigureInfo, Place
 
-title = "Reported by the driver"
-help = "What the driving estimator tells of itself: a panel a quantity, a line a layer."
-parameters = ("runs", "x", "max", "first", "last")
 PREFIX = "estimator/"
+INFO = FigureInfo(
+    title="Reported by the driver",
+    help="What the driving estimator reports of itself (angles of its feedback, losses of its "
+    "blocks, norms before clipping): a panel for each quantity, a line for each layer.",
+    takeaway="Use it to check the method at work: whether feedback aligns, or local losses fall.",
+    parameters=("runs", "x", "max", "first", "last"),
+    charts=(
+        Chart(
+            "driver-reports",
+            (Place("run", "measures", 90),),
+            follows=(f"{PREFIX}*",),
+            with_points=True,
+        ),
+    ),
+)
 PANELS = 6
 PANEL = 190
 """Height of one, in pixels."""
@@ -23,9 +36,9 @@ PANEL = 190
 
 def figure(source: Source, query: Query) -> go.Figure:
     """Draw every `estimator/<key>` of the runs, the first six keys."""
-    found = _lines(source, query)
-    keys = list(dict.fromkeys(line.series.metric for line in found))
-    shown = [line for line in found if line.series.metric in keys[:PANELS]]
+    reported = _lines(source, query)
+    keys = list(dict.fromkeys(line.series.metric for line in reported))
+    shown = [line for line in reported if line.series.metric in keys[:PANELS]]
     tally = canvas.Tally()
     if len(keys) > PANELS:
         tally.say(f"{PANELS} of {len(keys)} quantities")
@@ -39,7 +52,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     return canvas.finish(
         traces,
         tally,
-        title=title,
+        title=INFO.title,
         height=90 + PANEL * max(1, min(PANELS, len(keys))),
         **_axes([metric(key).title for key in keys[:PANELS]], progress.TITLES[query.x]),
     )
@@ -58,12 +71,12 @@ def _lines(source: Source, query: Query) -> list[Line]:
 def _trace(
     source: Source, query: Query, line: Line, panel: int, layers: list[str], tally: canvas.Tally
 ) -> go.Scatter:
-    found = source.points(line.series.id, max=query.max, first=query.first, last=query.last)
-    tally.add(found)
-    x = progress.positions(source, line.run_id, line.run, found.steps, query.x)
-    what = metric(line.series.metric)
+    points = source.points(line.series.id, max=query.max, first=query.first, last=query.last)
+    tally.add(points)
+    x = progress.positions(source, line.run_id, line.run, points.steps, query.x)
+    metric_words = metric(line.series.metric)
     layer = plain(clipped(line.series.layer)) or "whole network"
-    name = f"{what.title}: {layer}"
+    name = f"{metric_words.title}: {layer}"
     if len(query.runs) > 1:
         name += f" · {run_name(line.run.number, line.run.name)}"
     meta: dict[str, Any] = {"run": line.run_id, "x": query.x}
@@ -72,7 +85,7 @@ def _trace(
     suffix = panel + 1 if panel else ""
     return go.Scatter(
         x=x.tolist(),
-        y=canvas.numbers(found.values),
+        y=canvas.numbers(points.values),
         name=name,
         mode="lines+markers",
         line={
@@ -81,7 +94,7 @@ def _trace(
             "width": 2,
         },
         marker={"symbol": style.symbol(line.label), "size": 5, "maxdisplayed": 40},
-        hovertemplate=hover.point(name, query.x, what, "y"),
+        hovertemplate=hover.point(name, query.x, metric_words, "y"),
         meta=meta,
         xaxis=f"x{suffix}",
         yaxis=f"y{suffix}",
@@ -89,7 +102,7 @@ def _trace(
 
 
 def _axes(titles: list[str], across: str) -> dict[str, Any]:
-    """A panel each, one above the other, that zoom along x together."""
+    """One panel for each title, one above the other, with a shared x range."""
     count = max(1, len(titles))
     layout: dict[str, Any] = {}
     for at in range(count):

@@ -15,12 +15,47 @@ from backend.figures.drawing import canvas, hover, style
 from backend.figures.drawing.canvas import Tally
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, plain
+from backend.figures.info import Chart, FigureInfo, Pick, Place
 from estimators.statistics.law_check import BIAS, LAW, RECORD, VARIANCE, LawCheck, check_measure
 from estimators.statistics.student import half_width
 
-title = "Sweep"
-help = "A microscope's measure against the values of a field, the law's dashed; slopes are said."
-parameters = ("runs", "metric", "layer", "estimator", "scale", "against")
+OTHERS = (
+    "relative_squared_bias", "cosine", "norm_ratio", "relative_mse", "snr",
+)  # fmt: skip
+"""Measures that the third chart can show."""
+
+
+def _of_measure(key: str, order: int, title: str, metric: str) -> Chart:
+    return Chart(
+        key,
+        (Place("sweep", "sweep", order),),
+        title,
+        asks={"metric": metric},
+        follows=("sweep/{metric}", "sweep/law/{metric}"),
+        size="tall",
+        menus={"against": ()},
+    )
+
+
+INFO = FigureInfo(
+    title="Sweep",
+    help="A measure at each value of the varied field, with a 95 % interval; dashed: the law.",
+    takeaway="On log axes a power law is a straight line; compare its slope, told below with its "
+    "standard error, with the predicted slope.",
+    parameters=("runs", "metric", "layer", "estimator", "against", "scale"),
+    charts=(
+        _of_measure("sweep-variance", 10, "Relative variance", "relative_variance"),
+        _of_measure("sweep-error", 20, "Scaled error", "scaled_error"),
+        Chart(
+            "sweep",
+            (Place("sweep", "sweep", 30),),
+            "Another measure",
+            picks=(Pick("metric", choices=OTHERS, own=True),),
+            follows=("sweep/{metric}", "sweep/law/{metric}"),
+            menus={"against": (), "metric": OTHERS},
+        ),
+    ),
+)
 MARKED = 8
 """Most values that have a tick each."""
 SHORT = 24

@@ -1,4 +1,4 @@
-"""How the change of the loss falls out at one learning rate: a panel an estimator."""
+"""Histograms of the change of the loss at one learning rate: a panel for each estimator."""
 
 from typing import Any
 
@@ -6,15 +6,22 @@ import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.data import one_step
-from backend.figures.data.one_step import Lottery
+from backend.figures.data.one_step import OneStepDraws
 from backend.figures.data.query import Query
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, hover, panels, style
+from backend.figures.info import Chart, FigureInfo, Place
 from backend.figures.microscope.histogram import bins
 
-title = "One step as a lottery"
-help = "Histogram of the change of the loss at one learning rate: a panel an estimator."
-parameters = ("runs", "estimator", "rate")
+INFO = FigureInfo(
+    title="Changes of the loss at one learning rate",
+    help="How the change of the loss is distributed over the draws at one learning rate, a panel "
+    "for each estimator; dotted: no change, solid: the mean. The learning rate is the tried one "
+    "that is nearest to the best of each estimator, or the chosen one.",
+    takeaway="What lies left of the dotted line lowers the loss.",
+    parameters=("runs", "rate", "estimator"),
+    charts=(Chart("loss-change", (Place("one_step", "loss-change", 10),)),),
+)
 PANEL = 84
 """Height of a panel in pixels."""
 ROOM = 22
@@ -26,44 +33,44 @@ FAR = 8.0
 
 
 def figure(source: Source, query: Query) -> go.Figure:
-    """At the rate tried nearest to `rate`; without one, to each estimator's own best."""
-    found, tally = one_step.read(source, query), canvas.Tally()
-    found = [one for one in found if one.changes][:MOST]
+    """Draw the changes at the tried rate nearest to `rate`, or to each estimator's best rate."""
+    estimators, tally = one_step.read(source, query), canvas.Tally()
+    estimators = [steps for steps in estimators if steps.changes][:MOST]
     several = len(query.runs) > 1
     traces: list[Any] = []
     headings, ranges = [], []
-    for at, one in enumerate(found):
-        rate = _rate(one, query.rate)
-        values = one.changes[rate]
+    for at, steps in enumerate(estimators):
+        rate = _rate(steps, query.rate)
+        values = steps.changes[rate]
         tally.shown += len(values)
         tally.count += len(values)
-        headings.append(
-            f"{hover.head(one.name(several))}<br>{_said(one, rate, values, own=query.rate is None)}"
-        )
+        words = _heading_words(steps, rate, values, own=query.rate is None)
+        headings.append(f"{hover.head(steps.name(several))}<br>{words}")
         ranges.append(_range(values))
-        traces += _panel(one, at, values)
-        tally.say(one_step.counted(one, one.name(several)))
-        tally.say(_far(one, several, values))
-    if found:
+        traces += _panel(steps, at, values)
+        tally.say(one_step.counted(steps, steps.name(several)))
+        tally.say(_left_out(steps, several, values))
+    if estimators:
         tally.say("solid: the mean; dotted: no change")
     up = canvas.axis("", tickformat=".0%", nticks=3, rangemode="tozero")
     across = canvas.axis("change of the loss", nticks=6, tickangle=0)
     return canvas.finish(
-        traces, tally, title=title, height=panels.height(len(found), PANEL, ROOM), bargap=0,
+        traces, tally, title=INFO.title, height=panels.height(len(estimators), PANEL, ROOM),
+        bargap=0,
         showlegend=False,
-        **_ranged(panels.layout(headings, PANEL, across, [up] * len(found), ROOM), ranges),
+        **_ranged(panels.layout(headings, PANEL, across, [up] * len(estimators), ROOM), ranges),
     )  # fmt: skip
 
 
-def _rate(one: Lottery, asked: float | None) -> float:
-    return one.nearest(asked or one.best or one.usual or next(iter(one.changes)))
+def _rate(steps: OneStepDraws, asked: float | None) -> float:
+    return steps.nearest(asked or steps.best or steps.usual or next(iter(steps.changes)))
 
 
-def _said(one: Lottery, rate: float, values: Floats, *, own: bool) -> str:
+def _heading_words(steps: OneStepDraws, rate: float, values: Floats, *, own: bool) -> str:
     finite = values[np.isfinite(values)]
     words = f"η = {rate:.3g}"
-    if own and one.best and f"{one.best:.3g}" != f"{rate:.3g}":
-        words += f" (nearest tried; best {one.best:.3g})"
+    if own and steps.best and f"{steps.best:.3g}" != f"{rate:.3g}":
+        words += f" (nearest tried; best {steps.best:.3g})"
     if not len(finite):
         return f"{words}, no step ends in a finite loss"
     words += f", falls in {(values < 0).mean():.0%} of {len(values):,}"
@@ -72,14 +79,16 @@ def _said(one: Lottery, rate: float, values: Floats, *, own: bool) -> str:
     return f"{words}, mean {finite.mean():.3g}".replace("-", "−")
 
 
-def _far(one: Lottery, several: bool, values: Floats) -> str:
-    """What is said of steps that are left out of the picture."""
-    far = int(np.isfinite(values).sum()) - len(_near(values))
-    return f"{one.name(several)}: {far:,} steps ended far outside and are not drawn" * bool(far)
+def _left_out(steps: OneStepDraws, several: bool, values: Floats) -> str:
+    """How many finite steps the histogram leaves out; "" for none."""
+    left_out = int(np.isfinite(values).sum()) - len(_near(values))
+    if not left_out:
+        return ""
+    return f"{steps.name(several)}: {left_out:,} steps ended far outside and are not drawn"
 
 
 def _near(values: Floats) -> Floats:
-    """Those that are drawn: finite, and not so far out that the others would be one bar."""
+    """The values that are drawn: finite, and not so far out that all others share one bar."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return finite
@@ -108,7 +117,7 @@ def _ranged(layout: dict[str, Any], ranges: list[list[float] | None]) -> dict[st
     return layout
 
 
-def _panel(one: Lottery, at: int, values: Floats) -> list[Any]:
+def _panel(steps: OneStepDraws, at: int, values: Floats) -> list[Any]:
     near, ends = _near(values), _range(values)
     if ends is None:
         return []
@@ -117,16 +126,17 @@ def _panel(one: Lottery, at: int, values: Floats) -> list[Any]:
     if len(heights) == 1:  # draws that are all alike: a bar that can be seen
         middle, half = float(near.mean()), 0.01 * (ends[1] - ends[0])
         edges = np.array([middle - half, middle + half])
-    axes, colour, name = panels.axes(at), style.colour(one.label), one.name(False)
+    axes, colour, name = panels.axes(at), style.colour(steps.label), steps.name(False)
     top = 1.08 * float(heights.max())
-    alike = f"{near.mean():.4g}, all alike" if len(heights) == 1 else ""
-    told = alike or "%{customdata[0]:.4g} … %{customdata[1]:.4g}"
+    equal = f"{near.mean():.4g}, all alike" if len(heights) == 1 else ""
+    interval = equal or "%{customdata[0]:.4g} … %{customdata[1]:.4g}"
     bars = go.Bar(
         x=((edges[:-1] + edges[1:]) / 2).tolist(), y=heights.tolist(), name=name,
         width=np.diff(edges).tolist(), marker={"color": colour, "line": {"width": 0}},
         opacity=0.7, customdata=np.stack([edges[:-1], edges[1:]], 1).tolist(),
-        hovertemplate=f"{hover.head(name)}<br>{told}<br>%{{y:.3~%}} of the steps<extra></extra>",
-        meta={"run": one.run_id, "role": "bins"}, **axes,
+        hovertemplate=f"{hover.head(name)}<br>{interval}<br>%{{y:.3~%}} of the steps"
+        "<extra></extra>",
+        meta={"run": steps.run_id, "role": "bins"}, **axes,
     )  # fmt: skip
     marks = []
     if ends[0] <= 0 <= ends[1]:
@@ -137,9 +147,9 @@ def _panel(one: Lottery, at: int, values: Floats) -> list[Any]:
     return [bars, *marks]
 
 
-def _mark(x: float, top: float, said: str, dash: str, axes: dict[str, str]) -> Any:
+def _mark(x: float, top: float, words: str, dash: str, axes: dict[str, str]) -> Any:
     return go.Scatter(
-        x=[x, x], y=[0, top], mode="lines", name=said, text=[said] * 2,
+        x=[x, x], y=[0, top], mode="lines", name=words, text=[words] * 2,
         line={"color": "#808080", "width": 2, "dash": dash},
         hovertemplate="%{text}<extra></extra>", **axes,
     )  # fmt: skip

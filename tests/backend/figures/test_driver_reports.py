@@ -18,7 +18,7 @@ def source() -> Memory:
 
 
 def test_a_panel_a_quantity_and_a_line_a_layer():
-    answer = draw("reported", source(), {"runs": "a"})
+    answer = draw("driver_reports", source(), {"runs": "a"})
     traces = {one["name"]: one for one in answer["figure"]["data"]}
     assert list(traces) == [
         "feedback angle: hidden1",
@@ -38,11 +38,11 @@ def test_a_panel_a_quantity_and_a_line_a_layer():
 
 
 def test_lines_over_another_axis_do_not_grow():
-    answer = draw("reported", source(), {"runs": "a", "x": "examples"})
+    answer = draw("driver_reports", source(), {"runs": "a", "x": "examples"})
     assert all("series" not in one["meta"] for one in answer["figure"]["data"])
 
 
 def test_runs_are_told_apart_and_one_that_reports_nothing_is_empty():
-    answer = draw("reported", source(), {"runs": "b,a"})
+    answer = draw("driver_reports", source(), {"runs": "b,a"})
     assert all(one["line"]["dash"] == "dash" for one in answer["figure"]["data"])
-    assert draw("reported", source(), {"runs": "b"})["count"] == 0
+    assert draw("driver_reports", source(), {"runs": "b"})["count"] == 0
