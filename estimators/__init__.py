@@ -37,7 +37,7 @@ _MODULES = {
     "core.names": ["label", "labels", "snake_name"],
     "core.noise": ["stream"],
     "core.objective": ["Chain", "Objective", "Place", "cross_entropy"],
-    "core.requirements": ["require"],
+    "requirements": ["require"],
     "core.site": ["Site"],
     "feedback.backprop": ["Backprop"],
     "feedback.brsf": ["BRSF"],
@@ -117,7 +117,6 @@ if TYPE_CHECKING:
     from estimators.core.names import label, labels, snake_name
     from estimators.core.noise import stream
     from estimators.core.objective import Chain, Objective, Place, cross_entropy
-    from estimators.core.requirements import require
     from estimators.core.site import Site
     from estimators.feedback.backprop import Backprop
     from estimators.feedback.brsf import BRSF
@@ -151,3 +150,4 @@ if TYPE_CHECKING:
     from estimators.perturbation.sparse_forward_gradient import SparseForwardGradient
     from estimators.perturbation.spsa import SPSA
     from estimators.registry import discover
+    from estimators.requirements import require

@@ -21,7 +21,7 @@ from backend.training.losses.cross_entropy import CrossEntropy
 from backend.training.networks import Network
 from estimators.core.contract import Estimator, Need, UnsupportedError
 from estimators.core.objective import Chain
-from estimators.core.requirements import require
+from estimators.requirements import require
 
 MAX_PARAMETERS = 500_000_000
 MAX_STEPS = 10_000_000

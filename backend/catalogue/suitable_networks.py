@@ -9,7 +9,7 @@ from backend.training.losses import Loss
 from backend.training.networks import Network, networks
 from estimators.core.contract import Estimator
 from estimators.core.objective import Chain
-from estimators.core.requirements import require
+from estimators.requirements import require
 
 
 def on_meta_device(network: Network, dataset: Dataset, loss: Loss) -> Chain:

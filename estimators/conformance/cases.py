@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from estimators.core.contract import Estimator, Params, UnsupportedError
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
-from estimators.core.requirements import require
 from estimators.core.site import Site
+from estimators.requirements import require
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,12 +23,12 @@ from estimators.core.contract import (
 from estimators.core.laws import mean_of
 from estimators.core.objective import Chain
 from estimators.core.optimizers import adam, adam_state
-from estimators.core.requirements import require
 from estimators.core.structure import PerNetwork
 from estimators.core.wrapper import Wrapping, unwrapped
 from estimators.local._plan import Plan, plan
 from estimators.local.blocks import Block, HeadChain, LocalChain
 from estimators.perturbation.activity_forward_gradient import ActivityForwardGradient
+from estimators.requirements import require
 
 State = dict[str, Any]
 """heads and their moments, where the network has none; the inner states, one for each segment."""

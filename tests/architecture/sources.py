@@ -27,9 +27,21 @@ def dotted(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Each module that `path` imports, wherever in the file, with its line."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def imports(path: Path, *, run: bool = False) -> Iterator[tuple[int, str]]:
+    """Each module that `path` imports, wherever in the file, with its line.
+
+    `run`: without the imports that only a type checker reads.
+    """
+    tree = ast.parse(path.read_text())
+    unread = {
+        id(node)
+        for branch in ast.walk(tree)
+        if run and isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING"
+        for node in ast.walk(branch)
+    }
+    for node in ast.walk(tree):
+        if id(node) in unread:
+            continue
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:

@@ -74,11 +74,23 @@ def test_statistics_use_the_standard_library_alone():
     assert not crossings, "\n".join(crossings)
 
 
+def test_the_core_imports_nothing_else_of_the_library():
+    crossings = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in files("estimators/core")
+        for line, module in imports(path)
+        if within(module, "estimators") and not within(module, "estimators.core")
+    ]
+    assert not crossings, "\n".join(crossings)
+
+
 def test_no_modules_import_each_other():
     known = modules()
     graph = {
         name: {
-            module for _, module in imports(path) if module in known and not within(name, module)
+            module
+            for _, module in imports(path, run=True)
+            if module in known and not within(name, module)
         }
         for name, path in known.items()
         if path.name != "__init__.py"

@@ -14,9 +14,9 @@ from estimators.core.contract import Estimator, UnsupportedError
 from estimators.core.names import labels
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
-from estimators.core.requirements import require
 from estimators.measurement.inputs.fields import validate
 from estimators.measurement.inputs.losses import chain_of
+from estimators.requirements import require
 
 Loss = Callable[[Any, Tensor], Tensor]
 """loss(output, y): one value for each example, (B,), or their mean, ()."""

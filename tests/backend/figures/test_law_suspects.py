@@ -68,10 +68,10 @@ def test_of_several_only_those_with_a_step_are_said_to_have_a_long_one():
 
 
 def test_they_are_the_laws_to_leading_order():
-    found = discover().estimators
     written = {
         name
-        for name, one in found.items()
-        if one.kind == "builtin" and hasattr(sys.modules[one.cls.__module__], "LEADING")
+        for name, entry in discover().estimators.items()
+        if entry.kind == "builtin"
+        and {"LEADING", "law_of_differences"} & vars(sys.modules[entry.cls.__module__]).keys()
     }
     assert written == {*law_suspects.LEADING}

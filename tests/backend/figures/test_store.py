@@ -7,7 +7,7 @@ from backend.figures import draw
 from backend.store import Store, open_engine
 from backend.store.points import SeriesPoints
 from backend.store.reports import WorkerReport
-from backend.store.store import Window
+from backend.store.store import RunsView
 
 
 @pytest.fixture
@@ -50,9 +50,9 @@ def test_extrema_and_nan_of_a_stored_series_are_shown(store, run_id):
 @pytest.mark.parametrize("name", ["carpet", "layers", "layer_panels", "ranking", "bias_variance"])
 def test_every_figure_draws_from_the_store_and_from_a_shared_window(name, store, run_id):
     query = {"runs": run_id}
-    assert draw(name, store, query) == draw(name, Window(store, [run_id]), query)
+    assert draw(name, store, query) == draw(name, RunsView(store, [run_id]), query)
 
 
 def test_a_window_shows_no_other_run(store, run_id):
     with pytest.raises(LookupError):
-        draw("curve", Window(store, []), {"runs": run_id})
+        draw("curve", RunsView(store, []), {"runs": run_id})

@@ -64,7 +64,7 @@ def test_the_imports_for_type_checkers_are_the_lazy_names():
 
 @pytest.mark.parametrize(
     "module",
-    ["estimators.core.laws", "estimators.core.requirements", "estimators.registry",
+    ["estimators.core.laws", "estimators.requirements", "estimators.registry",
      "estimators.autodiff.calculus", "estimators.conformance", "estimators.measurement.measure"],
 )  # fmt: skip
 def test_a_module_can_be_imported_first(module):

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from backend.training.microscope.drawing import Drawing
 from rich.console import Console
 from torch import nn
 
@@ -24,11 +23,12 @@ from backend.figures import Memory, MemoryRun, draw, note_text
 from backend.figures.drawing.marks import row_name
 from backend.notebook import show
 from backend.notebook.series import RUN
+from backend.series.points import Points
 from backend.sharing import html
-from backend.terminal import looks
+from backend.terminal import figure_tables
 from backend.terminal import probe as terminal
 from backend.training.components.assemble import Labelled
-from backend.training.records import Points
+from backend.training.microscope.estimator_draws import EstimatorDraws
 from estimators import Claim, Cost, Estimate, Estimator, measure
 from estimators.core.contract import Law
 from estimators.measurement.anatomy import Anatomies
@@ -189,7 +189,7 @@ def test_an_export_and_a_terminal_give_the_advice_of_the_page(seed):
     ]
     for budget in ("8", "64"):
         assert drawn_rows("advice", source, runs="m", budget=budget) in found
-    text = printed(looks.tabulate, source, "m")
+    text = printed(figure_tables.tabulate, source, "m")
     for label, one in anatomies.of.items():
         cells = said_in_table(one.best(8 * one.cost))
         assert re.search(
@@ -340,7 +340,7 @@ def page_of_draws(count: int, seed: int) -> Memory:
     source.add_run("m", MemoryRun(3, "seen", config, {"driver": driver, "shadows": shadows}))
     made: dict[tuple[str, str, str], tuple[list[int], list[float]]] = {}
     for label, (estimator, state) in of.watched.items():
-        drawing = Drawing(Labelled(label, estimator), at, state, count, seed, 0)
+        drawing = EstimatorDraws(Labelled(label, estimator), at, state, count, seed, 0)
         while drawing.made < count:
             drawing.take()
         for record in [*drawing.points(), *drawing.last()]:
