@@ -61,8 +61,8 @@ class LocalLosses(Estimator[Chain, State]):
     """Gives each block a loss of its own, and estimates its gradient with any estimator.
 
     ĝ_b is the inner estimate of ∇_b Σ_c ℓ(head_c(h_c), y), with h_c the output of block c. Heads
-    and the last stage, which reads a detached activation, get exact gradients. A network without heads
-    gets linear ones, which are trained by Adam.
+    and the last stage, which reads a detached activation, get exact gradients. A network without
+    heads gets linear ones, which are trained by Adam.
 
     Use it to make estimators scale to deeper networks: their variance grows with the perturbed
     units and the depth between a unit and its loss, and both are smaller within a block.

@@ -372,7 +372,7 @@ def test_a_law_check_has_one_answer(count, seed):
     measured = measure(NET, nn.CrossEntropyLoss(), (X, Y), CASES, count, seed)
     source, query = page_of_draws(count, seed), {"runs": "m"}
     page = checks(drawn_rows("measures_table", source, **query))
-    (table,) = tables(show(measured).reading().to_plotly_json())
+    (table,) = tables(show(measured).measures_table().to_plotly_json())
     notebook = checks(rows(table))
     kept = [rows(t) for t in exported(source, "m") if "law check" in t["header"]["values"]]
     terminal_text, text = printed(terminal.tabulate, source, "m"), str(measured)
