@@ -150,7 +150,7 @@ def _has_names(source: str, dotted: str) -> bool:
     [
         ("estimators/core/contract.py", True),
         ("estimators/core/no_such_file.py", False),
-        ("tests/estimators/test_limits*.py", True),
+        ("tests/estimators/*/test_limits*.py", True),
         ("docs/images/<family>-digits.png", True),
         ("backend/no_such_folder/", False),
         ("estimators.core.contract.Estimator", True),

@@ -127,7 +127,7 @@ def test_settings_from_the_environment_and_over_it(monkeypatch, tmp_path):
         ({"port": 70000}, "65535"),
         ({"executor": "slurm"}, "local"),
         ({"slots": 0}, "1"),
-        ({"home": "~nobody-of-this-name/lab"}, "no user"),
+        ({"home": "~nobody-of-this-name/lab"}, "a user that does not exist"),
     ],
 )
 def test_settings_that_make_no_sense(given, words):
