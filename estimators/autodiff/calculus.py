@@ -159,7 +159,9 @@ def _cut(chain: Chain, params: Params, where: str) -> Cut:
 
     def cut(_: int, z: Tensor) -> Tensor:
         places.append(z)
-        return z.detach()
+        # torch (2.13) crashes in the backward pass of a GroupNorm on channels-last input without
+        # a gradient, which a segment may begin with.
+        return z.detach().contiguous()
 
     with torch.enable_grad():
         output = chain.forward(leaves, **{where: cut})  # type: ignore[arg-type]

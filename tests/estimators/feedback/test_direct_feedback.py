@@ -304,3 +304,19 @@ def test_the_scale_is_that_of_the_first_feedback(method):
     chain, params, _ = linear(3)
     (_, one), (_, three) = (method(scale=s).init(chain, params, rng()) for s in (1.0, 3.0))
     torch.testing.assert_close(three, 3 * one)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=repr)
+def test_a_segment_may_begin_with_a_group_norm_in_channels_last(method):
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.Flatten(), nn.Linear(100, 3)
+    ).double()  # fmt: skip
+    params = {n: p.detach() for n, p in module.named_parameters()}
+    x, y = normal(4, 2, 5, 5), torch.zeros(4).long()
+    grads = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        chain = Chain(module, x.contiguous(memory_format=layout), y)
+        state = method.init(chain, params, rng())
+        grads.append(method.estimate(chain, params, state, rng()).grads)
+    torch.testing.assert_close(grads[1], grads[0])
