@@ -4,6 +4,7 @@ import numpy as np
 
 from backend.figures.data.select import Line
 from backend.figures.data.source import Floats, Source
+from estimators.statistics.student import Sample
 
 MIN_DRAWS = 8
 """Fewest draws of a standard error."""
@@ -28,7 +29,7 @@ def standard_error(source: Source, line: Line) -> float | None:
         return None
     kept = {name: values[good] for name, values in columns.items()}
     terms = _terms(line.series.metric, kept["cosine"], kept["norm_ratio"], kept["along"])
-    return None if terms is None else float(terms.std(ddof=1) / len(terms) ** 0.5)
+    return None if terms is None else Sample.of(terms).standard_error
 
 
 def _terms(name: str, cosine: Floats, norm: Floats, along: Floats) -> Floats | None:

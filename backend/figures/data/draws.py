@@ -10,6 +10,7 @@ from backend.figures.data.select import Line, estimators, lines
 from backend.figures.data.source import Floats, RunLike, Source
 from backend.figures.data.tally import Tally
 from backend.figures.drawing.text import clipped, plain, run_name
+from estimators.statistics.student import Sample
 
 PREFIX = "draw/"
 PANELS = 16
@@ -35,8 +36,7 @@ class Draws:
     @property
     def error(self) -> float:
         """The standard error of the mean; NaN for a single draw."""
-        n = len(self.values)
-        return float(self.values.std(ddof=1) / n**0.5) if n > 1 else np.nan
+        return Sample.of(self.values).standard_error
 
 
 def each(source: Source, query: Query, name: str, tally: Tally) -> list[Draws]:

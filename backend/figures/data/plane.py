@@ -15,6 +15,7 @@ from backend.figures.data import draws
 from backend.figures.data.query import Query
 from backend.figures.data.select import Line, lines
 from backend.figures.data.source import Floats, Source
+from estimators.statistics.student import Sample
 
 SPREAD, BIAS = "relative_variance", "relative_squared_bias"
 ERRORS = (f"{SPREAD}_se", f"{BIAS}_se")
@@ -137,7 +138,7 @@ def _error(recorded: Floats, values: Floats) -> float:
         if len(finite):
             # Probes are at different steps with noise of their own: errors add in squares.
             return float(np.sqrt(np.mean(finite**2) / len(finite)))
-        return float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 2 else 0.0
+        return Sample.of(values).standard_error if len(values) > 2 else 0.0
 
 
 def path_of(probes: Probes, window: int, most: int, *, scaled: bool) -> list[Errors]:

@@ -9,6 +9,7 @@ from backend.figures.data.query import Query
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas
 from backend.figures.info import Chart, FigureInfo, Place
+from estimators.statistics.student import Sample
 
 INFO = FigureInfo(
     title="Expected decrease",
@@ -76,6 +77,6 @@ def _mean(values: Floats) -> str:
         return f"{(~finite).sum():,} not finite"
     if not len(values):
         return ""
-    error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else np.nan
+    error = Sample.of(values).standard_error
     spread = f" ± {error:.2g}" if np.isfinite(error) else ""
     return f"{values.mean():.3g}{spread}".replace("-", "−")

@@ -13,6 +13,7 @@ from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, density, hover, style
 from backend.figures.drawing.text import clipped, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
+from estimators.statistics.student import Sample
 
 ALONG, ACROSS = "draw/along", "draw/across"
 INFO = FigureInfo(
@@ -105,7 +106,7 @@ def _points(x: Floats, y: Floats, label: str, run_id: str) -> go.Scatter:
 def _marks(x: Floats, y: Floats) -> list[go.Scatter]:
     """The exact gradient, and the mean of the draws."""
     middle = (float(x.mean()), float(y.mean()))
-    error = float(x.std(ddof=1) / len(x) ** 0.5) if len(x) > 1 else np.nan
+    error = Sample.of(x).standard_error
     mean_words = f"mean of the draws<br>along {middle[0]:.4g} ± {error:.2g} (standard error)"
     return [
         _mark("mean of the draws", middle, "cross", mean_words),

@@ -12,6 +12,7 @@ from backend.figures.data.query import Query
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, hover, panels, style
 from backend.figures.info import Chart, FigureInfo, Place
+from estimators.statistics.student import Sample
 
 INFO = FigureInfo(
     title="Change of the loss against the learning rate",
@@ -169,9 +170,7 @@ def _means(steps: OneStepDraws, colour: str, axes: dict[str, str], reach: float)
 
 
 def _error(values: Floats) -> float:
-    if len(values) < 2 or not np.isfinite(values).all():
-        return np.nan
-    return float(values.std(ddof=1)) / len(values) ** 0.5
+    return Sample.of(values).standard_error if np.isfinite(values).all() else np.nan
 
 
 def _usual(rate: float, reach: float, axes: dict[str, str]) -> Any:
