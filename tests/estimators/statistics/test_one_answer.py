@@ -38,6 +38,7 @@ from estimators.measurement.estimates.observation import point
 from estimators.measurement.inputs.subject import subject
 from estimators.statistics.law_check import check_measure
 from estimators.statistics.paired import paired, unpaired
+from estimators.statistics.variance_split import TOLERANCE
 
 WIDE = 400
 """Characters of a terminal's line: no cell wraps."""
@@ -156,7 +157,8 @@ def said_in_table(advice: Any) -> dict[str, str]:
     if advice.verdict == "not told apart":
         return {"answer": "not told apart", "examples × draws": ""}
     pair = f"{advice.batch:,} × {advice.draws:,}"
-    return {"answer": advice.verdict, "examples × draws": pair}
+    alone = f"{advice.batch_alone:.3g} ×" if advice.batch_alone > 1 + TOLERANCE else "the same"
+    return {"answer": advice.verdict, "examples × draws": pair, "larger batch alone": alone}
 
 
 @pytest.mark.parametrize("seed", range(ANATOMIES // EACH))
@@ -220,19 +222,24 @@ def page_of_pairs(draws: int, values: dict[str, tuple[float, ...]]) -> Memory:
     return source
 
 
-def bars(figure: dict[str, Any]) -> dict[str, tuple[float, float]]:
-    """{label: (difference, half width)} of a figure of paired comparisons."""
+def bars(figure: dict[str, Any]) -> dict[str, tuple[float, float, bool]]:
+    """{label: (difference, half width, filled)} of a figure of paired comparisons."""
     return {
-        one["name"]: (one["x"][0], (one.get("error_x") or {"array": [math.nan]})["array"][0])
+        one["name"]: (
+            one["x"][0],
+            (one.get("error_x") or {"array": [math.nan]})["array"][0],
+            not one["marker"]["symbol"].endswith("-open"),
+        )
         for one in figure["data"]
         if np.isfinite(one["x"][0])
     }
 
 
-def agree(comparison: Any, drawn: tuple[float, float], note: str, label: str) -> None:
+def agree(comparison: Any, drawn: tuple[float, float, bool], note: str, label: str) -> None:
     """A comparison of the library is what is drawn and said."""
     half = comparison.half_width if comparison.judged else math.nan
-    assert drawn == pytest.approx((comparison.difference, half), rel=1e-9, nan_ok=True)
+    assert drawn[:2] == pytest.approx((comparison.difference, half), rel=1e-9, nan_ok=True)
+    assert drawn[2] == (comparison.verdict in ("larger", "smaller"))
     (said,) = [part for part in note.split("; ") if part.startswith(f"{label}: ")][:1]
     words = {
         "larger": "larger than",
