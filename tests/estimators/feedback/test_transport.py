@@ -286,3 +286,16 @@ def test_first_feedback_is_uniform_in_its_bounds():
 def test_a_loss_alone_is_refused_in_words(method):
     with pytest.raises(UnsupportedError, match="a Chain"):
         require(method, Objective(lambda p: p["w"].square().sum()), {"w": normal(3)})
+
+
+@each_method
+def test_a_forward_that_a_layer_is_given_later_stays_in_the_network(method):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
+    chain = Chain(module, normal(5, 3), torch.zeros(5).long())
+    params = {n: p.detach() for n, p in module.named_parameters()}
+    state = method.init(chain, params, rng())
+    layer = module[2]
+    layer.forward = lambda x: 3 * nn.functional.linear(x, layer.weight, layer.bias)
+    estimate = method.estimate(chain, params, state, rng())
+    torch.testing.assert_close(estimate.loss, chain(params))
