@@ -19,6 +19,8 @@ MAX_ANATOMIES = 200
 
 
 class FindingView(View):
+    """What is wrong in one layer, in a sentence, and how many draws averaged would mend it."""
+
     layer: str
     cause: str
     text: str
