@@ -86,11 +86,13 @@ def compare(
     if len(pairs) < 2:
         raise ValueError(f"{len(pairs)} batches came; a comparison takes 5 or more, at least 2")
     for place, batch in enumerate(pairs):
-        of = subject(module, loss, batch, estimators, seed, separable)
-        if len(of.watched) < 2:
-            raise ValueError(f"{len(of.watched)} estimator came; a comparison takes at least 2")
+        measured = subject(module, loss, batch, estimators, seed, separable)
+        if len(measured.watched) < 2:
+            raise ValueError(
+                f"{len(measured.watched)} estimator came; a comparison takes at least 2"
+            )
         before = f"batch {place + 1} of {len(pairs)}, "
-        measurement = measure_subject(of, draws, seed + place, progress, before)
-        for label in of.watched:
+        measurement = measure_subject(measured, draws, seed + place, progress, before)
+        for label in measured.watched:
             values.setdefault(label, []).append(measurement.value(metric, label, layer))
     return Compared(metric, layer, draws, {label: tuple(x) for label, x in values.items()})

@@ -76,7 +76,7 @@ def measure(
 
 
 def measure_subject(
-    of: Subject,
+    measured: Subject,
     draws: int,
     seed: int,
     progress: Progress | None = None,
@@ -85,18 +85,23 @@ def measure_subject(
 ) -> Measurement:
     """`measure` of a subject that is ready; `before` begins each sentence of progress."""
     observations = observe(
-        of.chain, of.params, of.watched, draws, seed, sources=_sources(of, source)
+        measured.chain,
+        measured.params,
+        measured.watched,
+        draws,
+        seed,
+        sources=_sources(measured, source),
     )
     if progress:
         observations = _report(observations, draws, progress, before)
     return measurement_of(observations)
 
 
-def _sources(of: Subject, asked: Source) -> dict[str, Source]:
-    exact = value_and_grad(of.chain, of.params)[1] if asked == "oracle" else None
+def _sources(measured: Subject, asked: Source) -> dict[str, Source]:
+    exact = value_and_grad(measured.chain, measured.params)[1] if asked == "oracle" else None
     return {
-        label: source_of(asked, estimator, of.chain, of.params, state, exact)
-        for label, (estimator, state) in of.watched.items()
+        label: source_of(asked, estimator, measured.chain, measured.params, state, exact)
+        for label, (estimator, state) in measured.watched.items()
     }
 
 

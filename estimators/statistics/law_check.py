@@ -91,7 +91,7 @@ NO_VALUE = LawCheck("not judged", reason="no value")
 
 def check_measure(
     metric: str,
-    known: Mapping[str, float],
+    numbers: Mapping[str, float],
     draws: int,
     interval: tuple[float, float] | None = None,
 ) -> LawCheck:
@@ -99,13 +99,13 @@ def check_measure(
 
     Args:
         metric: a measure's name, such as `relative_variance`.
-        known: numbers by the names of their series: measures (`relative_variance`), their standard
+        numbers: by the names of their series: measures (`relative_variance`), their standard
             errors (`relative_variance_se`), laws (`law/relative_variance`) and verdicts on record
-            (`law_check/relative_variance`: 1 or 0). What is absent or NaN is not known.
+            (`law_check/relative_variance`: 1 or 0). What is absent or NaN is unknown.
         draws: how many draws were made.
         interval: the interval of the measure at `LEVEL`, from the draws themselves.
     """
-    value, law = (known.get(name, math.nan) for name in (metric, LAW + metric))
+    value, law = (numbers.get(name, math.nan) for name in (metric, LAW + metric))
     if not math.isfinite(law):
         return NO_LAW
     if not math.isfinite(value):
@@ -114,12 +114,12 @@ def check_measure(
         return LawCheck("agrees")
     if draws < MIN_DRAWS:
         return TOO_FEW_DRAWS
-    error = snr_error(known, draws) if metric == SNR else known.get(f"{metric}_se", math.nan)
+    error = snr_error(numbers, draws) if metric == SNR else numbers.get(f"{metric}_se", math.nan)
     errors = (value - law) / error if error > 0 else math.nan
-    if reason := _refuted(metric, known, draws, error):
+    if reason := _refuted(metric, numbers, draws, error):
         return LawCheck("disagrees", errors, reason)
     rounding = ROUNDING * max(1.0, abs(law))
-    recorded = known.get(RECORD + metric, math.nan)
+    recorded = numbers.get(RECORD + metric, math.nan)
     if interval is not None and all(map(math.isfinite, interval)):
         inside = interval[0] - rounding <= law <= interval[1] + rounding
     elif math.isfinite(recorded):
@@ -140,16 +140,16 @@ def _within(
     return abs(value - law) <= MAX_ERRORS * error + rounding
 
 
-def _refuted(metric: str, known: Mapping[str, float], draws: int, error: float) -> str:
+def _refuted(metric: str, numbers: Mapping[str, float], draws: int, error: float) -> str:
     """What shows that the law does not hold whatever the standard error is; "" if nothing does."""
-    value, law = known[metric], known[LAW + metric]
+    value, law = numbers[metric], numbers[LAW + metric]
     if metric in SQUARES:
         # A verdict on record was made from the draws: without the error there is nothing to add.
-        recorded = math.isfinite(known.get(RECORD + metric, math.nan))
+        recorded = math.isfinite(numbers.get(RECORD + metric, math.nan))
         if exceeds(value, error, law) and not (recorded and math.isnan(error)):
             return f"{value / law:.2g} times the law"
     if metric == BIAS:
-        spread, of_spread = (known.get(name, math.nan) for name in (VARIANCE, LAW + VARIANCE))
+        spread, of_spread = (numbers.get(name, math.nan) for name in (VARIANCE, LAW + VARIANCE))
         if mean_exceeds(value, spread, law, of_spread, draws):
             return "the mean is further off than the law's variance allows"
     return ""
@@ -185,14 +185,14 @@ def mean_exceeds(
     return expected > 0 and bias + variance / draws > FAR * expected
 
 
-def snr_error(known: Mapping[str, float], draws: int) -> float:
+def snr_error(numbers: Mapping[str, float], draws: int) -> float:
     """At most the standard error of the SNR; NaN where what it is made of has none.
 
     SNR = (B + 2 s − 1) / V: by the triangle inequality the errors of B, of
     s = ⟨Eĝ, g⟩ / ‖g‖² and of V add, and along g a draw scatters by at most √V.
     """
     names = (VARIANCE, f"{VARIANCE}_se", f"{BIAS}_se", SNR)
-    v, dv, db, snr = (known.get(name, math.nan) for name in names)
+    v, dv, db, snr = (numbers.get(name, math.nan) for name in names)
     if not all(map(math.isfinite, (v, dv, db, snr))) or v <= 0:
         return math.nan
     return (db + 2 * math.sqrt(v / draws) + snr * dv) / v
@@ -212,7 +212,7 @@ def check_ratio(measured: Iterable[float], law: Iterable[float], draws: int) -> 
     if len(pairs) < MIN_PROBES or len(pairs) * draws < MIN_DRAWS:
         return TOO_FEW_PROBES
     wrong = any(m > ROUNDING for m, w in pairs if w <= ROUNDING)
-    ratios = Sample.of(m / w for m, w in pairs if w > ROUNDING)
+    ratios = Sample.from_values(m / w for m, w in pairs if w > ROUNDING)
     if ratios.count < MIN_PROBES:
         return LawCheck("disagrees" if wrong else "agrees")
     mean, error = ratios.mean, ratios.standard_error
@@ -225,7 +225,7 @@ def check_ratio(measured: Iterable[float], law: Iterable[float], draws: int) -> 
 
 def check_zero(residuals: Iterable[float], draws: int) -> LawCheck:
     """Check probes of `draws` draws each by numbers that have the mean 0 where the law holds."""
-    sample = Sample.of(residuals)
+    sample = Sample.from_values(residuals)
     if sample.count < MIN_PROBES or sample.count * draws < MIN_DRAWS:
         return TOO_FEW_PROBES
     error = sample.standard_error

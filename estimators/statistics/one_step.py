@@ -15,7 +15,7 @@ def skewed_interval(values: Sequence[float], level: float = 0.95) -> tuple[float
 
     NaN for fewer than 2 numbers.
     """
-    sample = Sample.of(values)
+    sample = Sample.from_values(values)
     error = sample.standard_error
     if not error > 0:
         return sample.mean + 0 * error, sample.mean + 0 * error

@@ -45,8 +45,8 @@ class Differences:
     """Pairs in which the first is larger."""
 
     @classmethod
-    def of(cls, first: Iterable[float], second: Iterable[float]) -> "Differences":
-        """Of two sequences of one length, in the order of the pairs."""
+    def from_pairs(cls, first: Iterable[float], second: Iterable[float]) -> "Differences":
+        """The statistics of two sequences of the same length, in the order of the pairs."""
         differences = [float(a) - float(b) for a, b in zip(first, second, strict=True)]
         kept = [x for x in differences if math.isfinite(x)]
         mean = total(kept) / len(kept) if kept else math.nan
@@ -157,7 +157,7 @@ def paired(
         raise ValueError(
             f"{len(first)} numbers beside {len(second)}; each of the first needs its pair"
         )
-    differences = Differences.of(first, second)
+    differences = Differences.from_pairs(first, second)
     return compare(differences, successive=successive, needed=needed, unit=unit)
 
 
@@ -198,11 +198,11 @@ def interval_half_width(differences: Any, *, successive: bool = False) -> Any:
     n = len(differences)
     if successive:
         pairs = zip(differences[1:], differences[:-1], strict=True)
-        apart = [after - before for after, before in pairs]
+        deviations = [after - before for after, before in pairs]
     else:
         mean = sum(differences) / n
-        apart = [x - mean for x in differences]
-    squares = sum(x * x for x in apart)
+        deviations = [x - mean for x in differences]
+    squares = sum(x * x for x in deviations)
     return _half_width(squares, n, successive=successive)
 
 

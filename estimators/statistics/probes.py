@@ -55,8 +55,8 @@ def probe_moments(
 def is_usable(probe: Mapping[str, float]) -> bool:
     """Whether a probe's measures are known and the gradient is not zero."""
     # Without a variance there is no ratio to it.
-    known = all(math.isfinite(value) for name, value in probe.items() if name != "snr")
-    return known and probe["exact/norm"] > 0
+    complete = all(math.isfinite(value) for name, value in probe.items() if name != "snr")
+    return complete and probe["exact/norm"] > 0
 
 
 def pooled(probes: Sequence[Mapping[str, float]], draws: int) -> dict[str, float]:
@@ -67,12 +67,12 @@ def pooled(probes: Sequence[Mapping[str, float]], draws: int) -> dict[str, float
         draws: draws of each probe.
     """
     moments = [_moments(probe, draws) for probe in probes]
-    slopes = Sample.of(one.slope for one in moments)
+    slopes = Sample.from_values(m.slope for m in moments)
     noise = slopes.variance / slopes.count
     half = half_width(slopes.count) * math.sqrt(noise)
     errors = [probe["relative_squared_bias_se"] for probe in probes]
     # What of each probe is across g, its size less the square of its own slope, scatters likewise.
-    scatter = variance(one.size - one.slope * one.slope for one in moments) / len(moments)
+    scatter = variance(m.size - m.slope * m.slope for m in moments) / len(moments)
     return {
         "exact": fmean(probe["exact/norm"] for probe in probes) ** 2,
         "count": draws * len(probes),
@@ -83,7 +83,7 @@ def pooled(probes: Sequence[Mapping[str, float]], draws: int) -> dict[str, float
         "freedom": slopes.count - 1,
         "s_low": slopes.mean - half,
         "s_high": slopes.mean + half,
-        "across": max(0.0, fmean(one.size for one in moments) - (slopes.mean**2 - noise)),
+        "across": max(0.0, fmean(m.size for m in moments) - (slopes.mean**2 - noise)),
         "variance": fmean(probe["relative_variance"] for probe in probes),
         "unsure": max(math.hypot(*errors) / len(errors) + noise, math.sqrt(scatter)),
     }

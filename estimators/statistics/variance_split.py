@@ -107,7 +107,7 @@ class VarianceSplit:
         verdict = self._verdict((batch, draws), alone, many, most)
         ratios = [_times(self.variance(*other), here) for other in (alone, many)]
         limited = not self.population and batch == self.largest_batch < examples
-        saved = ratios[0] if self._told_apart((batch, draws), alone) else 1.0
+        saved = ratios[0] if self._is_settled((batch, draws), alone) else 1.0
         text = _text(verdict, batch, draws, saved, limited=limited)
         return Advice(verdict, batch, draws, here, ratios[0], ratios[1], text)
 
@@ -134,18 +134,20 @@ class VarianceSplit:
         larger = batch > self.batch and (draws == 1 or batch == most)
         more = not larger and batch <= self.batch
         rivals = [*([many] if not more else []), *([alone] if not larger else [])]
-        if not all(self._told_apart(choice, rival) for rival in rivals):
+        if not all(self._is_settled(choice, rival) for rival in rivals):
             return "not told apart"
         return "larger batch" if larger else "more draws" if more else "both"
 
     def _as_good(self, other: tuple[int, int], choice: tuple[int, int]) -> bool:
         return self.variance(*other) <= self.variance(*choice) * (1 + TOLERANCE)
 
-    def _told_apart(self, choice: tuple[int, int], rival: tuple[int, int]) -> bool:
-        """Whether chance does not explain that `choice` leaves less variance than `rival`.
+    def _is_settled(self, choice: tuple[int, int], rival: tuple[int, int]) -> bool:
+        """Whether it is clear how `choice` compares with `rival`.
 
-        By Student's t at 95 % with J − 2 degrees of freedom, of the difference: both rest on the
-        same D, E and e₀.
+        It is where both leave about the same variance, or where `choice` leaves less by more than
+        chance explains: by Student's t of the difference at 95 % with J − 2 degrees of freedom.
+        Both variances are computed from the same estimates of D, E and e₀, so the standard error
+        of their difference is not that of independent numbers.
         """
         if self._as_good(rival, choice):
             return True

@@ -109,8 +109,8 @@ class Observation:
     def intervals(self, level: float = 0.95) -> dict[str, tuple[Tensor, Tensor]]:
         """Low and high ends, (G,), of the measures that have an interval; NaN for too few draws."""
         summary, innovations = self.summary(), self.moments.innovations(self.at.groups)
-        found = {metric: interval(metric, summary, innovations, level) for metric in MIN_DRAWS}
-        return {metric: ends for metric, ends in found.items() if ends is not None}
+        intervals = {metric: interval(metric, summary, innovations, level) for metric in MIN_DRAWS}
+        return {metric: ends for metric, ends in intervals.items() if ends is not None}
 
     def standard_errors(self) -> dict[str, Tensor]:
         """`{<measure>_se: (G,)}`, from the number of draws on from which the 95 % interval holds.
@@ -138,11 +138,11 @@ class Observation:
         laws = self.theory() if laws is None else laws
         if not laws:
             return {}
-        known = {
+        numbers = {
             **self.values(), **self.standard_errors(),
             **{LAW + metric: values for metric, values in laws.items()},
         }  # fmt: skip
-        columns = {name: values.tolist() for name, values in known.items()}
+        columns = {name: values.tolist() for name, values in numbers.items()}
         by_layer = [
             dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
         ]
@@ -218,7 +218,7 @@ def observe(
         Observation(label, e, state, at, sources.get(label, "honest"), seed, sketched)
         for label, (e, state) in watched.items()
     ]
-    turns = [one.take(count, step) for one in observations]
+    turns = [observation.take(count, step) for observation in observations]
     while turns and not stop():
         going = []
         for turn in turns:

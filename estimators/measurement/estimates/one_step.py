@@ -41,7 +41,7 @@ class WhatIf:
     label: str = ""
 
     @classmethod
-    def of(cls, taken: OneStepDraws) -> "WhatIf":
+    def from_draws(cls, taken: OneStepDraws) -> "WhatIf":
         """What the draws so far tell. Raises ValueError without any."""
         if not len(taken):
             raise ValueError("no draw was made; at least 1 is needed")
@@ -201,7 +201,7 @@ def take_steps(
 def _taken(steps: OneStepDraws) -> WhatIf:
     for _ in steps.take():
         pass
-    result = WhatIf.of(steps)
+    result = WhatIf.from_draws(steps)
     if not result.shown:
         raise ValueError(f"none of {len(steps)} draws is finite: there is no step to take")
     return result

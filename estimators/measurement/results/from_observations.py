@@ -18,7 +18,7 @@ def measurement_of(observations: Iterable[Observation]) -> Measurement:
 
     Takes what `observe` yields, or finished observations. Raises ValueError without any.
     """
-    last = {one.label: one for one in observations}
+    last = {observation.label: observation for observation in observations}
     if not last:
         raise ValueError("no observation was given; a measurement is made of at least one")
     at = next(iter(last.values())).at
@@ -60,9 +60,10 @@ def measurement_of(observations: Iterable[Observation]) -> Measurement:
     )
 
 
-def _has_target(of: Observation) -> bool:
+def _has_target(observation: Observation) -> bool:
     """Whether it estimates something else than the exact gradient."""
-    return of.estimator.target(of.at.objective, of.at.params, of.state) is not None
+    at = observation.at
+    return observation.estimator.target(at.objective, at.params, observation.state) is not None
 
 
 def _tuples(values: Mapping[str, Tensor]) -> dict[str, tuple[float, ...]]:

@@ -228,10 +228,12 @@ def test_a_sweep_holds_everything_else_still():
     assert found.values == (1, 4)
     assert list(found.measurements[0].values) == ["forward_gradient"]
     alone = measure(NET, LOSS, (X, Y), {"forward_gradient": ForwardGradient(tangents=4)}, draws=40)
-    assert found.of("cosine", "forward_gradient")[1] == alone.value("cosine", "forward_gradient")
+    assert found.values_of("cosine", "forward_gradient")[1] == alone.value(
+        "cosine", "forward_gradient"
+    )
     inner = MeanOfDraws(inner=SPSA())
     held = sweep(NET, LOSS, (X, Y), inner, "inner.pairs", [1, 2], draws=4)
-    assert len(held.of("relative_variance", "mean_of_draws(inner=spsa)", "0")) == 2
+    assert len(held.values_of("relative_variance", "mean_of_draws(inner=spsa)", "0")) == 2
     assert "<table" in held._repr_html_()
 
 
@@ -332,7 +334,7 @@ def test_a_deep_network_is_printed_as_one_and_tabulated_whole():
 def test_with_an_anatomy_a_finding_says_what_a_larger_batch_does():
     found = measure(NET, LOSS, BATCHES[0], [ForwardGradient()], draws=200)
     split = anatomy(NET, LOSS, BATCHES, [ForwardGradient()], draws=4)
-    alone, both = found.why().rows[0][3], found.why(anatomies=split.of).rows[0][3]
+    alone, both = found.why().rows[0][3], found.why(anatomies=split.by_label).rows[0][3]
     assert both.startswith(alone)
     assert "batch" in both
     assert "batch" not in alone
