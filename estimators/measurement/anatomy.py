@@ -8,9 +8,9 @@ from torch import nn
 from estimators.measurement.estimates.anatomy import Anatomy, split_variance
 from estimators.measurement.inputs.subject import Batch, Estimators, Loss, Progress, subject, whole
 from estimators.measurement.results.table import Table
-from estimators.measurement.results.tables import name_once, short
+from estimators.measurement.results.tables import name_once
+from estimators.statistics.formatting import counted, short
 from estimators.statistics.variance_split import MIN_BATCHES
-from estimators.statistics.words import counted
 
 
 @dataclass(frozen=True, repr=False)

@@ -16,7 +16,7 @@ from estimators.measurement.draws.one_step import (
 from estimators.measurement.estimates.one_step import WhatIf, grid
 from estimators.measurement.inputs.subject import Batch, Estimators, Loss, Progress, subject, whole
 from estimators.measurement.results.table import Table
-from estimators.measurement.results.tables import short
+from estimators.statistics.formatting import short
 
 
 @dataclass(frozen=True, repr=False)

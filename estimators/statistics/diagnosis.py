@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from estimators.statistics.formatting import counted, round_up, without_exponent
 from estimators.statistics.student import MIN_COUNT_SKEWED, t_quantile
-from estimators.statistics.words import about, counted
 
 Cause = Literal[
     "fine", "scale", "direction", "variance", "no signal", "dead", "not finite", "unknown"
@@ -105,7 +105,7 @@ def _batch_text(
         return "whether a larger batch would is not told apart: take more batches"
     if fixed > room:
         return "a larger batch alone does not: it leaves the estimator's own noise"
-    size = about(batch * (estimator - fixed) / (room - fixed))
+    size = round_up(batch * (estimator - fixed) / (room - fixed))
     if population is not None and size > population:
         return f"no batch of this data set does it: it has {population:,} examples"
     return f"so would a batch of about {size:,} instead of {batch:,}"
@@ -188,7 +188,7 @@ def _by_error(layer: str, x: Mapping[str, float]) -> Finding:
         return Finding(layer, "direction", text, needed)
     assert needed is not None
     now = f"{error:.2f}" if error < 0.995 else "over 0.99"  # a scaled error near 1 is not 1
-    text = f"variance {_number(spread)} times the squared gradient: the scaled error is {now} now"
+    text = f"variance {without_exponent(spread)} times the squared gradient: the scaled error is {now} now"
     text = f"{text}; {_draws_text(needed)}{_length_text(x['s'])}"
     if not across and x["possible"] > TARGET_ERROR * s2:
         text += "; whether the mean lies across the gradient too is not clear yet: draw more"
@@ -208,7 +208,7 @@ def _small_error(layer: str, s: float, error: float) -> Finding:
 def _draws_needed(s2: float, across: float, spread: float) -> int | None:
     """K with s²/(s² + p² + V/K) = 1 − TARGET_ERROR; None where there is none."""
     room = s2 * TARGET_ERROR / (1 - TARGET_ERROR) - across
-    return about(spread / room) if room > 0 else None
+    return round_up(spread / room) if room > 0 else None
 
 
 def _draws_text(draws: int) -> str:
@@ -217,9 +217,3 @@ def _draws_text(draws: int) -> str:
 
 def _length_text(s: float) -> str:
     return "" if 0.5 <= s <= 2 else f"; it is {s:.3g} times as long as it should be"
-
-
-def _number(value: float) -> str:
-    """Three digits, without an exponent up to a billion."""
-    rounded = float(f"{value:.3g}")
-    return f"{rounded:,.0f}" if 1e3 <= rounded < 1e9 else f"{rounded:.3g}"

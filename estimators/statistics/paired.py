@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from estimators.statistics.formatting import signed
 from estimators.statistics.student import half_width, t_quantile, total
-from estimators.statistics.words import signed
 
 MIN_PAIRS = 5
 """Fewest pairs of an interval."""

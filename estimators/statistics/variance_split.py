@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from estimators.statistics.formatting import counted
 from estimators.statistics.student import t_quantile
-from estimators.statistics.words import counted
 
 TOLERANCE = 0.02
 """Variances that differ by less than this fraction are treated as equal."""

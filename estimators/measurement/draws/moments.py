@@ -13,7 +13,7 @@ from torch import Tensor
 
 from estimators.core.contract import Params
 from estimators.core.vectors import as_rows
-from estimators.measurement.draws.rows import Rows
+from estimators.measurement.draws.rows import Rows, finite_rows
 from estimators.measurement.draws.summary import Summary, clean, grouped, over
 
 CPU_ENTRIES = 2**16
@@ -65,7 +65,7 @@ class Moments:
         self._rows.add(torch.stack(numbers, 1))
 
     def _add(self, t: int, rows: Tensor, g: Tensor) -> Tensor:
-        good = _finite(rows)
+        good = finite_rows(rows)
         kept = rows if good.all() else rows[good.to(rows.device)]
         numbers = torch.full((len(rows), 5), torch.nan, dtype=torch.float64)
         if len(kept):
@@ -229,11 +229,3 @@ def _quotient(x: Tensor, w: Tensor, scale: Tensor | None = None) -> Tensor:
     """Σ x over Σ w, or over `scale`; 0 where that is 0."""
     below = w.sum(0) if scale is None else scale
     return torch.where(below > 0, x.sum(0) / below.clamp(min=1e-300), 0.0)
-
-
-def _finite(rows: Tensor) -> Tensor:
-    """Which rows are finite, on the CPU; an empty row is."""
-    if not rows.shape[1]:
-        return torch.ones(len(rows), dtype=torch.bool)
-    low, high = rows.aminmax(dim=1)
-    return (low.isfinite() & high.isfinite()).cpu()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from estimators.core.noise import stream
 from estimators.measurement.draws.summary import over
-from estimators.statistics.words import at_most
+from estimators.statistics.formatting import upper_bound
 
 MIN_DRAWS = 512
 """Fewest draws of a verdict."""
@@ -142,7 +142,7 @@ def _verdict(layer: str, biased: bool, bias: float, half: float, draws: int) -> 
             where = f"across the gradient, not along it ({bias:+.2g} ± {half:.2g})"
             text = f"biased {where}, {draws:,} draws"
     else:
-        text = f"no bias found: relative bias along g < {at_most(bound)}, {draws:,} draws"
+        text = f"no bias found: relative bias along g < {upper_bound(bound)}, {draws:,} draws"
     return BiasVerdict(layer, biased, bias, bound, draws, text)
 
 

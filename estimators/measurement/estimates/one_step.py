@@ -17,8 +17,8 @@ from estimators.measurement.draws.one_step import OneStepDraws, starting_point
 from estimators.measurement.draws.summary import mean, over, variance
 from estimators.measurement.estimates.intervals import skewed
 from estimators.statistics import one_step
+from estimators.statistics.formatting import counted
 from estimators.statistics.student import MIN_COUNT_SKEWED, half_width
-from estimators.statistics.words import counted
 
 MIN_DRAWS_DECREASE = 64
 """Draws from which the interval of an expected decrease was measured to cover at least 92 %."""

@@ -8,7 +8,7 @@ from estimators.measurement.estimates.bias_test import MIN_DRAWS
 from estimators.measurement.estimates.diagnosis import with_anatomy
 from estimators.measurement.results.data import MeasurementData
 from estimators.measurement.results.table import Table
-from estimators.statistics.words import at_most, counted
+from estimators.statistics.formatting import counted, short, upper_bound
 
 SHOWN = (
     "cosine", "norm_ratio", "scaled_error", "relative_variance", "relative_squared_bias",
@@ -141,15 +141,7 @@ def _verdict(data: MeasurementData, label: str, i: int) -> str:
     if verdict.biased is None:
         few = verdict.draws < MIN_DRAWS
         return f"– ({verdict.draws} finite draws of {MIN_DRAWS})" if few else "– (zero gradient)"
-    return "biased" if verdict.biased else f"none (< {at_most(verdict.bound)})"
-
-
-def short(x: float) -> str:
-    """Three digits, thousands in full; a dash for NaN."""
-    if math.isnan(x):
-        return "–"
-    # Adding 0.0 turns −0.0 into 0.0.
-    return f"{x:,.0f}" if 1e3 <= abs(x) < 1e7 else f"{x + 0.0:.3g}"
+    return "biased" if verdict.biased else f"none (< {upper_bound(verdict.bound)})"
 
 
 def _clean(metric: str, x: float) -> float:

@@ -11,8 +11,8 @@ from estimators.core.objective import Chain
 from estimators.measurement.estimates.observation import observe
 from estimators.measurement.probe import probe
 from estimators.statistics.diagnosis import Finding, with_batch
+from estimators.statistics.formatting import round_up
 from estimators.statistics.probes import MEASURES, pooled
-from estimators.statistics.words import about
 
 DRAWS = 16
 
@@ -97,7 +97,9 @@ def test_an_anatomy_says_which_batch_would_do(point, fixed, said):
     (finding,) = diagnose(question)
     assert said in finding["text"]
     if not fixed:  # all of it falls with the batch: as many times the batch as draws
-        assert f"a batch of about {about(8 * finding['draws']):,} instead of 8" in finding["text"]
+        assert (
+            f"a batch of about {round_up(8 * finding['draws']):,} instead of 8" in finding["text"]
+        )
 
 
 def test_what_no_batch_lowers_asks_for_a_larger_one():

@@ -11,7 +11,7 @@ from estimators.measurement.estimates.anatomy import Anatomy
 from estimators.measurement.estimates.diagnosis import diagnose
 from estimators.measurement.estimates.observation import Observation, point
 from estimators.statistics.diagnosis import explain
-from estimators.statistics.words import about
+from estimators.statistics.formatting import round_up
 
 CASE = cases()[0]
 G = torch.arange(1.0, 9, dtype=torch.float64)
@@ -185,6 +185,6 @@ def test_numbers_of_draws_have_two_digits():
     assert found.draws > 100
     assert found.draws % 10 == 0
     assert f"about {found.draws:,} draws averaged" in found.text
-    assert [about(x) for x in (0.2, 99.1, 100, 1234.5, 1300.0, 12_001)] == [
+    assert [round_up(x) for x in (0.2, 99.1, 100, 1234.5, 1300.0, 12_001)] == [
         1, 100, 100, 1300, 1300, 13_000
     ]  # fmt: skip
