@@ -1,4 +1,4 @@
-"""`anatomy`: how much of the variance the data make and how much the estimator."""
+"""`anatomy`: how much of the variance comes from the data, and how much from the estimator."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Anatomies:
 
     @property
     def first(self) -> Anatomy:
-        """The first anatomy, for what all have in common."""
+        """The first anatomy. All have the same batches, draws and layers."""
         return next(iter(self.by_label.values()))
 
     def __getitem__(self, label: str) -> Anatomy:
@@ -32,8 +32,8 @@ class Anatomies:
         return self.by_label[label]
 
     def table(self) -> Table:
-        """Both parts of the variance in the network and its stages, and advice for twice the
-        cost."""
+        """Both parts of the variance in the network and its stages, and how best to spend twice
+        the cost of one draw."""
         first, rows = self.first, []
         for i, layer in enumerate(first.layers):
             if layer in _tensors(first.layers):
@@ -67,8 +67,8 @@ class Anatomies:
             "tr Var, not relative; ± standard error over batches, from 8 batches on; the noise of "
             "the data falls as 1/B, that of the estimator as 1/K; at any batch: the part of the "
             "estimator's noise that no larger batch lowers; no batch is advised beyond "
-            f"{self._limit}; not told apart: the 95 % interval of what one choice saves holds 0, "
-            "or there are fewer than 8 batches; more batches and draws tell"
+            f"{self._limit}; not told apart: the 95 % interval of what one choice saves "
+            "contains 0, or there are fewer than 8 batches: measure more batches and draws"
         )
 
     @property
@@ -76,7 +76,7 @@ class Anatomies:
         given = counted(self.first.largest_batch, "example")
         if self.first.population:
             return f"all {given}"
-        return f"the {given} given (population=: how many there are)"
+        return f"the {given} given (population= sets the size of the data set)"
 
     def __str__(self) -> str:
         return str(self.table())
@@ -117,7 +117,9 @@ def anatomy(
     whole("draws", draws, 2)
     pairs = list(batches)
     if len(pairs) < 2:
-        raise ValueError(f"{len(pairs)} batches came; a variance between them takes at least 2")
+        raise ValueError(
+            f"{len(pairs)} batches were given; a variance between them takes at least 2"
+        )
     measured = subject(module, loss, pairs[0], estimators, seed, separable)
     anatomies = {}
     for label, (estimator, state) in measured.watched.items():

@@ -67,7 +67,8 @@ class Sweep:
         return Table(title, ["estimator", self.field, *heads], rows, below)
 
     def _sources(self) -> dict[str, str]:
-        """{label: honest or oracle}; values with another source have a key of their own."""
+        """{label: honest or oracle}. Where only some values were drawn honestly, they get a key
+        that names them."""
         sources = {}
         for label in self.measurements[0].values:
             pairs = list(zip(self.values, self.measurements, strict=True))

@@ -28,7 +28,7 @@ class WhatIfs:
 
     @property
     def first(self) -> WhatIf:
-        """The first of them, for what all have in common."""
+        """The first of them. All have the same starting point and learning rates."""
         return next(iter(self.by_label.values()))
 
     def __getitem__(self, label: str) -> WhatIf:
@@ -82,11 +82,12 @@ def what_if(
     """Take each draw as a step −η ĝ at several learning rates η, and measure the change of the
     loss.
 
-    One Hessian-vector product a draw, and one forward pass a rate. The module is left as it is.
+    Each draw costs one Hessian-vector product, and one forward pass for each rate. The module is
+    left as it is.
 
     Args:
         module, loss, batch, estimators, draws, seed, separable, progress: as for `measure`.
-        rates: the learning rates, above 0; without them, rates around the best are chosen.
+        rates: the learning rates, above 0; None: rates around the best one of each estimator.
 
     Raises:
         UnsupportedError: for a loss that cannot be differentiated twice.

@@ -52,4 +52,4 @@ def obstacle(slopes: Sequence[float], curvatures: Sequence[float]) -> str:
         return f"{len(slopes):,} draws cannot tell whether they lead down"
     if not leads_down:
         return "the draws lead up"
-    return "" if total(curvatures) > 0 else "the draws lead where the loss is not curved upwards"
+    return "" if total(curvatures) > 0 else "the loss does not curve upwards along the draws"

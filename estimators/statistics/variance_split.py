@@ -19,7 +19,7 @@ from estimators.statistics.student import t_quantile
 TOLERANCE = 0.02
 """Variances that differ by less than this fraction are treated as equal."""
 MIN_BATCHES = 8
-"""Fewest batches whose standard errors mean something; nothing is told apart from fewer."""
+"""Fewest batches whose standard errors are used; with fewer, most choices are not told apart."""
 
 Choice = Literal[
     "larger batch", "more draws", "both", "no difference", "no variance", "not told apart"
@@ -38,9 +38,9 @@ class Advice:
     variance: float
     """tr Var of the gradient that this buys."""
     batch_alone: float
-    """Times as much variance as one draw on the largest batch that the budget buys leaves."""
+    """Variance of one draw on the largest batch that the budget buys, over `variance`."""
     draws_alone: float
-    """Times as much variance as draws at the measured batch size leave, for the whole budget."""
+    """Variance of as many draws at the measured batch size as the budget buys, over `variance`."""
     text: str
     """The answer in a sentence."""
 
@@ -81,9 +81,10 @@ class VarianceSplit:
     def advise(self, budget: float, largest: int | None = None) -> Advice:
         """The best way to spend `budget` on one gradient.
 
-        The least variance is found exactly, over whole examples and draws. Of all choices within
-        2 % of it, the one with the fewest draws is advised: a plain batch is simplest. The answer
-        is "not told apart" where the 95 % interval of what it saves over the alternative holds 0.
+        The least variance over whole numbers of examples and draws is found exactly. Of all
+        choices within 2 % of it, the one with the fewest draws is advised, because a plain batch is
+        simplest. The answer is "not told apart" where the 95 % interval of what the choice saves
+        over the alternative contains 0.
 
         Args:
             budget: the cost of one gradient, in draws on a batch of B₀ examples.
@@ -122,7 +123,7 @@ class VarianceSplit:
     def _verdict(
         self, choice: tuple[int, int], alone: tuple[int, int], many: tuple[int, int], most: int
     ) -> Choice:
-        """What the choice is, beside one draw on the largest batch and draws at B₀."""
+        """Compare the choice with one draw on the largest batch (`alone`), and draws at B₀."""
         batch, draws = choice
         here = self.variance(*choice)
         if math.isnan(here):
@@ -211,7 +212,7 @@ def _text(verdict: Choice, batch: int, draws: int, saved: float, *, limited: boo
 
 
 def _times(value: float, least: float) -> float:
-    """How many times the least; a batch of all examples may leave an exact estimator nothing."""
+    """The ratio value / least. The least can be 0: an exact estimator on all examples."""
     if least > 0:
         return value / least
     return 1.0 if value == 0 else math.inf

@@ -3,7 +3,7 @@
 Means and sums of squares are updated chunk by chunk, or merged with those of another process,
 without loss of digits (Chan, Golub and LeVeque, 1979). Beside them five numbers of each draw and
 tensor are kept; they add over tensors, so that those of a stage are the sums of its tensors'. Live
-probes use `estimators.measurement.draws.sums` instead, which says why.
+probes use `estimators.measurement.draws.sums` instead; its docstring says why.
 """
 
 from collections.abc import Mapping
@@ -97,7 +97,7 @@ class Moments:
         self.scatter[t] += about + gram.sum() / k * n / (n + k)
         offset = torch.cat([with_mean - with_exact, (mm - 2 * mg + gg).view(1)])  # with m − g
         squares = gram.diagonal() + 2 * with_mean + mm
-        return _in_turn(n, gram, offset, with_exact + mg, squares)
+        return _sequential_numbers(n, gram, offset, with_exact + mg, squares)
 
     def merge(self, other: "Moments") -> None:
         """Add the draws of another, of the same exact gradient."""
@@ -163,7 +163,9 @@ def _piece(t: Tensor) -> int:
     return CPU_ENTRIES if t.device.type == "cpu" else ACCELERATOR_ENTRIES
 
 
-def _in_turn(n: int, gram: Tensor, offset: Tensor, dots: Tensor, squares: Tensor) -> Tensor:
+def _sequential_numbers(
+    n: int, gram: Tensor, offset: Tensor, dots: Tensor, squares: Tensor
+) -> Tensor:
     """The numbers of k draws that follow n others, from the products about their mean m."""
     k = len(gram)
     before = torch.arange(n, n + k, dtype=torch.float64)  # draws before each one
@@ -186,7 +188,7 @@ def _past(dots: Tensor, before: Tensor) -> Tensor:
     kept = dots.nan_to_num(0.0)
     total = kept.cumsum(0) - kept
     places = torch.arange(len(dots)).unsqueeze(1).expand_as(dots)
-    begun = torch.where(before == 0, places, 0).cummax(0).values  # merged ones begin anew
+    begun = torch.where(before == 0, places, 0).cummax(0).values  # merged draws start a new count
     return torch.where(before > 0, (total - total.gather(0, begun)) / before, torch.nan)
 
 
@@ -216,7 +218,7 @@ def bias_variance(products: Tensor, before: Tensor) -> Tensor:
     slope = _quotient(w * dx * (y - my), w, (w * dx * dx).sum(0))
     flat = (my - slope * mx).clamp(min=0)
     both = torch.where(slope > 0, slope, 0.0)
-    # A line through the origin where a negative part was cut off, one without slope likewise.
+    # Where a part came out negative and was set to 0, the other is fitted again alone.
     both = torch.where(flat == 0, _quotient(w * y * x, w, (w * x * x).sum(0)), both)
     flat = torch.where(slope <= 0, my, flat)
     squares = (both - flat).clamp(min=0)

@@ -24,7 +24,7 @@ FALSE_ALARM_RATE = 0.04
 """How often an unbiased estimator is called biased, nominally."""
 RESAMPLES = 999
 RANK = 960
-"""The threshold is this one of the resamples in rising order:
+"""Rank of the threshold among the resamples in ascending order:
 (1 − FALSE_ALARM_RATE) (RESAMPLES + 1)."""
 PRODUCT_ROUNDING = 1e-14
 """Rounding of a product of errors in float64, relative to ‖g‖²."""
@@ -102,9 +102,9 @@ def judge_bias(
 
 
 def _tested(x: Tensor, floor: Tensor, signed: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """|mean| over the largest that chance explains, and that largest, for each column of (K, C).
+    """|mean| over the largest that chance explains, and the latter, for each column of (K, C).
 
-    The threshold is the 96 % quantile of the largest |t| of resampled draws, one for all columns.
+    One threshold serves all columns: the 96 % quantile of the largest |t| of resampled draws.
     In the columns that are `signed` only a mean above 0 indicates a bias.
     """
     count = len(x)

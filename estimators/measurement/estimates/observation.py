@@ -1,4 +1,4 @@
-"""The draws of one estimator at a frozen point, and what is known from them so far."""
+"""The draws of one estimator at a frozen point, and the measures from the draws so far."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -47,8 +47,7 @@ class Point:
 
 
 def point(objective: Objective, params: Params) -> Point:
-    """The frozen point at `params`; its exact gradient is taken once for all that is measured
-    there."""
+    """The frozen point at `params`. Its exact gradient is computed once, for all estimators."""
     loss, exact = value_and_grad(objective, params)
     layers, groups = layer_groups(objective, list(exact))
     return Point(objective, params, loss.item(), exact, layers, groups)
@@ -166,7 +165,7 @@ class Observation:
         at, eps = self.at, torch.finfo(next(iter(self.at.exact.values())).dtype).eps
         target = self.estimator.target(at.objective, at.params, self.state)
         dots, _, _, products, before = self.moments.numbers.unbind(-1)
-        # These products are about the exact gradient: of no use beside another target.
+        # These products are of errors from the exact gradient, not from another target.
         sums = None if target is not None else products * before
         return judge_bias(
             at.layers, at.groups, dots, _products(at.exact, at.exact),
@@ -208,11 +207,14 @@ def observe(
     """Draw all estimators of `watched` in turn, a chunk each; yields each observation as it grows.
 
     The first results come early, and no estimator waits for another. Another seed makes other
-    draws; their observations can be merged. `stop` is asked between chunks. Raises ValueError for
-    fewer than one draw or nothing to watch.
+    draws; observations of different seeds can be merged. `stop` is called after each round of
+    chunks, and ends the drawing where it returns True. Raises ValueError for fewer than one draw or
+    without estimators.
     """
     if count < 1 or not watched:
-        raise ValueError(f"{count} draws of {len(watched)} estimators; at least 1 of each")
+        raise ValueError(
+            f"{count} draws of {len(watched)} estimators were asked for; at least 1 of each"
+        )
     at, sources = point(objective, params), sources or {}
     observations = [
         Observation(label, e, state, at, sources.get(label, "honest"), seed, sketched)

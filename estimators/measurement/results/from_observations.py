@@ -14,9 +14,10 @@ from estimators.measurement.results.measurement import Measurement
 
 
 def measurement_of(observations: Iterable[Observation]) -> Measurement:
-    """All that is known of the observations, each as it is at the end.
+    """The measurement that consists of these observations.
 
-    Takes what `observe` yields, or finished observations. Raises ValueError without any.
+    `observations` are those that `observe` yields (the last one of each label counts), or finished
+    ones. Raises ValueError without any.
     """
     last = {observation.label: observation for observation in observations}
     if not last:

@@ -279,9 +279,9 @@ def test_estimators_are_compared_on_the_same_batches():
 
 
 def test_a_comparison_takes_two_estimators_and_batches():
-    with pytest.raises(ValueError, match="1 estimator came; a comparison takes at least 2"):
+    with pytest.raises(ValueError, match="1 estimator was given; a comparison takes at least 2"):
         compare(NET, LOSS, BATCHES, [SPSA()], draws=2)
-    with pytest.raises(ValueError, match="1 batches came; a comparison takes 5 or more"):
+    with pytest.raises(ValueError, match="1 batches were given; a comparison takes 5 or more"):
         compare(NET, LOSS, BATCHES[:1], [SPSA(), Backprop()], draws=2)
 
 
@@ -290,7 +290,7 @@ def test_an_anatomy_in_one_line():
     assert found["backprop"].estimator[0] == 0
     assert found["forward_gradient"].estimator[0] > 0
     assert [row[0] for row in found.table().rows] == ["(network)", "", "0", "", "3", ""]
-    with pytest.raises(ValueError, match="1 batches came; a variance between them"):
+    with pytest.raises(ValueError, match="1 batches were given; a variance between them"):
         anatomy(NET, LOSS, BATCHES[:1], [SPSA()])
     with pytest.raises(KeyError, match="no estimator 'x'"):
         found["x"]
