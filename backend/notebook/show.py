@@ -44,7 +44,7 @@ def show(found: Any, name: str = "") -> Views:
 def _words(found: Any) -> str:
     """What is to be said of the whole network, a line an estimator."""
     if isinstance(found, WhatIfs):
-        return "\n".join(f"{label}: {one.text}" for label, one in found.of.items())
+        return "\n".join(f"{label}: {one.text}" for label, one in found.by_label.items())
     if not isinstance(found, Measurement):
         return ""
     said = {label: [] for label in found.values}
