@@ -77,11 +77,11 @@ class Views:
     def _check(self, query: dict[str, str]) -> None:
         """A layer or an estimator that is not there would be an empty figure."""
         series = self._source.series(RUN)
-        known = {
-            "layer": dict.fromkeys(one.layer for one in series if one.layer),
-            "estimator": dict.fromkeys(one.estimator for one in series if one.estimator),
+        allowed_names = {
+            "layer": dict.fromkeys(each.layer for each in series if each.layer),
+            "estimator": dict.fromkeys(each.estimator for each in series if each.estimator),
         }
-        for key, names in known.items():
+        for key, names in allowed_names.items():
             if key in query and query[key] not in names:
                 allowed = ", ".join(map(repr, names)) or "none"
                 raise FigureError(f"there is no {key} {query[key]!r}; there are {allowed}")

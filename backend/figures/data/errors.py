@@ -32,12 +32,12 @@ def standard_errors(source: Source, line: Line, shown: PointsLike) -> Floats | N
 def bars(values: Floats, errors: Floats, scale: Scale) -> dict[str, Any]:
     """Plotly's error bars of ± 1 standard error, on the scale that the values are drawn on."""
     safe = np.nan_to_num(errors)
-    middle = scale.of(values)
+    middle = scale.positions(values)
     return {
         "type": "data",
         "symmetric": False,
-        "array": np.nan_to_num(scale.of(values + safe) - middle).tolist(),
-        "arrayminus": np.nan_to_num(middle - scale.of(values - safe)).tolist(),
+        "array": np.nan_to_num(scale.positions(values + safe) - middle).tolist(),
+        "arrayminus": np.nan_to_num(middle - scale.positions(values - safe)).tolist(),
         "thickness": 1,
         "width": 0,
     }

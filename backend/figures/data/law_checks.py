@@ -55,31 +55,33 @@ def kind(check: LawCheck) -> str:
     return "no law" if check == NO_LAW else check.verdict
 
 
-def known_at_point(source: Source, held: laws.Held) -> dict[str, float]:
+def newest_values(source: Source, series: laws.SeriesByMetric) -> dict[str, float]:
     """The newest number of each measure, standard error, law and verdict of one layer and
     estimator."""
     names = [*MEASURES, *(f"{name}_se" for name in MEASURES)]
     names += [prefix + name for prefix in (LAW, RECORD) for name in MEASURES]
-    return {name: float(source.points(held[name].id).values[-1]) for name in names if name in held}
+    return {
+        name: float(source.points(series[name].id).values[-1]) for name in names if name in series
+    }
 
 
 def check_point(
-    source: Source, held: laws.Held, name: str, draws: int, error: float | None = None
+    source: Source, series: laws.SeriesByMetric, name: str, draws: int, error: float | None = None
 ) -> LawCheck:
     """Check a measure at a microscope's point.
 
     `error` is its standard error by the single draws, for runs of before that have neither a
     standard error nor a verdict on record.
     """
-    known = known_at_point(source, held)
-    if error is not None and not {f"{name}_se", RECORD + name} & known.keys():
-        known[f"{name}_se"] = error
-    return check_measure(name, known, draws)
+    values = newest_values(source, series)
+    if error is not None and not {f"{name}_se", RECORD + name} & values.keys():
+        values[f"{name}_se"] = error
+    return check_measure(name, values, draws)
 
 
-def law_of(source: Source, held: laws.Held, name: str, shown: PointsLike) -> Law | None:
+def law_of(source: Source, series: laws.SeriesByMetric, name: str, shown: PointsLike) -> Law | None:
     """The law of a measure from the first to the last step that is shown."""
-    law = laws.law_of(source, held, name, *_ends(shown)) if len(shown.steps) else None
+    law = laws.law_of(source, series, name, *_ends(shown)) if len(shown.steps) else None
     return law if law and len(law.steps) else None
 
 
@@ -89,24 +91,24 @@ def draws_of(run: RunLike) -> int:
 
 
 def check_probes(
-    source: Source, held: laws.Held, name: str, law: Law, shown: PointsLike, draws: int
+    source: Source, series: laws.SeriesByMetric, name: str, law: Law, shown: PointsLike, draws: int
 ) -> LawCheck:
     """Check a measure over all probes within the steps that are shown, without thinning."""
     first, last = _ends(shown)
-    measured = source.points(held[name].id, first=first, last=last)
+    measured = source.points(series[name].id, first=first, last=last)
     steps, here, there = np.intersect1d(measured.steps, law.steps, return_indices=True)
     value, by_law = measured.values[here], law.values[there]
     if name in (laws.VARIANCE, laws.MSE):
         return check_ratio(value.tolist(), by_law.tolist(), draws)
     spread, ratio = (
-        _at(laws.law_of(source, held, other, first, last), steps)
+        _at(laws.law_of(source, series, other, first, last), steps)
         for other in (laws.VARIANCE, laws.SNR)
     )
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         if name == laws.BIAS:
             residual = (value - by_law) / (spread / draws + np.abs(by_law))
         else:
-            probed = laws.probed(source, held, steps, draws)
+            probed = laws.probed(source, series, steps, draws)
             size = np.where(spread > 0, ratio * spread, 1.0)
             # A ratio of means is biased by 1 / draws; the means that it is made of are not.
             residual = (
@@ -138,7 +140,7 @@ def trace(
     """The law as a thin dashed line over the points `like`, hidden and shown with them."""
     return go.Scatter(
         x=x.tolist(),
-        y=canvas.numbers(scale.of(values)),
+        y=canvas.numbers(scale.positions(values)),
         customdata=canvas.numbers(values),
         name=f"law of {name}",
         mode="lines",
@@ -161,9 +163,9 @@ def words(checks: Sequence[tuple[str, LawCheck]], cause: str) -> str:
     for name, check in checks:
         by_kind.setdefault(kind(check), []).append(_with_numbers(name, check))
     parts = [
-        f"{text.format(cause=cause)} {', '.join(by_kind[one])}"
-        for one, text in _WORDS.items()
-        if one in by_kind
+        f"{text.format(cause=cause)} {', '.join(by_kind[verdict])}"
+        for verdict, text in _WORDS.items()
+        if verdict in by_kind
     ]
     ratios = any(not np.isnan(check.ratio) for _, check in checks)
     how = " (mean of measured ÷ law ± s.e.)" if ratios else " (measured less law)"

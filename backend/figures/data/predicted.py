@@ -22,26 +22,28 @@ def slopes(
     bare: str, curves: Sequence[Curve], scale: Scale, tally: canvas.Tally, query: Query
 ) -> list[go.Scatter]:
     """Note the slopes, measured and predicted; theory without a law is drawn as a guide."""
-    laws = {one.key: one for one in curves if one.law}
-    told, guides, flat = [], [], []
-    for one in curves:
-        if one.law:
+    laws = {curve.key: curve for curve in curves if curve.law}
+    sentences, guides, flat = [], [], []
+    for curve in curves:
+        if curve.law:
             continue
-        x, y, law = np.array(one.x, np.float64), one.y, laws.get(one.key)
-        theory = _expected(one, bare) if query.against == "field" else None
+        x, y, law = np.array(curve.x, np.float64), curve.y, laws.get(curve.key)
+        theory = _expected(curve, bare) if query.against == "field" else None
         if theory == slope.SECOND_ORDER:
             y = np.where(y < slope.SMALL, y, np.nan)
-        found = slope.fitted(x, y, one.errors)
-        known = slope.of_law(x, y, beside(one, law), one.errors, found) if law and found else None
+        fitted = slope.fitted(x, y, curve.errors)
+        by_law = (
+            slope.of_law(x, y, beside(curve, law), curve.errors, fitted) if law and fitted else None
+        )
         if theory is not None and not (law and (law.y > 0).any()):
-            guides += _guide(one, y, theory, scale)
-        if found is None or not np.ptp(y[found.clear]):
+            guides += _guide(curve, y, theory, scale)
+        if fitted is None or not np.ptp(y[fitted.clear]):
             continue  # exact, where all are the same
-        if bare == "scaled_error" and np.ptp(np.log(y[found.clear])) < FLAT:
-            flat.append(clipped(one.line.label))
+        if bare == "scaled_error" and np.ptp(np.log(y[fitted.clear])) < FLAT:
+            flat.append(clipped(curve.line.label))
             continue
-        told.append(slope.words(clipped(one.line.label), found, known, theory, len(x)))
-    tally.say(slope.listed(told))
+        sentences.append(slope.words(clipped(curve.line.label), fitted, by_law, theory, len(x)))
+    tally.say(slope.listed(sentences))
     if flat:
         tally.say(f"flat, no slope to speak of: {', '.join(flat)}")
     if guides:
@@ -49,39 +51,39 @@ def slopes(
     return guides
 
 
-def beside(one: Curve, law: Curve) -> Floats:
+def beside(curve: Curve, law: Curve) -> Floats:
     """The law at the points of its measure, NaN where it gives no value."""
     by_place = dict(zip(law.x, law.y.tolist(), strict=True))
-    return np.array([by_place.get(x, np.nan) for x in one.x], np.float64)
+    return np.array([by_place.get(x, np.nan) for x in curve.x], np.float64)
 
 
-def _expected(one: Curve, bare: str) -> int | None:
-    config = one.line.run.config
-    labels, described = estimators(one.line.run), [config.get("estimator")]
+def _expected(curve: Curve, bare: str) -> int | None:
+    config = curve.line.run.config
+    labels, described = estimators(curve.line.run), [config.get("estimator")]
     described += config.get("shadows", ())
-    if one.line.label not in labels[: len(described)]:
+    if curve.line.label not in labels[: len(described)]:
         return None
-    component = described[labels.index(one.line.label)] or {}
-    return slope.expected(component, config.get("network", {}), sweep.field(one.line), bare)
+    component = described[labels.index(curve.line.label)] or {}
+    return slope.expected(component, config.get("network", {}), sweep.field(curve.line), bare)
 
 
-def _guide(one: Curve, y: Floats, power: int, scale: Scale) -> list[go.Scatter]:
+def _guide(curve: Curve, y: Floats, power: int, scale: Scale) -> list[go.Scatter]:
     """A line of that slope through the points clear of zero; none without such a point."""
-    clear = slope.clear(y, one.errors)
+    clear = slope.clear(y, curve.errors)
     if not clear.any():
         return []
-    x = np.array(one.x, np.float64)
+    x = np.array(curve.x, np.float64)
     middle, height = np.log(x[clear]).mean(), np.log(y[clear]).mean()
     ends = x[clear] if clear.sum() > 1 else x[clear.argmax() :]
     along = np.geomspace(ends.min(), ends.max(), 32)
     guide = np.exp(height + power * (np.log(along) - middle))
-    name = plain(clipped(one.line.label))
+    name = plain(clipped(curve.line.label))
     small = " as the step tends to 0" if power == slope.SECOND_ORDER else ""
     return [
         go.Scatter(
-            x=along.tolist(), y=canvas.numbers(scale.of(guide)), mode="lines", hoverinfo="skip",
+            x=along.tolist(), y=canvas.numbers(scale.positions(guide)), mode="lines", hoverinfo="skip",
             name=f"{name}, slope by theory", legendgroup=name, showlegend=False,
-            line={"color": style.colour(one.line.label), "width": 1.5, "dash": "dot"},
-            meta={"run": one.line.run_id, "power": f"{power:d}{small}".replace("-", "−")},
+            line={"color": style.colour(curve.line.label), "width": 1.5, "dash": "dot"},
+            meta={"run": curve.line.run_id, "power": f"{power:d}{small}".replace("-", "−")},
         )
     ]  # fmt: skip

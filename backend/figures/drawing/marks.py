@@ -35,7 +35,7 @@ class Mark:
     kind: str
     words: str
     """Below the symbol."""
-    told: str
+    hover_text: str
     """To the pointer."""
 
 
@@ -56,7 +56,7 @@ def _trace(kind: Kind, marks: Sequence[Mark], rows: int, columns: int) -> go.Sca
         name=kind.name,
         mode="markers+text" if wordy else "markers", text=[mark.words for mark in marks],
         textposition="bottom center", textfont={"size": 10 if columns <= 3 else 9},
-        customdata=[mark.told for mark in marks], cliponaxis=False,
+        customdata=[mark.hover_text for mark in marks], cliponaxis=False,
         marker={"symbol": kind.symbol, "size": 10 if wordy else 7, "color": kind.colour,
                 "line": {"width": 2 if wordy else 1.5, "color": kind.colour}},
         hovertemplate=f"{hover.head('%{y}')}<br>%{{customdata}}<extra></extra>",

@@ -49,7 +49,7 @@ def _dots(
         # A legend entry for an estimator whose values are all NaN is how one sees that they are.
         drawn.append(
             go.Scatter(
-                x=canvas.numbers(scale.of(values)), y=[layers.index(row[1]) for row in of_label],
+                x=canvas.numbers(scale.positions(values)), y=[layers.index(row[1]) for row in of_label],
                 xaxis=f"x{at + 1 if at else ''}", yaxis=f"y{at + 1 if at else ''}",
                 customdata=canvas.numbers(values), mode="markers", name=plain(clipped(label)),
                 legendgroup=label, showlegend=at == 0,

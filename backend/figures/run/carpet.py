@@ -45,7 +45,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     x = progress.positions(source, run_id, run, grid.steps, query.x).tolist()
     unit = "draws" if draws.is_microscope(run) and query.x == "step" else query.x
     templates = [hover.point("%{y}", unit, words, place) for place in ("z", "customdata")]
-    colours = cells.Colours.of(words, grid.values, full=query.range == "full")
+    colours = cells.Colours.for_values(words, grid.values, full=query.range == "full")
     tally.say("colour: " + words.axis.replace("<br>", ", "))
     if words.bounds == (-1, 1) and rows:
         tally.say(_reach(grid, rows, colours.high))

@@ -141,7 +141,7 @@ def _trace(
     at: int, series: SeriesLike, x: Floats, values: Floats, scale: Scale, named: bool
 ) -> go.Scatter:
     return go.Scatter(
-        x=x.tolist(), y=canvas.numbers(scale.of(values)), customdata=canvas.numbers(values),
+        x=x.tolist(), y=canvas.numbers(scale.positions(values)), customdata=canvas.numbers(values),
         yaxis=f"y{at + 1 if at else ''}", name=plain(clipped(series.estimator)),
         legendgroup=series.estimator, showlegend=named, mode="lines+markers",
         line={"color": style.colour(series.estimator), "width": 2},

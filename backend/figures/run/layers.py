@@ -77,7 +77,7 @@ def _line(
     x: Floats, values: Floats, scale: Scale, name: str, colour: str, at: int, words: HoverWords
 ) -> go.Scatter:
     return go.Scatter(
-        x=x.tolist(), y=canvas.numbers(scale.of(values)), customdata=canvas.numbers(values),
+        x=x.tolist(), y=canvas.numbers(scale.positions(values)), customdata=canvas.numbers(values),
         name=name, mode="lines+markers",
         line={"color": colour, "width": 2, "dash": DASHES[at // len(SYMBOLS) % len(DASHES)]},
         marker={"symbol": SYMBOLS[at % len(SYMBOLS)], "size": 6, "maxdisplayed": 40},
@@ -96,7 +96,9 @@ def _bands(
     traces: list[Any] = []
     for name, low, high, opacity in BANDS:
         lower, upper = np.nanquantile(values, [low, high], axis=0)
-        traces += _band(at, scale.of(lower), scale.of(upper), f"{name} of {len(rows)}", opacity)
+        traces += _band(
+            at, scale.positions(lower), scale.positions(upper), f"{name} of {len(rows)}", opacity
+        )
     middle, name = np.nanmedian(values, axis=0), f"median of {len(rows)}"
     return [*traces, _line(at, middle, scale, name, "#0072B2", 0, words)]
 

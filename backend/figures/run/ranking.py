@@ -62,8 +62,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     ]
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     tally = canvas.Tally(shown, shown)
-    for said in (_unfair(source, query), words(query.window), what.axis.replace("<br>", ": ")):
-        tally.say(said)
+    for note in (_unfair(source, query), words(query.window), what.axis.replace("<br>", ": ")):
+        tally.say(note)
     return canvas.finish(
         traces,
         tally,
@@ -111,7 +111,7 @@ def _rows(count: int) -> dict[str, Any]:
 
 
 def _dot(at: int, line: Line, measure: Pooled, scale: Scale, name: str) -> go.Scatter:
-    mean, low, high = scale.of(np.array([measure.mean, measure.low, measure.high])).tolist()
+    mean, low, high = scale.positions(np.array([measure.mean, measure.low, measure.high])).tolist()
     what, whose = metric(line.series.metric), name.replace("<br>", " · ")
     value_text = (
         f"{what.short} {measure.mean:.4g}{what.suffix}<br>{measure.low:.4g} … {measure.high:.4g}"

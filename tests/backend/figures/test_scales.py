@@ -17,7 +17,7 @@ def test_asinh_keeps_order_sign_and_zero():
 
 def test_far_from_zero_a_decade_is_one_unit():
     scale = choose("signed", np.array([1e-2, 1e4]))
-    assert np.diff(scale.of(np.array([1e3, 1e4]))) == pytest.approx(1.0, abs=1e-6)
+    assert np.diff(scale.positions(np.array([1e3, 1e4]))) == pytest.approx(1.0, abs=1e-6)
 
 
 @pytest.mark.parametrize(
