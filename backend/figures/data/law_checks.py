@@ -1,10 +1,11 @@
 """Law checks of what a run has on record: at a microscope's point, and over the probes of a curve.
 
 The rules are those of `estimators.statistics.law_check`; here are the series that they are applied
-to.
+to, and the likely cause where a measure disagrees with its law.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ import plotly.graph_objects as go
 from backend.figures.data import laws
 from backend.figures.data.laws import Law
 from backend.figures.data.metrics import MEASURES, metric
+from backend.figures.data.select import estimators
 from backend.figures.data.source import Floats, PointsLike, RunLike, Source
-from backend.figures.drawing import canvas, hover
+from backend.figures.drawing import canvas
 from backend.figures.drawing.scales import Scale
+from backend.figures.drawing.text import clipped, hover_point
 from estimators.statistics.law_check import (
     LAW,
     MAX_ERRORS,
@@ -38,6 +41,16 @@ POINT_RULE = (
     f"{MIN_DRAWS} draws or more"
 )
 """When a law check at a microscope's point disagrees."""
+
+LEADING_ORDER = (
+    "coordinate_importance", "evolution_strategy", "gaussian_smoothing", "guided_es", "mezo",
+    "node_perturbation", "spsa",
+)  # fmt: skip
+"""Estimators whose law holds to leading order in the length of their step."""
+LONG_STEP = "the step is too long for the leading order"
+CODE_OR_ASSUMPTION = "implementation or assumption wrong"
+
+_LEADING_NAMES = re.compile(rf"\b({'|'.join(LEADING_ORDER)})\b")
 
 
 def probe_rule() -> str:
@@ -147,7 +160,7 @@ def trace(
         legendgroup=name,
         showlegend=False,
         line={"color": like.line.color, "dash": "dash", "width": 1.2},
-        hovertemplate=hover.point(f"law of {name}", x_name, metric(measure), "customdata"),
+        hovertemplate=hover_point(f"law of {name}", x_name, metric(measure), "customdata"),
         meta={"run": like.meta["run"], "x": x_name},
     )
 
@@ -186,3 +199,26 @@ def _with_numbers(name: str, check: LawCheck) -> str:
     if not np.isnan(check.errors):
         return f"{name} ({check.errors:+.1f} s.e.)".replace("-", "−")
     return name
+
+
+def likely_cause(run: RunLike, label: str) -> str:
+    """Why one estimator of a run, or what it wraps, probably disagrees with its law."""
+    return (
+        LONG_STEP
+        if _LEADING_NAMES.search(f"{label} {_component(run, label)}")
+        else CODE_OR_ASSUMPTION
+    )
+
+
+def likely_causes(disagreements: Iterable[tuple[RunLike, str]]) -> str:
+    """The causes for several (run, label); estimators with a long step by name, if not all are."""
+    causes = {label: likely_cause(run, label) for run, label in disagreements}
+    steps = [clipped(label) for label, cause in causes.items() if cause == LONG_STEP]
+    if steps and len(steps) == len(causes):
+        return LONG_STEP
+    return CODE_OR_ASSUMPTION + (f"; of {', '.join(steps)}: {LONG_STEP}" if steps else "")
+
+
+def _component(run: RunLike, label: str) -> object:
+    described = [run.config.get("estimator"), *run.config.get("shadows", ())]
+    return dict(zip(estimators(run)[: len(described)], described, strict=False)).get(label)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.drawing import canvas, hover
-from backend.figures.drawing.text import clipped, plain
+from backend.figures.drawing import canvas
+from backend.figures.drawing.text import clipped, hover_head, plain
 
 NETWORK = "whole network"
 WORDY = 30
@@ -59,7 +59,7 @@ def _trace(kind: Kind, marks: Sequence[Mark], rows: int, columns: int) -> go.Sca
         customdata=[mark.hover_text for mark in marks], cliponaxis=False,
         marker={"symbol": kind.symbol, "size": 10 if wordy else 7, "color": kind.colour,
                 "line": {"width": 2 if wordy else 1.5, "color": kind.colour}},
-        hovertemplate=f"{hover.head('%{y}')}<br>%{{customdata}}<extra></extra>",
+        hovertemplate=f"{hover_head('%{y}')}<br>%{{customdata}}<extra></extra>",
     )  # fmt: skip
 
 

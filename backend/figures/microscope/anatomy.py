@@ -11,9 +11,9 @@ from backend.figures.data.query import Query
 from backend.figures.data.select import layers
 from backend.figures.data.source import Floats, Source
 from backend.figures.data.variance_split import MeasuredSplit
-from backend.figures.drawing import canvas, hover, panels, style
+from backend.figures.drawing import canvas, panels, style
 from backend.figures.drawing.scales import choose
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing.text import clipped, hover_head, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
 
 INFO = FigureInfo(
@@ -156,14 +156,14 @@ def _text(measured: MeasuredSplit, name: str, where: str) -> str:
     value, error = getattr(measured.split, name), getattr(measured.split, f"{name}_se")
     spread = "" if error is None else f" ± {error:.2g} (standard error)"
     return (
-        f"{hover.head(where)}<br>{WORDS[name]}: tr Var {value:.4g}{spread}"
+        f"{hover_head(where)}<br>{WORDS[name]}: tr Var {value:.4g}{spread}"
         f"<br>of one draw on a batch of {measured.split.batch:,}"
     )
 
 
 def _heading(measured: MeasuredSplit, several: bool) -> str:
     run = f" · {run_name(measured.run.number, measured.run.name)}" if several else ""
-    head = hover.head(plain(clipped(measured.label)) + run)
+    head = hover_head(plain(clipped(measured.label)) + run)
     return f"{head}<br>{measured.split.batches:,} batches of {measured.split.batch:,} examples"
 
 

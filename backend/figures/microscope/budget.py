@@ -10,8 +10,8 @@ from backend.figures.data.query import BUDGETS, Query
 from backend.figures.data.select import TRACES
 from backend.figures.data.source import Floats, Source
 from backend.figures.data.variance_split import Check, MeasuredSplit
-from backend.figures.drawing import canvas, hover, style
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing import canvas, style
+from backend.figures.drawing.text import clipped, hover_head, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
 
 INFO = FigureInfo(
@@ -69,11 +69,8 @@ def _ticks(examples: float) -> dict[str, Any]:
 
 def _name(measured_split: MeasuredSplit, query: Query) -> str:
     label = plain(clipped(measured_split.label))
-    return (
-        f"{label} · {run_name(measured_split.run.number, measured_split.run.name)}"
-        if len(query.runs) > 1
-        else label
-    )
+    run = measured_split.run
+    return f"{label} · {run_name(run.number, run.name)}" if len(query.runs) > 1 else label
 
 
 def _drawn(
@@ -83,8 +80,9 @@ def _drawn(
     colour = style.colour(measured_split.label)
     line = go.Scatter(
         x=draws.tolist(), y=_above(measured_split.split.variance(batch, draws)),
-        mode="lines", name=name, legendgroup=name, line={"color": colour, "width": 2}, customdata=batch.tolist(),
-        hovertemplate=f"{hover.head(name)}<br>%{{x:,.0f}} draws of %{{customdata:,.0f}} examples"
+        mode="lines", name=name, legendgroup=name,
+        line={"color": colour, "width": 2}, customdata=batch.tolist(),
+        hovertemplate=f"{hover_head(name)}<br>%{{x:,.0f}} draws of %{{customdata:,.0f}} examples"
         "<br>tr Var %{y:.4~g}<extra></extra>",
         meta={"run": measured_split.run_id},
     )  # fmt: skip
@@ -98,7 +96,7 @@ def _drawn(
         text=[f"{best.batch:,} × {best.draws:,}" if best.draws > 1 else ""],
         legendgroup=name, showlegend=False,
         textposition="top center",
-        hovertext=[f"{hover.head(name)}<br>{best.verdict}: {words}"],
+        hovertext=[f"{hover_head(name)}<br>{best.verdict}: {words}"],
         hoverinfo="text", meta={"run": measured_split.run_id, "role": "best"}, cliponaxis=False,
         marker={"symbol": "star", "size": 15, "color": colour},
     )  # fmt: skip
@@ -124,7 +122,7 @@ def _check(measured_split: MeasuredSplit, check: Check, name: str) -> go.Scatter
     text = f"measured {check.measured:.4g}, predicted {check.predicted:.4g}"
     return go.Scatter(
         x=[check.draws], y=[measured or None], mode="markers", name=f"{name}: measured",
-        legendgroup=name, showlegend=False, hovertext=[f"{hover.head(name)}<br>{text}"],
+        legendgroup=name, showlegend=False, hovertext=[f"{hover_head(name)}<br>{text}"],
         hoverinfo="text", meta={"run": measured_split.run_id, "role": "check"},
         marker={"symbol": style.symbol(measured_split.label) + "-open", "size": 12, "color": colour,
                 "line": {"width": 2, "color": colour}},

@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import draws, law_checks, law_suspects, laws
+from backend.figures.data import draws, law_checks, laws
 from backend.figures.data.metrics import Metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import Line, lines
 from backend.figures.data.source import Floats, Source
-from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing import canvas, style
 from backend.figures.drawing.scales import choose
-from backend.figures.drawing.text import clipped, plain
+from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Place
 
 INFO = FigureInfo(
@@ -114,14 +114,17 @@ def _checks(source: Source, means: list[Mean]) -> str:
             }
             worst = next((v for v in ("disagrees", "not judged") if v in verdicts), "agrees")
             if worst == "disagrees":
-                worst = law_suspects.of(mean.line.run, mean.line.label)
+                worst = law_checks.likely_cause(mean.line.run, mean.line.label)
             labels.setdefault(worst, []).append(clipped(mean.line.label))
     return "; ".join(f"{_TEXTS[v]} {', '.join(labels[v])}" for v in _TEXTS if v in labels)
 
 
 _TEXTS = {
     "agrees": "✓ law agrees with",
-    **{why: f"✗ law disagrees ({why}) with" for why in (law_suspects.OTHER, law_suspects.STEP)},
+    **{
+        why: f"✗ law disagrees ({why}) with"
+        for why in (law_checks.CODE_OR_ASSUMPTION, law_checks.LONG_STEP)
+    },
     "not judged": "… law not judged (too few draws) of",
 }
 
@@ -141,7 +144,7 @@ def _lines(mean: Mean, several: bool, mark: str, tally: canvas.Tally) -> list[An
     if not good.any():
         return []
     colour, dash = style.colour(label), style.dash(mean.line.place)
-    template = f"{hover.head(name)}<br>K = %{{x:,.0f}}<br>error %{{y:.4~g}}<extra></extra>"
+    template = f"{hover_head(name)}<br>K = %{{x:,.0f}}<br>error %{{y:.4~g}}<extra></extra>"
     points = go.Scatter(
         x=mean.k[good].tolist(), y=mean.error[good].tolist(), name=name, mode="lines+markers",
         line={"color": colour, "width": 1.5, "dash": dash},
@@ -159,6 +162,6 @@ def _predicted(k: Floats, law: Floats, name: str, colour: str) -> go.Scatter:
     return go.Scatter(
         x=k.tolist(), y=law.tolist(), name=f"{name}, predicted", mode="lines", legendgroup=name,
         showlegend=False, line={"color": colour, "width": 2, "dash": "dash"}, opacity=0.7,
-        hovertemplate=f"{hover.head(name)}<br>predicted at K = %{{x:,.0f}}: %{{y:.4~g}}"
+        hovertemplate=f"{hover_head(name)}<br>predicted at K = %{{x:,.0f}}: %{{y:.4~g}}"
         "<extra></extra>",
     )  # fmt: skip

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import deviation, draws, law_checks, law_suspects, laws
+from backend.figures.data import draws, law_checks, laws, standard_errors
 from backend.figures.data.metrics import MEASURES, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import Line, estimators, lines
@@ -50,7 +50,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     for gap in draws.gaps(source, query):
         tally.say(gap)
     wrong = [(row.line.run, row.line.label) for row in rows if row.check.verdict == "disagrees"]
-    tally.say(f"law check: {law_checks.POINT_RULE} ({law_suspects.words(wrong)})")
+    tally.say(f"law check: {law_checks.POINT_RULE} ({law_checks.likely_causes(wrong)})")
     cells = [
         [*column] for column in zip(*(_cells(row, len(query.runs)) for row in rows), strict=True)
     ]
@@ -71,7 +71,7 @@ def _row(source: Source, line: Line) -> Row:
     value = float(points.values[-1])
     error = draws.latest(source, line, f"{name}_se")
     if error is None:
-        error = deviation.standard_error(source, line)
+        error = standard_errors.from_draws(source, line)
     law = draws.latest(source, line, f"law/{name}")
     count = _count(line, int(points.steps[-1]))
     check = law_checks.check_point(source, laws.series_of(source, line), name, count, error)

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import draws, errors, law_suspects, predicted, sweep
+from backend.figures.data import draws, law_checks, standard_errors, sweep
 from backend.figures.data.metrics import Metric, metric
 from backend.figures.data.query import Query
 from backend.figures.data.source import Source
 from backend.figures.data.sweep import Curve
-from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing import canvas, slope_guides, style
 from backend.figures.drawing.canvas import Tally
 from backend.figures.drawing.scales import Scale, choose
-from backend.figures.drawing.text import clipped, plain
+from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Pick, Place
 from estimators.statistics.law_check import BIAS, LAW, RECORD, VARIANCE, LawCheck, check_measure
 from estimators.statistics.student import half_width
@@ -83,7 +83,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     for curve, trace in zip(curves, traces, strict=True):
         trace.showlegend = not curve.law or curve.key not in drawn
     if across["type"] == "log":
-        traces += predicted.slopes(bare, curves, scale, tally, query)
+        traces += slope_guides.slopes(bare, curves, scale, tally, query)
     tally.say(exact)
     tally.say(draws.how(source, [curve.key for curve in curves if not curve.law]))
     _say(curves, _checks(source, query, bare, curves), tally)
@@ -156,7 +156,7 @@ def _trace(
 ) -> go.Scatter:
     name, label = draws.name_of(curve.line, several=several), curve.line.label
     colour, unconnected = style.colour(label), across["type"] == "category" or len(curve.x) == 1
-    head = f"{hover.head(name)}<br>{'by the law: ' if curve.law else ''}{what.short}"
+    head = f"{hover_head(name)}<br>{'by the law: ' if curve.law else ''}{what.short}"
     at = "%{text}" if any(isinstance(x, str) for x in curve.x) else "%{x}"
     mark = "line-ew-open" if curve.law else symbol
     trace = go.Scatter(
@@ -172,7 +172,9 @@ def _trace(
     )  # fmt: skip
     if _banded(curve):
         assert curve.errors is not None
-        trace.error_y = errors.bars(curve.y, curve.errors * half_width(_drawn(curve)), scale)
+        trace.error_y = standard_errors.bars(
+            curve.y, curve.errors * half_width(_drawn(curve)), scale
+        )
     return trace
 
 
@@ -223,7 +225,7 @@ def _check_curve(
     curve: Curve, name: str, columns: dict[str, dict[tuple[str, str], Curve]]
 ) -> list[LawCheck]:
     values = {
-        column: predicted.beside(curve, by_key[curve.key]).tolist()
+        column: sweep.law_at_points(curve, by_key[curve.key]).tolist()
         for column, by_key in columns.items()
         if curve.key in by_key
     }
@@ -246,7 +248,7 @@ def _disagreement(curve: Curve, checks: list[LawCheck]) -> str:
         worst = max(wrong, key=lambda at: np.nan_to_num(abs(checks[at].errors)))
         how = f"{_signed(checks[worst].errors)} s.e."
     where = curve.x[worst] if isinstance(curve.x[worst], str) else f"{curve.x[worst]:g}"
-    cause = law_suspects.of(curve.line.run, curve.line.label)
+    cause = law_checks.likely_cause(curve.line.run, curve.line.label)
     return f"{clipped(curve.line.label)} disagrees with its law at {where} ({how}: {cause})"
 
 

@@ -11,9 +11,9 @@ from backend.figures.data.plane import Errors, Probes
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES
 from backend.figures.data.source import Floats, Source
-from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing import canvas, style
 from backend.figures.drawing.scales import Scale, choose
-from backend.figures.drawing.text import clipped, plain
+from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Pick, Place
 
 INFO = FigureInfo(
@@ -123,7 +123,7 @@ def _drawn(estimated: Estimated, scale: Scale, query: Query, symbol: str) -> lis
     if estimated.before:
         x, y = zip(*(_xy(spot, query.k, scale) for spot in estimated.before), strict=True)
         text = [
-            f"{hover.head(estimated.name)}<br>until step {spot.step:,}" for spot in estimated.before
+            f"{hover_head(estimated.name)}<br>until step {spot.step:,}" for spot in estimated.before
         ]
         traces.append(
             go.Scatter(x=list(x), y=list(y), mode="lines", line=thin, opacity=0.6, text=text,
@@ -162,7 +162,7 @@ def _mark(
     symbol += "-open" if spot.hollow else ""
     total = spot.spread / k + spot.bias
     text = (
-        f"{hover.head(estimated.name)}<br>mean of K = {k:,}"
+        f"{hover_head(estimated.name)}<br>mean of K = {k:,}"
         f"<br>relative variance {spot.spread / k:.4g}"
         f"<br>relative squared bias {spot.bias:.4g} ± {spot.errors[1]:.2g} (standard error)"
         f"<br>together {total:.4g}"

@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import errors, law_checks, law_suspects, laws, progress
+from backend.figures.data import law_checks, laws, progress, standard_errors
 from backend.figures.data.metrics import SPLITS, Metric, Scaling, metric, split_of
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, lines
 from backend.figures.data.source import Floats, PointsLike, Source
-from backend.figures.drawing import canvas, edge, fit, hover, style, switches
+from backend.figures.drawing import canvas, edge, fit, style, switches
 from backend.figures.drawing.scales import Scale
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing.text import clipped, hover_point, plain, run_name
 from backend.figures.info import Chart, Condition, FigureInfo, Place
 
 
@@ -130,7 +130,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say(laws.note)
     tally.say(_beyond(kept, points, fitted))
     if any(trace.error_y.array is not None for trace in traces):
-        tally.say(errors.NOTE)
+        tally.say(standard_errors.NOTE)
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(
         traces,
@@ -166,10 +166,12 @@ def _traces(
             # Runs often share a driver, and a dash is lost in the noise of a training loss.
             drawn[-1].line.color = style.run_colour(line.place)
         spread = (
-            errors.standard_errors(source, line, series_points) if scale.kind == "asinh" else None
+            standard_errors.on_record(source, line, series_points)
+            if scale.kind == "asinh"
+            else None
         )
         if spread is not None:  # an asinh line is always drawn anew, so its bars never lag
-            drawn[-1].error_y = errors.bars(series_points.values, spread, scale)
+            drawn[-1].error_y = standard_errors.bars(series_points.values, spread, scale)
         colour = drawn[-1].line.color
         odd += edge.not_finite(x, series_points.values, name, colour, query.x, not odd)
         if fitted.span:
@@ -216,7 +218,7 @@ def _laws(
             traces.append(
                 law_checks.trace(x, values, fitted.scale, query.x, like.name, like, measure)
             )
-    return _Laws(traces, law_checks.words(checks, law_suspects.words(wrong)))
+    return _Laws(traces, law_checks.words(checks, law_checks.likely_causes(wrong)))
 
 
 def _fit(scaling: Scaling, asked: str, kept: list[Line], points: list[PointsLike]) -> fit.Fit:
@@ -275,7 +277,7 @@ def trace(
             "width": 1.2 if split == "train" else 2,
         },
         marker={"symbol": symbol, "size": 6, "maxdisplayed": 40},
-        hovertemplate=hover.point(
+        hovertemplate=hover_point(
             trace_name(line, several=True),
             x_name,
             metric(line.series.metric),

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import draws, law_suspects, laws
+from backend.figures.data import draws, laws
 from backend.figures.data import law_checks as checks
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
@@ -136,7 +136,7 @@ def _is_dead(
 def _kinds(run: RunLike, cells: list[Cell]) -> dict[str, marks.Kind]:
     """The marks, with the likely cause of a disagreement in the legend."""
     wrong = [(run, cell.label) for cell in cells if cell.check.verdict == "disagrees"]
-    named = replace(KINDS["disagrees"], name=f"✗ disagrees: {law_suspects.words(wrong)}")
+    named = replace(KINDS["disagrees"], name=f"✗ disagrees: {checks.likely_causes(wrong)}")
     return {**KINDS, "disagrees": named}
 
 
@@ -147,7 +147,7 @@ def _mark(run: RunLike, cell: Cell, what: str, dead: set[str]) -> marks.Mark:
     check, kind = cell.check, checks.kind(cell.check)
     text = f"{cell.label}: law check: {check.words}"
     if check.verdict == "disagrees":
-        text += f": {check.reason or law_suspects.of(run, cell.label)}"
+        text += f": {check.reason or checks.likely_cause(run, cell.label)}"
     if kind != "no law":
         text += f"<br>{what} {cell.value:.4g}, by the law {cell.law:.4g} (latest)"
     if np.isfinite(check.ratio):

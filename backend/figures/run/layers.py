@@ -11,10 +11,10 @@ from backend.figures.data.metrics import Metric, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, chosen_estimator, layers
 from backend.figures.data.source import Floats, Source
-from backend.figures.drawing import canvas, cells, edge, hover, switches
+from backend.figures.drawing import canvas, cells, edge, switches
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.style import DASHES, SYMBOLS
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing.text import clipped, hover_point, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
 
 INFO = FigureInfo(
@@ -81,7 +81,7 @@ def _line(
         name=name, mode="lines+markers",
         line={"color": colour, "width": 2, "dash": DASHES[at // len(SYMBOLS) % len(DASHES)]},
         marker={"symbol": SYMBOLS[at % len(SYMBOLS)], "size": 6, "maxdisplayed": 40},
-        hovertemplate=hover.point(name, *words, "customdata"),
+        hovertemplate=hover_point(name, *words, "customdata"),
     )  # fmt: skip
 
 

@@ -11,9 +11,9 @@ from backend.figures.data.metrics import USUAL_MEASURES, Metric, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import driver, estimators
 from backend.figures.data.source import FigureError, RunLike, Source
-from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing import canvas, style
 from backend.figures.drawing.scales import Scale, choose
-from backend.figures.drawing.text import clipped, plain
+from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Pick, Place
 from estimators.statistics.paired import (
     FEW_DRAWS,
@@ -293,5 +293,5 @@ def _dot(
         error_x={**bar, "width": 6, "thickness": 2, "color": colour} if comparison.judged else None,
         marker={"symbol": symbol, "size": 11, "color": colour,
                 "line": {"width": 2, "color": colour}},
-        hovertemplate=f"{hover.head(plain(clipped(label)))}<br>%{{text}}<extra></extra>",
+        hovertemplate=f"{hover_head(plain(clipped(label)))}<br>%{{text}}<extra></extra>",
     )  # fmt: skip

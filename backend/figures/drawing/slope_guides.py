@@ -33,7 +33,9 @@ def slopes(
             y = np.where(y < slope.SMALL, y, np.nan)
         fitted = slope.fitted(x, y, curve.errors)
         by_law = (
-            slope.of_law(x, y, beside(curve, law), curve.errors, fitted) if law and fitted else None
+            slope.of_law(x, y, sweep.law_at_points(curve, law), curve.errors, fitted)
+            if law and fitted
+            else None
         )
         if theory is not None and not (law and (law.y > 0).any()):
             guides += _guide(curve, y, theory, scale)
@@ -49,12 +51,6 @@ def slopes(
     if guides:
         tally.say(f"dotted: the slope by theory, {guides[0].meta['power']}")
     return guides
-
-
-def beside(curve: Curve, law: Curve) -> Floats:
-    """The law at the points of its measure, NaN where it gives no value."""
-    by_place = dict(zip(law.x, law.y.tolist(), strict=True))
-    return np.array([by_place.get(x, np.nan) for x in curve.x], np.float64)
 
 
 def _expected(curve: Curve, bare: str) -> int | None:
@@ -81,7 +77,8 @@ def _guide(curve: Curve, y: Floats, power: int, scale: Scale) -> list[go.Scatter
     small = " as the step tends to 0" if power == slope.SECOND_ORDER else ""
     return [
         go.Scatter(
-            x=along.tolist(), y=canvas.numbers(scale.positions(guide)), mode="lines", hoverinfo="skip",
+            x=along.tolist(), y=canvas.numbers(scale.positions(guide)),
+            mode="lines", hoverinfo="skip",
             name=f"{name}, slope by theory", legendgroup=name, showlegend=False,
             line={"color": style.colour(curve.line.label), "width": 1.5, "dash": "dot"},
             meta={"run": curve.line.run_id, "power": f"{power:d}{small}".replace("-", "−")},
