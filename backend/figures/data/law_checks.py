@@ -181,7 +181,7 @@ def words(checks: Sequence[tuple[str, LawCheck]], cause: str) -> str:
         if verdict in by_kind
     ]
     ratios = any(not np.isnan(check.ratio) for _, check in checks)
-    how = " (mean of measured ÷ law ± s.e.)" if ratios else " (measured less law)"
+    how = " (mean of measured ÷ law ± s.e.)" if ratios else " (measured minus law)"
     return f"law, dashed{how}: {'; '.join(parts)}"
 
 

@@ -108,7 +108,7 @@ def _parameters(source: Source, line: Line, steps: Any) -> list[float | None]:
     if not field(line).startswith(NETWORK):
         raise FigureError(
             f"against is 'parameters'; run #{line.run.number} sweeps {field(line)}, which leaves "
-            "their number as it is: allowed is 'field'"
+            "their number unchanged: allowed is 'field'"
         )
     sizes = {
         step: value

@@ -80,7 +80,7 @@ def read(source: Source, query: Query, layer: str) -> list[MeasuredSplit]:
     """Every estimator's split by its newest batches, in the order of the run's labels."""
     splits = []
     for run_id in query.runs:
-        run, series_ids = source.run(run_id), _held(source, run_id, layer)
+        run, series_ids = source.run(run_id), _series_ids(source, run_id, layer)
         for label in estimators(run):
             if query.estimator in ("", label) and ("anatomy/data", label) in series_ids:
                 splits.append(_split(source, run, run_id, label, layer, series_ids))
@@ -93,7 +93,7 @@ def budget(splits: list[MeasuredSplit], asked: int | None) -> int:
     return asked or next(checked, DEFAULT_BUDGET)
 
 
-def _held(source: Source, run_id: str, layer: str) -> dict[tuple[str, str], int]:
+def _series_ids(source: Source, run_id: str, layer: str) -> dict[tuple[str, str], int]:
     return {
         (s.metric, s.estimator): s.id
         for s in source.series(run_id)

@@ -37,7 +37,7 @@ class Scale:
     def axis(self, most: int = 4, min_gap: float = 0.07) -> dict[str, Any]:
         """What the axis needs to read in the values' own terms.
 
-        At most `most` ticks to a side of zero, none nearer to it than `apart` of the axis.
+        At most `most` ticks to a side of zero, none nearer to it than `min_gap` of the axis.
         """
         if self.kind == "linear":
             return {"type": "linear"}
@@ -60,7 +60,7 @@ class Scale:
         return {"type": "log", "exponentformat": "power", "dtick": stride, "tick0": 0}
 
     def _digits(self) -> int:
-        """As many as tell ticks apart."""
+        """As many as the ticks need to differ."""
         share = (self.largest - self.unit) / self.largest
         return 3 if share <= 0 else int(np.clip(2 - np.floor(np.log10(share)), 3, 9))
 

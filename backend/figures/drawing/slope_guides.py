@@ -47,7 +47,7 @@ def slopes(
         sentences.append(slope.words(clipped(curve.line.label), fitted, by_law, theory, len(x)))
     tally.say(slope.listed(sentences))
     if flat:
-        tally.say(f"flat, no slope to speak of: {', '.join(flat)}")
+        tally.say(f"flat, so no slope is fitted: {', '.join(flat)}")
     if guides:
         tally.say(f"dotted: the slope by theory, {guides[0].meta['power']}")
     return guides

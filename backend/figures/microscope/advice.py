@@ -32,7 +32,7 @@ INFO = FigureInfo(
     ),
 )
 HEAD = (
-    "estimator", "answer", "examples × draws", "tr Var", "larger batch alone", "check",
+    "estimator", "answer", "examples × draws", "tr Var", "largest batch, 1 draw", "check",
     "measured", "predicted", "difference",
 )  # fmt: skip
 
@@ -76,19 +76,20 @@ def _notes(splits: list[MeasuredSplit], advice: list[Advice], budget: int) -> li
     return [
         f"budget: one gradient costs {budget:,} draws on {splits[0].split.batch:,} examples, spent "
         "on a larger batch or on more draws",
-        "larger batch alone: the variance that one draw on the largest batch leaves, relative to "
-        "the answer",
+        "largest batch, 1 draw: the variance that one draw on the largest batch leaves, relative "
+        "to the answer",
         "check: fresh gradients at that batch × draws, ± 1 standard error",
         _limit(splits[0]),
-        f"{', '.join(unsure)}: larger batch or more draws is not told apart, the 95 % interval of "
-        "what one saves holds 0 or there are too few batches; more batches and draws tell"
+        f"{', '.join(unsure)}: no decision between a larger batch and more draws, because the "
+        "95 % interval of what one saves holds 0 or there are too few batches; take more batches "
+        "and draws"
         if unsure
         else "",
-        "no check: an error larger than half its value; more batches make it one"
+        "no check: a standard error is larger than half its value; take more batches"
         if any(check.blurred for _, check in checks)
         else "",
-        f"{', '.join(failed)}: measured and predicted are more than "
-        f"{variance_split.MAX_ERRORS:g} standard errors apart, so that the answer rests on an "
+        f"{', '.join(failed)}: measured and predicted differ by more than "
+        f"{variance_split.MAX_ERRORS:g} standard errors, so that the answer rests on an "
         "assumption that does not hold here: the noise need not fall as 1/B where a loss or a "
         "normalisation couples a batch"
         if failed

@@ -102,7 +102,7 @@ def _drawn(
     )  # fmt: skip
     decided = best.verdict != "not told apart"
     if not decided:
-        tally.say(f"{name}: no star, larger batch or more draws is not told apart")
+        tally.say(f"{name}: no star, no decision between a larger batch and more draws")
     check = measured_split.check
     measured = (
         [_check(measured_split, check, name)]

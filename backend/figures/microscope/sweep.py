@@ -128,7 +128,7 @@ def _not_exact(curves: list[Curve]) -> tuple[list[Curve], str]:
 
 def _horizontal(curves: Sequence[Curve], query: Query) -> dict[str, Any]:
     places = {x for curve in curves for x in curve.x}
-    if query.against == "field":  # all that will be drawn, so that the axis stays as it is
+    if query.against == "field":  # all that will be drawn, so that the axis does not move
         places |= {x for curve in curves for x in sweep.asked(curve.line)}
     if any(isinstance(x, str) for x in places):
         words = [str(x) for curve in curves for x in curve.x]
@@ -183,7 +183,7 @@ def _drawn(curve: Curve) -> int:
 
 
 def _banded(curve: Curve) -> bool:
-    """Whether a 95 % interval keeps its word at so many draws."""
+    """Whether a 95 % interval covers as it should at so many draws."""
     few = curve.line.series.metric == f"sweep/{BIAS}" and _drawn(curve) < MIN_DRAWS_BIAS
     return curve.errors is not None and not few
 

@@ -24,7 +24,7 @@ PREDICTED = (
 INFO = FigureInfo(
     title="Law checks, layer by layer",
     help="Where theory gives a measure in closed form, its law is compared with the draws, layer "
-    "by layer. A dot: they agree. A cross: they are further apart than chance explains. A dash: "
+    "by layer. A dot: they agree. A cross: they differ by more than chance explains. A dash: "
     "no law is known. A diamond: there are too few draws to judge.",
     takeaway="A cross means that the implementation or an assumption of the law is wrong.",
     parameters=("runs", "metric", "estimator", "level", "first", "last"),
@@ -100,7 +100,7 @@ def _notes(
         rule if cells else "",
         draws.how(source, [(run_id, cell.label) for cell in cells]),
         *(draws.not_finite(source, run_id, label) for label in wanted if microscope),
-        "" if name in laws.PREDICTED else f"laws are of {predicted}",
+        "" if name in laws.PREDICTED else f"laws exist for {predicted}",
     ]
 
 
@@ -153,7 +153,7 @@ def _mark(run: RunLike, cell: Cell, what: str, dead: set[str]) -> marks.Mark:
     if np.isfinite(check.ratio):
         text += f"<br>measured ÷ law {check.ratio:.3g} ± {check.ratio_se:.2g} (standard error)"
     elif np.isfinite(check.errors):
-        text += f"<br>{check.errors:+.1f} standard errors apart"
+        text += f"<br>{check.errors:+.1f} standard errors from the law"
     wrong = check.verdict == "disagrees" and np.isfinite(check.errors)
     label = f"{check.errors:+.0f} s.e.".replace("-", "−") if wrong else ""
     return marks.Mark(cell.layer, cell.label, kind, label, text)

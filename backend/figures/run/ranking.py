@@ -175,8 +175,8 @@ def _exact(source: Source, run_id: str, stages: list[str], window: int) -> dict[
     first = _since(source, (s for key, s in series.items() if key[0] == "cosine"), window)
 
     def all_of(name: str, stage: str, label: str) -> Floats | None:
-        one_series = series.get((name, stage, label))
-        return source.points(one_series.id, first=first).values if one_series else None
+        own = series.get((name, stage, label))
+        return source.points(own.id, first=first).values if own else None
 
     def is_exact(stage: str, label: str) -> bool:
         cosine = all_of("cosine", stage, label)
