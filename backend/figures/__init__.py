@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from backend.figures.catalogue import catalogue, modules
-from backend.figures.data.memory import Memory, MemoryRun
 from backend.figures.data.query import parse
-from backend.figures.data.source import FigureError, Source
+from backend.figures.data.source import FigureError, Memory, MemoryRun, Source
 from backend.figures.data.tally import note_text
 
 if TYPE_CHECKING:

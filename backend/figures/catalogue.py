@@ -45,9 +45,9 @@ class PlacedChart(NamedTuple):
 def modules() -> dict[str, FigureModule]:
     """Figure modules by name. They load on first use: plotly is not imported with this package."""
     return {
-        found.name.rpartition(".")[2]: cast(FigureModule, importlib.import_module(found.name))
+        module.name.rpartition(".")[2]: cast(FigureModule, importlib.import_module(module.name))
         for package in (run, microscope)
-        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
     }
 
 
@@ -78,7 +78,7 @@ def catalogue() -> dict[str, Any]:
     `{name, title, help, takeaway, parameters, charts}`, with the words of every chart filled in.
     """
     return {
-        "parameters": {name: asdict(one) for name, one in PARAMETERS.items()},
+        "parameters": {name: asdict(parameter) for name, parameter in PARAMETERS.items()},
         "sections": [{**asdict(section), "picks": _picks(section.picks)} for section in SECTIONS],
         "figures": [_entry(name, module.INFO) for name, module in sorted(modules().items())],
     }

@@ -42,7 +42,7 @@ def of_anatomy(result: Anatomies, name: str = "") -> Memory:
     title = name or f"{first.batches} batches of {first.batch}, {first.draws} draws at each"
     microscope = {"draws": first.draws, "sweep": None, "anatomy": {"batches": first.batches}}
     config = {"microscope": microscope, "batch_size": first.batch}
-    return _source(_plain_run(title, list(result.of), config), results.of_anatomy(result))
+    return _source(_plain_run(title, list(result.by_label), config), results.of_anatomy(result))
 
 
 def of_one_step(result: WhatIfs, name: str = "") -> Memory:
@@ -51,7 +51,7 @@ def of_one_step(result: WhatIfs, name: str = "") -> Memory:
     draws = len(first.slopes)
     title = name or f"{draws:,} steps from loss {first.loss:.4g}"
     microscope = {"draws": draws, "sweep": None, "what_if": {"rates": list(first.rates)}}
-    run = _plain_run(title, list(result.of), {"microscope": microscope})
+    run = _plain_run(title, list(result.by_label), {"microscope": microscope})
     return _source(run, results.of_one_step(result))
 
 

@@ -28,27 +28,27 @@ _KINDS: Mapping[type, tuple[Callable[[Any, str], Memory], type[Views]]] = {
 }
 
 
-def show(found: Any, name: str = "") -> Views:
+def show(result: Any, name: str = "") -> Views:
     """The figures of what `measure`, `sweep`, `compare`, `anatomy` or `what_if` gave: a notebook
     shows them below each other; each is a method, and `save` writes all into one file.
 
     `name` stands above them. Raises TypeError for anything else.
     """
-    if type(found) not in _KINDS:
+    if type(result) not in _KINDS:
         allowed = "what measure, sweep, compare, anatomy or what_if returned"
-        raise TypeError(f"{type(found).__name__} was given; {allowed} is allowed")
-    source, views = _KINDS[type(found)]
-    return views(source(found, name), found, _words(found))
+        raise TypeError(f"{type(result).__name__} was given; {allowed} is allowed")
+    source, views = _KINDS[type(result)]
+    return views(source(result, name), result, _words(result))
 
 
-def _words(found: Any) -> str:
+def _words(result: Any) -> str:
     """What is to be said of the whole network, a line an estimator."""
-    if isinstance(found, WhatIfs):
-        return "\n".join(f"{label}: {one.text}" for label, one in found.of.items())
-    if not isinstance(found, Measurement):
+    if isinstance(result, WhatIfs):
+        return "\n".join(f"{label}: {what_if.text}" for label, what_if in result.by_label.items())
+    if not isinstance(result, Measurement):
         return ""
-    said = {label: [] for label in found.values}
-    for of in (found.findings, found.verdicts):
-        for label, each in of.items():
-            said[label].append(each[0].text)
-    return "\n".join(f"{label}: {'; '.join(texts)}" for label, texts in said.items())
+    texts_of = {label: [] for label in result.values}
+    for by_label in (result.findings, result.verdicts):
+        for label, each in by_label.items():
+            texts_of[label].append(each[0].text)
+    return "\n".join(f"{label}: {'; '.join(texts)}" for label, texts in texts_of.items())

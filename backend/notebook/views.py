@@ -1,20 +1,26 @@
 """The figures of what was measured, by name and all together."""
 
 import inspect
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.figures import Memory, measurement, plotted
+from backend.figures import Memory, measurement, note_text, plotted
 from backend.figures.catalogue import charts_of, modules
 from backend.figures.data.source import FigureError
+from backend.figures.drawing.text import plain
 from backend.figures.info import FigureInfo, Page
 from backend.notebook.series import RUN
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
+
+INK, GRID = "#1b1f24", "#e1e4e8"
+LINE = 150
+"""Characters of a line of a note."""
 
 
 class Views:
@@ -49,8 +55,6 @@ class Views:
 
     def figure(self, name: str, **asked: Any) -> "Figure":
         """Any figure of the lab, by its name and its parameters."""
-        from backend.notebook.layout import on_white
-
         query = {key: _text(value) for key, value in asked.items() if value not in ("", None)}
         self._check(query)
         return on_white(plotted(name, self._source, {"runs": RUN, **query}))
@@ -59,7 +63,6 @@ class Views:
         """All charts that the page and its export hold, in their order."""
         import plotly.graph_objects as go
 
-        from backend.notebook.layout import on_white
         from backend.sharing.panels import BUDGET, of_run
 
         _, panels = of_run(self._source, RUN, "view", BUDGET)
@@ -77,11 +80,11 @@ class Views:
     def _check(self, query: dict[str, str]) -> None:
         """A layer or an estimator that is not there would be an empty figure."""
         series = self._source.series(RUN)
-        known = {
-            "layer": dict.fromkeys(one.layer for one in series if one.layer),
-            "estimator": dict.fromkeys(one.estimator for one in series if one.estimator),
+        allowed_names = {
+            "layer": dict.fromkeys(each.layer for each in series if each.layer),
+            "estimator": dict.fromkeys(each.estimator for each in series if each.estimator),
         }
-        for key, names in known.items():
+        for key, names in allowed_names.items():
             if key in query and query[key] not in names:
                 allowed = ", ".join(map(repr, names)) or "none"
                 raise FigureError(f"there is no {key} {query[key]!r}; there are {allowed}")
@@ -106,8 +109,6 @@ class MeasurementViews(Views):
 
     def dots(self, level: str = "stage") -> "Figure":
         """Every measure by layer, a dot an estimator; level "tensor" has the tensors too."""
-        from backend.notebook.layout import on_white
-
         hidden = () if level == "tensor" else self._table.tensors
         rows = [row for row in self._table.rows() if row.layer not in hidden]
         return on_white(measurement(Rows(rows)))
@@ -154,6 +155,30 @@ class ComparisonViews(Views):
 
     def all(self) -> "list[Figure]":
         return [self.figure(name) for name in self.figures]
+
+
+def on_white(figure: "Figure", note: str | None = None) -> "Figure":
+    """The same traces on white, with the note below the title, whatever theme a notebook has.
+
+    Without a `note` it is the one that the figure carries in its `layout.meta`.
+    """
+    layout: Any = figure.layout
+    if note is None:
+        note = note_text(layout.meta) if layout.meta else ""
+    wrapped = textwrap.wrap(note, LINE)
+    lines = [line for line in (layout.title.subtitle.text, *map(plain, wrapped)) if line]
+    room = 16 * len(wrapped)
+    figure.update_layout(
+        title_subtitle_text="<br>".join(lines),
+        margin_t=(layout.margin.t or 60) + room,
+        height=(layout.height or 360) + room,
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        font_color=INK,
+    )
+    figure.update_xaxes(gridcolor=GRID, linecolor=GRID)
+    figure.update_yaxes(gridcolor=GRID, linecolor=GRID)
+    return figure
 
 
 def _method(views: Views, name: str, info: FigureInfo) -> Callable[..., "Figure"]:

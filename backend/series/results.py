@@ -58,7 +58,7 @@ def of_anatomy(result: Anatomies) -> Iterator[Points]:
     """`anatomy/*` after all batches."""
     if result.first.population:
         yield anatomy.population(result.first.population)
-    for label, split in result.of.items():
+    for label, split in result.by_label.items():
         values = {part: getattr(split, part) for part in anatomy.PARTS}
         yield from anatomy.parts(label, split.layers, values, split.batches, split.nonfinite)
 
@@ -66,7 +66,7 @@ def of_anatomy(result: Anatomies) -> Iterator[Points]:
 def of_one_step(result: WhatIfs) -> Iterator[Points]:
     """`what_if/*` of each draw and of all together."""
     yield from one_step.start(result.first.loss)
-    for label, draws in result.of.items():
+    for label, draws in result.by_label.items():
         yield from one_step.each_draw(draws, label)
         yield from one_step.summary(draws, label)
 

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from backend.terminal.client import Client
+from estimators.statistics.formatting import upper_bound
 from estimators.statistics.law_check import LAW, MAX_ERRORS, MIN_DRAWS, check_measure
-from estimators.statistics.words import at_most
 
 _CALL = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*(.*?)\s*", re.DOTALL)
@@ -112,4 +112,4 @@ def _verdict(measured: dict[str, float]) -> str:
     biased = measured.get("verdict/biased", math.nan)
     if math.isnan(biased):
         return "–"
-    return "biased" if biased else f"none (< {at_most(measured['verdict/bound'])})"
+    return "biased" if biased else f"none (< {upper_bound(measured['verdict/bound'])})"

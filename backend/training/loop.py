@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from backend.config import RunConfig
-from backend.training import preload
 from backend.training.checkpointing import Checkpointing
 from backend.training.checkpoints.files import checkpoint_steps
 from backend.training.clock import Clock
 from backend.training.components.assemble import Labelled, assemble, find_device
+from backend.training.components.index import preload_imports
 from backend.training.control import Control
 from backend.training.facts import facts
 from backend.training.losses.contract import Plan
@@ -30,7 +30,7 @@ FLUSH_SECONDS = 0.1
 CHECKPOINT_SECONDS = 10.0
 HEARTBEAT_SECONDS = 1.0
 
-preload.preload_imports()
+preload_imports()
 
 
 def train(

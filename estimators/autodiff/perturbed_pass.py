@@ -48,13 +48,13 @@ rounding of terms that cancel, such as that of a bias before a normalisation."""
 
 def perturb(chain: Chain, params: Params, noise: Noise, count: int = 1) -> Perturbed:
     """Run once, adding K = `count` tangents at every site."""
-    choice = _CHOICES.of(chain, None, lambda: _Choice(chain, params))
+    choice = _CHOICES.get_or_make(chain, None, lambda: _Choice(chain, params))
     return choice.run(chain, params, noise, count)
 
 
 def engine_of(chain: Chain, params: Params) -> Engine:
     """How `perturb` runs this network."""
-    return _CHOICES.of(chain, None, lambda: _Choice(chain, params)).engine(chain, params)
+    return _CHOICES.get_or_make(chain, None, lambda: _Choice(chain, params)).engine(chain, params)
 
 
 def unperturbed(chain: Chain, params: Params) -> Perturbed:

@@ -264,7 +264,7 @@ class Chain(Objective):
     @property
     def places(self) -> tuple[Place, ...]:
         """The sites, in the order in which a forward pass meets them."""
-        return _PLACES.of(self, self.x.shape[1:], self._find_places)
+        return _PLACES.get_or_make(self, self.x.shape[1:], self._find_places)
 
     def _find_places(self) -> tuple[Place, ...]:
         places: list[Place] = []

@@ -34,7 +34,7 @@ class PerNetwork(Generic[T]):
         chain.per_network.setdefault(self, {})[key] = value
         return value
 
-    def of(self, chain: "Chain", key: Hashable, make: Callable[[], T]) -> T:
+    def get_or_make(self, chain: "Chain", key: Hashable, make: Callable[[], T]) -> T:
         """The value, made by `make` the first time it is asked for."""
         value = self.get(chain, key)
         return self.put(chain, key, make()) if value is None else value

@@ -68,7 +68,7 @@ def plan(chain: Chain, greedy: bool, per: Units) -> Plan:
         greedy: Each block is a segment of its own; else all blocks are one segment.
         per: Units that have losses of their own, in greedy segments whose network names them.
     """
-    return _PLANS.of(chain, (greedy, per), lambda: _divide(chain, greedy, per))
+    return _PLANS.get_or_make(chain, (greedy, per), lambda: _divide(chain, greedy, per))
 
 
 def _divide(chain: Chain, greedy: bool, per: Units) -> Plan:

@@ -37,7 +37,7 @@ Rule = Callable[[int, LocalChain, Params], Mapping[str, Tensor]]
 """(segment, its local objective, its parameters) -> a gradient."""
 
 
-_TELLS_UNITS_APART = PerNetwork[bool]()
+_SEPARATES_UNITS = PerNetwork[bool]()
 """Whether an inner estimator, by its fields, derives a loss along noise at sites."""
 
 _HEADS_ARE_EXACT = PerNetwork[bool]()
@@ -211,13 +211,13 @@ class LocalLosses(Estimator[Chain, State]):
     def _plan(self, objective: Chain) -> Plan:
         wanted = {"patch": self.patchwise, "group": self.groupwise}
         per = tuple(unit for unit, on in wanted.items() if on)
-        return plan(objective, self.greedy, per if self._tells_units_apart(objective) else ())
+        return plan(objective, self.greedy, per if self._separates_units(objective) else ())
 
-    def _tells_units_apart(self, objective: Chain) -> bool:
+    def _separates_units(self, objective: Chain) -> bool:
         """Whether inner takes derivatives of the losses along noise at sites.
 
-        To other estimators all units have the same loss. Finite differences do not tell units
-        apart either: the replicas of a loss differ in their derivatives alone.
+        To other estimators all units have the same loss. Finite differences do not separate the
+        units either: the replicas of a loss differ in their derivatives alone.
         """
 
         def perturbs_without_bias() -> bool:
@@ -225,7 +225,7 @@ class LocalLosses(Estimator[Chain, State]):
             perturbs = Need.SITES in self.inner.needs() and bool(first.places)
             return perturbs and self.inner.claim(first) is Claim.UNBIASED
 
-        return _TELLS_UNITS_APART.of(
+        return _SEPARATES_UNITS.get_or_make(
             objective, (repr(self.inner), self.greedy), perturbs_without_bias
         )
 
@@ -277,7 +277,7 @@ class LocalLosses(Estimator[Chain, State]):
             covered = unwrapped(self.inner).coverage(here, full)
             return all(covered[n] == "exact" for n in heads)
 
-        return full if _HEADS_ARE_EXACT.of(here, repr(self.inner), are_exact) else theta
+        return full if _HEADS_ARE_EXACT.get_or_make(here, repr(self.inner), are_exact) else theta
 
     def _trained(self, state: State, grads: Params, inner: tuple[Any, ...]) -> State:
         heads, moments = adam(state["heads"], grads, state["moments"], self.head_rate)

@@ -1,4 +1,4 @@
-"""`anatomy`: how much of the variance the data make and how much the estimator."""
+"""`anatomy`: how much of the variance comes from the data, and how much from the estimator."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,43 +8,45 @@ from torch import nn
 from estimators.measurement.estimates.anatomy import Anatomy, split_variance
 from estimators.measurement.inputs.subject import Batch, Estimators, Loss, Progress, subject, whole
 from estimators.measurement.results.table import Table
-from estimators.measurement.results.tables import name_once, short
+from estimators.measurement.results.tables import name_once
+from estimators.statistics.formatting import counted, short
 from estimators.statistics.variance_split import MIN_BATCHES
-from estimators.statistics.words import counted
 
 
 @dataclass(frozen=True, repr=False)
 class Anatomies:
     """The variance of each estimator, split at the same weights and batches."""
 
-    of: dict[str, Anatomy]
+    by_label: dict[str, Anatomy]
     """{label: its anatomy}."""
 
     @property
     def first(self) -> Anatomy:
-        """The first anatomy, for what all have in common."""
-        return next(iter(self.of.values()))
+        """The first anatomy. All have the same batches, draws and layers."""
+        return next(iter(self.by_label.values()))
 
     def __getitem__(self, label: str) -> Anatomy:
-        if label not in self.of:
-            labels = ", ".join(map(repr, self.of))
+        if label not in self.by_label:
+            labels = ", ".join(map(repr, self.by_label))
             raise KeyError(f"there is no estimator {label!r}; there are {labels}")
-        return self.of[label]
+        return self.by_label[label]
 
     def table(self) -> Table:
-        """Both parts of the variance in the network and its stages, and advice for twice the
-        cost."""
+        """Both parts of the variance in the network and its stages, and how best to spend twice
+        the cost of one draw."""
         first, rows = self.first, []
         for i, layer in enumerate(first.layers):
             if layer in _tensors(first.layers):
                 continue
-            for label, one in self.of.items():
-                advice = one.best(2 * one.cost, layer).text.partition(";")[0]
-                rows.append([
-                    layer or "(network)", label, _with_error(one.data, one.data_se, i, one.batches),
-                    _with_error(one.estimator, one.estimator_se, i, one.batches),
-                    _with_error(one.fixed, one.fixed_se, i, one.batches), advice,
-                ])  # fmt: skip
+            for label, split in self.by_label.items():
+                advice = split.best(2 * split.cost, layer).text.partition(";")[0]
+                parts = (
+                    (split.data, split.data_se),
+                    (split.estimator, split.estimator_se),
+                    (split.fixed, split.fixed_se),
+                )
+                numbers = [_with_error(*part, i, split.batches) for part in parts]
+                rows.append([layer or "(network)", label, *numbers, advice])
         head = ["layer", "estimator", "noise of data", "noise of estimator", "… at any batch",
                 "twice the cost"]  # fmt: skip
         return Table(self._title, head, name_once(rows), self._note, sentence=True)
@@ -55,8 +57,8 @@ class Anatomies:
         return ", ".join([
             f"variance of one draw on {counted(first.batch, 'example')}: {first.batches} batches, "
             f"{first.draws} draws at each",
-            *(f"{counted(one.nonfinite, 'draw')} of {label} not finite and left out"
-              for label, one in self.of.items() if one.nonfinite),
+            *(f"{counted(split.nonfinite, 'draw')} of {label} not finite and left out"
+              for label, split in self.by_label.items() if split.nonfinite),
         ])  # fmt: skip
 
     @property
@@ -65,15 +67,16 @@ class Anatomies:
             "tr Var, not relative; ± standard error over batches, from 8 batches on; the noise of "
             "the data falls as 1/B, that of the estimator as 1/K; at any batch: the part of the "
             "estimator's noise that no larger batch lowers; no batch is advised beyond "
-            f"{self._limit}; not told apart: the 95 % interval of what one choice saves holds 0, "
-            "or there are fewer than 8 batches; more batches and draws tell"
+            f"{self._limit}; not told apart: the 95 % interval of what one choice saves "
+            "contains 0, or there are fewer than 8 batches: measure more batches and draws"
         )
 
     @property
     def _limit(self) -> str:
         given = counted(self.first.largest_batch, "example")
-        known = self.first.population
-        return f"all {given}" if known else f"the {given} given (population=: how many there are)"
+        if self.first.population:
+            return f"all {given}"
+        return f"the {given} given (population= sets the size of the data set)"
 
     def __str__(self) -> str:
         return str(self.table())
@@ -98,7 +101,7 @@ def anatomy(
 ) -> Anatomies:
     """Split the variance of each estimator into the noise of the data and its own.
 
-    The answer to "a larger batch or more draws?" is `found[label].best(budget)`.
+    For the answer to "a larger batch or more draws?", call `result[label].best(budget)`.
 
     Args:
         module, loss, estimators, seed, separable, progress: as for `measure`.
@@ -114,13 +117,16 @@ def anatomy(
     whole("draws", draws, 2)
     pairs = list(batches)
     if len(pairs) < 2:
-        raise ValueError(f"{len(pairs)} batches came; a variance between them takes at least 2")
-    of, anatomies = subject(module, loss, pairs[0], estimators, seed, separable), {}
-    for label, (estimator, state) in of.watched.items():
+        raise ValueError(
+            f"{len(pairs)} batches were given; a variance between them takes at least 2"
+        )
+    measured = subject(module, loss, pairs[0], estimators, seed, separable)
+    anatomies = {}
+    for label, (estimator, state) in measured.watched.items():
         if progress:
             progress(f"{label}: {draws} draws at each of {len(pairs)} batches")
         anatomies[label] = split_variance(
-            of.chain, of.params, estimator, state, pairs, draws, seed, label, population
+            measured.chain, measured.params, estimator, state, pairs, draws, seed, label, population
         )
     return Anatomies(anatomies)
 
@@ -132,5 +138,5 @@ def _tensors(layers: tuple[str, ...]) -> set[str]:
 
 
 def _with_error(values: tuple[float, ...], errors: tuple[float, ...], i: int, batches: int) -> str:
-    known = errors and batches >= MIN_BATCHES
-    return short(values[i]) + (f" ± {errors[i]:.2g}" if known and errors[i] else "")
+    has_error = errors and batches >= MIN_BATCHES and errors[i]
+    return short(values[i]) + (f" ± {errors[i]:.2g}" if has_error else "")

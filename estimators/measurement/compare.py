@@ -69,8 +69,9 @@ def compare(
 ) -> Compared:
     """Measure every estimator on each of `batches`, and compare them in pairs.
 
-    What a batch does to all estimators alike cancels in the differences. An interval takes at least
-    5 batches that are independent of each other; 32 where fewer than 16 draws are made on each.
+    The effect that a batch has on all estimators alike cancels in the differences. An interval
+    needs at least 5 batches that are independent of each other, or 32 if fewer than 16 draws are
+    made on each.
 
     Args:
         module, loss, estimators, draws, seed, separable, progress: as for `measure`.
@@ -84,13 +85,17 @@ def compare(
     whole("draws", draws)
     pairs, values = list(batches), {}
     if len(pairs) < 2:
-        raise ValueError(f"{len(pairs)} batches came; a comparison takes 5 or more, at least 2")
+        raise ValueError(
+            f"{len(pairs)} batches were given; a comparison takes 5 or more, at least 2"
+        )
     for place, batch in enumerate(pairs):
-        of = subject(module, loss, batch, estimators, seed, separable)
-        if len(of.watched) < 2:
-            raise ValueError(f"{len(of.watched)} estimator came; a comparison takes at least 2")
+        measured = subject(module, loss, batch, estimators, seed, separable)
+        if len(measured.watched) < 2:
+            raise ValueError(
+                f"{len(measured.watched)} estimator was given; a comparison takes at least 2"
+            )
         before = f"batch {place + 1} of {len(pairs)}, "
-        measurement = measure_subject(of, draws, seed + place, progress, before)
-        for label in of.watched:
+        measurement = measure_subject(measured, draws, seed + place, progress, before)
+        for label in measured.watched:
             values.setdefault(label, []).append(measurement.value(metric, label, layer))
     return Compared(metric, layer, draws, {label: tuple(x) for label, x in values.items()})

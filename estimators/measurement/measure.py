@@ -21,7 +21,7 @@ from estimators.measurement.results.from_observations import measurement_of
 from estimators.measurement.results.measurement import Measurement
 
 PROGRESS_SECONDS = 1.0
-"""Time between two sentences of progress."""
+"""Seconds between two progress messages."""
 
 
 def measure(
@@ -52,9 +52,9 @@ def measure(
         draws: draws of each estimator.
         seed: of the draws' noise.
         source: "honest" draws the estimator itself. "oracle" makes the same draws by projecting the
-            exact gradient, where an estimator has an oracle: the more tangents, the more that
-                saves;
-            it does not test the estimator's own code. `Measurement.sources` says which was used.
+            exact gradient, for estimators that have an oracle. The more tangents an estimator uses,
+            the more time this saves, but it does not test the estimator's own code.
+            `Measurement.sources` says which was used.
         separable: False where a loss of one value for each example depends on other examples, as
             contrastive losses do.
         progress: called with a sentence about once a second, such as `print`.
@@ -76,34 +76,39 @@ def measure(
 
 
 def measure_subject(
-    of: Subject,
+    measured: Subject,
     draws: int,
     seed: int,
     progress: Progress | None = None,
     before: str = "",
     source: Source = "honest",
 ) -> Measurement:
-    """`measure` of a subject that is ready; `before` begins each sentence of progress."""
+    """`measure` of a validated subject; `before` is put before each progress message."""
     observations = observe(
-        of.chain, of.params, of.watched, draws, seed, sources=_sources(of, source)
+        measured.chain,
+        measured.params,
+        measured.watched,
+        draws,
+        seed,
+        sources=_sources(measured, source),
     )
     if progress:
         observations = _report(observations, draws, progress, before)
     return measurement_of(observations)
 
 
-def _sources(of: Subject, asked: Source) -> dict[str, Source]:
-    exact = value_and_grad(of.chain, of.params)[1] if asked == "oracle" else None
+def _sources(measured: Subject, asked: Source) -> dict[str, Source]:
+    exact = value_and_grad(measured.chain, measured.params)[1] if asked == "oracle" else None
     return {
-        label: source_of(asked, estimator, of.chain, of.params, state, exact)
-        for label, (estimator, state) in of.watched.items()
+        label: source_of(asked, estimator, measured.chain, measured.params, state, exact)
+        for label, (estimator, state) in measured.watched.items()
     }
 
 
 def _report(
     observations: Iterable[Observation], draws: int, progress: Progress, before: str
 ) -> Iterator[Observation]:
-    """The observations, with a sentence of progress about once a second."""
+    """The same observations; calls `progress` with a message about once a second."""
     due = monotonic() + PROGRESS_SECONDS
     for observation in observations:
         if monotonic() >= due:

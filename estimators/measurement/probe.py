@@ -42,13 +42,15 @@ def probe(
         watched: {label: (estimator, its state)}.
         draws: draws of each estimator, at least 1.
         seed, step: of the noise.
-        laws: whether the measurement has the values by the estimators' laws too.
+        laws: whether to add the values that the estimators' laws give for the measures.
 
     Raises:
         ValueError: for fewer than one draw or nothing to watch.
     """
     if draws < 1 or not watched:
-        raise ValueError(f"{draws} draws of {len(watched)} estimators; at least 1 of each")
+        raise ValueError(
+            f"{draws} draws of {len(watched)} estimators were asked for; at least 1 of each"
+        )
     loss, exact = value_and_grad(objective, params)
     accumulator = Accumulator(exact, draws)
 
@@ -76,13 +78,13 @@ def _laws(
         law = law_of(estimator, objective, params, state, exact)
         if law is not None:
             values = theory(law, exact, groups)
-            kept = values if (values["relative_squared_bias"] > 0).any() else _OF_UNBIASED
+            kept = values if (values["relative_squared_bias"] > 0).any() else _UNBIASED_LAW_MEASURES
             laws[label] = {metric: tuple(values[metric].tolist()) for metric in kept}
     return laws
 
 
-_OF_UNBIASED = ("relative_variance", "relative_squared_bias")
-"""What is kept of the law of an unbiased estimator: the other measures follow from its variance."""
+_UNBIASED_LAW_MEASURES = ("relative_variance", "relative_squared_bias")
+"""Measures kept of the law of an unbiased estimator; the others follow from the variance."""
 
 
 def _measurement(

@@ -48,7 +48,7 @@ class Sweep:
     described: dict[str, dict[str, Any]] = field_(default_factory=dict)
     """{label: the estimator's name and fields}."""
 
-    def of(self, metric: str, estimator: str, layer: str = "") -> list[float]:
+    def values_of(self, metric: str, estimator: str, layer: str = "") -> list[float]:
         """A measure at each value. Raises KeyError with the names that there are."""
         return [m.value(metric, estimator, layer) for m in self.measurements]
 
@@ -67,7 +67,8 @@ class Sweep:
         return Table(title, ["estimator", self.field, *heads], rows, below)
 
     def _sources(self) -> dict[str, str]:
-        """{label: honest or oracle}; values with another source have a key of their own."""
+        """{label: honest or oracle}. Where only some values were drawn honestly, they get a key
+        that names them."""
         sources = {}
         for label in self.measurements[0].values:
             pairs = list(zip(self.values, self.measurements, strict=True))
@@ -129,10 +130,10 @@ def sweep(
         network = module(value) if makes_network else module
         cut = field == BATCH_SIZE and not makes_network
         examples = _first_examples(batch, value) if cut else batch
-        of = subject(network, loss, examples, here, seed, separable)  # type: ignore[arg-type]
-        sizes.append(sum(p.numel() for p in of.params.values()))
+        measured = subject(network, loss, examples, here, seed, separable)  # type: ignore[arg-type]
+        sizes.append(sum(p.numel() for p in measured.params.values()))
         before = f"{field} {value}, "
-        measurements.append(measure_subject(of, draws, seed, progress, before, source))
+        measurements.append(measure_subject(measured, draws, seed, progress, before, source))
     fields = {label: described(e) for label, e in kept.items()}
     return Sweep(field, tuple(ordered), tuple(measurements), makes_network, tuple(sizes), fields)
 
@@ -141,9 +142,9 @@ def _with(named: Mapping[str, Estimator], field: str) -> dict[str, Estimator]:
     """The estimators that have the field."""
     kept = {label: estimator for label, estimator in named.items() if has(estimator, field)}
     if not kept:
-        known = dict.fromkeys(name for estimator in named.values() for name in names(estimator))
+        allowed = dict.fromkeys(name for estimator in named.values() for name in names(estimator))
         raise ValueError(
-            f"field is {field!r}; allowed are {', '.join([*known, BATCH_SIZE])}, or a function "
+            f"field is {field!r}; allowed are {', '.join([*allowed, BATCH_SIZE])}, or a function "
             "that makes the network of a value in place of the module"
         )
     return kept

@@ -16,37 +16,37 @@ from estimators.measurement.draws.one_step import (
 from estimators.measurement.estimates.one_step import WhatIf, grid
 from estimators.measurement.inputs.subject import Batch, Estimators, Loss, Progress, subject, whole
 from estimators.measurement.results.table import Table
-from estimators.measurement.results.tables import short
+from estimators.statistics.formatting import short
 
 
 @dataclass(frozen=True, repr=False)
 class WhatIfs:
     """One-step draws of each estimator, at the same learning rates."""
 
-    of: dict[str, WhatIf]
+    by_label: dict[str, WhatIf]
     """{label: its one-step draws}."""
 
     @property
     def first(self) -> WhatIf:
-        """The first of them, for what all have in common."""
-        return next(iter(self.of.values()))
+        """The first of them. All have the same starting point and learning rates."""
+        return next(iter(self.by_label.values()))
 
     def __getitem__(self, label: str) -> WhatIf:
-        if label not in self.of:
-            labels = ", ".join(map(repr, self.of))
+        if label not in self.by_label:
+            labels = ", ".join(map(repr, self.by_label))
             raise KeyError(f"there is no estimator {label!r}; there are {labels}")
-        return self.of[label]
+        return self.by_label[label]
 
     def table(self) -> Table:
         """One row for each estimator."""
         rows = []
-        for label, one in self.of.items():
-            rate, decrease = one.best_rate, one.expected_decrease
-            ends = one.decrease_interval
+        for label, result in self.by_label.items():
+            rate, decrease = result.best_rate, result.expected_decrease
+            ends = result.decrease_interval
             half = f" ± {(ends[1] - ends[0]) / 2:.2g}" if ends and ends[0] < ends[1] else ""
-            fell = one.text.partition("; best")[0]
+            fell = result.text.partition("; best")[0]
             rows.append([
-                label, short(one.slope), short(one.curvature),
+                label, short(result.slope), short(result.curvature),
                 "–" if rate is None else short(rate),
                 "–" if decrease is None else short(decrease) + half, fell,
             ])  # fmt: skip
@@ -82,22 +82,25 @@ def what_if(
     """Take each draw as a step −η ĝ at several learning rates η, and measure the change of the
     loss.
 
-    One Hessian-vector product a draw, and one forward pass a rate. The module is left as it is.
+    Each draw costs one Hessian-vector product, and one forward pass for each rate. The module is
+    left as it is.
 
     Args:
         module, loss, batch, estimators, draws, seed, separable, progress: as for `measure`.
-        rates: the learning rates, above 0; without them, rates around the best are chosen.
+        rates: the learning rates, above 0; None: rates around the best one of each estimator.
 
     Raises:
         UnsupportedError: for a loss that cannot be differentiated twice.
         ValueError: for fewer than 2 draws or a rate that is not above 0; else as `measure` does.
     """
     whole("draws", draws, 2)
-    of = subject(module, loss, batch, estimators, seed, separable)
-    start = starting_point(of.chain, of.params)
-    chosen = _checked(rates) if rates is not None else _around_best(start, of.watched, draws, seed)
+    measured = subject(module, loss, batch, estimators, seed, separable)
+    start = starting_point(measured.chain, measured.params)
+    chosen = (
+        _checked(rates) if rates is not None else _around_best(start, measured.watched, draws, seed)
+    )
     results = {}
-    for label, (estimator, state) in of.watched.items():
+    for label, (estimator, state) in measured.watched.items():
         if progress:
             progress(f"{label}: {draws} draws at {len(chosen)} learning rates")
         steps = OneStepDraws(start, estimator, state, draws, chosen, seed, label)
@@ -119,7 +122,7 @@ def _around_best(
 def _finished(steps: OneStepDraws) -> WhatIf:
     for _ in steps.take():
         pass
-    return WhatIf.of(steps)
+    return WhatIf.from_draws(steps)
 
 
 def _checked(rates: Sequence[float]) -> tuple[float, ...]:

@@ -1,13 +1,13 @@
-"""Why an estimator is bad in one layer, and what would mend it: a finding from measured numbers.
+"""Why an estimator is bad in one layer, and what would help: a finding from measured numbers.
 
 With the scale s = ⟨Eĝ, g⟩/‖g‖², the part of the mean across the gradient p² = ‖Eĝ‖²/‖g‖² − s², and
 the variance V = tr Var ĝ/‖g‖², the mean of K draws has the scaled error 1 − s²/(s² + p² + V/K):
 what is left when the learning rate has absorbed the scale. More draws lower V/K and leave p².
 
-A p² counts as a wrong direction where it exceeds its noise by at least 4 standard errors, and by
-Student's quantile corrected for all layers and estimators that are tested together. An estimator
-that promises the exact gradient on average has no p² and no slope of the wrong sign, unless a test
-of its bias says otherwise.
+A p² counts as a wrong direction where it exceeds 0 by at least 4 standard errors, and by Student's
+quantile corrected for all layers and estimators that are tested together. For an estimator that
+promises the exact gradient on average, p² and a slope of the wrong sign are taken for noise, unless
+a test finds a bias.
 """
 
 import math
@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from estimators.statistics.formatting import counted, round_up, without_exponent
 from estimators.statistics.student import MIN_COUNT_SKEWED, t_quantile
-from estimators.statistics.words import about, counted
 
 Cause = Literal[
     "fine", "scale", "direction", "variance", "no signal", "dead", "not finite", "unknown"
@@ -26,21 +26,21 @@ TARGET_ERROR = 0.5
 MIN_DRAWS = 16
 """Fewest draws of a finding."""
 MIN_ERRORS = 4.0
-"""Fewest standard errors above its noise from which p² is held against an estimator."""
+"""Fewest standard errors by which p² must exceed 0 to count as a wrong direction."""
 FALSE_ALARM_RATE = 0.01
 """How often chance may call a direction wrong anywhere, of all tests made together."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong in one layer, and what would mend it."""
+    """What is wrong in one layer, and what would help."""
 
     layer: str
     cause: Cause
     text: str
     draws: int | None = None
-    """How many draws averaged bring the scaled error to 0.5; None where no number does, or where
-    that is not the cause."""
+    """Draws whose mean has a scaled error of 0.5; None where no number of draws is enough, or where
+    the cause is another."""
 
 
 def explain(
@@ -58,8 +58,8 @@ def explain(
         layer: a stage's or tensor's name; "" for the whole network.
         numbers: `exact` ‖g‖²; `count` of draws; `longest` ‖ĝ‖; `s` with its interval `s_low` …
             `s_high` and its standard error `s_se`; `square`, the unbiased s²; `across` p² with its
-            standard error `unsure` of `freedom` degrees of freedom; `variance` V; `lost`, the draws
-            that were not finite.
+            standard error `across_se` of `freedom` degrees of freedom; `variance` V; `nonfinite`,
+            the number of draws that were not finite.
         members: the layer's tensors.
         coverage: how each tensor's gradient comes about (`Estimator.coverage`).
         tests: how many findings are made together.
@@ -67,8 +67,8 @@ def explain(
     """
     silent = [n for n in members if coverage and coverage.get(n) == "no signal"]
     finding = _finding(layer, _tested(numbers, tests, unbiased=unbiased))
-    if numbers.get("lost", 0) > 0 and int(numbers["count"]):
-        finding = _with_lost_draws(finding, int(numbers["lost"]), int(numbers["count"]))
+    if numbers.get("nonfinite", 0) > 0 and int(numbers["count"]):
+        finding = _with_nonfinite_draws(finding, int(numbers["nonfinite"]), int(numbers["count"]))
     if silent and finding.cause not in ("dead", "not finite"):
         return _without_signal(layer, silent, members, finding)
     return finding
@@ -82,7 +82,7 @@ def with_batch(
     fixed_se: float = 0.0,
     population: int | None = None,
 ) -> Finding:
-    """The finding, and whether a larger batch lowers the variance instead of more draws.
+    """The finding, with whether a larger batch would lower the variance as more draws do.
 
     Args:
         finding: changed where its cause is the variance.
@@ -99,44 +99,51 @@ def with_batch(
 
 
 def _batch_text(
-    batch: int, estimator: float, fixed: float, unsure: float, room: float, population: int | None
+    batch: int, estimator: float, fixed: float, fixed_se: float, room: float, population: int | None
 ) -> str:
-    if not abs(fixed - room) > 2 * unsure:
-        return "whether a larger batch would is not told apart: take more batches"
+    if not abs(fixed - room) > 2 * fixed_se:
+        return "it is not clear whether a larger batch would help as much: measure more batches"
     if fixed > room:
-        return "a larger batch alone does not: it leaves the estimator's own noise"
-    size = about(batch * (estimator - fixed) / (room - fixed))
+        return "a larger batch alone is not enough: it leaves the estimator's own noise"
+    size = round_up(batch * (estimator - fixed) / (room - fixed))
     if population is not None and size > population:
-        return f"no batch of this data set does it: it has {population:,} examples"
+        return f"no batch is large enough: the data set has {population:,} examples"
     return f"so would a batch of about {size:,} instead of {batch:,}"
 
 
 def _tested(x: Mapping[str, float], tests: int, *, unbiased: bool) -> dict[str, float]:
-    """The numbers, with the p² that is `held` against it and whether it `climbs`."""
+    """The numbers, and what the tests say of them.
+
+    `significant_across` is p² where it counts as a wrong direction, else 0; `uphill` says whether
+    the mean slope has the wrong sign; `possible_across` is p² where it is not taken for noise.
+    """
     if "s" not in x:
         return {**x}
     level = 1 - FALSE_ALARM_RATE / (2 * max(1, tests))
     threshold = max(MIN_ERRORS, t_quantile(level, max(1, int(x["freedom"]))))
-    clear = not unbiased and x["across"] > threshold * x["unsure"]
+    clear = not unbiased and x["across"] > threshold * x["across_se"]
     return {
         **x,
-        "held": x["across"] if clear else 0.0,
-        "climbs": not unbiased and x["s"] < -threshold * x["s_se"],
-        "possible": 0.0 if unbiased else x["across"],
+        "significant_across": x["across"] if clear else 0.0,
+        "uphill": not unbiased and x["s"] < -threshold * x["s_se"],
+        "possible_across": 0.0 if unbiased else x["across"],
     }
 
 
-def _with_lost_draws(finding: Finding, lost: int, count: int) -> Finding:
-    """What holds for the draws that are finite is not said of all."""
+def _with_nonfinite_draws(finding: Finding, nonfinite: int, count: int) -> Finding:
+    """The finding, restricted to the draws that are finite."""
     cause = "not finite" if finding.cause in ("fine", "scale") else finding.cause
-    text = f"{lost:,} of {lost + count:,} draws were not finite; of the finite ones: {finding.text}"
+    text = (
+        f"{nonfinite:,} of {nonfinite + count:,} draws were not finite; "
+        f"of the finite ones: {finding.text}"
+    )
     return Finding(finding.layer, cause, text, None if cause == "not finite" else finding.draws)
 
 
 def _without_signal(
     layer: str, silent: Sequence[str], members: Sequence[str], finding: Finding
 ) -> Finding:
-    """Parameters that no signal reaches, beside what is wrong with the others."""
+    """The finding for a layer in which no signal reaches some or all of the parameters."""
     if len(silent) == len(members):
         return Finding(layer, "no signal", "no signal reaches these parameters, by construction")
     names = ", ".join(silent[:3]) + (" and others" if len(silent) > 3 else "")
@@ -154,7 +161,7 @@ def _finding(layer: str, x: Mapping[str, float]) -> Finding:
     if count < MIN_DRAWS:
         text = f"{counted(count, 'draw')} are too few to tell; take at least {MIN_DRAWS}"
         return Finding(layer, "unknown", text)
-    if x["climbs"]:
+    if x["uphill"]:
         text = f"it points uphill: ⟨ĝ, g⟩/‖g‖² is {x['s']:.2g} on average; no number of draws helps"
         return Finding(layer, "direction", text)
     if not x["s_low"] > 0:
@@ -163,17 +170,17 @@ def _finding(layer: str, x: Mapping[str, float]) -> Finding:
 
 
 def _no_descent(layer: str, x: Mapping[str, float], count: int) -> Finding:
-    """The mean slope is not told apart from zero."""
+    """The finding where the mean slope may be zero."""
     ends = f" ({x['s_low']:.2g} … {x['s_high']:.2g})" if count >= MIN_COUNT_SKEWED else ""
-    text = f"no descent is seen: ⟨ĝ, g⟩/‖g‖² is {x['s']:.2g}{ends} in {count:,} draws; "
-    if x["held"] <= max(x["s_low"] ** 2, x["s_high"] ** 2):
-        return Finding(layer, "unknown", text + "the variance may hide a slope: draw more")
-    return Finding(layer, "direction", text + "the mean lies across the gradient")
+    text = f"no descent was detected: ⟨ĝ, g⟩/‖g‖² is {x['s']:.2g}{ends} in {count:,} draws; "
+    if x["significant_across"] <= max(x["s_low"] ** 2, x["s_high"] ** 2):
+        return Finding(layer, "unknown", text + "the variance may hide a descent: make more draws")
+    return Finding(layer, "direction", text + "the mean of the draws lies across the gradient")
 
 
 def _by_error(layer: str, x: Mapping[str, float]) -> Finding:
     """The cause by what makes up the scaled error."""
-    s2, across, spread = x["square"], x["held"], x["variance"]
+    s2, across, spread = x["square"], x["significant_across"], x["variance"]
     error, limit = 1 - s2 / (s2 + across + spread), 1 - s2 / (s2 + across)
     if error <= TARGET_ERROR:
         return _small_error(layer, x["s"], error)
@@ -188,10 +195,14 @@ def _by_error(layer: str, x: Mapping[str, float]) -> Finding:
         return Finding(layer, "direction", text, needed)
     assert needed is not None
     now = f"{error:.2f}" if error < 0.995 else "over 0.99"  # a scaled error near 1 is not 1
-    text = f"variance {_number(spread)} times the squared gradient: the scaled error is {now} now"
-    text = f"{text}; {_draws_text(needed)}{_length_text(x['s'])}"
-    if not across and x["possible"] > TARGET_ERROR * s2:
-        text += "; whether the mean lies across the gradient too is not clear yet: draw more"
+    text = (
+        f"variance {without_exponent(spread)} times the squared gradient: "
+        f"the scaled error is {now} now; {_draws_text(needed)}{_length_text(x['s'])}"
+    )
+    if not across and x["possible_across"] > TARGET_ERROR * s2:
+        text += (
+            "; it is not clear yet whether the mean lies across the gradient too: make more draws"
+        )
     return Finding(layer, "variance", text, needed)
 
 
@@ -200,7 +211,7 @@ def _small_error(layer: str, s: float, error: float) -> Finding:
         return Finding(layer, "fine", f"sound: the scaled error of one draw is {error:.2f}", 1)
     text = (
         f"wrong scale: the direction is sound (scaled error {error:.2f}){_length_text(s)}: a "
-        f"learning rate {1 / s:.3g} times as large mends it"
+        f"learning rate {1 / s:.3g} times as large corrects it"
     )
     return Finding(layer, "scale", text, 1)
 
@@ -208,7 +219,7 @@ def _small_error(layer: str, s: float, error: float) -> Finding:
 def _draws_needed(s2: float, across: float, spread: float) -> int | None:
     """K with s²/(s² + p² + V/K) = 1 − TARGET_ERROR; None where there is none."""
     room = s2 * TARGET_ERROR / (1 - TARGET_ERROR) - across
-    return about(spread / room) if room > 0 else None
+    return round_up(spread / room) if room > 0 else None
 
 
 def _draws_text(draws: int) -> str:
@@ -217,9 +228,3 @@ def _draws_text(draws: int) -> str:
 
 def _length_text(s: float) -> str:
     return "" if 0.5 <= s <= 2 else f"; it is {s:.3g} times as long as it should be"
-
-
-def _number(value: float) -> str:
-    """Three digits, without an exponent up to a billion."""
-    rounded = float(f"{value:.3g}")
-    return f"{rounded:,.0f}" if 1e3 <= rounded < 1e9 else f"{rounded:.3g}"

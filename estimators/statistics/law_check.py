@@ -8,15 +8,14 @@ order,
 3. evidence that a standard error would hide: a mean of squares that exceeds its law further than
    Markov's inequality explains (`exceeds`), or a squared error of the mean that is too large for
    the law's own variance (`mean_exceeds`); then it disagrees;
-4. by the interval of the draws themselves at a level of 5 standard errors, if it is known, or by
-the
-   verdict on record that was made from it;
-5. by its standard error: 5 of them; a mean of squares below its law by 6 on a logarithmic scale,
-since
-   the rare large draws that it lacks are lacking in its standard error too.
+4. by the interval of the draws themselves at a level of 5 standard errors, if there is one, or by
+   the stored verdict that was made from it;
+5. by its standard error: it may be 5 of them off. A mean of squares may be below its law by 6 on a
+   logarithmic scale: where rare large draws are missing, the standard error is too small as well.
 
-Live probes of a training run are independent of each other. What has the mean 0 (or, as a ratio, 1)
-where the law holds is checked by its scatter over at least 8 probes (`check_ratio`, `check_zero`).
+Live probes of a training run are independent of each other. Numbers whose mean is 0 where the law
+holds (or ratios whose mean is 1) are checked by their scatter over at least 8 probes (`check_zero`,
+`check_ratio`).
 """
 
 import math
@@ -27,13 +26,14 @@ from typing import Literal
 from estimators.statistics.student import Sample, t_of_normal
 
 MIN_DRAWS = 64
-"""Fewest draws, of one point or of all probes together, that are checked."""
+"""Fewest draws of a check, at one point or in all probes together."""
 MIN_PROBES = 8
-"""Fewest probes that are checked."""
+"""Fewest probes of a check."""
 MAX_ERRORS = 5.0
 """Standard errors that a measure at a point may be off its law."""
 MAX_ERRORS_OF_PROBES = 4.0
-"""Standard errors that a mean over many probes may be off; over few, Student's t has more."""
+"""Standard errors that a mean over many probes may be off its law; over few, Student's t allows
+more."""
 MAX_ERRORS_BELOW = 6.0
 """Standard errors, on a logarithmic scale, that a mean of squares may be below its law."""
 LEVEL = 1 - 5.7e-7
@@ -41,18 +41,18 @@ LEVEL = 1 - 5.7e-7
 ROUNDING = 1e-6
 """Differences up to this fraction are rounding of single-precision draws."""
 TWICE = 2.0
-"""Up to this ratio of measure and law, standard errors alone decide."""
+"""Up to this ratio of measure to law, the standard errors alone decide."""
 FAR = math.exp(MAX_ERRORS)
-"""Times the law from which a mean whose standard error is as large as itself exceeds it: by Markov,
-a chance of at most 0.7 %."""
+"""Ratio to the law from which a mean exceeds it even if its standard error is as large as itself.
+By Markov's inequality, chance explains this with a probability of at most 0.7 %."""
 
 SQUARES = ("relative_variance", "relative_mse")
-"""Measures that are means of what is never negative."""
+"""Measures that are means of numbers that are never negative."""
 VARIANCE, BIAS, SNR = "relative_variance", "relative_squared_bias", "snr"
 RECORD = "law_check/"
 """Prefix of the series that keep verdicts: 1 agrees, 0 disagrees."""
 LAW = "law/"
-"""Prefix of the series that keep what the law says."""
+"""Prefix of the series that keep the values that the law gives."""
 
 Verdict = Literal["agrees", "disagrees", "not judged"]
 
@@ -78,7 +78,7 @@ class LawCheck:
 
     @property
     def record(self) -> float:
-        """What is stored of it: 1 agrees, 0 disagrees, NaN not judged."""
+        """The number that is stored: 1 agrees, 0 disagrees, NaN not judged."""
         return {"agrees": 1.0, "disagrees": 0.0}.get(self.verdict, math.nan)
 
 
@@ -91,21 +91,21 @@ NO_VALUE = LawCheck("not judged", reason="no value")
 
 def check_measure(
     metric: str,
-    known: Mapping[str, float],
+    numbers: Mapping[str, float],
     draws: int,
     interval: tuple[float, float] | None = None,
 ) -> LawCheck:
-    """Check one measure at a frozen point, in one layer, from all that is known there.
+    """Check one measure at a frozen point, in one layer, from the numbers at that point.
 
     Args:
         metric: a measure's name, such as `relative_variance`.
-        known: numbers by the names of their series: measures (`relative_variance`), their standard
+        numbers: by the names of their series: measures (`relative_variance`), their standard
             errors (`relative_variance_se`), laws (`law/relative_variance`) and verdicts on record
-            (`law_check/relative_variance`: 1 or 0). What is absent or NaN is not known.
+            (`law_check/relative_variance`: 1 or 0). What is absent or NaN is unknown.
         draws: how many draws were made.
         interval: the interval of the measure at `LEVEL`, from the draws themselves.
     """
-    value, law = (known.get(name, math.nan) for name in (metric, LAW + metric))
+    value, law = (numbers.get(name, math.nan) for name in (metric, LAW + metric))
     if not math.isfinite(law):
         return NO_LAW
     if not math.isfinite(value):
@@ -114,12 +114,12 @@ def check_measure(
         return LawCheck("agrees")
     if draws < MIN_DRAWS:
         return TOO_FEW_DRAWS
-    error = snr_error(known, draws) if metric == SNR else known.get(f"{metric}_se", math.nan)
+    error = snr_error(numbers, draws) if metric == SNR else numbers.get(f"{metric}_se", math.nan)
     errors = (value - law) / error if error > 0 else math.nan
-    if reason := _refuted(metric, known, draws, error):
+    if reason := _refuted(metric, numbers, draws, error):
         return LawCheck("disagrees", errors, reason)
     rounding = ROUNDING * max(1.0, abs(law))
-    recorded = known.get(RECORD + metric, math.nan)
+    recorded = numbers.get(RECORD + metric, math.nan)
     if interval is not None and all(map(math.isfinite, interval)):
         inside = interval[0] - rounding <= law <= interval[1] + rounding
     elif math.isfinite(recorded):
@@ -140,16 +140,16 @@ def _within(
     return abs(value - law) <= MAX_ERRORS * error + rounding
 
 
-def _refuted(metric: str, known: Mapping[str, float], draws: int, error: float) -> str:
-    """What shows that the law does not hold whatever the standard error is; "" if nothing does."""
-    value, law = known[metric], known[LAW + metric]
+def _refuted(metric: str, numbers: Mapping[str, float], draws: int, error: float) -> str:
+    """Evidence against the law that does not depend on the standard error; "" if there is none."""
+    value, law = numbers[metric], numbers[LAW + metric]
     if metric in SQUARES:
-        # A verdict on record was made from the draws: without the error there is nothing to add.
-        recorded = math.isfinite(known.get(RECORD + metric, math.nan))
+        # A stored verdict was made from the draws; without the error nothing can be added to it.
+        recorded = math.isfinite(numbers.get(RECORD + metric, math.nan))
         if exceeds(value, error, law) and not (recorded and math.isnan(error)):
             return f"{value / law:.2g} times the law"
     if metric == BIAS:
-        spread, of_spread = (known.get(name, math.nan) for name in (VARIANCE, LAW + VARIANCE))
+        spread, of_spread = (numbers.get(name, math.nan) for name in (VARIANCE, LAW + VARIANCE))
         if mean_exceeds(value, spread, law, of_spread, draws):
             return "the mean is further off than the law's variance allows"
     return ""
@@ -185,14 +185,14 @@ def mean_exceeds(
     return expected > 0 and bias + variance / draws > FAR * expected
 
 
-def snr_error(known: Mapping[str, float], draws: int) -> float:
-    """At most the standard error of the SNR; NaN where what it is made of has none.
+def snr_error(numbers: Mapping[str, float], draws: int) -> float:
+    """An upper bound of the standard error of the SNR; NaN where its parts have none.
 
     SNR = (B + 2 s − 1) / V: by the triangle inequality the errors of B, of
     s = ⟨Eĝ, g⟩ / ‖g‖² and of V add, and along g a draw scatters by at most √V.
     """
     names = (VARIANCE, f"{VARIANCE}_se", f"{BIAS}_se", SNR)
-    v, dv, db, snr = (known.get(name, math.nan) for name in names)
+    v, dv, db, snr = (numbers.get(name, math.nan) for name in names)
     if not all(map(math.isfinite, (v, dv, db, snr))) or v <= 0:
         return math.nan
     return (db + 2 * math.sqrt(v / draws) + snr * dv) / v
@@ -202,7 +202,8 @@ def check_ratio(measured: Iterable[float], law: Iterable[float], draws: int) -> 
     """Check probes of `draws` draws each by the mean of measure over law, which is 1 if the law
     holds.
 
-    Pairs that are not finite are left out. A law of 0 is held to rounding.
+    Pairs that are not finite are left out. Where the law is 0, the measure may differ from it only
+    by rounding.
     """
     pairs = [
         (m, w)
@@ -212,7 +213,7 @@ def check_ratio(measured: Iterable[float], law: Iterable[float], draws: int) -> 
     if len(pairs) < MIN_PROBES or len(pairs) * draws < MIN_DRAWS:
         return TOO_FEW_PROBES
     wrong = any(m > ROUNDING for m, w in pairs if w <= ROUNDING)
-    ratios = Sample.of(m / w for m, w in pairs if w > ROUNDING)
+    ratios = Sample.from_values(m / w for m, w in pairs if w > ROUNDING)
     if ratios.count < MIN_PROBES:
         return LawCheck("disagrees" if wrong else "agrees")
     mean, error = ratios.mean, ratios.standard_error
@@ -225,7 +226,7 @@ def check_ratio(measured: Iterable[float], law: Iterable[float], draws: int) -> 
 
 def check_zero(residuals: Iterable[float], draws: int) -> LawCheck:
     """Check probes of `draws` draws each by numbers that have the mean 0 where the law holds."""
-    sample = Sample.of(residuals)
+    sample = Sample.from_values(residuals)
     if sample.count < MIN_PROBES or sample.count * draws < MIN_DRAWS:
         return TOO_FEW_PROBES
     error = sample.standard_error

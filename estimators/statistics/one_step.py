@@ -15,7 +15,7 @@ def skewed_interval(values: Sequence[float], level: float = 0.95) -> tuple[float
 
     NaN for fewer than 2 numbers.
     """
-    sample = Sample.of(values)
+    sample = Sample.from_values(values)
     error = sample.standard_error
     if not error > 0:
         return sample.mean + 0 * error, sample.mean + 0 * error
@@ -52,4 +52,4 @@ def obstacle(slopes: Sequence[float], curvatures: Sequence[float]) -> str:
         return f"{len(slopes):,} draws cannot tell whether they lead down"
     if not leads_down:
         return "the draws lead up"
-    return "" if total(curvatures) > 0 else "the draws lead where the loss is not curved upwards"
+    return "" if total(curvatures) > 0 else "the loss does not curve upwards along the draws"

@@ -2,10 +2,10 @@
 
 Where the two of a pair share weights and batch, what they have in common cancels in the difference.
 Pairs of different seeds are independent. Successive probes of one run are not: their measures drift
-together with the weights. The question there is the mean difference over these very probes; only
-the noise of the draws leads off it, and that noise is independent from probe to probe. Its
-variance is half the mean square of successive differences (von Neumann, 1941), which a drift hardly
-enters.
+together with the weights. Their comparison is about the mean difference over these probes alone.
+The only error of that mean is the noise of the draws, which is independent from probe to probe. Its
+variance is half the mean square of successive differences (von Neumann, 1941), on which a slow
+drift has little effect.
 """
 
 import math
@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from estimators.statistics.formatting import signed
 from estimators.statistics.student import half_width, t_quantile, total
-from estimators.statistics.words import signed
 
 MIN_PAIRS = 5
 """Fewest pairs of an interval."""
 MIN_PAIRS_OF_FEW_DRAWS = 32
-"""The same where a measure is of fewer than `FEW_DRAWS` draws: its noise is far from normal."""
+"""The same for measures of fewer than `FEW_DRAWS` draws, whose noise is far from normal."""
 FEW_DRAWS = 16
 
 Verdict = Literal["larger", "smaller", "no difference", "not judged"]
@@ -45,8 +45,8 @@ class Differences:
     """Pairs in which the first is larger."""
 
     @classmethod
-    def of(cls, first: Iterable[float], second: Iterable[float]) -> "Differences":
-        """Of two sequences of one length, in the order of the pairs."""
+    def from_pairs(cls, first: Iterable[float], second: Iterable[float]) -> "Differences":
+        """The statistics of two sequences of the same length, in the order of the pairs."""
         differences = [float(a) - float(b) for a, b in zip(first, second, strict=True)]
         kept = [x for x in differences if math.isfinite(x)]
         mean = total(kept) / len(kept) if kept else math.nan
@@ -90,7 +90,7 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """The first beside the second: by the side of 0 on which the interval lies."""
+        """Whether the first is larger or smaller, by the side of 0 on which the interval lies."""
         if not self.judged:
             return "not judged"
         return "larger" if self.low > 0 else "smaller" if self.high < 0 else "no difference"
@@ -155,9 +155,9 @@ def paired(
     """
     if len(first) != len(second):
         raise ValueError(
-            f"{len(first)} numbers beside {len(second)}; each of the first needs its pair"
+            f"there are {len(first)} first and {len(second)} second numbers; each needs its pair"
         )
-    differences = Differences.of(first, second)
+    differences = Differences.from_pairs(first, second)
     return compare(differences, successive=successive, needed=needed, unit=unit)
 
 
@@ -198,16 +198,16 @@ def interval_half_width(differences: Any, *, successive: bool = False) -> Any:
     n = len(differences)
     if successive:
         pairs = zip(differences[1:], differences[:-1], strict=True)
-        apart = [after - before for after, before in pairs]
+        deviations = [after - before for after, before in pairs]
     else:
         mean = sum(differences) / n
-        apart = [x - mean for x in differences]
-    squares = sum(x * x for x in apart)
+        deviations = [x - mean for x in differences]
+    squares = sum(x * x for x in deviations)
     return _half_width(squares, n, successive=successive)
 
 
 def _half_width(squares: Any, n: int, *, successive: bool) -> Any:
-    """From Σ (d_{i+1} − d_i)² if `successive`, else from Σ (d_i − d̄)²."""
+    """Half width from `squares`: Σ (d_{i+1} − d_i)² if `successive`, else Σ (d_i − d̄)²."""
     if successive:
         variance, freedom = squares / (2 * (n - 1)), max(1, 2 * (n - 1) // 3)
     else:

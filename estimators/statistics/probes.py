@@ -1,4 +1,4 @@
-"""What live probes say together: slope, variance and squared length of the mean estimate.
+"""Slope, variance and squared length of the mean estimate, from several live probes together.
 
 A probe of K draws keeps its measures, not ⟨ḡ, g⟩ itself; the slope s = ⟨ḡ, g⟩ / ‖g‖² is solved for.
 """
@@ -19,11 +19,11 @@ MEASURES: tuple[str, ...] = (
     "norm_ratio",
     "exact/norm",
 )
-"""What is read of each probe; `exact/norm` belongs to the run, the others to an estimator."""
+"""The measures of a probe that are read; `exact/norm` is of the run, the others of an estimator."""
 
 
 class ProbeMoments(NamedTuple):
-    """What one probe says of the moments of a draw, relative to ‖g‖²."""
+    """Moments of a draw estimated from one probe, relative to ‖g‖²."""
 
     slope: float
     """s = ⟨ḡ, g⟩ / ‖g‖²."""
@@ -34,7 +34,7 @@ class ProbeMoments(NamedTuple):
 def probe_moments(
     variance: float, bias: float, snr: float, cosine_mean: float, draws: int
 ) -> ProbeMoments:
-    """Slope and size from a probe's measures; NaN where they do not determine them.
+    """Slope and size from a probe's measures; NaN where the measures do not determine them.
 
     ‖ḡ − g‖² = ‖ḡ‖² − 2⟨ḡ, g⟩ + ‖g‖², and the SNR keeps ‖ḡ‖² unless that is below its noise. There
     r = ‖ḡ‖ / ‖g‖ solves r² − 2 r cos + 1 = ‖ḡ − g‖² / ‖g‖² with r² below the noise.
@@ -53,10 +53,10 @@ def probe_moments(
 
 
 def is_usable(probe: Mapping[str, float]) -> bool:
-    """Whether a probe's measures are known and the gradient is not zero."""
-    # Without a variance there is no ratio to it.
-    known = all(math.isfinite(value) for name, value in probe.items() if name != "snr")
-    return known and probe["exact/norm"] > 0
+    """Whether a probe has all measures and the gradient is not zero."""
+    # The SNR is not defined where the variance is 0.
+    complete = all(math.isfinite(value) for name, value in probe.items() if name != "snr")
+    return complete and probe["exact/norm"] > 0
 
 
 def pooled(probes: Sequence[Mapping[str, float]], draws: int) -> dict[str, float]:
@@ -67,12 +67,12 @@ def pooled(probes: Sequence[Mapping[str, float]], draws: int) -> dict[str, float
         draws: draws of each probe.
     """
     moments = [_moments(probe, draws) for probe in probes]
-    slopes = Sample.of(one.slope for one in moments)
+    slopes = Sample.from_values(m.slope for m in moments)
     noise = slopes.variance / slopes.count
     half = half_width(slopes.count) * math.sqrt(noise)
     errors = [probe["relative_squared_bias_se"] for probe in probes]
-    # What of each probe is across g, its size less the square of its own slope, scatters likewise.
-    scatter = variance(one.size - one.slope * one.slope for one in moments) / len(moments)
+    # The scatter of the part across g of each probe: its size less the square of its slope.
+    scatter = variance(m.size - m.slope * m.slope for m in moments) / len(moments)
     return {
         "exact": fmean(probe["exact/norm"] for probe in probes) ** 2,
         "count": draws * len(probes),
@@ -83,9 +83,9 @@ def pooled(probes: Sequence[Mapping[str, float]], draws: int) -> dict[str, float
         "freedom": slopes.count - 1,
         "s_low": slopes.mean - half,
         "s_high": slopes.mean + half,
-        "across": max(0.0, fmean(one.size for one in moments) - (slopes.mean**2 - noise)),
+        "across": max(0.0, fmean(m.size for m in moments) - (slopes.mean**2 - noise)),
         "variance": fmean(probe["relative_variance"] for probe in probes),
-        "unsure": max(math.hypot(*errors) / len(errors) + noise, math.sqrt(scatter)),
+        "across_se": max(math.hypot(*errors) / len(errors) + noise, math.sqrt(scatter)),
     }
 
 

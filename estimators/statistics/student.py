@@ -22,7 +22,7 @@ class Sample:
     """Sum of the squared deviations from the mean."""
 
     @classmethod
-    def of(cls, values: Iterable[float]) -> "Sample":
+    def from_values(cls, values: Iterable[float]) -> "Sample":
         """The sample of the values that are finite; the others are left out."""
         kept = [x for x in map(float, values) if math.isfinite(x)]
         if not kept:

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from estimators.statistics.formatting import counted
 from estimators.statistics.student import t_quantile
-from estimators.statistics.words import counted
 
 TOLERANCE = 0.02
 """Variances that differ by less than this fraction are treated as equal."""
 MIN_BATCHES = 8
-"""Fewest batches whose standard errors mean something; nothing is told apart from fewer."""
+"""Fewest batches whose standard errors are used; with fewer, most choices are not told apart."""
 
 Choice = Literal[
     "larger batch", "more draws", "both", "no difference", "no variance", "not told apart"
@@ -38,9 +38,9 @@ class Advice:
     variance: float
     """tr Var of the gradient that this buys."""
     batch_alone: float
-    """Times as much variance as one draw on the largest batch that the budget buys leaves."""
+    """Variance of one draw on the largest batch that the budget buys, over `variance`."""
     draws_alone: float
-    """Times as much variance as draws at the measured batch size leave, for the whole budget."""
+    """Variance of as many draws at the measured batch size as the budget buys, over `variance`."""
     text: str
     """The answer in a sentence."""
 
@@ -81,9 +81,10 @@ class VarianceSplit:
     def advise(self, budget: float, largest: int | None = None) -> Advice:
         """The best way to spend `budget` on one gradient.
 
-        The least variance is found exactly, over whole examples and draws. Of all choices within
-        2 % of it, the one with the fewest draws is advised: a plain batch is simplest. The answer
-        is "not told apart" where the 95 % interval of what it saves over the alternative holds 0.
+        The least variance over whole numbers of examples and draws is found exactly. Of all
+        choices within 2 % of it, the one with the fewest draws is advised, because a plain batch is
+        simplest. The answer is "not told apart" where the 95 % interval of what the choice saves
+        over the alternative contains 0.
 
         Args:
             budget: the cost of one gradient, in draws on a batch of B₀ examples.
@@ -107,7 +108,7 @@ class VarianceSplit:
         verdict = self._verdict((batch, draws), alone, many, most)
         ratios = [_times(self.variance(*other), here) for other in (alone, many)]
         limited = not self.population and batch == self.largest_batch < examples
-        saved = ratios[0] if self._told_apart((batch, draws), alone) else 1.0
+        saved = ratios[0] if self._is_settled((batch, draws), alone) else 1.0
         text = _text(verdict, batch, draws, saved, limited=limited)
         return Advice(verdict, batch, draws, here, ratios[0], ratios[1], text)
 
@@ -122,7 +123,7 @@ class VarianceSplit:
     def _verdict(
         self, choice: tuple[int, int], alone: tuple[int, int], many: tuple[int, int], most: int
     ) -> Choice:
-        """What the choice is, beside one draw on the largest batch and draws at B₀."""
+        """Compare the choice with one draw on the largest batch (`alone`), and draws at B₀."""
         batch, draws = choice
         here = self.variance(*choice)
         if math.isnan(here):
@@ -134,18 +135,20 @@ class VarianceSplit:
         larger = batch > self.batch and (draws == 1 or batch == most)
         more = not larger and batch <= self.batch
         rivals = [*([many] if not more else []), *([alone] if not larger else [])]
-        if not all(self._told_apart(choice, rival) for rival in rivals):
+        if not all(self._is_settled(choice, rival) for rival in rivals):
             return "not told apart"
         return "larger batch" if larger else "more draws" if more else "both"
 
     def _as_good(self, other: tuple[int, int], choice: tuple[int, int]) -> bool:
         return self.variance(*other) <= self.variance(*choice) * (1 + TOLERANCE)
 
-    def _told_apart(self, choice: tuple[int, int], rival: tuple[int, int]) -> bool:
-        """Whether chance does not explain that `choice` leaves less variance than `rival`.
+    def _is_settled(self, choice: tuple[int, int], rival: tuple[int, int]) -> bool:
+        """Whether it is clear how `choice` compares with `rival`.
 
-        By Student's t at 95 % with J − 2 degrees of freedom, of the difference: both rest on the
-        same D, E and e₀.
+        It is where both leave about the same variance, or where `choice` leaves less by more than
+        chance explains: by Student's t of the difference at 95 % with J − 2 degrees of freedom.
+        Both variances are computed from the same estimates of D, E and e₀, so the standard error
+        of their difference is not that of independent numbers.
         """
         if self._as_good(rival, choice):
             return True
@@ -209,7 +212,7 @@ def _text(verdict: Choice, batch: int, draws: int, saved: float, *, limited: boo
 
 
 def _times(value: float, least: float) -> float:
-    """How many times the least; a batch of all examples may leave an exact estimator nothing."""
+    """The ratio value / least. The least can be 0: an exact estimator on all examples."""
     if least > 0:
         return value / least
     return 1.0 if value == 0 else math.inf

@@ -27,6 +27,13 @@ SPOKEN = re.compile(
 )
 """In texts that a user or a reader of the code meets."""
 
+ALLOWED = {
+    ("backend/jobs/run_folders.py", "specimen"): "the folder of checkpoints that earlier labs kept",
+    ("backend/training/checkpoints/files.py", "lineup"): "a key in checkpoints of earlier labs",
+    ("backend/store/migrations/versions/0003_law_checks.py", "lamp"): "the series that it renames",
+}
+"""Words that keep data of before readable, by file."""
+
 SCRIPTS = [*(ROOT / "frontend").rglob("*.js")]
 
 
@@ -95,9 +102,14 @@ def test_no_text_has_a_retired_word():
         f"{path.relative_to(ROOT)}:{number} {match[0]}"
         for path in [*python(), *SCRIPTS, *documents]
         for number, line in enumerate(path.read_text().splitlines(), 1)
-        if (match := SPOKEN.search(line))
+        if (match := SPOKEN.search(line)) and (str(path.relative_to(ROOT)), match[0]) not in ALLOWED
     ]
     assert not hits, "\n".join(hits)
+
+
+def test_every_allowed_word_is_still_there():
+    for place, word in ALLOWED:
+        assert word in (ROOT / place).read_text(), place
 
 
 def test_error_classes_say_so():

@@ -19,6 +19,8 @@ MAX_ANATOMIES = 200
 
 
 class FindingView(View):
+    """What is wrong in one layer, in a sentence, and how many draws averaged would mend it."""
+
     layer: str
     cause: str
     text: str
@@ -78,9 +80,9 @@ def _anatomy(store: Store, run: Run, label: str) -> tuple[dict[str, Any] | None,
     for microscope in microscopes:
         if not microscope.config.get("microscope", {}).get("anatomy"):
             continue
-        if found := read.anatomy(store, microscope.id, label):
+        if anatomy := read.anatomy(store, microscope.id, label):
             where = f"run {microscope.number}, at step {microscope.parent_step or 0:,}"
-            return found, f"what a larger batch would do is by the variance anatomy of {where}"
+            return anatomy, f"what a larger batch would do is by the variance anatomy of {where}"
     return None, (
         "whether a larger batch would do instead is known from a variance anatomy: "
         "press Microscope on the run and choose it"

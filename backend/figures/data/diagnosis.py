@@ -31,11 +31,11 @@ def question(
     measures. `probes` is their number.
     """
     run = source.run(run_id)
-    count, found = _probes(source, run_id, label, window, layers)
+    count, layer_probes = _probes(source, run_id, label, window, layers)
     return {
         "draws": int((run.config.get("probe") or {}).get("draws", 16)),
         "probes": count,
-        "layers": found,
+        "layers": layer_probes,
         "coverage": _coverage(run, label),
         "anatomy": None,
         "estimators": len(estimators(run)),
@@ -66,12 +66,12 @@ def _probes(
     source: Source, run_id: str, label: str, window: int, layers: Mapping[str, Sequence[str]]
 ) -> tuple[int, dict[str, dict[str, Any]]]:
     """How many probes are read, and what they measured in these layers."""
-    held = {
+    series_ids = {
         (s.metric, s.layer): s.id
         for s in source.series(run_id)
         if s.metric in MEASURES and s.estimator == ("" if s.metric == OF_THE_RUN else label)
     }
-    whole = held.get(("relative_variance", ""))
+    whole = series_ids.get(("relative_variance", ""))
     steps = source.points(whole).steps[-window:] if whole else []
     if not len(steps):
         return 0, {}
@@ -80,12 +80,12 @@ def _probes(
         layer: {
             "members": list(tensors),
             "probes": {
-                name: source.points(held[name, layer], first=first).values[:count].tolist()
+                name: source.points(series_ids[name, layer], first=first).values[:count].tolist()
                 for name in MEASURES
             },
         }
         for layer, tensors in layers.items()
-        if all((name, layer) in held for name in MEASURES)
+        if all((name, layer) in series_ids for name in MEASURES)
     }
 
 

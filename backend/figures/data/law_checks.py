@@ -1,10 +1,11 @@
 """Law checks of what a run has on record: at a microscope's point, and over the probes of a curve.
 
 The rules are those of `estimators.statistics.law_check`; here are the series that they are applied
-to.
+to, and the likely cause where a measure disagrees with its law.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ import plotly.graph_objects as go
 from backend.figures.data import laws
 from backend.figures.data.laws import Law
 from backend.figures.data.metrics import MEASURES, metric
+from backend.figures.data.select import estimators
 from backend.figures.data.source import Floats, PointsLike, RunLike, Source
-from backend.figures.drawing import canvas, hover
+from backend.figures.drawing import canvas
 from backend.figures.drawing.scales import Scale
+from backend.figures.drawing.text import clipped, hover_point
 from estimators.statistics.law_check import (
     LAW,
     MAX_ERRORS,
@@ -39,6 +42,16 @@ POINT_RULE = (
 )
 """When a law check at a microscope's point disagrees."""
 
+LEADING_ORDER = (
+    "coordinate_importance", "evolution_strategy", "gaussian_smoothing", "guided_es", "mezo",
+    "node_perturbation", "spsa",
+)  # fmt: skip
+"""Estimators whose law holds to leading order in the length of their step."""
+LONG_STEP = "the step is too long for the leading order"
+CODE_OR_ASSUMPTION = "implementation or assumption wrong"
+
+_LEADING_NAMES = re.compile(rf"\b({'|'.join(LEADING_ORDER)})\b")
+
 
 def probe_rule() -> str:
     """When a law check over probes disagrees."""
@@ -55,31 +68,33 @@ def kind(check: LawCheck) -> str:
     return "no law" if check == NO_LAW else check.verdict
 
 
-def known_at_point(source: Source, held: laws.Held) -> dict[str, float]:
+def newest_values(source: Source, series: laws.SeriesByMetric) -> dict[str, float]:
     """The newest number of each measure, standard error, law and verdict of one layer and
     estimator."""
     names = [*MEASURES, *(f"{name}_se" for name in MEASURES)]
     names += [prefix + name for prefix in (LAW, RECORD) for name in MEASURES]
-    return {name: float(source.points(held[name].id).values[-1]) for name in names if name in held}
+    return {
+        name: float(source.points(series[name].id).values[-1]) for name in names if name in series
+    }
 
 
 def check_point(
-    source: Source, held: laws.Held, name: str, draws: int, error: float | None = None
+    source: Source, series: laws.SeriesByMetric, name: str, draws: int, error: float | None = None
 ) -> LawCheck:
     """Check a measure at a microscope's point.
 
     `error` is its standard error by the single draws, for runs of before that have neither a
     standard error nor a verdict on record.
     """
-    known = known_at_point(source, held)
-    if error is not None and not {f"{name}_se", RECORD + name} & known.keys():
-        known[f"{name}_se"] = error
-    return check_measure(name, known, draws)
+    values = newest_values(source, series)
+    if error is not None and not {f"{name}_se", RECORD + name} & values.keys():
+        values[f"{name}_se"] = error
+    return check_measure(name, values, draws)
 
 
-def law_of(source: Source, held: laws.Held, name: str, shown: PointsLike) -> Law | None:
+def law_of(source: Source, series: laws.SeriesByMetric, name: str, shown: PointsLike) -> Law | None:
     """The law of a measure from the first to the last step that is shown."""
-    law = laws.law_of(source, held, name, *_ends(shown)) if len(shown.steps) else None
+    law = laws.law_of(source, series, name, *_ends(shown)) if len(shown.steps) else None
     return law if law and len(law.steps) else None
 
 
@@ -89,24 +104,24 @@ def draws_of(run: RunLike) -> int:
 
 
 def check_probes(
-    source: Source, held: laws.Held, name: str, law: Law, shown: PointsLike, draws: int
+    source: Source, series: laws.SeriesByMetric, name: str, law: Law, shown: PointsLike, draws: int
 ) -> LawCheck:
     """Check a measure over all probes within the steps that are shown, without thinning."""
     first, last = _ends(shown)
-    measured = source.points(held[name].id, first=first, last=last)
+    measured = source.points(series[name].id, first=first, last=last)
     steps, here, there = np.intersect1d(measured.steps, law.steps, return_indices=True)
     value, by_law = measured.values[here], law.values[there]
     if name in (laws.VARIANCE, laws.MSE):
         return check_ratio(value.tolist(), by_law.tolist(), draws)
     spread, ratio = (
-        _at(laws.law_of(source, held, other, first, last), steps)
+        _at(laws.law_of(source, series, other, first, last), steps)
         for other in (laws.VARIANCE, laws.SNR)
     )
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         if name == laws.BIAS:
             residual = (value - by_law) / (spread / draws + np.abs(by_law))
         else:
-            probed = laws.probed(source, held, steps, draws)
+            probed = laws.probed(source, series, steps, draws)
             size = np.where(spread > 0, ratio * spread, 1.0)
             # A ratio of means is biased by 1 / draws; the means that it is made of are not.
             residual = (
@@ -138,14 +153,14 @@ def trace(
     """The law as a thin dashed line over the points `like`, hidden and shown with them."""
     return go.Scatter(
         x=x.tolist(),
-        y=canvas.numbers(scale.of(values)),
+        y=canvas.numbers(scale.positions(values)),
         customdata=canvas.numbers(values),
         name=f"law of {name}",
         mode="lines",
         legendgroup=name,
         showlegend=False,
         line={"color": like.line.color, "dash": "dash", "width": 1.2},
-        hovertemplate=hover.point(f"law of {name}", x_name, metric(measure), "customdata"),
+        hovertemplate=hover_point(f"law of {name}", x_name, metric(measure), "customdata"),
         meta={"run": like.meta["run"], "x": x_name},
     )
 
@@ -161,12 +176,12 @@ def words(checks: Sequence[tuple[str, LawCheck]], cause: str) -> str:
     for name, check in checks:
         by_kind.setdefault(kind(check), []).append(_with_numbers(name, check))
     parts = [
-        f"{text.format(cause=cause)} {', '.join(by_kind[one])}"
-        for one, text in _WORDS.items()
-        if one in by_kind
+        f"{text.format(cause=cause)} {', '.join(by_kind[verdict])}"
+        for verdict, text in _WORDS.items()
+        if verdict in by_kind
     ]
     ratios = any(not np.isnan(check.ratio) for _, check in checks)
-    how = " (mean of measured ÷ law ± s.e.)" if ratios else " (measured less law)"
+    how = " (mean of measured ÷ law ± s.e.)" if ratios else " (measured minus law)"
     return f"law, dashed{how}: {'; '.join(parts)}"
 
 
@@ -184,3 +199,26 @@ def _with_numbers(name: str, check: LawCheck) -> str:
     if not np.isnan(check.errors):
         return f"{name} ({check.errors:+.1f} s.e.)".replace("-", "−")
     return name
+
+
+def likely_cause(run: RunLike, label: str) -> str:
+    """Why one estimator of a run, or what it wraps, probably disagrees with its law."""
+    return (
+        LONG_STEP
+        if _LEADING_NAMES.search(f"{label} {_component(run, label)}")
+        else CODE_OR_ASSUMPTION
+    )
+
+
+def likely_causes(disagreements: Iterable[tuple[RunLike, str]]) -> str:
+    """The causes for several (run, label); estimators with a long step by name, if not all are."""
+    causes = {label: likely_cause(run, label) for run, label in disagreements}
+    steps = [clipped(label) for label, cause in causes.items() if cause == LONG_STEP]
+    if steps and len(steps) == len(causes):
+        return LONG_STEP
+    return CODE_OR_ASSUMPTION + (f"; of {', '.join(steps)}: {LONG_STEP}" if steps else "")
+
+
+def _component(run: RunLike, label: str) -> object:
+    described = [run.config.get("estimator"), *run.config.get("shadows", ())]
+    return dict(zip(estimators(run)[: len(described)], described, strict=False)).get(label)

@@ -30,10 +30,10 @@ class Law(NamedTuple):
     values: Floats
 
 
-Held = dict[str, SeriesLike]
+SeriesByMetric = dict[str, SeriesLike]
 
 
-def held(source: Source, line: Line) -> Held:
+def series_of(source: Source, line: Line) -> SeriesByMetric:
     """The series of a line's layer and estimator, by metric."""
     key = (line.series.layer, line.series.estimator)
     return {
@@ -43,28 +43,32 @@ def held(source: Source, line: Line) -> Held:
     }
 
 
-def index(source: Source, run_id: str) -> dict[tuple[str, str], Held]:
+def index(source: Source, run_id: str) -> dict[tuple[str, str], SeriesByMetric]:
     """The same for every layer and estimator of a run, read once."""
-    held: dict[tuple[str, str], Held] = {}
+    by_layer: dict[tuple[str, str], SeriesByMetric] = {}
     for series in source.series(run_id):
         if series.count:
-            held.setdefault((series.layer, series.estimator), {})[series.metric] = series
-    return held
+            by_layer.setdefault((series.layer, series.estimator), {})[series.metric] = series
+    return by_layer
 
 
 def law_of(
-    source: Source, held: Held, name: str, first: int | None = None, last: int | None = None
+    source: Source,
+    series: SeriesByMetric,
+    name: str,
+    first: int | None = None,
+    last: int | None = None,
 ) -> Law | None:
     """The law of a measure where it is on record, or follows from what is; None without one."""
     if name not in PREDICTED:
         return None
     span = {"first": first, "last": last}
-    if LAW + name in held:
-        points = source.points(held[LAW + name].id, **span)
+    if LAW + name in series:
+        points = source.points(series[LAW + name].id, **span)
         return Law(points.steps, points.values)
-    if not {LAW + VARIANCE, LAW + BIAS} <= held.keys():
+    if not {LAW + VARIANCE, LAW + BIAS} <= series.keys():
         return None
-    spread, bias = (source.points(held[LAW + m].id, **span) for m in (VARIANCE, BIAS))
+    spread, bias = (source.points(series[LAW + m].id, **span) for m in (VARIANCE, BIAS))
     steps, here, there = np.intersect1d(spread.steps, bias.steps, return_indices=True)
     v, unbiased = spread.values[here], bias.values[there] == 0
     return Law(steps[unbiased], _unbiased(name, v[unbiased]))
@@ -84,18 +88,18 @@ class Probed(NamedTuple):
     """‖Eĝ‖²."""
 
 
-def probed(source: Source, held: Held, steps: NDArray[np.int64], draws: int) -> Probed:
+def probed(source: Source, series: SeriesByMetric, steps: NDArray[np.int64], draws: int) -> Probed:
     """The moments by the probes at these steps; NaN where one does not determine them."""
-    columns = [_at(source, held, name, steps) for name in MOMENTS]
+    columns = [_at(source, series, name, steps) for name in MOMENTS]
     rows = zip(*(column.tolist() for column in columns), strict=True)
     sizes = [probe_moments(v, b, snr, cos, draws).size for v, b, snr, cos in rows]
     return Probed(columns[0], np.array(sizes, np.float64))
 
 
-def _at(source: Source, held: Held, name: str, steps: NDArray[np.int64]) -> Floats:
+def _at(source: Source, series: SeriesByMetric, name: str, steps: NDArray[np.int64]) -> Floats:
     values = np.full(len(steps), np.nan)
-    if name in held:
-        points = source.points(held[name].id)
+    if name in series:
+        points = source.points(series[name].id)
         _, here, there = np.intersect1d(steps, points.steps, return_indices=True)
         values[here] = points.values[there]
     return values

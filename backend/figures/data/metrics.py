@@ -134,9 +134,9 @@ def split_of(name: str) -> str:
 
 def metric(name: str) -> Metric:
     """The words for a metric's name."""
-    known = METRICS.get(name.partition("/")[2] if split_of(name) else name)
-    if known and (split_of(name) or name not in OF_A_PART):
-        return known
+    words = METRICS.get(name.partition("/")[2] if split_of(name) else name)
+    if words and (split_of(name) or name not in OF_A_PART):
+        return words
     for prefix in OF_A_MEASURE:
         if (bare := name.removeprefix(prefix)) in MEASURES:
             return METRICS[bare]
@@ -145,5 +145,5 @@ def metric(name: str) -> Metric:
         return Metric(key.replace("_", " "), f"{key}, reported by the estimator")
     raise FigureError(
         f"there is no metric {name!r}; allowed are train|validation|test/{'|'.join(OF_A_PART)}, "
-        f"{', '.join(one for one in METRICS if one not in OF_A_PART)}, estimator/<key>"
+        f"{', '.join(key for key in METRICS if key not in OF_A_PART)}, estimator/<key>"
     )

@@ -54,10 +54,10 @@ def fitted(x: Floats, y: Floats, errors: Floats | None) -> Slope | None:
     good = clear(y, errors)
     if good.sum() < MIN_POINTS:
         return None
-    weights, known = _weights(y[good], None if errors is None else errors[good])
+    weights, weighted = _weights(y[good], None if errors is None else errors[good])
     slope, about, spread = _line(np.log(x[good]), np.log(y[good]), weights)
     scatter = math.sqrt(about / (int(good.sum()) - 2))
-    return Slope(slope, (max(1.0, scatter) if known else scatter) / math.sqrt(spread), good)
+    return Slope(slope, (max(1.0, scatter) if weighted else scatter) / math.sqrt(spread), good)
 
 
 def clear(y: Floats, errors: Floats | None) -> NDArray[np.bool_]:
@@ -68,8 +68,8 @@ def clear(y: Floats, errors: Floats | None) -> NDArray[np.bool_]:
 
 def _weights(y: Floats, errors: Floats | None) -> tuple[Floats, bool]:
     """1 / Var log y, and whether it is known; equal weights where it is not."""
-    known = errors is not None and bool((np.isfinite(errors) & (errors > 0)).all())
-    return ((y / errors) ** 2 if errors is not None and known else np.ones(len(y))), known
+    weighted = errors is not None and bool((np.isfinite(errors) & (errors > 0)).all())
+    return ((y / errors) ** 2 if errors is not None and weighted else np.ones(len(y))), weighted
 
 
 def _line(x: Floats, y: Floats, weights: Floats) -> tuple[float, float, float]:
@@ -123,15 +123,17 @@ def _signed(value: float, digits: int) -> str:
     return (text if float(text) else text.lstrip("-")).replace("-", "−")
 
 
-def words(who: str, of: Slope, law: float | None, theory: float | None, points: int) -> str:
+def words(
+    label: str, fitted_slope: Slope, law: float | None, theory: float | None, points: int
+) -> str:
     """`forward_gradient: measured −1.00 ± 0.03, law −1`."""
-    value, error = rounded(of.value, of.error)
-    said = f"{who}: measured {value}{f' ± {error}' if error else ''}"
-    if of.clear.sum() < points:
-        said += f" (of {int(of.clear.sum())} of its {points} points)"
+    value, error = rounded(fitted_slope.value, fitted_slope.error)
+    text = f"{label}: measured {value}{f' ± {error}' if error else ''}"
+    if fitted_slope.clear.sum() < points:
+        text += f" (of {int(fitted_slope.clear.sum())} of its {points} points)"
     if law is not None:
-        return f"{said}, law {_exact(law, of.error)}"
-    return said if theory is None else f"{said}, theory {_exact(theory, of.error)}"
+        return f"{text}, law {_exact(law, fitted_slope.error)}"
+    return text if theory is None else f"{text}, theory {_exact(theory, fitted_slope.error)}"
 
 
 def _exact(value: float, error: float) -> str:

@@ -1,10 +1,11 @@
-"""The interface from which figures read runs and points: a `Store` or a `Memory`."""
+"""`Source`, from which figures read runs and points: the store, or a `Memory` made of arrays."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
@@ -72,3 +73,99 @@ class Source(Protocol):
         first: int | None = None,
         last: int | None = None,
     ) -> PointsLike: ...
+
+
+@dataclass(frozen=True)
+class MemoryRun:
+    """A run held in memory."""
+
+    number: int | None
+    name: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    status: str = "finished"
+    steps: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MemorySeries:
+    """A series held in memory."""
+
+    id: int
+    run: str
+    metric: str
+    layer: str
+    estimator: str
+    unit: str
+    count: int
+
+
+@dataclass(frozen=True)
+class MemoryPoints:
+    """Points of a series held in memory."""
+
+    steps: NDArray[np.int64]
+    values: Floats
+    count: int
+
+
+class Memory:
+    """A source made of arrays, for notebooks and tests."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, MemoryRun] = {}
+        self._series: dict[int, MemorySeries] = {}
+        self._points: dict[int, MemoryPoints] = {}
+
+    def add_run(self, run_id: str, run: MemoryRun) -> None:
+        """Hold a run under an id."""
+        self._runs[run_id] = run
+
+    def add(
+        self,
+        run_id: str,
+        metric: str,
+        steps: ArrayLike,
+        values: ArrayLike,
+        *,
+        layer: str = "",
+        estimator: str = "",
+        unit: str = "",
+    ) -> int:
+        """Hold a whole series, steps ascending; returns its id."""
+        at, y = np.asarray(steps, np.int64), np.asarray(values, np.float64)
+        key = len(self._series) + 1
+        self._series[key] = MemorySeries(key, run_id, metric, layer, estimator, unit, len(at))
+        self._points[key] = MemoryPoints(at, y, len(at))
+        return key
+
+    def run(self, run_id: str, /) -> MemoryRun:
+        if run_id not in self._runs:
+            raise LookupError(f"there is no run {run_id!r}")
+        return self._runs[run_id]
+
+    def series(self, run_id: str, /) -> list[MemorySeries]:
+        return [series for series in self._series.values() if series.run == run_id]
+
+    def points(
+        self,
+        series_id: int,
+        /,
+        *,
+        max: int | None = None,
+        first: int | None = None,
+        last: int | None = None,
+    ) -> MemoryPoints:
+        points = self._points[series_id]
+        low = 0 if first is None else int(np.searchsorted(points.steps, first))
+        high = None if last is None else int(np.searchsorted(points.steps, last, side="right"))
+        steps, values = points.steps[low:high], points.values[low:high]
+        if max is None or len(steps) <= max:
+            return MemoryPoints(steps, values, len(steps))
+        # Here, so that a notebook that only draws a measurement loads no database.
+        from backend.store.downsample import downsample
+
+        keep = downsample(steps, values, max)
+        return MemoryPoints(steps[keep], values[keep], len(steps))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.figures.data import errors
+from backend.figures.data import standard_errors
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, lines
 from backend.figures.data.source import FigureError, Floats, Source
@@ -40,6 +40,12 @@ def read(source: Source, query: Query, measure: str, tally: Tally) -> list[Curve
     return [_curve(source, query, line, tally) for line in matches if line.series.count]
 
 
+def law_at_points(curve: Curve, law: Curve) -> Floats:
+    """The law at the points of its measure, NaN where it gives no value."""
+    by_place = dict(zip(law.x, law.y.tolist(), strict=True))
+    return np.array([by_place.get(x, np.nan) for x in curve.x], np.float64)
+
+
 def field(line: Line) -> str:
     """The name of the field that the sweep varies."""
     return str(_sweep(line).get("field", ""))
@@ -69,7 +75,7 @@ def _curve(source: Source, query: Query, line: Line, tally: Tally) -> Curve:
     points, law = source.points(line.series.id), line.series.metric.startswith(LAW)
     tally.add(points)
     steps, y = points.steps, points.values
-    spread = None if law else errors.standard_errors(source, line, points)
+    spread = None if law else standard_errors.on_record(source, line, points)
     if query.against == "parameters":
         x: list[Any] = _parameters(source, line, steps)
     else:
@@ -102,7 +108,7 @@ def _parameters(source: Source, line: Line, steps: Any) -> list[float | None]:
     if not field(line).startswith(NETWORK):
         raise FigureError(
             f"against is 'parameters'; run #{line.run.number} sweeps {field(line)}, which leaves "
-            "their number as it is: allowed is 'field'"
+            "their number unchanged: allowed is 'field'"
         )
     sizes = {
         step: value

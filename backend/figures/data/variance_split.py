@@ -80,20 +80,20 @@ def read(source: Source, query: Query, layer: str) -> list[MeasuredSplit]:
     """Every estimator's split by its newest batches, in the order of the run's labels."""
     splits = []
     for run_id in query.runs:
-        run, held = source.run(run_id), _held(source, run_id, layer)
+        run, series_ids = source.run(run_id), _series_ids(source, run_id, layer)
         for label in estimators(run):
-            if query.estimator in ("", label) and ("anatomy/data", label) in held:
-                splits.append(_split(source, run, run_id, label, layer, held))
+            if query.estimator in ("", label) and ("anatomy/data", label) in series_ids:
+                splits.append(_split(source, run, run_id, label, layer, series_ids))
     return splits
 
 
 def budget(splits: list[MeasuredSplit], asked: int | None) -> int:
     """The budget that is asked for, else the one that was checked."""
-    checked = (one.check.budget(one.split.batch) for one in splits if one.check)
+    checked = (measured.check.budget(measured.split.batch) for measured in splits if measured.check)
     return asked or next(checked, DEFAULT_BUDGET)
 
 
-def _held(source: Source, run_id: str, layer: str) -> dict[tuple[str, str], int]:
+def _series_ids(source: Source, run_id: str, layer: str) -> dict[tuple[str, str], int]:
     return {
         (s.metric, s.estimator): s.id
         for s in source.series(run_id)
@@ -103,13 +103,13 @@ def _held(source: Source, run_id: str, layer: str) -> dict[tuple[str, str], int]
 
 def _split(
     source: Source, run: RunLike, run_id: str, label: str, layer: str,
-    held: dict[tuple[str, str], int],
+    series_ids: dict[tuple[str, str], int],
 ) -> MeasuredSplit:  # fmt: skip
     def last(metric: str, estimator: str = label) -> float | None:
-        series = held.get((f"anatomy/{metric}", estimator))
+        series = series_ids.get((f"anatomy/{metric}", estimator))
         return None if series is None else float(source.points(series).values[-1])
 
-    batches = int(source.points(held["anatomy/data", label]).steps[-1])
+    batches = int(source.points(series_ids["anatomy/data", label]).steps[-1])
     population = last("population", "")
     parts = [last(name) for name in ("data", "estimator", "fixed")]
     split = VarianceSplit(

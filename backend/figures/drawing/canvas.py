@@ -82,7 +82,7 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
 
 def few(scale: Scale) -> dict[str, Any]:
     """A horizontal axis of values, with few enough ticks for a phone."""
-    ticks = scale.axis(2, apart=0.15)
+    ticks = scale.axis(2, min_gap=0.15)
     return {**ticks, "nticks": 4} if "tickvals" not in ticks and "dtick" not in ticks else ticks
 
 

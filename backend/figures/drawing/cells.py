@@ -89,7 +89,7 @@ class Colours:
     inner: Scale
 
     @classmethod
-    def of(cls, words: Metric, values: Floats, *, full: bool = False) -> "Colours":
+    def for_values(cls, words: Metric, values: Floats, *, full: bool = False) -> "Colours":
         """Blue-orange for alignment and signed measures, viridis on log10 for the others.
 
         The colours of a cosine reach as far as its values do, unless `full` asks for ±1.
@@ -102,7 +102,7 @@ class Colours:
             return cls("linear", "Viridis", *words.bounds, Scale("linear"))
         if words.scaling == "signed":
             inner = choose("signed", values)
-            reach = float(np.abs(inner.of(finite)).max()) if len(finite) else 1.0
+            reach = float(np.abs(inner.positions(finite)).max()) if len(finite) else 1.0
             return cls("asinh", DIVERGING, -reach or -1.0, reach or 1.0, inner)
         if words.scaling == "log":
             return cls("log", "Viridis", *_range(np.log10(finite[finite > 0])), Scale("linear"))
@@ -113,7 +113,7 @@ class Colours:
         usable = np.where(np.isfinite(values), values, np.nan)
         if self.kind == "log":
             return np.log10(np.where(usable > 0, usable, np.nan))
-        return self.inner.of(usable)
+        return self.inner.positions(usable)
 
     def odd(self, grid: Grid) -> NDArray[np.int64]:
         """Index into ODD for each cell that holds a point without a colour."""

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.data.source import Floats
-from backend.figures.drawing import hover
+from backend.figures.drawing.text import hover_head, hover_mark
 
 BAD = "#D55E00"
 AXIS = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
@@ -27,7 +27,7 @@ def not_finite(
     return [
         _marks(
             x[odd], [0.97 if word == "+∞" else 0.03 for word in words],
-            [f"{hover.head(name)}<br>{word}" for word in words], "NaN or infinite", at, first,
+            [f"{hover_head(name)}<br>{word}" for word in words], "NaN or infinite", at, first,
             {"symbol": [_SYMBOLS[w] for w in words], "size": 11, "color": colour,
              "line": {"color": BAD, "width": 2}},
         )
@@ -45,7 +45,7 @@ def beyond(
     peaks = [np.max(part, initial=top, where=np.isfinite(part) & (part > top))
              for part in np.split(values, starts)[1:]]  # fmt: skip
     kept = np.unique(np.linspace(0, len(starts) - 1, min(MARKS, len(starts))).round().astype(int))
-    words = [f"{hover.head(name)}<br>above the range, up to {peaks[k]:.4g}" for k in kept]
+    words = [f"{hover_head(name)}<br>above the range, up to {peaks[k]:.4g}" for k in kept]
     marker = {"symbol": "triangle-up", "size": 11, "color": colour}
     where = x[starts[kept]]
     drawn = _marks(where, [0.97] * len(kept), words, "above the range", at, first, marker)
@@ -65,7 +65,7 @@ def _marks(
     return go.Scatter(
         x=x.tolist(), y=y, yaxis="y2", mode="markers", name=group, showlegend=first,
         legendgroup=group, text=words, cliponaxis=False, marker=marker,
-        hovertemplate=hover.mark(at), meta={"role": group},
+        hovertemplate=hover_mark(at), meta={"role": group},
     )  # fmt: skip
 
 

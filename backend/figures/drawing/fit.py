@@ -79,10 +79,10 @@ def _calm(values_of: Mapping[int, Floats]) -> tuple[float, float] | None:
     """The range of the runs without those that are far above all others; None if there are none."""
     ascending = sorted((values for values in values_of.values() if len(values)), key=np.max)
     calm: list[Floats] = []
-    for one in ascending:
-        if calm and one.max() > DWARFS * _usual(calm):
+    for curve in ascending:
+        if calm and curve.max() > DWARFS * _usual(calm):
             break
-        calm.append(one)
+        calm.append(curve)
     if len(calm) == len(ascending) or _usual(calm) <= 0:
         return None
     values = np.concatenate(calm)

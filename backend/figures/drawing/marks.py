@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.drawing import canvas, hover
-from backend.figures.drawing.text import clipped, plain
+from backend.figures.drawing import canvas
+from backend.figures.drawing.text import clipped, hover_head, plain
 
 NETWORK = "whole network"
 WORDY = 30
@@ -35,7 +35,7 @@ class Mark:
     kind: str
     words: str
     """Below the symbol."""
-    told: str
+    hover_text: str
     """To the pointer."""
 
 
@@ -56,10 +56,10 @@ def _trace(kind: Kind, marks: Sequence[Mark], rows: int, columns: int) -> go.Sca
         name=kind.name,
         mode="markers+text" if wordy else "markers", text=[mark.words for mark in marks],
         textposition="bottom center", textfont={"size": 10 if columns <= 3 else 9},
-        customdata=[mark.told for mark in marks], cliponaxis=False,
+        customdata=[mark.hover_text for mark in marks], cliponaxis=False,
         marker={"symbol": kind.symbol, "size": 10 if wordy else 7, "color": kind.colour,
                 "line": {"width": 2 if wordy else 1.5, "color": kind.colour}},
-        hovertemplate=f"{hover.head('%{y}')}<br>%{{customdata}}<extra></extra>",
+        hovertemplate=f"{hover_head('%{y}')}<br>%{{customdata}}<extra></extra>",
     )  # fmt: skip
 
 

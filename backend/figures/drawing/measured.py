@@ -7,9 +7,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.data.metrics import MEASURES, metric
-from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing import canvas, style
 from backend.figures.drawing.scales import Scale, choose
-from backend.figures.drawing.text import clipped, plain
+from backend.figures.drawing.text import clipped, hover_head, plain
 
 Row = Sequence[Any]
 """(metric, layer, estimator, value)."""
@@ -49,12 +49,13 @@ def _dots(
         # A legend entry for an estimator whose values are all NaN is how one sees that they are.
         drawn.append(
             go.Scatter(
-                x=canvas.numbers(scale.of(values)), y=[layers.index(row[1]) for row in of_label],
+                x=canvas.numbers(scale.positions(values)),
+                y=[layers.index(row[1]) for row in of_label],
                 xaxis=f"x{at + 1 if at else ''}", yaxis=f"y{at + 1 if at else ''}",
                 customdata=canvas.numbers(values), mode="markers", name=plain(clipped(label)),
                 legendgroup=label, showlegend=at == 0,
                 marker={"symbol": style.symbol(label), "size": 9, "color": style.colour(label)},
-                hovertemplate=f"{hover.head(plain(clipped(label)))}<br>%{{text}}<br>"
+                hovertemplate=f"{hover_head(plain(clipped(label)))}<br>%{{text}}<br>"
                 f"{what.short} %{{customdata:.4~g}}<extra></extra>",
                 text=[plain(clipped(row[1])) or "whole network" for row in of_label],
             )

@@ -30,24 +30,24 @@ class Scale:
     signed: bool = True
     """Whether ticks are wanted below zero."""
 
-    def of(self, values: Floats) -> Floats:
+    def positions(self, values: Floats) -> Floats:
         """Values to positions; for asinh one decade far from zero is one unit."""
         return np.arcsinh(values / self.unit) / np.log(10) if self.kind == "asinh" else values
 
-    def axis(self, most: int = 4, apart: float = 0.07) -> dict[str, Any]:
+    def axis(self, most: int = 4, min_gap: float = 0.07) -> dict[str, Any]:
         """What the axis needs to read in the values' own terms.
 
-        At most `most` ticks to a side of zero, none nearer to it than `apart` of the axis.
+        At most `most` ticks to a side of zero, none nearer to it than `min_gap` of the axis.
         """
         if self.kind == "linear":
             return {"type": "linear"}
         if self.kind == "log":
             return self._log()
-        ticks = self._ticks(most, apart)
+        ticks = self._ticks(most, min_gap)
         return {
             "type": "linear",
             "tickmode": "array",
-            "tickvals": self.of(np.array(ticks)).tolist(),
+            "tickvals": self.positions(np.array(ticks)).tolist(),
             "ticktext": tick_texts(ticks),
         }
 
@@ -60,19 +60,23 @@ class Scale:
         return {"type": "log", "exponentformat": "power", "dtick": stride, "tick0": 0}
 
     def _digits(self) -> int:
-        """As many as tell ticks apart."""
+        """As many as the ticks need to differ."""
         share = (self.largest - self.unit) / self.largest
         return 3 if share <= 0 else int(np.clip(2 - np.floor(np.log10(share)), 3, 9))
 
-    def _ticks(self, most: int, apart: float) -> list[float]:
+    def _ticks(self, most: int, min_gap: float) -> list[float]:
         """0 and powers of ten, few and far enough apart to be read at 360 pixels."""
         low = round(np.log10(self.unit))
         high = max(int(np.floor(np.log10(self.largest))), low)
         stride = max(1, -(-(high - low + 1) // most))
         # Down from the largest, so that the crowd around zero is what loses its ticks.
         powers = [10.0**k for k in range(high, low - 1, -stride)][::-1]
-        whole = float(self.of(np.array([max(self.largest, powers[-1])]))[0]) * (1 + self.signed)
-        powers = [p for p in powers[:-1] if self.of(np.array([p]))[0] > apart * whole] + powers[-1:]
+        whole = float(self.positions(np.array([max(self.largest, powers[-1])]))[0]) * (
+            1 + self.signed
+        )
+        powers = [
+            p for p in powers[:-1] if self.positions(np.array([p]))[0] > min_gap * whole
+        ] + powers[-1:]
         return [-p for p in reversed(powers) if self.signed] + [0.0] + powers
 
 

@@ -14,10 +14,12 @@ GREY = "#808080"
 
 def shapes(source: Source, query: Query, runs: tuple[str, ...]) -> list[dict[str, Any]]:
     """Shapes, not traces: the legend and the table of numbers stay as they are."""
-    return [shape for run_id in runs for shape in _of(source, query, run_id, several=len(runs) > 1)]
+    return [
+        shape for run_id in runs for shape in _of_run(source, query, run_id, several=len(runs) > 1)
+    ]
 
 
-def _of(source: Source, query: Query, run_id: str, *, several: bool) -> list[dict[str, Any]]:
+def _of_run(source: Source, query: Query, run_id: str, *, several: bool) -> list[dict[str, Any]]:
     run = source.run(run_id)
     drives: list[tuple[int, str]] = [*(run.facts.get("drives") or [])]
     switches = [

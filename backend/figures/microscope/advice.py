@@ -32,7 +32,7 @@ INFO = FigureInfo(
     ),
 )
 HEAD = (
-    "estimator", "answer", "examples × draws", "tr Var", "larger batch alone", "check",
+    "estimator", "answer", "examples × draws", "tr Var", "largest batch, 1 draw", "check",
     "measured", "predicted", "difference",
 )  # fmt: skip
 
@@ -41,12 +41,12 @@ def figure(source: Source, query: Query) -> go.Figure:
     """One row for each estimator and run."""
     splits = variance_split.read(source, query, query.layer)[:TRACES]
     budget = variance_split.budget(splits, query.budget)
-    advice = [one.split.advise(budget) for one in splits]
+    advice = [measured.split.advise(budget) for measured in splits]
     tally = canvas.Tally(len(splits), len(splits))
     for text in _notes(splits, advice, budget):
         tally.say(text)
     several = len(query.runs) > 1
-    rows = [_cells(one, best, several) for one, best in zip(splits, advice, strict=True)]
+    rows = [_cells(measured, best, several) for measured, best in zip(splits, advice, strict=True)]
     table = go.Table(
         header={"values": list(HEAD), "align": "left", "fill": {"color": canvas.CLEAR}},
         cells={"values": [[*column] for column in zip(*rows, strict=True)], "align": "left",
@@ -64,27 +64,32 @@ def _notes(splits: list[MeasuredSplit], advice: list[Advice], budget: int) -> li
     """How to read the table, and what it leaves open."""
     if not splits:
         return []
-    names = [plain(clipped(one.label)) for one in splits]
+    names = [plain(clipped(measured.label)) for measured in splits]
     pairs = list(zip(names, advice, strict=True))
     unsure = [name for name, best in pairs if best.verdict == "not told apart"]
-    checks = [(name, one.check) for name, one in zip(names, splits, strict=True) if one.check]
+    checks = [
+        (name, measured.check)
+        for name, measured in zip(names, splits, strict=True)
+        if measured.check
+    ]
     failed = [name for name, check in checks if check.failed]
     return [
         f"budget: one gradient costs {budget:,} draws on {splits[0].split.batch:,} examples, spent "
         "on a larger batch or on more draws",
-        "larger batch alone: the variance that one draw on the largest batch leaves, relative to "
-        "the answer",
+        "largest batch, 1 draw: the variance that one draw on the largest batch leaves, relative "
+        "to the answer",
         "check: fresh gradients at that batch × draws, ± 1 standard error",
         _limit(splits[0]),
-        f"{', '.join(unsure)}: larger batch or more draws is not told apart, the 95 % interval of "
-        "what one saves holds 0 or there are too few batches; more batches and draws tell"
+        f"{', '.join(unsure)}: no decision between a larger batch and more draws, because the "
+        "95 % interval of what one saves holds 0 or there are too few batches; take more batches "
+        "and draws"
         if unsure
         else "",
-        "no check: an error larger than half its value; more batches make it one"
+        "no check: a standard error is larger than half its value; take more batches"
         if any(check.blurred for _, check in checks)
         else "",
-        f"{', '.join(failed)}: measured and predicted are more than "
-        f"{variance_split.MAX_ERRORS:g} standard errors apart, so that the answer rests on an "
+        f"{', '.join(failed)}: measured and predicted differ by more than "
+        f"{variance_split.MAX_ERRORS:g} standard errors, so that the answer rests on an "
         "assumption that does not hold here: the noise need not fall as 1/B where a loss or a "
         "normalisation couples a batch"
         if failed
@@ -92,27 +97,27 @@ def _notes(splits: list[MeasuredSplit], advice: list[Advice], budget: int) -> li
     ]
 
 
-def _cells(one: MeasuredSplit, best: Advice, several: bool) -> list[str]:
-    label = plain(clipped(one.label))
-    name = f"{label} · {run_name(one.run.number, one.run.name)}" if several else label
+def _cells(measured: MeasuredSplit, best: Advice, several: bool) -> list[str]:
+    label = plain(clipped(measured.label))
+    name = f"{label} · {run_name(measured.run.number, measured.run.name)}" if several else label
     if best.verdict == "no variance":
-        return [name, "no variance at all", "", "0", "", *_checked(one.check)]
+        return [name, "no variance at all", "", "0", "", *_checked(measured.check)]
     if best.verdict == "not told apart":
-        return [name, best.verdict, "", "", "", *_checked(one.check)]
+        return [name, best.verdict, "", "", "", *_checked(measured.check)]
     return [
         name,
         best.verdict,
         f"{best.batch:,} × {best.draws:,}",
         _short(best.variance, 3),
         f"{best.batch_alone:.3g} ×" if best.batch_alone > 1 + TOLERANCE else "the same",
-        *_checked(one.check),
+        *_checked(measured.check),
     ]
 
 
-def _limit(one: MeasuredSplit) -> str:
-    if one.split.population:
-        return f"a batch is at most the training set, {one.split.population:,} examples"
-    given = one.split.largest_batch
+def _limit(measured: MeasuredSplit) -> str:
+    if measured.split.population:
+        return f"a batch is at most the training set, {measured.split.population:,} examples"
+    given = measured.split.largest_batch
     return f"a batch is at most the {given:,} examples of the batches that were given"
 
 

@@ -11,9 +11,9 @@ from backend.figures.data.query import Query
 from backend.figures.data.select import layers
 from backend.figures.data.source import Floats, Source
 from backend.figures.data.variance_split import MeasuredSplit
-from backend.figures.drawing import canvas, hover, panels, style
+from backend.figures.drawing import canvas, panels, style
 from backend.figures.drawing.scales import choose
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing.text import clipped, hover_head, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
 
 INFO = FigureInfo(
@@ -52,8 +52,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     traces: list[Any] = []
     for at, row in enumerate(rows):
         traces += _shares(row, at) if shares else _sizes(row, at)
-    for said in _told(rows, shares):
-        tally.say(said)
+    for sentence in _sentences(rows, shares):
+        tally.say(sentence)
     headings = [_heading(row[0], len(query.runs) > 1) for row in rows]
     across = canvas.axis("", type="category")
     return canvas.finish(
@@ -70,30 +70,32 @@ def _rows(source: Source, query: Query) -> list[list[MeasuredSplit]]:
         run = source.run(run_id)
         names = layers(source, run, run_id, "anatomy/data", query.level)
         for layer in ("", *names):
-            for one in variance_split.read(source, query, layer):
-                if one.run_id == run_id:
-                    by_estimator.setdefault((run_id, one.label), []).append(one)
+            for measured in variance_split.read(source, query, layer):
+                if measured.run_id == run_id:
+                    by_estimator.setdefault((run_id, measured.label), []).append(measured)
     return list(by_estimator.values())
 
 
 def _names(row: Sequence[MeasuredSplit]) -> list[str]:
-    return [plain(clipped(one.layer, 32)) or WHOLE for one in row]
+    return [plain(clipped(measured.layer, 32)) or WHOLE for measured in row]
 
 
 def _shares(row: list[MeasuredSplit], at: int) -> list[Any]:
-    data, estimator = (np.array([getattr(one.split, name) for one in row]) for name in NAMES)
+    data, estimator = (
+        np.array([getattr(measured.split, name) for measured in row]) for name in NAMES
+    )
     data = np.maximum(data, 0)
     whole = data + estimator
-    known = whole > 0
-    found = []
+    has_variance = whole > 0
+    bars = []
     for name, values in zip(NAMES, (data, estimator), strict=True):
-        share = np.divide(values, whole, out=np.full(len(row), np.nan), where=known)
-        found.append(
+        share = np.divide(values, whole, out=np.full(len(row), np.nan), where=has_variance)
+        bars.append(
             go.Bar(x=_names(row), y=canvas.numbers(share), text=_texts(row, name),
                    hovertemplate="%{text}<br>%{y:.1%} of the variance<extra></extra>",
                    textposition="none", **_look(row, name, at))
         )  # fmt: skip
-    return found
+    return bars
 
 
 NAMES = ("data", "estimator")
@@ -101,11 +103,11 @@ NAMES = ("data", "estimator")
 
 def _sizes(row: list[MeasuredSplit], at: int) -> list[Any]:
     """Marks with bars of one standard error; a bar from nowhere would mean nothing here."""
-    found = []
+    traces = []
     for name in NAMES:
-        values = np.array([getattr(one.split, name) for one in row])
+        values = np.array([getattr(measured.split, name) for measured in row])
         shown = np.where(values > 0, values, np.nan)
-        errors = [getattr(one.split, f"{name}_se") for one in row]
+        errors = [getattr(measured.split, f"{name}_se") for measured in row]
         look = _look(row, name, at)
         look["marker"] = {
             "color": style.colour(row[0].label), "size": 11,
@@ -119,8 +121,8 @@ def _sizes(row: list[MeasuredSplit], at: int) -> list[Any]:
         if any(error is not None for error in errors):
             spread = np.array([0.0 if error is None else error for error in errors])
             mark.error_y = _bars(shown, spread)
-        found.append(mark)
-    return found
+        traces.append(mark)
+    return traces
 
 
 def _bars(values: Floats, errors: Floats) -> dict[str, Any]:
@@ -147,28 +149,30 @@ WORDS = {"data": "noise of the data", "estimator": "noise of the estimator"}
 
 
 def _texts(row: list[MeasuredSplit], name: str) -> list[str]:
-    return [_text(one, name, where) for one, where in zip(row, _names(row), strict=True)]
+    return [_text(measured, name, where) for measured, where in zip(row, _names(row), strict=True)]
 
 
-def _text(one: MeasuredSplit, name: str, where: str) -> str:
-    value, error = getattr(one.split, name), getattr(one.split, f"{name}_se")
+def _text(measured: MeasuredSplit, name: str, where: str) -> str:
+    value, error = getattr(measured.split, name), getattr(measured.split, f"{name}_se")
     spread = "" if error is None else f" ± {error:.2g} (standard error)"
     return (
-        f"{hover.head(where)}<br>{WORDS[name]}: tr Var {value:.4g}{spread}"
-        f"<br>of one draw on a batch of {one.split.batch:,}"
+        f"{hover_head(where)}<br>{WORDS[name]}: tr Var {value:.4g}{spread}"
+        f"<br>of one draw on a batch of {measured.split.batch:,}"
     )
 
 
-def _heading(one: MeasuredSplit, several: bool) -> str:
-    run = f" · {run_name(one.run.number, one.run.name)}" if several else ""
-    head = hover.head(plain(clipped(one.label)) + run)
-    return f"{head}<br>{one.split.batches:,} batches of {one.split.batch:,} examples"
+def _heading(measured: MeasuredSplit, several: bool) -> str:
+    run = f" · {run_name(measured.run.number, measured.run.name)}" if several else ""
+    head = hover_head(plain(clipped(measured.label)) + run)
+    return f"{head}<br>{measured.split.batches:,} batches of {measured.split.batch:,} examples"
 
 
 def _up(rows: list[list[MeasuredSplit]], shares: bool) -> dict[str, Any]:
     if shares:
         return canvas.axis("share", tickformat=".0%", range=[0, 1.001], nticks=5)
-    values = np.array([getattr(one.split, name) for row in rows for one in row for name in NAMES])
+    values = np.array(
+        [getattr(measured.split, name) for row in rows for measured in row for name in NAMES]
+    )
     positive = values[values > 0]
     scale = choose("log", positive) if len(positive) else choose("linear", positive)
     ends = {"range": _ends(positive)} if len(positive) else {}
@@ -182,12 +186,15 @@ def _ends(values: Floats) -> list[float]:
     return [float(low - room), float(high + room)]
 
 
-def _told(rows: list[list[MeasuredSplit]], shares: bool) -> list[str]:
-    below = [one for row in rows for one in row if one.split.data < 0]
+def _sentences(rows: list[list[MeasuredSplit]], shares: bool) -> list[str]:
+    below = [measured for row in rows for measured in row if measured.split.data < 0]
     nothing = [
-        one for row in rows for one in row if max(one.split.data, 0) + one.split.estimator == 0
+        measured
+        for row in rows
+        for measured in row
+        if max(measured.split.data, 0) + measured.split.estimator == 0
     ]
-    errors = any(one.split.data_se is not None for row in rows for one in row)
+    errors = any(measured.split.data_se is not None for row in rows for measured in row)
     few = rows and not errors
     where = ", ".join(dict.fromkeys(_names(below)[:3])) + (" …" if len(below) > 3 else "")
     return [

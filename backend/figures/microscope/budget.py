@@ -10,8 +10,8 @@ from backend.figures.data.query import BUDGETS, Query
 from backend.figures.data.select import TRACES
 from backend.figures.data.source import Floats, Source
 from backend.figures.data.variance_split import Check, MeasuredSplit
-from backend.figures.drawing import canvas, hover, style
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing import canvas, style
+from backend.figures.drawing.text import clipped, hover_head, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
 
 INFO = FigureInfo(
@@ -40,8 +40,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally = canvas.Tally(len(splits), len(splits))
     budget = variance_split.budget(splits, query.budget)
     traces: list[Any] = []
-    for one in splits:
-        traces += _drawn(one, budget, _name(one, query), tally)
+    for measured in splits:
+        traces += _drawn(measured, budget, _name(measured, query), tally)
     if splits:
         tally.say(
             "lines: predicted by the variance split; star: the least variance, examples × draws"
@@ -67,22 +67,26 @@ def _ticks(examples: float) -> dict[str, Any]:
     return {"tickmode": "array", "tickvals": kept, "ticktext": [f"{k:,}" for k in kept]}
 
 
-def _name(one: MeasuredSplit, query: Query) -> str:
-    label = plain(clipped(one.label))
-    return f"{label} · {run_name(one.run.number, one.run.name)}" if len(query.runs) > 1 else label
+def _name(measured_split: MeasuredSplit, query: Query) -> str:
+    label = plain(clipped(measured_split.label))
+    run = measured_split.run
+    return f"{label} · {run_name(run.number, run.name)}" if len(query.runs) > 1 else label
 
 
-def _drawn(one: MeasuredSplit, budget: float, name: str, tally: canvas.Tally) -> list[Any]:
-    batch, draws = one.curve(budget)
-    colour = style.colour(one.label)
+def _drawn(
+    measured_split: MeasuredSplit, budget: float, name: str, tally: canvas.Tally
+) -> list[Any]:
+    batch, draws = measured_split.curve(budget)
+    colour = style.colour(measured_split.label)
     line = go.Scatter(
-        x=draws.tolist(), y=_above(one.split.variance(batch, draws)), mode="lines", name=name,
-        legendgroup=name, line={"color": colour, "width": 2}, customdata=batch.tolist(),
-        hovertemplate=f"{hover.head(name)}<br>%{{x:,.0f}} draws of %{{customdata:,.0f}} examples"
+        x=draws.tolist(), y=_above(measured_split.split.variance(batch, draws)),
+        mode="lines", name=name, legendgroup=name,
+        line={"color": colour, "width": 2}, customdata=batch.tolist(),
+        hovertemplate=f"{hover_head(name)}<br>%{{x:,.0f}} draws of %{{customdata:,.0f}} examples"
         "<br>tr Var %{y:.4~g}<extra></extra>",
-        meta={"run": one.run_id},
+        meta={"run": measured_split.run_id},
     )  # fmt: skip
-    best = one.split.advise(budget)
+    best = measured_split.split.advise(budget)
     if best.verdict == "no variance":
         tally.say(f"{name}: no variance at all")
         return []
@@ -92,33 +96,35 @@ def _drawn(one: MeasuredSplit, budget: float, name: str, tally: canvas.Tally) ->
         text=[f"{best.batch:,} × {best.draws:,}" if best.draws > 1 else ""],
         legendgroup=name, showlegend=False,
         textposition="top center",
-        hovertext=[f"{hover.head(name)}<br>{best.verdict}: {words}"],
-        hoverinfo="text", meta={"run": one.run_id, "role": "best"}, cliponaxis=False,
+        hovertext=[f"{hover_head(name)}<br>{best.verdict}: {words}"],
+        hoverinfo="text", meta={"run": measured_split.run_id, "role": "best"}, cliponaxis=False,
         marker={"symbol": "star", "size": 15, "color": colour},
     )  # fmt: skip
-    told = best.verdict != "not told apart"
-    if not told:
-        tally.say(f"{name}: no star, larger batch or more draws is not told apart")
-    check = one.check
+    decided = best.verdict != "not told apart"
+    if not decided:
+        tally.say(f"{name}: no star, no decision between a larger batch and more draws")
+    check = measured_split.check
     measured = (
-        [_check(one, check, name)] if check and check.budget(one.split.batch) == budget else []
+        [_check(measured_split, check, name)]
+        if check and check.budget(measured_split.split.batch) == budget
+        else []
     )
-    return [line, *([star] if told else []), *measured]
+    return [line, *([star] if decided else []), *measured]
 
 
 def _above(values: Floats) -> list[float | None]:
     return canvas.numbers(np.where(values > 0, values, np.nan))
 
 
-def _check(one: MeasuredSplit, check: Check, name: str) -> go.Scatter:
-    spread, colour = check.measured_se or 0.0, style.colour(one.label)
+def _check(measured_split: MeasuredSplit, check: Check, name: str) -> go.Scatter:
+    spread, colour = check.measured_se or 0.0, style.colour(measured_split.label)
     measured = max(check.measured, 0.0)
-    said = f"measured {check.measured:.4g}, predicted {check.predicted:.4g}"
+    text = f"measured {check.measured:.4g}, predicted {check.predicted:.4g}"
     return go.Scatter(
         x=[check.draws], y=[measured or None], mode="markers", name=f"{name}: measured",
-        legendgroup=name, showlegend=False, hovertext=[f"{hover.head(name)}<br>{said}"],
-        hoverinfo="text", meta={"run": one.run_id, "role": "check"},
-        marker={"symbol": style.symbol(one.label) + "-open", "size": 12, "color": colour,
+        legendgroup=name, showlegend=False, hovertext=[f"{hover_head(name)}<br>{text}"],
+        hoverinfo="text", meta={"run": measured_split.run_id, "role": "check"},
+        marker={"symbol": style.symbol(measured_split.label) + "-open", "size": 12, "color": colour,
                 "line": {"width": 2, "color": colour}},
         error_y={"type": "data", "symmetric": False, "array": [spread], "color": colour,
                  "arrayminus": [min(spread, 0.95 * measured)], "width": 5},

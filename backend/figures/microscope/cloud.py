@@ -10,8 +10,8 @@ from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import Line, chosen_estimator
 from backend.figures.data.source import Floats, Source
-from backend.figures.drawing import canvas, density, hover, style
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing import canvas, density, style
+from backend.figures.drawing.text import clipped, hover_head, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
 from estimators.statistics.student import Sample
 
@@ -97,7 +97,7 @@ def _points(x: Floats, y: Floats, label: str, run_id: str) -> go.Scatter:
         x=x.tolist(), y=y.tolist(), mode="markers", name="draws",
         marker={"symbol": style.symbol(label), "size": 5, "color": style.colour(label),
                 "opacity": 0.5},
-        hovertemplate=f"{hover.head(name)}<br>along %{{x:.4~g}}<br>across %{{y:.4~g}}"
+        hovertemplate=f"{hover_head(name)}<br>along %{{x:.4~g}}<br>across %{{y:.4~g}}"
         "<extra></extra>",
         meta={"run": run_id},
     )  # fmt: skip

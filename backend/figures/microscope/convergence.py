@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import draws, law_checks, law_suspects, laws
+from backend.figures.data import draws, law_checks, laws
 from backend.figures.data.metrics import Metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import Line, lines
 from backend.figures.data.source import Floats, Source
-from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing import canvas, style
 from backend.figures.drawing.scales import choose
-from backend.figures.drawing.text import clipped, plain
+from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Place
 
 INFO = FigureInfo(
@@ -44,17 +44,17 @@ class Mean(NamedTuple):
 def figure(source: Source, query: Query) -> go.Figure:
     """Draw every estimator's ‖ḡ_K − g‖² / ‖g‖² on log axes, with tr S / K + bias² dashed."""
     tally = canvas.Tally()
-    found = [_mean(source, line) for line in lines(source, query, (SPREAD,)) if line.series.count]
+    means = [_mean(source, line) for line in lines(source, query, (SPREAD,)) if line.series.count]
     traces: list[Any] = []
-    marks = style.symbols(one.line.label for one in found)
-    for one in found[: draws.PANELS]:
-        tally.count += len(one.k)
-        tally.shown += len(one.k)
-        traces += _lines(one, len(query.runs) > 1, marks[one.line.label], tally)
-    tally.say(draws.how(source, [one.line.key for one in found[: draws.PANELS] if len(one.k)]))
+    marks = style.symbols(mean.line.label for mean in means)
+    for mean in means[: draws.PANELS]:
+        tally.count += len(mean.k)
+        tally.shown += len(mean.k)
+        traces += _lines(mean, len(query.runs) > 1, marks[mean.line.label], tally)
+    tally.say(draws.how(source, [mean.line.key for mean in means[: draws.PANELS] if len(mean.k)]))
     tally.say("each point is one mean of K draws; a slope of −1 is noise that averages out")
-    tally.say(_dashes(found))
-    tally.say(_checks(source, found))
+    tally.say(_dashes(means))
+    tally.say(_checks(source, means))
     for gap in draws.gaps(source, query):
         tally.say(gap)
     shown = [np.array(t.y, np.float64) for t in traces]
@@ -72,20 +72,20 @@ def figure(source: Source, query: Query) -> go.Figure:
 
 
 def _mean(source: Source, line: Line) -> Mean:
-    held = {
+    series_ids = {
         s.metric: s.id
         for s in source.series(line.run_id)
         if (s.layer, s.estimator) == (line.series.layer, line.series.estimator)
     }
-    if not draws.is_microscope(line.run) or BIAS not in held:
+    if not draws.is_microscope(line.run) or BIAS not in series_ids:
         return Mean(line, np.empty(0), np.empty(0), np.nan, np.nan, by_law=False)
-    spread, bias = source.points(line.series.id), source.points(held[BIAS])
+    spread, bias = source.points(line.series.id), source.points(series_ids[BIAS])
     k, here, there = np.intersect1d(spread.steps, bias.steps, return_indices=True)
     # ‖ḡ − g‖² is what the two say together: the squared bias is it less tr S / K.
     error = bias.values[there] + spread.values[here] / np.maximum(k, 1)
     at = k.astype(np.float64)
-    if ERROR in held and len(one := source.points(held[ERROR]).values):
-        at, error = np.append(1.0, at), np.append(one[-1], error)
+    if ERROR in series_ids and len(errors := source.points(series_ids[ERROR]).values):
+        at, error = np.append(1.0, at), np.append(errors[-1], error)
     law = [draws.latest(source, line, f"law/{name}") for name in (SPREAD, BIAS)]
     if law[0] is not None:
         return Mean(line, at, error, law[0], law[1] or 0.0, by_law=True)
@@ -93,62 +93,66 @@ def _mean(source: Source, line: Line) -> Mean:
     return Mean(line, at, error, *last, by_law=False)
 
 
-def _dashes(found: list[Mean]) -> str:
-    some = [one for one in found if len(one.k)]
-    own = [clipped(one.line.label) for one in some if not one.by_law]
-    if not some or not own:
-        return "dashed: by the law" if some else ""
+def _dashes(means: list[Mean]) -> str:
+    drawn = [mean for mean in means if len(mean.k)]
+    own = [clipped(mean.line.label) for mean in drawn if not mean.by_law]
+    if not drawn or not own:
+        return "dashed: by the law" if drawn else ""
     return f"dashed: by the law; without one ({', '.join(own[:4])}), from the measured draws"
 
 
-def _checks(source: Source, found: list[Mean]) -> str:
+def _checks(source: Source, means: list[Mean]) -> str:
     """Law checks of variance and bias of one draw, from which the law's curve is computed."""
     labels: dict[str, list[str]] = {}
-    for one in found:
-        if len(one.k) and one.by_law:
-            held = laws.held(source, one.line)
-            count = int(source.points(one.line.series.id).steps[-1])
+    for mean in means:
+        if len(mean.k) and mean.by_law:
+            series = laws.series_of(source, mean.line)
+            count = int(source.points(mean.line.series.id).steps[-1])
             verdicts = {
-                law_checks.check_point(source, held, name, count).verdict for name in (SPREAD, BIAS)
+                law_checks.check_point(source, series, name, count).verdict
+                for name in (SPREAD, BIAS)
             }
             worst = next((v for v in ("disagrees", "not judged") if v in verdicts), "agrees")
             if worst == "disagrees":
-                worst = law_suspects.of(one.line.run, one.line.label)
-            labels.setdefault(worst, []).append(clipped(one.line.label))
+                worst = law_checks.likely_cause(mean.line.run, mean.line.label)
+            labels.setdefault(worst, []).append(clipped(mean.line.label))
     return "; ".join(f"{_TEXTS[v]} {', '.join(labels[v])}" for v in _TEXTS if v in labels)
 
 
 _TEXTS = {
     "agrees": "✓ law agrees with",
-    **{why: f"✗ law disagrees ({why}) with" for why in (law_suspects.OTHER, law_suspects.STEP)},
+    **{
+        why: f"✗ law disagrees ({why}) with"
+        for why in (law_checks.CODE_OR_ASSUMPTION, law_checks.LONG_STEP)
+    },
     "not judged": "… law not judged (too few draws) of",
 }
 
 
-def _lines(one: Mean, several: bool, mark: str, tally: canvas.Tally) -> list[Any]:
-    if not len(one.k):
+def _lines(mean: Mean, several: bool, mark: str, tally: canvas.Tally) -> list[Any]:
+    if not len(mean.k):
         return []
-    label, name = one.line.label, draws.name_of(one.line, several=several)
-    good = np.isfinite(one.error) & (one.error > 0)
+    label, name = mean.line.label, draws.name_of(mean.line, several=several)
+    good = np.isfinite(mean.error) & (mean.error > 0)
     if not good.all():
         why = "has means without an error above 0"
-        if not np.isfinite(one.error).any():
+        if not np.isfinite(mean.error).any():
             why = "has no value"
-        elif (one.error == 0).any():
+        elif (mean.error == 0).any():
             why = "is exact: no error to draw"
         tally.say(f"{clipped(label)} {why}")
     if not good.any():
         return []
-    colour, dash = style.colour(label), style.dash(one.line.place)
-    template = f"{hover.head(name)}<br>K = %{{x:,.0f}}<br>error %{{y:.4~g}}<extra></extra>"
+    colour, dash = style.colour(label), style.dash(mean.line.place)
+    template = f"{hover_head(name)}<br>K = %{{x:,.0f}}<br>error %{{y:.4~g}}<extra></extra>"
     points = go.Scatter(
-        x=one.k[good].tolist(), y=one.error[good].tolist(), name=name, mode="lines+markers",
+        x=mean.k[good].tolist(), y=mean.error[good].tolist(), name=name, mode="lines+markers",
         line={"color": colour, "width": 1.5, "dash": dash},
         marker={"symbol": mark, "size": 8, "color": colour},
-        hovertemplate=template, meta={"run": one.line.run_id}, legendgroup=name,
+        hovertemplate=template, meta={"run": mean.line.run_id}, legendgroup=name,
     )  # fmt: skip
-    k = np.geomspace(1, max(float(one.k.max()), 10), 25)
-    law = one.spread / k + one.bias
+    k = np.geomspace(1, max(float(mean.k.max()), 10), 25)
+    law = mean.spread / k + mean.bias
     if not (np.isfinite(law) & (law > 0)).all():
         return [points]
     return [points, _predicted(k, law, name, colour)]
@@ -158,6 +162,6 @@ def _predicted(k: Floats, law: Floats, name: str, colour: str) -> go.Scatter:
     return go.Scatter(
         x=k.tolist(), y=law.tolist(), name=f"{name}, predicted", mode="lines", legendgroup=name,
         showlegend=False, line={"color": colour, "width": 2, "dash": "dash"}, opacity=0.7,
-        hovertemplate=f"{hover.head(name)}<br>predicted at K = %{{x:,.0f}}: %{{y:.4~g}}"
+        hovertemplate=f"{hover_head(name)}<br>predicted at K = %{{x:,.0f}}: %{{y:.4~g}}"
         "<extra></extra>",
     )  # fmt: skip

@@ -9,8 +9,8 @@ from backend.figures.data import draws
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
 from backend.figures.data.source import FigureError, Floats, Source
-from backend.figures.drawing import canvas, hover, panels, style
-from backend.figures.drawing.text import clipped, plain
+from backend.figures.drawing import canvas, panels, style
+from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Place
 
 
@@ -100,7 +100,7 @@ def _panel(source: Source, at: int, drawn: draws.Draws) -> list[Any]:
     axes = panels.axes(at)
     label, top = drawn.line.label, float(heights.max())
     name, colour = plain(clipped(label)), style.colour(label)
-    interval = f"{hover.head(name)}<br>%{{customdata[0]:.4g}} … %{{customdata[1]:.4g}}"
+    interval = f"{hover_head(name)}<br>%{{customdata[0]:.4g}} … %{{customdata[1]:.4g}}"
     bars = go.Bar(
         x=((edges[:-1] + edges[1:]) / 2).tolist(), y=heights.tolist(), name=name,
         width=np.diff(edges).tolist(), marker={"color": colour, "line": {"width": 0}},
@@ -163,4 +163,4 @@ def _range(drawn: draws.Draws) -> dict[str, Any]:
 def _heading(drawn: draws.Draws, several: bool) -> str:
     values = drawn.values
     summary = f"mean {values.mean():.3g}, {len(values):,} draws" if len(values) else "no value"
-    return f"{hover.head(draws.name_of(drawn.line, several=several))}<br>{summary}"
+    return f"{hover_head(draws.name_of(drawn.line, several=several))}<br>{summary}"

@@ -9,7 +9,8 @@ from backend.figures.data import one_step
 from backend.figures.data.one_step import OneStepDraws
 from backend.figures.data.query import Query
 from backend.figures.data.source import Floats, Source
-from backend.figures.drawing import canvas, hover, panels, style
+from backend.figures.drawing import canvas, panels, style
+from backend.figures.drawing.text import hover_head
 from backend.figures.info import Chart, FigureInfo, Place
 from backend.figures.microscope.histogram import bins
 
@@ -45,7 +46,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.shown += len(values)
         tally.count += len(values)
         words = _heading_words(steps, rate, values, own=query.rate is None)
-        headings.append(f"{hover.head(steps.name(several))}<br>{words}")
+        headings.append(f"{hover_head(steps.name(several))}<br>{words}")
         ranges.append(_range(values))
         traces += _panel(steps, at, values)
         tally.say(one_step.counted(steps, steps.name(several)))
@@ -134,7 +135,7 @@ def _panel(steps: OneStepDraws, at: int, values: Floats) -> list[Any]:
         x=((edges[:-1] + edges[1:]) / 2).tolist(), y=heights.tolist(), name=name,
         width=np.diff(edges).tolist(), marker={"color": colour, "line": {"width": 0}},
         opacity=0.7, customdata=np.stack([edges[:-1], edges[1:]], 1).tolist(),
-        hovertemplate=f"{hover.head(name)}<br>{interval}<br>%{{y:.3~%}} of the steps"
+        hovertemplate=f"{hover_head(name)}<br>{interval}<br>%{{y:.3~%}} of the steps"
         "<extra></extra>",
         meta={"run": steps.run_id, "role": "bins"}, **axes,
     )  # fmt: skip

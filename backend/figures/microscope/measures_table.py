@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import deviation, draws, law_checks, law_suspects, laws
+from backend.figures.data import draws, law_checks, laws, standard_errors
 from backend.figures.data.metrics import MEASURES, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import Line, estimators, lines
@@ -39,19 +39,21 @@ class Row(NamedTuple):
 
 def figure(source: Source, query: Query) -> go.Figure:
     """Tabulate the metrics named (all measures by default) at their newest point."""
-    names = [one for one in (query.metrics or MEASURES) if not one.endswith(("_se", "_sd"))]
+    names = [name for name in (query.metrics or MEASURES) if not name.endswith(("_se", "_sd"))]
     for name in names:
         metric(name)
     rows = [_row(source, line) for line in lines(source, query, names) if line.series.count]
-    rows.sort(key=lambda one: _rank(one.line))
+    rows.sort(key=lambda row: _rank(row.line))
     tally = canvas.Tally(len(rows), len(rows))
     tally.say(_draws(rows))
     tally.say(draws.how(source, [row.line.key for row in rows]))
     for gap in draws.gaps(source, query):
         tally.say(gap)
-    wrong = [(one.line.run, one.line.label) for one in rows if one.check.verdict == "disagrees"]
-    tally.say(f"law check: {law_checks.POINT_RULE} ({law_suspects.words(wrong)})")
-    cells = [[*one] for one in zip(*(_cells(row, len(query.runs)) for row in rows), strict=True)]
+    wrong = [(row.line.run, row.line.label) for row in rows if row.check.verdict == "disagrees"]
+    tally.say(f"law check: {law_checks.POINT_RULE} ({law_checks.likely_causes(wrong)})")
+    cells = [
+        [*column] for column in zip(*(_cells(row, len(query.runs)) for row in rows), strict=True)
+    ]
     shown = go.Table(
         header={"values": list(HEAD), "align": "left", "fill": {"color": canvas.CLEAR}},
         cells={"values": cells, "align": "left", "fill": {"color": canvas.CLEAR}, "height": 24},
@@ -69,16 +71,16 @@ def _row(source: Source, line: Line) -> Row:
     value = float(points.values[-1])
     error = draws.latest(source, line, f"{name}_se")
     if error is None:
-        error = deviation.standard_error(source, line)
+        error = standard_errors.from_draws(source, line)
     law = draws.latest(source, line, f"law/{name}")
     count = _count(line, int(points.steps[-1]))
-    check = law_checks.check_point(source, laws.held(source, line), name, count, error)
+    check = law_checks.check_point(source, laws.series_of(source, line), name, count, error)
     return Row(line, value, error, law, count, check)
 
 
 def _rank(line: Line) -> tuple[int, int]:
-    known = estimators(line.run)
-    return line.place, known.index(line.label) if line.label in known else len(known)
+    labels = estimators(line.run)
+    return line.place, labels.index(line.label) if line.label in labels else len(labels)
 
 
 def _count(line: Line, step: int) -> int:

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import draws, errors, law_suspects, predicted, sweep
+from backend.figures.data import draws, law_checks, standard_errors, sweep
 from backend.figures.data.metrics import Metric, metric
 from backend.figures.data.query import Query
 from backend.figures.data.source import Source
 from backend.figures.data.sweep import Curve
-from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing import canvas, slope_guides, style
 from backend.figures.drawing.canvas import Tally
 from backend.figures.drawing.scales import Scale, choose
-from backend.figures.drawing.text import clipped, plain
+from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Pick, Place
 from estimators.statistics.law_check import BIAS, LAW, RECORD, VARIANCE, LawCheck, check_measure
 from estimators.statistics.student import half_width
@@ -74,17 +74,18 @@ def figure(source: Source, query: Query) -> go.Figure:
     curves, exact = _not_exact(curves) if bare in ERRORS else (curves, "")
     scale, across = _vertical(what, query, curves), _horizontal(curves, query)
     several = len(query.runs) > 1
-    drawn = {one.key for one in curves if not one.law}
-    marks = style.symbols(one.line.label for one in curves)
+    drawn = {curve.key for curve in curves if not curve.law}
+    marks = style.symbols(curve.line.label for curve in curves)
     traces = [
-        _trace(one, scale, across, what, marks[one.line.label], several=several) for one in curves
+        _trace(curve, scale, across, what, marks[curve.line.label], several=several)
+        for curve in curves
     ]
-    for one, trace in zip(curves, traces, strict=True):
-        trace.showlegend = not one.law or one.key not in drawn
+    for curve, trace in zip(curves, traces, strict=True):
+        trace.showlegend = not curve.law or curve.key not in drawn
     if across["type"] == "log":
-        traces += predicted.slopes(bare, curves, scale, tally, query)
+        traces += slope_guides.slopes(bare, curves, scale, tally, query)
     tally.say(exact)
-    tally.say(draws.how(source, [one.key for one in curves if not one.law]))
+    tally.say(draws.how(source, [curve.key for curve in curves if not curve.law]))
     _say(curves, _checks(source, query, bare, curves), tally)
     names = _names(curves, query)
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
@@ -101,13 +102,13 @@ def figure(source: Source, query: Query) -> go.Figure:
 def _names(curves: Sequence[Curve], query: Query) -> str:
     if query.against == "parameters":
         return "parameters of the network, d"
-    fields = dict.fromkeys(sweep.called(sweep.field(one.line)) for one in curves)
+    fields = dict.fromkeys(sweep.called(sweep.field(curve.line)) for curve in curves)
     return plain(clipped(", ".join(fields)))
 
 
 def _vertical(what: Metric, query: Query, curves: Sequence[Curve]) -> Scale:
     """By decades, wherever all values are positive."""
-    y = np.concatenate([one.y for one in curves]) if curves else np.empty(0)
+    y = np.concatenate([curve.y for curve in curves]) if curves else np.empty(0)
     if query.scale == "linear":
         return Scale("linear")
     if query.scale == "asinh":
@@ -117,22 +118,22 @@ def _vertical(what: Metric, query: Query, curves: Sequence[Curve]) -> Scale:
 
 def _not_exact(curves: list[Curve]) -> tuple[list[Curve], str]:
     """Without those estimators that have no error, for which a log axis has no place."""
-    wrong = {one.key for one in curves if (np.abs(one.y) > NOTHING).any()}
-    exact = dict.fromkeys(one.line.label for one in curves if one.key not in wrong)
+    wrong = {curve.key for curve in curves if (np.abs(curve.y) > NOTHING).any()}
+    exact = dict.fromkeys(curve.line.label for curve in curves if curve.key not in wrong)
     if not wrong or not exact:
         return curves, ""
-    said = f"{', '.join(map(clipped, exact))}: exact, no error to draw"
-    return [one for one in curves if one.key in wrong], said
+    note = f"{', '.join(map(clipped, exact))}: exact, no error to draw"
+    return [curve for curve in curves if curve.key in wrong], note
 
 
 def _horizontal(curves: Sequence[Curve], query: Query) -> dict[str, Any]:
-    places = {x for one in curves for x in one.x}
-    if query.against == "field":  # all that will be drawn, so that the axis stays as it is
-        places |= {x for one in curves for x in sweep.asked(one.line)}
+    places = {x for curve in curves for x in curve.x}
+    if query.against == "field":  # all that will be drawn, so that the axis does not move
+        places |= {x for curve in curves for x in sweep.asked(curve.line)}
     if any(isinstance(x, str) for x in places):
-        words = [str(x) for one in curves for x in one.x]
+        words = [str(x) for curve in curves for x in curve.x]
         if query.against == "field":
-            words += [str(x) for one in curves for x in sweep.asked(one.line)]
+            words += [str(x) for curve in curves for x in sweep.asked(curve.line)]
         words = list(dict.fromkeys(words))
         texts = [plain(clipped(word, SHORT)) for word in words]
         return {"type": "category", "tickmode": "array", "tickvals": words, "ticktext": texts}
@@ -151,55 +152,57 @@ def _horizontal(curves: Sequence[Curve], query: Query) -> dict[str, Any]:
 
 
 def _trace(
-    one: Curve, scale: Scale, across: dict[str, Any], what: Metric, symbol: str, *, several: bool
+    curve: Curve, scale: Scale, across: dict[str, Any], what: Metric, symbol: str, *, several: bool
 ) -> go.Scatter:
-    name, label = draws.name_of(one.line, several=several), one.line.label
-    colour, apart = style.colour(label), across["type"] == "category" or len(one.x) == 1
-    said = f"{hover.head(name)}<br>{'by the law: ' if one.law else ''}{what.short}"
-    at = "%{text}" if any(isinstance(x, str) for x in one.x) else "%{x}"
-    mark = "line-ew-open" if one.law else symbol
+    name, label = draws.name_of(curve.line, several=several), curve.line.label
+    colour, unconnected = style.colour(label), across["type"] == "category" or len(curve.x) == 1
+    head = f"{hover_head(name)}<br>{'by the law: ' if curve.law else ''}{what.short}"
+    at = "%{text}" if any(isinstance(x, str) for x in curve.x) else "%{x}"
+    mark = "line-ew-open" if curve.law else symbol
     trace = go.Scatter(
-        x=one.x, y=canvas.numbers(scale.of(one.y)), customdata=canvas.numbers(one.y),
-        name=f"{name}, law" if one.law else name, legendgroup=name,
-        mode="markers" if apart else "lines" if one.law else "markers+lines",
-        opacity=0.7 if one.law else 1,
-        line={"color": colour, **({"width": 2, "dash": "dash"} if one.law else {"width": 1})},
-        marker={"symbol": mark, "size": 18 if one.law else 9, "color": colour},
-        hovertemplate=f"{said} %{{customdata:.4~g}} at {at}<extra></extra>",
-        text=[plain(x) for x in one.x if isinstance(x, str)] or None,
-        meta={"run": one.line.run_id},
+        x=curve.x, y=canvas.numbers(scale.positions(curve.y)), customdata=canvas.numbers(curve.y),
+        name=f"{name}, law" if curve.law else name, legendgroup=name,
+        mode="markers" if unconnected else "lines" if curve.law else "markers+lines",
+        opacity=0.7 if curve.law else 1,
+        line={"color": colour, **({"width": 2, "dash": "dash"} if curve.law else {"width": 1})},
+        marker={"symbol": mark, "size": 18 if curve.law else 9, "color": colour},
+        hovertemplate=f"{head} %{{customdata:.4~g}} at {at}<extra></extra>",
+        text=[plain(x) for x in curve.x if isinstance(x, str)] or None,
+        meta={"run": curve.line.run_id},
     )  # fmt: skip
-    if _banded(one):
-        assert one.errors is not None
-        trace.error_y = errors.bars(one.y, one.errors * half_width(_drawn(one)), scale)
+    if _banded(curve):
+        assert curve.errors is not None
+        trace.error_y = standard_errors.bars(
+            curve.y, curve.errors * half_width(_drawn(curve)), scale
+        )
     return trace
 
 
-def _drawn(one: Curve) -> int:
-    return int(one.line.run.config["microscope"].get("draws", 256))
+def _drawn(curve: Curve) -> int:
+    return int(curve.line.run.config["microscope"].get("draws", 256))
 
 
-def _banded(one: Curve) -> bool:
-    """Whether a 95 % interval keeps its word at so many draws."""
-    few = one.line.series.metric == f"sweep/{BIAS}" and _drawn(one) < MIN_DRAWS_BIAS
-    return one.errors is not None and not few
+def _banded(curve: Curve) -> bool:
+    """Whether a 95 % interval covers as it should at so many draws."""
+    few = curve.line.series.metric == f"sweep/{BIAS}" and _drawn(curve) < MIN_DRAWS_BIAS
+    return curve.errors is not None and not few
 
 
 def _say(
     curves: Sequence[Curve], checks: dict[tuple[str, str], list[LawCheck]], tally: Tally
 ) -> None:
     """What the reader must know: laws that do not hold, bars, where the weights come from."""
-    for one in curves:
-        if not one.law and one.key in checks:
-            tally.say(_disagreement(one, checks[one.key]))
-    if any(one.law for one in curves):
+    for curve in curves:
+        if not curve.law and curve.key in checks:
+            tally.say(_disagreement(curve, checks[curve.key]))
+    if any(curve.law for curve in curves):
         tally.say("dashed: the law")
-    if any(_banded(one) for one in curves):
+    if any(_banded(curve) for curve in curves):
         tally.say("bars: 95 % intervals")
-    if any(sweep.field(one.line).startswith(sweep.NETWORK) for one in curves):
+    if any(sweep.field(curve.line).startswith(sweep.NETWORK) for curve in curves):
         tally.say("every network at its initialisation")
-    for run_id, line in {one.line.run_id: one.line for one in curves}.items():
-        made = {s for one in curves if one.line.run_id == run_id for s in one.x}
+    for run_id, line in {curve.line.run_id: curve.line for curve in curves}.items():
+        made = {s for curve in curves if curve.line.run_id == run_id for s in curve.x}
         if len(made) < len(sweep.values(line)):
             tally.say(f"{len(made)} of {len(sweep.values(line))} values")
 
@@ -210,41 +213,43 @@ def _checks(
     """A law check of each point of each measured curve that has a law."""
     columns: dict[str, dict[tuple[str, str], Curve]] = {}
     for metric_name in dict.fromkeys((name, VARIANCE, RECORD + name)):
-        for one in sweep.read(source, query, metric_name, Tally()):
-            columns.setdefault(f"{LAW if one.law else ''}{metric_name}", {})[one.key] = one
-    measured = [one for one in curves if not one.law and one.key in columns.get(LAW + name, {})]
-    return {one.key: _check_curve(one, name, columns) for one in measured}
+        for curve in sweep.read(source, query, metric_name, Tally()):
+            columns.setdefault(f"{LAW if curve.law else ''}{metric_name}", {})[curve.key] = curve
+    measured = [
+        curve for curve in curves if not curve.law and curve.key in columns.get(LAW + name, {})
+    ]
+    return {curve.key: _check_curve(curve, name, columns) for curve in measured}
 
 
 def _check_curve(
-    one: Curve, name: str, columns: dict[str, dict[tuple[str, str], Curve]]
+    curve: Curve, name: str, columns: dict[str, dict[tuple[str, str], Curve]]
 ) -> list[LawCheck]:
-    known = {
-        column: predicted.beside(one, by_key[one.key]).tolist()
+    values = {
+        column: sweep.law_at_points(curve, by_key[curve.key]).tolist()
         for column, by_key in columns.items()
-        if one.key in by_key
+        if curve.key in by_key
     }
-    if one.errors is not None:
-        known[f"{name}_se"] = one.errors.tolist()
-    rows = zip(*known.values(), strict=True)
-    return [check_measure(name, dict(zip(known, row, strict=True)), _drawn(one)) for row in rows]
+    if curve.errors is not None:
+        values[f"{name}_se"] = curve.errors.tolist()
+    rows = zip(*values.values(), strict=True)
+    return [check_measure(name, dict(zip(values, row, strict=True)), _drawn(curve)) for row in rows]
 
 
-def _disagreement(one: Curve, checks: list[LawCheck]) -> str:
+def _disagreement(curve: Curve, checks: list[LawCheck]) -> str:
     """Where draws and law disagree most; "" where they do not."""
     wrong = [at for at, check in enumerate(checks) if check.verdict == "disagrees"]
     if not wrong:
         return ""
     refuted = [at for at in wrong if checks[at].reason]
     if refuted:
-        worst = max(refuted, key=lambda at: abs(one.y[at]))
+        worst = max(refuted, key=lambda at: abs(curve.y[at]))
         how = checks[worst].reason
     else:
         worst = max(wrong, key=lambda at: np.nan_to_num(abs(checks[at].errors)))
         how = f"{_signed(checks[worst].errors)} s.e."
-    where = one.x[worst] if isinstance(one.x[worst], str) else f"{one.x[worst]:g}"
-    cause = law_suspects.of(one.line.run, one.line.label)
-    return f"{clipped(one.line.label)} disagrees with its law at {where} ({how}: {cause})"
+    where = curve.x[worst] if isinstance(curve.x[worst], str) else f"{curve.x[worst]:g}"
+    cause = law_checks.likely_cause(curve.line.run, curve.line.label)
+    return f"{clipped(curve.line.label)} disagrees with its law at {where} ({how}: {cause})"
 
 
 def _signed(gap: float) -> str:

@@ -13,7 +13,7 @@ from backend.figures.data.source import RunLike, Source
 from backend.figures.drawing import canvas, marks, style
 from backend.figures.drawing.text import clipped, run_name
 from backend.figures.info import Chart, FigureInfo, Place
-from estimators.statistics.words import at_most
+from estimators.statistics.formatting import upper_bound
 
 INFO = FigureInfo(
     title="Verdict on bias",
@@ -241,7 +241,7 @@ def bounded(bound: float) -> str:
         return f"{bound:g}"
     if bound < 1e-3:  # of the size of rounding: its power of ten is enough
         return f"10{str(math.ceil(math.log10(bound))).translate(SUPERSCRIPT)}"
-    return at_most(bound)
+    return upper_bound(bound)
 
 
 def signed(value: float) -> str:

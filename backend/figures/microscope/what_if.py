@@ -10,7 +10,8 @@ from backend.figures.data import one_step
 from backend.figures.data.one_step import OneStepDraws
 from backend.figures.data.query import Query
 from backend.figures.data.source import Floats, Source
-from backend.figures.drawing import canvas, hover, panels, style
+from backend.figures.drawing import canvas, panels, style
+from backend.figures.drawing.text import hover_head
 from backend.figures.info import Chart, FigureInfo, Place
 from estimators.statistics.student import Sample
 
@@ -150,7 +151,7 @@ def _means(steps: OneStepDraws, colour: str, axes: dict[str, str], reach: float)
     means = np.array([v.mean() if len(v) else np.nan for v in values])
     errors = np.array([_error(v) for v in values])
     text = [
-        f"{hover.head(steps.name(False))}<br>η = {rate:.3g}: mean {mean:.4g}"
+        f"{hover_head(steps.name(False))}<br>η = {rate:.3g}: mean {mean:.4g}"
         + (f" ± {error:.2g} (standard error)" if np.isfinite(error) else "")
         + f"<br>the loss falls in {(v < 0).mean():.0%} of {len(v):,} steps"
         for rate, mean, error, v in zip(steps.changes, means, errors, values, strict=True)
@@ -188,7 +189,7 @@ def _best(
     return go.Scatter(
         x=[best], y=[-decrease], mode="markers", name="best rate, expected decrease",
         legendgroup="best",
-        text=[f"{hover.head(steps.name(False))}<br>{_best_words(steps)}"],
+        text=[f"{hover_head(steps.name(False))}<br>{_best_words(steps)}"],
         hovertemplate="%{text}<extra></extra>",
         marker={"symbol": "star", "size": 15, "color": colour,
                 "line": {"width": 1, "color": "#808080"}},
@@ -204,7 +205,7 @@ def _best_words(steps: OneStepDraws) -> str:
 
 
 def _heading(steps: OneStepDraws, several: bool) -> str:
-    return f"{hover.head(steps.name(several))}<br>{_best_words(steps)}"
+    return f"{hover_head(steps.name(several))}<br>{_best_words(steps)}"
 
 
 def _not_finite(steps: OneStepDraws, name: str) -> str:

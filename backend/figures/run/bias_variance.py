@@ -11,9 +11,9 @@ from backend.figures.data.plane import Errors, Probes
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES
 from backend.figures.data.source import Floats, Source
-from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing import canvas, style
 from backend.figures.drawing.scales import Scale, choose
-from backend.figures.drawing.text import clipped, plain
+from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Pick, Place
 
 INFO = FigureInfo(
@@ -110,7 +110,7 @@ def _scale(places: list[Estimated]) -> Scale:
 
 
 def _xy(spot: Errors, k: float, scale: Scale) -> tuple[float, float]:
-    at = scale.of(np.sqrt(np.array([max(spot.spread, 0.0) / k, abs(spot.bias)])))
+    at = scale.positions(np.sqrt(np.array([max(spot.spread, 0.0) / k, abs(spot.bias)])))
     return float(at[0]), float(at[1])
 
 
@@ -123,7 +123,7 @@ def _drawn(estimated: Estimated, scale: Scale, query: Query, symbol: str) -> lis
     if estimated.before:
         x, y = zip(*(_xy(spot, query.k, scale) for spot in estimated.before), strict=True)
         text = [
-            f"{hover.head(estimated.name)}<br>until step {spot.step:,}" for spot in estimated.before
+            f"{hover_head(estimated.name)}<br>until step {spot.step:,}" for spot in estimated.before
         ]
         traces.append(
             go.Scatter(x=list(x), y=list(y), mode="lines", line=thin, opacity=0.6, text=text,
@@ -147,7 +147,7 @@ def _region(spot: Errors, k: int, scale: Scale, shared: dict[str, Any]) -> list[
     ends = [(max(value - 2 * error, 0.0), value + 2 * error) for value, error in sides]
     if not np.isfinite(ends).all() or not any(error for _, error in sides):
         return []
-    (left, right), (low, high) = scale.of(np.sqrt(np.maximum(ends, 0))).tolist()
+    (left, right), (low, high) = scale.positions(np.sqrt(np.maximum(ends, 0))).tolist()
     return [
         go.Scatter(x=[left, right, right, left, left], y=[low, low, high, high, low], mode="lines",
                    fill="toself", opacity=0.25, hoverinfo="skip", **shared)
@@ -162,7 +162,7 @@ def _mark(
     symbol += "-open" if spot.hollow else ""
     total = spot.spread / k + spot.bias
     text = (
-        f"{hover.head(estimated.name)}<br>mean of K = {k:,}"
+        f"{hover_head(estimated.name)}<br>mean of K = {k:,}"
         f"<br>relative variance {spot.spread / k:.4g}"
         f"<br>relative squared bias {spot.bias:.4g} ± {spot.errors[1]:.2g} (standard error)"
         f"<br>together {total:.4g}"
@@ -203,7 +203,7 @@ def _overtaking(
     if beyond:
         return []
     x, y = _xy(noisy.now, k, scale)
-    reach = 0.03 * float(scale.of(np.array([scale.largest]))[0])
+    reach = 0.03 * float(scale.positions(np.array([scale.largest]))[0])
     return [
         go.Scatter(x=[x, x], y=[max(0.0, y - reach), y + reach], mode="lines", text=[words] * 2,
                    line={"color": style.colour(biased.label), "width": 4}, name=words,
@@ -251,7 +251,8 @@ def _arc(radius: float, angle: Floats, scale: Scale, units: str) -> go.Scatter:
     if units == "scaled":
         words += f"<br>scaled error {1 / (1 + radius**-2):.4g}"
     return go.Scatter(
-        x=scale.of(radius * np.cos(angle)).tolist(), y=scale.of(radius * np.sin(angle)).tolist(),
+        x=scale.positions(radius * np.cos(angle)).tolist(),
+        y=scale.positions(radius * np.sin(angle)).tolist(),
         mode="lines", line={"color": "rgba(128,128,128,0.5)", "dash": "dot", "width": 1},
         name=f"root MSE {radius:g}", hovertemplate=f"{words}<extra></extra>",
         showlegend=False,

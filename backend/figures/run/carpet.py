@@ -10,8 +10,15 @@ from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import chosen_estimator, layers
 from backend.figures.data.source import Source
-from backend.figures.drawing import canvas, cells, hover
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing import canvas, cells
+from backend.figures.drawing.text import (
+    clipped,
+    hover_head,
+    hover_mark,
+    hover_point,
+    plain,
+    run_name,
+)
 from backend.figures.info import Chart, FigureInfo, Place
 
 INFO = FigureInfo(
@@ -44,8 +51,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     grid, tally = cells.gather(source, run_id, name, label, rows, query)
     x = progress.positions(source, run_id, run, grid.steps, query.x).tolist()
     unit = "draws" if draws.is_microscope(run) and query.x == "step" else query.x
-    templates = [hover.point("%{y}", unit, words, place) for place in ("z", "customdata")]
-    colours = cells.Colours.of(words, grid.values, full=query.range == "full")
+    templates = [hover_point("%{y}", unit, words, place) for place in ("z", "customdata")]
+    colours = cells.Colours.for_values(words, grid.values, full=query.range == "full")
     tally.say("colour: " + words.axis.replace("<br>", ", "))
     if words.bounds == (-1, 1) and rows:
         tally.say(_reach(grid, rows, colours.high))
@@ -116,6 +123,6 @@ def _odd(
             x=x, y=names, z=[[code or None for code in row] for row in codes.tolist()],
             text=[[cells.ODD[code] or None for code in row] for row in codes.tolist()],
             zmin=1, zmax=len(cells.ODD) - 1, colorscale=cells.GREYS, showscale=False,
-            hoverongaps=False, hovertemplate=f"{hover.head('%{y}')}<br>{hover.mark(unit)}", name="",
+            hoverongaps=False, hovertemplate=f"{hover_head('%{y}')}<br>{hover_mark(unit)}", name="",
         )
     ]  # fmt: skip

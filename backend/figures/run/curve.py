@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import errors, law_checks, law_suspects, laws, progress
+from backend.figures.data import law_checks, laws, progress, standard_errors
 from backend.figures.data.metrics import SPLITS, Metric, Scaling, metric, split_of
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, lines
 from backend.figures.data.source import Floats, PointsLike, Source
-from backend.figures.drawing import canvas, edge, fit, hover, style, switches
+from backend.figures.drawing import canvas, edge, fit, style, switches
 from backend.figures.drawing.scales import Scale
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing.text import clipped, hover_point, plain, run_name
 from backend.figures.info import Chart, Condition, FigureInfo, Place
 
 
@@ -111,17 +111,17 @@ def figure(source: Source, query: Query) -> go.Figure:
     """Draw the metrics named (`train/loss` by default; several share the axis)."""
     names = query.metrics or ("train/loss",)
     words = [metric(name) for name in names]
-    found = lines(source, query, names)
-    kept = found[:TRACES]
+    matches = lines(source, query, names)
+    kept = matches[:TRACES]
     points = [
         source.points(line.series.id, max=query.max, first=query.first, last=query.last)
         for line in kept
     ]
     tally = canvas.Tally()
-    for one in points:
-        tally.add(one)
-    if len(found) > TRACES:
-        tally.say(f"{TRACES} of {len(found)} lines: choose fewer runs or one estimator")
+    for series_points in points:
+        tally.add(series_points)
+    if len(matches) > TRACES:
+        tally.say(f"{TRACES} of {len(matches)} lines: choose fewer runs or one estimator")
     fitted = _fit(words[0].scaling, query.scale, kept, points)
     tally.say(fitted.note)
     traces = _traces(source, query, kept, points, fitted)
@@ -130,7 +130,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say(laws.note)
     tally.say(_beyond(kept, points, fitted))
     if any(trace.error_y.array is not None for trace in traces):
-        tally.say(errors.NOTE)
+        tally.say(standard_errors.NOTE)
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(
         traces,
@@ -145,7 +145,7 @@ def figure(source: Source, query: Query) -> go.Figure:
 
 def _within(words: list[Metric]) -> dict[str, Any]:
     """Limits for the axis of a fraction: around a single point it would reach from −1 to 1."""
-    fraction = all(one.fraction for one in words)
+    fraction = all(each.fraction for each in words)
     # A little more, so that markers at the ends are whole.
     return {"autorangeoptions": {"clipmin": -0.03, "clipmax": 1.03}} if fraction else {}
 
@@ -156,22 +156,28 @@ def _traces(
     scale = fitted.scale
     drawn, odd, high = [], [], []
     marks = style.symbols(line.label for line in kept)
-    for line, one in zip(kept, points, strict=True):
-        x = progress.positions(source, line.run_id, line.run, one.steps, query.x)
+    for line, series_points in zip(kept, points, strict=True):
+        x = progress.positions(source, line.run_id, line.run, series_points.steps, query.x)
         name = trace_name(line, several=len(query.runs) > 1)
-        drawn.append(trace(line, x, one.values, scale, query.x, name))
+        drawn.append(trace(line, x, series_points.values, scale, query.x, name))
         if line.series.estimator:
             drawn[-1].marker.symbol = marks[line.label]
         if len(query.runs) > 1 and not line.series.estimator:
             # Runs often share a driver, and a dash is lost in the noise of a training loss.
             drawn[-1].line.color = style.run_colour(line.place)
-        spread = errors.standard_errors(source, line, one) if scale.kind == "asinh" else None
+        spread = (
+            standard_errors.on_record(source, line, series_points)
+            if scale.kind == "asinh"
+            else None
+        )
         if spread is not None:  # an asinh line is always drawn anew, so its bars never lag
-            drawn[-1].error_y = errors.bars(one.values, spread, scale)
+            drawn[-1].error_y = standard_errors.bars(series_points.values, spread, scale)
         colour = drawn[-1].line.color
-        odd += edge.not_finite(x, one.values, name, colour, query.x, not odd)
+        odd += edge.not_finite(x, series_points.values, name, colour, query.x, not odd)
         if fitted.span:
-            high += edge.beyond(x, one.values, fitted.span[1], name, colour, query.x, not high)
+            high += edge.beyond(
+                x, series_points.values, fitted.span[1], name, colour, query.x, not high
+            )
     return drawn + odd + high
 
 
@@ -193,14 +199,14 @@ def _laws(
     Such a line does not grow but is drawn anew, since its law check depends on every point.
     """
     checks, traces, wrong = [], [], []
-    for line, one, like in zip(kept, points, drawn, strict=False):
+    for line, series_points, like in zip(kept, points, drawn, strict=False):
         measure = line.series.metric
         if measure not in laws.PREDICTED:
             continue
-        held, draws = laws.held(source, line), law_checks.draws_of(line.run)
-        law, check = law_checks.law_of(source, held, measure, one), law_checks.NO_LAW
+        series, draws = laws.series_of(source, line), law_checks.draws_of(line.run)
+        law, check = law_checks.law_of(source, series, measure, series_points), law_checks.NO_LAW
         if law:
-            check = law_checks.check_probes(source, held, measure, law, one, draws)
+            check = law_checks.check_probes(source, series, measure, law, series_points, draws)
         checks.append((like.name, check))
         if check.verdict == "disagrees":
             wrong.append((line.run, line.label))
@@ -212,15 +218,15 @@ def _laws(
             traces.append(
                 law_checks.trace(x, values, fitted.scale, query.x, like.name, like, measure)
             )
-    return _Laws(traces, law_checks.words(checks, law_suspects.words(wrong)))
+    return _Laws(traces, law_checks.words(checks, law_checks.likely_causes(wrong)))
 
 
 def _fit(scaling: Scaling, asked: str, kept: list[Line], points: list[PointsLike]) -> fit.Fit:
     if kept and all(line.series.estimator for line in kept):
-        return fit.measures(scaling, asked, [one.values for one in points])
+        return fit.measures(scaling, asked, [series_points.values for series_points in points])
     by_run: dict[int, list[Floats]] = {}
-    for line, one in zip(kept, points, strict=True):
-        by_run.setdefault(line.place, []).append(one.values)
+    for line, series_points in zip(kept, points, strict=True):
+        by_run.setdefault(line.place, []).append(series_points.values)
     return fit.runs(scaling, asked, by_run)
 
 
@@ -229,8 +235,8 @@ def _beyond(kept: list[Line], points: list[PointsLike], fitted: fit.Fit) -> str:
     if not fitted.span:
         return ""
     most: dict[int | None, float] = {}
-    for line, one in zip(kept, points, strict=True):
-        finite = one.values[np.isfinite(one.values)]
+    for line, series_points in zip(kept, points, strict=True):
+        finite = series_points.values[np.isfinite(series_points.values)]
         largest = float(finite.max(initial=-np.inf))
         if largest > fitted.span[1]:
             most[line.run.number] = max(largest, most.get(line.run.number, largest))
@@ -260,7 +266,7 @@ def trace(
     grows = x_name == "step" and scale.kind != "asinh"
     return go.Scatter(
         x=x.tolist(),
-        y=canvas.numbers(scale.of(values)),
+        y=canvas.numbers(scale.positions(values)),
         customdata=canvas.numbers(values) if scale.kind == "asinh" else None,
         name=name,
         opacity=0.65 if split == "train" else 1,
@@ -271,7 +277,7 @@ def trace(
             "width": 1.2 if split == "train" else 2,
         },
         marker={"symbol": symbol, "size": 6, "maxdisplayed": 40},
-        hovertemplate=hover.point(
+        hovertemplate=hover_point(
             trace_name(line, several=True),
             x_name,
             metric(line.series.metric),

@@ -9,8 +9,8 @@ from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line
 from backend.figures.data.source import Source
-from backend.figures.drawing import canvas, hover, style
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing import canvas, style
+from backend.figures.drawing.text import clipped, hover_point, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
 
 PREFIX = "estimator/"
@@ -94,7 +94,7 @@ def _trace(
             "width": 2,
         },
         marker={"symbol": style.symbol(line.label), "size": 5, "maxdisplayed": 40},
-        hovertemplate=hover.point(name, query.x, metric_words, "y"),
+        hovertemplate=hover_point(name, query.x, metric_words, "y"),
         meta=meta,
         xaxis=f"x{suffix}",
         yaxis=f"y{suffix}",

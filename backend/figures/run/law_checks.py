@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import draws, law_suspects, laws
+from backend.figures.data import draws, laws
 from backend.figures.data import law_checks as checks
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
@@ -24,7 +24,7 @@ PREDICTED = (
 INFO = FigureInfo(
     title="Law checks, layer by layer",
     help="Where theory gives a measure in closed form, its law is compared with the draws, layer "
-    "by layer. A dot: they agree. A cross: they are further apart than chance explains. A dash: "
+    "by layer. A dot: they agree. A cross: they differ by more than chance explains. A dash: "
     "no law is known. A diamond: there are too few draws to judge.",
     takeaway="A cross means that the implementation or an assumption of the law is wrong.",
     parameters=("runs", "metric", "estimator", "level", "first", "last"),
@@ -65,20 +65,20 @@ def figure(source: Source, query: Query) -> go.Figure:
     what, run_id = metric(name), query.runs[0]
     run = source.run(run_id)
     rows = ["", *layers(source, run, run_id, name, query.level)]
-    held = laws.index(source, run_id)
-    wanted = [one for one in estimators(run) if not query.estimator or one == query.estimator]
+    series = laws.index(source, run_id)
+    wanted = [label for label in estimators(run) if not query.estimator or label == query.estimator]
     cells = [
-        _cell(source, run, held[layer, label], name, layer, label, query)
+        _cell(source, run, series[layer, label], name, layer, label, query)
         for label in wanted
         for layer in rows
-        if name in held.get((layer, label), {})
+        if name in series.get((layer, label), {})
     ]
     tally = canvas.Tally(len(cells), len(cells))
     for text in _notes(source, run_id, run, name, wanted, cells):
         tally.say(text)
-    dead = {layer for layer in rows if _is_dead(source, held, layer)}
-    drawn = [_mark(run, one, what.short, dead) for one in cells]
-    labels = [one for one in wanted if any(cell.label == one for cell in cells)]
+    dead = {layer for layer in rows if _is_dead(source, series, layer)}
+    drawn = [_mark(run, cell, what.short, dead) for cell in cells]
+    labels = [label for label in wanted if any(cell.label == label for cell in cells)]
     layout: dict[str, Any] = marks.layout(rows, labels) if cells else {"height": 200}
     return canvas.finish(
         marks.traces(_kinds(run, cells), drawn),
@@ -94,80 +94,90 @@ def _notes(
 ) -> list[str]:
     microscope = draws.is_microscope(run)
     rule = checks.POINT_RULE if microscope else checks.probe_rule()
-    predicted = ", ".join(metric(one).short for one in laws.PREDICTED)
+    predicted = ", ".join(metric(measure).short for measure in laws.PREDICTED)
     return [
         _summary(cells),
         rule if cells else "",
-        draws.how(source, [(run_id, one.label) for one in cells]),
+        draws.how(source, [(run_id, cell.label) for cell in cells]),
         *(draws.not_finite(source, run_id, label) for label in wanted if microscope),
-        "" if name in laws.PREDICTED else f"laws are of {predicted}",
+        "" if name in laws.PREDICTED else f"laws exist for {predicted}",
     ]
 
 
 def _cell(
-    source: Source, run: RunLike, held: laws.Held, name: str, layer: str, label: str, query: Query
+    source: Source,
+    run: RunLike,
+    series: laws.SeriesByMetric,
+    name: str,
+    layer: str,
+    label: str,
+    query: Query,
 ) -> Cell:
     if draws.is_microscope(run):
-        known = checks.known_at_point(source, held)
-        count = int(source.points(held[name].id).steps[-1])
-        check = checks.check_point(source, held, name, count)
-        return Cell(layer, label, check, known.get(name, np.nan), known.get(LAW + name, np.nan))
-    shown = source.points(held[name].id, first=query.first, last=query.last)
-    law = checks.law_of(source, held, name, shown)
+        values = checks.newest_values(source, series)
+        count = int(source.points(series[name].id).steps[-1])
+        check = checks.check_point(source, series, name, count)
+        return Cell(layer, label, check, values.get(name, np.nan), values.get(LAW + name, np.nan))
+    shown = source.points(series[name].id, first=query.first, last=query.last)
+    law = checks.law_of(source, series, name, shown)
     if not law:
         return Cell(layer, label, checks.NO_LAW, np.nan, np.nan)
-    check = checks.check_probes(source, held, name, law, shown, checks.draws_of(run))
+    check = checks.check_probes(source, series, name, law, shown, checks.draws_of(run))
     return Cell(layer, label, check, float(shown.values[-1]), float(law.values[-1]))
 
 
-def _is_dead(source: Source, held: dict[tuple[str, str], laws.Held], layer: str) -> bool:
-    norm = held.get((layer, ""), {}).get("exact/norm")
+def _is_dead(
+    source: Source, series: dict[tuple[str, str], laws.SeriesByMetric], layer: str
+) -> bool:
+    norm = series.get((layer, ""), {}).get("exact/norm")
     return norm is not None and bool(source.points(norm.id).values[-1] == 0)
 
 
 def _kinds(run: RunLike, cells: list[Cell]) -> dict[str, marks.Kind]:
     """The marks, with the likely cause of a disagreement in the legend."""
-    wrong = [(run, one.label) for one in cells if one.check.verdict == "disagrees"]
-    named = replace(KINDS["disagrees"], name=f"✗ disagrees: {law_suspects.words(wrong)}")
+    wrong = [(run, cell.label) for cell in cells if cell.check.verdict == "disagrees"]
+    named = replace(KINDS["disagrees"], name=f"✗ disagrees: {checks.likely_causes(wrong)}")
     return {**KINDS, "disagrees": named}
 
 
-def _mark(run: RunLike, one: Cell, what: str, dead: set[str]) -> marks.Mark:
-    if one.layer in dead:
-        text = f"{one.label}: the exact gradient is zero here, nothing to compare"
-        return marks.Mark(one.layer, one.label, "dead", "", text)
-    check, kind = one.check, checks.kind(one.check)
-    text = f"{one.label}: law check: {check.words}"
+def _mark(run: RunLike, cell: Cell, what: str, dead: set[str]) -> marks.Mark:
+    if cell.layer in dead:
+        text = f"{cell.label}: the exact gradient is zero here, nothing to compare"
+        return marks.Mark(cell.layer, cell.label, "dead", "", text)
+    check, kind = cell.check, checks.kind(cell.check)
+    text = f"{cell.label}: law check: {check.words}"
     if check.verdict == "disagrees":
-        text += f": {check.reason or law_suspects.of(run, one.label)}"
+        text += f": {check.reason or checks.likely_cause(run, cell.label)}"
     if kind != "no law":
-        text += f"<br>{what} {one.value:.4g}, by the law {one.law:.4g} (latest)"
+        text += f"<br>{what} {cell.value:.4g}, by the law {cell.law:.4g} (latest)"
     if np.isfinite(check.ratio):
         text += f"<br>measured ÷ law {check.ratio:.3g} ± {check.ratio_se:.2g} (standard error)"
     elif np.isfinite(check.errors):
-        text += f"<br>{check.errors:+.1f} standard errors apart"
+        text += f"<br>{check.errors:+.1f} standard errors from the law"
     wrong = check.verdict == "disagrees" and np.isfinite(check.errors)
     label = f"{check.errors:+.0f} s.e.".replace("-", "−") if wrong else ""
-    return marks.Mark(one.layer, one.label, kind, label, text)
+    return marks.Mark(cell.layer, cell.label, kind, label, text)
 
 
 def _summary(cells: list[Cell]) -> str:
     """For each estimator, in how many layers it agrees, and which do not."""
     parts = []
-    for label in dict.fromkeys(one.label for one in cells):
-        own = [one for one in cells if one.label == label]
-        judged = [one for one in own if one.check.verdict != "not judged"]
-        wrong = [one for one in judged if one.check.verdict == "disagrees"]
+    for label in dict.fromkeys(cell.label for cell in cells):
+        own = [cell for cell in cells if cell.label == label]
+        judged = [cell for cell in own if cell.check.verdict != "not judged"]
+        wrong = [cell for cell in judged if cell.check.verdict == "disagrees"]
         name = clipped(label)
-        if all(one.check == checks.NO_LAW for one in own):
+        if all(cell.check == checks.NO_LAW for cell in own):
             parts.append(f"no law for {name}")
         elif not judged:
-            reasons = dict.fromkeys(one.check.reason for one in own if one.check != checks.NO_LAW)
+            reasons = dict.fromkeys(
+                cell.check.reason for cell in own if cell.check != checks.NO_LAW
+            )
             parts.append(f"{name}: not judged ({', '.join(reasons)})")
         elif not wrong:
             parts.append(f"✓ {name}: agrees in {len(judged)} of {len(own)} rows")
         else:
-            names = ", ".join(marks.row_name(clipped(one.layer)) for one in wrong[:MAX_NAMES])
+            names = ", ".join(marks.row_name(clipped(cell.layer)) for cell in wrong[:MAX_NAMES])
             more = f" and {len(wrong) - MAX_NAMES} more" if len(wrong) > MAX_NAMES else ""
             parts.append(f"✗ {name}: disagrees in {len(wrong)} rows ({names}{more})")
     return "; ".join(parts)

@@ -10,9 +10,9 @@ from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, estimators, layers
 from backend.figures.data.source import Floats, PointsLike, RunLike, SeriesLike, Source
-from backend.figures.drawing import canvas, fit, hover, style
+from backend.figures.drawing import canvas, fit, style
 from backend.figures.drawing.scales import Scale
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing.text import clipped, hover_point, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
 
 INFO = FigureInfo(
@@ -97,7 +97,7 @@ def _traces(
         named = heads[series.estimator] == at
         drawn.append(_trace(at, series, x, points.values, scale, named))
         whose = plain(f"{clipped(series.estimator)} · {clipped(series.layer)}")
-        drawn[-1].hovertemplate = hover.point(whose, query.x, metric(series.metric), "customdata")
+        drawn[-1].hovertemplate = hover_point(whose, query.x, metric(series.metric), "customdata")
     return drawn
 
 
@@ -141,7 +141,7 @@ def _trace(
     at: int, series: SeriesLike, x: Floats, values: Floats, scale: Scale, named: bool
 ) -> go.Scatter:
     return go.Scatter(
-        x=x.tolist(), y=canvas.numbers(scale.of(values)), customdata=canvas.numbers(values),
+        x=x.tolist(), y=canvas.numbers(scale.positions(values)), customdata=canvas.numbers(values),
         yaxis=f"y{at + 1 if at else ''}", name=plain(clipped(series.estimator)),
         legendgroup=series.estimator, showlegend=named, mode="lines+markers",
         line={"color": style.colour(series.estimator), "width": 2},

@@ -11,10 +11,10 @@ from backend.figures.data.metrics import Metric, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, chosen_estimator, layers
 from backend.figures.data.source import Floats, Source
-from backend.figures.drawing import canvas, cells, edge, hover, switches
+from backend.figures.drawing import canvas, cells, edge, switches
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.style import DASHES, SYMBOLS
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing.text import clipped, hover_point, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
 
 INFO = FigureInfo(
@@ -77,11 +77,11 @@ def _line(
     x: Floats, values: Floats, scale: Scale, name: str, colour: str, at: int, words: HoverWords
 ) -> go.Scatter:
     return go.Scatter(
-        x=x.tolist(), y=canvas.numbers(scale.of(values)), customdata=canvas.numbers(values),
+        x=x.tolist(), y=canvas.numbers(scale.positions(values)), customdata=canvas.numbers(values),
         name=name, mode="lines+markers",
         line={"color": colour, "width": 2, "dash": DASHES[at // len(SYMBOLS) % len(DASHES)]},
         marker={"symbol": SYMBOLS[at % len(SYMBOLS)], "size": 6, "maxdisplayed": 40},
-        hovertemplate=hover.point(name, *words, "customdata"),
+        hovertemplate=hover_point(name, *words, "customdata"),
     )  # fmt: skip
 
 
@@ -96,7 +96,9 @@ def _bands(
     traces: list[Any] = []
     for name, low, high, opacity in BANDS:
         lower, upper = np.nanquantile(values, [low, high], axis=0)
-        traces += _band(at, scale.of(lower), scale.of(upper), f"{name} of {len(rows)}", opacity)
+        traces += _band(
+            at, scale.positions(lower), scale.positions(upper), f"{name} of {len(rows)}", opacity
+        )
     middle, name = np.nanmedian(values, axis=0), f"median of {len(rows)}"
     return [*traces, _line(at, middle, scale, name, "#0072B2", 0, words)]
 

@@ -11,9 +11,9 @@ from backend.figures.data.metrics import USUAL_MEASURES, Metric, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import driver, estimators
 from backend.figures.data.source import FigureError, RunLike, Source
-from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing import canvas, style
 from backend.figures.drawing.scales import Scale, choose
-from backend.figures.drawing.text import clipped, plain
+from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Pick, Place
 from estimators.statistics.paired import (
     FEW_DRAWS,
@@ -65,10 +65,10 @@ class Pairing(NamedTuple):
     """Every estimator against the reference."""
 
     reference: str
-    found: dict[str, Comparison]
+    comparisons: dict[str, Comparison]
     unit: str
     """What is a pair."""
-    said: list[str]
+    notes: list[str]
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -80,21 +80,25 @@ def figure(source: Source, query: Query) -> go.Figure:
     name = query.metrics[0] if query.metrics else "scaled_error"
     what = metric(name)
     pairing = _pairing(source, query, name)
-    count = sum(one.pairs for one in pairing.found.values())
+    count = sum(comparison.pairs for comparison in pairing.comparisons.values())
     tally = canvas.Tally(count, count)
-    for label, one in pairing.found.items():
-        tally.say(sentence(what, label, pairing, one))
-    for said in pairing.said:
-        tally.say(said)
+    for label, comparison in pairing.comparisons.items():
+        tally.say(sentence(what, label, pairing, comparison))
+    for note in pairing.notes:
+        tally.say(note)
     for gap in draws.gaps(source, query):
         tally.say(gap)
-    if not pairing.found:
+    if not pairing.comparisons:
         tally.say(f"a comparison takes two estimators with {what.short}")
-    rows = [(label, one) for label, one in pairing.found.items() if np.isfinite(one.difference)]
+    rows = [
+        (label, comparison)
+        for label, comparison in pairing.comparisons.items()
+        if np.isfinite(comparison.difference)
+    ]
     ends = [v for _, d in rows for v in (d.difference, d.low, d.high)]
     scale = choose("linear" if what.scaling == "linear" else "signed", np.array(ends, np.float64))
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
-    names = [_row(label, one, pairing.unit) for label, one in rows]
+    names = [_row(label, comparison, pairing.unit) for label, comparison in rows]
     zero = {"type": "line", "x0": 0, "x1": 0, "yref": "paper", "y0": 0, "y1": 1}
     return canvas.finish(
         [_dot(at, *row, scale, what, pairing) for at, row in enumerate(rows)],
@@ -118,85 +122,87 @@ def _pairing(source: Source, query: Query, name: str) -> Pairing:
     first = source.run(query.runs[0])
     if draws.is_microscope(first):
         return _at_a_point(source, query, name, first)
-    seeds = {source.run(one).config.get("seed") for one in query.runs}
+    seeds = {source.run(run_id).config.get("seed") for run_id in query.runs}
     if len(seeds) >= MIN_PAIRS:
         return _over_seeds(source, query, name)
     pairing = _over_steps(source, query, name, first)
     if len(query.runs) > 1:
-        pairing.said.append(
+        pairing.notes.append(
             f"run #{first.number} alone; runs of {MIN_PAIRS} seeds would be paired by their "
             f"seed, and there are {len(seeds)} here"
         )
     return pairing
 
 
-def _held(source: Source, run_id: str, run: RunLike, query: Query, name: str) -> dict[str, int]:
+def _series_ids(
+    source: Source, run_id: str, run: RunLike, query: Query, name: str
+) -> dict[str, int]:
     """{label: series}; what belongs to the run is its driver's."""
     return {
-        one.estimator or driver(run): one.id
-        for one in source.series(run_id)
-        if (one.metric, one.layer) == (name, query.layer) and one.count
+        series.estimator or driver(run): series.id
+        for series in source.series(run_id)
+        if (series.metric, series.layer) == (name, query.layer) and series.count
     }
 
 
 def _reference(labels: Sequence[str], asked: str, run: RunLike) -> str:
     if asked and asked not in labels:
-        known = ", ".join(labels) or "none"
-        raise FigureError(f"there is no estimator {asked!r} with this measure; there are {known}")
+        allowed = ", ".join(labels) or "none"
+        raise FigureError(f"there is no estimator {asked!r} with this measure; there are {allowed}")
     usual = driver(run)
     return asked or (usual if usual in labels or not labels else labels[0])
 
 
 def _ordered(run: RunLike, labels: Sequence[str]) -> list[str]:
-    known = [one for one in estimators(run) if one in labels]
-    return [*known, *(one for one in labels if one not in known)]
+    own = [label for label in estimators(run) if label in labels]
+    return [*own, *(label for label in labels if label not in own)]
 
 
 def _at_a_point(source: Source, query: Query, name: str, run: RunLike) -> Pairing:
     """A microscope: draws have noise of their own, so that they are not paired."""
-    held = _held(source, query.runs[0], run, query, name)
-    errors = _held(source, query.runs[0], run, query, f"{name}_se")
-    labels = _ordered(run, list(held))
-    reference, found, exact = _reference(labels, query.estimator, run), {}, {}
+    series_ids = _series_ids(source, query.runs[0], run, query, name)
+    errors = _series_ids(source, query.runs[0], run, query, f"{name}_se")
+    labels = _ordered(run, list(series_ids))
+    reference, comparisons, exact = _reference(labels, query.estimator, run), {}, {}
     for label in labels:
-        points = source.points(held[label])
+        points = source.points(series_ids[label])
         spread = source.points(errors[label]).values[-1] if label in errors else np.nan
         exact[label] = (float(points.values[-1]), float(spread), int(points.steps[-1]))
     for label in labels:
         if label != reference:
             (x, dx, n), (y, dy, m) = exact[label], exact[reference]
-            found[label] = unpaired(x, y, (dx, dy), min(n, m))
-    said = [
+            comparisons[label] = unpaired(x, y, (dx, dy), min(n, m))
+    notes = [
         "at one checkpoint and batch; the draws have noise of their own and are not paired: "
         "their standard errors add in squares"
     ]
-    return Pairing(reference, found, "draws", said if found else [])
+    return Pairing(reference, comparisons, "draws", notes if comparisons else [])
 
 
 def _over_steps(source: Source, query: Query, name: str, run: RunLike) -> Pairing:
     """The probes of one run: the same weights and the same batch for both."""
-    held = _held(source, query.runs[0], run, query, name)
-    labels = _ordered(run, list(held))
-    reference, found = _reference(labels, query.estimator, run), {}
+    series_ids = _series_ids(source, query.runs[0], run, query, name)
+    labels = _ordered(run, list(series_ids))
+    reference, comparisons = _reference(labels, query.estimator, run), {}
     span = {"first": query.first, "last": query.last}
     needed = min_pairs(int((run.config.get("probe") or {}).get("draws", FEW_DRAWS)))
     batches = run.number is None  # compared in a notebook: no probe follows from another
     unit = "batches" if batches else "probes"
     for label in labels:
         if label != reference:
-            one, other = (source.points(held[x], **span) for x in (label, reference))
-            _, here, there = np.intersect1d(one.steps, other.steps, return_indices=True)
-            found[label] = paired(
-                one.values[here].tolist(), other.values[there].tolist(),
+            own, other = (source.points(series_ids[x], **span) for x in (label, reference))
+            _, here, there = np.intersect1d(own.steps, other.steps, return_indices=True)
+            comparisons[label] = paired(
+                own.values[here].tolist(), other.values[there].tolist(),
                 successive=not batches, needed=needed, unit=unit,
             )  # fmt: skip
-    said = (
+    note = (
         "intervals of the mean over batches, at the same weights"
         if batches
         else f"intervals of the mean over these probes of run #{run.number}, at its weights and "
         "batches; another seed may differ"
     )
-    return Pairing(reference, found, unit, [said] if found else [])
+    return Pairing(reference, comparisons, unit, [note] if comparisons else [])
 
 
 def _over_seeds(source: Source, query: Query, name: str) -> Pairing:
@@ -207,27 +213,27 @@ def _over_seeds(source: Source, query: Query, name: str) -> Pairing:
     for run_id in query.runs:
         run = source.run(run_id)
         row = table.setdefault(run.config.get("seed"), {})
-        held = _held(source, run_id, run, query, name)
-        for label in _ordered(run, list(held)):
+        series_ids = _series_ids(source, run_id, run, query, name)
+        for label in _ordered(run, list(series_ids)):
             labels[label] = None
             if label in row:
                 twice.add(run.config.get("seed"))
                 continue
-            values = source.points(held[label]).values[-query.window :]
+            values = source.points(series_ids[label]).values[-query.window :]
             finite = values[np.isfinite(values)]
             row[label] = float(finite.mean()) if len(finite) else np.nan
     reference = _reference(list(labels), query.estimator, source.run(query.runs[0]))
-    found = {
+    comparisons = {
         label: paired(*_columns(table, label, reference), unit="seeds")
         for label in labels
         if label != reference
     }
-    said = [
+    notes = [
         f"a pair a seed, each the mean of the last {query.window} points of its run",
         _doubled(twice),
-        _differences([source.run(one).config for one in query.runs]),
+        _differences([source.run(run_id).config for run_id in query.runs]),
     ]
-    return Pairing(reference, found, "seeds", said)
+    return Pairing(reference, comparisons, "seeds", notes)
 
 
 def _columns(
@@ -250,38 +256,42 @@ def _differences(configs: Sequence[Mapping[str, Any]]) -> str:
     return f"the runs differ in more than their seed: {', '.join(other)}" if other else ""
 
 
-def sentence(what: Metric, label: str, pairing: Pairing, one: Comparison) -> str:
+def sentence(what: Metric, label: str, pairing: Pairing, comparison: Comparison) -> str:
     """The comparison in words."""
     first, second = clipped(label), clipped(pairing.reference)
-    if not one.judged:
-        if one.unit == "draws" and not np.isfinite(one.difference):
+    if not comparison.judged:
+        if comparison.unit == "draws" and not np.isfinite(comparison.difference):
             return f"{first}: no value in one of the two"
-        return f"{first}: {one.reason}"
-    numbers = f"{one.interval_text}; {one.count_text}".replace("-", "−")
-    if one.verdict == "no difference":
+        return f"{first}: {comparison.reason}"
+    numbers = f"{comparison.interval_text}; {comparison.count_text}".replace("-", "−")
+    if comparison.verdict == "no difference":
         return f"{first}: no difference to {second} found ({numbers})"
-    return f"{first}: {what.short} {one.verdict} than {second}'s ({numbers})"
+    return f"{first}: {what.short} {comparison.verdict} than {second}'s ({numbers})"
 
 
-def _row(label: str, one: Comparison, unit: str) -> str:
-    return f"{plain(clipped(label, 26))}<br>{one.pairs:,} {unit}"
+def _row(label: str, comparison: Comparison, unit: str) -> str:
+    return f"{plain(clipped(label, 26))}<br>{comparison.pairs:,} {unit}"
 
 
 def _dot(
-    at: int, label: str, one: Comparison, scale: Scale, what: Metric, pairing: Pairing
+    at: int, label: str, comparison: Comparison, scale: Scale, what: Metric, pairing: Pairing
 ) -> go.Scatter:
-    x = float(scale.of(np.array([one.difference]))[0])
-    low, high = scale.of(np.array([one.low, one.high])).tolist() if one.judged else (x, x)
+    x = float(scale.positions(np.array([comparison.difference]))[0])
+    low, high = (
+        scale.positions(np.array([comparison.low, comparison.high])).tolist()
+        if comparison.judged
+        else (x, x)
+    )
     bar = {"type": "data", "array": [high - x], "arrayminus": [x - low], "symmetric": False}
-    text = sentence(what, label, pairing, one)
+    text = sentence(what, label, pairing, comparison)
     # Open where no difference is found, as the bar that crosses zero shows too.
-    differs = one.verdict in ("larger", "smaller")
+    differs = comparison.verdict in ("larger", "smaller")
     symbol = style.symbol(label) + ("" if differs else "-open")
     colour = style.colour(label)
     return go.Scatter(
         x=[x], y=[at], name=plain(clipped(label)), mode="markers", text=[plain(text)],
-        error_x={**bar, "width": 6, "thickness": 2, "color": colour} if one.judged else None,
+        error_x={**bar, "width": 6, "thickness": 2, "color": colour} if comparison.judged else None,
         marker={"symbol": symbol, "size": 11, "color": colour,
                 "line": {"width": 2, "color": colour}},
-        hovertemplate=f"{hover.head(plain(clipped(label)))}<br>%{{text}}<extra></extra>",
+        hovertemplate=f"{hover_head(plain(clipped(label)))}<br>%{{text}}<extra></extra>",
     )  # fmt: skip

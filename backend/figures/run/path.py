@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, driver
 from backend.figures.data.source import Floats, RunLike, Source
-from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing import canvas, style
 from backend.figures.drawing.surface_contour import SurfaceContour, contour_of
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing.text import clipped, hover_head, plain, run_name
 from backend.figures.info import Chart, Condition, FigureInfo, Place
 
 INFO = FigureInfo(
@@ -115,7 +115,7 @@ def _line(way: RunPath, most: int, tally: canvas.Tally, *, alone: bool) -> go.Sc
             "size": np.where(last, 11, 3 if len(keep) < FEW else 0).tolist(),
             "line": {"width": 0},
         },
-        hovertemplate=f"{hover.head(way.name)}<br>%{{text}}<br>(%{{x:.4g}}, %{{y:.4g}})"
+        hovertemplate=f"{hover_head(way.name)}<br>%{{text}}<br>(%{{x:.4g}}, %{{y:.4g}})"
         "<extra></extra>",
         meta={"run": way.run_id},
     )

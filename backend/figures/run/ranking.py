@@ -1,6 +1,7 @@
 """A measure of every estimator, pooled over its latest probes and sorted."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
@@ -8,14 +9,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.data.metrics import OF_ERROR, metric
-from backend.figures.data.pooled import Pooled, latest, words
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, layers, lines
 from backend.figures.data.source import Floats, SeriesLike, Source
-from backend.figures.drawing import canvas, hover, style
+from backend.figures.drawing import canvas, style
 from backend.figures.drawing.cells import EXACT
 from backend.figures.drawing.scales import Scale, choose
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing.text import clipped, hover_head, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
 
 INFO = FigureInfo(
@@ -45,12 +45,26 @@ SHOWN = 4
 LARGER_IS_BETTER = ("cosine", "cosine_mean", "snr", "positive")
 
 
+@dataclass(frozen=True)
+class Pooled:
+    """Mean, lowest and highest of the finite values among the last `probes` points."""
+
+    mean: float
+    low: float
+    high: float
+    rms: float
+    """Root mean square."""
+    probes: int
+    lost: int
+    """Of these, how many were NaN or infinite."""
+
+
 def figure(source: Source, query: Query) -> go.Figure:
     """Rank by the first metric named (`scaled_error` by default)."""
     name = query.metrics[0] if query.metrics else "scaled_error"
     what = metric(name)
     matches = [line for line in lines(source, query, (name,)) if line.series.count]
-    pooled = [(line, latest(source, line.series.id, query.window)) for line in matches]
+    pooled = [(line, _pool(source, line.series.id, query.window)) for line in matches]
     kept = sorted(pooled, key=lambda pooled_measure: _badness(name, pooled_measure[1]))[:TRACES]
     shown = sum(pooled_measure.probes for _, pooled_measure in kept)
     ends = np.array([v for _, p in kept for v in (p.low, p.high)])
@@ -62,8 +76,12 @@ def figure(source: Source, query: Query) -> go.Figure:
     ]
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     tally = canvas.Tally(shown, shown)
-    for said in (_unfair(source, query), words(query.window), what.axis.replace("<br>", ": ")):
-        tally.say(said)
+    for note in (
+        _unfair(source, query),
+        _marks_text(query.window),
+        what.axis.replace("<br>", ": "),
+    ):
+        tally.say(note)
     return canvas.finish(
         traces,
         tally,
@@ -111,7 +129,7 @@ def _rows(count: int) -> dict[str, Any]:
 
 
 def _dot(at: int, line: Line, measure: Pooled, scale: Scale, name: str) -> go.Scatter:
-    mean, low, high = scale.of(np.array([measure.mean, measure.low, measure.high])).tolist()
+    mean, low, high = scale.positions(np.array([measure.mean, measure.low, measure.high])).tolist()
     what, whose = metric(line.series.metric), name.replace("<br>", " · ")
     value_text = (
         f"{what.short} {measure.mean:.4g}{what.suffix}<br>{measure.low:.4g} … {measure.high:.4g}"
@@ -119,7 +137,7 @@ def _dot(at: int, line: Line, measure: Pooled, scale: Scale, name: str) -> go.Sc
     lost_text = (
         f"<br>{measure.lost} of {measure.probes} probes were not finite" if measure.lost else ""
     )
-    hover_text = f"{hover.head(whose)}<br>{value_text} over {measure.probes} probes{lost_text}"
+    hover_text = f"{hover_head(whose)}<br>{value_text} over {measure.probes} probes{lost_text}"
     whiskers = {
         "type": "data",
         "array": [high - mean],
@@ -157,8 +175,8 @@ def _exact(source: Source, run_id: str, stages: list[str], window: int) -> dict[
     first = _since(source, (s for key, s in series.items() if key[0] == "cosine"), window)
 
     def all_of(name: str, stage: str, label: str) -> Floats | None:
-        one_series = series.get((name, stage, label))
-        return source.points(one_series.id, first=first).values if one_series else None
+        own = series.get((name, stage, label))
+        return source.points(own.id, first=first).values if own else None
 
     def is_exact(stage: str, label: str) -> bool:
         cosine = all_of("cosine", stage, label)
@@ -188,3 +206,26 @@ def _list(names: Iterable[str]) -> str:
     all_of = [clipped(name) for name in names]
     more = f" and {len(all_of) - SHOWN} more" if len(all_of) > SHOWN else ""
     return ", ".join(all_of[:SHOWN]) + more
+
+
+def _pool(source: Source, series_id: int, window: int) -> Pooled:
+    """Pool the last `window` points; the mean is NaN where none is finite."""
+    points = source.points(series_id)
+    values = points.values[-window:]
+    good = values[np.isfinite(values)]
+    lost = len(values) - len(good)
+    if not len(good):
+        return Pooled(np.nan, np.nan, np.nan, np.nan, len(values), lost)
+    ends = float(good.min()), float(good.max())
+    # A diverging run's values overflow: infinity is then the right answer.
+    with np.errstate(over="ignore"):
+        mean, rms = float(good.mean()), float(np.sqrt(np.mean(good**2)))
+    return Pooled(mean, *ends, rms, len(values), lost)
+
+
+def _marks_text(window: int) -> str:
+    """What dots and whiskers mean."""
+    return (
+        f"best first; dot: mean of the last {window} probes, "
+        "whisker: lowest to highest of these, not a confidence interval"
+    )

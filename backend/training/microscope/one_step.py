@@ -50,7 +50,7 @@ def _pilot_rates(setup: Setup, loop: DrawLoop, start: StartingPoint) -> list[flo
         draws = _draws(setup, labelled, start, (), min(PILOT_DRAWS, setup.request.draws))
         for _ in draws.take():
             pass
-        result = OneStepResult.of(draws)
+        result = OneStepResult.from_draws(draws)
         if result.slope > 0 and result.curvature > 0:
             rates.append(result.slope / result.curvature)
     return rates
@@ -94,18 +94,22 @@ class OneStepStream:
         if self._next <= self.made or self.done:
             while self._next <= self.made:
                 self._next *= 2
-            self._waiting += series.summary(OneStepResult.of(self._draws), self._draws.label)
+            self._waiting += series.summary(
+                OneStepResult.from_draws(self._draws), self._draws.label
+            )
 
     def points(self) -> Iterator[Points]:
         """Slope, curvature and changes of each draw since the last call, and the summaries."""
         first, self._reported = self._reported, self.made
         if first < self.made:
-            yield from series.each_draw(OneStepResult.of(self._draws), self._draws.label, first)
+            yield from series.each_draw(
+                OneStepResult.from_draws(self._draws), self._draws.label, first
+            )
         yield from self._waiting
         self._waiting = []
 
     def events(self) -> Iterator[Event]:
         """The summary in a sentence."""
         if self.made:
-            text = OneStepResult.of(self._draws).text
+            text = OneStepResult.from_draws(self._draws).text
             yield Event(self.made, "what-if", f"{self._draws.label}: {text}")

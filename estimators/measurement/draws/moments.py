@@ -3,7 +3,7 @@
 Means and sums of squares are updated chunk by chunk, or merged with those of another process,
 without loss of digits (Chan, Golub and LeVeque, 1979). Beside them five numbers of each draw and
 tensor are kept; they add over tensors, so that those of a stage are the sums of its tensors'. Live
-probes use `estimators.measurement.draws.sums` instead, which says why.
+probes use `estimators.measurement.draws.sums` instead; its docstring says why.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from estimators.core.contract import Params
 from estimators.core.vectors import as_rows
-from estimators.measurement.draws.rows import Rows
+from estimators.measurement.draws.rows import Rows, finite_rows
 from estimators.measurement.draws.summary import Summary, clean, grouped, over
 
 CPU_ENTRIES = 2**16
@@ -65,7 +65,7 @@ class Moments:
         self._rows.add(torch.stack(numbers, 1))
 
     def _add(self, t: int, rows: Tensor, g: Tensor) -> Tensor:
-        good = _finite(rows)
+        good = finite_rows(rows)
         kept = rows if good.all() else rows[good.to(rows.device)]
         numbers = torch.full((len(rows), 5), torch.nan, dtype=torch.float64)
         if len(kept):
@@ -97,7 +97,7 @@ class Moments:
         self.scatter[t] += about + gram.sum() / k * n / (n + k)
         offset = torch.cat([with_mean - with_exact, (mm - 2 * mg + gg).view(1)])  # with m − g
         squares = gram.diagonal() + 2 * with_mean + mm
-        return _in_turn(n, gram, offset, with_exact + mg, squares)
+        return _sequential_numbers(n, gram, offset, with_exact + mg, squares)
 
     def merge(self, other: "Moments") -> None:
         """Add the draws of another, of the same exact gradient."""
@@ -163,7 +163,9 @@ def _piece(t: Tensor) -> int:
     return CPU_ENTRIES if t.device.type == "cpu" else ACCELERATOR_ENTRIES
 
 
-def _in_turn(n: int, gram: Tensor, offset: Tensor, dots: Tensor, squares: Tensor) -> Tensor:
+def _sequential_numbers(
+    n: int, gram: Tensor, offset: Tensor, dots: Tensor, squares: Tensor
+) -> Tensor:
     """The numbers of k draws that follow n others, from the products about their mean m."""
     k = len(gram)
     before = torch.arange(n, n + k, dtype=torch.float64)  # draws before each one
@@ -186,7 +188,7 @@ def _past(dots: Tensor, before: Tensor) -> Tensor:
     kept = dots.nan_to_num(0.0)
     total = kept.cumsum(0) - kept
     places = torch.arange(len(dots)).unsqueeze(1).expand_as(dots)
-    begun = torch.where(before == 0, places, 0).cummax(0).values  # merged ones begin anew
+    begun = torch.where(before == 0, places, 0).cummax(0).values  # merged draws start a new count
     return torch.where(before > 0, (total - total.gather(0, begun)) / before, torch.nan)
 
 
@@ -216,7 +218,7 @@ def bias_variance(products: Tensor, before: Tensor) -> Tensor:
     slope = _quotient(w * dx * (y - my), w, (w * dx * dx).sum(0))
     flat = (my - slope * mx).clamp(min=0)
     both = torch.where(slope > 0, slope, 0.0)
-    # A line through the origin where a negative part was cut off, one without slope likewise.
+    # Where a part came out negative and was set to 0, the other is fitted again alone.
     both = torch.where(flat == 0, _quotient(w * y * x, w, (w * x * x).sum(0)), both)
     flat = torch.where(slope <= 0, my, flat)
     squares = (both - flat).clamp(min=0)
@@ -229,11 +231,3 @@ def _quotient(x: Tensor, w: Tensor, scale: Tensor | None = None) -> Tensor:
     """Σ x over Σ w, or over `scale`; 0 where that is 0."""
     below = w.sum(0) if scale is None else scale
     return torch.where(below > 0, x.sum(0) / below.clamp(min=1e-300), 0.0)
-
-
-def _finite(rows: Tensor) -> Tensor:
-    """Which rows are finite, on the CPU; an empty row is."""
-    if not rows.shape[1]:
-        return torch.ones(len(rows), dtype=torch.bool)
-    low, high = rows.aminmax(dim=1)
-    return (low.isfinite() & high.isfinite()).cpu()

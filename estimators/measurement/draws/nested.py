@@ -2,7 +2,7 @@
 
 The estimator's part of the variance is the mean of tr S_j. The data's is the variance of ḡ_j less
 the noise that the draws leave in it, tr Var_j ḡ_j − (mean of tr S_j)/K, which is unbiased. Draws on
-an eighth of each batch tell which share of the estimator's part falls as 1/B.
+an eighth of each batch show which share of the estimator's part falls as 1/B.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from estimators.measurement.draws.stream import draws
 from estimators.measurement.draws.summary import grouped, mean, over, variance
 
 PART = 8
-"""A batch is so many times as large as the part of it that shows what falls as 1/B."""
+"""Size of a batch over that of its part, on which the share that falls as 1/B is estimated."""
 MIN_BATCHES_ESTIMATOR, MIN_BATCHES_DATA = 32, 128
 """Batches from which Student's intervals of the parts were measured to cover at least 92 %."""
 
@@ -45,7 +45,7 @@ class Parts:
 
 @dataclass(eq=False)
 class Nested:
-    """Nested sampling of one estimator under way: a batch at a time."""
+    """Nested sampling of one estimator in progress, one batch at a time."""
 
     params: Params
     estimator: Estimator
@@ -70,13 +70,13 @@ class Nested:
     def take(self, whole: Chain, small: Chain) -> Iterator[int]:
         """Draw at one more batch and at a part of it; yields the draws made, chunk by chunk.
 
-        A batch counts when this has run to its end.
+        The batch is counted once the iterator is exhausted.
         """
         place = len(self)
         inner = Moments(zeros(self.params))
         yield from self._fill(inner, whole, self.seed, place)
         less = Moments(zeros(self.params))
-        # One seed further, so that the part's noise is its own.
+        # The next seed, so that the noise on the part is independent.
         yield from self._fill(less, small, self.seed + 1, place)
         self.nonfinite += inner.nonfinite + less.nonfinite
         self._within.append(over(inner.scatter, inner.count - 1))

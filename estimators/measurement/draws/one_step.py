@@ -14,12 +14,12 @@ from estimators.measurement.draws.stream import draws
 PILOT_DRAWS = 8
 """Draws from which the learning rates are chosen."""
 CHUNK = 8
-"""Most draws between two chances to stop."""
+"""Most draws in a chunk; the caller can stop after each chunk."""
 
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """Where all steps begin: the loss there, to second order."""
+    """The point where all steps begin, with the loss to second order around it."""
 
     objective: Objective
     params: Params
@@ -64,7 +64,7 @@ def starting_point(objective: Objective, params: Params) -> StartingPoint:
 
 @dataclass(eq=False)
 class OneStepDraws:
-    """The one-step draws of one estimator under way, on the CPU in float64."""
+    """The one-step draws of one estimator in progress; numbers are on the CPU in float64."""
 
     start: StartingPoint
     estimator: Estimator

@@ -1,17 +1,19 @@
-"""A growing table of rows, in one block of memory that doubles when it is full.
-
-A small tensor for each portion of rows would lie between the large tensors that come and go, and
-keep the system from reusing their memory.
-"""
+"""Tables of numbers with one row for each draw: one that grows, and which rows are finite."""
 
 import torch
 from torch import Tensor
 
 INITIAL_ROWS = 256
+"""Rows that a new table has memory for."""
 
 
 class Rows:
-    """Rows of numbers of `shape`, on the CPU."""
+    """A growing table on the CPU, whose rows have the shape `shape`.
+
+    It is one block of memory that doubles when it is full. A separate small tensor for each chunk
+    of rows would be allocated between the large tensors of the draws, and would keep the system
+    from reusing their memory.
+    """
 
     def __init__(self, *shape: int, dtype: torch.dtype = torch.float64) -> None:
         self._table = torch.empty(INITIAL_ROWS, *shape, dtype=dtype)
@@ -34,3 +36,11 @@ class Rows:
             self._table = grown
         self._table[self._count : count] = rows
         self._count = count
+
+
+def finite_rows(rows: Tensor) -> Tensor:
+    """Which rows of (K, N) are finite, as booleans (K,) on the CPU; rows without entries are."""
+    if not rows.shape[1]:
+        return torch.ones(len(rows), dtype=torch.bool)
+    low, high = rows.aminmax(dim=1)
+    return (low.isfinite() & high.isfinite()).cpu()

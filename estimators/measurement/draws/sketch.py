@@ -2,7 +2,7 @@
 
 Each weight has a random sign and one of 256 places (Charikar, Chen and Farach-Colton, 2002): the
 sketch of a draw is the sum of its signed weights at each place. It is linear, so that the sketch
-of a residual is that of the draw less that of what is taken off.
+of a difference is the difference of the sketches.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from estimators.core.vectors import as_rows
 from estimators.measurement.draws.rows import Rows
 
 PLACES = 256
+"""Numbers in the sketch of a draw."""
 DIRECTIONS = 8
 """Of each tensor's sketch this many are kept: inner products with fixed random directions."""
 
@@ -25,7 +26,7 @@ class Sketch:
 
     def __init__(self, exact: Params, seed: int = 0) -> None:
         self._places = {
-            # One number holds both: places 256 … 511 are those that count negatively.
+            # One number is both place and sign: at the places 256 … 511 the sign is negative.
             name: torch.randint(
                 2 * PLACES,
                 (g.numel(),),

@@ -5,10 +5,10 @@ draws. They add over tensors: a stage's are the sums of its tensors'. A draw tha
 tensor is left out of that tensor, and of the groups that it is in. All of it is float64, and
 stays on the device until the whole probe is moved in one piece.
 
-`estimators.measurement.draws.moments` is for draws without end: it can be merged, shown while it
-grows, and fits intervals. A live probe knows its few draws beforehand, needs none of that, and has
-a tenth of the run's time: for 16 draws of a small network this way takes less than half as long,
-and it waits for a GPU once instead of for every tensor.
+`estimators.measurement.draws.moments` takes any number of draws: it can be merged, shown while it
+grows, and gives intervals. A live probe needs none of that: it has few draws, whose number is known
+beforehand, and may use a tenth of the run's time. For 16 draws of a small network this module takes
+less than half as long, and it waits for a GPU once instead of once for every tensor.
 """
 
 from collections.abc import Iterable, Mapping
@@ -74,7 +74,7 @@ class Sums:
 
 
 def _pair_variance(gram: Tensor, alive: Tensor) -> Tensor:
-    """The variance of the mean of h_ab = ⟨x_a, x_b⟩ over pairs a ≠ b of the living, (G,).
+    """The variance of the mean of h_ab = ⟨x_a, x_b⟩ over pairs a ≠ b of blocks with a draw, (G,).
 
     Hoeffding's (1948) form for a statistic of pairs: (4 (M − 2) ζ₁ + 2 ζ₂) / (M (M − 1)),
     ζ₁ the covariance of two pairs that share a block, ζ₂ the variance of a pair.

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from estimators.core.noise import stream
 from estimators.measurement.draws.summary import over
-from estimators.statistics.words import at_most
+from estimators.statistics.formatting import upper_bound
 
 MIN_DRAWS = 512
 """Fewest draws of a verdict."""
@@ -24,7 +24,7 @@ FALSE_ALARM_RATE = 0.04
 """How often an unbiased estimator is called biased, nominally."""
 RESAMPLES = 999
 RANK = 960
-"""The threshold is this one of the resamples in rising order:
+"""Rank of the threshold among the resamples in ascending order:
 (1 − FALSE_ALARM_RATE) (RESAMPLES + 1)."""
 PRODUCT_ROUNDING = 1e-14
 """Rounding of a product of errors in float64, relative to ‖g‖²."""
@@ -102,9 +102,9 @@ def judge_bias(
 
 
 def _tested(x: Tensor, floor: Tensor, signed: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """|mean| over the largest that chance explains, and that largest, for each column of (K, C).
+    """|mean| over the largest that chance explains, and the latter, for each column of (K, C).
 
-    The threshold is the 96 % quantile of the largest |t| of resampled draws, one for all columns.
+    One threshold serves all columns: the 96 % quantile of the largest |t| of resampled draws.
     In the columns that are `signed` only a mean above 0 indicates a bias.
     """
     count = len(x)
@@ -142,7 +142,7 @@ def _verdict(layer: str, biased: bool, bias: float, half: float, draws: int) -> 
             where = f"across the gradient, not along it ({bias:+.2g} ± {half:.2g})"
             text = f"biased {where}, {draws:,} draws"
     else:
-        text = f"no bias found: relative bias along g < {at_most(bound)}, {draws:,} draws"
+        text = f"no bias found: relative bias along g < {upper_bound(bound)}, {draws:,} draws"
     return BiasVerdict(layer, biased, bias, bound, draws, text)
 
 

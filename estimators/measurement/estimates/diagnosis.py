@@ -26,8 +26,8 @@ def diagnose(
     Args:
         observation: the draws of one estimator.
         coverage: how each parameter's gradient comes about (`Estimator.coverage`).
-        anatomy: if the variance was split, it tells whether a larger batch would do instead of more
-            draws.
+        anatomy: the split of the variance, where it was measured; the findings then say whether a
+            larger batch helps as more draws do.
         estimators: how many are diagnosed together.
         biased: layers where a test found a bias.
     """
@@ -46,7 +46,7 @@ def diagnose(
 
 
 def with_anatomy(finding: Finding, anatomy: Anatomy | None) -> Finding:
-    """The finding, and what a larger batch would do by the anatomy."""
+    """The finding, with what the anatomy says about a larger batch added to its text."""
     if anatomy is None or finding.layer not in anatomy.layers:
         return finding
     split = anatomy.split(finding.layer)
@@ -75,7 +75,7 @@ def _numbers(summary: Summary, across_variance: Tensor) -> dict[str, Tensor]:
     return {
         "exact": summary.exact,
         "count": summary.counts,
-        "lost": len(summary.dots) - summary.counts,
+        "nonfinite": len(summary.dots) - summary.counts,
         "freedom": summary.counts - 1,
         "longest": torch.where(summary.norms.isfinite(), summary.norms, 0.0).amax(0),
         "s": s,
@@ -84,6 +84,6 @@ def _numbers(summary: Summary, across_variance: Tensor) -> dict[str, Tensor]:
         "s_high": high,
         "across": ((summary.mean - summary.noise) / g2 - square).clamp(min=0),
         "variance": summary.trace / g2,
-        "unsure": across_variance.sqrt() / g2,
+        "across_se": across_variance.sqrt() / g2,
         "square": square.clamp(min=0),
     }

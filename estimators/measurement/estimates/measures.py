@@ -44,8 +44,8 @@ def measures_of(summary: Summary) -> dict[str, Tensor]:
         "norm_ratio": mean(summary.norms) / g2.sqrt(),
         "positive": mean(positive(cosines)),
     }
-    known = summary.counts > 0
-    return {name: torch.where(known, _settled(measures[name]), torch.nan) for name in METRICS}
+    defined = summary.counts > 0
+    return {name: torch.where(defined, _settled(measures[name]), torch.nan) for name in METRICS}
 
 
 def positive(cosines: Tensor) -> Tensor:

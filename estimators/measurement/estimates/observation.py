@@ -1,4 +1,4 @@
-"""The draws of one estimator at a frozen point, and what is known from them so far."""
+"""The draws of one estimator at a frozen point, and the measures from the draws so far."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -47,8 +47,7 @@ class Point:
 
 
 def point(objective: Objective, params: Params) -> Point:
-    """The frozen point at `params`; its exact gradient is taken once for all that is measured
-    there."""
+    """The frozen point at `params`. Its exact gradient is computed once, for all estimators."""
     loss, exact = value_and_grad(objective, params)
     layers, groups = layer_groups(objective, list(exact))
     return Point(objective, params, loss.item(), exact, layers, groups)
@@ -109,8 +108,8 @@ class Observation:
     def intervals(self, level: float = 0.95) -> dict[str, tuple[Tensor, Tensor]]:
         """Low and high ends, (G,), of the measures that have an interval; NaN for too few draws."""
         summary, innovations = self.summary(), self.moments.innovations(self.at.groups)
-        found = {metric: interval(metric, summary, innovations, level) for metric in MIN_DRAWS}
-        return {metric: ends for metric, ends in found.items() if ends is not None}
+        intervals = {metric: interval(metric, summary, innovations, level) for metric in MIN_DRAWS}
+        return {metric: ends for metric, ends in intervals.items() if ends is not None}
 
     def standard_errors(self) -> dict[str, Tensor]:
         """`{<measure>_se: (G,)}`, from the number of draws on from which the 95 % interval holds.
@@ -138,11 +137,11 @@ class Observation:
         laws = self.theory() if laws is None else laws
         if not laws:
             return {}
-        known = {
+        numbers = {
             **self.values(), **self.standard_errors(),
             **{LAW + metric: values for metric, values in laws.items()},
         }  # fmt: skip
-        columns = {name: values.tolist() for name, values in known.items()}
+        columns = {name: values.tolist() for name, values in numbers.items()}
         by_layer = [
             dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
         ]
@@ -166,7 +165,7 @@ class Observation:
         at, eps = self.at, torch.finfo(next(iter(self.at.exact.values())).dtype).eps
         target = self.estimator.target(at.objective, at.params, self.state)
         dots, _, _, products, before = self.moments.numbers.unbind(-1)
-        # These products are about the exact gradient: of no use beside another target.
+        # These products are of errors from the exact gradient, not from another target.
         sums = None if target is not None else products * before
         return judge_bias(
             at.layers, at.groups, dots, _products(at.exact, at.exact),
@@ -208,17 +207,20 @@ def observe(
     """Draw all estimators of `watched` in turn, a chunk each; yields each observation as it grows.
 
     The first results come early, and no estimator waits for another. Another seed makes other
-    draws; their observations can be merged. `stop` is asked between chunks. Raises ValueError for
-    fewer than one draw or nothing to watch.
+    draws; observations of different seeds can be merged. `stop` is called after each round of
+    chunks, and ends the drawing where it returns True. Raises ValueError for fewer than one draw or
+    without estimators.
     """
     if count < 1 or not watched:
-        raise ValueError(f"{count} draws of {len(watched)} estimators; at least 1 of each")
+        raise ValueError(
+            f"{count} draws of {len(watched)} estimators were asked for; at least 1 of each"
+        )
     at, sources = point(objective, params), sources or {}
     observations = [
         Observation(label, e, state, at, sources.get(label, "honest"), seed, sketched)
         for label, (e, state) in watched.items()
     ]
-    turns = [one.take(count, step) for one in observations]
+    turns = [observation.take(count, step) for observation in observations]
     while turns and not stop():
         going = []
         for turn in turns:

@@ -1,4 +1,4 @@
-"""What one step would do from a frozen point: the change of the loss, over many draws.
+"""The change of the loss by one step from a frozen point, over many draws of the estimator.
 
 To second order a step −η ĝ changes the loss by −η⟨ĝ, g⟩ + η²/2 ĝᵀHĝ, H the Hessian. The expected
 change is least at η = ⟨Eĝ, g⟩ / E ĝᵀHĝ, where the loss falls by ⟨Eĝ, g⟩² / (2 E ĝᵀHĝ).
@@ -17,8 +17,8 @@ from estimators.measurement.draws.one_step import OneStepDraws, starting_point
 from estimators.measurement.draws.summary import mean, over, variance
 from estimators.measurement.estimates.intervals import skewed
 from estimators.statistics import one_step
+from estimators.statistics.formatting import counted
 from estimators.statistics.student import MIN_COUNT_SKEWED, half_width
-from estimators.statistics.words import counted
 
 MIN_DRAWS_DECREASE = 64
 """Draws from which the interval of an expected decrease was measured to cover at least 92 %."""
@@ -41,8 +41,8 @@ class WhatIf:
     label: str = ""
 
     @classmethod
-    def of(cls, taken: OneStepDraws) -> "WhatIf":
-        """What the draws so far tell. Raises ValueError without any."""
+    def from_draws(cls, taken: OneStepDraws) -> "WhatIf":
+        """The result of the draws made so far. Raises ValueError without any."""
         if not len(taken):
             raise ValueError("no draw was made; at least 1 is needed")
         return cls(
@@ -77,7 +77,7 @@ class WhatIf:
 
     @property
     def _slope_variance(self) -> float:
-        """Of the mean slope."""
+        """The variance of the mean slope."""
         return over(variance(self._pairs), torch.tensor(self.shown))[0].item()
 
     @property
@@ -93,8 +93,8 @@ class WhatIf:
 
     @property
     def best_rate(self) -> float | None:
-        """⟨Eĝ, g⟩ / E ĝᵀHĝ; None where ĝ does not lead down or the loss does
-        not curve upwards."""
+        """⟨Eĝ, g⟩ / E ĝᵀHĝ; None where the mean draw does not lead down, or the loss does not
+        curve upwards along the draws."""
         return self.slope / self.curvature if self.descends and self.curvature > 0 else None
 
     @property
@@ -109,7 +109,7 @@ class WhatIf:
 
     @property
     def curvature_interval(self) -> tuple[float, float] | None:
-        """At 95 %, by Hall's interval of a skewed mean; None for fewer than 128 draws."""
+        """The 95 % interval of the curvature (Hall's); None for fewer than 128 draws."""
         if self.shown < MIN_COUNT_SKEWED:
             return None
         low, high = skewed(self._pairs)
@@ -117,7 +117,8 @@ class WhatIf:
 
     @property
     def decrease_interval(self) -> tuple[float, float] | None:
-        """At 95 %, by the delta method; None for fewer than 64 draws, or without a decrease."""
+        """The 95 % interval of the expected decrease, by the delta method; None for fewer than 64
+        draws, or without a decrease."""
         if self.expected_decrease is None or self.shown < MIN_DRAWS_DECREASE:
             return None
         half = half_width(self.shown) * self.decrease_se
@@ -136,17 +137,17 @@ class WhatIf:
     @property
     def text(self) -> str:
         """The result in a sentence."""
-        lost = ""
+        left_out = ""
         if self.nonfinite:
-            lost = f", {counted(self.nonfinite, 'draw')} not finite and left out"
-        return f"{self._at_rates()}{self._blown_text()}{lost}; {self._advice()}"
+            left_out = f", {counted(self.nonfinite, 'draw')} not finite and left out"
+        return f"{self._at_rates()}{self._overflow_text()}{left_out}; {self._advice()}"
 
     @property
     def blown(self) -> tuple[int, ...]:
         """For each rate, how many steps of finite draws led to a loss that is not finite."""
         return tuple(self.changes.isinf().sum(0).tolist())
 
-    def _blown_text(self) -> str:
+    def _overflow_text(self) -> str:
         steps = [
             f"{n} of {self.shown} at {rate:.3g}"
             for rate, n in zip(self.rates, self.blown, strict=True)
@@ -185,9 +186,9 @@ def take_steps(
 ) -> WhatIf:
     """Take `count` draws as steps at each of the learning rates; without `rates`, at the best one.
 
-    One Hessian-vector product a draw, and one forward pass a rate. Raises UnsupportedError for a
-    loss that cannot be differentiated twice, ValueError for fewer than 2 draws or none that is
-    finite.
+    Each draw costs one Hessian-vector product, and one forward pass for each rate. Raises
+    UnsupportedError for a loss that cannot be differentiated twice, and ValueError for fewer than
+    2 draws or none that is finite.
     """
     if count < 2:
         raise ValueError(f"{count} draws; an expectation takes at least 2")
@@ -201,14 +202,14 @@ def take_steps(
 def _taken(steps: OneStepDraws) -> WhatIf:
     for _ in steps.take():
         pass
-    result = WhatIf.of(steps)
+    result = WhatIf.from_draws(steps)
     if not result.shown:
         raise ValueError(f"none of {len(steps)} draws is finite: there is no step to take")
     return result
 
 
 def decreases(slopes: Tensor, curvatures: Tensor) -> Tensor:
-    """What each draw adds to ⟨Eĝ, g⟩²/(2 E ĝᵀHĝ), to first order about the means, (M, G)."""
+    """The influence of each draw on ⟨Eĝ, g⟩²/(2 E ĝᵀHĝ), to first order about the means, (M, G)."""
     a, c = mean(slopes), mean(curvatures)
     return a / c * (slopes - a) - a.square() / (2 * c.square()) * (curvatures - c)
 
@@ -216,8 +217,8 @@ def decreases(slopes: Tensor, curvatures: Tensor) -> Tensor:
 def grid(best: list[float], also: list[float], most: int = 24) -> list[float]:
     """Round learning rates from a tenth of the smallest to ten times the largest of `best`.
 
-    Without a `best` rate they are around `also`, and reach further down. `also` are always among
-    them. As many rates in a decade as give at most `most`.
+    Without a `best` rate they are around `also`, and reach further down. The rates `also` are
+    always included. Each decade has as many rates as keep the number of all at most `most`.
     """
     centres = best or also or [0.01]
     low, high = min([*centres, *also]) / 10, max([*centres, *also]) * 10

@@ -17,7 +17,7 @@ def law_of(
     """The moments of one draw in closed form; None if the estimator has no law here."""
     try:
         return estimator.law(objective, params, state, exact)
-    except UnsupportedError:  # a law has needs of its own, such as a separable loss
+    except UnsupportedError:  # a law may need more than the estimator: a separable loss
         return None
 
 

@@ -1,6 +1,6 @@
 """Network, loss, batch and estimators, validated: the subject of a measurement.
 
-Whatever does not fit is refused in a sentence with what came and what is allowed.
+Arguments that do not fit raise an error that says what was given and what is allowed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ Batch = tuple[Tensor, Tensor]
 Estimators = Sequence[Estimator] | Mapping[str, Estimator] | Estimator
 """Estimators, whose labels are made from their fields; or {label: estimator}."""
 Progress = Callable[[str], object]
-"""Called with a sentence about once a second, such as `print`."""
+"""Called with a progress message about once a second, such as `print`."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def subject(
     seed: int = 0,
     separable: bool | None = None,
 ) -> Subject:
-    """Check everything and make it ready; the module is left as it is.
+    """Check all arguments and make the subject of a measurement; the module is left as it is.
 
     Raises UnsupportedError, naming each estimator that cannot work on this network and loss and
     why; ValueError or TypeError for all else that does not fit.

@@ -39,7 +39,8 @@ class MeasurementData:
     values: dict[str, dict[str, tuple[float, ...]]]
     """{estimator's label: {metric: one number for each layer}}."""
     nonfinite: dict[str, int]
-    """{label: draws with an infinite or undefined entry}; left out of the layers they are in."""
+    """{label: draws with an infinite or undefined entry}; each is left out of the layers that have
+    such an entry."""
     intervals: dict[str, dict[str, tuple[Ends | None, ...]]] = field(default_factory=dict)
     """{label: {metric: its 95 % interval in each layer, None where there is none}}."""
     laws: dict[str, dict[str, tuple[float, ...]]] = field(default_factory=dict)
@@ -58,7 +59,7 @@ class MeasurementData:
     """{label: honest or oracle}: how the draws were made."""
 
     def rows(self) -> Iterator[Row]:
-        """Every number, as it becomes a point of a series."""
+        """Every number, one row each."""
         for layer, norm in zip(self.layers, self.exact_norm, strict=True):
             yield Row("exact/norm", layer, "", norm)
         for label, metrics in self.values.items():

@@ -27,12 +27,12 @@ class SingleDraws:
 
 @dataclass(frozen=True, eq=False)
 class DrawRecord(SingleDraws):
-    """The draws one by one for histograms, clouds and curves, and the measures on the way."""
+    """The draws one by one for histograms, clouds and curves, and the measures of the first few."""
 
     across: Tensor | None
     """The first principal component of the sketched residuals ÷ ‖g‖, (K,); None: no sketch."""
     course: dict[int, dict[str, tuple[float, ...]]]
-    """{K: {measure: its number in every layer, tensors included}} at 8, 16, 32, … draws, all."""
+    """{K: {measure: its number in every layer, tensors included}}, K = 8, 16, 32, … and all."""
 
 
 def single_draws(observation: Observation, first: int = 0) -> SingleDraws:

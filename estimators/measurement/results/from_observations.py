@@ -14,11 +14,12 @@ from estimators.measurement.results.measurement import Measurement
 
 
 def measurement_of(observations: Iterable[Observation]) -> Measurement:
-    """All that is known of the observations, each as it is at the end.
+    """The measurement that consists of these observations.
 
-    Takes what `observe` yields, or finished observations. Raises ValueError without any.
+    `observations` are those that `observe` yields (the last one of each label counts), or finished
+    ones. Raises ValueError without any.
     """
-    last = {one.label: one for one in observations}
+    last = {observation.label: observation for observation in observations}
     if not last:
         raise ValueError("no observation was given; a measurement is made of at least one")
     at = next(iter(last.values())).at
@@ -60,9 +61,10 @@ def measurement_of(observations: Iterable[Observation]) -> Measurement:
     )
 
 
-def _has_target(of: Observation) -> bool:
+def _has_target(observation: Observation) -> bool:
     """Whether it estimates something else than the exact gradient."""
-    return of.estimator.target(of.at.objective, of.at.params, of.state) is not None
+    at = observation.at
+    return observation.estimator.target(at.objective, at.params, observation.state) is not None
 
 
 def _tuples(values: Mapping[str, Tensor]) -> dict[str, tuple[float, ...]]:

@@ -31,7 +31,7 @@ class Measurement(MeasurementData):
     def why(self, level: str = "stage", anatomies: Mapping[str, Anatomy] | None = None) -> Table:
         """What is wrong in each layer, and what would mend it, in sentences.
 
-        With {label: its anatomy}, as `anatomy(…).of`, also whether a larger batch would.
+        With {label: its anatomy}, as `anatomy(…).by_label`, also whether a larger batch would.
         """
         return findings_table(self, self._places(level), anatomies or {})
 

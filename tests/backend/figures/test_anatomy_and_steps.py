@@ -121,7 +121,7 @@ def test_the_answer_and_its_check(anatomy):
     assert traces(other, role="check") == []
     anatomy.add(*far, estimator=FORWARD)
     told = note_text(draw("advice", anatomy, {"runs": "m1"}))
-    assert "forward_gradient: measured and predicted are more than 4 standard errors" in told
+    assert "forward_gradient: measured and predicted differ by more than 4 standard errors" in told
     json.dumps(drawn, allow_nan=False)
 
 
@@ -132,17 +132,17 @@ def test_an_answer_within_its_noise_is_not_given(anatomy):
     first, second = rows(drawn)
     assert (first["answer"], first["examples × draws"]) == ("not told apart", "")
     assert second["answer"] == "larger batch"
-    assert "forward_gradient: larger batch or more draws is not told apart" in note_text(drawn)
+    assert "forward_gradient: no decision between a larger batch and more draws" in note_text(drawn)
     budget = draw("budget", anatomy, {"runs": "m1"})
     assert len(traces(budget, role="best")) == 1
-    assert "no star, larger batch or more draws is not told apart" in note_text(budget)
+    assert "no star, no decision between a larger batch and more draws" in note_text(budget)
 
 
 def test_a_check_within_its_error_is_none(anatomy):
     anatomy.add("m1", "anatomy/check/predicted_se", [33], [360.0], estimator=FORWARD)
     drawn = draw("advice", anatomy, {"runs": "m1"})
     assert rows(drawn)[0]["difference"] == "no check"
-    assert "an error larger than half its value" in note_text(drawn)
+    assert "a standard error is larger than half its value" in note_text(drawn)
 
 
 def test_no_batch_beyond_what_was_given():

@@ -188,7 +188,7 @@ def test_a_measure_that_no_law_speaks_of_says_so():
     source.add("r", "cosine", [0], [0.1], estimator="it")
     drawn = draw("law_checks", source, {"runs": "r", "metric": "cosine"})
     assert "no law for it" in note_text(drawn)
-    assert "laws are of relative variance, " in note_text(drawn)
+    assert "laws exist for relative variance, " in note_text(drawn)
 
 
 def test_what_is_wrong_is_said_of_those_that_disagree():

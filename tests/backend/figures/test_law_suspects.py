@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from backend.figures import Memory, MemoryRun, draw, note_text
-from backend.figures.data import law_suspects
+from backend.figures.data import law_checks
 from estimators.registry import discover
 
 SPSA = "spsa"
@@ -51,8 +51,8 @@ def test_other_figures_say_it_too(name):
         source.add("m1", metric, [8, 64], [value] * 2, estimator=SPSA)
     made = draw(name, source, {"runs": "m1"})
     said = note_text(made) + "".join(one.get("name", "") for one in made["figure"]["data"])
-    assert law_suspects.STEP in said
-    assert law_suspects.OTHER not in said
+    assert law_checks.LONG_STEP in said
+    assert law_checks.CODE_OR_ASSUMPTION not in said
 
 
 def test_of_several_only_those_with_a_step_are_said_to_have_a_long_one():
@@ -61,9 +61,9 @@ def test_of_several_only_those_with_a_step_are_said_to_have_a_long_one():
         config={"estimator": {"name": "clip_norm", "inner": {"name": "mezo"}}, "shadows": []},
         labels={"driver": "clip_norm"},
     )
-    assert law_suspects.of(run, "clip_norm") == law_suspects.STEP
-    assert law_suspects.words([(run, "clip_norm"), (run, "usf")]) == (
-        f"{law_suspects.OTHER}; of clip_norm: {law_suspects.STEP}"
+    assert law_checks.likely_cause(run, "clip_norm") == law_checks.LONG_STEP
+    assert law_checks.likely_causes([(run, "clip_norm"), (run, "usf")]) == (
+        f"{law_checks.CODE_OR_ASSUMPTION}; of clip_norm: {law_checks.LONG_STEP}"
     )
 
 
@@ -74,4 +74,4 @@ def test_they_are_the_laws_to_leading_order():
         if entry.kind == "builtin"
         and {"LEADING", "law_of_differences"} & vars(sys.modules[entry.cls.__module__]).keys()
     }
-    assert written == {*law_suspects.LEADING}
+    assert written == {*law_checks.LEADING_ORDER}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from backend.figures import FigureError, Memory, MemoryRun, draw, note_text
-from backend.figures.data import deviation, draws
+from backend.figures.data import draws, standard_errors
 from backend.figures.data.query import parse
 from backend.figures.data.select import lines
 from backend.figures.microscope.histogram import bins
@@ -237,7 +237,7 @@ def test_standard_errors_are_those_of_repeated_measurements():
     for name, measured_again in of.items():
         source.add("m1", name, [200], [measured_again[0]], estimator=FORWARD)
         (line,) = lines(source, parse({"runs": "m1"}), (name,))
-        assert deviation.standard_error(source, line) == pytest.approx(
+        assert standard_errors.from_draws(source, line) == pytest.approx(
             measured_again.std(), rel=0.25
         )
 

@@ -9,7 +9,7 @@ from backend.figures.drawing.scales import choose, tick_texts
 
 def test_asinh_keeps_order_sign_and_zero():
     values = np.array([-1e3, -1e-3, 0.0, 1e-3, 1e3])
-    placed = choose("signed", values).of(values)
+    placed = choose("signed", values).positions(values)
     assert (np.diff(placed) > 0).all()
     assert placed[2] == 0
     assert np.allclose(placed, -placed[::-1])
@@ -17,7 +17,7 @@ def test_asinh_keeps_order_sign_and_zero():
 
 def test_far_from_zero_a_decade_is_one_unit():
     scale = choose("signed", np.array([1e-2, 1e4]))
-    assert np.diff(scale.of(np.array([1e3, 1e4]))) == pytest.approx(1.0, abs=1e-6)
+    assert np.diff(scale.positions(np.array([1e3, 1e4]))) == pytest.approx(1.0, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_one_axis_has_one_way_of_writing_its_ticks(ticks, texts):
 @pytest.mark.parametrize(("most", "apart"), [(4, 0.07), (2, 0.15)])
 def test_no_tick_collides_with_zero(values, most, apart):
     axis = choose("signed", np.array(values)).axis(most, apart)
-    ends = np.abs(choose("signed", np.array(values)).of(np.array(values)))
+    ends = np.abs(choose("signed", np.array(values)).positions(np.array(values)))
     whole = ends.max() * (2 if min(values) < 0 else 1)
     assert np.diff(axis["tickvals"]).min() > apart * whole
 

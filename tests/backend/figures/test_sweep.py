@@ -163,7 +163,7 @@ def test_a_share_near_one_has_no_slope():
     add(source, "scaled_error", [1, 4, 16], [0.99, 0.98, 0.97], [0.001] * 3)
     _, layout, note = drawn(source, metric="scaled_error")
     assert layout["yaxis"]["type"] == "log"
-    assert f"flat, no slope to speak of: {FORWARD}" in note
+    assert f"flat, so no slope is fitted: {FORWARD}" in note
 
 
 def test_the_axis_is_whole_from_the_first_point_on():
@@ -192,7 +192,9 @@ def test_a_network_stands_at_its_number_of_parameters():
 def test_only_a_sweep_over_the_network_has_a_dimension():
     source = swept()
     add(source, "relative_variance", [1, 4, 16], [3, 2, 1])
-    with pytest.raises(FigureError, match="run #2 sweeps tangents, which leaves their number as"):
+    with pytest.raises(
+        FigureError, match="run #2 sweeps tangents, which leaves their number unchanged"
+    ):
         drawn(source, against="parameters")
     with pytest.raises(FigureError, match="against is 'x'; allowed are field, parameters"):
         drawn(source, against="x")

@@ -202,7 +202,7 @@ def test_an_anatomy_s_series_are_its_numbers():
     found = anatomy(NET, LOSS, batches, WHO, 4, SEED, population=100)
     views = show(found)
     ours, layers = table(views._source), found.first.layers
-    for label, one in found.of.items():
+    for label, one in found.by_label.items():
         for part in ("data", "estimator", "fixed", "signal", "data_se", "estimator_se", "fixed_se"):
             for layer, value in zip(layers, getattr(one, part), strict=True):
                 assert ours[f"anatomy/{part}", layer, label] == [value]

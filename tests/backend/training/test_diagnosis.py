@@ -11,8 +11,8 @@ from estimators.core.objective import Chain
 from estimators.measurement.estimates.observation import observe
 from estimators.measurement.probe import probe
 from estimators.statistics.diagnosis import Finding, with_batch
+from estimators.statistics.formatting import round_up
 from estimators.statistics.probes import MEASURES, pooled
-from estimators.statistics.words import about
 
 DRAWS = 16
 
@@ -89,7 +89,7 @@ def test_bad_input_is_said_in_words(point):
 
 @pytest.mark.parametrize(
     ("fixed", "said"),
-    [(0.0, "so would a batch of about "), (8.0, "a larger batch alone does not")],
+    [(0.0, "so would a batch of about "), (8.0, "a larger batch alone is not enough")],
 )
 def test_an_anatomy_says_which_batch_would_do(point, fixed, said):
     question = asked(point, ForwardGradient())
@@ -97,7 +97,9 @@ def test_an_anatomy_says_which_batch_would_do(point, fixed, said):
     (finding,) = diagnose(question)
     assert said in finding["text"]
     if not fixed:  # all of it falls with the batch: as many times the batch as draws
-        assert f"a batch of about {about(8 * finding['draws']):,} instead of 8" in finding["text"]
+        assert (
+            f"a batch of about {round_up(8 * finding['draws']):,} instead of 8" in finding["text"]
+        )
 
 
 def test_what_no_batch_lowers_asks_for_a_larger_one():
@@ -107,7 +109,9 @@ def test_what_no_batch_lowers_asks_for_a_larger_one():
     assert with_batch(noisy, 8, 12.0, 2.0).text == said
     assert with_batch(noisy, 8, 12.0, 2.0, population=40).text == said
     less = with_batch(noisy, 8, 12.0, 2.0, population=39).text
-    assert less == "noisy; no batch of this data set does it: it has 39 examples"
+    assert less == "noisy; no batch is large enough: the data set has 39 examples"
     unsure = with_batch(noisy, 8, 12.0, 2.0, fixed_se=1.5).text
-    assert unsure == "noisy; whether a larger batch would is not told apart: take more batches"
+    assert unsure == (
+        "noisy; it is not clear whether a larger batch would help as much: measure more batches"
+    )
     assert with_batch(Finding("", "fine", "sound", 1), 8, 12.0, 2.0).text == "sound"

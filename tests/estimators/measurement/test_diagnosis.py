@@ -11,7 +11,7 @@ from estimators.measurement.estimates.anatomy import Anatomy
 from estimators.measurement.estimates.diagnosis import diagnose
 from estimators.measurement.estimates.observation import Observation, point
 from estimators.statistics.diagnosis import explain
-from estimators.statistics.words import about
+from estimators.statistics.formatting import round_up
 
 CASE = cases()[0]
 G = torch.arange(1.0, 9, dtype=torch.float64)
@@ -81,7 +81,7 @@ def test_that_many_draws_do_mend_it():
 
 
 @pytest.mark.parametrize(
-    ("fixed", "text"), [(20.0, "does not"), (0.0, "so would a batch of about 1")]
+    ("fixed", "text"), [(20.0, "is not enough"), (0.0, "so would a batch of about 1")]
 )
 def test_whether_a_batch_would_do(fixed, text):
     anatomy = Anatomy(("", "w"), 64, 9, 4, (1.0,) * 2, (20.0,) * 2, (fixed,) * 2, (1.0,) * 2, 3.0)
@@ -109,7 +109,7 @@ def test_too_few_or_too_noisy_to_tell():
     assert diagnosed(drawn(count=15)).cause == "unknown"
     hidden = diagnosed(drawn(scale=0.001, spread=100.0, count=20))
     assert hidden.cause == "unknown"
-    assert "draw more" in hidden.text
+    assert "make more draws" in hidden.text
 
 
 def test_on_a_network():
@@ -144,20 +144,27 @@ def test_chance_is_not_called_a_direction(unpromised, count):
 def barely(**more):
     """A p² between 2 and 4 standard errors above its noise."""
     x = {"exact": 1.0, "count": 64, "longest": 3.0, "s": 1.0, "s_low": 0.7, "s_high": 1.3}
-    x |= {"s_se": 0.15, "square": 1.0, "across": 3.0, "unsure": 1.0, "variance": 9.0, "lost": 0}
+    x |= {
+        "s_se": 0.15,
+        "square": 1.0,
+        "across": 3.0,
+        "across_se": 1.0,
+        "variance": 9.0,
+        "nonfinite": 0,
+    }
     return {**x, "freedom": 63, **more}
 
 
 def test_a_direction_is_clear_of_its_noise():
     found = explain("w", barely())
-    assert (found.cause, "draw more" in found.text) == ("variance", True)
-    assert explain("w", barely(unsure=0.5)).cause == "direction"
-    assert explain("w", barely(unsure=0.5), unbiased=True).cause == "variance"
-    assert "draw more" not in explain("w", barely(unsure=0.5), unbiased=True).text
+    assert (found.cause, "make more draws" in found.text) == ("variance", True)
+    assert explain("w", barely(across_se=0.5)).cause == "direction"
+    assert explain("w", barely(across_se=0.5), unbiased=True).cause == "variance"
+    assert "make more draws" not in explain("w", barely(across_se=0.5), unbiased=True).text
     # Of a thousand looks, and of few degrees of freedom, more is asked.
-    assert explain("w", barely(unsure=0.7), tests=1).cause == "direction"
-    assert explain("w", barely(unsure=0.7), tests=1000).cause == "variance"
-    assert explain("w", barely(unsure=0.5, freedom=2)).cause == "variance"
+    assert explain("w", barely(across_se=0.7), tests=1).cause == "direction"
+    assert explain("w", barely(across_se=0.7), tests=1000).cause == "variance"
+    assert explain("w", barely(across_se=0.5, freedom=2)).cause == "variance"
 
 
 def test_a_promise_holds_unless_a_verdict_convicts():
@@ -185,6 +192,6 @@ def test_numbers_of_draws_have_two_digits():
     assert found.draws > 100
     assert found.draws % 10 == 0
     assert f"about {found.draws:,} draws averaged" in found.text
-    assert [about(x) for x in (0.2, 99.1, 100, 1234.5, 1300.0, 12_001)] == [
+    assert [round_up(x) for x in (0.2, 99.1, 100, 1234.5, 1300.0, 12_001)] == [
         1, 100, 100, 1300, 1300, 13_000
     ]  # fmt: skip

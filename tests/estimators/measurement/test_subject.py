@@ -228,10 +228,12 @@ def test_a_sweep_holds_everything_else_still():
     assert found.values == (1, 4)
     assert list(found.measurements[0].values) == ["forward_gradient"]
     alone = measure(NET, LOSS, (X, Y), {"forward_gradient": ForwardGradient(tangents=4)}, draws=40)
-    assert found.of("cosine", "forward_gradient")[1] == alone.value("cosine", "forward_gradient")
+    assert found.values_of("cosine", "forward_gradient")[1] == alone.value(
+        "cosine", "forward_gradient"
+    )
     inner = MeanOfDraws(inner=SPSA())
     held = sweep(NET, LOSS, (X, Y), inner, "inner.pairs", [1, 2], draws=4)
-    assert len(held.of("relative_variance", "mean_of_draws(inner=spsa)", "0")) == 2
+    assert len(held.values_of("relative_variance", "mean_of_draws(inner=spsa)", "0")) == 2
     assert "<table" in held._repr_html_()
 
 
@@ -277,9 +279,9 @@ def test_estimators_are_compared_on_the_same_batches():
 
 
 def test_a_comparison_takes_two_estimators_and_batches():
-    with pytest.raises(ValueError, match="1 estimator came; a comparison takes at least 2"):
+    with pytest.raises(ValueError, match="1 estimator was given; a comparison takes at least 2"):
         compare(NET, LOSS, BATCHES, [SPSA()], draws=2)
-    with pytest.raises(ValueError, match="1 batches came; a comparison takes 5 or more"):
+    with pytest.raises(ValueError, match="1 batches were given; a comparison takes 5 or more"):
         compare(NET, LOSS, BATCHES[:1], [SPSA(), Backprop()], draws=2)
 
 
@@ -288,7 +290,7 @@ def test_an_anatomy_in_one_line():
     assert found["backprop"].estimator[0] == 0
     assert found["forward_gradient"].estimator[0] > 0
     assert [row[0] for row in found.table().rows] == ["(network)", "", "0", "", "3", ""]
-    with pytest.raises(ValueError, match="1 batches came; a variance between them"):
+    with pytest.raises(ValueError, match="1 batches were given; a variance between them"):
         anatomy(NET, LOSS, BATCHES[:1], [SPSA()])
     with pytest.raises(KeyError, match="no estimator 'x'"):
         found["x"]
@@ -332,7 +334,7 @@ def test_a_deep_network_is_printed_as_one_and_tabulated_whole():
 def test_with_an_anatomy_a_finding_says_what_a_larger_batch_does():
     found = measure(NET, LOSS, BATCHES[0], [ForwardGradient()], draws=200)
     split = anatomy(NET, LOSS, BATCHES, [ForwardGradient()], draws=4)
-    alone, both = found.why().rows[0][3], found.why(anatomies=split.of).rows[0][3]
+    alone, both = found.why().rows[0][3], found.why(anatomies=split.by_label).rows[0][3]
     assert both.startswith(alone)
     assert "batch" in both
     assert "batch" not in alone

@@ -68,7 +68,7 @@ def test_a_loss_that_curves_down_has_no_best_rate():
     found = take_steps(quadratic(-1.0), {"w": THETA}, Backprop(), count=2, rates=[0.1])
     assert found.best_rate is None
     assert found.expected_decrease is None
-    assert "not curved upwards" in found.text
+    assert "not curve upwards" in found.text
     assert (found.changes < 0).all()
 
 

@@ -162,7 +162,15 @@ def test_values_of_a_diverging_run_are_judged_without_an_error():
 def test_no_torch_is_loaded():
     import subprocess
 
-    modules = ["law_check", "paired", "variance_split", "student", "probes", "diagnosis", "words"]
+    modules = [
+        "law_check",
+        "paired",
+        "variance_split",
+        "student",
+        "probes",
+        "diagnosis",
+        "formatting",
+    ]
     names = ", ".join(f"estimators.statistics.{name}" for name in modules)
     code = f"import sys, {names}; sys.exit(bool({{'torch', 'numpy'}} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -137,12 +137,12 @@ def page_of_anatomies(anatomies: Anatomies) -> Memory:
         "batch_size": first.batch,
         "microscope": {"draws": 4, "anatomy": {"batches": first.batches}},
     }
-    driver, *shadows = anatomies.of
+    driver, *shadows = anatomies.by_label
     labels = {"driver": driver, "shadows": shadows}
     source.add_run("m", MemoryRun(7, "seen", config=config, labels=labels))
     if first.population:
         source.add("m", "anatomy/population", [0], [first.population])
-    for label, one in anatomies.of.items():
+    for label, one in anatomies.by_label.items():
         for part in ("data", "estimator", "fixed", "signal"):
             source.add("m", f"anatomy/{part}", [one.batches], getattr(one, part), estimator=label)
         for part in ("data_se", "estimator_se", "fixed_se") if one.batches >= 8 else ():
@@ -168,7 +168,9 @@ def test_larger_batch_or_more_draws_has_one_answer(seed):
     for budget in (1, 2, 8, 64):
         pages = drawn_rows("advice", source, runs="m", budget=str(budget))
         (table,) = tables(views.advice(budget).to_plotly_json())
-        for row, other, (label, one) in zip(pages, rows(table), anatomies.of.items(), strict=True):
+        for row, other, (label, one) in zip(
+            pages, rows(table), anatomies.by_label.items(), strict=True
+        ):
             advice = one.best(budget * one.cost)
             assert row == other, label
             assert {name: row[name] for name in said_in_table(advice)} == said_in_table(advice)
@@ -177,7 +179,7 @@ def test_larger_batch_or_more_draws_has_one_answer(seed):
                     advice.variance, rel=6e-3
                 )
     text = str(anatomies)
-    for label, one in anatomies.of.items():
+    for label, one in anatomies.by_label.items():
         (line,) = [line for line in text.splitlines() if f" {label} " in line]
         assert line.endswith(one.best(2 * one.cost).text.partition(";")[0])
 
@@ -192,7 +194,7 @@ def test_an_export_and_a_terminal_give_the_advice_of_the_page(seed):
     for budget in ("8", "64"):
         assert drawn_rows("advice", source, runs="m", budget=budget) in found
     text = printed(figure_tables.tabulate, source, "m")
-    for label, one in anatomies.of.items():
+    for label, one in anatomies.by_label.items():
         cells = said_in_table(one.best(8 * one.cost))
         assert re.search(
             rf"^ *{label} +{cells['answer']} +{re.escape(cells['examples × draws'])}", text, re.M

@@ -19,6 +19,6 @@ def test_why_there_is_no_best_rate():
     assert "zero" in obstacle([0.0, 0.0], [1.0, 1.0])
     assert obstacle([1.0, -1.2], [1.0, 1.0]) == "2 draws cannot tell whether they lead down"
     assert obstacle([-1.0, -1.0], [1.0, 1.0]) == "the draws lead up"
-    assert "not curved upwards" in obstacle([1.0, 1.0], [-1.0, 0.5])
+    assert "not curve upwards" in obstacle([1.0, 1.0], [-1.0, 0.5])
     assert obstacle([1.0, 1.1], [1.0, 1.0]) == ""
     assert (descends([1.0, 1.1]), descends([1.0]), descends([-1.0, -1.0])) == (True, None, False)
