@@ -36,7 +36,7 @@ class Draws:
     @property
     def error(self) -> float:
         """The standard error of the mean; NaN for a single draw."""
-        return Sample.of(self.values).standard_error
+        return Sample.from_values(self.values).standard_error
 
 
 def each(source: Source, query: Query, name: str, tally: Tally) -> list[Draws]:

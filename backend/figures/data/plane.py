@@ -138,7 +138,7 @@ def _error(recorded: Floats, values: Floats) -> float:
         if len(finite):
             # Probes are at different steps with noise of their own: errors add in squares.
             return float(np.sqrt(np.mean(finite**2) / len(finite)))
-        return Sample.of(values).standard_error if len(values) > 2 else 0.0
+        return Sample.from_values(values).standard_error if len(values) > 2 else 0.0
 
 
 def path_of(probes: Probes, window: int, most: int, *, scaled: bool) -> list[Errors]:

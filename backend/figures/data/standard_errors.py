@@ -65,7 +65,7 @@ def from_draws(source: Source, line: Line) -> float | None:
         return None
     kept = {name: values[good] for name, values in columns.items()}
     terms = _terms(line.series.metric, kept["cosine"], kept["norm_ratio"], kept["along"])
-    return None if terms is None else Sample.of(terms).standard_error
+    return None if terms is None else Sample.from_values(terms).standard_error
 
 
 def _terms(name: str, cosine: Floats, norm: Floats, along: Floats) -> Floats | None:

@@ -77,6 +77,6 @@ def _mean(values: Floats) -> str:
         return f"{(~finite).sum():,} not finite"
     if not len(values):
         return ""
-    error = Sample.of(values).standard_error
+    error = Sample.from_values(values).standard_error
     spread = f" ± {error:.2g}" if np.isfinite(error) else ""
     return f"{values.mean():.3g}{spread}".replace("-", "−")

@@ -106,7 +106,7 @@ def _points(x: Floats, y: Floats, label: str, run_id: str) -> go.Scatter:
 def _marks(x: Floats, y: Floats) -> list[go.Scatter]:
     """The exact gradient, and the mean of the draws."""
     middle = (float(x.mean()), float(y.mean()))
-    error = Sample.of(x).standard_error
+    error = Sample.from_values(x).standard_error
     mean_words = f"mean of the draws<br>along {middle[0]:.4g} ± {error:.2g} (standard error)"
     return [
         _mark("mean of the draws", middle, "cross", mean_words),

@@ -171,7 +171,7 @@ def _means(steps: OneStepDraws, colour: str, axes: dict[str, str], reach: float)
 
 
 def _error(values: Floats) -> float:
-    return Sample.of(values).standard_error if np.isfinite(values).all() else np.nan
+    return Sample.from_values(values).standard_error if np.isfinite(values).all() else np.nan
 
 
 def _usual(rate: float, reach: float, axes: dict[str, str]) -> Any:

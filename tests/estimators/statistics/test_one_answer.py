@@ -158,7 +158,7 @@ def said_in_table(advice: Any) -> dict[str, str]:
         return {"answer": "not told apart", "examples × draws": ""}
     pair = f"{advice.batch:,} × {advice.draws:,}"
     alone = f"{advice.batch_alone:.3g} ×" if advice.batch_alone > 1 + TOLERANCE else "the same"
-    return {"answer": advice.verdict, "examples × draws": pair, "larger batch alone": alone}
+    return {"answer": advice.verdict, "examples × draws": pair, "largest batch, 1 draw": alone}
 
 
 @pytest.mark.parametrize("seed", range(ANATOMIES // EACH))
