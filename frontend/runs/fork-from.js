@@ -119,7 +119,8 @@ function controls(run) {
       const usual = meta.learning_rate;
       if (usual === null || usual === undefined) return;
       // What was typed meanwhile stands. A rate of 0 is no rate to train with.
-      if (usual > 0 && !rate.peek() && input.value === String(optimizer.lr)) input.value = short(usual);
+      if (usual > 0 && !rate.peek() && input.value === String(optimizer.lr))
+        input.value = short(usual);
       own.set(usual);
     },
     () => undefined, // the run's first rate stands there already
