@@ -238,6 +238,9 @@ def test_a_line_says_where_the_driver_was_switched(source):
     drawn = curve(source, metric="cosine", last="40")
     (line,) = drawn["figure"]["layout"]["shapes"]
     assert (line["x0"], line["x1"], line["label"]["text"]) == (16, 16, "driver: forward_gradient")
+    label = line["label"]
+    place = (label["textposition"], label["textangle"], label["yanchor"])
+    assert place == ("end", 0, "bottom"), "above the plot, not across the curves"
     assert traces(curve(source, metric="cosine")) == before, "the legend stays as it was"
     query = {"runs": "r1", "metric": "cosine", "estimator": "backprop", "x": "examples"}
     layers = draw("layers", source, query)["figure"]["layout"]["shapes"]
