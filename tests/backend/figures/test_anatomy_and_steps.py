@@ -130,7 +130,7 @@ def test_an_answer_within_its_noise_is_not_given(anatomy):
     anatomy.add("m1", "anatomy/fixed_se", [17], [690.0], estimator=FORWARD)
     drawn = draw("advice", anatomy, {"runs": "m1"})
     first, second = rows(drawn)
-    assert (first["answer"], first["examples × draws"]) == ("not told apart", "")
+    assert (first["answer"], first["examples × draws"]) == ("undecided", "")
     assert second["answer"] == "larger batch"
     assert "forward_gradient: no decision between a larger batch and more draws" in note_text(drawn)
     budget = draw("budget", anatomy, {"runs": "m1"})

@@ -153,8 +153,8 @@ def said_in_table(advice: Any) -> dict[str, str]:
     """The cells of the page's table that an advice of the library gives."""
     if advice.verdict == "no variance":
         return {"answer": "no variance at all", "examples × draws": ""}
-    if advice.verdict == "not told apart":
-        return {"answer": "not told apart", "examples × draws": ""}
+    if advice.verdict == "undecided":
+        return {"answer": "undecided", "examples × draws": ""}
     pair = f"{advice.batch:,} × {advice.draws:,}"
     return {"answer": advice.verdict, "examples × draws": pair}
 
