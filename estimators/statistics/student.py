@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 MIN_COUNT_SKEWED = 128
 """Fewest numbers for an interval of their mean where they are as heavy-tailed as the slopes and
-curvatures of a perturbation's draws (measured: docs/measurement.md)."""
+curvatures of a perturbation's draws (measured: docs/measurement/calibration.md)."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ INFO = FigureInfo(
 )
 FALSE_VERDICTS = (35, 960)
 """How many unbiased estimators are called biased in any layer, of how many verdicts:
-docs/measurement.md."""
+docs/measurement/calibration.md."""
 MIN_DRAWS, MAX_DRAWS = 512, 10_000
 """Draws of a verdict."""
 SHOWN = 3
