@@ -216,7 +216,9 @@ def _meaning(places: list[Estimated], query: Query) -> list[str]:
     if not places:
         return []
     microscope = all(draws.is_microscope(estimated.probes.line.run) for estimated in places)
-    pooling = "at the latest draw" if microscope else f"means of the last {query.window} probes"
+    count = max(min(len(estimated.probes.steps), query.window) for estimated in places)
+    probes = "at the only probe so far" if count == 1 else f"means of the last {count} probes"
+    pooling = "at the latest draw" if microscope else probes
     uphill = [
         estimated.name
         for estimated in places
