@@ -194,8 +194,8 @@ def _choices(examples: int, most: int) -> Iterator[tuple[int, int]]:
 
 
 def _text(verdict: Choice, batch: int, draws: int, saved: float, *, limited: bool) -> str:
-    """The answer; `saved` is the variance that a batch alone would leave, over that of the
-    answer."""
+    """The answer; `saved` is the variance that one draw on the largest batch would leave, over
+    that of the answer."""
     if verdict == "undecided":
         return "undecided: a larger batch or more draws; take more batches and draws"
     if verdict == "no variance":
@@ -205,7 +205,7 @@ def _text(verdict: Choice, batch: int, draws: int, saved: float, *, limited: boo
     if limited:
         text += f", no more than the {batch:,} that were given"
     if saved > 1 + TOLERANCE:
-        text += f"; a batch alone would leave {saved:.3g} times the variance"
+        text += f"; one draw on the largest batch would leave {saved:.3g} times the variance"
     return text
 
 
