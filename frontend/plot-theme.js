@@ -20,10 +20,11 @@ export function themed(layout, revision) {
     ...rest
   } = layout;
   const ink = token("ink-2");
+  // A label above the plot, such as that of a new driver, needs its line.
   const styled = {
     ...rest,
     uirevision: revision,
-    margin: {...rest.margin, t: 8, r: 8},
+    margin: {...rest.margin, t: hasLabels(rest.shapes) ? 22 : 8, r: 8},
     autosize: true,
     showlegend: false,
     // A layout that is styled again has only this left of what its figure said.
@@ -41,6 +42,9 @@ export function themed(layout, revision) {
   for (const key of Object.keys(rest)) if (/^[xy]axis\d*$/.test(key)) styled[key] = axis(rest[key]);
   return styled;
 }
+
+/** @param {any[] | undefined} shapes */
+const hasLabels = (shapes) => (shapes ?? []).some((shape) => shape.label?.text);
 
 /** @param {any} axis */
 const axis = (axis) => ({

@@ -31,6 +31,8 @@
     const place = document.getElementById(panel.id);
     place.setAttribute("aria-label", figure.layout.title.text);
     document.getElementById(panel.id + "-note").textContent = note || `all ${count.toLocaleString("en")} points`;
+    // Else a chart takes the smallest height of its place when the window is resized.
+    place.style.height = `${figure.layout.height}px`;
     drawn.add(panel);
     return Plotly.react(place, figure.data, coloured(figure.layout), config);
   };

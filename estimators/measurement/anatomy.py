@@ -67,7 +67,7 @@ class Anatomies:
             "tr Var, not relative; ± standard error over batches, from 8 batches on; the noise of "
             "the data falls as 1/B, that of the estimator as 1/K; at any batch: the part of the "
             "estimator's noise that no larger batch lowers; no batch is advised beyond "
-            f"{self._limit}; not told apart: the 95 % interval of what one choice saves "
+            f"{self._limit}; undecided: the 95 % interval of what one choice saves "
             "contains 0, or there are fewer than 8 batches: measure more batches and draws"
         )
 

@@ -55,7 +55,7 @@ class ActivityForwardGradient(Estimator[Chain, None]):
         >>> measured = measure(net, loss, batch, [estimator])
     """
 
-    tangents: Annotated[int, Ge(1), Le(4096), Unit("draws")] = 1
+    tangents: Annotated[int, Ge(1), Le(4096), Unit("tangents")] = 1
     """Directions that one estimate averages over (K); each costs a forward-mode pass."""
     noise: Literal["rademacher", "normal"] = "rademacher"
     """Distribution of the noise u: signs ±1 or normals."""

@@ -43,7 +43,7 @@ class AveragedProjected(Directional[State]):
     """Weight γ of the newest forward gradient; the first step's has weight 1."""
     power: Annotated[float, Ge(0), Le(1)] = 0.0
     """Exponent p with which the weight falls with the step k, as k^−p."""
-    tangents: Annotated[int, Ge(1), Le(4096), Unit("draws")] = 1
+    tangents: Annotated[int, Ge(1), Le(4096), Unit("tangents")] = 1
     """Directions that each step averages over (K); each costs a forward-mode pass."""
     noise: Noise = "rademacher"
     """Distribution of a direction v: signs ±1, normals, or the sphere of radius √d."""

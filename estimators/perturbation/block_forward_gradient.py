@@ -42,7 +42,7 @@ class BlockForwardGradient(UnbiasedDirectional):
     """one: a tangent perturbs one block, drawn at random. each: every block in turn."""
     blocks: Literal["tensor", "stage"] = "tensor"
     """The blocks: single tensors of weights, or all tensors of a stage."""
-    tangents: Annotated[int, Ge(1), Le(4096), Unit("draws")] = 1
+    tangents: Annotated[int, Ge(1), Le(4096), Unit("tangents")] = 1
     """Directions that one estimate averages over (K), in each block that is visited."""
     noise: Noise = "rademacher"
     """Distribution of a direction: signs ±1, normals, or the sphere, within its block."""

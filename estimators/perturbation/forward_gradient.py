@@ -65,7 +65,7 @@ class ForwardGradient(Directional[None]):
         >>> measured = measure(net, loss, batch, [estimator])
     """
 
-    tangents: Annotated[int, Ge(1), Le(4096), Unit("draws")] = 1
+    tangents: Annotated[int, Ge(1), Le(4096), Unit("tangents")] = 1
     """Directions that one estimate combines (K); each costs a forward-mode pass."""
     noise: Noise = "rademacher"
     """Distribution of a direction v: signs ±1, normals, or the sphere of radius √d."""

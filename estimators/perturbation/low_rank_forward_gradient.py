@@ -38,7 +38,7 @@ class LowRankForwardGradient(UnbiasedDirectional):
 
     rank: Annotated[int, Ge(1), Le(1024), Unit("columns")] = 1
     """Rank of a matrix's direction (r)."""
-    tangents: Annotated[int, Ge(1), Le(4096), Unit("draws")] = 1
+    tangents: Annotated[int, Ge(1), Le(4096), Unit("tangents")] = 1
     """Directions that one estimate averages over (K); each costs a forward-mode pass."""
     noise: Literal["rademacher", "normal"] = "rademacher"
     """Distribution of the entries of A and B: signs ±1 or normals."""

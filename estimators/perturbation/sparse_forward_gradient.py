@@ -36,7 +36,7 @@ class SparseForwardGradient(UnbiasedDirectional):
 
     density: Annotated[float, Gt(0), Le(1), Unit("fraction")] = 0.1
     """Probability that a weight moves (ρ), independently of the others."""
-    tangents: Annotated[int, Ge(1), Le(4096), Unit("draws")] = 1
+    tangents: Annotated[int, Ge(1), Le(4096), Unit("tangents")] = 1
     """Directions that one estimate averages over (K); each costs a forward-mode pass."""
     noise: Literal["rademacher", "normal"] = "rademacher"
     """Distribution of the entries u that move: signs ±1 or normals."""

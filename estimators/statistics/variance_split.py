@@ -19,11 +19,9 @@ from estimators.statistics.student import t_quantile
 TOLERANCE = 0.02
 """Variances that differ by less than this fraction are treated as equal."""
 MIN_BATCHES = 8
-"""Fewest batches whose standard errors are used; with fewer, most choices are not told apart."""
+"""Fewest batches whose standard errors are used; with fewer, most choices are undecided."""
 
-Choice = Literal[
-    "larger batch", "more draws", "both", "no difference", "no variance", "not told apart"
-]
+Choice = Literal["larger batch", "more draws", "both", "no difference", "no variance", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class VarianceSplit:
 
         The least variance over whole numbers of examples and draws is found exactly. Of all
         choices within 2 % of it, the one with the fewest draws is advised, because a plain batch is
-        simplest. The answer is "not told apart" where the 95 % interval of what the choice saves
+        simplest. The answer is "undecided" where the 95 % interval of what the choice saves
         over the alternative contains 0.
 
         Args:
@@ -127,7 +125,7 @@ class VarianceSplit:
         batch, draws = choice
         here = self.variance(*choice)
         if math.isnan(here):
-            return "not told apart"
+            return "undecided"
         if not max(here, self.variance(*alone), self.variance(*many)) > 0:
             return "no variance"
         if all(self._as_good(other, choice) for other in (alone, many)):
@@ -136,7 +134,7 @@ class VarianceSplit:
         more = not larger and batch <= self.batch
         rivals = [*([many] if not more else []), *([alone] if not larger else [])]
         if not all(self._is_settled(choice, rival) for rival in rivals):
-            return "not told apart"
+            return "undecided"
         return "larger batch" if larger else "more draws" if more else "both"
 
     def _as_good(self, other: tuple[int, int], choice: tuple[int, int]) -> bool:
@@ -196,10 +194,10 @@ def _choices(examples: int, most: int) -> Iterator[tuple[int, int]]:
 
 
 def _text(verdict: Choice, batch: int, draws: int, saved: float, *, limited: bool) -> str:
-    """The answer; `saved` is the variance that a batch alone would leave, over that of the
-    answer."""
-    if verdict == "not told apart":
-        return "not told apart: a larger batch or more draws; take more batches and draws"
+    """The answer; `saved` is the variance that one draw on the largest batch would leave, over
+    that of the answer."""
+    if verdict == "undecided":
+        return "undecided: a larger batch or more draws; take more batches and draws"
     if verdict == "no variance":
         return "no variance at all"
     article = "a " if verdict == "larger batch" else ""
@@ -207,7 +205,7 @@ def _text(verdict: Choice, batch: int, draws: int, saved: float, *, limited: boo
     if limited:
         text += f", no more than the {batch:,} that were given"
     if saved > 1 + TOLERANCE:
-        text += f"; a batch alone would leave {saved:.3g} times the variance"
+        text += f"; one draw on the largest batch would leave {saved:.3g} times the variance"
     return text
 
 

@@ -8,7 +8,7 @@ import {labelled} from "./picks.js";
 
 /** @type {Record<string, string>} */
 const CAUSES = {
-  fine: "sound",
+  fine: "no fault",
   scale: "scale",
   direction: "direction",
   variance: "variance",
@@ -135,7 +135,7 @@ function table({estimator, probes, draws, findings, batch}, number, inside) {
         h(
           "tr",
           null,
-          ...["Layer", "Fails by", "Because"].map((text) => h("th", {scope: "col"}, text)),
+          ...["Layer", "Cause", "Explanation"].map((text) => h("th", {scope: "col"}, text)),
         ),
       ),
       findings.map((finding) => rows(finding, inside)),

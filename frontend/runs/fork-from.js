@@ -105,7 +105,7 @@ function controls(run) {
       name: "lr",
       title: "Learning rate",
       range: "above 0",
-      help: "The rate chosen above the histograms, else the run's own rate at this step.",
+      help: "The rate chosen above the histograms, else the run's own rate at this step where it is above 0, else the rate it began with.",
     },
     rate.peek() || optimizer.lr,
   );
@@ -117,9 +117,10 @@ function controls(run) {
     ({meta}) => {
       best.set(meta.best_rates ?? {});
       const usual = meta.learning_rate;
-      if (!usual) return;
-      // What was typed meanwhile stands.
-      if (!rate.peek() && input.value === String(optimizer.lr)) input.value = short(usual);
+      if (usual === null || usual === undefined) return;
+      // What was typed meanwhile stands. A rate of 0 is no rate to train with.
+      if (usual > 0 && !rate.peek() && input.value === String(optimizer.lr))
+        input.value = short(usual);
       own.set(usual);
     },
     () => undefined, // the run's first rate stands there already
@@ -134,7 +135,9 @@ function controls(run) {
     h("p", {class: "quiet rates"}, () => {
       const value = best()[chosen()];
       return [
-        take(own(), "The run's own at this step"),
+        own() > 0
+          ? take(own(), "The run's own at this step")
+          : "The run's own at this step: 0, the end of its schedule. A fork needs a rate above 0.",
         value && [
           " ",
           take(value, "Best of one step"),

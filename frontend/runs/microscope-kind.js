@@ -71,7 +71,7 @@ export function kindField(run, draws, sweep) {
       name: "batches",
       title: "Batches",
       range: "2 to 1024",
-      help: "Batches of the run's size, each drawn anew from the training set. The more, the surer the noise of the data; standard errors are told from 8 on.",
+      help: "Batches of the run's size, each drawn anew from the training set. With more batches the noise of the data is known more exactly; from 8 batches on its standard error is shown.",
     },
     microscope?.anatomy?.batches ?? 16,
   );

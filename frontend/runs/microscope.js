@@ -117,7 +117,7 @@ function controls(run) {
       title: "Draws",
       unit: "an estimator",
       range: "2 to 100000",
-      help: "How many estimates each estimator makes, at each value of a sweep, at each batch where the variance is looked at; the law of their moments is clearer the more there are.",
+      help: "How many estimates each estimator makes, at each value of a sweep, at each batch of a variance anatomy. With more draws the measures have smaller standard errors.",
     },
     run.config.microscope?.draws ?? 256,
   );

@@ -78,7 +78,7 @@ const DEEP = ["layers", "blocks"];
 /** Powers about the present value; few draws and layers are cheap, many are not. @param {number} now @param {any} schema */
 function whole(now, schema) {
   if (DEEP.includes(schema.unit)) return [1, 2, 4, 8, now];
-  const [base, many] = schema.unit === "draws" ? [4, 4] : [2, 5];
+  const [base, many] = ["draws", "tangents"].includes(schema.unit) ? [4, 4] : [2, 5];
   /** @type {number[]} */
   const values = [];
   for (let power = -2; values.length < many && power < 12; power++) {

@@ -37,8 +37,9 @@ from estimators.statistics.student import t_of_normal
 
 SYMBOLS = {"agrees": "✓", "disagrees": "✗", "not judged": "…", "no law": "–"}
 POINT_RULE = (
-    f"✗ from {MAX_ERRORS:g} standard errors on (more on the long side of skewed draws), of "
-    f"{MIN_DRAWS} draws or more"
+    f"✗ disagrees: the measure differs from the law by {MAX_ERRORS:g} standard errors or more "
+    "(where the draws are skewed, the limit is larger on the side of their long tail). Judged "
+    f"from {MIN_DRAWS} draws on"
 )
 """When a law check at a microscope's point disagrees."""
 
@@ -57,9 +58,9 @@ def probe_rule() -> str:
     """When a law check over probes disagrees."""
     of_few = t_of_normal(MAX_ERRORS_OF_PROBES, MIN_PROBES - 1)
     return (
-        f"✗ where the mean over the probes is more than {MAX_ERRORS_OF_PROBES:g} standard errors "
-        f"off (of few probes more, {of_few:.1f} of {MIN_PROBES}), of {MIN_PROBES} probes and "
-        f"{MIN_DRAWS} draws or more"
+        "✗ disagrees: the mean over the probes differs from the law by more than "
+        f"{MAX_ERRORS_OF_PROBES:g} standard errors ({of_few:.1f} where there are only "
+        f"{MIN_PROBES} probes). Judged from {MIN_PROBES} probes and {MIN_DRAWS} draws on"
     )
 
 

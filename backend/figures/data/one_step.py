@@ -46,6 +46,13 @@ class OneStepDraws:
         return min(self.changes, key=lambda tried: abs(np.log(tried / rate)))
 
     @property
+    def own_is_within(self) -> bool:
+        """Whether the run's own learning rate is known and within the tried ones."""
+        if self.usual is None or not self.changes:
+            return False
+        return min(self.changes) <= self.usual <= max(self.changes)
+
+    @property
     def obstacle(self) -> str:
         """Why there is no best rate; "" where there is one."""
         if self.best is not None:

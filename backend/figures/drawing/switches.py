@@ -10,6 +10,8 @@ from backend.figures.data.source import Source
 from backend.figures.drawing.text import clipped, plain
 
 GREY = "#808080"
+LABEL = 32
+"""Most characters of all labels of a run together: they share the line above the plot."""
 
 
 def shapes(source: Source, query: Query, runs: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -30,8 +32,9 @@ def _of_run(source: Source, query: Query, run_id: str, *, several: bool) -> list
     steps = np.array([step for step, _ in switches], np.int64)
     at = progress.positions(source, run_id, run, steps, query.x).tolist()
     whose = f" (#{run.number})" if several else ""
+    longest = max(10, LABEL // len(switches))
     return [
-        _line(x, f"driver: {plain(clipped(label))}{whose}")
+        _line(x, f"driver: {plain(clipped(label, longest))}{whose}")
         for x, (_, label) in zip(at, switches, strict=True)
     ]
 
@@ -46,6 +49,7 @@ def _line(x: float, words: str) -> dict[str, Any]:
     return {
         "type": "line", "xref": "x", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1,
         "line": {"color": GREY, "width": 1, "dash": "dash"},
-        "label": {"text": words, "textposition": "end", "textangle": -90, "xanchor": "right",
-                  "yanchor": "bottom", "font": {"size": 11, "color": GREY}},
+        # Above the plot, where no curve is, and to the left: a new switch is at the right end.
+        "label": {"text": words, "textposition": "end", "textangle": 0, "xanchor": "right",
+                  "yanchor": "bottom", "padding": 2, "font": {"size": 10, "color": GREY}},
     }  # fmt: skip

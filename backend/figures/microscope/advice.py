@@ -66,7 +66,7 @@ def _notes(splits: list[MeasuredSplit], advice: list[Advice], budget: int) -> li
         return []
     names = [plain(clipped(measured.label)) for measured in splits]
     pairs = list(zip(names, advice, strict=True))
-    unsure = [name for name, best in pairs if best.verdict == "not told apart"]
+    unsure = [name for name, best in pairs if best.verdict == "undecided"]
     checks = [
         (name, measured.check)
         for name, measured in zip(names, splits, strict=True)
@@ -102,7 +102,7 @@ def _cells(measured: MeasuredSplit, best: Advice, several: bool) -> list[str]:
     name = f"{label} · {run_name(measured.run.number, measured.run.name)}" if several else label
     if best.verdict == "no variance":
         return [name, "no variance at all", "", "0", "", *_checked(measured.check)]
-    if best.verdict == "not told apart":
+    if best.verdict == "undecided":
         return [name, best.verdict, "", "", "", *_checked(measured.check)]
     return [
         name,

@@ -57,7 +57,7 @@ def figure(source: Source, query: Query) -> go.Figure:
 
 def _cells(steps: OneStepDraws, several: bool) -> list[str]:
     near = steps.nearest(steps.best) if steps.best is not None and steps.changes else None
-    usual = steps.nearest(steps.usual) if steps.usual and steps.changes else None
+    usual = steps.nearest(steps.usual) if steps.usual and steps.own_is_within else None
     changes_there = steps.changes[usual] if usual else np.empty(0)
     return [
         steps.name(several),

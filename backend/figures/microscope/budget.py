@@ -100,7 +100,7 @@ def _drawn(
         hoverinfo="text", meta={"run": measured_split.run_id, "role": "best"}, cliponaxis=False,
         marker={"symbol": "star", "size": 15, "color": colour},
     )  # fmt: skip
-    decided = best.verdict != "not told apart"
+    decided = best.verdict != "undecided"
     if not decided:
         tally.say(f"{name}: no star, no decision between a larger batch and more draws")
     check = measured_split.check

@@ -50,7 +50,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     for gap in draws.gaps(source, query):
         tally.say(gap)
     wrong = [(row.line.run, row.line.label) for row in rows if row.check.verdict == "disagrees"]
-    tally.say(f"law check: {law_checks.POINT_RULE} ({law_checks.likely_causes(wrong)})")
+    tally.say(law_checks.POINT_RULE)
+    tally.say(f"likely cause where a law disagrees: {law_checks.likely_causes(wrong)}")
     cells = [
         [*column] for column in zip(*(_cells(row, len(query.runs)) for row in rows), strict=True)
     ]

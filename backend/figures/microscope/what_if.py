@@ -42,19 +42,21 @@ def figure(source: Source, query: Query) -> go.Figure:
     estimators = [steps for steps in estimators[:MOST] if steps.changes]
     tally.shown = tally.count = sum(steps.draws * len(steps.changes) for steps in estimators)
     traces: list[Any] = []
-    ups, several = [], len(query.runs) > 1
+    ups, several, own_drawn = [], len(query.runs) > 1, False
     for at, steps in enumerate(estimators):
         reach = _reach(steps)
         traces += _panel(steps, at, reach)
+        own_drawn = own_drawn or steps.own_is_within
+        tally.say(_own_not_drawn(steps, steps.name(several)))
         ups.append(canvas.axis("change of the loss", range=[-reach, reach], nticks=5))
         tally.say(one_step.counted(steps, steps.name(several)))
         tally.say(_not_finite(steps, steps.name(several)))
     if estimators:
         tally.say(
             "line: mean of the steps ± 1 standard error; bands: 5–95 % and 25–75 % of the draws; "
-            "dashed: to second order; star: best rate and expected decrease; dotted: the run's own "
-            "learning rate; steps are plain, −η ĝ, on the checkpoint's "
-            "batch, without momentum or a schedule"
+            "dashed: to second order; star: best rate and expected decrease; "
+            + ("dotted: the run's own learning rate; " if own_drawn else "")
+            + "steps are plain, −η ĝ, on the checkpoint's batch, without momentum or a schedule"
         )
     headings = [_heading(steps, several) for steps in estimators]
     across = canvas.axis(
@@ -112,11 +114,21 @@ def _panel(steps: OneStepDraws, at: int, reach: float) -> list[Any]:
                    **axes)
     )  # fmt: skip
     traces += [_means(steps, colour, axes, reach)]
-    if steps.usual and rates.min() <= steps.usual <= rates.max():
+    if steps.usual is not None and steps.own_is_within:
         traces.append(_usual(steps.usual, reach, axes))
     if steps.best is not None and steps.decrease is not None:
         traces.append(_best(steps, steps.best, steps.decrease, colour, axes))
     return traces
+
+
+def _own_not_drawn(steps: OneStepDraws, name: str) -> str:
+    """Why the run's own learning rate has no line; "" where it has one or is not recorded."""
+    if steps.usual is None or steps.own_is_within:
+        return ""
+    return (
+        f"{name}: the run's own learning rate, {steps.usual:.3g}, is outside the rates that were "
+        "tried"
+    )
 
 
 def _quantiles(values: Floats, low: float, high: float) -> Floats:

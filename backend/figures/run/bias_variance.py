@@ -216,7 +216,9 @@ def _meaning(places: list[Estimated], query: Query) -> list[str]:
     if not places:
         return []
     microscope = all(draws.is_microscope(estimated.probes.line.run) for estimated in places)
-    pooling = "at the latest draw" if microscope else f"means of the last {query.window} probes"
+    count = max(min(len(estimated.probes.steps), query.window) for estimated in places)
+    probes = "at the only probe so far" if count == 1 else f"means of the last {count} probes"
+    pooling = "at the latest draw" if microscope else probes
     uphill = [
         estimated.name
         for estimated in places
@@ -225,11 +227,12 @@ def _meaning(places: list[Estimated], query: Query) -> list[str]:
     return [
         pooling,
         "each first stretched so that its mean reaches ‖g‖ along g, as its own learning rate "
-        "would: K and bias are others than in raw units"
+        "would: K and the bias differ from those in raw units"
         if query.units == "scaled"
         else "",
-        f"points against the gradient: {', '.join(uphill)}" if uphill else "",
-        "dotted arcs: equal error; dotted lines: the way to K = 4,096; boxes: ± 2 standard errors",
+        f"the mean has a negative cosine with the gradient: {', '.join(uphill)}" if uphill else "",
+        "dotted arcs: equal error; dotted lines: averages of up to 4,096 draws",
+        "boxes: ± 2 standard errors",
         "small marks: one draw" if query.k > 1 else "",
         "solid lines: the path over training"
         if any(estimated.before for estimated in places)

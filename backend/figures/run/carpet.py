@@ -77,7 +77,7 @@ def _reach(grid: cells.Grid, rows: list[str], reach: float) -> str:
         return range_words
     more = f" and {len(beyond) - 3} more" if len(beyond) > 3 else ""
     named = ", ".join(clipped(row) for row in beyond[:3])
-    return f"{range_words}; exact, so the colour is at its end: {named}{more}"
+    return f"{range_words}; exact, shown in the last colour of the range: {named}{more}"
 
 
 def _rows(names: list[str]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from estimators.statistics.paired import (
     unpaired,
 )
 
+SINGULAR = {"batches": "batch", "probes": "probe", "seeds": "seed", "draws": "draw"}
 COMPARED = ("scaled_error", *(name for name in USUAL_MEASURES if name != "scaled_error"))
 """Measures that the chart can compare, the default first."""
 INFO = FigureInfo(
@@ -196,13 +197,14 @@ def _over_steps(source: Source, query: Query, name: str, run: RunLike) -> Pairin
                 own.values[here].tolist(), other.values[there].tolist(),
                 successive=not batches, needed=needed, unit=unit,
             )  # fmt: skip
+    has_interval = any(np.isfinite(comparison.low) for comparison in comparisons.values())
     note = (
         "intervals of the mean over batches, at the same weights"
         if batches
         else f"intervals of the mean over these probes of run #{run.number}, at its weights and "
         "batches; another seed may differ"
     )
-    return Pairing(reference, comparisons, unit, [note] if comparisons else [])
+    return Pairing(reference, comparisons, unit, [note] if has_interval else [])
 
 
 def _over_seeds(source: Source, query: Query, name: str) -> Pairing:
@@ -270,7 +272,8 @@ def sentence(what: Metric, label: str, pairing: Pairing, comparison: Comparison)
 
 
 def _row(label: str, comparison: Comparison, unit: str) -> str:
-    return f"{plain(clipped(label, 26))}<br>{comparison.pairs:,} {unit}"
+    noun = SINGULAR[unit] if comparison.pairs == 1 else unit
+    return f"{plain(clipped(label, 26))}<br>{comparison.pairs:,} {noun}"
 
 
 def _dot(

@@ -17,6 +17,7 @@ from backend.figures.drawing.cells import EXACT
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, hover_head, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
+from estimators.statistics.formatting import counted
 
 INFO = FigureInfo(
     title="Ranking",
@@ -78,7 +79,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally = canvas.Tally(shown, shown)
     for note in (
         _unfair(source, query),
-        _marks_text(query.window),
+        _marks_text(max((pooled_measure.probes for _, pooled_measure in kept), default=0)),
         what.axis.replace("<br>", ": "),
     ):
         tally.say(note)
@@ -137,7 +138,9 @@ def _dot(at: int, line: Line, measure: Pooled, scale: Scale, name: str) -> go.Sc
     lost_text = (
         f"<br>{measure.lost} of {measure.probes} probes were not finite" if measure.lost else ""
     )
-    hover_text = f"{hover_head(whose)}<br>{value_text} over {measure.probes} probes{lost_text}"
+    hover_text = (
+        f"{hover_head(whose)}<br>{value_text} over {counted(measure.probes, 'probe')}{lost_text}"
+    )
     whiskers = {
         "type": "data",
         "array": [high - mean],
@@ -223,9 +226,11 @@ def _pool(source: Source, series_id: int, window: int) -> Pooled:
     return Pooled(mean, *ends, rms, len(values), lost)
 
 
-def _marks_text(window: int) -> str:
-    """What dots and whiskers mean."""
+def _marks_text(probes: int) -> str:
+    """What dots and whiskers mean, where each is of at most so many probes."""
+    if probes <= 1:
+        return "best first; dot: the only probe so far" if probes else ""
     return (
-        f"best first; dot: mean of the last {window} probes, "
+        f"best first; dot: mean of the last {probes} probes, "
         "whisker: lowest to highest of these, not a confidence interval"
     )

@@ -130,7 +130,7 @@ def test_an_answer_within_its_noise_is_not_given(anatomy):
     anatomy.add("m1", "anatomy/fixed_se", [17], [690.0], estimator=FORWARD)
     drawn = draw("advice", anatomy, {"runs": "m1"})
     first, second = rows(drawn)
-    assert (first["answer"], first["examples × draws"]) == ("not told apart", "")
+    assert (first["answer"], first["examples × draws"]) == ("undecided", "")
     assert second["answer"] == "larger batch"
     assert "forward_gradient: no decision between a larger batch and more draws" in note_text(drawn)
     budget = draw("budget", anatomy, {"runs": "m1"})
@@ -215,6 +215,20 @@ def test_changes_are_drawn_against_the_rate(stepped):
     json.dumps(drawn, allow_nan=False)
 
 
+def test_an_own_rate_of_zero_is_known_but_has_no_line():
+    source = looked("what_if", learning_rate=0.0)
+    for label in (FORWARD, EXACT):
+        for name, value in {"slope": 1.0, "curvature": 1.0, "change/0.1": -0.1}.items():
+            source.add("m1", f"what_if/{name}", range(4), [value] * 4, estimator=label)
+    drawn = draw("what_if", source, {"runs": "m1"})
+    assert drawn["meta"]["learning_rate"] == 0
+    note = note_text(drawn)
+    assert "dotted" not in note
+    assert "the run's own learning rate, 0, is outside the rates that were tried" in note
+    row = rows(draw("best_rates", source, {"runs": "m1"}))[0]
+    assert (row["run's own η"], row["mean change there"], row["falls in"]) == ("0", "", "")
+
+
 def test_the_lottery_is_at_the_nearest_rate(stepped):
     drawn = draw("loss_change", stepped, {"runs": "m1", "rate": "0.012"})
     heads = [one["text"] for one in drawn["figure"]["layout"]["annotations"]]
@@ -243,9 +257,9 @@ def test_the_table_says_why_there_is_no_best_rate(stepped):
     assert "forward_gradient: no best rate, the draws or the exact gradient are zero" in note_text(
         drawn
     )
-    assert "backprop: no best rate, the draws lead up" in note_text(drawn)
+    assert "backprop: no best rate, the mean draw raises the loss" in note_text(drawn)
     assert {row["best η"] for row in rows(drawn)} == {"none"}
-    assert "the draws lead up" in json.dumps(draw("what_if", source, {"runs": "m1"}))
+    assert "the mean draw raises the loss" in json.dumps(draw("what_if", source, {"runs": "m1"}))
 
 
 @pytest.mark.parametrize(

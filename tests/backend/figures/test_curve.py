@@ -23,6 +23,14 @@ def lines(drawn):
     return [one for one in traces(drawn) if "series" in one["meta"]]
 
 
+def test_a_single_point_at_step_0_has_no_negative_steps(empty):
+    empty.add("r1", "train/loss", [0], [1.0])
+    axis = curve(empty)["figure"]["layout"]["xaxis"]
+    assert (axis["autorangeoptions"]["clipmin"], axis["dtick"]) == (-0.05, 1)
+    empty.add("r1", "train/loss", [1], [1.0])
+    assert "dtick" not in curve(empty)["figure"]["layout"]["xaxis"]
+
+
 def test_train_and_validation_are_drawn_together(source):
     train, validation = traces(curve(source, metric="train/loss,validation/loss"))
     assert (train["name"], validation["name"]) == ("train · #1 a run", "validation · #1 a run")
@@ -238,6 +246,9 @@ def test_a_line_says_where_the_driver_was_switched(source):
     drawn = curve(source, metric="cosine", last="40")
     (line,) = drawn["figure"]["layout"]["shapes"]
     assert (line["x0"], line["x1"], line["label"]["text"]) == (16, 16, "driver: forward_gradient")
+    label = line["label"]
+    place = (label["textposition"], label["textangle"], label["yanchor"])
+    assert place == ("end", 0, "bottom"), "above the plot, not across the curves"
     assert traces(curve(source, metric="cosine")) == before, "the legend stays as it was"
     query = {"runs": "r1", "metric": "cosine", "estimator": "backprop", "x": "examples"}
     layers = draw("layers", source, query)["figure"]["layout"]["shapes"]

@@ -53,7 +53,7 @@ def test_alignment_is_on_a_diverging_scale_as_far_as_it_reaches(empty, largest, 
     assert [stop for stop, _ in trace["colorscale"]] == [0, 0.5, 1]
     assert trace["colorbar"]["tickvals"][::2] == [-reach, 0, reach]
     assert f"colour range ±{reach:g}" in note_text(drawn)
-    assert ("exact, so the colour is at its end: b" in note_text(drawn)) == (reach != 1)
+    assert ("exact, shown in the last colour of the range: b" in note_text(drawn)) == (reach != 1)
     assert trace["z"][1] == [1.0, 1.0]
 
 

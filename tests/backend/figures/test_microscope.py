@@ -266,7 +266,7 @@ def test_scaled_units_know_no_stretch(a):
     for label in ("short", "any"):
         assert "relative variance 5<br>" in place(drawn, label)
         assert "relative squared bias 0.25 " in place(drawn, label)
-    assert ("points against the gradient: any" in note_text(drawn)) == (a < 0)
+    assert ("the mean has a negative cosine with the gradient: any" in note_text(drawn)) == (a < 0)
 
 
 def test_k_divides_the_variance_alone_and_tells_who_overtakes_whom():

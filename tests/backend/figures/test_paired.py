@@ -46,6 +46,12 @@ def test_the_interval_is_the_library_s(n):
     assert mean + half == pytest.approx(known.high)
 
 
+def test_one_probe_has_no_interval():
+    drawn = asked(trained(0, np.ones(1), np.full(1, 2.0)))
+    assert "intervals of the mean" not in note_text(drawn)
+    assert "1 probes" not in json.dumps(drawn)
+
+
 def test_probes_of_one_run_are_pairs_and_a_drift_does_not_widen_the_interval():
     rng = np.random.default_rng(0)
     drift = np.linspace(5, 1, 30)

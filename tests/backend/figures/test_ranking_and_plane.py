@@ -52,6 +52,16 @@ def test_whiskers_span_the_pooled_probes_and_are_called_what_they_are(empty):
     assert "not a confidence interval" in note_text(drawn)
 
 
+def test_one_probe_is_not_called_a_mean_of_eight(empty):
+    for name in ("scaled_error", "relative_variance", "relative_squared_bias"):
+        empty.add("r1", name, [0], [0.5], estimator="a")
+    for figure in ("ranking", "bias_variance"):
+        note = note_text(draw(figure, empty, {"runs": "r1", "units": "raw"}))
+        assert "the only probe so far" in note
+        assert "mean of the last" not in note
+        assert "means of the last" not in note
+
+
 def test_the_ranking_of_the_network_says_which_stages_are_exact_for_whom(empty):
     given = {"a": (0.2, 1.0), "b": (0.1, 1.0), "backprop": (1.0, 1.0), "c": (0.1, 0.9)}
     for label, cosines in given.items():

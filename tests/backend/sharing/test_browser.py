@@ -60,6 +60,25 @@ def test_charts_zoom_and_switch_offline_without_a_word_or_a_request(opened):
     assert [words for words in heard if words != page.url] == []
 
 
+def test_a_narrower_window_leaves_charts_in_their_cards(opened, browser):
+    page = browser.new_page(viewport={"width": 1000, "height": 800})
+    page.goto(opened[0].url)
+    show(page, "r0-cosine")
+    page.set_viewport_size({"width": 600, "height": 800})
+    page.wait_for_function("""() => document.querySelector("#r0-cosine")._fullLayout.width < 600""")
+    legend, place, drawn = page.evaluate(
+        """() => {
+          const chart = document.querySelector("#r0-cosine");
+          const bottom = (node) => node.getBoundingClientRect().bottom;
+          return [bottom(chart.querySelector(".legend")), bottom(chart), bottom(
+            chart.querySelector(".main-svg"))];
+        }"""
+    )
+    assert legend <= place + 1
+    assert drawn <= place + 1
+    page.close()
+
+
 def test_hover_tells_the_value(opened):
     page, _ = opened
     show(page, "r0-ranking")

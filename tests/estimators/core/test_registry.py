@@ -149,7 +149,7 @@ def test_forms_can_be_drawn_from_the_dataclass():
     schema = TypeAdapter(ForwardGradient).json_schema()
     assert schema["additionalProperties"] is False
     tangents = schema["properties"]["tangents"]
-    assert (tangents["minimum"], tangents["default"], tangents["unit"]) == (1, 1, "draws")
+    assert (tangents["minimum"], tangents["default"], tangents["unit"]) == (1, 1, "tangents")
     assert "forward-mode pass" in tangents["description"]
     assert schema["properties"]["noise"]["enum"] == ["rademacher", "normal", "sphere"]
     for wrong in ({"tangents": 0}, {"tangens": 1}, {"noise": "cauchy"}):

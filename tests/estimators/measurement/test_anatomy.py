@@ -214,13 +214,13 @@ def unsure(data, fixed, data_se, fixed_se, batches=16, estimator=9.0, **more):
 def test_advice_within_its_noise_is_not_given():
     """D = 0.19 ± 4.9 says nothing of where it is spent best; ± 0.01 does."""
     lost = unsure(0.19, 9.0, 4.9, 8.0, population=10_000).best(60.0).text
-    assert lost.startswith("not told apart: ")
+    assert lost.startswith("undecided: ")
     assert "more batches" in lost
     told = unsure(0.19, 9.0, 0.01, 0.1, population=10_000).best(60.0).text
     assert told.startswith("more draws: ")
     # What a single batch's noise cannot tell: no error is known of two batches' D.
     two = unsure(5.0, 0.1, float("nan"), 0.1, batches=2, population=10_000).best(60.0).text
-    assert two.startswith("not told apart: ")
+    assert two.startswith("undecided: ")
 
 
 def test_the_advice_is_the_same_or_none_over_seeds():
@@ -231,7 +231,7 @@ def test_the_advice_is_the_same_or_none_over_seeds():
         chain = Chain(module, *pairs[0])
         found = anatomy(chain, params, ForwardGradient(), None, pairs, 4, seed, population=10_000)
         said.add(found.best(2 * found.cost).text.partition(":")[0])
-    assert len(said - {"not told apart"}) <= 1, said
+    assert len(said - {"undecided"}) <= 1, said
 
 
 def test_no_batch_is_advised_beyond_what_was_given():

@@ -154,8 +154,8 @@ def said_in_table(advice: Any) -> dict[str, str]:
     """The cells of the page's table that an advice of the library gives."""
     if advice.verdict == "no variance":
         return {"answer": "no variance at all", "examples × draws": ""}
-    if advice.verdict == "not told apart":
-        return {"answer": "not told apart", "examples × draws": ""}
+    if advice.verdict == "undecided":
+        return {"answer": "undecided", "examples × draws": ""}
     pair = f"{advice.batch:,} × {advice.draws:,}"
     alone = f"{advice.batch_alone:.3g} ×" if advice.batch_alone > 1 + TOLERANCE else "the same"
     return {"answer": advice.verdict, "examples × draws": pair, "largest batch, 1 draw": alone}
