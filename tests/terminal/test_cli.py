@@ -257,7 +257,9 @@ def test_check_passes_nothing_that_it_could_not_check(tmp_path):
 def test_probe_draws_at_a_checkpoint_and_tells_the_measures(finished):
     done = gradlab("probe", 1, "--draws", 16, "--source", "oracle", "--estimator", "backprop",
                    "--estimator", "forward_gradient", "--home", finished)  # fmt: skip
-    assert "honest draws (by the estimator itself) of backprop; ± standard error" in done.stdout
+    assert (
+        "honest draws (by the estimator itself) of backprop; ± is one standard error" in done.stdout
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "finished at 16" in done.stdout
     told = next(line for line in done.stdout.splitlines() if line.startswith("backprop"))
