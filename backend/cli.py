@@ -57,7 +57,12 @@ def serve(
         str | None, typer.Option(help="Folder of plug-in estimators. Default: HOME/plugins.")
     ] = None,
     slots: Annotated[
-        int | None, typer.Option(min=1, help="Number of runs at a time. Default: one for each GPU.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of runs at a time. Default: one for each GPU; without a GPU, half the "
+            "cores, at least two.",
+        ),
     ] = None,
     public_url: Annotated[
         str | None, typer.Option(help="URL under which others reach the lab.")
@@ -66,7 +71,11 @@ def serve(
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
     ] = True,
 ) -> None:
-    """Serve the lab. Each option can also be set as an environment variable GRADLAB_<OPTION>."""
+    """Serve the lab and open its page.
+
+    Each option but `--open` can also be set as an environment variable, such as `GRADLAB_PORT`
+    for `--port` or `GRADLAB_DATABASE_URL` for `--database-url`. An option overrides its variable.
+    """
     from backend.serve import ServeError
     from backend.serve import serve as start
 

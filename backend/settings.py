@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     plugins: Path | None = None
     """Folder of plug-in estimators. Empty: HOME/plugins."""
     slots: Annotated[int, Field(ge=1, le=256)] | None = None
-    """Number of runs at a time. Empty: one for each GPU, or half the cores (at least two)."""
+    """Runs at a time. Empty: one for each GPU; without one, half the cores (2 or more)."""
     public_url: str | None = None
     """URL under which others reach the lab, such as https://lab.example.org."""
 

@@ -35,7 +35,8 @@ def _check(cls: type[Estimator], file: Path, console: Console) -> bool:
     table = Table("", "check", "detail", box=None, pad_edge=False, show_header=False)
     verdicts = conformance.check(cls)
     for verdict in verdicts:
-        table.add_row(MARKS[verdict.passed], escape(verdict.name), escape(verdict.detail))
+        mark = MARKS[verdict.passed if verdict.offered else None]
+        table.add_row(mark, escape(verdict.name), escape(verdict.detail))
     console.print(table)
     for error in {str(v.error): v.error for v in verdicts if v.error}.values():
         _print_traceback(error, file, console)

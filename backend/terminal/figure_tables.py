@@ -4,11 +4,12 @@ from html import unescape
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from backend.figures import note_text
 from backend.terminal.client import Client
+from backend.terminal.probe import without_rounding
 
 FIGURES = {"anatomy": "advice", "what_if": "best_rates"}
 """The table figure of each kind of measurement."""
@@ -22,7 +23,11 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
         _print_parts(client, run, console)
     figure = client.figure(FIGURES[kind], {"runs": run["id"]})
     for table in figure["figure"]["data"]:
-        printed = Table(*table["header"]["values"], box=None, pad_edge=False)
+        columns = [Column(head, overflow="fold") for head in table["header"]["values"]]
+        names = table["cells"]["values"][0]
+        longest = max((len(unescape(name)) for name in names), default=0)
+        columns[0].min_width = min(longest, console.width // 3)
+        printed = Table(*columns, box=None, pad_edge=False)
         for row in zip(*table["cells"]["values"], strict=True):
             printed.add_row(*(Text(unescape(cell)) for cell in row))
         console.print(printed)
@@ -33,15 +38,18 @@ def _print_parts(client: Client, run: dict[str, Any], console: Console) -> None:
     """Print the variances."""
     measures = client.measures(run["id"])
     head = ("tr Var of one draw", "of the data", "of the estimator", "of it at any batch")
-    table = Table(*head, box=None, pad_edge=False)
+    table = Table(*(Column(text, overflow="fold") for text in head), box=None, pad_edge=False)
     for label in [run["labels"]["driver"], *run["labels"]["shadows"]]:
         measured = measures.get(label, {})
         table.add_row(Text(label), *(_cell(measured, f"anatomy/{part}") for part in PARTS))
     console.print(table)
+    console.print("± is one standard error over the batches", style="dim", highlight=False)
 
 
 def _cell(measured: dict[str, float], metric: str) -> str:
     if metric not in measured:
         return ""
     error = measured.get(f"{metric}_se")
-    return f"{measured[metric]:.4g}" + ("" if error is None else f" ± {error:.2g}")
+    scale = max(abs(measured.get(f"anatomy/{part}", 0.0)) for part in PARTS)
+    value = f"{without_rounding(measured[metric], scale):.4g}"
+    return value + ("" if error is None else f" ± {without_rounding(error, scale):.2g}")

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from backend.terminal.client import Client
 from estimators.statistics.formatting import upper_bound
@@ -24,6 +24,8 @@ SHOWN = (
     ("relative_squared_bias", "relative_squared_bias_se"),
 )
 """The measures with a column each, and the names of their standard errors."""
+ROUNDING = 1e-12
+"""Numbers below this share of what they are compared with are rounding, and printed as 0."""
 LAW_NOTE = f"a law agrees within {MAX_ERRORS:g} standard errors, from {MIN_DRAWS} draws on"
 
 
@@ -70,19 +72,41 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
     draws = int(run["config"]["microscope"]["draws"])
     judged = any("verdict/biased" in values for values in measures.values())
     heads = [*(m.replace("_", " ") for m, _ in SHOWN), *(["bias"] if judged else [])]
-    table = Table("", *heads, box=None, pad_edge=False)
+    rows = []
     for label in [run["labels"]["driver"], *run["labels"]["shadows"]]:
         measured = measures.get(label, {})
         verdict = [_verdict(measured)] if judged else []
-        table.add_row(escape(label), *(_cell(measured, *pair) for pair in SHOWN), *verdict)
+        rows.append([escape(label), *(_cell(measured, *pair) for pair in SHOWN), *verdict])
         laws = [_law(measured, metric, draws) for metric, _ in SHOWN]
         if any(laws):
-            table.add_row("  by its law", *laws)
-    console.print(table)
+            rows.append(["  by its law", *laws])
+    console.print(fitted_table(heads, rows, console))
     source = sources(client.note("measures_table", {"runs": run["id"]}))
     console.print(
-        f"{source}; ± standard error; {LAW_NOTE}", style="dim", highlight=False, markup=False
+        f"{source}; ± is one standard error; {LAW_NOTE}", style="dim", highlight=False, markup=False
     )
+
+
+def fitted_table(heads: list[str], rows: list[list[str]], console: Console) -> Table:
+    """A table whose first column holds the names of estimators, which are never cut.
+
+    If it is wider than the console, each number stands above its standard error or law check, and
+    what is still too long in the first column is folded.
+    """
+    wide = _table(heads, rows)
+    unlimited = console.options.update(width=10_000)
+    if console.measure(wide, options=unlimited).maximum <= console.width:
+        return wide
+    broken = [[name, *(cell.replace(" ", "\n", 1) for cell in cells)] for name, *cells in rows]
+    return _table([head.replace(" ", "\n") for head in heads], broken)
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> Table:
+    columns = [Column("", overflow="fold"), *(Column(head, no_wrap=True) for head in heads)]
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def sources(note: str) -> str:
@@ -94,8 +118,13 @@ def sources(note: str) -> str:
 def _cell(measured: dict[str, float], metric: str, error: str) -> str:
     if metric not in measured or math.isnan(measured[metric]):
         return "–" if metric in measured else ""
-    spread = f" ± {measured[error]:.2g}" if error in measured else ""
-    return f"{measured[metric]:.4g}{spread}"
+    spread = f" ± {without_rounding(measured[error]):.2g}" if error in measured else ""
+    return f"{without_rounding(measured[metric]):.4g}{spread}"
+
+
+def without_rounding(value: float, scale: float = 1.0) -> float:
+    """The value, or 0 if it is nothing but rounding beside `scale`."""
+    return 0.0 if abs(value) <= ROUNDING * scale else value
 
 
 def _law(measured: dict[str, float], metric: str, draws: int) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from backend.config import Sweep
 from backend.terminal.client import Client
-from backend.terminal.probe import sources
+from backend.terminal.probe import sources, without_rounding
 
 _SLOPES = re.compile(r"slope of .*?\(± 1 standard error\)")
 SHOWN = ("relative_variance", "scaled_error", "cosine")
@@ -48,7 +48,9 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
         console.print(table)
     against = {"against": "parameters"} if parameters else {}
     note = client.note("sweep", {"runs": run["id"], "metric": SHOWN[0], **against})
-    console.print(f"{sources(note)}; ± standard error", style="dim", highlight=False, markup=False)
+    console.print(
+        f"{sources(note)}; ± is one standard error", style="dim", highlight=False, markup=False
+    )
     if slopes := _SLOPES.search(note):
         axis = " against d" if parameters else ""
         console.print(f"{SHOWN[0].replace('_', ' ')}{axis}, {escape(slopes[0])}")
@@ -60,5 +62,6 @@ def _cell(curves: dict[tuple[str, str], dict[int, float]], metric: str, label: s
     )
     if value is None:
         return ""
+    error = without_rounding(error or 0.0)
     spread = "" if not error else f" ± {float(f'{error:.2g}'):g}"
-    return f"{value + 0.0:.4g}{spread}" + ("" if law is None else f" (law {law:.4g})")
+    return f"{without_rounding(value):.4g}{spread}" + ("" if law is None else f" (law {law:.4g})")

@@ -11,6 +11,8 @@ from backend.config import ACTIVE
 from backend.terminal.client import Client
 
 REFRESH = 0.25  # seconds
+_NAMES = {"what_if/loss": "loss before the step"}
+"""Metrics in words, where the name of the series does not tell."""
 _UNITS = {"training": "steps", "microscope": "draws"}
 
 
@@ -41,4 +43,4 @@ def _print_outcome(client: Client, run: dict[str, Any], console: Console) -> Non
         console.print(escape(run["error"]), highlight=False)
     for metric, value in sorted(client.latest(run["id"]).items()):
         if metric.split("/")[-1] in ("loss", "accuracy", "readout_accuracy"):
-            console.print(f"  {metric:22} {value:.4f}")
+            console.print(f"  {_NAMES.get(metric, metric):22} {value:.4f}")

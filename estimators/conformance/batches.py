@@ -31,6 +31,13 @@ def compare_batches(trial: Trial) -> None:
                 _compare(trial, params, source)
 
 
+def offers_batches(trial: Trial) -> bool:
+    """Whether `batched_draws` gives honest or projected draws at the case's weights."""
+    params = trial.case.params
+    exact = value_and_grad(trial.case.chain, params)[1]
+    return any(_batches(trial, params, source, _rng()) is not None for source in (None, exact))
+
+
 def _compare(trial: Trial, params: Params, exact: Params | None) -> None:
     rng = _rng()
     singles = [

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from estimators.conformance.batches import compare_batches
+from estimators.conformance.batches import compare_batches, offers_batches
 from estimators.conformance.laws import enough, worst
 from estimators.conformance.trial import Trial
 from estimators.core.contract import Claim, Cost, Estimate
@@ -246,6 +246,12 @@ CHECKS = _named(
     batches_its_draws,
     descends,
 )
+
+OPTIONAL: dict[str, tuple[Callable[[Trial], bool], str]] = {
+    "obeys its law": (lambda trial: trial.law is not None, "no law offered"),
+    "batches its draws": (offers_batches, "no batched draws offered"),
+}
+"""Checks of what an estimator need not offer: whether it does, and what to say if it does not."""
 
 
 def _tensors(x: Any, name: str) -> dict[str, Tensor]:

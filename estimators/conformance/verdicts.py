@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from estimators.conformance.checks import CHECKS, WITHOUT_DRAWS, Check, estimates
+from estimators.conformance.checks import CHECKS, OPTIONAL, WITHOUT_DRAWS, Check, estimates
 from estimators.conformance.trial import Trial, one_thread, trials, trials_of
 from estimators.core.contract import Estimator
 
@@ -21,6 +21,8 @@ class Verdict:
     """What was found, in a sentence."""
     error: Exception | None = None
     """The exception that the estimator raised, with its traceback."""
+    offered: bool = True
+    """False: the estimator offers nothing that this check could test, in any setting."""
 
 
 def check(estimator: type[Estimator] | Estimator) -> list[Verdict]:
@@ -58,4 +60,8 @@ def _verdict(name: str, function: Check, tried: list[Trial]) -> Verdict:
         except Exception as error:  # a plug-in may fail in any way; the failure is the verdict
             detail = f"{trial.name}: {type(error).__name__}: {error}"
             return Verdict(name, False, detail, error)
+    if name in OPTIONAL:
+        offers, without = OPTIONAL[name]
+        if not any(offers(trial) for trial in tried):
+            return Verdict(name, True, without, offered=False)
     return Verdict(name, True, f"{len(tried)} combinations of settings and networks")

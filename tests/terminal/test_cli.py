@@ -215,6 +215,26 @@ def test_check_convicts_an_estimator_that_breaks_its_claim(tmp_path):
     assert "double does not conform" in done.stdout
 
 
+def test_check_says_what_an_estimator_does_not_offer(tmp_path):
+    (tmp_path / "half.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from estimators import Backprop, Claim, Cost, Estimator, Objective\n"
+        "@dataclass(frozen=True)\n"
+        "class Half(Estimator[Objective, None]):\n"
+        "    def claim(self, objective): return Claim.BIASED\n"
+        "    def cost(self, objective): return Cost(forwards=1, vjps=1)\n"
+        "    def estimate(self, objective, params, state, rng):\n"
+        "        e = Backprop().estimate(objective, params, None, rng)\n"
+        "        return e._replace(grads={k: g / 2 for k, g in e.grads.items()})\n"
+    )
+    done = gradlab("check", tmp_path / "half.py")
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^– +obeys its law +no law offered", done.stdout, re.MULTILINE)
+    assert re.search(r"^– +batches its draws +no batched draws offered", done.stdout, re.MULTILINE)
+    assert "pass  keeps its claim" in done.stdout
+    assert "half conforms" in done.stdout
+
+
 def test_check_passes_nothing_that_it_could_not_check(tmp_path):
     (tmp_path / "zero.py").write_text(
         "from dataclasses import dataclass\n"
@@ -237,7 +257,9 @@ def test_check_passes_nothing_that_it_could_not_check(tmp_path):
 def test_probe_draws_at_a_checkpoint_and_tells_the_measures(finished):
     done = gradlab("probe", 1, "--draws", 16, "--source", "oracle", "--estimator", "backprop",
                    "--estimator", "forward_gradient", "--home", finished)  # fmt: skip
-    assert "honest draws (by the estimator itself) of backprop; ± standard error" in done.stdout
+    assert (
+        "honest draws (by the estimator itself) of backprop; ± is one standard error" in done.stdout
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "finished at 16" in done.stdout
     told = next(line for line in done.stdout.splitlines() if line.startswith("backprop"))

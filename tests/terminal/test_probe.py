@@ -1,8 +1,9 @@
 """Estimators as words of a command."""
 
 import pytest
+from rich.console import Console
 
-from backend.terminal.probe import _law, parse_estimator
+from backend.terminal.probe import _cell, _law, fitted_table, parse_estimator
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,25 @@ def test_what_is_none_is_refused_in_words(text):
 def test_the_law_check_on_record_goes_before_the_standard_error(on_record, said):
     measured = {"relative_mse": 1.6, "relative_mse_se": 0.1, "law/relative_mse": 1.0, **on_record}
     assert said in _law(measured, "relative_mse", 256)
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_table_cuts_neither_names_nor_numbers(width):
+    name, cell = "activity_forward_gradient", "0.07002 ± 0.0016"
+    console = Console(width=width)
+    with console.capture() as printed:
+        console.print(fitted_table(["relative variance"] * 6, [[name, *[cell] * 6]], console))
+    lines = printed.get().splitlines()
+    assert "…" not in printed.get()
+    assert max(map(len, lines)) <= width
+    first = min(i for i, line in enumerate(lines) if line.startswith("act"))
+    column = lines[first].index("0.07")
+    assert "".join(line[:column].strip() for line in lines[first:]) == name
+    assert printed.get().count("± 0.0016") == 6
+
+
+def test_rounding_is_printed_as_zero():
+    measured = {"cosine": 1.0, "cosine_se": 2.8e-17, "bias": -3e-16, "small": 2e-6}
+    assert _cell(measured, "cosine", "cosine_se") == "1 ± 0"
+    assert _cell(measured, "bias", "bias_se") == "0"
+    assert _cell(measured, "small", "small_se") == "2e-06"

@@ -63,5 +63,5 @@ def test_every_value_has_a_row_with_its_dimension_and_the_law():
     assert "fdfa[x]" in said
     assert "8 1,482 0.5" in said
     slopes = "slope of spsa: measured 1.00 ± 0.03; x: 2 (± 1 standard error)"
-    assert said[-2] == "oracle draws, but honest of spsa; ± standard error"
+    assert said[-2] == "oracle draws, but honest of spsa; ± is one standard error"
     assert said[-1] == f"relative variance against d, {slopes}"
