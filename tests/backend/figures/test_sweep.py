@@ -113,6 +113,15 @@ def test_a_law_that_is_off_is_called_so():
     assert f"{FORWARD} disagrees with its law at 16 (+10 s.e.: implementation or" in note
 
 
+@pytest.mark.parametrize(("draws", "judged"), [(63, False), (64, True)])
+def test_a_sweep_is_judged_from_as_many_draws_as_the_law_check_asks_for(draws, judged):
+    source = swept(draws=draws)
+    add(source, "relative_variance", [0, 1, 2], [100.0, 25.0, 12.25], [1.0, 0.25, 0.6])
+    add(source, "law/relative_variance", [0, 1, 2], [100.0, 25.0, 6.25])
+    note = drawn(source)[2]
+    assert ("disagrees with its law" in note) is judged, note
+
+
 def test_where_no_law_is_known_theory_gives_the_slope():
     field, component = "inner.draws", {"name": "node_perturbation"}
     source = swept(field, name="mean_of_draws", inner=component)
