@@ -1,12 +1,9 @@
 """The horizontal axis: steps, examples, forward passes or seconds of training."""
 
-from collections.abc import Iterable
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.figures.data.source import FigureError, Floats, PointsLike, RunLike, Source
+from backend.figures.data.source import FigureError, Floats, RunLike, Source
 
 TITLES = {
     "step": "step",
@@ -15,15 +12,6 @@ TITLES = {
     "seconds": "training time (s), pauses excluded",
     "draws": "draws, K",
 }
-
-
-def around(points: Iterable[PointsLike], x: str) -> dict[str, Any]:
-    """Limits of the axis around a single step: it would reach from −1 to 1 at step 0, with
-    fractions as ticks."""
-    ends = {int(step) for series in points for step in (*series.steps[:1], *series.steps[-1:])}
-    if len(ends) != 1:
-        return {}
-    return {"autorangeoptions": {"clipmin": -0.05}, **({"dtick": 1} if x == "step" else {})}
 
 
 def positions(

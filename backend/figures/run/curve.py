@@ -136,7 +136,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         traces,
         tally,
         title=words[0].title + where,
-        xaxis=canvas.axis(progress.TITLES[query.x], **progress.around(points, query.x)),
+        xaxis=canvas.axis(progress.TITLES[query.x]),
         yaxis=canvas.axis(words[0].axis, **_within(words), **fitted.axis()),
         yaxis2=edge.AXIS,
         shapes=switches.shapes(source, query, query.runs),

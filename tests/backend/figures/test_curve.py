@@ -23,14 +23,6 @@ def lines(drawn):
     return [one for one in traces(drawn) if "series" in one["meta"]]
 
 
-def test_a_single_point_at_step_0_has_no_negative_steps(empty):
-    empty.add("r1", "train/loss", [0], [1.0])
-    axis = curve(empty)["figure"]["layout"]["xaxis"]
-    assert (axis["autorangeoptions"]["clipmin"], axis["dtick"]) == (-0.05, 1)
-    empty.add("r1", "train/loss", [1], [1.0])
-    assert "dtick" not in curve(empty)["figure"]["layout"]["xaxis"]
-
-
 def test_train_and_validation_are_drawn_together(source):
     train, validation = traces(curve(source, metric="train/loss,validation/loss"))
     assert (train["name"], validation["name"]) == ("train · #1 a run", "validation · #1 a run")
