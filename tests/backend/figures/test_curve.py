@@ -30,6 +30,14 @@ def test_train_and_validation_are_drawn_together(source):
     assert (train["mode"], validation["mode"]) == ("lines", "lines+markers")
 
 
+def test_the_first_point_of_a_run_does_not_fix_the_step_axis(empty):
+    """The page extends the lines: a fixed tick distance would make one tick a step, a fixed range
+    would hide what follows."""
+    empty.add("r1", "train/loss", [0], [2.0], unit="nats")
+    axis = curve(empty, metric="train/loss")["figure"]["layout"]["xaxis"]
+    assert not {"dtick", "range", "tickvals"} & axis.keys()
+
+
 def test_all_estimators_of_a_measure_driver_first(source):
     names = [one["name"] for one in traces(curve(source, metric="cosine", layer="hidden1"))]
     assert names[:2] == ["forward_gradient", "backprop"]
