@@ -39,6 +39,9 @@ Text = Annotated[
 ]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_-]+$")]
 """The id of a run, study, dashboard or link."""
+MAX_SHADOWS = 15
+IMPORT_SECONDS = 5.0
+"""For the import of one plug-in file, after which it is left out."""
 COMPONENTS = ("dataset", "loss", "network", "estimator", "optimizer")
 
 
@@ -85,7 +88,7 @@ class RunConfig(Strict):
     network: Component
     estimator: Component
     """The driver: the estimator whose gradient the optimiser follows."""
-    shadows: Annotated[list[Component], Field(max_length=15)] = []
+    shadows: Annotated[list[Component], Field(max_length=MAX_SHADOWS)] = []
     """Further estimators, measured at the same weights and batches."""
     optimizer: Component = Component.model_validate({"name": "sgd", "lr": 0.01})
     steps: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
