@@ -34,8 +34,14 @@ def _not_one(draws: Any) -> Any:
     return draws
 
 
+PRINTABLE = r"[^\x00-\x1f\x7f-\x9f]"
+"""A character that `printable` allows, for OpenAPI."""
+ONE_LINE = Field(json_schema_extra={"pattern": f"^{PRINTABLE}*$"})
 Text = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(printable)
+    str,
+    StringConstraints(strip_whitespace=True, max_length=200),
+    AfterValidator(printable),
+    ONE_LINE,
 ]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_-]+$")]
 """The id of a run, study, dashboard or link."""

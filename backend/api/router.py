@@ -7,6 +7,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.routing import APIRoute
 
 from backend import strict_json
+from backend.api.errors import ERROR_RESPONSES
 
 MAX_VALUES = 20_000
 """Names, numbers and texts in one body, lists and objects included. The largest study that is
@@ -16,11 +17,12 @@ LARGE_BODY_BYTES = 64_000
 
 
 WORKER = "/api/worker/"
+"""The paths of workers, whose bodies are encoded series: their size alone is limited."""
 
 
 def router(tag: str) -> APIRouter:
     """A router below /api whose bodies are strict JSON; `tag` groups its routes in OpenAPI."""
-    return APIRouter(prefix="/api", tags=[tag], route_class=StrictRoute)
+    return APIRouter(prefix="/api", tags=[tag], route_class=StrictRoute, responses=ERROR_RESPONSES)
 
 
 class StrictRequest(Request):
@@ -37,7 +39,6 @@ class StrictRequest(Request):
             raise HTTPException(422, f"the body is not valid JSON: {error}") from None
 
     def _parse(self, body: bytes) -> Any:
-        # Bodies of workers are encoded series; their size alone is limited.
         limit = None if self.url.path.startswith(WORKER) else MAX_VALUES
         return strict_json.loads(body, limit)
 
