@@ -28,12 +28,12 @@ NAMED = ("/runs", "/studies", "/probes", "/fork", "/diagnosis", "/figures/{name}
 """Ends of paths whose requests name components, runs or estimators: they may not exist."""
 TOKEN = "a-token-of-this-test"
 BOUNDED = settings(
-    max_examples=8,
+    max_examples=6,
     derandomize=True,
     database=None,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
 
@@ -79,7 +79,8 @@ def test_every_route_answers_as_its_schema_says(app, client, real, worker, mode)
     script = {"host": "localhost", "authorization": client.headers["authorization"]}
     schema = schemathesis.openapi.from_asgi("/api/openapi.json", app, headers=script)
     tried, failures = 0, []
-    for operation in (each.ok() for each in schema.get_all_operations()):
+    for result in schema.get_all_operations():
+        operation: Any = result.ok()  # type: ignore[union-attr]
         if operation.path == ENDLESS:
             continue
         is_report = operation.path.startswith("/api/worker/")
