@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from rich.console import Console
 
-from backend.api.connections import LimitedProtocol, connection_limit
+from backend.api.connections import BACKLOG, LimitedProtocol, connection_limit
 from backend.app import LabServer, PortInUseError, create_app, listen
 from backend.home import (
     Home,
@@ -131,6 +131,7 @@ def server_config(app: FastAPI) -> uvicorn.Config:
         app,
         log_level="warning",
         http=LimitedProtocol,
+        backlog=BACKLOG,
         proxy_headers=False,  # not trusted: rate limits are by connection
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,

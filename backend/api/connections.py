@@ -21,10 +21,12 @@ WRITE_SECONDS = 30.0
 CLOSE_SECONDS = 3.0
 """For a client to take the rest of a response from a connection that is being closed."""
 MAX_CONNECTIONS = 1024
-RESERVED_DESCRIPTORS = 96
-"""File descriptors for the database, checkpoints, exports and the pipes of workers."""
+RESERVED_DESCRIPTORS = 256
+"""File descriptors for the database, checkpoints, exports, the pipes of workers, and for
+connections that asyncio accepts at a time before it tells of them (`BACKLOG`)."""
+BACKLOG = 128
 MIN_CONNECTIONS = 16
-MAX_ANSWERED = RESERVED_DESCRIPTORS // 3
+MAX_ANSWERED = 64
 """Connections above the limit that are answered at a time; others are cut without an answer."""
 
 logger = logging.getLogger("uvicorn.error")
