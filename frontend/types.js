@@ -30,6 +30,7 @@
  * @property {string | null} device
  * @property {any} facts
  * @property {string | null} study
+ * @property {RunEvent[]} events what charts mark on the run's axis
  *
  * @typedef {{loc: (string | number)[], msg: string}} Problem
  * @typedef {{step: number | null, kind: string, text: string, at: string}} RunEvent

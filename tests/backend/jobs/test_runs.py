@@ -45,9 +45,11 @@ def test_a_killed_worker_resumes_and_its_curve_is_the_undisturbed_one(lab, undis
     assert row.attempt == 2
     assert row.facts["resumed_at"] >= 100
     assert lab.curve(run) == undisturbed
-    assert [e.text for e in lab.store.events(run) if e.kind == "death"] == [
-        "attempt 1: killed by SIGKILL (9)"
-    ]
+    death, again = lab.store.marked_events([run])[run]
+    assert (death.kind, death.text) == ("death", "attempt 1: killed by SIGKILL (9)")
+    assert (again.kind, again.step) == ("attempt", row.facts["resumed_at"])
+    assert again.text == f"attempt 2 goes on from step {again.step:,}"
+    assert death.step >= again.step
 
 
 def test_a_run_is_paused_stepped_resumed_and_cancelled(lab):

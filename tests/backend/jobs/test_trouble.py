@@ -121,7 +121,7 @@ def test_a_death_is_counted_once_however_often_it_is_written(opened, monkeypatch
     with opened.broken(monkeypatch, "log", "update", times=4):
         opened.executor.dies(opened.started(run), -9)
     opened.started(run, attempt=2)
-    assert [e.kind for e in opened.store.events(run)] == ["death"]
+    assert [e.kind for e in opened.store.events(run)] == ["death", "attempt"]
 
 
 def test_an_outbox_is_taken_in_when_the_disk_has_room_again(opened, monkeypatch):
