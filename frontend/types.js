@@ -23,6 +23,7 @@
  * @property {number | null} seconds
  * @property {number | null} eta seconds
  * @property {number} attempt
+ * @property {boolean} [set_aside] whether a paused run has left its slot to others
  * @property {string | null} error
  * @property {string} created
  * @property {string | null} started

@@ -61,6 +61,14 @@ class RunView(View):
     eta: float | None
     attempt: int
     run_until: int | None
+    set_aside: Annotated[
+        bool,
+        Field(
+            description="Whether a paused run has left its slot to others after a checkpoint. "
+            "When it is resumed or stepped, it is queued before runs that never started. A paused "
+            "run that is not set aside still holds its slot."
+        ),
+    ]
     error: str | None
     created: str
     started: str | None

@@ -20,6 +20,7 @@ from backend.jobs.backoff import Backoff
 from backend.jobs.devices import Device, Slot, cores, detect, divide
 from backend.jobs.executor import Executor, Exit, Job
 from backend.jobs.inspections import Inspections
+from backend.jobs.placement import place
 from backend.jobs.run_folders import checkpoints, kept_checkpoint
 from backend.jobs.worker_exit import WorkerExit, record_exit
 from backend.store import Run, Store
@@ -137,6 +138,7 @@ class Supervisor:
                 _log.warning("run %s cannot be asked to stop: %s", attempt.run, error)
 
     def _orders_changed(self, run_id: str) -> None:
+        self._check_queue = True  # a run that was set aside may be queued now
         attempt = self._attempts.get(run_id)
         if attempt is not None and self._store.run(run_id).cancel:
             attempt.cancelled = attempt.cancelled or time.monotonic()
@@ -146,6 +148,9 @@ class Supervisor:
         if attempt is None or attempt.attempt != number:
             return
         attempt.reported(self._limits.silence)
+        paused = status == "paused"
+        self._check_queue |= paused and not attempt.paused  # its slot may be of use to another
+        attempt.paused = paused
         if attempt.adopted and status not in ("running", "paused"):
             self._forget(attempt)
 
@@ -228,24 +233,25 @@ class Supervisor:
             self._attempt_ended(attempt, WorkerExit(uncounted=True))
 
     def _start_queued_runs(self) -> None:
-        """Start queued runs, oldest first; one whose device is busy lets later ones pass."""
+        """Start queued runs, and set paused ones aside that hold a slot they wait for."""
         if self._closing or not (self._check_queue and self._queue_retry.due()):
             return
         self._check_queue = False
         try:
-            for run in self._store.active():
-                if run.status == "queued" and run.id not in self._attempts:
-                    self._start_if_slot_is_free(run)
+            taken = {attempt.run: attempt.slot for attempt in self._attempts.values()}
+            placement = place(self._store.active(), taken, self.slots)
+            for run, slot in placement.start:
+                self._start_or_give_up(run, slot)
+            for run in placement.set_aside:
+                self._store.update(run.id, stop=True)
             self._queue_retry.reset()
         except OperationalError as error:
             self._check_queue, wait = True, self._queue_retry.failed()
             _log.warning("queued runs are started in %g s: %s", wait, error)
 
-    def _start_if_slot_is_free(self, run: Run) -> None:
+    def _start_or_give_up(self, run: Run, slot: Slot) -> None:
         try:
-            slot = self._free_slot(run.config["device"])
-            if slot is not None:
-                self._start_attempt(run, slot)
+            self._start_attempt(run, slot)
         except OperationalError:
             raise
         except Exception as error:
@@ -261,7 +267,8 @@ class Supervisor:
         try:
             run, token = self._store.begin_attempt(run.id, resumed_at)
         except (ConflictError, MissingError):
-            return  # cancelled or deleted at this moment
+            self._check_queue = True  # cancelled or deleted at this moment; its slot is free
+            return
         attempt = RunningAttempt(run.id, run.attempt, slot)
         attempt.reported(self._limits.start)
         self._attempts[run.id] = attempt

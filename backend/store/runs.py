@@ -93,6 +93,10 @@ class Runs(Base):
         self._notify(Commit("run", run_id))
         return run, token
 
+    def release(self, run_id: str) -> Run:
+        """Queue a run whose worker has ended, or set it aside if it is paused."""
+        return self._change(run_id, run_orders.release)
+
     def end(self, run_id: str, status: str, error: str | None = None) -> Run:
         """End a run that its worker did not end: failed or cancelled. Its points are merged."""
         run = self._change(run_id, lambda run: run_orders.end(run, status, error))

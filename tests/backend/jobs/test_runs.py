@@ -171,10 +171,11 @@ def test_a_stopped_server_resumes_its_runs_when_it_starts(tmp_path, undisturbed)
         assert lab.store.run(run).attempt == 2
         assert lab.store.run(run).facts["resumed_at"] >= 100
         assert lab.curve(run) == undisturbed
-        lab.becomes(paused, "paused")
-        assert (lab.store.run(paused).step, lab.store.run(paused).attempt) == (at, 2)
+        row = lab.store.run(paused)
+        assert (row.status, row.set_aside, row.step, row.attempt) == ("paused", True, at, 1)
+        assert [e.kind for e in lab.store.events(paused)] == ["paused"]
         lab.steer(paused, "cancel")
-        lab.becomes(paused, "cancelled")
+        assert lab.status(paused) == "cancelled"
 
 
 def test_a_killed_servers_runs_are_found_by_the_next(tmp_path, undisturbed):

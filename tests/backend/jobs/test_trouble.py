@@ -118,7 +118,7 @@ def test_an_outcome_that_cannot_be_written_is_written_later(opened, monkeypatch)
 
 def test_a_death_is_counted_once_however_often_it_is_written(opened, monkeypatch):
     run = opened.submit()
-    with opened.broken(monkeypatch, "log", "update", times=4):
+    with opened.broken(monkeypatch, "log", "release", times=4):
         opened.executor.dies(opened.started(run), -9)
     opened.started(run, attempt=2)
     assert [e.kind for e in opened.store.events(run)] == ["death", "attempt"]
@@ -199,7 +199,7 @@ def test_adoption_waits_for_the_database_too(stage, monkeypatch):
     runs = [stage.store.create_run(config(), {}).id for _ in range(2)]
     for run in runs:
         stage.store.begin_attempt(run)
-    with stage.broken(monkeypatch, "update"):
+    with stage.broken(monkeypatch, "release"):
         stage.supervisor.start()
     until(lambda: bool(stage.executor.jobs))
     (job,) = stage.executor.jobs
