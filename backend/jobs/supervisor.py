@@ -21,11 +21,11 @@ from backend.jobs.devices import Device, Slot, cores, detect, divide
 from backend.jobs.executor import Executor, Exit, Job
 from backend.jobs.inspections import Inspections
 from backend.jobs.placement import place
-from backend.jobs.run_folders import checkpoints, kept_checkpoint
+from backend.jobs.run_checkpoints import resumed_at
 from backend.jobs.worker_exit import WorkerExit, record_exit
 from backend.store import Run, Store
 from backend.store.base import ConflictError, MissingError
-from backend.training.checkpoints.files import checkpoint_steps, resume_step
+from backend.training.checkpoints.files import CheckpointError
 
 _log = logging.getLogger(__name__)
 
@@ -207,7 +207,8 @@ class Supervisor:
         """Let a run fail that this server cannot handle; the others go on."""
         _log.error("run %s could not be %s", run.id, action, exc_info=error)
         attempt = self._attempts.setdefault(run.id, RunningAttempt(run.id, run.attempt, None))
-        words = f"The run could not be {action}: {type(error).__name__}: {error}"
+        kind = "" if isinstance(error, CheckpointError) else f"{type(error).__name__}: "
+        words = f"The run could not be {action}: {kind}{error}"
         self._attempt_ended(attempt, WorkerExit(failure=words))
 
     def _begin(self) -> None:
@@ -263,24 +264,18 @@ class Supervisor:
 
     def _start_attempt(self, run: Run, slot: Slot) -> None:
         """Start a worker; it resumes from the newest checkpoint if there is one."""
-        resumed_at = self._resumed_at(run)
+        first = resumed_at(self._home, run)
         try:
-            run, token = self._store.begin_attempt(run.id, resumed_at)
+            run, token = self._store.begin_attempt(run.id, first)
         except (ConflictError, MissingError):
             self._check_queue = True  # cancelled or deleted at this moment; its slot is free
             return
         attempt = RunningAttempt(run.id, run.attempt, slot)
         attempt.reported(self._limits.start)
         self._attempts[run.id] = attempt
-        self._executor.start(self._job(run, slot, token, resumed_at))
+        self._executor.start(self._job(run, slot, token, first))
 
-    def _resumed_at(self, run: Run) -> int:
-        """The step at which the next attempt begins; a fork's first one begins at its parent's."""
-        own = checkpoints(self._home, run.id)
-        forked = run.kind == "training" and not checkpoint_steps(own)
-        return resume_step(kept_checkpoint(self._home, run.id) if forked else own)
-
-    def _job(self, run: Run, slot: Slot, token: str, resumed_at: int) -> Job:
+    def _job(self, run: Run, slot: Slot, token: str, first: int) -> Job:
         device = run.config["device"]
         return Job(
             run=run.id,
@@ -292,6 +287,6 @@ class Supervisor:
             device="cpu" if device == "cpu" else slot.device.name,
             environment=slot.environment(device),
             threads=run.facts.get("threads", slot.threads),
-            resumed_at=resumed_at,
+            resumed_at=first,
             control={"run_until": run.run_until, "cancel": run.cancel, "changes": run.changes},
         )

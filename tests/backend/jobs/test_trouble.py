@@ -177,6 +177,17 @@ def test_a_run_that_cannot_be_started_fails_in_words_and_the_next_starts(opened)
     opened.started(opened.submit())
 
 
+def test_a_fork_that_lost_its_parents_checkpoint_fails_in_words(opened):
+    columns = {"config": config(), "labels": {}, "parent": "r1", "parent_step": 1200}
+    (fork,), _ = opened.store.create_runs([columns])
+    opened.supervisor.submit(fork.id)
+    said = (
+        "The run could not be started: the checkpoint of step 1,200 with which this fork begins is "
+        "gone or damaged; fork again"
+    )
+    assert opened.becomes(fork.id, "failed").error == said
+
+
 def test_a_run_that_cannot_be_adopted_fails_in_words_and_the_others_go_on(stage, monkeypatch):
     runs = [stage.store.create_run(config(), {}).id for _ in range(2)]
     for run in runs:
