@@ -116,7 +116,7 @@ class Hub:
             self._append(entry)
 
     def _encode_run(self, run_id: str) -> Entry:
-        return encode("run", run_view(self._store.run(run_id)).model_dump())
+        return encode("run", run_view(self._store, self._store.run(run_id)).model_dump())
 
     def _append(self, entry: Entry) -> None:
         self._ring.append(entry)
