@@ -60,6 +60,8 @@ class MeasurementData:
     """{label: its draws one by one}."""
     sources: dict[str, str] = field(default_factory=dict)
     """{label: honest or oracle}: how the draws were made."""
+    notices: tuple[str, ...] = ()
+    """What the reader must know about the objective, such as that its examples are coupled."""
 
     def rows(self) -> Iterator[Row]:
         """Every number, one row each."""
@@ -100,6 +102,7 @@ class MeasurementData:
             "draws": self.draws,
             "loss": _finite(self.loss),
             "nonfinite": self.nonfinite,
+            "notices": list(self.notices),
             "rows": [self._row_dict(row) for row in self.rows()],
             "verdicts": {
                 label: [

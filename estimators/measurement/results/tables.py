@@ -30,7 +30,11 @@ def measures_table(data: MeasurementData, places: Sequence[int]) -> Table:
     ])  # fmt: skip
     head = ["layer", "estimator", *(m.replace("_", " ") for m in shown)]
     return Table(
-        title(data), [*head, *(["bias"] if data.verdicts else [])], rows, note(data, places)
+        title(data),
+        [*head, *(["bias"] if data.verdicts else [])],
+        rows,
+        note(data, places),
+        notices=data.notices,
     )
 
 
@@ -124,6 +128,7 @@ def findings_table(
         name_once(rows),
         words=3,
         sentence=True,
+        notices=data.notices,
     )
 
 
