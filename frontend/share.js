@@ -13,6 +13,7 @@ import {shownRuns} from "./lab.js";
 export function shareButton() {
   const made = signal(/** @type {Made | null} */ (null));
   const problem = signal("");
+  const busy = signal(false);
   const title = h("input", {
     id: "share-title",
     type: "text",
@@ -22,6 +23,8 @@ export function shareButton() {
 
   async function make(/** @type {Event} */ event) {
     event.preventDefault();
+    if (busy.peek()) return;
+    busy.set(true);
     problem.set("");
     try {
       const dashboard = await api.makeDashboard(
@@ -32,6 +35,8 @@ export function shareButton() {
       made.set({dashboard: dashboard.id, url, local});
     } catch (error) {
       problem.set(error instanceof Error ? error.message : String(error));
+    } finally {
+      busy.set(false);
     }
   }
 
@@ -49,7 +54,11 @@ export function shareButton() {
       {onsubmit: make},
       h("label", {for: "share-title"}, "Title"),
       title,
-      h("button", {class: "primary", type: "submit"}, "Make a link"),
+      h(
+        "button",
+        {class: "primary", type: "submit", "aria-disabled": () => busy() && "true"},
+        () => (busy() ? "Making the link…" : made() ? "Make another link" : "Make a link"),
+      ),
     ),
     h("p", {class: "problem", role: "alert"}, problem),
     () => made() && result(/** @type {Made} */ (made())),

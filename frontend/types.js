@@ -55,6 +55,7 @@
  * @property {Component[]} optimizers
  * @property {Component[]} schedules
  * @property {{source: string, traceback: string}[]} failures
+ * @property {string} [folder] where the plug-ins of this lab are
  * @property {{name: string, description: string}[]} devices
  * @property {any} greeting
  * @property {any} config the JSON schema of a configuration
