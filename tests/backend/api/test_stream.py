@@ -110,7 +110,6 @@ async def test_a_stream_lost_before_its_first_event_misses_nothing(store, run):
     hub = Hub(store)
     hub.open()
     lost = await Listener(hub).start()
-    await lost.pieces.aclose()
     await asyncio.to_thread(store.update, run, step=5)
     await asyncio.to_thread(store.end, run, "cancelled")
     await asyncio.to_thread(store.delete, run)
