@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from backend.config import PRINTABLE, Kind, Status, printable
 from backend.config import Id as Id
-from backend.config import Kind, Status, printable
 from backend.sharing import allowed
 from backend.store import Dashboard, Run
 from backend.store.tables import Event
@@ -14,6 +14,7 @@ Title = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
     AfterValidator(printable),
+    Field(json_schema_extra={"pattern": rf"^{PRINTABLE}*(?!\s){PRINTABLE}{PRINTABLE}*$"}),
 ]
 
 

@@ -65,9 +65,9 @@ class Supervisor:
         self._tasks.put(self._begin)
         self._thread.start()
 
-    def validate(self, config: Any, kind: Kind = "training") -> dict[str, Any]:
+    def validate(self, configs: Sequence[Any], kind: Kind = "training") -> list[dict[str, Any]]:
         """See `Inspections.validate`."""
-        return self._inspections.validate(config, kind)
+        return self._inspections.validate(configs, kind)
 
     def catalogue(self, refresh: bool = False) -> dict[str, Any]:
         """See `Inspections.catalogue`."""

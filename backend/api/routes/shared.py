@@ -6,13 +6,14 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse
 
 from backend.api.deps import LabDep
+from backend.api.errors import OPEN_RESPONSES
 from backend.api.models import SharedView, shared_run
 from backend.api.routes.figures import draw, listing
 from backend.api.routes.pages import shell
 from backend.store.base import MissingError
 from backend.store.store import RunsView
 
-routes = APIRouter(prefix="/s", tags=["shared"])
+routes = APIRouter(prefix="/s", tags=["shared"], responses=OPEN_RESPONSES)
 Token = Annotated[str, Path(min_length=20, max_length=100)]
 
 
