@@ -23,6 +23,7 @@
  * @property {number | null} seconds
  * @property {number | null} eta seconds
  * @property {number} attempt
+ * @property {boolean} [set_aside] whether a paused run has left its slot to others
  * @property {string | null} error
  * @property {string} created
  * @property {string | null} started
@@ -30,6 +31,7 @@
  * @property {string | null} device
  * @property {any} facts
  * @property {string | null} study
+ * @property {RunEvent[]} events what charts mark on the run's axis
  *
  * @typedef {{loc: (string | number)[], msg: string}} Problem
  * @typedef {{step: number | null, kind: string, text: string, at: string}} RunEvent

@@ -113,7 +113,7 @@ class Hub:
             self._append(event)
 
     def _encode_run(self, run_id: str) -> bytes:
-        return encode("run", run_view(self._store.run(run_id)).model_dump())
+        return encode("run", run_view(self._store, self._store.run(run_id)).model_dump())
 
     def _append(self, event: bytes) -> None:
         self._ring.append(self._id(self._end + 1) + event)

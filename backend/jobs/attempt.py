@@ -60,6 +60,8 @@ class RunningAttempt:
     """When the worker counts as silent, on the monotonic clock."""
     cancelled: float | None = field(default=None)
     """When cancellation was requested, on the monotonic clock."""
+    paused: bool = False
+    """Whether its last report said so."""
     exit: WorkerExit | None = None
     """How its process ended; kept until the outcome is in the database."""
     retry: Backoff = field(default_factory=lambda: Backoff(DEFAULT_LIMITS.retry))

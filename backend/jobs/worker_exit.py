@@ -1,4 +1,4 @@
-"""What happens to a run when its worker's process has ended: it ends, or it is queued again."""
+"""What happens to a run when its worker's process has ended: it ends, is queued or is set aside."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,8 +53,8 @@ def _record_outcome(
     code = exit.code
     if run.cancel:
         store.end(run.id, "cancelled")
-    elif exit.uncounted:
-        store.update(run.id, status="queued")
+    elif exit.uncounted or (code == 0 and run.set_aside):
+        store.release(run.id)
     elif code is not None and code >= 0:
         error = f"The worker ended with {exit_words(code)}.\n\n{_end_of(log(folder))}"
         store.end(run.id, "failed", error)
@@ -84,4 +84,4 @@ def _retry_or_fail(store: Store, max_attempts: int, run: Run, how: str) -> None:
         error = f"{how}, {len(deaths)} attempts; out of memory is the usual cause"
         store.end(run.id, "failed", error[0].upper() + error[1:])
     else:
-        store.update(run.id, status="queued")
+        store.release(run.id)

@@ -11,7 +11,7 @@ from backend.figures.data.draws import is_microscope
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import PARAMETERS
 from backend.figures.data.select import estimators, layers
-from backend.figures.data.source import PointsLike, RunLike, SeriesLike, Source
+from backend.figures.data.source import EventLike, PointsLike, RunLike, SeriesLike, Source
 from backend.figures.info import Chart
 from backend.figures.pages import page_of
 
@@ -38,6 +38,9 @@ class Snapshot:
         if run_id not in self._series:
             self._series[run_id] = self._source.series(run_id)
         return self._series[run_id]
+
+    def marked_events(self, run_ids: Sequence[str], /) -> Mapping[str, Sequence[EventLike]]:
+        return self._source.marked_events(run_ids)
 
     def points(
         self,

@@ -82,6 +82,17 @@ class Run(SQLModel, table=True):
     changes: list[Any] = _json(list)
 
     @property
+    def held(self) -> bool:
+        """Whether its orders are to wait at the step that it has reached."""
+        return self.run_until is not None and self.step >= self.run_until and not self.cancel
+
+    @property
+    def set_aside(self) -> bool:
+        """Whether it is paused without a slot: its worker wrote a checkpoint and ended, or was
+        asked to."""
+        return self.status == "paused" and self.stop
+
+    @property
     def state(self) -> Status:
         """The status, typed."""
         return self.status  # type: ignore[return-value]

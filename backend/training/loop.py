@@ -11,7 +11,7 @@ import torch
 
 from backend.config import RunConfig
 from backend.training.checkpointing import Checkpointing
-from backend.training.checkpoints.files import checkpoint_steps
+from backend.training.checkpoints.files import CheckpointError
 from backend.training.clock import Clock
 from backend.training.components.assemble import Labelled, assemble, find_device
 from backend.training.components.index import preload_imports
@@ -55,6 +55,8 @@ def train(
     try:
         run = Run(config, control or Control(), checkpoint_dir, plugin_dirs, device, origin)
         yield from run.records()
+    except CheckpointError as error:
+        yield Ended("failed", 0, str(error))
     except Exception:
         text = traceback.format_exc()
         if run is not None:
@@ -77,7 +79,8 @@ class Run:
         self._control = control
         self._assembly = assemble(config, plugin_dirs)
         self._prepare(config, find_device(device or config.device), folder)
-        self.step, self._resumed, self._events = 0, False, []
+        self.step, self._resumed = 0, False
+        self._events: list[Event] = []
         self._begin(origin)
         self.buffer = PointBuffer(self._trainer.roles.driver.label)
         self._first = (self.step, self._clock.total)
@@ -102,11 +105,12 @@ class Run:
 
     def _begin(self, origin: Path | None) -> None:
         """Resume from the run's own checkpoint, or begin as a fork of the run in `origin`."""
-        resumed_at = self._checkpoints.resume()
+        resumed_at, self._events = self._checkpoints.resume()
         if resumed_at is not None:
             self.step, self._resumed = resumed_at, True
-        elif origin is not None and checkpoint_steps(origin):
-            self.step, self._events = self._checkpoints.fork(origin)
+        elif origin is not None and origin.is_dir():
+            self.step, events = self._checkpoints.fork(origin)
+            self._events += events
 
     def records(self) -> Iterator[Record]:
         """Everything from `Facts` to `Ended`."""

@@ -173,10 +173,18 @@ function progress(run) {
 
 /** @param {Run} run */
 function pace(run) {
-  if (run.status === "running") return isLive() ? speed(run) : "";
-  if (run.status === "queued") return "waiting for a slot";
-  if (run.status === "paused") return run.seconds == null ? "" : `${duration(run.seconds)} so far`;
+  if (!isLive() && !hasEnded(run.status)) return "";
+  if (run.status === "running") return speed(run);
+  if (run.status === "queued")
+    return run.attempt > 0 ? "goes on at the next free slot" : "waiting for a slot";
+  if (run.status === "paused") return paused(run);
   return run.seconds == null ? "" : `took ${duration(run.seconds)}`;
+}
+
+/** @param {Run} run */
+function paused({seconds, set_aside}) {
+  const slot = set_aside ? "its slot is free" : "in its slot";
+  return seconds == null ? slot : `${slot} · ${duration(seconds)} so far`;
 }
 
 const tested = results(figure);

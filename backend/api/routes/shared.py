@@ -32,7 +32,8 @@ def page(token: str, lab: LabDep) -> HTMLResponse:
 def dashboard(token: Token, lab: LabDep) -> SharedView:
     """The dashboard, with the public part of its runs."""
     shared = lab.store.shared(token)
-    runs = [shared_run(lab.store.run(run_id)) for run_id in shared.runs]
+    events = lab.store.marked_events(shared.runs)
+    runs = [shared_run(lab.store.run(run_id), events[run_id]) for run_id in shared.runs]
     return SharedView(**{**shared.model_dump(), "runs": runs})
 
 

@@ -88,7 +88,7 @@ class Lab:
     def reaches(self, run: str, step: int) -> None:
         until(lambda: self.store.run(run).step >= step, lambda: self.describe(run))
 
-    def becomes(self, run: str, *statuses: str, seconds: float = 20) -> None:
+    def becomes(self, run: str, *statuses: str, seconds: float = 60) -> None:
         until(lambda: self.status(run) in statuses, lambda: self.describe(run), seconds)
 
     def describe(self, run: str) -> str:
@@ -109,7 +109,7 @@ class Lab:
 
 
 def until(
-    condition: Callable[[], bool], describe: Callable[[], str] = str, seconds: float = 20
+    condition: Callable[[], bool], describe: Callable[[], str] = str, seconds: float = 60
 ) -> None:
     """Wait for a state; fail with what was there instead."""
     deadline = time.monotonic() + seconds
