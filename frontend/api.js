@@ -120,6 +120,10 @@ export const figures = () => request("/api/figures");
 export const makeDashboard = (title, runs) => send("/api/dashboards", {title, runs});
 /** @param {string} dashboard @returns {Promise<{url: string, path: string, local: boolean}>} */
 export const share = (dashboard) => send(`/api/dashboards/${id(dashboard)}/share`);
+/** @returns {Promise<import("./types.js").ListedShare[]>} every link, newest first */
+export const shares = () => request("/api/shares");
+/** @param {string} share */
+export const revoke = (share) => request(`/api/shares/${id(share)}`, {method: "DELETE"});
 
 /**
  * What a shared page may ask for: its dashboard and the figures of its runs.

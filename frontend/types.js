@@ -128,7 +128,10 @@
  * @property {string} title
  * @property {string} text
  * @property {Run[]} runs
+ * @property {number} deleted how many of its runs were deleted since
  * @property {string} created
+ *
+ * @typedef {{id: string, created: string, dashboard: string, title: string, runs: number}} ListedShare a link, without its token
  */
 
 export {};

@@ -62,8 +62,10 @@ class Hub:
         self._loop = asyncio.get_running_loop()
 
     def close(self) -> None:
-        """End every client's stream."""
+        """End every client's stream, and send nothing any more."""
         self._closed = True
+        for task in self._tasks:
+            task.cancel()
         self._wake_clients()
 
     def publish(self, kind: str, data: Any) -> None:
@@ -95,6 +97,8 @@ class Hub:
         self._loop.call_later(max(wait, 0.0), self._start_sending, run_id)
 
     def _start_sending(self, run_id: str) -> None:
+        if self._closed:
+            return
         task = asyncio.ensure_future(self._send_run(run_id))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

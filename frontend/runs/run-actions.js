@@ -5,7 +5,8 @@ import {edit} from "../form/run-form.js";
 import {icon} from "../icons.js";
 import {order, resample} from "../lab.js";
 import {append, h} from "../lib/h.js";
-import {effect, signal} from "../lib/signal.js";
+import {effect} from "../lib/signal.js";
+import {twice} from "../lib/twice.js";
 import {openMicroscope} from "./microscope.js";
 import {FOLLOWING, hasEnded, isFinal, pending} from "./pending.js";
 
@@ -121,19 +122,13 @@ const does = (name, text, how, run, act) =>
     text,
   );
 
-/** Deleting takes two presses: the second one says what it does. @param {() => Run} run */
-function removal(run) {
-  const armed = signal(false);
-  return h(
-    "button",
+/** @param {() => Run} run */
+const removal = (run) =>
+  twice(
     {
-      type: "button",
-      class: () => (armed() ? "act danger" : "act"),
-      "aria-label": () => `${armed() ? "Really delete" : "Delete"} run ${run().number}`,
-      onclick: () => (armed.peek() ? order(run(), "delete") : armed.set(true)),
-      onblur: () => armed.set(false),
+      text: "Delete",
+      final: "Delete for good",
+      label: (armed) => `${armed ? "Really delete" : "Delete"} run ${run().number}`,
     },
-    icon("bin"),
-    () => (armed() ? "Delete for good" : "Delete"),
+    () => order(run(), "delete"),
   );
-}
