@@ -57,6 +57,7 @@
  * @property {Component[]} optimizers
  * @property {Component[]} schedules
  * @property {{source: string, traceback: string}[]} failures
+ * @property {string} [folder] where the plug-ins of this lab are
  * @property {{name: string, description: string}[]} devices
  * @property {any} greeting
  * @property {any} config the JSON schema of a configuration
@@ -127,7 +128,10 @@
  * @property {string} title
  * @property {string} text
  * @property {Run[]} runs
+ * @property {number} deleted how many of its runs were deleted since
  * @property {string} created
+ *
+ * @typedef {{id: string, created: string, dashboard: string, title: string, runs: number}} ListedShare a link, without its token
  */
 
 export {};
