@@ -12,7 +12,7 @@ const DRAW_MS = 250;
 /** @typedef {{data: any[], layout: any}} Figure */
 /** @typedef {HTMLElement & {data?: any[], layout?: any}} Plot */
 /** @typedef {{x: any[], y: any[]}} Points */
-/** @typedef {{entry: string, name: string, look: import("./charts/line-sample.js").Look}} Entry */
+/** @typedef {{entry: string, name: string, full: string, look: import("./charts/line-sample.js").Look}} Entry */
 
 /** @type {Promise<any> | undefined} */
 let loading;
@@ -68,8 +68,8 @@ export async function setHidden(plot, hidden) {
   await Plotly.restyle(plot, {visible});
 }
 
-/** Traces of one group share an entry. @param {any} trace @returns {string} */
-const entryOf = (trace) => trace.legendgroup ?? trace.name ?? "";
+/** Traces of one group share an entry; a shown name may be that of two. @param {any} trace @returns {string} */
+const entryOf = (trace) => trace.legendgroup || trace.name || "";
 
 /**
  * What the legend lists. Plotly's own would take its room from the plot, without a bound.
@@ -82,7 +82,12 @@ export function entries(plot) {
     (trace) => trace.name && trace.showlegend !== false && trace.type !== "heatmap",
   );
   const unique = new Map(shown.map((trace) => [entryOf(trace), trace]));
-  return [...unique].map(([entry, trace]) => ({entry, name: trace.name, look: lookOf(trace)}));
+  return [...unique].map(([entry, trace]) => ({
+    entry,
+    name: trace.name,
+    full: trace.meta?.full ?? trace.name,
+    look: lookOf(trace),
+  }));
 }
 
 /** @param {any} trace @returns {import("./charts/line-sample.js").Look} */

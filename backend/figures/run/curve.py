@@ -11,8 +11,9 @@ from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, lines
 from backend.figures.data.source import Floats, PointsLike, Source
 from backend.figures.drawing import canvas, edge, fit, style, switches
+from backend.figures.drawing.names import numbered
 from backend.figures.drawing.scales import Scale
-from backend.figures.drawing.text import clipped, hover_point, plain, run_name
+from backend.figures.drawing.text import clipped, full_name, hover_point, line_name, plain, run_name
 from backend.figures.info import Chart, Condition, FigureInfo, Place
 
 
@@ -214,9 +215,9 @@ def _laws(
             keep = canvas.evenly(len(law.steps), query.max)
             steps, values = law.steps[keep], law.values[keep]
             x = progress.positions(source, line.run_id, line.run, steps, query.x)
-            like.meta = {"run": line.run_id, "x": query.x}
+            like.meta = {name: like.meta[name] for name in ("run", "x", "full")}
             traces.append(
-                law_checks.trace(x, values, fitted.scale, query.x, like.name, like, measure)
+                law_checks.trace(x, values, fitted.scale, query.x, whole_name(line), like, measure)
             )
     return _Laws(traces, law_checks.words(checks, law_checks.likely_causes(wrong)))
 
@@ -245,9 +246,17 @@ def _beyond(kept: list[Line], points: list[PointsLike], fitted: fit.Fit) -> str:
 
 def trace_name(line: Line, *, several: bool) -> str:
     """The legend's words: the split or estimator, and the run where there are several."""
-    first = split_of(line.series.metric) or plain(clipped(line.series.estimator))
-    run = run_name(line.run.number, line.run.name)
-    return f"{first} · {run}" if first and (several or not line.series.estimator) else first or run
+    run = line.run
+    if line.series.estimator:
+        return line_name(line.series.estimator, run.number, run.name, several=several)
+    shown = run_name(run.number, run.name)
+    return f"{split} · {shown}" if (split := split_of(line.series.metric)) else shown
+
+
+def whole_name(line: Line) -> str:
+    """The same, whole: for hovers and titles."""
+    first = line.series.estimator or split_of(line.series.metric)
+    return full_name(first, numbered(line.run.number, line.run.name))
 
 
 def trace(
@@ -261,9 +270,10 @@ def trace(
         "series": line.series.id,
         "run": line.run_id,
         "x": x_name,
+        "full": whole_name(line),
         "positive": scale.kind == "log",
     }
-    grows = x_name == "step" and scale.kind != "asinh"
+    grows, whole = x_name == "step" and scale.kind != "asinh", whole_name(line)
     return go.Scatter(
         x=x.tolist(),
         y=canvas.numbers(scale.positions(values)),
@@ -277,11 +287,12 @@ def trace(
             "width": 1.2 if split == "train" else 2,
         },
         marker={"symbol": symbol, "size": 6, "maxdisplayed": 40},
+        legendgroup=line.group,
         hovertemplate=hover_point(
-            trace_name(line, several=True),
+            whole,
             x_name,
             metric(line.series.metric),
             "customdata" if scale.kind == "asinh" else "y",
         ),
-        meta=meta if grows else {"run": line.run_id, "x": x_name},
+        meta=meta if grows else {name: meta[name] for name in ("run", "x", "full")},
     )

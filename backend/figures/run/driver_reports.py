@@ -10,7 +10,8 @@ from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line
 from backend.figures.data.source import Source
 from backend.figures.drawing import canvas, style
-from backend.figures.drawing.text import clipped, hover_point, plain, run_name
+from backend.figures.drawing.names import numbered
+from backend.figures.drawing.text import clipped, full_name, hover_point, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
 
 PREFIX = "estimator/"
@@ -76,10 +77,12 @@ def _trace(
     x = progress.positions(source, line.run_id, line.run, points.steps, query.x)
     metric_words = metric(line.series.metric)
     layer = plain(clipped(line.series.layer)) or "whole network"
-    name = f"{metric_words.title}: {layer}"
-    if len(query.runs) > 1:
+    name, several = f"{metric_words.title}: {layer}", len(query.runs) > 1
+    if several:
         name += f" · {run_name(line.run.number, line.run.name)}"
-    meta: dict[str, Any] = {"run": line.run_id, "x": query.x}
+    run = numbered(line.run.number, line.run.name) if several else ""
+    whole = full_name(f"{metric_words.title}: {line.series.layer or 'whole network'}", run)
+    meta: dict[str, Any] = {"run": line.run_id, "x": query.x, "full": whole}
     if query.x == "step":
         meta |= {"series": line.series.id, "positive": False}
     suffix = panel + 1 if panel else ""
@@ -94,7 +97,8 @@ def _trace(
             "width": 2,
         },
         marker={"symbol": style.symbol(line.label), "size": 5, "maxdisplayed": 40},
-        hovertemplate=hover_point(name, query.x, metric_words, "y"),
+        legendgroup=f"{line.group} {line.series.metric} {line.series.layer}",
+        hovertemplate=hover_point(whole, query.x, metric_words, "y"),
         meta=meta,
         xaxis=f"x{suffix}",
         yaxis=f"y{suffix}",

@@ -12,7 +12,7 @@ from backend.figures.data.select import TRACES, estimators, layers
 from backend.figures.data.source import Floats, PointsLike, RunLike, SeriesLike, Source
 from backend.figures.drawing import canvas, fit, style
 from backend.figures.drawing.scales import Scale
-from backend.figures.drawing.text import clipped, hover_point, plain, run_name
+from backend.figures.drawing.text import clipped, full_name, hover_point, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
 
 INFO = FigureInfo(
@@ -91,12 +91,13 @@ def _traces(
 ) -> list[go.Scatter]:
     # The first panel that an estimator is in names it.
     heads = {series.estimator: at for at, series in reversed(placed)}
-    drawn = []
+    drawn, marks = [], style.symbols(estimators(run))
     for (at, series), points in zip(placed, all_points, strict=True):
         x = progress.positions(source, query.runs[0], run, points.steps, query.x)
         named = heads[series.estimator] == at
         drawn.append(_trace(at, series, x, points.values, scale, named))
-        whose = plain(f"{clipped(series.estimator)} · {clipped(series.layer)}")
+        drawn[-1].marker.symbol = marks.get(series.estimator, style.symbol(series.estimator))
+        whose = full_name(series.estimator, series.layer)
         drawn[-1].hovertemplate = hover_point(whose, query.x, metric(series.metric), "customdata")
     return drawn
 
@@ -145,5 +146,5 @@ def _trace(
         yaxis=f"y{at + 1 if at else ''}", name=plain(clipped(series.estimator)),
         legendgroup=series.estimator, showlegend=named, mode="lines+markers",
         line={"color": style.colour(series.estimator), "width": 2},
-        marker={"symbol": style.symbol(series.estimator), "size": 6, "maxdisplayed": 25},
+        marker={"size": 6, "maxdisplayed": 25},
     )  # fmt: skip

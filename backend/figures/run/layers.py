@@ -67,21 +67,21 @@ def _lines(
     drawn, odd = [], []
     for at, row in enumerate(rows):
         has_point = grid.has_point[at]
-        values, name = grid.values[at][has_point], plain(clipped(row))
-        drawn.append(_line(x[has_point], values, scale, name, colours[at], at, words))
+        values, name = grid.values[at][has_point], plain(row)
+        drawn.append(_line(x[has_point], values, scale, row, colours[at], at, words))
         odd += edge.not_finite(x[has_point], values, name, colours[at], words[0], not odd)
     return drawn + odd
 
 
 def _line(
-    x: Floats, values: Floats, scale: Scale, name: str, colour: str, at: int, words: HoverWords
+    x: Floats, values: Floats, scale: Scale, row: str, colour: str, at: int, words: HoverWords
 ) -> go.Scatter:
     return go.Scatter(
         x=x.tolist(), y=canvas.numbers(scale.positions(values)), customdata=canvas.numbers(values),
-        name=name, mode="lines+markers",
+        name=plain(clipped(row)), legendgroup=row, mode="lines+markers",
         line={"color": colour, "width": 2, "dash": DASHES[at // len(SYMBOLS) % len(DASHES)]},
         marker={"symbol": SYMBOLS[at % len(SYMBOLS)], "size": 6, "maxdisplayed": 40},
-        hovertemplate=hover_point(name, *words, "customdata"),
+        hovertemplate=hover_point(plain(row), *words, "customdata"),
     )  # fmt: skip
 
 
