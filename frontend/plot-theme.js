@@ -1,6 +1,8 @@
 // @ts-check
 /** A figure's layout in the theme of the page: its text colours, grid and font. */
 
+let drawn = 0;
+
 /** @param {string} name of a design token, without its dashes */
 const token = (name) =>
   getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -8,9 +10,8 @@ const token = (name) =>
 /**
  * The layout with the page's text colours, grid and font, and without a background.
  * @param {any} layout
- * @param {string} revision
  */
-export function themed(layout, revision) {
+export function themed(layout) {
   const {
     width: _width,
     height: _height,
@@ -23,7 +24,8 @@ export function themed(layout, revision) {
   // A label above the plot, such as that of a new driver, needs its line.
   const styled = {
     ...rest,
-    uirevision: revision,
+    // Each layout says all ranges itself.
+    uirevision: String(++drawn),
     margin: {...rest.margin, t: hasLabels(rest.shapes) ? 22 : 8, r: 8},
     autosize: true,
     showlegend: false,

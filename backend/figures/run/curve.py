@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import law_checks, laws, progress, standard_errors
+from backend.figures.data import law_checks, laws, progress, standard_errors, window
 from backend.figures.data.metrics import SPLITS, Metric, Scaling, metric, split_of
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, lines
-from backend.figures.data.source import Floats, PointsLike, Source
+from backend.figures.data.source import Floats, Source
+from backend.figures.data.window import Window
 from backend.figures.drawing import canvas, edge, fit, style, switches
 from backend.figures.drawing.names import numbered
 from backend.figures.drawing.scales import Scale
@@ -42,7 +43,10 @@ INFO = FigureInfo(
     help="One metric at one layer over the run. Every run and every estimator has a line of its "
     "own, and no line is smoothed.",
     takeaway="Compare the lines where they are flat: that is where the runs or estimators end up.",
-    parameters=("runs", "metric", "layer", "estimator", "x", "scale", "max", "first", "last"),
+    parameters=(
+        "runs", "metric", "layer", "estimator", "x", "scale", "max", "first", "last", "left",
+        "right",
+    ),
     charts=(
         _of_parts(
             "loss", "loss", 10, "Loss",
@@ -114,13 +118,10 @@ def figure(source: Source, query: Query) -> go.Figure:
     words = [metric(name) for name in names]
     matches = lines(source, query, names)
     kept = matches[:TRACES]
-    points = [
-        source.points(line.series.id, max=query.max, first=query.first, last=query.last)
-        for line in kept
-    ]
-    tally = canvas.Tally()
+    points = [window.read(source, line.run_id, line.series.id, query) for line in kept]
+    tally = canvas.Tally(zoomed=window.is_zoomed(query))
     for series_points in points:
-        tally.add(series_points)
+        tally.add_window(series_points)
     if len(matches) > TRACES:
         tally.say(f"{TRACES} of {len(matches)} lines: choose fewer runs or one estimator")
     fitted = _fit(words[0].scaling, query.scale, kept, points)
@@ -152,7 +153,7 @@ def _within(words: list[Metric]) -> dict[str, Any]:
 
 
 def _traces(
-    source: Source, query: Query, kept: list[Line], points: list[PointsLike], fitted: fit.Fit
+    source: Source, query: Query, kept: list[Line], points: list[Window], fitted: fit.Fit
 ) -> list[Any]:
     scale = fitted.scale
     drawn, odd, high = [], [], []
@@ -191,7 +192,7 @@ def _laws(
     source: Source,
     query: Query,
     kept: list[Line],
-    points: list[PointsLike],
+    points: list[Window],
     fitted: fit.Fit,
     drawn: list[Any],
 ) -> _Laws:
@@ -212,7 +213,8 @@ def _laws(
         if check.verdict == "disagrees":
             wrong.append((line.run, line.label))
         if law:
-            keep = canvas.evenly(len(law.steps), query.max)
+            ends = window.visible(source, line.run_id, line.run, query)
+            keep = window.evenly(law.steps, query.max, ends)
             steps, values = law.steps[keep], law.values[keep]
             x = progress.positions(source, line.run_id, line.run, steps, query.x)
             like.meta = {name: like.meta[name] for name in ("run", "x", "full")}
@@ -222,7 +224,7 @@ def _laws(
     return _Laws(traces, law_checks.words(checks, law_checks.likely_causes(wrong)))
 
 
-def _fit(scaling: Scaling, asked: str, kept: list[Line], points: list[PointsLike]) -> fit.Fit:
+def _fit(scaling: Scaling, asked: str, kept: list[Line], points: list[Window]) -> fit.Fit:
     if kept and all(line.series.estimator for line in kept):
         return fit.measures(scaling, asked, [series_points.values for series_points in points])
     by_run: dict[int, list[Floats]] = {}
@@ -231,7 +233,7 @@ def _fit(scaling: Scaling, asked: str, kept: list[Line], points: list[PointsLike
     return fit.runs(scaling, asked, by_run)
 
 
-def _beyond(kept: list[Line], points: list[PointsLike], fitted: fit.Fit) -> str:
+def _beyond(kept: list[Line], points: list[Window], fitted: fit.Fit) -> str:
     """A sentence on runs that leave the shown range, and how far."""
     if not fitted.span:
         return ""

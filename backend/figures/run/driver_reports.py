@@ -4,7 +4,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from backend.figures.data import progress
+from backend.figures.data import progress, window
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line
@@ -20,7 +20,7 @@ INFO = FigureInfo(
     help="What the driving estimator reports of itself (angles of its feedback, losses of its "
     "blocks, norms before clipping): a panel for each quantity, a line for each layer.",
     takeaway="Use it to check the method at work: whether feedback aligns, or local losses fall.",
-    parameters=("runs", "x", "max", "first", "last"),
+    parameters=("runs", "x", "max", "first", "last", "left", "right"),
     charts=(
         Chart(
             "driver-reports",
@@ -40,7 +40,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     reported = _lines(source, query)
     keys = list(dict.fromkeys(line.series.metric for line in reported))
     shown = [line for line in reported if line.series.metric in keys[:PANELS]]
-    tally = canvas.Tally()
+    tally = canvas.Tally(zoomed=window.is_zoomed(query))
     if len(keys) > PANELS:
         tally.say(f"{PANELS} of {len(keys)} quantities")
     if len(shown) > TRACES:
@@ -72,8 +72,8 @@ def _lines(source: Source, query: Query) -> list[Line]:
 def _trace(
     source: Source, query: Query, line: Line, panel: int, layers: list[str], tally: canvas.Tally
 ) -> go.Scatter:
-    points = source.points(line.series.id, max=query.max, first=query.first, last=query.last)
-    tally.add(points)
+    points = window.read(source, line.run_id, line.series.id, query)
+    tally.add_window(points)
     x = progress.positions(source, line.run_id, line.run, points.steps, query.x)
     metric_words = metric(line.series.metric)
     layer = plain(clipped(line.series.layer)) or "whole network"

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from backend.figures.data import progress
+from backend.figures.data import progress, window
 from backend.figures.data.metrics import Metric, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, chosen_estimator, layers
@@ -22,7 +22,7 @@ INFO = FigureInfo(
     help="One metric of one estimator over the run: a line for each stage or tensor, coloured by "
     "depth; of more than forty layers, bands of their values.",
     takeaway="Lines that fan out by colour show a measure that changes with depth.",
-    parameters=("runs", "metric", "estimator", "level", "x", "first", "last"),
+    parameters=("runs", "metric", "estimator", "level", "x", "first", "last", "left", "right"),
     charts=(Chart("layers", (Place("run", "more", 10),), runs="focused"),),
 )
 BANDS = (("lowest to highest", 0.0, 1.0, 0.15), ("10 % to 90 %", 0.1, 0.9, 0.3))
@@ -38,7 +38,9 @@ def figure(source: Source, query: Query) -> go.Figure:
     run = source.run(run_id)
     label = chosen_estimator(source, run_id, run, name, query.estimator)
     rows = layers(source, run, run_id, name, query.level)
-    grid, tally = cells.gather(source, run_id, name, label, rows, query)
+    seen = window.of_run(source, run_id, query)
+    grid, tally = cells.gather(source, run_id, name, label, rows, seen)
+    tally.zoomed = window.is_zoomed(query)
     scale = choose(words.scaling, grid.values)
     x = progress.positions(source, run_id, run, grid.steps, query.x)
     many = len(rows) > TRACES
