@@ -30,7 +30,7 @@ export function themed(layout) {
     autosize: true,
     showlegend: false,
     // A layout that is styled again has only this left of what its figure said.
-    meta: rest.meta ?? {legend: showlegend},
+    meta: rest.meta ?? {legend: showlegend, scales: scalesOf(rest)},
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: {...rest.font, family: token("font"), size: 12, color: ink},
@@ -41,15 +41,26 @@ export function themed(layout) {
       font: {family: token("font"), size: 12, color: token("ink")},
     },
   };
-  for (const key of Object.keys(rest)) if (/^[xy]axis\d*$/.test(key)) styled[key] = axis(rest[key]);
+  for (const key of Object.keys(rest)) if (isAxis(key)) styled[key] = axis(rest[key]);
   return styled;
 }
+
+/** What each axis shows: its values, or a transform of them. @param {any} layout */
+const scalesOf = (layout) =>
+  Object.fromEntries(
+    Object.keys(layout)
+      .filter(isAxis)
+      .map((key) => [key, layout[key].uirevision ?? "linear"]),
+  );
+
+/** @param {string} key */
+const isAxis = (key) => /^[xy]axis\d*$/.test(key);
 
 /** @param {any[] | undefined} shapes */
 const hasLabels = (shapes) => (shapes ?? []).some((shape) => shape.label?.text);
 
 /** @param {any} axis */
-const axis = (axis) => ({
+const axis = ({uirevision: _uirevision, ...axis}) => ({
   ...axis,
   gridcolor: token("line"),
   zerolinecolor: token("line-2"),

@@ -118,7 +118,7 @@ function setUp(element, options) {
       plot,
       !options.lines && ownLegend(options, state),
     ),
-    () => state.table() && tableView(options.title, plot, state.drawn),
+    () => state.table() && tableView(options.title, options.key, plot, state.drawn),
     h("p", {class: "problem", role: "status", hidden: () => !state.problem()}, state.problem),
     h("p", {class: "chart-note"}, () => textOf(state.note(), state.grown()), " ", whole),
   );

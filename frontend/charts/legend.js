@@ -3,7 +3,7 @@
 import {h} from "../lib/h.js";
 import {signal} from "../lib/signal.js";
 import {sample} from "./line-sample.js";
-import {legible} from "./table.js";
+import {legible} from "./rows.js";
 
 /**
  * @typedef {object} Lines

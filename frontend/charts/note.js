@@ -1,7 +1,7 @@
 // @ts-check
 /** The text below a chart: how many points it shows, and what its reader must know. */
 import {count} from "../lib/format.js";
-import {legible} from "./table.js";
+import {legible} from "./rows.js";
 
 /** @typedef {import("../types.js").FigureAnswer} FigureAnswer */
 /** @typedef {Pick<FigureAnswer, "shown" | "count" | "selection" | "zoomed" | "note"> & {below: string[]}} Note */

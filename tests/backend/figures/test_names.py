@@ -2,22 +2,13 @@
 
 import json
 
-import numpy as np
 import pytest
 
-from backend.figures import Memory, MemoryRun, draw, measurement, note_text
-from backend.figures.catalogue import charts_of, modules
-from backend.figures.data.metrics import MEASURES
+from backend.figures import Memory, draw, measurement, note_text
+from backend.figures.catalogue import modules
 from backend.figures.drawing.names import clipped, differing_words, distinct, of_line, side_by_side
+from tests.backend.figures.full_source import ALIKE, FOUR, SIXTEEN, full_source, run, run_of
 
-LONG = (
-    "mean_of_draws(inner=activity_forward_gradient(noise=rademacher, tangents={}, scaled=True), "
-    "draws=8)"
-)
-FOUR, SIXTEEN = LONG.format(4), LONG.format(16)
-ALIKE = [FOUR, SIXTEEN, f"{SIXTEEN} #2"]
-STAGES = ["hidden1", "hidden2", "head"]
-LAYERS = ["", *(name for s in STAGES for name in (s, f"{s}.weight", f"{s}.bias"))]
 STAGE = "backbone.encoder.blocks.{}.attention.projection"
 
 
@@ -66,44 +57,14 @@ def test_a_name_is_shortened_by_itself_outside_of_a_figure():
     assert len(clipped(FOUR)) == 48
 
 
-def run(number: int = 1, name: str = "a run", **more) -> MemoryRun:
-    facts = {"layers": [{"name": f"{s}.weight", "stage": s} for s in STAGES]}
-    return MemoryRun(number, name, facts=facts, **{"config": {"batch_size": 32}, **more})
-
-
 @pytest.fixture
 def alike() -> Memory:
-    """A training run and a microscope whose estimators' labels begin alike."""
-    source, rng = Memory(), np.random.default_rng(0)
-    labels = {"driver": ALIKE[0], "shadows": ALIKE[1:]}
-    source.add_run("r1", run(labels=labels))
-    seen = {"microscope": {"run": "r1", "step": 8, "draws": 64}}
-    for name, sweep in [("m1", None), ("m2", {"field": "draws", "values": [1, 2, 4]})]:
-        config = {"microscope": {**seen["microscope"], "sweep": sweep}, "batch_size": 32}
-        source.add_run(name, run(2, labels=labels, config=config))
-    for label in ALIKE:
-        for layer in LAYERS:
-            for metric in MEASURES:
-                values = 0.2 + rng.random(20)
-                source.add("r1", metric, np.arange(20), values, layer=layer, estimator=label)
-                source.add("m1", metric, [8, 64], values[:2], layer=layer, estimator=label)
-            for name in ("biased", "bias", "bound"):
-                source.add("m1", f"verdict/{name}", [64], [0.5], layer=layer, estimator=label)
-        for name in ("cosine", "norm_ratio", "along", "across"):
-            source.add("m1", f"draw/{name}", np.arange(64), rng.random(64), estimator=label)
-        for metric in ("relative_variance", "scaled_error"):
-            source.add("m2", f"sweep/{metric}", [1, 2, 4], rng.random(3), estimator=label)
-        for part in ("data", "estimator", "fixed"):
-            source.add("m1", f"anatomy/{part}", [16], [2.0], estimator=label)
-        for name in ("slope", "curvature", "change/0.1", "change/1"):
-            source.add("m1", f"what_if/{name}", np.arange(8), rng.random(8), estimator=label)
-        source.add("m1", "what_if/best_rate", [8], [0.5], estimator=label)
-    return source
+    return full_source()
 
 
 @pytest.mark.parametrize("name", sorted(set(modules()) - {"path", "driver_reports", "carpet"}))
 def test_every_figure_tells_labels_apart(alike, name):
-    run_id = "m2" if name == "sweep" else "r1" if _is_of_a_run(name) else "m1"
+    run_id = run_of(name)
     query = {"metric": "cosine"} if name == "curve" else {}
     shown = [draw(name, alike, {"runs": run_id, **query})]
     if name in ("cloud", "layers"):  # one estimator each
@@ -113,10 +74,6 @@ def test_every_figure_tells_labels_apart(alike, name):
     for part in ("tangents=4…", "tangents=16…", "tangents=16… #2"):
         assert part in words, part
     assert f"{FOUR[:47]}…" not in words, "a beginning that several labels share"
-
-
-def _is_of_a_run(name: str) -> bool:
-    return name in {placed.figure for placed in charts_of("run")}
 
 
 def _without_hovers(drawn):
