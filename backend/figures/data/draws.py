@@ -11,7 +11,7 @@ from backend.figures.data.select import Line, lines
 from backend.figures.data.select import is_microscope as is_microscope  # most figures read both
 from backend.figures.data.source import Floats, Source
 from backend.figures.data.tally import Tally
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing.text import clipped, line_name
 from estimators.statistics.student import Sample
 
 PREFIX = "draw/"
@@ -130,6 +130,5 @@ def latest(source: Source, line: Line, name: str) -> float | None:
 
 
 def name_of(line: Line, *, several: bool) -> str:
-    """The name of a line: its estimator, and its run where there are several."""
-    label = plain(clipped(line.label))
-    return f"{label} · {run_name(line.run.number, line.run.name)}" if several else label
+    """The shown name of a line: its estimator, and its run where there are several."""
+    return line_name(line.label, line.run.number, line.run.name, several=several)

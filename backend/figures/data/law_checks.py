@@ -149,20 +149,20 @@ def _at(law: Law | None, steps: Any) -> Floats:
 
 
 def trace(
-    x: Floats, values: Floats, scale: Scale, x_name: str, name: str, like: Any, measure: str
+    x: Floats, values: Floats, scale: Scale, x_name: str, whole: str, like: Any, measure: str
 ) -> go.Scatter:
     """The law as a thin dashed line over the points `like`, hidden and shown with them."""
     return go.Scatter(
         x=x.tolist(),
         y=canvas.numbers(scale.positions(values)),
         customdata=canvas.numbers(values),
-        name=f"law of {name}",
+        name=f"law of {like.name}",
         mode="lines",
-        legendgroup=name,
+        legendgroup=like.legendgroup,
         showlegend=False,
         line={"color": like.line.color, "dash": "dash", "width": 1.2},
-        hovertemplate=hover_point(f"law of {name}", x_name, metric(measure), "customdata"),
-        meta={"run": like.meta["run"], "x": x_name},
+        hovertemplate=hover_point(f"law of {whole}", x_name, metric(measure), "customdata"),
+        meta={"run": like.meta["run"], "x": x_name, "full": f"law of {whole}"},
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import cautions
+from backend.figures.data import cautions, draws
 from backend.figures.data.metrics import OF_ERROR, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, layers, lines
@@ -16,7 +16,7 @@ from backend.figures.data.source import Floats, SeriesLike, Source
 from backend.figures.drawing import canvas, style
 from backend.figures.drawing.cells import EXACT
 from backend.figures.drawing.scales import Scale, choose
-from backend.figures.drawing.text import clipped, hover_head, plain, run_name
+from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Place
 from estimators.statistics.formatting import counted
 
@@ -74,10 +74,12 @@ def figure(source: Source, query: Query) -> go.Figure:
     shown = sum(pooled_measure.probes for _, pooled_measure in kept)
     ends = np.array([v for _, p in kept for v in (p.low, p.high)])
     scale = choose(what.scaling, ends)
-    names = [_name(line, len(query.runs)) for line, _ in kept]
+    several = len(query.runs) > 1
+    names = [draws.name_of(line, several=several) for line, _ in kept]
     labels = ["<br>".join([name, *p.faults]) for name, (_, p) in zip(names, kept, strict=True)]
+    marks = style.symbols(line.label for line, _ in kept)
     traces = [
-        _dot(at, line, pooled_measure, scale, names[at])
+        _dot(at, line, pooled_measure, scale, names[at]).update(marker_symbol=marks[line.label])
         for at, (line, pooled_measure) in enumerate(kept)
     ]
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
@@ -115,15 +117,10 @@ def _badness(name: str, measure: Pooled) -> tuple[bool, int, float]:
     return bool(np.isnan(measure.mean)), len(measure.faults), sign * measure.mean
 
 
-def _name(line: Line, runs: int) -> str:
-    label = plain(clipped(line.label, 40))
-    return f"{label}<br>{run_name(line.run.number, line.run.name)}" if runs > 1 else label
-
-
 def _label(at: int, name: str) -> dict[str, Any]:
     """A label above its row; beside the plot it would leave no room on a phone."""
     return {
-        "text": name.replace("<br>", " · "), "x": 0, "xref": "paper", "xanchor": "left",
+        "text": name, "x": 0, "xref": "paper", "xanchor": "left",
         "y": at, "yref": "y", "yanchor": "bottom", "yshift": 7, "showarrow": False,
     }  # fmt: skip
 
@@ -137,7 +134,7 @@ def _rows(count: int) -> dict[str, Any]:
 
 def _dot(at: int, line: Line, measure: Pooled, scale: Scale, name: str) -> go.Scatter:
     mean, low, high = scale.positions(np.array([measure.mean, measure.low, measure.high])).tolist()
-    what, whose = metric(line.series.metric), name.replace("<br>", " · ")
+    what, whose = metric(line.series.metric), line.full_name(several=True)
     value_text = (
         f"{what.short} {measure.mean:.4g}{what.suffix}<br>{measure.low:.4g} … {measure.high:.4g}"
     )
@@ -156,7 +153,7 @@ def _dot(at: int, line: Line, measure: Pooled, scale: Scale, name: str) -> go.Sc
     }
     return go.Scatter(
         x=canvas.numbers(np.array([mean])), y=[at], name=name, mode="markers", text=[hover_text],
-        marker={"symbol": style.symbol(line.label), "size": 11, "color": style.colour(line.label)},
+        marker={"size": 11, "color": style.colour(line.label)},
         error_x={**whiskers, "width": 5} if np.isfinite(mean) else None,
         hovertemplate="%{text}<extra></extra>", meta={"run": line.run_id},
     )  # fmt: skip
