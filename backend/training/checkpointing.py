@@ -16,7 +16,7 @@ from backend.training.checkpoints.files import (
 from backend.training.clock import Clock
 from backend.training.components.assemble import Assembly
 from backend.training.control import Control
-from backend.training.divergence import first_nonfinite_estimate
+from backend.training.divergence import EndOfLosses, first_nonfinite_estimate
 from backend.training.probe_schedule import ProbeSchedule
 from backend.training.records import Event, changed_plugin
 from backend.training.trainer import Trainer
@@ -35,10 +35,12 @@ class Checkpointing:
         clock: Clock,
         schedule: ProbeSchedule,
         control: Control,
+        losses: EndOfLosses,
     ) -> None:
         self._folder, self._assembly = folder, assembly
         self._trainer, self._clock = trainer, clock
         self._schedule, self._control = schedule, control
+        self._losses = losses
         self._disk_full = False
 
     def save(self, step: int) -> Iterator[Event]:
@@ -51,6 +53,7 @@ class Checkpointing:
             "stride": self._schedule.state(),
             "control": self._control.state(),
             "plugins": self._plugin_files(),
+            "first losses": self._losses.state(),
         }
         try:
             format.write(self._folder, step, state)
@@ -84,6 +87,7 @@ class Checkpointing:
         self._schedule.load(state["stride"])
         if "control" in state:  # checkpoints of the first version have none
             self._control.load(state["control"])
+        self._losses.load(state.get("first losses", {}))
 
     def fork(self, origin: Path) -> tuple[int, list[Event]]:
         """Begin with the newest checkpoint of another run; its step, and what was taken over.
@@ -107,21 +111,21 @@ class Checkpointing:
             *(changed_plugin(step, label) for label in changed),
         ]
 
-    def explain_divergence(self, batches: Batches, broken: int) -> str:
-        """Why the loss of step `broken` was not finite, in a sentence.
+    def explain_divergence(self, batches: Batches, broken: int, what: str = "the loss") -> str:
+        """Why the loss, or `what` else, was not finite at step `broken`, in a sentence.
 
         Checking every estimate would slow down all runs, so the steps since the newest checkpoint
         are made again and checked. This moves the trainer back.
         """
-        loss = f"the loss was not finite at step {broken:,}; a lower learning rate may help"
+        plain = f"{what} was not finite at step {broken:,}; a lower learning rate may help"
         if self._folder is None or self._disk_full:
-            return loss
+            return plain
         start, _ = newest_sound(self._folder)
         if start is None:
-            return loss
+            return plain
         state = self._read(self._folder, start)
         self._trainer.load(state["trainer"], self._assembly.estimator)
-        return first_nonfinite_estimate(self._trainer, batches, start, broken) or loss
+        return first_nonfinite_estimate(self._trainer, batches, start, broken) or plain
 
     def _read(self, folder: Path, step: int) -> dict[str, Any]:
         return format.read(path_of(folder, step), self._trainer.chain.x.device)

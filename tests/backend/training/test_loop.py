@@ -190,6 +190,7 @@ def test_an_exception_ends_the_run_as_failed_and_keeps_its_points(config, gather
     run = gather(train(config(estimator={"name": "bad"}), plugin_dirs=[tmp_path]))
     assert (run.ended.status, run.ended.step) == ("failed", 3)
     assert "three is too many" in run.ended.error
+    assert (run.progress[-1].step, run.progress[-1].steps) == (3, 40)
     assert list(run.of("train/loss")) == [0, 1, 2]
 
 
@@ -220,14 +221,18 @@ def test_the_device_is_read_at_flushes_alone(config, plugins, monkeypatch):
 
         return call
 
-    def flush(self):
-        flushing.append(True)
-        result = original(self)
-        flushing.pop()
-        return result
+    def allowed(function):
+        def call(argument):
+            flushing.append(True)
+            result = function(argument)
+            flushing.pop()
+            return result
 
-    original = PointBuffer.flush
-    monkeypatch.setattr(PointBuffer, "flush", flush)
+        return call
+
+    monkeypatch.setattr(PointBuffer, "flush", allowed(PointBuffer.flush))
+    # This is read where a checkpoint is written, every ten seconds and at the end.
+    monkeypatch.setattr(loop, "nonfinite_weights", allowed(loop.nonfinite_weights))
     run = config(steps=64, estimator={"name": "drifting"}, shadows=[{"name": "drifting"}])
     records = train(run, plugin_dirs=plugins)
     next(records)
