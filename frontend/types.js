@@ -57,6 +57,7 @@
  * @property {Component[]} optimizers
  * @property {Component[]} schedules
  * @property {{source: string, traceback: string}[]} failures
+ * @property {string} [folder] where the plug-ins of this lab are
  * @property {{name: string, description: string}[]} devices
  * @property {any} greeting
  * @property {any} config the JSON schema of a configuration
@@ -115,6 +116,7 @@
  * @property {{data: any[], layout: any}} figure
  * @property {number} shown
  * @property {number} count
+ * @property {boolean} zoomed whether the counts are of the visible range alone
  * @property {string} selection how the shown points were selected; "" where all are shown
  * @property {string[]} note
  * @property {Record<string, any>} meta named numbers for other parts of the page
@@ -127,7 +129,10 @@
  * @property {string} title
  * @property {string} text
  * @property {Run[]} runs
+ * @property {number} deleted how many of its runs were deleted since
  * @property {string} created
+ *
+ * @typedef {{id: string, created: string, dashboard: string, title: string, runs: number}} ListedShare a link, without its token
  */
 
 export {};

@@ -202,6 +202,14 @@ class ShareView(View):
     created: str
 
 
+class ListedShare(ShareView):
+    """A link, and what it shows."""
+
+    dashboard: str
+    title: str
+    runs: Annotated[int, Field(description="Runs of the dashboard, deleted ones included.")]
+
+
 class DashboardView(View):
     """A dashboard and its links."""
 
@@ -220,6 +228,7 @@ class SharedView(View):
     title: str
     text: str
     runs: list[SharedRun]
+    deleted: Annotated[int, Field(description="Runs of the dashboard that were deleted since.")]
     created: str
 
 

@@ -34,7 +34,8 @@ def dashboard(token: Token, lab: LabDep) -> SharedView:
     shared = lab.store.shared(token)
     events = lab.store.marked_events(shared.runs)
     runs = [shared_run(lab.store.run(run_id), events[run_id]) for run_id in shared.runs]
-    return SharedView(**{**shared.model_dump(), "runs": runs})
+    deleted = lab.store.deleted_runs(shared.id)
+    return SharedView(**{**shared.model_dump(), "runs": runs}, deleted=deleted)
 
 
 @routes.get("/{token}/figures")
