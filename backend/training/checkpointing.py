@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from backend.training.batches import Batches
@@ -12,6 +13,7 @@ from backend.training.checkpoints.files import (
     newest_sound,
     path_of,
     put_away,
+    spread,
 )
 from backend.training.clock import Clock
 from backend.training.components.assemble import Assembly
@@ -21,6 +23,8 @@ from backend.training.probe_schedule import ProbeSchedule
 from backend.training.records import Event, changed_plugin
 from backend.training.trainer import Trainer
 
+MAX_SHARE = 0.01
+"""Of a run's time, for the checkpoints that are spread over it; others are written for safety."""
 DISK_FULL = "the disk is full: no checkpoint is written; the earlier ones are kept"
 
 
@@ -42,8 +46,28 @@ class Checkpointing:
         self._schedule, self._control = schedule, control
         self._losses = losses
         self._disk_full = False
+        self._ahead: list[int] = []
+        self._seconds = 0.0
 
-    def save(self, step: int) -> Iterator[Event]:
+    def begin(self, step: int, steps: int) -> None:
+        """Note the length of the run, of which `step` updates are made."""
+        self._ahead = [each for each in spread(steps) if each > step]
+
+    def due(self, step: int) -> bool:
+        """Whether to write one now so that they are spread over the whole run, and the time for it
+        is a small share of the run's."""
+        if self._folder is None or not self._ahead or step < self._ahead[0]:
+            return False
+        return self._seconds <= MAX_SHARE * self._clock.total
+
+    def save_spread(self, step: int) -> Iterator[Event]:
+        """Write one of those that are spread over the run."""
+        start = perf_counter()
+        self._ahead = [each for each in self._ahead if each > step]
+        yield from self.save(step, durable=False)
+        self._seconds += perf_counter() - start
+
+    def save(self, step: int, *, durable: bool = True) -> Iterator[Event]:
         """Write the checkpoint of `step`. If the disk is full the run goes on; an event says so."""
         if self._folder is None:
             return
@@ -56,7 +80,7 @@ class Checkpointing:
             "first losses": self._losses.state(),
         }
         try:
-            format.write(self._folder, step, state)
+            format.write(self._folder, step, state, durable=durable)
             self._disk_full = False
         except OSError as error:
             if not is_full(error):

@@ -87,6 +87,7 @@ class Run:
         self.step, self._resumed = 0, False
         self._events: list[Event] = []
         self._begin(origin)
+        self._checkpoints.begin(self.step, self._steps)
         if warning:
             self._events.append(Event(self.step, "memory", warning))
         self.buffer = PointBuffer(self._trainer.roles.driver.label)
@@ -157,11 +158,11 @@ class Run:
         if self._control.changes:
             yield from self._apply_changes()
         now = perf_counter()
-        save = now >= self._next_save
-        if save or now >= self._next_flush:
+        timed, spread = now >= self._next_save, self._checkpoints.due(self.step)
+        if timed or spread or now >= self._next_flush:
             yield from self._flush()
-        if save and self._broken is None and not self._weights_are_broken():
-            yield from self._save()
+        if (timed or spread) and self._broken is None and not self._weights_are_broken():
+            yield from self._save() if timed else self._checkpoints.save_spread(self.step)
 
     def _update(self) -> Iterator[Record]:
         """One update, after the evaluation and the probe that are due before it."""

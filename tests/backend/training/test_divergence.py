@@ -110,7 +110,7 @@ def test_a_weight_that_is_not_finite_behind_a_finite_loss(config, gather, monkey
     assert (run.ended.status, run.ended.step) == ("diverged", 40)
     # The cause: the estimate of the step after, which backprop made of that weight.
     assert "the estimate of backprop was not finite at step 31" in run.ended.error
-    assert checkpoint_steps(tmp_path) == [0]  # none with a weight of no use
+    assert max(checkpoint_steps(tmp_path)) <= 30  # none with a weight of no use
 
 
 def test_it_is_seen_at_the_next_checkpoint(config, gather, monkeypatch, tmp_path):

@@ -152,7 +152,7 @@ def test_a_broken_loss_is_kept_and_nothing_after_it(config, gather, plugins, tmp
     assert list(losses) == list(range(11))
     assert all(map(math.isfinite, losses.values()))
     assert max(step for series in run.points.values() for step in series) == 11
-    assert [int(p.stem[5:]) for p in folder.iterdir()] == [0]
+    assert max(int(p.stem[5:]) for p in folder.iterdir()) <= 10
 
 
 def test_a_loss_that_overflows_is_not_laid_to_the_estimator(config, gather, tmp_path):
