@@ -82,6 +82,11 @@ class Probe(Strict):
     every: Annotated[int | None, Field(ge=1, le=10_000_000, title="Probe every")] = None
     """Steps from one probe to the next, whatever they cost. Empty: the time budget decides."""
 
+    @property
+    def possible(self) -> bool:
+        """Whether there are any probes."""
+        return self.budget > 0 or self.every is not None
+
 
 class RunConfig(Strict):
     """A training run: the body of `POST /api/runs`, and the content of a YAML file."""

@@ -116,6 +116,7 @@
  * @property {{data: any[], layout: any}} figure
  * @property {number} shown
  * @property {number} count
+ * @property {boolean} zoomed whether the counts are of the visible range alone
  * @property {string} selection how the shown points were selected; "" where all are shown
  * @property {string[]} note
  * @property {Record<string, any>} meta named numbers for other parts of the page

@@ -8,7 +8,6 @@ from backend.catalogue.resource_limits import check_memory, check_probe_cost
 from backend.catalogue.suitable_networks import (
     networks_for_data,
     networks_for_estimator,
-    on_meta_device,
 )
 from backend.config import RunConfig
 from backend.sentences import wrong
@@ -19,6 +18,7 @@ from backend.training.datasets import Dataset
 from backend.training.evaluation.batch_norm import has_batch_norm
 from backend.training.losses import Loss
 from backend.training.losses.cross_entropy import CrossEntropy
+from backend.training.memory_need import memory_need, on_meta_device
 from backend.training.networks import Network
 from estimators.core.contract import Estimator, Need, UnsupportedError
 from estimators.core.objective import Chain
@@ -91,11 +91,11 @@ def _check_network(
     if run is not None and run.batch_size == 1 and has_batch_norm(chain.module):
         msg = wrong("batch_size", 1, "at least 2: batch normalisation compares the examples of one")
         yield Problem(("batch_size",), msg)
-    yield from _check_estimators(network, task, parts, run, count)
+    yield from _check_estimators(network, task, parts, run)
 
 
 def _check_estimators(
-    network: Network, task: Task, parts: Parts, run: RunConfig | None, parameters: int
+    network: Network, task: Task, parts: Parts, run: RunConfig | None
 ) -> Iterator[Problem]:
     suitable: dict[Loc, Estimator] = {}
     for loc, component in parts.made.items():
@@ -107,7 +107,9 @@ def _check_estimators(
             yield from problems
             suitable |= {} if problems else {loc: component}
     if run is not None:
-        yield from check_memory(parameters, run.device)
+        optimizer = parts.made.get(("optimizer",))
+        need = _memory_need(network, *task, optimizer, run.batch_size, run.probe.possible)
+        yield from check_memory(need, run.device)
         yield from check_probe_cost(suitable, _meta_chain(network, *task), run.probe)
 
 
@@ -137,6 +139,9 @@ def _refusal(estimator: Estimator, network: Network, dataset: Dataset, loss: Los
 @_remembered
 def _meta_chain(network: Network, dataset: Dataset, loss: Loss) -> Chain:
     return on_meta_device(network, dataset, loss)
+
+
+_memory_need = _remembered(memory_need)
 
 
 @_remembered

@@ -6,6 +6,7 @@ Everything happens in one thread that takes its tasks from a queue. The public m
 
 import logging
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from backend.jobs.inspections import Inspections
 from backend.jobs.placement import place
 from backend.jobs.run_checkpoints import resumed_at
 from backend.jobs.worker_exit import WorkerExit, record_exit
+from backend.machine_memory import KillWatch
 from backend.store import Run, Store
 from backend.store.base import ConflictError, MissingError
 from backend.training.checkpoints.files import CheckpointError
@@ -56,6 +58,7 @@ class Supervisor:
         self._attempts: dict[str, RunningAttempt] = {}
         self._check_queue = True  # whether a queued run may have found a free slot
         self._queue_retry = Backoff(limits.retry)
+        self._out_of_memory = KillWatch()
         self._closing = self._closed = False
         self._all_ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="supervisor", daemon=True)
@@ -161,9 +164,11 @@ class Supervisor:
     def _process_ended(self, exit: Exit) -> None:
         attempt = self._attempts.get(exit.run)
         if attempt is not None and attempt.attempt == exit.attempt:
-            self._attempt_ended(attempt, WorkerExit(exit.code))
+            memory = exit.code == -signal.SIGKILL and self._out_of_memory.killed()
+            self._attempt_ended(attempt, WorkerExit(exit.code, memory=memory))
 
     def _check_attempts(self) -> None:
+        self._out_of_memory.look()
         for attempt in list(self._attempts.values()):
             if attempt.retry.due():
                 self._check_or_retry(attempt)

@@ -11,7 +11,7 @@ from backend.store.tables import Event, Run, Study
 
 MAX_PAGE = 200
 MARKED_EVENTS = (
-    "death", "attempt", "change", "checkpoint", "disk", "fork", "plug-in", "finding",
+    "death", "attempt", "change", "checkpoint", "disk", "fork", "memory", "plug-in", "finding",
 )  # fmt: skip
 """Kinds of events that belong on a chart's axis: what happened to a run that its curve does not
 show."""

@@ -1,8 +1,9 @@
 """`Store`: everything in the database, through one object; and a view of some runs alone."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from backend.store.base import MissingError
+from backend.store.columns import Columns
 from backend.store.dashboards import Dashboards
 from backend.store.queries import Queries
 from backend.store.reads import Points, Reads, SeriesInfo
@@ -42,8 +43,30 @@ class RunsView:
         max: int | None = None,
         first: int | None = None,
         last: int | None = None,
+        newest: int | None = None,
     ) -> Points:
         """See `Reads.points`. Raises MissingError for series of other runs."""
+        self._require(series_id)
+        return self._store.points(series_id, max=max, first=first, last=last, newest=newest)
+
+    def columns(
+        self,
+        series_ids: Sequence[int],
+        most: int,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+    ) -> Columns:
+        """See `Reads.columns`. Raises MissingError for series of other runs."""
+        for series_id in series_ids:
+            self._require(series_id)
+        return self._store.columns(series_ids, most, first=first, last=last)
+
+    def pieces(self, series_id: int) -> Iterator[Points]:
+        """See `Reads.pieces`. Raises MissingError for series of other runs."""
+        self._require(series_id)
+        return self._store.pieces(series_id)
+
+    def _require(self, series_id: int) -> None:
         if self._store.series_run(series_id) not in self._runs:
             raise MissingError(f"there is no series {series_id} on this page")
-        return self._store.points(series_id, max=max, first=first, last=last)

@@ -18,6 +18,7 @@ from backend.training.components.index import preload_imports
 from backend.training.control import Control
 from backend.training.facts import facts
 from backend.training.losses.contract import Plan
+from backend.training.memory_need import TooLargeError, require_memory
 from backend.training.networks.point import SurfacePath
 from backend.training.point_buffer import PointBuffer
 from backend.training.probe_schedule import ProbeSchedule
@@ -55,7 +56,7 @@ def train(
     try:
         run = Run(config, control or Control(), checkpoint_dir, plugin_dirs, device, origin)
         yield from run.records()
-    except CheckpointError as error:
+    except (CheckpointError, TooLargeError) as error:
         yield Ended("failed", 0, str(error))
     except Exception:
         text = traceback.format_exc()
@@ -78,10 +79,14 @@ class Run:
     ) -> None:
         self._control = control
         self._assembly = assemble(config, plugin_dirs)
-        self._prepare(config, find_device(device or config.device), folder)
+        place = find_device(device or config.device)
+        warning = require_memory(self._assembly, config, place)
+        self._prepare(config, place, folder)
         self.step, self._resumed = 0, False
         self._events: list[Event] = []
         self._begin(origin)
+        if warning:
+            self._events.append(Event(self.step, "memory", warning))
         self.buffer = PointBuffer(self._trainer.roles.driver.label)
         self._first = (self.step, self._clock.total)
         self._broken: int | None = None

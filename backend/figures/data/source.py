@@ -1,6 +1,6 @@
 """`Source`, from which figures read runs and points: the store, or a `Memory` made of arrays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -70,9 +70,36 @@ class PointsLike(Protocol):
     def count(self) -> int: ...
 
 
+class ColumnsLike(Protocol):
+    """A grid of several series, a row each; see `backend.store.columns.Columns`."""
+
+    @property
+    def steps(self) -> NDArray[np.int64]: ...
+    @property
+    def values(self) -> Floats: ...
+    @property
+    def has_point(self) -> NDArray[np.bool_]: ...
+    @property
+    def low(self) -> Floats: ...
+    @property
+    def high(self) -> Floats: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def odd(self) -> int: ...
+    @property
+    def mean(self) -> float: ...
+    @property
+    def sd(self) -> float: ...
+
+
 class Source(Protocol):
     """Runs, their series, points and marked events; `backend.store.Store` and `Memory` implement
-    it."""
+    it.
+
+    `points` with `newest` gives the last so many points alone, and `columns` a grid of at most
+    `most` columns: both read no more than that needs. `pieces` gives every point, for exports.
+    """
 
     def run(self, run_id: str, /) -> RunLike: ...
     def series(self, run_id: str, /) -> Sequence[SeriesLike]: ...
@@ -85,7 +112,18 @@ class Source(Protocol):
         max: int | None = None,
         first: int | None = None,
         last: int | None = None,
+        newest: int | None = None,
     ) -> PointsLike: ...
+    def columns(
+        self,
+        series_ids: Sequence[int],
+        most: int,
+        /,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+    ) -> ColumnsLike: ...
+    def pieces(self, series_id: int, /) -> Iterator[PointsLike]: ...
 
 
 @dataclass(frozen=True)
@@ -122,6 +160,18 @@ class MemoryPoints:
     steps: NDArray[np.int64]
     values: Floats
     count: int
+
+    def within(self, first: int | None, last: int | None) -> "MemoryPoints":
+        """Those with first <= step <= last."""
+        low = 0 if first is None else int(np.searchsorted(self.steps, first))
+        high = None if last is None else int(np.searchsorted(self.steps, last, side="right"))
+        steps, values = self.steps[low:high], self.values[low:high]
+        return MemoryPoints(steps, values, len(steps))
+
+    def newest(self, count: int) -> "MemoryPoints":
+        """The last `count` of them."""
+        steps, values = self.steps[-count:], self.values[-count:]
+        return MemoryPoints(steps, values, len(steps))
 
 
 class Memory:
@@ -173,15 +223,32 @@ class Memory:
         max: int | None = None,
         first: int | None = None,
         last: int | None = None,
+        newest: int | None = None,
     ) -> MemoryPoints:
-        points = self._points[series_id]
-        low = 0 if first is None else int(np.searchsorted(points.steps, first))
-        high = None if last is None else int(np.searchsorted(points.steps, last, side="right"))
-        steps, values = points.steps[low:high], points.values[low:high]
-        if max is None or len(steps) <= max:
-            return MemoryPoints(steps, values, len(steps))
+        points = self._points[series_id].within(first, last)
+        if newest is not None:
+            points = points.newest(newest)
+        if max is None or len(points.steps) <= max:
+            return points
         # Here, so that a notebook that only draws a measurement loads no database.
         from backend.store.downsample import downsample
 
-        keep = downsample(steps, values, max)
-        return MemoryPoints(steps[keep], values[keep], len(steps))
+        keep = downsample(points.steps, points.values, max)
+        return MemoryPoints(points.steps[keep], points.values[keep], points.count)
+
+    def columns(
+        self,
+        series_ids: Sequence[int],
+        most: int,
+        /,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+    ) -> ColumnsLike:
+        from backend.store.columns import Held, of_points
+
+        rows = [self._points[series_id].within(first, last) for series_id in series_ids]
+        return of_points([Held(row.steps, row.values) for row in rows], most)
+
+    def pieces(self, series_id: int, /) -> Iterator[MemoryPoints]:
+        yield self._points[series_id]
