@@ -139,8 +139,9 @@ def _panel(
         query = {"runs": runs, **usual, **placed.chart.asks, **more, **chosen}
         drawn = draw(placed.figure, source, query)
         key = ",".join(str(at) for at, _ in choice)
+        held = "this file holds " if drawn["selection"] else ""
         figures[key] = {
-            "figure": drawn["figure"], "count": drawn["count"], "note": note_text(drawn)
+            "figure": drawn["figure"], "count": drawn["count"], "note": held + note_text(drawn)
         }  # fmt: skip
     return Panel(id, placed, menus, figures)
 
