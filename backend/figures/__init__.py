@@ -42,7 +42,26 @@ def draw(name: str, source: Source, query: Mapping[str, str]) -> dict[str, Any]:
     """
     plain = plotted(name, source, query).to_plotly_json()
     parts = plain["layout"].pop("meta")
-    return {"figure": {"data": plain["data"], "layout": plain["layout"]}, **parts}
+    data = [{key: _as_lists(value) for key, value in trace.items()} for trace in plain["data"]]
+    return {"figure": {"data": data, "layout": plain["layout"]}, **parts}
+
+
+def _as_lists(value: Any) -> Any:
+    """An array that plotly has encoded, as lists in which NaN is None; else the value itself.
+
+    Figures give large grids as arrays, because plotly checks lists number by number.
+    """
+    if not (isinstance(value, dict) and "bdata" in value):
+        return value
+    from base64 import b64decode
+
+    import numpy as np
+
+    shape = [int(size) for size in str(value.get("shape", "-1")).split(",")]
+    array = np.frombuffer(b64decode(value["bdata"]), value["dtype"]).reshape(shape)
+    listed = array.astype(object)
+    listed[np.isnan(array)] = None
+    return listed.tolist()
 
 
 def plotted(name: str, source: Source, query: Mapping[str, str]) -> "Figure":

@@ -99,11 +99,6 @@ def law_of(source: Source, series: laws.SeriesByMetric, name: str, shown: Points
     return law if law and len(law.steps) else None
 
 
-def draws_of(run: RunLike) -> int:
-    """Draws of one probe."""
-    return int((run.config.get("probe") or {}).get("draws", 16))
-
-
 def check_probes(
     source: Source, series: laws.SeriesByMetric, name: str, law: Law, shown: PointsLike, draws: int
 ) -> LawCheck:
@@ -125,11 +120,16 @@ def check_probes(
             probed = laws.probed(source, series, steps, draws)
             size = np.where(spread > 0, ratio * spread, 1.0)
             # A ratio of means is biased by 1 / draws; the means that it is made of are not.
-            residual = (
-                (probed.size - by_law * probed.spread) / size
-                if name == laws.SNR
-                else (by_law - value) * (probed.size + probed.spread) / (size + spread)
-            )
+            if name == laws.SNR:
+                residual = (probed.size - by_law * probed.spread) / size
+            else:
+                second = probed.size + probed.spread  # E‖ĝ‖² / ‖g‖²
+                residual = (by_law - value) * second / (size + spread)
+                # Where noise alone turns a slope of little size uphill, its scaled error is 1; the
+                # square of the slope less its noise has the right mean nevertheless.
+                slope2 = laws.squared_slope(source, series, steps)
+                free = ((by_law - 1) * second + slope2) / (size + spread)
+                residual = np.where(np.isfinite(slope2) & (by_law < 1), free, residual)
         # An exact estimator has no noise to measure the difference in.
         same = np.abs(value - by_law) <= ROUNDING * np.maximum(1.0, np.abs(by_law))
         return check_zero(np.where(same, 0.0, residual).tolist(), draws)

@@ -44,6 +44,17 @@ class Line:
         return full_name(self.label, run)
 
 
+def is_microscope(run: RunLike) -> bool:
+    """Whether a run's steps are draws at a frozen point, not updates."""
+    return "microscope" in run.config
+
+
+def draws_of(run: RunLike) -> int:
+    """Draws of one probe; of a microscope, all draws, or those at one value of a sweep."""
+    part = "microscope" if is_microscope(run) else "probe"
+    return int((run.config.get(part) or {}).get("draws", 16))
+
+
 def driver(run: RunLike) -> str:
     """The label of the estimator that drives a run."""
     return str(run.labels.get("driver") or "")

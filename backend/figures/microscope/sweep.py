@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import draws, law_checks, standard_errors, sweep
+from backend.figures.data import cautions, draws, law_checks, standard_errors, sweep
 from backend.figures.data.metrics import Metric, metric
 from backend.figures.data.query import Query
 from backend.figures.data.source import Source
@@ -87,6 +87,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say(exact)
     tally.say(draws.how(source, [curve.key for curve in curves if not curve.law]))
     _say(curves, _checks(source, query, bare, curves), tally)
+    for caution in cautions.of_lines(source, query, [curve.line for curve in curves]):
+        tally.say(caution)
     names = _names(curves, query)
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(

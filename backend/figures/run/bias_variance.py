@@ -102,7 +102,8 @@ def _places(source: Source, query: Query, tally: canvas.Tally) -> list[Estimated
             before = plane.path_of(probes, query.window, STOPS, scaled=scaled)
             estimates.append(Estimated(probes, now, before, name))
         elif scaled and plane.pooled(probes, query.window, scaled=False).finite:
-            tally.say(f"{clipped(probes.line.label)}: no scaled place, only a raw one")
+            why = "its mean does not point downhill" if now.reach <= 0 else "its slope is not known"
+            tally.say(f"{clipped(probes.line.label)}: no scaled place, only a raw one: {why}")
     return estimates
 
 
@@ -226,18 +227,12 @@ def _meaning(places: list[Estimated], query: Query) -> list[str]:
     count = max(min(len(estimated.probes.steps), query.window) for estimated in places)
     probes = "at the only probe so far" if count == 1 else f"means of the last {count} probes"
     pooling = "at the latest draw" if microscope else probes
-    uphill = [
-        estimated.name
-        for estimated in places
-        if query.units == "scaled" and estimated.now.reach < 0
-    ]
     return [
         pooling,
         "each first stretched so that its mean reaches ‖g‖ along g, as its own learning rate "
         "would: K and the bias differ from those in raw units"
         if query.units == "scaled"
         else "",
-        f"the mean has a negative cosine with the gradient: {', '.join(uphill)}" if uphill else "",
         "dotted arcs: equal error; dotted lines: averages of up to 4,096 draws",
         "boxes: ± 2 standard errors",
         "small marks: one draw" if query.k > 1 else "",

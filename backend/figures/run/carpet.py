@@ -116,8 +116,8 @@ def _traces(
         return []
     linear = colours.kind == "linear"
     shown = go.Heatmap(
-        x=x, y=names, z=cells.table(colours.position(grid.values)),
-        customdata=None if linear else cells.table(grid.values), hoverongaps=False, name="",
+        x=x, y=names, z=cells.gaps(colours.position(grid.values)),
+        customdata=None if linear else cells.gaps(grid.values), hoverongaps=False, name="",
         hovertemplate=templates[0 if linear else 1],
         zmin=colours.low, zmax=colours.high, colorscale=colours.scale, colorbar=colours.bar(),
     )  # fmt: skip

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import law_checks, laws, progress, standard_errors, window
+from backend.figures.data import cautions, law_checks, laws, progress, standard_errors, window
 from backend.figures.data.metrics import SPLITS, Metric, Scaling, metric, split_of
 from backend.figures.data.query import Query
-from backend.figures.data.select import TRACES, Line, lines
+from backend.figures.data.select import TRACES, Line, draws_of, lines
 from backend.figures.data.source import Floats, Source
 from backend.figures.data.window import Window
 from backend.figures.drawing import canvas, edge, fit, style, switches
@@ -131,6 +131,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     traces += laws.traces
     tally.say(laws.note)
     tally.say(_beyond(kept, points, fitted))
+    for caution in cautions.of_lines(source, query, kept):
+        tally.say(caution)
     if any(trace.error_y.array is not None for trace in traces):
         tally.say(standard_errors.NOTE)
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
@@ -205,7 +207,7 @@ def _laws(
         measure = line.series.metric
         if measure not in laws.PREDICTED:
             continue
-        series, draws = laws.series_of(source, line), law_checks.draws_of(line.run)
+        series, draws = laws.series_of(source, line), draws_of(line.run)
         law, check = law_checks.law_of(source, series, measure, series_points), law_checks.NO_LAW
         if law:
             check = law_checks.check_probes(source, series, measure, law, series_points, draws)

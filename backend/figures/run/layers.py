@@ -46,6 +46,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     many = len(rows) > TRACES
     if many:
         tally.say(f"bands over {len(rows)} {query.level}s, not intervals")
+        if grid.thinned:
+            tally.say("the widest band is of every point, the others of those shown")
     draw = _bands if many else _lines
     whose = f"{plain(clipped(label))} · " if label else ""
     return canvas.finish(
@@ -98,6 +100,9 @@ def _bands(
     traces: list[Any] = []
     for name, low, high, opacity in BANDS:
         lower, upper = np.nanquantile(values, [low, high], axis=0)
+        if (low, high) == (0, 1):  # exact, however many points are not shown
+            lower = np.nanmin(grid.low[:, has_value], axis=0)
+            upper = np.nanmax(grid.high[:, has_value], axis=0)
         traces += _band(
             at, scale.positions(lower), scale.positions(upper), f"{name} of {len(rows)}", opacity
         )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import draws
+from backend.figures.data import cautions, draws
 from backend.figures.data.metrics import OF_ERROR, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, layers, lines
@@ -22,7 +22,8 @@ from estimators.statistics.formatting import counted
 
 INFO = FigureInfo(
     title="Ranking",
-    help="A measure of every estimator, pooled over the latest probes and sorted, best first.",
+    help="A measure of every estimator, pooled over the latest probes and sorted, best first. "
+    "Estimators that point uphill, and those whose draws are not all finite, come last.",
     takeaway="The first row is the best estimator now; whiskers that overlap leave it open.",
     parameters=("runs", "metric", "layer", "estimator", "window"),
     charts=(
@@ -59,6 +60,8 @@ class Pooled:
     probes: int
     lost: int
     """Of these, how many were NaN or infinite."""
+    faults: tuple[str, ...] = ()
+    """What makes the estimator unusable, whatever its measure: a few words each."""
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -66,13 +69,14 @@ def figure(source: Source, query: Query) -> go.Figure:
     name = query.metrics[0] if query.metrics else "scaled_error"
     what = metric(name)
     matches = [line for line in lines(source, query, (name,)) if line.series.count]
-    pooled = [(line, _pool(source, line.series.id, query.window)) for line in matches]
+    pooled = [(line, _pool(source, line, query)) for line in matches]
     kept = sorted(pooled, key=lambda pooled_measure: _badness(name, pooled_measure[1]))[:TRACES]
     shown = sum(pooled_measure.probes for _, pooled_measure in kept)
     ends = np.array([v for _, p in kept for v in (p.low, p.high)])
     scale = choose(what.scaling, ends)
     several = len(query.runs) > 1
     names = [draws.name_of(line, several=several) for line, _ in kept]
+    labels = ["<br>".join([name, *p.faults]) for name, (_, p) in zip(names, kept, strict=True)]
     marks = style.symbols(line.label for line, _ in kept)
     traces = [
         _dot(at, line, pooled_measure, scale, names[at]).update(marker_symbol=marks[line.label])
@@ -84,6 +88,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         _unfair(source, query),
         _marks_text(max((pooled_measure.probes for _, pooled_measure in kept), default=0)),
         what.axis.replace("<br>", ": "),
+        *cautions.of_lines(source, query, [line for line, _ in kept]),
     ):
         tally.say(note)
     return canvas.finish(
@@ -93,7 +98,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         height=110 + ROW * max(len(kept), 2),
         margin={"l": 16, "r": 16, "t": 44, "b": 48},
         showlegend=False,
-        annotations=[_label(at, name) for at, name in enumerate(names)],
+        annotations=[_label(at, label) for at, label in enumerate(labels)],
         xaxis=canvas.axis(what.axis.partition("<br>")[0], tickangle=0, **canvas.few(scale)),
         yaxis=canvas.axis("", **_rows(len(names))),
     )
@@ -107,9 +112,9 @@ def _unfair(source: Source, query: Query) -> str:
     return "; ".join(dict.fromkeys(sentence for sentence in sentences if sentence))
 
 
-def _badness(name: str, measure: Pooled) -> tuple[bool, float]:
+def _badness(name: str, measure: Pooled) -> tuple[bool, int, float]:
     sign = -1 if name in LARGER_IS_BETTER else 1
-    return bool(np.isnan(measure.mean)), sign * measure.mean
+    return bool(np.isnan(measure.mean)), len(measure.faults), sign * measure.mean
 
 
 def _label(at: int, name: str) -> dict[str, Any]:
@@ -136,6 +141,7 @@ def _dot(at: int, line: Line, measure: Pooled, scale: Scale, name: str) -> go.Sc
     lost_text = (
         f"<br>{measure.lost} of {measure.probes} probes were not finite" if measure.lost else ""
     )
+    lost_text += "".join(f"<br>{fault}" for fault in measure.faults)
     hover_text = (
         f"{hover_head(whose)}<br>{value_text} over {counted(measure.probes, 'probe')}{lost_text}"
     )
@@ -209,19 +215,25 @@ def _list(names: Iterable[str]) -> str:
     return ", ".join(all_of[:SHOWN]) + more
 
 
-def _pool(source: Source, series_id: int, window: int) -> Pooled:
-    """Pool the last `window` points; the mean is NaN where none is finite."""
-    points = source.points(series_id)
-    values = points.values[-window:]
+def _faults(source: Source, line: Line, query: Query) -> tuple[str, ...]:
+    lost = cautions.lost(source, line.run_id, line.label, query.window)
+    uphill = cautions.uphill(source, line.run_id, line.label, query.layer, query.window)
+    return (*(["points uphill"] if uphill else []), *([lost.words] if lost.count else []))
+
+
+def _pool(source: Source, line: Line, query: Query) -> Pooled:
+    """Pool the points of the window; the mean is NaN where none is finite."""
+    points, faults = source.points(line.series.id), _faults(source, line, query)
+    values = points.values[-query.window :]
     good = values[np.isfinite(values)]
     lost = len(values) - len(good)
     if not len(good):
-        return Pooled(np.nan, np.nan, np.nan, np.nan, len(values), lost)
+        return Pooled(np.nan, np.nan, np.nan, np.nan, len(values), lost, faults)
     ends = float(good.min()), float(good.max())
     # A diverging run's values overflow: infinity is then the right answer.
     with np.errstate(over="ignore"):
         mean, rms = float(good.mean()), float(np.sqrt(np.mean(good**2)))
-    return Pooled(mean, *ends, rms, len(values), lost)
+    return Pooled(mean, *ends, rms, len(values), lost, faults)
 
 
 def _marks_text(probes: int) -> str:
