@@ -24,7 +24,9 @@ from backend.training.probe_schedule import ProbeSchedule
 from backend.training.probes import Probes
 from backend.training.records import End, Ended, Event, Facts, Progress, Record, Status
 from backend.training.trainer import Trainer
+from estimators.core.contract import UnsupportedError
 from estimators.core.objective import Chain
+from estimators.measurement.inputs.randomness import RandomObjectiveError
 
 FLUSH_SECONDS = 0.1
 CHECKPOINT_SECONDS = 10.0
@@ -55,6 +57,10 @@ def train(
     try:
         run = Run(config, control or Control(), checkpoint_dir, plugin_dirs, device, origin)
         yield from run.records()
+    except (RandomObjectiveError, UnsupportedError) as error:
+        if run is not None:  # an estimate of a step, not the objective at the start
+            yield from run.buffer.flush()[0]
+        yield Ended("failed", run.step if run else 0, str(error))
     except Exception:
         text = traceback.format_exc()
         if run is not None:
@@ -113,6 +119,7 @@ class Run:
         yield self._facts(self.step)
         yield from self._events
         if not self._resumed:
+            yield from (Event(self.step, "objective", text) for text in self._trainer.notices)
             yield from self._save()
         while (end := self._end()) is None:
             yield from self._between_updates()
