@@ -204,7 +204,8 @@ def test_a_verdict_that_is_not_told_has_its_reason():
     rows = {row[1]: row for row in made.table().rows[:4]}
     assert rows["bad"][-1] == f"– ({512 - lost} finite draws of 512)"
     why = made.why().rows[0]
-    assert why[3].startswith(f"{lost} of 512 draws were not finite; of the finite ones: ")
+    told = f"{lost} of 512 draws ({100 * lost / 512:.0f} %) were not finite; of the finite ones: "
+    assert why[3].startswith(told)
     assert (
         measure(network(), nn.CrossEntropyLoss(), BATCH, [Backprop()], draws=1)
         .table()
