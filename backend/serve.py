@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from rich.console import Console
 
+from backend.api.connections import BACKLOG, LimitedProtocol, connection_limit
 from backend.app import LabServer, PortInUseError, create_app, listen
 from backend.home import (
     Home,
@@ -26,11 +27,14 @@ from backend.home import (
 )
 from backend.jobs.local_executor import LocalExecutor
 from backend.jobs.supervisor import Supervisor
+from backend.repeated_logs import limit_repeats
 from backend.settings import Settings, SettingsError, settings
 from backend.store import Store, open_engine
 from backend.store.engine import DatabaseError
 from backend.terminal.client import Client
 
+SHUTDOWN_SECONDS = 4
+"""For open connections to end when the server stops, after its workers have stopped."""
 LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
 
 
@@ -117,9 +121,23 @@ def _assemble(chosen: Settings, stack: ExitStack) -> ServedLab:
         store, LocalExecutor(home.path), home.path, chosen.plugin_dirs, slots=chosen.slots
     )
     app = create_app(chosen, store, supervisor, home)
-    # Headers of a proxy are not trusted: rate limits are by connection.
-    config = uvicorn.Config(app, log_level="warning", proxy_headers=False, server_header=False)
-    return ServedLab(LabServer(config), app, listening, home, url)
+    return ServedLab(LabServer(server_config(app)), app, listening, home, url)
+
+
+def server_config(app: FastAPI) -> uvicorn.Config:
+    """How the lab is served: with limits on connections, and a log that no client can flood."""
+    LimitedProtocol.max_connections = connection_limit()
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        http=LimitedProtocol,
+        backlog=BACKLOG,
+        proxy_headers=False,  # not trusted: rate limits are by connection
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    limit_repeats()
+    return config
 
 
 def _settings(given: Mapping[str, Any]) -> Settings:

@@ -1,6 +1,7 @@
 """The figures of what was measured, by name and all together."""
 
 import inspect
+import json
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ class Views:
         from backend.sharing.panels import BUDGET, of_run
 
         _, panels = of_run(self._source, RUN, "view", BUDGET)
-        firsts = [next(iter(panel.figures.values())) for panel in panels]
+        firsts = [json.loads(next(iter(panel.figures.values()))) for panel in panels]
         return [on_white(go.Figure(drawn["figure"]), drawn["note"]) for drawn in firsts]
 
     def save(self, path: Path | str) -> Path:

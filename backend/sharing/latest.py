@@ -39,7 +39,7 @@ def measures_table(source: Source, run_id: str) -> str:
 
 
 def _last(source: Source, series: SeriesLike) -> tuple[str, str]:
-    points = source.points(series.id)
+    points = source.points(series.id, newest=1)
     return number(float(points.values[-1])), f"{int(points.steps[-1]):,}"
 
 

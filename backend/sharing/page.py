@@ -1,6 +1,6 @@
 """One HTML file that holds everything: charts, numbers, and how to make them again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -38,6 +38,18 @@ def html(
     `title` and `text` are plain text; `date` is ISO 8601 (now, if it is not given). Raises
     LookupError for a run that is not there.
     """
+    return "".join(html_pieces(source, run_ids, title, text, date=date))
+
+
+def html_pieces(
+    source: Source,
+    run_ids: Sequence[str],
+    title: str = "",
+    text: str = "",
+    *,
+    date: str | None = None,
+) -> Iterator[str]:
+    """The same in pieces, a chart each; every chart is drawn before this returns."""
     snapshot = Snapshot(source)
     sections, panels = _sections(snapshot, run_ids)
     called = title or ", ".join(_name(snapshot.run(run_id)) for run_id in run_ids) or "Gradient Lab"
@@ -53,12 +65,8 @@ def _document(
     sections: str,
     panels: list[Panel],
     scripts: tuple[str, str],
-) -> str:
-    drawn = [
-        {"id": panel.id, "by": [menu.id for menu in panel.menus], "figures": panel.figures}
-        for panel in panels
-    ]
-    return f"""<!doctype html>
+) -> Iterator[str]:
+    yield f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -78,7 +86,10 @@ def _document(
 {sections}
 </main>
 <footer><h2>Conventions</h2><p>{CONVENTIONS.strip()}</p></footer>
-<script type="application/json" id="panels">{encode.data(drawn)}</script>
+<script type="application/json" id="panels">["""
+    for at, panel in enumerate(panels):
+        yield f"{',' if at else ''}{panel.json()}"
+    yield f"""]</script>
 <script>{scripts[0]}</script>
 <script>{scripts[1]}</script>
 </body>

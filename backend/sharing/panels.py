@@ -1,9 +1,8 @@
 """The charts of an exported page, drawn beforehand for every choice that its menus offer."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 from backend.figures import draw, note_text
 from backend.figures.catalogue import PlacedChart, charts_of
@@ -11,9 +10,17 @@ from backend.figures.data.draws import is_microscope
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import PARAMETERS
 from backend.figures.data.select import estimators, layers
-from backend.figures.data.source import PointsLike, RunLike, SeriesLike, Source
+from backend.figures.data.source import (
+    ColumnsLike,
+    EventLike,
+    PointsLike,
+    RunLike,
+    SeriesLike,
+    Source,
+)
 from backend.figures.info import Chart
 from backend.figures.pages import page_of
+from backend.sharing import encode
 
 BUDGET = 200_000
 """Most shown points of the measures' curves in one file: what a phone still opens."""
@@ -39,6 +46,9 @@ class Snapshot:
             self._series[run_id] = self._source.series(run_id)
         return self._series[run_id]
 
+    def marked_events(self, run_ids: Sequence[str], /) -> Mapping[str, Sequence[EventLike]]:
+        return self._source.marked_events(run_ids)
+
     def points(
         self,
         series_id: int,
@@ -47,8 +57,23 @@ class Snapshot:
         max: int | None = None,
         first: int | None = None,
         last: int | None = None,
+        newest: int | None = None,
     ) -> PointsLike:
-        return self._source.points(series_id, max=max, first=first, last=last)
+        return self._source.points(series_id, max=max, first=first, last=last, newest=newest)
+
+    def columns(
+        self,
+        series_ids: Sequence[int],
+        most: int,
+        /,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+    ) -> ColumnsLike:
+        return self._source.columns(series_ids, most, first=first, last=last)
+
+    def pieces(self, series_id: int, /) -> Iterator[PointsLike]:
+        return self._source.pieces(series_id)
 
 
 @dataclass(frozen=True)
@@ -63,16 +88,25 @@ class Menu:
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart; `figures` has one for each combination of its menus' options."""
+    """One chart, drawn for each combination of its menus' options."""
 
     id: str
     chart: PlacedChart
-    menus: tuple[Menu, ...] = ()
-    figures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    menus: tuple[Menu, ...]
+    figures: Mapping[str, str]
+    """The figures as encoded JSON, which takes a fraction of the memory of their numbers."""
+    count: int
+    """The points of all figures."""
 
     @property
     def empty(self) -> bool:
-        return not any(figure["count"] for figure in self.figures.values())
+        return not self.count
+
+    def json(self) -> str:
+        """The panel as the page's script reads it."""
+        about = encode.data({"id": self.id, "by": [menu.id for menu in self.menus]})
+        figures = ",".join(f"{encode.data(key)}:{text}" for key, text in self.figures.items())
+        return f'{about[:-1]},"figures":{{{figures}}}}}'
 
 
 def together(source: Source, run_ids: Sequence[str]) -> list[Panel]:
@@ -132,17 +166,18 @@ def _panel(
     more: Mapping[str, str],
     menus: tuple[Menu, ...],
 ) -> Panel:
-    figures = {}
+    figures, count = {}, 0
     for choice in product(*(enumerate(menu.options) for menu in menus)):
         chosen = {menu.parameter: value for menu, (_, value) in zip(menus, choice, strict=True)}
         usual = {pick.parameter: pick.choices[0] for pick in placed.chart.picks if pick.choices}
         query = {"runs": runs, **usual, **placed.chart.asks, **more, **chosen}
         drawn = draw(placed.figure, source, query)
         key = ",".join(str(at) for at, _ in choice)
-        figures[key] = {
-            "figure": drawn["figure"], "count": drawn["count"], "note": note_text(drawn)
-        }  # fmt: skip
-    return Panel(id, placed, menus, figures)
+        count += drawn["count"]
+        figures[key] = encode.data(
+            {"figure": drawn["figure"], "count": drawn["count"], "note": note_text(drawn)}
+        )
+    return Panel(id, placed, menus, figures, count)
 
 
 def _menu(source: Source, run_id: str, place: str, chart: Chart, parameter: str) -> Menu:

@@ -7,21 +7,25 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from backend.figures.data.source import RunLike, SeriesLike, Source
+import numpy as np
+
+from backend.figures.data.source import PointsLike, RunLike, SeriesLike, Source
 from backend.sharing.allowed import config
 
 HEADER = ("run", "number", "name", "metric", "layer", "estimator", "unit", "step", "value")
 BLOCK = 10_000
 """Rows of one piece of CSV."""
+BYTE_ORDER_MARK = "\ufeff"
 
 
-def csv_rows(source: Source, run_ids: Sequence[str]) -> Iterator[str]:
-    """CSV text in pieces of up to BLOCK rows, the header first.
+def csv_rows(source: Source, run_ids: Sequence[str], *, mark: bool = True) -> Iterator[str]:
+    """CSV text in pieces of up to BLOCK rows, the header first, after a byte-order mark.
 
-    A text that a spreadsheet would run as a formula starts with an apostrophe. Values are
-    written so that they read back exactly; NaN, Infinity and -Infinity in words.
+    Spreadsheets take a file without the `mark` for one in their computer's own encoding. A text
+    that a spreadsheet would run as a formula starts with an apostrophe. Values are written so
+    that they read back exactly; NaN, Infinity and -Infinity in words.
     """
-    yield _line(HEADER)
+    yield BYTE_ORDER_MARK * mark + _line(HEADER)
     for run_id in run_ids:
         run = source.run(run_id)
         for series in source.series(run_id):
@@ -29,11 +33,11 @@ def csv_rows(source: Source, run_ids: Sequence[str]) -> Iterator[str]:
 
 
 def _blocks(source: Source, series: SeriesLike, prefix: str) -> Iterator[str]:
-    points = source.points(series.id)
-    steps, values = points.steps.tolist(), points.values.tolist()
-    for start in range(0, len(steps), BLOCK):
-        block = zip(steps[start : start + BLOCK], values[start : start + BLOCK], strict=True)
-        yield "".join(f"{prefix},{step},{_number(value)}\r\n" for step, value in block)
+    for points in source.pieces(series.id):
+        for start in range(0, len(points.steps), BLOCK):
+            place = slice(start, start + BLOCK)
+            block = zip(points.steps[place].tolist(), points.values[place].tolist(), strict=True)
+            yield "".join(f"{prefix},{step},{_number(value)}\r\n" for step, value in block)
 
 
 def _key(run_id: str, run: RunLike, series: SeriesLike) -> tuple[str | int, ...]:
@@ -72,21 +76,22 @@ def parquet(source: Source, run_ids: Sequence[str], path: Path | str) -> None:
         for run_id in run_ids:
             run = source.run(run_id)
             for series in source.series(run_id):
-                writer.write_table(pa.table(_columns(source, run_id, run, series, text), schema))
+                for points in source.pieces(series.id):
+                    columns = _columns(points, run_id, run, series, text)
+                    writer.write_table(pa.table(columns, schema))
 
 
 def _columns(
-    source: Source, run_id: str, run: RunLike, series: SeriesLike, text: Any
+    points: PointsLike, run_id: str, run: RunLike, series: SeriesLike, text: Any
 ) -> dict[str, Any]:
     import pyarrow as pa
 
-    points = source.points(series.id)
-    zeros = pa.array([0] * len(points.steps), pa.int32())
+    zeros = pa.array(np.zeros(len(points.steps), np.int32))
     words = (run_id, run.name, series.metric, series.layer, series.estimator, series.unit)
     names = [name for name in HEADER if name not in ("number", "step", "value")]
     columns = {
         name: pa.DictionaryArray.from_arrays(zeros, pa.array([word], pa.string())).cast(text)
         for name, word in zip(names, words, strict=True)
     }
-    number = pa.array([run.number] * len(points.steps), pa.int64())
+    number = pa.repeat(pa.scalar(run.number, pa.int64()), len(points.steps))
     return {**columns, "number": number, "step": points.steps, "value": points.values}

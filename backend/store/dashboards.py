@@ -49,6 +49,20 @@ class Dashboards(Base):
         with self.reading() as session:
             return list(session.exec(query))
 
+    def all_shares(self) -> list[tuple[Share, Dashboard]]:
+        """Every valid link with its dashboard, newest first."""
+        query = select(Share, Dashboard).join(Dashboard, col(Share.dashboard) == Dashboard.id)
+        with self.reading() as session:
+            newest_first = query.order_by(col(Share.created).desc())
+            return [(share, board) for share, board in session.exec(newest_first)]
+
+    def deleted_runs(self, dashboard_id: str) -> int:
+        """How many runs of a dashboard were deleted. Raises MissingError."""
+        left = self.dashboard(dashboard_id).runs
+        with self.reading() as session:
+            stored = session.get_one(Dashboard, dashboard_id)
+            return len(set(stored.runs) - set(left))
+
     def shared(self, token: str) -> Dashboard:
         """The dashboard that a link's token gives access to. Raises MissingError."""
         with self.reading() as session:

@@ -25,7 +25,8 @@ PRAGMAS = (
     "PRAGMA synchronous=NORMAL",
     "PRAGMA busy_timeout=10000",
     "PRAGMA foreign_keys=ON",
-    "PRAGMA cache_size=-65536",
+    # Of each connection, of which there may be forty.
+    "PRAGMA cache_size=-8192",
 )
 
 
@@ -48,7 +49,7 @@ def open_engine(url: str) -> Engine:
     sqlite = parsed.get_backend_name() == "sqlite"
     if sqlite and parsed.database:
         _refuse_other_files(Path(parsed.database))
-    engine = _engine(parsed, {"pool_size": 40} if sqlite else {})
+    engine = _engine(parsed, {"pool_size": 40, "pool_use_lifo": True} if sqlite else {})
     if sqlite:
         event.listen(engine, "connect", _tune)
         event.listen(engine, "begin", _begin)

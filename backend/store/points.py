@@ -1,14 +1,15 @@
 """Writing points: append, delete from a step on, merge small rows into large ones."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
-from backend.store.chunks import FULL, SMALL, Packed, Steps, Values, join, pack, split
-from backend.store.tables import Chunk, Series
+from backend.store.chunks import FULL, SMALL, Packed, Steps, Values, join, pack, split, unpack
+from backend.store.summaries import SUMMARISED, summarise, width
+from backend.store.tables import Chunk, ChunkSummary, Series
 
 _chunk = Chunk.__table__.c  # type: ignore[attr-defined]
 _series = Series.__table__.c  # type: ignore[attr-defined]
@@ -76,8 +77,7 @@ def cut(connection: Connection, run_id: str, step: int) -> None:
     rows = connection.execute(query.where(_of_run(run_id), straddling)).all()
     connection.execute(delete(Chunk).where(_of_run(run_id), _chunk.last_step >= step))
     kept = [_head(Packed(*row[3:]), step).row(row.series, row.attempt) for row in rows]
-    if kept:
-        connection.execute(insert(Chunk), kept)
+    _insert(connection, kept)
 
 
 def _head(packed: Packed, step: int) -> Packed:
@@ -92,13 +92,20 @@ def merge(connection: Connection, run_id: str, below: int = FULL, at_least: int 
     With `below=SMALL` large rows stay as they are, so that a long run rewrites each point only a
     few times. The default packs a finished run into as few rows as possible.
     """
+    ids = mergeable(connection, run_id, below, at_least)
+    return sum(merge_series(connection, series, below) for series in ids)
+
+
+def mergeable(
+    connection: Connection, run_id: str, below: int = FULL, at_least: int = 2
+) -> Sequence[int]:
+    """The run's series with several rows of fewer than `below` points."""
     small = _of_run(run_id) & (_chunk.count < below)
     query = select(_chunk.series).where(small).group_by(_chunk.series)
-    ids = connection.execute(query.having(func.count() >= at_least)).scalars().all()
-    return sum(_merge_series(connection, series, below) for series in ids)
+    return connection.execute(query.having(func.count() >= at_least)).scalars().all()
 
 
-def _merge_series(connection: Connection, series: int, below: int) -> int:
+def merge_series(connection: Connection, series: int, below: int) -> int:
     """Join neighbours alone: rows on both sides of a large one would overlap it."""
     here = _chunk.series == series
     order = (_chunk.first_step, _chunk.id)
@@ -114,8 +121,23 @@ def _merge_series(connection: Connection, series: int, below: int) -> int:
             inserted += [p.row(series, max(row.attempt for row in neighbours)) for p in packed]
     if deleted:
         connection.execute(delete(Chunk).where(_chunk.id == bindparam("deleted")), deleted)
-        connection.execute(insert(Chunk), inserted)
+        _insert(connection, inserted)
     return len(deleted) - len(inserted)
+
+
+def _insert(connection: Connection, rows: Iterable[dict[str, Any]]) -> None:
+    """Insert chunks with the summaries of those that have many points."""
+    for row in rows:
+        key = connection.execute(insert(Chunk).values(row)).inserted_primary_key
+        if row["count"] >= SUMMARISED and key is not None:
+            add_summary(connection, key[0], Packed(**{k: row[k] for k in Packed.__slots__}))
+
+
+def add_summary(connection: Connection, chunk: int, packed: Packed) -> None:
+    """Store the summary of a chunk."""
+    size = width(packed.first_step, packed.last_step, packed.count)
+    blocks = summarise(*unpack(packed), size).tobytes()
+    connection.execute(insert(ChunkSummary), {"chunk": chunk, "blocks": blocks})
 
 
 __all__ = ["SMALL", "SeriesPoints", "append", "cut", "merge", "series_ids"]

@@ -80,6 +80,19 @@ class Run(SQLModel, table=True):
     cancel: bool = False
     stop: bool = False
     changes: list[Any] = _json(list)
+    deleted: bool = Field(default=False, sa_column_kwargs={"server_default": "0"})
+    """Whether it is being removed in the background; nothing else finds it any more."""
+
+    @property
+    def held(self) -> bool:
+        """Whether its orders are to wait at the step that it has reached."""
+        return self.run_until is not None and self.step >= self.run_until and not self.cancel
+
+    @property
+    def set_aside(self) -> bool:
+        """Whether it is paused without a slot: its worker wrote a checkpoint and ended, or was
+        asked to."""
+        return self.status == "paused" and self.stop
 
     @property
     def state(self) -> Status:
@@ -134,6 +147,18 @@ class Chunk(SQLModel, table=True):
     count: int
     steps: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     values: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class ChunkSummary(SQLModel, table=True):
+    """The summary of a chunk of many points, in blocks (see `summaries`); made when it is merged,
+    and in the background for chunks of earlier versions."""
+
+    __tablename__ = "chunk_summary"  # type: ignore[assignment]
+
+    chunk: int = Field(
+        sa_column=Column(ForeignKey("chunk.id", ondelete="CASCADE"), primary_key=True)
+    )
+    blocks: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
 class Report(SQLModel, table=True):

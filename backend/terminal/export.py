@@ -80,6 +80,7 @@ def _to_stdout(store: Store, run: Run, kind: str) -> None:
 
 def _text(store: Store, run: Run, kind: str, file: IO[str]) -> None:
     if kind == "html":
-        file.write(sharing.html(store, [run.id], run.name or f"Run {run.number}", ""))
+        file.writelines(sharing.html_pieces(store, [run.id], run.name or f"Run {run.number}"))
     else:
-        file.writelines(sharing.csv_rows(store, [run.id]))
+        # What follows in a pipe is a program, which would take the mark for a part of the header.
+        file.writelines(sharing.csv_rows(store, [run.id], mark=file is not sys.stdout))

@@ -75,7 +75,7 @@ def test_a_run_without_a_server_leaves_its_points_in_the_home(finished):
 
 
 def test_export_writes_each_format(finished, tmp_path):
-    starts = {"html": b"<!doctype html>", "csv": b"run,number", "parquet": b"PAR1"}
+    starts = {"html": b"<!doctype html>", "csv": b"\xef\xbb\xbfrun,number", "parquet": b"PAR1"}
     for kind, start in starts.items():
         path = tmp_path / f"out.{kind}"
         done = gradlab("export", 1, f"--{kind}", "-o", path, "--home", finished)

@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastapi import Response
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.background import BackgroundTask
 
@@ -50,20 +49,20 @@ def parquet(run_id: Id, lab: LabDep) -> FileResponse:
     )
 
 
-@routes.get("/export/runs/{run_id}.html", response_class=Response)
-def run_page(run_id: Id, lab: LabDep) -> Response:
+@routes.get("/export/runs/{run_id}.html", response_class=StreamingResponse)
+def run_page(run_id: Id, lab: LabDep) -> StreamingResponse:
     """A run as one HTML page that works offline."""
     run = lab.store.run(run_id)
     return _page(lab, [run.id], run.name or f"Run {run.number}", "", f"run-{run.number}.html")
 
 
-@routes.get("/export/dashboards/{dashboard_id}.html", response_class=Response)
-def dashboard_page(dashboard_id: Id, lab: LabDep) -> Response:
+@routes.get("/export/dashboards/{dashboard_id}.html", response_class=StreamingResponse)
+def dashboard_page(dashboard_id: Id, lab: LabDep) -> StreamingResponse:
     """A dashboard as one HTML page that works offline."""
     dashboard = lab.store.dashboard(dashboard_id)
     return _page(lab, dashboard.runs, dashboard.title, dashboard.text, f"{dashboard.id}.html")
 
 
-def _page(lab: Lab, runs: Sequence[str], title: str, text: str, name: str) -> Response:
-    page = sharing.html(lab.store, runs, title, text)
-    return Response(page, media_type="text/html", headers=_as_attachment(name))
+def _page(lab: Lab, runs: Sequence[str], title: str, text: str, name: str) -> StreamingResponse:
+    pieces = sharing.html_pieces(lab.store, runs, title, text)
+    return StreamingResponse(pieces, media_type="text/html", headers=_as_attachment(name))

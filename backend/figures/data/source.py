@@ -1,6 +1,6 @@
 """`Source`, from which figures read runs and points: the store, or a `Memory` made of arrays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -31,6 +31,17 @@ class RunLike(Protocol):
     def facts(self) -> Mapping[str, Any]: ...
 
 
+class EventLike(Protocol):
+    """What the figures read of an event in a run's log."""
+
+    @property
+    def step(self) -> int | None: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+
 class SeriesLike(Protocol):
     """One series: its key (metric, layer, estimator) and how many points it holds."""
 
@@ -59,11 +70,40 @@ class PointsLike(Protocol):
     def count(self) -> int: ...
 
 
+class ColumnsLike(Protocol):
+    """A grid of several series, a row each; see `backend.store.columns.Columns`."""
+
+    @property
+    def steps(self) -> NDArray[np.int64]: ...
+    @property
+    def values(self) -> Floats: ...
+    @property
+    def has_point(self) -> NDArray[np.bool_]: ...
+    @property
+    def low(self) -> Floats: ...
+    @property
+    def high(self) -> Floats: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def odd(self) -> int: ...
+    @property
+    def mean(self) -> float: ...
+    @property
+    def sd(self) -> float: ...
+
+
 class Source(Protocol):
-    """Runs, their series and their points; `backend.store.Store` and `Memory` implement it."""
+    """Runs, their series, points and marked events; `backend.store.Store` and `Memory` implement
+    it.
+
+    `points` with `newest` gives the last so many points alone, and `columns` a grid of at most
+    `most` columns: both read no more than that needs. `pieces` gives every point, for exports.
+    """
 
     def run(self, run_id: str, /) -> RunLike: ...
     def series(self, run_id: str, /) -> Sequence[SeriesLike]: ...
+    def marked_events(self, run_ids: Sequence[str], /) -> Mapping[str, Sequence[EventLike]]: ...
     def points(
         self,
         series_id: int,
@@ -72,7 +112,18 @@ class Source(Protocol):
         max: int | None = None,
         first: int | None = None,
         last: int | None = None,
+        newest: int | None = None,
     ) -> PointsLike: ...
+    def columns(
+        self,
+        series_ids: Sequence[int],
+        most: int,
+        /,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+    ) -> ColumnsLike: ...
+    def pieces(self, series_id: int, /) -> Iterator[PointsLike]: ...
 
 
 @dataclass(frozen=True)
@@ -109,6 +160,18 @@ class MemoryPoints:
     steps: NDArray[np.int64]
     values: Floats
     count: int
+
+    def within(self, first: int | None, last: int | None) -> "MemoryPoints":
+        """Those with first <= step <= last."""
+        low = 0 if first is None else int(np.searchsorted(self.steps, first))
+        high = None if last is None else int(np.searchsorted(self.steps, last, side="right"))
+        steps, values = self.steps[low:high], self.values[low:high]
+        return MemoryPoints(steps, values, len(steps))
+
+    def newest(self, count: int) -> "MemoryPoints":
+        """The last `count` of them."""
+        steps, values = self.steps[-count:], self.values[-count:]
+        return MemoryPoints(steps, values, len(steps))
 
 
 class Memory:
@@ -149,6 +212,9 @@ class Memory:
     def series(self, run_id: str, /) -> list[MemorySeries]:
         return [series for series in self._series.values() if series.run == run_id]
 
+    def marked_events(self, run_ids: Sequence[str], /) -> dict[str, list[EventLike]]:
+        return {run_id: [] for run_id in run_ids}
+
     def points(
         self,
         series_id: int,
@@ -157,15 +223,32 @@ class Memory:
         max: int | None = None,
         first: int | None = None,
         last: int | None = None,
+        newest: int | None = None,
     ) -> MemoryPoints:
-        points = self._points[series_id]
-        low = 0 if first is None else int(np.searchsorted(points.steps, first))
-        high = None if last is None else int(np.searchsorted(points.steps, last, side="right"))
-        steps, values = points.steps[low:high], points.values[low:high]
-        if max is None or len(steps) <= max:
-            return MemoryPoints(steps, values, len(steps))
+        points = self._points[series_id].within(first, last)
+        if newest is not None:
+            points = points.newest(newest)
+        if max is None or len(points.steps) <= max:
+            return points
         # Here, so that a notebook that only draws a measurement loads no database.
         from backend.store.downsample import downsample
 
-        keep = downsample(steps, values, max)
-        return MemoryPoints(steps[keep], values[keep], len(steps))
+        keep = downsample(points.steps, points.values, max)
+        return MemoryPoints(points.steps[keep], points.values[keep], points.count)
+
+    def columns(
+        self,
+        series_ids: Sequence[int],
+        most: int,
+        /,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+    ) -> ColumnsLike:
+        from backend.store.columns import Held, of_points
+
+        rows = [self._points[series_id].within(first, last) for series_id in series_ids]
+        return of_points([Held(row.steps, row.values) for row in rows], most)
+
+    def pieces(self, series_id: int, /) -> Iterator[MemoryPoints]:
+        yield self._points[series_id]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from backend.figures.data.metrics import Metric
 from backend.figures.data.query import Query
-from backend.figures.data.source import Floats, PointsLike, Source
+from backend.figures.data.source import ColumnsLike, Floats, Source
 from backend.figures.drawing.canvas import Tally
 from backend.figures.drawing.scales import Scale, choose, tick_texts
 from backend.figures.drawing.style import DIVERGING
@@ -29,11 +29,18 @@ GREYS = [
 
 @dataclass(frozen=True)
 class Grid:
-    """Values (layers, steps); `has_point` says where a point exists, NaN included."""
+    """Values (layers, steps); `has_point` says where a point exists, NaN included.
+
+    Where columns are thinned, a cell shows the first of the points up to the next column.
+    """
 
     steps: NDArray[np.int64]
     values: Floats
     has_point: NDArray[np.bool_]
+    low: Floats
+    """The lowest finite value of all points that a cell stands for; NaN without any."""
+    high: Floats
+    thinned: bool
 
 
 def gather(
@@ -43,39 +50,40 @@ def gather(
     keys = {
         s.layer: s.id for s in source.series(run_id) if s.metric == metric and s.estimator == label
     }
-    read = {
-        row: source.points(keys[row], first=query.first, last=query.last)
-        for row in rows
-        if row in keys
-    }
-    steps = _union(list(read.values()))
-    keep = _evenly(steps)
-    grid = _fill(read, rows, keep)
-    count = sum(len(points.steps) for points in read.values())
-    tally = Tally(int(grid.has_point.sum()), count, "evenly chosen")
-    return grid, tally
+    ids = [keys[row] for row in rows if row in keys]
+    columns = source.columns(ids, COLUMNS, first=query.first, last=query.last)
+    shown = int(columns.has_point.sum())
+    tally = Tally(shown, columns.count, "evenly chosen")
+    thinned = shown < columns.count
+    if thinned:
+        tally.say(_all_points(columns))
+    at = [place for place, row in enumerate(rows) if row in keys]
+    return _grid(columns, at, len(rows), thinned), tally
 
 
-def _union(points: list[PointsLike]) -> NDArray[np.int64]:
-    return np.unique(np.concatenate([p.steps for p in points])) if points else np.empty(0, np.int64)
+def _all_points(columns: ColumnsLike) -> str:
+    """A sentence on every point, which tells what thinning leaves out."""
+    finite = columns.count - columns.odd
+    if not finite:
+        return "no point is finite"
+    low, high = np.nanmin(columns.low), np.nanmax(columns.high)
+    odd = f"; {columns.odd:,} are NaN or infinite" if columns.odd else ""
+    return (
+        f"all points: mean {columns.mean:.3g}, sd {columns.sd:.3g}, "
+        f"from {low:.3g} to {high:.3g}{odd}"
+    ).replace("-", "−")
 
 
-def _evenly(steps: NDArray[np.int64]) -> NDArray[np.int64]:
-    if len(steps) <= COLUMNS:
-        return steps
-    return steps[np.linspace(0, len(steps) - 1, COLUMNS).round().astype(np.int64)]
+def _grid(columns: ColumnsLike, at: list[int], rows: int, thinned: bool) -> Grid:
+    def placed(cells: NDArray[Any], empty: Any) -> NDArray[Any]:
+        whole = np.full((rows, len(columns.steps)), empty, cells.dtype)
+        whole[at] = cells
+        return whole
 
-
-def _fill(read: dict[str, PointsLike], rows: Sequence[str], steps: NDArray[np.int64]) -> Grid:
-    values = np.full((len(rows), len(steps)), np.nan)
-    has_point = np.zeros(values.shape, bool)
-    for at, row in enumerate(rows):
-        if row in read:
-            kept = np.isin(read[row].steps, steps)
-            columns = np.searchsorted(steps, read[row].steps[kept])
-            values[at, columns] = read[row].values[kept]
-            has_point[at, columns] = True
-    return Grid(steps, values, has_point)
+    values, low, high = (
+        placed(cells, np.nan) for cells in (columns.values, columns.low, columns.high)
+    )
+    return Grid(columns.steps, values, placed(columns.has_point, False), low, high, thinned)
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,8 @@ class Colours:
         if self.kind == "linear" and self.low == -self.high:
             ends = [self.low, self.low / 2, 0.0, self.high / 2, self.high]
             ticks = {"tickvals": ends, "ticktext": [f"{v:g}".replace("-", "−") for v in ends]}
-        ticks.pop("type", None)
+        for name in ("type", "uirevision"):
+            ticks.pop(name, None)
         return {
             "thickness": 10, "orientation": "h", "x": 0.5, "xanchor": "center",
             "yref": "container", "y": 0, "yanchor": "bottom", "len": 0.9, "outlinewidth": 0,
@@ -168,10 +177,6 @@ def _range(values: Floats) -> tuple[float, float]:
     return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 
-def table(values: Floats) -> list[list[float | None]]:
-    """Rows of numbers for JSON, in which values that are not finite are None, a gap."""
-    finite = np.isfinite(values)
-    return [
-        [v if ok else None for v, ok in zip(row, flags, strict=True)]
-        for row, flags in zip(values.tolist(), finite.tolist(), strict=True)
-    ]
+def gaps(values: Floats) -> Floats:
+    """An array in which values that are not finite are NaN: a gap, and None in JSON."""
+    return np.where(np.isfinite(values), values, np.nan)

@@ -23,15 +23,27 @@ def small() -> Memory:
     return source
 
 
+def table(text: str) -> list[dict[str, str]]:
+    """The rows, read as programs read a file in UTF-8 with a byte-order mark."""
+    file = io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8-sig", newline="")
+    return list(csv.DictReader(file))
+
+
+def test_csv_begins_with_a_byte_order_mark(small):
+    text = "".join(csv_rows(small, ["r1"]))
+    assert text.encode().startswith(b"\xef\xbb\xbfrun,number,")
+    assert text.count("\ufeff") == 1
+
+
 def test_csv_holds_every_point_exactly(small):
-    rows = list(csv.DictReader(io.StringIO("".join(csv_rows(small, ["r1"])), newline="")))
+    rows = table("".join(csv_rows(small, ["r1"])))
     assert [int(row["step"]) for row in rows] == list(range(5))
     assert [row["value"] for row in rows[1:4]] == ["NaN", "Infinity", "-Infinity"]
     assert np.array_equal([float(row["value"]) for row in rows], ODD, equal_nan=True)
 
 
 def test_csv_texts_are_no_formulas_and_numbers_stay_numbers(small):
-    row = next(csv.DictReader(io.StringIO("".join(csv_rows(small, ["r1"])), newline="")))
+    row = table("".join(csv_rows(small, ["r1"])))[0]
     assert row["name"] == '\'=1+1,"quoted"\nnew line'
     assert (row["layer"], row["estimator"]) == ("'@x", "'-a")
     assert "-1e-300" in "".join(csv_rows(small, ["r1"]))

@@ -124,6 +124,11 @@ def test_settings_from_the_environment_and_over_it(monkeypatch, tmp_path):
         ({"token": "short"}, "at least 16"),
         ({"token": "é" * 20}, "ASCII"),
         ({"public_url": "lab.example.org"}, "https://lab.example.org"),
+        (
+            {"public_url": "https://host.example.org/lab/"},
+            "a host name of its own, such as https://lab.",
+        ),
+        ({"public_url": "https://host.example.org?lab"}, "a host name of its own"),
         ({"port": 70000}, "65535"),
         ({"executor": "slurm"}, "local"),
         ({"slots": 0}, "1"),

@@ -187,6 +187,18 @@ class _Assigning(_Counting):
         return z[:, self.order]
 
 
+class _NoGrad(nn.Module):
+    """Its parameters get no gradient, because it runs under no_grad."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map = nn.Linear(4, 4)
+
+    def forward(self, z: Tensor) -> Tensor:
+        with torch.no_grad():
+            return torch.tanh(self.map(z))
+
+
 class _Tuple(nn.Module):
     """Returns a tuple, which the loss unpacks."""
 
@@ -339,6 +351,7 @@ HAND_WRITTEN = {
     "backward_hook": _backward_hooked,
     "counting_buffers": lambda: in_rows(_Counting()),
     "assigned_buffers": lambda: in_rows(_Assigning()),
+    "no_grad_inside": lambda: in_rows(_NoGrad()),
     "tuple_output": lambda: _tuple(tuple),
     "dict_output": lambda: _tuple(dict),
     "site_among_stages": _site_alone,

@@ -249,6 +249,8 @@ PARAMETERS = {
     "frozen_all": _frozen_all,
     "no_parameters": _no_parameters,
     "embedding": lambda: _embedding(),
+    "embedding_padding": lambda: _embedding(padding_idx=0),
+    "embedding_scaled_by_frequency": lambda: _embedding(scale_grad_by_freq=True),
     "embedding_sparse": lambda: _embedding(sparse=True),
     "embedding_max_norm": lambda: _embedding(max_norm=0.5),
     "embedding_bag": lambda: _embedding_bag(mode="sum"),
