@@ -32,15 +32,16 @@ Tangent = Callable[[Tensor], Tensor]
 def value_and_grad(objective: Objective, params: Params) -> tuple[Tensor, dict[str, Tensor]]:
     """(L(θ), ∇L(θ)), exact, by reverse mode."""
     leaves = _leaves(params)
-    with torch.enable_grad():
-        loss = objective(leaves)
-    if not loss.requires_grad:
-        raise UnsupportedError(
-            "this loss does not depend on the parameters differentiably: choose an estimator that "
-            "only computes it, such as spsa"
-        )
-    # No gradient is handed in: torch's checks of it cost as much as a small layer.
-    grads = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
+    with objective.holding(leaves):
+        with torch.enable_grad():
+            loss = objective(leaves)
+        if not loss.requires_grad:
+            raise UnsupportedError(
+                "this loss does not depend on the parameters differentiably: choose an estimator "
+                "that only computes it, such as spsa"
+            )
+        # No gradient is handed in: torch's checks of it cost as much as a small layer.
+        grads = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
     return loss.detach(), {n: dense(g) for n, g in zip(leaves, grads, strict=True)}
 
 

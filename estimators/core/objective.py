@@ -8,6 +8,7 @@ augmentation, masks and dropout belong to the batch, and buffers are only read.
 import copy
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -56,6 +57,10 @@ class Objective:
     def __call__(self, params: Mapping[str, Tensor], /) -> Tensor:
         """The loss at `params`, ()."""
         return self._loss(params)
+
+    def holding(self, params: Mapping[str, Tensor], /) -> AbstractContextManager[None]:
+        """To be open until the backward pass of a loss at `params` has ended."""
+        return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -195,6 +200,9 @@ class Chain(Objective):
         other = self.on(_double(self.x), _double(self.y))
         other._stateless = self._stateless.cast(torch.float64)
         return other.moved(params, lambda ps: {n: _double(p.detach()) for n, p in ps.items()})
+
+    def holding(self, params: Mapping[str, Tensor], /) -> AbstractContextManager[None]:
+        return self._stateless.holding(params)
 
     def __call__(self, params: Mapping[str, Tensor], /) -> Tensor:
         return self.loss(self.forward(params))

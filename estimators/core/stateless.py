@@ -61,6 +61,22 @@ class Stateless:
                     "reads its parameters: change it after each optimiser step instead"
                 )
 
+    @contextmanager
+    def holding(self, params: Mapping[str, Tensor]) -> Iterator[None]:
+        """While this is open, `params` are in the module, for what reads them after a call.
+
+        A checkpointed function is run again during the backward pass.
+        """
+        slots = [(s, p) for name, p in params.items() for s in self._slots.get(name, ())]
+        before = [(place, key, place[key]) for (place, key), _ in slots]
+        try:
+            for (place, key), p in slots:
+                place[key] = p
+            yield
+        finally:
+            for place, key, p in before:
+                place[key] = p
+
     def call(self, params: Mapping[str, Tensor], run: Callable[[], T]) -> T:
         """`run()`, with `params` in the module. Raises ValueError at an unknown name."""
         before: list[tuple[dict[str, Any], str, Any]] = []

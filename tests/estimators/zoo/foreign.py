@@ -1,6 +1,7 @@
 """`Foreign`: a tiny network with somebody else's module in it, and frames to put one in."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,13 +15,14 @@ EXAMPLES = 4
 
 
 class Network(NamedTuple):
-    """A module, its batch and its loss; `context` is open wherever the module is used."""
+    """A module, its batch and its loss; and what is open wherever it is used."""
 
     module: nn.Module
     x: Tensor
     y: Tensor
     loss: Callable[[Any, Tensor], Tensor]
-    context: Callable[[], Any] | None = None
+    open: Callable[[], Any] = nullcontext
+    """A context for all that is done with it."""
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,23 @@
 """Whether an estimator serves a foreign network rightly, or refuses it in a sentence."""
 
-import contextlib
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from estimators import (
+    SPSA,
     ActivityForwardGradient,
     Backprop,
+    Chain,
     Estimator,
     ForwardGradient,
     LocalLosses,
     Need,
     NodePerturbation,
+    Params,
+    UnsupportedError,
+    require,
     stream,
 )
 from estimators.combine.guided_es import GuidedES
@@ -22,6 +26,7 @@ from estimators.core.wrapper import unwrapped
 from estimators.measurement.inputs.subject import Subject, subject
 from tests.estimators.zoo import references
 from tests.estimators.zoo.foreign import Foreign, Network
+from tests.estimators.zoo.site_reference import along_sites
 
 ROUNDINGS = {torch.float64: 2**16, torch.float32: 2**12, torch.bfloat16: 16, torch.float16: 16}
 """How many rounding errors of one sign, of numbers of size 1, an entry may be off. A tiny network
@@ -29,29 +34,39 @@ takes some thousand operations; a difference of losses is divided by 2 ε = 1/50
 precision that many would hide any fault: errors of both signs come to the root of their number."""
 
 
-def verdict(foreign: Foreign, network: Network, estimator: Estimator) -> str:
+def admitted(network: Network) -> Subject | str:
+    """The network as `measure` takes it, or why it does not."""
+    refusal = ""
+    with network.open():
+        for estimator in (Backprop(), SPSA()):
+            try:
+                return subject(network.module, network.loss, (network.x, network.y), estimator)
+            except (ValueError, TypeError) as error:
+                refusal = refusal or str(error)
+    return refusal
+
+
+def verdict(foreign: Foreign, network: Network, point: Subject, estimator: Estimator) -> str:
     """The refusal; empty where the estimate is right. Raises AssertionError otherwise."""
-    before = snapshot(network)
-    with network.context() if network.context else contextlib.nullcontext():
+    chain, params = point.chain, point.params
+    with network.open():
         try:
-            measured = subject(network.module, network.loss, (network.x, network.y), estimator)
-        except (ValueError, TypeError) as error:
-            assert snapshot(network) == before, "the module was changed"
+            require(estimator, chain, params)
+        except UnsupportedError as error:
             return str(error)
-        _judge(foreign, measured)
-    after = snapshot(network)
-    assert after == before, [key for key in before if after.get(key) != before[key]]
+        state = estimator.init(chain, params, _rng())
+        _judge(foreign, chain, params, estimator, state)
     return ""
 
 
-def _judge(foreign: Foreign, measured: Subject) -> None:
-    chain, params = measured.chain, measured.params
-    ((estimator, state),) = measured.watched.values()
+def _judge(
+    foreign: Foreign, chain: Chain, params: Params, estimator: Estimator, state: Any
+) -> None:
     grads = dict(estimator.estimate(chain, params, state, _rng()).grads)
     assert {n: g.shape for n, g in grads.items()} == {n: p.shape for n, p in params.items()}
     assert all(g.isfinite().all() for g in grads.values()), "not finite"
     exact = references.exact_gradient(foreign)
-    expected = _expected(foreign, measured, exact)
+    expected = _expected(foreign, chain, params, estimator, state)
     if expected is not None:
         compare(grads, expected, foreign.precision)
     covered = estimator.coverage(chain, params)
@@ -74,12 +89,12 @@ def _judge(foreign: Foreign, measured: Subject) -> None:
     estimator.advance(chain, params, state, _rng())
 
 
-def _expected(foreign: Foreign, measured: Subject, exact: references.Grads) -> Any:
+def _expected(
+    foreign: Foreign, chain: Chain, params: Params, estimator: Estimator, state: Any
+) -> references.Grads | None:
     """The same draw by torch alone; None where there is no formula."""
-    chain, params = measured.chain, measured.params
-    ((estimator, state),) = measured.watched.values()
     if isinstance(estimator, ActivityForwardGradient | NodePerturbation):
-        return references.along_sites(estimator, foreign, chain, _rng())
+        return along_sites(estimator, foreign, chain, _rng())
     if isinstance(estimator, ForwardGradient) and estimator.per == "example":
         return references.along_examples(estimator, foreign, params, _rng())
     inner = unwrapped(estimator)
@@ -87,7 +102,7 @@ def _expected(foreign: Foreign, measured: Subject, exact: references.Grads) -> A
     if isinstance(inner, LocalLosses | GuidedES) or (feedback and not isinstance(inner, Backprop)):
         return None
     if Need.DIFFERENTIABLE in estimator.needs():
-        loss = references.linear_loss(exact, params)
+        loss = references.linear_loss(references.exact_gradient(foreign), params)
     elif foreign.precision is not torch.float64:
         return None  # a difference of rounded losses is another one in another order of sums
     else:
@@ -120,7 +135,7 @@ def snapshot(network: Network) -> dict[str, Any]:
     seen: dict[str, Any] = {
         "generator": torch.get_rng_state().numpy().tobytes(),
         "gradients": torch.is_grad_enabled(),
-        "x": _numbers(network.x), "x.grad": network.x.grad is None,
+        "x": _numbers(network.x), "x.grad": network.x.is_leaf and network.x.grad is None,
     }  # fmt: skip
     for name, t in [*module.named_parameters(remove_duplicate=False), *module.named_buffers()]:
         seen[name] = id(t), t.requires_grad, t.grad is None, _numbers(t)

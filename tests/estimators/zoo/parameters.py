@@ -197,7 +197,7 @@ def _mixed_types() -> Network:
 
 def _autocast() -> Network:
     made = _typed(torch.float32)
-    return made._replace(context=lambda: torch.autocast("cpu", torch.bfloat16))
+    return made._replace(open=lambda: torch.autocast("cpu", torch.bfloat16))
 
 
 def _lazy() -> Network:

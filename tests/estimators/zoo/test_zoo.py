@@ -13,8 +13,9 @@ from estimators import (
     discover,
     label,
 )
+from estimators.measurement.inputs.subject import Subject
 from tests.estimators.zoo.functions import WRITTEN
-from tests.estimators.zoo.judge import verdict
+from tests.estimators.zoo.judge import admitted, snapshot, verdict
 from tests.estimators.zoo.layers import LAYERS
 from tests.estimators.zoo.parameters import HELD
 
@@ -80,11 +81,17 @@ def test_every_estimator_is_right_or_refuses(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         network = NETWORKS[name].build()
-        for estimator in ESTIMATORS:
+        before = snapshot(network)
+        point = admitted(network)
+        if isinstance(point, str):
+            refusals.append(point)
+        for estimator in ESTIMATORS if isinstance(point, Subject) else ():
             try:
-                refusals.append(verdict(NETWORKS[name], network, estimator))
+                refusals.append(verdict(NETWORKS[name], network, point, estimator))
             except Exception as error:
                 wrong.append(f"{label(estimator)}: {type(error).__name__}: {error}")
+            after = snapshot(network)
+            wrong += [f"{label(estimator)} changes {k}" for k in before if after[k] != before[k]]
     wrong += [r for r in refusals if r and not re.search(f"{words}|{STRUCTURE}", r)]
     assert not wrong, "\n".join(wrong)
     assert name not in REFUSED or any(re.search(words, r) for r in refusals)
