@@ -121,7 +121,7 @@ def linear_ends(chain: Chain, params: Params) -> list[End]:
     finally:
         for handle in handles:
             handle.remove()
-    deltas = torch.autograd.grad(loss, [through for _, through in sites])
+    deltas = torch.autograd.grad(loss, [through for _, through in sites], materialize_grads=True)
     return [
         End(place, delta, made[id(z)][1] if id(z) in made else None)
         for place, delta, (z, _) in zip(chain.places, deltas, sites, strict=True)
