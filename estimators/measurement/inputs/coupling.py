@@ -39,22 +39,14 @@ def coupled_by(chain: Chain, params: Params) -> str:
         theta = dict(params)
     for split in range(SPLITS):
         changes = _changes(examples, split).repeat(chain.views).to(chain.x.device)
-        where = _through_network(chain, theta, changes) or _through_loss(chain, theta, changes)
+        where = _by_network_or_loss(chain, theta, changes)
         if where:
             return where
     return _alone(chain, theta) if chain.views == 1 else ""
 
 
-def _changes(examples: int, split: int) -> Tensor:
-    """Which examples change: a random half, at least one and not all."""
-    rng = torch.Generator().manual_seed(split)
-    chosen = torch.zeros(examples, dtype=torch.bool)
-    chosen[torch.randperm(examples, generator=rng)[: examples // 2]] = True
-    return chosen
-
-
-def _through_network(chain: Chain, theta: Params, changes: Tensor) -> str:
-    """The module in which an example's activation follows another example's input."""
+def _by_network_or_loss(chain: Chain, theta: Params, changes: Tensor) -> str:
+    """What lets the kept examples follow those that change, in words."""
     other = chain.on(_changed(chain.x, changes), chain.y)
     kept = ~changes
 
@@ -65,12 +57,20 @@ def _through_network(chain: Chain, theta: Params, changes: Tensor) -> str:
     with torch.no_grad():
         first, second = chain.forward(theta), other.forward(theta)
         if not differ(first, second):
-            return ""
+            return _through_loss(chain, first, changes)
         # An output whose first axis is not the batch differs too; then the losses tell.
         if not _rows_differ(chain.losses(first), other.losses(second), kept):
             return ""
     calls = calls_of(chain, theta), calls_of(other, theta)
     return first_that_differs(*calls, differ) or "the network"
+
+
+def _changes(examples: int, split: int) -> Tensor:
+    """Which examples change: a random half, at least one and not all."""
+    rng = torch.Generator().manual_seed(split)
+    chosen = torch.zeros(examples, dtype=torch.bool)
+    chosen[torch.randperm(examples, generator=rng)[: examples // 2]] = True
+    return chosen
 
 
 def _changed(x: Tensor, changes: Tensor) -> Tensor:
@@ -83,10 +83,8 @@ def _changed(x: Tensor, changes: Tensor) -> Tensor:
     return torch.where(changes.view(-1, *[1] * (x.ndim - 1)), moved, x)
 
 
-def _through_loss(chain: Chain, theta: Params, changes: Tensor) -> str:
+def _through_loss(chain: Chain, output: Any, changes: Tensor) -> str:
     """The loss, if the kept examples' terms have a derivative by another example's output."""
-    with torch.no_grad():
-        output = chain.forward(theta)
     outputs = _floating(output)
     if len(outputs) != 1 or len(outputs[0]) != len(changes):
         return ""
