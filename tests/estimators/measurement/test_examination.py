@@ -71,10 +71,17 @@ def contrast(output, y):
     return -output.log_softmax(0).gather(1, y.unsqueeze(1)).squeeze(1)
 
 
+def mask(h):
+    """1 in the second row."""
+    return (torch.arange(len(h)) == 1).unsqueeze(1)
+
+
 COUPLED = {
     "centring": (net(Is(lambda h: h - h.mean(0))), CE, Y, "module 2 (Is)"),
     "behind a head of zero": (zero_head(net(Is(lambda h: h - h.mean(0)))), CE, Y, "module 2"),
     "in pairs": (net(Is(lambda h: h + 0.1 * h.roll(1, 0))), CE, Y, "module 2"),
+    "all with one": (net(Is(lambda h: h - h[:1].tanh())), CE, Y, "module 2"),
+    "one with all": (net(Is(lambda h: h + mask(h) * h.sum(0))), CE, Y, "module 2"),
     "attention": (net(Is(lambda h: (h @ h.T).softmax(1) @ h)), CE, Y, "module 2"),
     "by the largest": (net(Is(lambda h: h / h.abs().amax(0))), CE, Y, "module 2"),
     "values": (net(), contrast, Y, "not the mean of the losses of its single examples"),
