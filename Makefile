@@ -13,10 +13,10 @@ FRONTEND := 'frontend/**/*.{js,css}'
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test check bench format clean
+.PHONY: help setup lab test test-portable check bench format clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready ## make .venv and install the lab into it (PIP_ARGS="…" goes to pip)
 
@@ -31,6 +31,15 @@ lab: $(VENV)/.ready ## set up and serve the lab; GRADLAB_* variables are passed 
 
 test: $(VENV)/.ready chromium ## set up and run the whole test suite
 	@$(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
+
+# Other instruction sets and numbers of threads sum in another order: no test may depend on it.
+PORTABLE := default:1 avx2:2 default:4
+test-portable: $(VENV)/.ready chromium ## the suite on other CPU capabilities and threads (nightly)
+	@for each in $(PORTABLE); do \
+	   echo "ATEN_CPU_CAPABILITY=$${each%:*} OMP_NUM_THREADS=$${each#*:}"; \
+	   ATEN_CPU_CAPABILITY=$${each%:*} OMP_NUM_THREADS=$${each#*:} \
+	     $(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS) || exit 1; \
+	 done
 
 # The browser of the browser tests: the system's, else Debian's package, else playwright's own build.
 .PHONY: chromium

@@ -34,11 +34,20 @@ def _not_one(draws: Any) -> Any:
     return draws
 
 
+PRINTABLE = r"[^\x00-\x1f\x7f-\x9f]"
+"""A character that `printable` allows, for OpenAPI."""
+ONE_LINE = Field(json_schema_extra={"pattern": f"^{PRINTABLE}*$"})
 Text = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(printable)
+    str,
+    StringConstraints(strip_whitespace=True, max_length=200),
+    AfterValidator(printable),
+    ONE_LINE,
 ]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_-]+$")]
 """The id of a run, study, dashboard or link."""
+MAX_SHADOWS = 15
+IMPORT_SECONDS = 5.0
+"""For the import of one plug-in file, after which it is left out."""
 COMPONENTS = ("dataset", "loss", "network", "estimator", "optimizer")
 
 
@@ -73,6 +82,11 @@ class Probe(Strict):
     every: Annotated[int | None, Field(ge=1, le=10_000_000, title="Probe every")] = None
     """Steps from one probe to the next, whatever they cost. Empty: the time budget decides."""
 
+    @property
+    def possible(self) -> bool:
+        """Whether there are any probes."""
+        return self.budget > 0 or self.every is not None
+
 
 class RunConfig(Strict):
     """A training run: the body of `POST /api/runs`, and the content of a YAML file."""
@@ -85,7 +99,7 @@ class RunConfig(Strict):
     network: Component
     estimator: Component
     """The driver: the estimator whose gradient the optimiser follows."""
-    shadows: Annotated[list[Component], Field(max_length=15)] = []
+    shadows: Annotated[list[Component], Field(max_length=MAX_SHADOWS)] = []
     """Further estimators, measured at the same weights and batches."""
     optimizer: Component = Component.model_validate({"name": "sgd", "lr": 0.01})
     steps: Annotated[int, Field(ge=1, le=10_000_000)] | None = None

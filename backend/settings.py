@@ -65,6 +65,12 @@ class Settings(BaseSettings):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"public_url is {url!r}; it must look like https://lab.example.org")
+        if parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError(
+                "public_url must end with the host name or port: the lab's pages ask for /static "
+                "and /api at the root of a host, so give it a host name of its own, such as "
+                f"{parts.scheme}://lab.{parts.hostname}"
+            )
         return url.rstrip("/")
 
     @property

@@ -32,32 +32,39 @@ def dumps(value: Any) -> str:
     return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
-def loads(body: bytes) -> Any:
-    """Parse JSON. Raises ValueError for NaN, infinities, invalid Unicode, and excessive depth."""
+def loads(body: bytes, max_values: int | None = None) -> Any:
+    """Parse JSON. Raises ValueError for NaN, infinities, invalid Unicode, and excessive depth.
+
+    With `max_values`, also if there are more values, those within lists and objects included.
+    """
     try:
         value = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
-    _check_depth(value)
+    _check_size(value, max_values)
     if b"\\u" in body:
         # JSON allows a lone surrogate, but neither a database nor a browser does.
         json.dumps(value, ensure_ascii=False).encode()
     return value
 
 
-def _check_depth(value: Any) -> None:
-    level = [value]
+def _check_size(value: Any, max_values: int | None) -> None:
+    level, count = [value], 1
     for _ in range(MAX_DEPTH):
+        level = [parent for parent in level if isinstance(parent, (list, dict))]
+        if not level:
+            return
+        count += sum(map(len, level))
+        if max_values is not None and count > max_values:
+            raise ValueError(f"it has {count:,} values or more; at most {max_values:,} are allowed")
         level = [
             child
             for parent in level
-            if isinstance(parent, (list, dict))
             for child in (parent if isinstance(parent, list) else parent.values())
             if isinstance(child, (list, dict))
         ]
-        if not level:
-            return
-    raise ValueError(_TOO_DEEP)
+    if level:
+        raise ValueError(_TOO_DEEP)
 
 
 def _refuse_constant(word: str) -> float:

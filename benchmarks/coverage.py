@@ -342,7 +342,10 @@ def _summary(draws: Tensor, g: Tensor) -> tuple[Summary, Tensor]:
     trace = over((draws - mean).square().sum((0, 2)), count - 1)
     bias = bias_variance(lookahead, before.expand_as(lookahead))
     exact = (g @ g).expand(dots.shape[1])
-    of = Summary(dots, squares, exact, mean @ g, mean.square().sum(1), trace, trace / k, bias)
+    errors, offset = (draws - g).square().sum(2), (mean - g).square().sum(1)
+    of = Summary(
+        dots, squares, errors, exact, mean @ g, mean.square().sum(1), offset, trace, trace / k, bias
+    )
     return of, innovations
 
 

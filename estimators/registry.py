@@ -22,6 +22,7 @@ from typing import Literal
 
 from estimators.core.contract import Estimator
 from estimators.core.names import snake_name
+from estimators.import_limit import ImportTimeoutError, import_limit
 
 GROUP = "gradlab.estimators"
 FAMILIES = ("perturbation", "feedback", "local", "implicit", "combine", "control")
@@ -45,6 +46,8 @@ class Failure:
 
     source: str
     traceback: str
+    timed_out: bool = False
+    """Whether its import did not return in time."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,13 @@ class Discovery:
             self.estimators[name] = Entry(cls, kind, str(file), digest)
 
 
-def discover(plugin_dirs: Iterable[Path | str] = ()) -> Discovery:
-    """Find every estimator: the library's, then entry points, then the files of `plugin_dirs`."""
+def discover(
+    plugin_dirs: Iterable[Path | str] = (), import_seconds: float | None = None
+) -> Discovery:
+    """Find every estimator: the library's, then entry points, then the files of `plugin_dirs`.
+
+    A file whose import takes longer than `import_seconds` is listed as a failure.
+    """
     discovery = Discovery({}, [])
     for cls in _builtin():
         discovery.add(cls, "builtin")
@@ -78,7 +86,7 @@ def discover(plugin_dirs: Iterable[Path | str] = ()) -> Discovery:
     for directory in plugin_dirs:
         for file in sorted(Path(directory).glob("*.py")):
             if not file.name.startswith("_"):
-                _add_from_file(discovery, file)
+                _add_from_file(discovery, file, import_seconds)
     return discovery
 
 
@@ -149,9 +157,13 @@ def _has_default(field: dataclasses.Field) -> bool:
     return any(x is not dataclasses.MISSING for x in (field.default, field.default_factory))
 
 
-def _add_from_file(discovery: Discovery, file: Path) -> None:
+def _add_from_file(discovery: Discovery, file: Path, seconds: float | None) -> None:
     try:
-        classes = load_file(file)
+        with import_limit(file.name, seconds):
+            classes = load_file(file)
+    except ImportTimeoutError:
+        discovery.failures.append(Failure(str(file), traceback.format_exc(), timed_out=True))
+        return
     except (Exception, SystemExit):
         discovery.failures.append(Failure(str(file), traceback.format_exc()))
         return

@@ -60,8 +60,16 @@ export const signIn = (/** @type {string} */ token) => send("/api/session", {tok
 export const catalogue = () => request("/api/catalogue");
 export const refreshCatalogue = () => send("/api/catalogue/refresh");
 
-/** @param {number} limit @returns {Promise<{runs: Run[], total: number}>} */
-export const runs = (limit) => request(`/api/runs?${query({limit})}`);
+/** Whether the server answers, and knows us. @param {AbortSignal} signal */
+export const knock = (signal) => request("/api/runs?limit=1", {signal});
+/** Runs that the server gives at once. */
+export const MOST_RUNS = 200;
+/**
+ * Runs, newest first.
+ * @param {{limit: number, before?: number, search?: string}} ask `before`: only runs of lower numbers
+ * @returns {Promise<{runs: Run[], total: number}>} total: on all pages
+ */
+export const runs = (ask) => request(`/api/runs?${query(ask)}`);
 /** @param {string} run @returns {Promise<Run>} */
 export const run = (run) => request(`/api/runs/${id(run)}`);
 /** @param {any} config @returns {Promise<Run>} */
@@ -93,6 +101,7 @@ export const exportUrl = (run, kind) => `/api/export/runs/${id(run)}.${kind}`;
 /** @param {string} dashboard */
 export const exportDashboardUrl = (dashboard) => `/api/export/dashboards/${id(dashboard)}.html`;
 export const streamUrl = () => "/api/stream";
+export const streamWorkerUrl = () => "/static/stream/worker.js";
 export const plotlyUrl = () => "/static/plotly.min.js";
 
 /**
@@ -111,6 +120,10 @@ export const figures = () => request("/api/figures");
 export const makeDashboard = (title, runs) => send("/api/dashboards", {title, runs});
 /** @param {string} dashboard @returns {Promise<{url: string, path: string, local: boolean}>} */
 export const share = (dashboard) => send(`/api/dashboards/${id(dashboard)}/share`);
+/** @returns {Promise<import("./types.js").ListedShare[]>} every link, newest first */
+export const shares = () => request("/api/shares");
+/** @param {string} share */
+export const revoke = (share) => request(`/api/shares/${id(share)}`, {method: "DELETE"});
 
 /**
  * What a shared page may ask for: its dashboard and the figures of its runs.

@@ -5,7 +5,8 @@ import {boards} from "./charts/board.js";
 import {runForm} from "./form/run-form.js";
 import {icon} from "./icons.js";
 import {keysDialog} from "./keys.js";
-import {figures, focused, followLab, listed, shownRuns, total} from "./lab.js";
+import {figures, focused, followLab, shownRuns} from "./lab.js";
+import {clock} from "./lib/format.js";
 import {append, h} from "./lib/h.js";
 import {computed, effect, untracked} from "./lib/signal.js";
 import {announcement} from "./lib/take.js";
@@ -13,11 +14,12 @@ import {loadPlotly} from "./plot.js";
 import {plugins} from "./plugins.js";
 import {forkFromDialog, openForkFrom} from "./runs/fork-from.js";
 import {microscopeDialog} from "./runs/microscope.js";
+import {listed, total} from "./runs/known-runs.js";
 import {runList} from "./runs/run-list.js";
 import {access, door, enter, followFragment} from "./session.js";
 import {shareButton} from "./share.js";
 import {followState} from "./state.js";
-import {connection, followTab, on, openStream} from "./stream.js";
+import {followTab, heard, isLive, on, openStream} from "./stream.js";
 import {followTheme, shade, toggleTheme} from "./theme.js";
 
 const keys = keysDialog();
@@ -52,7 +54,7 @@ function tools() {
   );
 }
 
-const silent = () => connection() === "lost" || access() === "silent";
+const silent = computed(() => !isLive() || access() === "silent");
 
 const banner = () =>
   h("div", {role: "status", class: "banner-place"}, () =>
@@ -61,7 +63,7 @@ const banner = () =>
           "p",
           {class: "banner"},
           icon("warning"),
-          "The server does not answer. Runs in progress are kept and go on when it is back; retrying …",
+          `Not live since ${clock(untracked(heard))}: the server does not answer. Runs in progress are kept and go on when it is back; retrying …`,
         )
       : null,
   );

@@ -1,6 +1,10 @@
 // @ts-check
-/** Keys: space pauses and resumes, ? helps. Never while something is being typed. */
+/**
+ * Keys: space pauses and resumes, ? helps. Never while something is being typed, nor where the key
+ * has a meaning of its own; and not at all if the reader has switched them off.
+ */
 import {h} from "./lib/h.js";
+import {signal} from "./lib/signal.js";
 import {focused, toggle} from "./lab.js";
 import {parameter} from "./state.js";
 
@@ -10,6 +14,28 @@ const KEYS = [
   ["n", "go to the form of a new run"],
   ["?", "this help"],
 ];
+
+const SETTING = "gradlab keys";
+/** Whether keys do something: a setting of the browser, since a person needs it everywhere. */
+const enabled = signal(stored() !== "off");
+
+function stored() {
+  try {
+    return localStorage.getItem(SETTING);
+  } catch {
+    return null; // the browser keeps nothing for this page
+  }
+}
+
+/** @param {boolean} on */
+function enable(on) {
+  enabled.set(on);
+  try {
+    localStorage.setItem(SETTING, on ? "on" : "off");
+  } catch {
+    // It holds until the page is left.
+  }
+}
 
 export function keysDialog() {
   const dialog = h(
@@ -22,13 +48,25 @@ export function keysDialog() {
       "Choose estimators in the form and press Run. The driver's gradient trains the network; shadows are measured at the same weights and batch. Charts show the runs that are ticked; double-click a chart to undo a zoom.",
     ),
     h(
+      "label",
+      {class: "keys-switch"},
+      h("input", {
+        type: "checkbox",
+        checked: enabled,
+        onchange: (/** @type {Event} */ event) =>
+          enable(/** @type {HTMLInputElement} */ (event.target).checked),
+      }),
+      "Single keys give orders, in this browser",
+    ),
+    h(
       "dl",
-      {class: "keys"},
+      {class: "keys", "data-off": () => String(!enabled())},
       KEYS.map(([key, text]) => [h("dt", null, h("kbd", null, key)), h("dd", null, text)]),
     ),
     h("button", {type: "button", class: "plain close", onclick: () => dialog.close()}, "Close"),
   );
-  document.addEventListener("keydown", (event) => press(event, dialog));
+  document.addEventListener("keydown", (event) => enabled.peek() && press(event, dialog));
+  addEventListener("storage", ({key}) => key === SETTING && enabled.set(stored() !== "off"));
   return dialog;
 }
 
@@ -38,16 +76,21 @@ function press(event, dialog) {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]"))
     return;
   if (target.closest("input, select, textarea")) return;
-  // On a button or a summary the space bar belongs to that control.
-  if (event.key === " " && target.closest("button, summary, a")) return;
+  // On a control the space bar presses it; in a table or a text it scrolls.
+  if (event.key === " " && target.closest("button, summary, a, [tabindex='0']")) return;
+  if (obey(event.key, dialog)) event.preventDefault();
+}
+
+/** @param {string} key @param {HTMLDialogElement} dialog @returns {boolean} whether it did something */
+function obey(key, dialog) {
   const run = focused();
-  if (event.key === "?") dialog.showModal();
-  else if (event.key === " " && run) toggle(run);
-  else if (event.key === "j" || event.key === "k") move(run, event.key === "j" ? 1 : -1);
-  else if (event.key === "n")
+  if (key === " ") return run !== undefined && toggle(run);
+  if (key === "?") dialog.showModal();
+  else if (key === "j" || key === "k") move(run, key === "j" ? 1 : -1);
+  else if (key === "n")
     /** @type {HTMLElement | null} */ (document.querySelector("#new-run input"))?.focus();
-  else return;
-  event.preventDefault();
+  else return false;
+  return true;
 }
 
 /** @param {import("./types.js").Run | undefined} run @param {number} by */

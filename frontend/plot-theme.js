@@ -1,6 +1,8 @@
 // @ts-check
 /** A figure's layout in the theme of the page: its text colours, grid and font. */
 
+let drawn = 0;
+
 /** @param {string} name of a design token, without its dashes */
 const token = (name) =>
   getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -8,9 +10,8 @@ const token = (name) =>
 /**
  * The layout with the page's text colours, grid and font, and without a background.
  * @param {any} layout
- * @param {string} revision
  */
-export function themed(layout, revision) {
+export function themed(layout) {
   const {
     width: _width,
     height: _height,
@@ -23,12 +24,13 @@ export function themed(layout, revision) {
   // A label above the plot, such as that of a new driver, needs its line.
   const styled = {
     ...rest,
-    uirevision: revision,
+    // Each layout says all ranges itself.
+    uirevision: String(++drawn),
     margin: {...rest.margin, t: hasLabels(rest.shapes) ? 22 : 8, r: 8},
     autosize: true,
     showlegend: false,
     // A layout that is styled again has only this left of what its figure said.
-    meta: rest.meta ?? {legend: showlegend},
+    meta: rest.meta ?? {legend: showlegend, scales: scalesOf(rest)},
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: {...rest.font, family: token("font"), size: 12, color: ink},
@@ -39,15 +41,26 @@ export function themed(layout, revision) {
       font: {family: token("font"), size: 12, color: token("ink")},
     },
   };
-  for (const key of Object.keys(rest)) if (/^[xy]axis\d*$/.test(key)) styled[key] = axis(rest[key]);
+  for (const key of Object.keys(rest)) if (isAxis(key)) styled[key] = axis(rest[key]);
   return styled;
 }
+
+/** What each axis shows: its values, or a transform of them. @param {any} layout */
+const scalesOf = (layout) =>
+  Object.fromEntries(
+    Object.keys(layout)
+      .filter(isAxis)
+      .map((key) => [key, layout[key].uirevision ?? "linear"]),
+  );
+
+/** @param {string} key */
+const isAxis = (key) => /^[xy]axis\d*$/.test(key);
 
 /** @param {any[] | undefined} shapes */
 const hasLabels = (shapes) => (shapes ?? []).some((shape) => shape.label?.text);
 
 /** @param {any} axis */
-const axis = (axis) => ({
+const axis = ({uirevision: _uirevision, ...axis}) => ({
   ...axis,
   gridcolor: token("line"),
   zerolinecolor: token("line-2"),

@@ -10,9 +10,9 @@ const DRAW_MS = 250;
 
 /** @typedef {import("./types.js").Delta} Delta */
 /** @typedef {{data: any[], layout: any}} Figure */
-/** @typedef {HTMLElement & {data?: any[], layout?: any}} Plot */
+/** @typedef {HTMLElement & {data?: any[], layout?: any, on?: (event: string, heard: (event: any) => void) => void}} Plot */
 /** @typedef {{x: any[], y: any[]}} Points */
-/** @typedef {{entry: string, name: string, look: import("./charts/line-sample.js").Look}} Entry */
+/** @typedef {{entry: string, name: string, full: string, look: import("./charts/line-sample.js").Look}} Entry */
 
 /** @type {Promise<any> | undefined} */
 let loading;
@@ -32,17 +32,18 @@ export function loadPlotly() {
   }));
 }
 
-const CONFIG = {displayModeBar: false, displaylogo: false, doubleClick: "reset+autosize"};
+// A chart keeps its zoom itself, and so undoes it itself.
+const CONFIG = {displayModeBar: false, displaylogo: false, doubleClick: false, showTips: false};
 
 /**
- * Draw `figure` in `plot`, or replace what it shows; a zoom is kept while `revision` stays.
- * @param {Plot} plot @param {Figure} figure @param {string} revision
+ * Draw `figure` in `plot`, or replace what it shows, with the ranges that its layout has.
+ * @param {Plot} plot @param {Figure} figure
  * @param {ReadonlySet<string>} [hidden] entries of the legend that are switched off
  */
-export async function draw(plot, figure, revision, hidden) {
+export async function draw(plot, figure, hidden) {
   if (figure.data.some(isTable)) return void Object.assign(plot, figure);
   const Plotly = await loadPlotly();
-  const layout = themed(figure.layout, revision);
+  const layout = themed(figure.layout);
   const data = figure.data.map((trace) => ({
     ...trace,
     visible: !hidden?.has(entryOf(trace)) || "legendonly",
@@ -68,8 +69,8 @@ export async function setHidden(plot, hidden) {
   await Plotly.restyle(plot, {visible});
 }
 
-/** Traces of one group share an entry. @param {any} trace @returns {string} */
-const entryOf = (trace) => trace.legendgroup ?? trace.name ?? "";
+/** Traces of one group share an entry; a shown name may be that of two. @param {any} trace @returns {string} */
+const entryOf = (trace) => trace.legendgroup || trace.name || "";
 
 /**
  * What the legend lists. Plotly's own would take its room from the plot, without a bound.
@@ -82,7 +83,12 @@ export function entries(plot) {
     (trace) => trace.name && trace.showlegend !== false && trace.type !== "heatmap",
   );
   const unique = new Map(shown.map((trace) => [entryOf(trace), trace]));
-  return [...unique].map(([entry, trace]) => ({entry, name: trace.name, look: lookOf(trace)}));
+  return [...unique].map(([entry, trace]) => ({
+    entry,
+    name: trace.name,
+    full: trace.meta?.full ?? trace.name,
+    look: lookOf(trace),
+  }));
 }
 
 /** @param {any} trace @returns {import("./charts/line-sample.js").Look} */
@@ -96,8 +102,25 @@ export const lookOf = ({mode = "lines", line, marker}) => ({
 export async function applyTheme(plot) {
   if (!isDrawn(plot)) return;
   const Plotly = await loadPlotly();
-  await Plotly.react(plot, plot.data, themed(plot.layout, plot.layout.uirevision), CONFIG);
+  await Plotly.react(plot, plot.data, themed(plot.layout), CONFIG);
 }
+
+/**
+ * Call `zoomed` with plotly's event when the reader chose a range, and `reset` at a double click.
+ * Repeated calls on one plot have no effect.
+ * @param {Plot} plot
+ * @param {(event: Record<string, any>) => void} zoomed
+ * @param {() => void} reset
+ */
+export function onZoom(plot, zoomed, reset) {
+  if (!plot.on || listening.has(plot)) return;
+  listening.add(plot);
+  plot.on("plotly_relayout", zoomed);
+  plot.on("plotly_doubleclick", reset);
+}
+
+/** @type {WeakSet<Plot>} */
+const listening = new WeakSet();
 
 /** @param {Plot} plot */
 export async function resize(plot) {
@@ -136,7 +159,7 @@ function growable(plot) {
  * @param {Plot} plot
  * @param {() => void} refetch called when a trace holds twice its budget, or its figure has to be
  *   made anew to show a value
- * @param {(points: number) => void} [grew] called with the number of points that were drawn
+ * @param {(x: number[]) => void} [grew] called with where the points are that were drawn
  */
 export function grower(plot, refetch, grew = () => {}) {
   /** @type {Map<number, Points>} series → points not drawn yet */
@@ -170,7 +193,7 @@ export function grower(plot, refetch, grew = () => {}) {
     if (!fits) return refetch();
     if (indices.length === 0) return;
     await Plotly.extendTraces(plot, {x, y}, indices);
-    grew(x.flat().length);
+    grew(x.flat());
     if (indices.some((index) => plot.data?.[index].x.length >= LIMIT)) refetch();
   }
 

@@ -32,7 +32,7 @@ async function refresh() {
   problem.set("");
   try {
     await refreshCatalogue();
-    say("The catalogue is up to date.");
+    say(outcome(catalogue.peek()?.failures ?? []));
   } catch (error) {
     problem.set(error instanceof Error ? error.message : String(error));
   } finally {
@@ -42,6 +42,13 @@ async function refresh() {
   if (document.activeElement === document.body) document.getElementById(BUTTON)?.focus();
 }
 
+/** @param {{source: string}[]} failures */
+function outcome(failures) {
+  if (failures.length === 0) return "The plug-in folder was read; every file in it loads.";
+  const names = failures.map(({source}) => source).join(", ");
+  return `The plug-in folder was read; ${names} failed to load. The reason is below the form.`;
+}
+
 /** Which estimators are one's own, and which failed to load. */
 export function plugins() {
   return h(
@@ -49,6 +56,9 @@ export function plugins() {
     {class: "plugins", "aria-labelledby": "plugins-title"},
     h("h2", {id: "plugins-title"}, "Plug-ins"),
     h("p", {class: "quiet"}, () => count(catalogue()?.estimators ?? [])),
+    () =>
+      catalogue()?.folder &&
+      h("p", {class: "quiet"}, "Folder: ", h("code", null, catalogue()?.folder)),
     () => problem() && h("p", {class: "problem", role: "alert"}, problem()),
     () => (catalogue()?.failures ?? []).map(failure),
   );

@@ -1,24 +1,30 @@
 // @ts-check
 /** Getting in: the start URL's token becomes a cookie and leaves the address bar. */
-import {Refusal, runs, signIn} from "./api.js";
+import {Refusal, knock, signIn} from "./api.js";
 import {h} from "./lib/h.js";
 import {signal} from "./lib/signal.js";
 
 /** @typedef {"asking" | "in" | "out" | "silent"} Access */
 export const access = signal(/** @type {Access} */ ("asking"));
 const RETRY_MS = 1500;
+const ANSWER_MS = 5000;
 
 /** Exchange the address's token, if there is one; else see whether the cookie is good. */
-export async function enter() {
+export function enter() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (token) history.replaceState(null, "", location.pathname + location.search);
+  return attempt(token);
+}
+
+/** Again and again, while the server does not answer. @param {string | null} token */
+async function attempt(token) {
   try {
-    await (token ? signIn(token) : runs(1));
+    await (token ? signIn(token) : knock(AbortSignal.timeout(ANSWER_MS)));
     access.set("in");
   } catch (error) {
     const known = error instanceof Refusal && [401, 403].includes(error.status);
     access.set(known ? "out" : "silent");
-    if (!known) setTimeout(enter, RETRY_MS);
+    if (!known) setTimeout(attempt, RETRY_MS, token);
   }
 }
 

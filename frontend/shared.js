@@ -72,6 +72,16 @@ function summary({runs}) {
   );
 }
 
+/** What the dashboard shows no more. @param {SharedDashboard} dashboard */
+function departed({runs, deleted}) {
+  if (deleted === 0) return null;
+  const words =
+    runs.length === 0
+      ? "The runs of this page were deleted in the lab: nothing is left to show."
+      : `${deleted === 1 ? "1 run" : `${count(deleted)} runs`} of this page ${deleted === 1 ? "was" : "were"} deleted in the lab. The others are below.`;
+  return h("p", {class: "note warning", role: "status"}, words);
+}
+
 function content() {
   const any = computed(() => runs().length > 0);
   const opened = computed(() => dashboard() !== null);
@@ -81,9 +91,10 @@ function content() {
     () => opened() && h("h2", {class: "shared-title"}, () => dashboard()?.title),
     () => dashboard()?.text && h("p", null, dashboard()?.text),
     () => problem() && h("p", {class: "problem", role: "alert"}, problem()),
-    () => opened() && summary(/** @type {SharedDashboard} */ (dashboard())),
+    () => opened() && departed(/** @type {SharedDashboard} */ (dashboard())),
+    () => any() && summary(/** @type {SharedDashboard} */ (dashboard())),
     () =>
-      opened() &&
+      any() &&
       h(
         "details",
         null,

@@ -1,26 +1,32 @@
 // @ts-check
 /**
- * The one event stream of a tab. It closes while the tab is hidden (HTTP/1.1 gives a browser six
- * connections to a server) and, whenever events may have been missed, calls `onReset`.
+ * What happens in the lab, as a tab hears it. All visible tabs share one connection; a hidden tab
+ * leaves it. Whenever events may have been missed, the kind "reset" is told.
  */
-import {Refusal, runs, streamUrl} from "./api.js";
+import {streamWorkerUrl} from "./api.js";
 import {signal} from "./lib/signal.js";
+import {KINDS, TICK_MS, eventStream} from "./stream/source.js";
 
-const RETRY_MS = 1500;
-const KINDS = ["points", "run", "deleted", "truncate", "catalogue", "reset"];
+/** @typedef {import("./stream/source.js").Connection} Connection */
+
 const OWN = ["denied"];
+/** A worker that reports each tick is gone after so long, with the tab whose process it shared. */
+const WORKER_GONE_MS = 6 * TICK_MS;
 
 /** "closed" until opened and while hidden; "lost" while the server does not answer. */
 export const connection = signal(/** @type {"closed" | "open" | "lost"} */ ("closed"));
+/** When the server last said something, in ms; what the page shows is from then. */
+export const heard = signal(Date.now());
+/** Whether what the page shows is what is. */
+export const isLive = () => connection() !== "lost";
 
 /** @type {Map<string, Set<(data: any) => void>>} */
 const listeners = new Map([...KINDS, ...OWN].map((kind) => [kind, new Set()]));
-/** @type {EventSource | null} */
-let source = null;
 let wanted = false;
-let missed = true;
-/** @type {ReturnType<typeof setTimeout> | undefined} */
-let retry;
+/** Ends this tab's part in the stream. @type {(() => void) | null} */
+let leave = null;
+/** Shared workers are missing in some browsers, and can be forbidden. */
+let shared = "SharedWorker" in globalThis;
 
 /**
  * @param {string} kind one of points, run, deleted, truncate, catalogue, reset, denied
@@ -53,55 +59,58 @@ export function openStream() {
 }
 
 function open() {
-  if (source || !wanted || document.hidden) return;
-  clearTimeout(retry);
-  const mine = (source = new EventSource(streamUrl()));
-  mine.onopen = opened;
-  mine.onerror = () => lost(mine);
-  for (const kind of KINDS)
-    mine.addEventListener(kind, (event) => announce(kind, JSON.parse(event.data)));
-}
-
-function opened() {
-  connection.set("open");
-  // A stream begins with now: what was before it, or was missed, is fetched whole.
-  if (missed) announce("reset", {});
-  missed = false;
+  if (leave || !wanted || document.hidden) return;
+  leave = shared ? joinShared() : openOwn();
 }
 
 function close() {
-  clearTimeout(retry);
-  source?.close();
-  source = null;
-  missed = true;
+  leave?.();
+  leave = null;
   connection.set("closed");
 }
 
-/** @param {EventSource} mine */
-function lost(mine) {
-  if (mine !== source) return;
-  connection.set("lost");
-  // While the browser itself reconnects, it says where it stopped and misses nothing.
-  if (mine.readyState !== EventSource.CLOSED) return;
+/** @param {string} kind @param {string} json */
+const tell = (kind, json) => announce(kind, JSON.parse(json));
+
+/** @param {Connection} now */
+function follow(now) {
+  heard.set(now.heard);
+  if (now.state === "denied") {
+    wanted = false;
+    close();
+    announce("denied", {});
+  } else if (now.state === "open" || now.state === "lost") connection.set(now.state);
+}
+
+function openOwn() {
+  const own = eventStream(tell, follow);
+  own.open();
+  return own.close;
+}
+
+/** Join the stream of all tabs, and start the worker that has it if there is none any more. */
+function joinShared() {
+  let told = Date.now();
+  const worker = new SharedWorker(streamWorkerUrl(), {type: "module", name: "gradlab stream"});
+  worker.port.onmessage = ({data}) => {
+    told = Date.now();
+    if ("connection" in data) follow(data.connection);
+    else tell(data.kind, data.json);
+  };
+  worker.onerror = () => {
+    shared = false;
+    rejoin();
+  };
+  const watch = setInterval(() => Date.now() - told > WORKER_GONE_MS && rejoin(), TICK_MS);
+  return () => {
+    clearInterval(watch);
+    worker.port.postMessage("leave");
+    worker.port.close();
+  };
+}
+
+function rejoin() {
   close();
   connection.set("lost");
-  retry = setTimeout(reopen, RETRY_MS);
-}
-
-/** Ask cheaply whether the server is back, and still knows us, before a stream is asked for. */
-async function reopen() {
-  try {
-    await runs(1);
-  } catch (error) {
-    if (error instanceof Refusal && error.status === 401) deny();
-    else retry = setTimeout(reopen, RETRY_MS);
-    return;
-  }
   open();
-}
-
-function deny() {
-  wanted = false;
-  connection.set("closed");
-  announce("denied", {});
 }

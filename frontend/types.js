@@ -23,6 +23,7 @@
  * @property {number | null} seconds
  * @property {number | null} eta seconds
  * @property {number} attempt
+ * @property {boolean} [set_aside] whether a paused run has left its slot to others
  * @property {string | null} error
  * @property {string} created
  * @property {string | null} started
@@ -30,6 +31,7 @@
  * @property {string | null} device
  * @property {any} facts
  * @property {string | null} study
+ * @property {RunEvent[]} events what charts mark on the run's axis
  *
  * @typedef {{loc: (string | number)[], msg: string}} Problem
  * @typedef {{step: number | null, kind: string, text: string, at: string}} RunEvent
@@ -55,6 +57,7 @@
  * @property {Component[]} optimizers
  * @property {Component[]} schedules
  * @property {{source: string, traceback: string}[]} failures
+ * @property {string} [folder] where the plug-ins of this lab are
  * @property {{name: string, description: string}[]} devices
  * @property {any} greeting
  * @property {any} config the JSON schema of a configuration
@@ -113,6 +116,7 @@
  * @property {{data: any[], layout: any}} figure
  * @property {number} shown
  * @property {number} count
+ * @property {boolean} zoomed whether the counts are of the visible range alone
  * @property {string} selection how the shown points were selected; "" where all are shown
  * @property {string[]} note
  * @property {Record<string, any>} meta named numbers for other parts of the page
@@ -125,7 +129,10 @@
  * @property {string} title
  * @property {string} text
  * @property {Run[]} runs
+ * @property {number} deleted how many of its runs were deleted since
  * @property {string} created
+ *
+ * @typedef {{id: string, created: string, dashboard: string, title: string, runs: number}} ListedShare a link, without its token
  */
 
 export {};

@@ -1,5 +1,6 @@
 """What the routes depend on: the parts of the lab, and the run that a worker reports for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
@@ -24,8 +25,10 @@ class Supervisor(Protocol):
         """Ask the workers to write checkpoints and stop, and wait for them. Safe to repeat."""
         ...
 
-    def validate(self, config: dict[str, Any], kind: Kind = "training") -> dict[str, Any]:
-        """`{config, labels, plugins, errors}`: the normalised configuration, or {loc, msg} errors.
+    def validate(
+        self, configs: Sequence[dict[str, Any]], kind: Kind = "training"
+    ) -> list[dict[str, Any]]:
+        """`{config, labels, plugins, errors}` of each: normalised, or with {loc, msg} errors.
 
         Raises TimeoutError if the inspector does not answer in time.
         """

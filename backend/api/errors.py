@@ -1,11 +1,13 @@
 """Every error as `{"detail": …}`: a sentence, or for a form a list of `{loc, msg}`."""
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
@@ -30,6 +32,35 @@ SECURITY_HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 """Headers of every response, for browsers."""
+
+
+class Problem(BaseModel):
+    """What is wrong with one field of a body or a query."""
+
+    loc: list[str | int]
+    """The place: names and indices from the outside in."""
+    msg: str
+    """What came, and what is allowed."""
+
+
+class ErrorBody(BaseModel):
+    """The body of every error."""
+
+    detail: str | list[Problem]
+    """A sentence, or for a body with fields one entry for each problem."""
+
+
+def _documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {
+        status: {"model": ErrorBody, "description": HTTPStatus(status).phrase}
+        for status in statuses
+    }
+
+
+OPEN_RESPONSES = _documented(400, 404, 408, 422, 503)
+"""The errors of a route without the token, for its documentation in OpenAPI."""
+ERROR_RESPONSES = _documented(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
+"""The errors of a route, for its documentation in OpenAPI."""
 
 
 def install(app: FastAPI) -> None:

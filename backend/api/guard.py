@@ -31,6 +31,7 @@ LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 MAX_BODY = 2_000_000
 MAX_WORKER_BODY = 32_000_000
 MAX_SESSION_BODY = 4_000  # small, since it is read without a token
+BODY_SECONDS = 30.0  # for a body to arrive whole, from its head
 MAX_WRONG_TOKENS, WINDOW_SECONDS = 20, 60.0  # from one address
 
 
@@ -217,18 +218,29 @@ def _too_large(limit: int) -> str:
 
 
 def _capped(receive: Receive, limit: int) -> Receive:
-    """Count the bytes that arrive; the Content-Length header may be wrong."""
-    received = 0
+    """Count the bytes that arrive, since the Content-Length header may be wrong, and the time."""
+    received, complete = 0, False
+    deadline = asyncio.get_running_loop().time() + BODY_SECONDS
 
     async def capped() -> Message:
-        nonlocal received
-        message = await receive()
+        nonlocal received, complete
+        if complete:  # what follows is the end of the connection, which may be hours away
+            return await receive()
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, _TOO_SLOW, {"connection": "close"}) from None
         received += len(message.get("body", b""))
+        complete = not message.get("more_body", False)
         if received > limit:
             raise HTTPException(413, _too_large(limit))
         return message
 
     return capped
+
+
+_TOO_SLOW = f"the body of the request did not arrive in {BODY_SECONDS:g} s"
 
 
 def _with_headers(send: Send) -> Send:

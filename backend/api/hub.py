@@ -1,13 +1,16 @@
 """`Hub`: the event stream. Each event is encoded once and kept in one bounded ring for all clients.
 
 A client has no queue of its own but a position in the ring. If a client is too slow and its
-position is overwritten, it gets the event `reset`, and the page fetches again what it shows.
+position is overwritten, it gets the event `reset`, and the page fetches again what it shows. The
+id of every event says where to go on, so that a client that lost its connection misses no event of
+any kind: it gets all events after the last that it received, or `reset`.
 """
 
 import asyncio
+import secrets
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from backend import strict_json
 from backend.api.models import run_view
@@ -18,26 +21,21 @@ RING_EVENTS = 4096
 RING_BYTES = 16_000_000
 MAX_EVENT_BYTES = 1_000_000
 """From this size on, fetching again is cheaper than the event."""
-HEARTBEAT = 15.0  # seconds
+HEARTBEAT = 3.0
+"""Seconds without an event after which `alive` is sent: a page that hears nothing for longer knows
+that it is not live (`SILENT_MS` in frontend/stream/source.js)."""
 RUN_INTERVAL = 0.25  # seconds between two `run` events of one run
 WRITE_BYTES = 262_144  # written at a time
 MAX_CLIENTS = 256
 
 
-class Entry(NamedTuple):
-    """An encoded event; the id is that of a report, or None."""
-
-    id: int | None
-    data: bytes
-
-
-def encode(kind: str, data: Any, id: int | None = None) -> Entry:
-    """One server-sent event."""
-    head = "" if id is None else f"id: {id}\n"
-    return Entry(id, f"{head}event: {kind}\ndata: {strict_json.dumps(data)}\n\n".encode())
+def encode(kind: str, data: Any) -> bytes:
+    """One server-sent event, without its id."""
+    return f"event: {kind}\ndata: {strict_json.dumps(data)}\n\n".encode()
 
 
 RESET = encode("reset", {})
+ALIVE = encode("alive", {})
 
 
 class Hub:
@@ -45,7 +43,8 @@ class Hub:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._ring: deque[Entry] = deque()
+        self._name = secrets.token_hex(4)  # an id of another server's ring is not one of this
+        self._ring: deque[bytes] = deque()
         self._first = 0  # the position of the ring's oldest entry
         self._bytes = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -63,16 +62,16 @@ class Hub:
         self._loop = asyncio.get_running_loop()
 
     def close(self) -> None:
-        """End every client's stream."""
+        """End every client's stream, and send nothing any more."""
         self._closed = True
+        for task in self._tasks:
+            task.cancel()
         self._wake_clients()
 
-    def publish(self, kind: str, data: Any, id: int | None = None) -> None:
+    def publish(self, kind: str, data: Any) -> None:
         """Send an event to all clients, from any thread."""
-        entry = encode(kind, data, id)
-        if len(entry.data) > MAX_EVENT_BYTES:
-            entry = Entry(id, RESET.data)
-        self._call(self._append, entry)
+        event = encode(kind, data)
+        self._call(self._append, RESET if len(event) > MAX_EVENT_BYTES else event)
 
     def _call(self, function: Any, *arguments: Any) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -81,7 +80,7 @@ class Hub:
     def _committed(self, commit: Commit) -> None:
         if commit.kind == "points":
             series = [_as_json(s) for s in commit.series]
-            self.publish("points", {"run": commit.run, "series": series}, commit.report)
+            self.publish("points", {"run": commit.run, "series": series})
         elif commit.kind == "truncate":
             self.publish("truncate", {"run": commit.run, "step": commit.step})
         elif commit.kind == "deleted":
@@ -98,6 +97,8 @@ class Hub:
         self._loop.call_later(max(wait, 0.0), self._start_sending, run_id)
 
     def _start_sending(self, run_id: str) -> None:
+        if self._closed:
+            return
         task = asyncio.ensure_future(self._send_run(run_id))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -109,22 +110,31 @@ class Hub:
             # Before the run is read, so that a change during a slow read is sent later.
             self._last_sent[run_id] = asyncio.get_running_loop().time()
             try:
-                entry = await asyncio.to_thread(self._encode_run, run_id)
+                event = await asyncio.to_thread(self._encode_run, run_id)
             except MissingError:
                 self._last_sent.pop(run_id, None)
                 return
-            self._append(entry)
+            self._append(event)
 
-    def _encode_run(self, run_id: str) -> Entry:
-        return encode("run", run_view(self._store.run(run_id)).model_dump())
+    def _encode_run(self, run_id: str) -> bytes:
+        return encode("run", run_view(self._store, self._store.run(run_id)).model_dump())
 
-    def _append(self, entry: Entry) -> None:
-        self._ring.append(entry)
-        self._bytes += len(entry.data)
+    def _append(self, event: bytes) -> None:
+        self._ring.append(self._id(self._end + 1) + event)
+        self._bytes += len(self._ring[-1])
         while len(self._ring) > RING_EVENTS or self._bytes > RING_BYTES:
-            self._bytes -= len(self._ring.popleft().data)
+            self._bytes -= len(self._ring.popleft())
             self._first += 1
         self._wake_clients()
+
+    @property
+    def _end(self) -> int:
+        """The position of the next event."""
+        return self._first + len(self._ring)
+
+    def _id(self, place: int) -> bytes:
+        """The id after which a client goes on at position `place`."""
+        return f"id: {self._name}-{place}\n".encode()
 
     def _wake_clients(self) -> None:
         self._wake.set()
@@ -140,12 +150,14 @@ class Hub:
             self.clients -= 1
 
     async def _follow(self, place: int | None) -> AsyncIterator[bytes]:
-        yield b"retry: 1000\n\n"
+        # An id without an event: where to go on if the connection is lost before the first event.
+        start = self._end if place is None else place
+        yield b"retry: 1000\n" + self._id(start) + b"\n"
         while not self._closed:
             wake = self._wake
             if place is None or place < self._first:
-                place = self._first + len(self._ring)
-                yield RESET.data
+                place = self._end
+                yield self._id(place) + RESET
             elif batch := self._batch(place):
                 place += len(batch)
                 yield b"".join(batch)
@@ -153,27 +165,28 @@ class Hub:
                 try:
                     await asyncio.wait_for(wake.wait(), HEARTBEAT)
                 except TimeoutError:
-                    yield b":\n\n"
+                    yield ALIVE
 
     def _batch(self, place: int) -> list[bytes]:
         """Entries from position `place` on, up to WRITE_BYTES, at least one."""
         batch: list[bytes] = []
         size = 0
         for i in range(place - self._first, len(self._ring)):
-            batch.append(self._ring[i].data)
+            batch.append(self._ring[i])
             size += len(batch[-1])
             if size >= WRITE_BYTES:
                 break
         return batch
 
     def _place_after(self, last_id: str | None) -> int | None:
-        """The position after the event with that id; None if it is not in the ring."""
+        """The position after the event with that id; None if the events after it are not kept."""
         if last_id is None:
-            return self._first + len(self._ring)
-        for i in range(len(self._ring) - 1, -1, -1):
-            if str(self._ring[i].id) == last_id:
-                return self._first + i + 1
-        return None
+            return self._end
+        name, _, position = last_id.partition("-")
+        if name != self._name or not (position.isascii() and position.isdigit()):
+            return None
+        place = int(position[:20])
+        return place if self._first <= place <= self._end else None
 
 
 def _as_json(series: dict[str, Any]) -> dict[str, Any]:

@@ -1,19 +1,21 @@
 """The models of the routes' responses, as documented in OpenAPI."""
 
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from backend.config import PRINTABLE, Kind, Status, printable
 from backend.config import Id as Id
-from backend.config import Kind, Status, printable
 from backend.sharing import allowed
-from backend.store import Dashboard, Run
+from backend.store import Dashboard, Run, Store
 from backend.store.tables import Event
 
 Title = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
     AfterValidator(printable),
+    Field(json_schema_extra={"pattern": rf"^{PRINTABLE}*(?!\s){PRINTABLE}{PRINTABLE}*$"}),
 ]
 
 
@@ -21,6 +23,24 @@ class View(BaseModel):
     """Base of the responses."""
 
     model_config = ConfigDict(extra="forbid", from_attributes=True)
+
+
+MAX_EVENT_CHARACTERS = 500
+"""Characters of an event's text as a part of its run."""
+
+
+class EventView(View):
+    """A line of a run's log."""
+
+    step: int | None
+    kind: str
+    text: str
+    at: str
+
+
+def event_view(event: Event) -> EventView:
+    """The response for an event."""
+    return EventView.model_validate(event)
 
 
 class RunView(View):
@@ -42,6 +62,14 @@ class RunView(View):
     eta: float | None
     attempt: int
     run_until: int | None
+    set_aside: Annotated[
+        bool,
+        Field(
+            description="Whether a paused run has left its slot to others after a checkpoint. "
+            "When it is resumed or stepped, it is queued before runs that never started. A paused "
+            "run that is not set aside still holds its slot."
+        ),
+    ]
     error: str | None
     created: str
     started: str | None
@@ -49,12 +77,38 @@ class RunView(View):
     device: str | None
     facts: dict[str, Any]
     study: str | None
+    events: Annotated[
+        list[EventView],
+        Field(
+            description="What a chart marks on the run's axis, by step: deaths of workers, new "
+            "attempts, changes, checkpoints that were lost. At most the newest 50, each text cut "
+            "to 500 characters; GET /runs/{id}/events has all."
+        ),
+    ]
 
 
-def run_view(run: Run) -> RunView:
+def run_view(store: Store, run: Run) -> RunView:
     """The response for a run."""
-    fields = {name: getattr(run, name) for name in RunView.model_fields if name != "eta"}
-    return RunView(**fields, eta=_eta(run))
+    return run_views(store, [run])[0]
+
+
+def run_views(store: Store, runs: Sequence[Run]) -> list[RunView]:
+    """The responses for several runs."""
+    events = store.marked_events([run.id for run in runs])
+    return [
+        RunView(**_columns(RunView, run), eta=_eta(run), events=_short(events[run.id]))
+        for run in runs
+    ]
+
+
+def _columns(view: type[View], run: Run) -> dict[str, Any]:
+    """The fields of a view that the run has as columns."""
+    return {name: getattr(run, name) for name in view.model_fields if hasattr(run, name)}
+
+
+def _short(events: Iterable[Event]) -> list[EventView]:
+    views = [event_view(event) for event in events]
+    return [v.model_copy(update={"text": v.text[:MAX_EVENT_CHARACTERS]}) for v in views]
 
 
 def _eta(run: Run) -> float | None:
@@ -86,17 +140,22 @@ class SharedRun(View):
     finished: str | None
     device: str | None
     facts: dict[str, Any]
+    events: list[EventView]
 
 
-def shared_run(run: Run) -> SharedRun:
-    """The response for a run of a shared dashboard."""
-    plain = {name: getattr(run, name) for name in SharedRun.model_fields if name != "eta"}
+def shared_run(run: Run, events: Sequence[Event]) -> SharedRun:
+    """The response for a run of a shared dashboard, with its marked events."""
+    plain = _columns(SharedRun, run)
     filtered = {
         "config": allowed.config(run),
         "labels": {name: run.labels[name] for name in ("driver", "shadows") if name in run.labels},
         "error": allowed.reason(run.error),
         "device": allowed.device(run.device),
         "facts": allowed.shared_facts(run),
+        "events": [
+            event_view(event).model_copy(update={"text": allowed.reason(event.text) or ""})
+            for event in events
+        ],
     }
     return SharedRun(**{**plain, **filtered}, eta=_eta(run))
 
@@ -128,20 +187,6 @@ class PointsView(View):
     shown: int
 
 
-class EventView(View):
-    """A line of a run's log."""
-
-    step: int | None
-    kind: str
-    text: str
-    at: str
-
-
-def event_view(event: Event) -> EventView:
-    """The response for an event."""
-    return EventView.model_validate(event)
-
-
 class StudyView(View):
     """A study and its runs."""
 
@@ -155,6 +200,14 @@ class ShareView(View):
 
     id: str
     created: str
+
+
+class ListedShare(ShareView):
+    """A link, and what it shows."""
+
+    dashboard: str
+    title: str
+    runs: Annotated[int, Field(description="Runs of the dashboard, deleted ones included.")]
 
 
 class DashboardView(View):
@@ -175,6 +228,7 @@ class SharedView(View):
     title: str
     text: str
     runs: list[SharedRun]
+    deleted: Annotated[int, Field(description="Runs of the dashboard that were deleted since.")]
     created: str
 
 

@@ -7,14 +7,22 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.routing import APIRoute
 
 from backend import strict_json
+from backend.api.errors import ERROR_RESPONSES
 
+MAX_VALUES = 20_000
+"""Names, numbers and texts in one body, lists and objects included. The largest study that is
+allowed has fewer."""
 LARGE_BODY_BYTES = 64_000
 """JSON from this size on is parsed in a thread, so that the event loop is not blocked."""
 
 
+WORKER = "/api/worker/"
+"""The paths of workers, whose bodies are encoded series: their size alone is limited."""
+
+
 def router(tag: str) -> APIRouter:
     """A router below /api whose bodies are strict JSON; `tag` groups its routes in OpenAPI."""
-    return APIRouter(prefix="/api", tags=[tag], route_class=StrictRoute)
+    return APIRouter(prefix="/api", tags=[tag], route_class=StrictRoute, responses=ERROR_RESPONSES)
 
 
 class StrictRequest(Request):
@@ -25,10 +33,14 @@ class StrictRequest(Request):
         body = await self.body()
         try:
             if len(body) > LARGE_BODY_BYTES:
-                return await asyncio.to_thread(strict_json.loads, body)
-            return strict_json.loads(body)
+                return await asyncio.to_thread(self._parse, body)
+            return self._parse(body)
         except ValueError as error:
             raise HTTPException(422, f"the body is not valid JSON: {error}") from None
+
+    def _parse(self, body: bytes) -> Any:
+        limit = None if self.url.path.startswith(WORKER) else MAX_VALUES
+        return strict_json.loads(body, limit)
 
 
 class StrictRoute(APIRoute):

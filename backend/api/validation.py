@@ -33,7 +33,7 @@ def validated(
 
     Raises HTTPException 422 with the problems of all of them.
     """
-    answers = [supervisor.validate(config, kind) for config in configs]
+    answers = supervisor.validate(configs, kind)
     problems = [
         {"loc": [*_place(i, len(configs)), *error["loc"]], "msg": error["msg"]}
         for i, answer in enumerate(answers)
@@ -70,7 +70,8 @@ def _validated_description(
 ) -> dict[str, Any]:
     # The run itself with that driver, which must suit the run's network, data and loss.
     config = {name: run.config[name] for name in RunConfig.model_fields if name in run.config}
-    answer = supervisor.validate({**config, "estimator": dict(driver), "shadows": []})
+    described = {**config, "estimator": dict(driver), "shadows": []}
+    (answer,) = supervisor.validate([described])
     errors = answer.get("errors") or []
     if errors:
         of_driver = [e for e in errors if e["loc"][:1] == ["estimator"]]

@@ -11,7 +11,7 @@ import torch
 
 from backend.catalogue.entries import component, estimator
 from backend.catalogue.validation import validate_with
-from backend.config import RunConfig
+from backend.config import IMPORT_SECONDS, RunConfig
 from backend.training.components.index import ComponentIndex, component_index
 
 _KINDS = {
@@ -38,9 +38,11 @@ EXAMPLE_RUN: dict[str, Any] = {
 """The run that the page offers to a new user: it takes about half a minute."""
 
 
-def catalogue(plugin_dirs: Sequence[Path | str] = ()) -> dict[str, Any]:
+def catalogue(
+    plugin_dirs: Sequence[Path | str] = (), import_seconds: float = IMPORT_SECONDS
+) -> dict[str, Any]:
     """Every component with its JSON schema, this machine's devices, and what failed to load."""
-    index = component_index(plugin_dirs)
+    index = component_index(plugin_dirs, import_seconds)
     estimators, failures = _estimators(index)
     content = {
         "estimators": estimators,
@@ -69,16 +71,21 @@ def devices() -> list[dict[str, str]]:
     ]
 
 
-def _estimators(index: ComponentIndex) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+def _estimators(index: ComponentIndex) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The entries, and the sources that could not be loaded or described."""
     entries = []
     failures = [
-        {"source": failure.source, "traceback": failure.traceback}
+        {
+            "source": failure.source,
+            "traceback": failure.traceback,
+            "timed_out": failure.timed_out,
+        }
         for failure in index.discovery.failures
     ]
     for name, entry in index.discovery.estimators.items():
         try:
             entries.append(estimator(name, entry))
         except Exception:  # a plug-in's own code runs here
-            failures.append({"source": entry.file, "traceback": traceback.format_exc()})
+            text = traceback.format_exc()
+            failures.append({"source": entry.file, "traceback": text, "timed_out": False})
     return entries, failures

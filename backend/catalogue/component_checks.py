@@ -1,13 +1,13 @@
 """Checks of a configuration that need several of its components together."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
 
 from backend.catalogue.resource_limits import check_memory, check_probe_cost
 from backend.catalogue.suitable_networks import (
     networks_for_data,
     networks_for_estimator,
-    on_meta_device,
 )
 from backend.config import RunConfig
 from backend.sentences import wrong
@@ -18,6 +18,7 @@ from backend.training.datasets import Dataset
 from backend.training.evaluation.batch_norm import has_batch_norm
 from backend.training.losses import Loss
 from backend.training.losses.cross_entropy import CrossEntropy
+from backend.training.memory_need import memory_need, on_meta_device
 from backend.training.networks import Network
 from estimators.core.contract import Estimator, Need, UnsupportedError
 from estimators.core.objective import Chain
@@ -25,6 +26,24 @@ from estimators.requirements import require
 
 MAX_PARAMETERS = 500_000_000
 MAX_STEPS = 10_000_000
+R = TypeVar("R")
+
+
+def _remembered(function: Callable[..., R]) -> Callable[..., R]:
+    """Cache the answers about components: the runs of a study share most of theirs.
+
+    Components are compared by value. One with a field that cannot be hashed is not cached.
+    """
+    cached = lru_cache(maxsize=512)(function)
+
+    def call(*components: Any) -> R:
+        try:
+            hash(components)
+        except TypeError:
+            return function(*components)
+        return cached(*components)
+
+    return call
 
 
 class Task(NamedTuple):
@@ -60,7 +79,7 @@ def _check_network(
     network: Network, task: Task, parts: Parts, run: RunConfig | None
 ) -> Iterator[Problem]:
     try:
-        count = network.count(task.dataset.shape, task.loss.outputs(task.dataset))
+        count = _count(network, *task)
     except ValueError as error:
         yield Problem(("network",), f"{error}{_other_networks(network, task, str(error))}")
         return
@@ -68,28 +87,30 @@ def _check_network(
         msg = f"the network would have {count:,} parameters; at most {MAX_PARAMETERS:,} are allowed"
         yield Problem(("network",), msg)
         return
-    chain = on_meta_device(network, *task)
+    chain = _meta_chain(network, *task)
     if run is not None and run.batch_size == 1 and has_batch_norm(chain.module):
         msg = wrong("batch_size", 1, "at least 2: batch normalisation compares the examples of one")
         yield Problem(("batch_size",), msg)
-    yield from _check_estimators(chain, task, parts, run, count)
+    yield from _check_estimators(network, task, parts, run)
 
 
 def _check_estimators(
-    chain: Chain, task: Task, parts: Parts, run: RunConfig | None, parameters: int
+    network: Network, task: Task, parts: Parts, run: RunConfig | None
 ) -> Iterator[Problem]:
     suitable: dict[Loc, Estimator] = {}
     for loc, component in parts.made.items():
         if isinstance(component, Estimator):
             problems = [
-                *_check_needs(component, chain, task, loc),
+                *_check_needs(component, network, task, loc),
                 *_check_stop_gradient(task.loss, component, loc),
             ]
             yield from problems
             suitable |= {} if problems else {loc: component}
     if run is not None:
-        yield from check_memory(parameters, run.device)
-        yield from check_probe_cost(suitable, chain, run.probe)
+        optimizer = parts.made.get(("optimizer",))
+        need = _memory_need(network, *task, optimizer, run.batch_size, run.probe.possible)
+        yield from check_memory(need, run.device)
+        yield from check_probe_cost(suitable, _meta_chain(network, *task), run.probe)
 
 
 def _other_networks(network: Network, task: Task, problem: str) -> str:
@@ -98,12 +119,34 @@ def _other_networks(network: Network, task: Task, problem: str) -> str:
     return "" if verb and hasattr(network, field) else networks_for_data(*task)
 
 
-def _check_needs(estimator: Estimator, chain: Chain, task: Task, loc: Loc) -> Iterator[Problem]:
+def _check_needs(estimator: Estimator, network: Network, task: Task, loc: Loc) -> Iterator[Problem]:
+    refusal = _refusal(estimator, network, *task)
+    if refusal:
+        yield Problem((*loc, "name"), refusal)
+
+
+@_remembered
+def _refusal(estimator: Estimator, network: Network, dataset: Dataset, loss: Loss) -> str:
+    """Why the estimator does not serve the network; empty if it does."""
     try:
-        require(estimator, chain)
+        require(estimator, _meta_chain(network, dataset, loss))
     except UnsupportedError as error:
-        others = networks_for_estimator(estimator, *task) if error.network else ""
-        yield Problem((*loc, "name"), f"{error}{others}")
+        others = networks_for_estimator(estimator, dataset, loss) if error.network else ""
+        return f"{error}{others}"
+    return ""
+
+
+@_remembered
+def _meta_chain(network: Network, dataset: Dataset, loss: Loss) -> Chain:
+    return on_meta_device(network, dataset, loss)
+
+
+_memory_need = _remembered(memory_need)
+
+
+@_remembered
+def _count(network: Network, dataset: Dataset, loss: Loss) -> int:
+    return network.count(dataset.shape, loss.outputs(dataset))
 
 
 def _check_stop_gradient(loss: Loss, estimator: Estimator, loc: Loc) -> Iterator[Problem]:

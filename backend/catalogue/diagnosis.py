@@ -5,14 +5,16 @@ from dataclasses import asdict
 from typing import Any
 
 from estimators.statistics.diagnosis import Finding, explain, with_batch
-from estimators.statistics.probes import MEASURES, is_usable, pooled
+from estimators.statistics.formatting import share_not_finite
+from estimators.statistics.probes import is_usable, pooled
 
 
 def diagnose(question: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A finding for each layer of a question, as `backend.figures.data.diagnosis.question` asks it.
 
     The question's fields:
-        layers: {layer: {"members": [tensor], "probes": {measure: [one number for each probe]}}}.
+        layers: {layer: {"members": [tensor], "probes": {measure: [one number for each probe]},
+            "nonfinite": draws that are not finite}}.
         draws: draws of each probe.
         coverage: {tensor: how its gradient comes about}, or None.
         anatomy: None, or {"batch": examples, "population": all of them, "layers": {layer:
@@ -32,18 +34,25 @@ def diagnose(question: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _finding(layer: str, asked: Mapping[str, Any], question: Mapping[str, Any]) -> Finding:
-    columns = zip(*(asked["probes"][name] for name in MEASURES), strict=True)
-    probes = [dict(zip(MEASURES, column, strict=True)) for column in columns]
+    names, lost = [*asked["probes"]], int(asked.get("nonfinite", 0))
+    columns = zip(*asked["probes"].values(), strict=True)
+    probes = [dict(zip(names, column, strict=True)) for column in columns]
     usable = [probe for probe in probes if is_usable(probe)]
     draws = question["draws"]
-    if len(usable) == 1:
-        return Finding(layer, "unknown", "one probe is too few to tell; wait for the next")
     if not usable:
         dead = not any(probe["exact/norm"] > 0 for probe in probes)
         return explain(layer, {"exact": 0.0 if dead else 1.0, "count": draws * dead})
+    if len(usable) == 1:
+        words = "one probe is too few to tell; wait for the next"
+        if lost:
+            words = f"{share_not_finite(lost, draws * len(probes))}; {words}"
+        return Finding(layer, "not finite" if lost else "unknown", words)
+    numbers = pooled(usable, draws)
+    # Draws of probes without a usable measure are counted as well.
+    counts = {"nonfinite": lost, "count": max(1, draws * len(probes) - lost)}
     return explain(
         layer,
-        pooled(usable, draws),
+        {**numbers, **(counts if lost else {})},
         asked["members"],
         question["coverage"],
         tests=len(question["layers"]) * question.get("estimators", 1),

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from backend.config import COMPONENTS, RunConfig
+from backend.config import COMPONENTS, MAX_SHADOWS, RunConfig
 from backend.sentences import sentence, wrong
 from backend.training.components.assemble import Described, components
-from backend.training.components.resolve import Loc, Problem
+from backend.training.components.resolve import MAX_PROBLEMS, Loc, Problem
 
 _LENGTH_FIELDS = {"steps", "epochs", "batch_size"}
 
@@ -38,7 +38,7 @@ def read(config: Any) -> ParsedConfig:
         run = RunConfig.model_validate(config)
         return ParsedConfig(run, components(run.model_dump()), problems)
     except ValidationError as error:
-        problems += [_problem(e) for e in error.errors()]
+        problems += [_problem(e) for e in error.errors()[:MAX_PROBLEMS]]
         repaired = _with_defaults(config, problems)
         return ParsedConfig(repaired, _readable_components(config, problems), problems)
 
@@ -67,7 +67,8 @@ def _allowed_fields(loc: Loc) -> list[str]:
 
 def _with_defaults(config: Mapping[str, Any], problems: list[Problem]) -> RunConfig | None:
     """The configuration with defaults for its broken fields, so that the rest can be checked."""
-    broken = {p.loc[0] for p in problems}
+    fields = set(RunConfig.model_fields)
+    broken = {p.loc[0] for p in problems} | (set(config) - fields)
     placeholders = {kind: {"name": "missing"} for kind in COMPONENTS if kind in broken}
     whole = {key: value for key, value in config.items() if key not in broken}
     try:
@@ -78,8 +79,9 @@ def _with_defaults(config: Mapping[str, Any], problems: list[Problem]) -> RunCon
 
 def _readable_components(config: Mapping[str, Any], problems: list[Problem]) -> Described:
     """The components without problems."""
-    if not isinstance(config.get("shadows", []), list):
-        config = {key: value for key, value in config.items() if key != "shadows"}
+    shadows = config.get("shadows", [])
+    readable = isinstance(shadows, list) and len(shadows) <= MAX_SHADOWS
+    config = {key: value for key, value in config.items() if key != "shadows" or readable}
     broken = [p.loc for p in problems]
     return {
         loc: component

@@ -2,22 +2,13 @@
 
 from collections.abc import Iterator
 
-import torch
-
 from backend.training.datasets import Dataset
 from backend.training.losses import Loss
-from backend.training.networks import Network, networks
+from backend.training.memory_need import on_meta_device
+from backend.training.networks import networks
 from estimators.core.contract import Estimator
 from estimators.core.objective import Chain
 from estimators.requirements import require
-
-
-def on_meta_device(network: Network, dataset: Dataset, loss: Loss) -> Chain:
-    """The loss of two examples on torch's meta device: shapes without numbers."""
-    with torch.device("meta"):
-        module = network.layout(dataset.shape, loss.outputs(dataset))
-        x, y = torch.empty(2, *dataset.shape), torch.empty(2, dtype=torch.int64)
-    return loss.chain(module, (x, y), dataset)
 
 
 def networks_for_data(dataset: Dataset, loss: Loss) -> str:

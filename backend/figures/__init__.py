@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from backend.figures.catalogue import catalogue, modules
 from backend.figures.data.query import parse
+from backend.figures.data.select import families
 from backend.figures.data.source import FigureError, Memory, MemoryRun, Source
 from backend.figures.data.tally import note_text
+from backend.figures.drawing.names import numbered, side_by_side
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -67,7 +69,10 @@ def plotted(name: str, source: Source, query: Mapping[str, str]) -> "Figure":
     figures = modules()
     if name not in figures:
         raise FigureError(f"there is no figure {name!r}; there are {', '.join(sorted(figures))}")
-    return figures[name].figure(source, parse(query))
+    asked = parse(query)
+    runs = [source.run(run_id) for run_id in asked.runs]
+    with side_by_side(families(runs), [numbered(run.number, run.name) for run in runs]):
+        return figures[name].figure(source, asked)
 
 
 def measurement(measured: Any) -> "Figure":
@@ -77,4 +82,6 @@ def measurement(measured: Any) -> "Figure":
     """
     from backend.figures.drawing import measured as drawing
 
-    return drawing.figure(measured)
+    rows = [tuple(row) for row in measured.rows()]
+    with side_by_side([(row[2] for row in rows), (row[1] for row in rows)]):
+        return drawing.figure(measured)

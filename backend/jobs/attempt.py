@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from backend.config import IMPORT_SECONDS
 from backend.jobs.backoff import Backoff
 from backend.jobs.devices import Slot
 from backend.jobs.run_folders import run_folder, worker_process
@@ -34,6 +35,8 @@ class Limits:
     """For the catalogue, or one validation."""
     plugin: float = 10.0
     """For one plug-in alone, when one of them prevents the catalogue."""
+    plugin_import: float = IMPORT_SECONDS
+    """For the import of one plug-in file; those that take longer are left out of the catalogue."""
     tick: float = 0.25
     """Between two checks of the limits."""
     retry: float = 5.0
@@ -57,6 +60,8 @@ class RunningAttempt:
     """When the worker counts as silent, on the monotonic clock."""
     cancelled: float | None = field(default=None)
     """When cancellation was requested, on the monotonic clock."""
+    paused: bool = False
+    """Whether its last report said so."""
     exit: WorkerExit | None = None
     """How its process ended; kept until the outcome is in the database."""
     retry: Backoff = field(default_factory=lambda: Backoff(DEFAULT_LIMITS.retry))

@@ -16,8 +16,10 @@ from typing import Any
 def run_worker(job: Mapping[str, Any]) -> None:
     """Work on one run (`backend.jobs.executor.Job` as a mapping); output goes to the run's log."""
     from backend.jobs.run_folders import run_folder
+    from backend.machine_memory import make_first_victim
     from backend.training.checkpoints.files import is_full
 
+    make_first_victim()
     folder = run_folder(Path(job["home"]), job["run"])
     while True:
         try:
@@ -39,7 +41,9 @@ def run_worker(job: Mapping[str, Any]) -> None:
 def run_inspection(answers: Connection, kind: str, payload: Mapping[str, Any]) -> None:
     """Answer one question that needs torch or a plug-in, as JSON."""
     from backend.jobs.inspector import answer
+    from backend.machine_memory import make_first_victim
 
+    make_first_victim()
     answers.send_bytes(answer(kind, payload))
 
 

@@ -1,7 +1,7 @@
 """`Inspections`: the server's questions to inspectors: catalogue, validation, diagnosis."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +36,18 @@ class Inspections:
         self.plugins = tuple(map(str, plugins))
         """The folders of the plug-ins that can be loaded."""
 
-    def validate(self, config: Any, kind: Kind = "training") -> Any:
-        """The answer of `backend.catalogue.validate` for a configuration.
+    def validate(self, configs: Sequence[Any], kind: Kind = "training") -> list[dict[str, Any]]:
+        """The answer of `backend.catalogue.validate` for each configuration, from one process.
 
         Raises InspectionError if there is no answer.
         """
-        payload = {"config": config, "kind": kind, "plugins": self.plugins}
-        answer = self._executor.inspect("validate", payload, self._limits.inspection)
-        problem = refusal(str(_device(config)), self._slots)
-        if problem and all(error["loc"] != ["device"] for error in answer["errors"]):
-            answer["errors"].append({"loc": ["device"], "msg": problem})
-        return answer
+        payload = {"configs": configs, "kind": kind, "plugins": self.plugins}
+        answers = self._executor.inspect("validate", payload, self._limits.inspection)
+        for config, answer in zip(configs, answers, strict=True):
+            problem = refusal(str(_device(config)), self._slots)
+            if problem and all(error["loc"] != ["device"] for error in answer["errors"]):
+                answer["errors"].append({"loc": ["device"], "msg": problem})
+        return answers
 
     def catalogue(self, refresh: bool = False) -> dict[str, Any]:
         """Everything that a configuration can name. Raises InspectionError."""
@@ -64,20 +65,35 @@ class Inspections:
 
     def _build_catalogue(self) -> dict[str, Any]:
         self.plugins = tuple(map(str, self._plugin_dirs))
-        failures: list[dict[str, str]] = []
+        failures: list[dict[str, Any]] = []
         try:
             answer = self._ask(self.plugins, self._limits.inspection)
         except InspectionError:
             failures = list(self._exclude_broken_plugins())
             answer = self._ask(self.plugins, self._limits.inspection)
-        devices = [{"name": d.name, "description": d.description} for d in self._devices]
         failures = [*answer["failures"], *failures]
+        # Each validation and each run would wait for them again.
+        self._exclude({Path(f["source"]).resolve() for f in failures if f.get("timed_out")})
+        devices = [{"name": d.name, "description": d.description} for d in self._devices]
         return {**answer, "failures": failures, "devices": devices, "slots": len(self._slots)}
 
     def _ask(self, plugins: Sequence[str], timeout: float) -> dict[str, Any]:
-        return self._executor.inspect("catalogue", {"plugins": plugins}, timeout)
+        payload = {"plugins": plugins, "import_seconds": self._limits.plugin_import}
+        return self._executor.inspect("catalogue", payload, timeout)
 
-    def _exclude_broken_plugins(self) -> Iterator[dict[str, str]]:
+    def _exclude(self, slow: Set[Path]) -> None:
+        """Use all plug-ins but those in the files `slow`, if there are any."""
+        files = list(_plugin_files([Path(folder) for folder in self.plugins]))
+        if not slow & set(files):
+            return
+        sound = self._vetted / "sound"
+        _empty(sound)
+        for file in files:
+            if file not in slow:
+                _link(file, sound)
+        self.plugins = (str(sound),)
+
+    def _exclude_broken_plugins(self) -> Iterator[dict[str, Any]]:
         """Yield the plug-ins that prevent the catalogue, and use the others alone."""
         trial, sound = self._vetted / "trial", self._vetted / "sound"
         _empty(sound)

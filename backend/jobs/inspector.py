@@ -1,6 +1,6 @@
 """`answer`: questions that need torch or a plug-in, answered in a process of their own.
 
-The questions are the catalogue, the validity of a configuration, and a diagnosis.
+The questions are the catalogue, the validity of configurations, and a diagnosis.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from backend.catalogue import catalogue, validate
+from backend.catalogue import catalogue, validate_all
 from backend.catalogue.diagnosis import diagnose
 from backend.catalogue.microscope import validate_microscope
 
@@ -26,12 +26,14 @@ def answer(kind: str, payload: Payload) -> bytes:
 
 
 def _catalogue(payload: Payload) -> Any:
-    return catalogue([Path(p) for p in payload["plugins"]])
+    return catalogue([Path(p) for p in payload["plugins"]], payload["import_seconds"])
 
 
 def _validate(payload: Payload) -> Any:
-    check = validate_microscope if payload["kind"] == "microscope" else validate
-    return check(payload["config"], [Path(p) for p in payload["plugins"]])
+    configs, plugins = payload["configs"], [Path(p) for p in payload["plugins"]]
+    if payload["kind"] == "microscope":
+        return [validate_microscope(config, plugins) for config in configs]
+    return validate_all(configs, plugins)
 
 
 _QUESTIONS: Mapping[str, Callable[[Payload], Any]] = {

@@ -68,6 +68,24 @@ def config_at(home: Path, run: Run, step: int) -> dict[str, Any]:
         raise ConflictError(f"run {run.number}: {error}") from error
 
 
+def resumed_at(home: Path, run: Run) -> int:
+    """The step at which the next attempt begins: that of the newest sound checkpoint of the run, or
+    of the one that a fork begins with, else 0.
+
+    Raises CheckpointError if a fork has lost its parent's checkpoint.
+    """
+    own, _ = files.newest_sound(checkpoints(home, run.id))
+    if own is not None or run.kind != "training" or run.parent_step is None:
+        return own or 0
+    step, _ = files.newest_sound(kept_checkpoint(home, run.id))
+    if step is None:
+        raise files.CheckpointError(
+            f"the checkpoint of step {run.parent_step:,} with which this fork begins is gone or "
+            "damaged; fork again"
+        )
+    return step
+
+
 def queue_from_checkpoint(
     store: Store, home: Path, run: Run, step: int, columns: Mapping[str, Any]
 ) -> Run:

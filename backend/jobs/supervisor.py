@@ -6,6 +6,7 @@ Everything happens in one thread that takes its tasks from a queue. The public m
 
 import logging
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,11 +21,13 @@ from backend.jobs.backoff import Backoff
 from backend.jobs.devices import Device, Slot, cores, detect, divide
 from backend.jobs.executor import Executor, Exit, Job
 from backend.jobs.inspections import Inspections
-from backend.jobs.run_folders import checkpoints, kept_checkpoint
+from backend.jobs.placement import place
+from backend.jobs.run_checkpoints import resumed_at
 from backend.jobs.worker_exit import WorkerExit, record_exit
+from backend.machine_memory import KillWatch
 from backend.store import Run, Store
 from backend.store.base import ConflictError, MissingError
-from backend.training.checkpoints.files import checkpoint_steps, resume_step
+from backend.training.checkpoints.files import CheckpointError
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +58,7 @@ class Supervisor:
         self._attempts: dict[str, RunningAttempt] = {}
         self._check_queue = True  # whether a queued run may have found a free slot
         self._queue_retry = Backoff(limits.retry)
+        self._out_of_memory = KillWatch()
         self._closing = self._closed = False
         self._all_ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="supervisor", daemon=True)
@@ -65,9 +69,9 @@ class Supervisor:
         self._tasks.put(self._begin)
         self._thread.start()
 
-    def validate(self, config: Any, kind: Kind = "training") -> dict[str, Any]:
+    def validate(self, configs: Sequence[Any], kind: Kind = "training") -> list[dict[str, Any]]:
         """See `Inspections.validate`."""
-        return self._inspections.validate(config, kind)
+        return self._inspections.validate(configs, kind)
 
     def catalogue(self, refresh: bool = False) -> dict[str, Any]:
         """See `Inspections.catalogue`."""
@@ -137,6 +141,7 @@ class Supervisor:
                 _log.warning("run %s cannot be asked to stop: %s", attempt.run, error)
 
     def _orders_changed(self, run_id: str) -> None:
+        self._check_queue = True  # a run that was set aside may be queued now
         attempt = self._attempts.get(run_id)
         if attempt is not None and self._store.run(run_id).cancel:
             attempt.cancelled = attempt.cancelled or time.monotonic()
@@ -146,6 +151,9 @@ class Supervisor:
         if attempt is None or attempt.attempt != number:
             return
         attempt.reported(self._limits.silence)
+        paused = status == "paused"
+        self._check_queue |= paused and not attempt.paused  # its slot may be of use to another
+        attempt.paused = paused
         if attempt.adopted and status not in ("running", "paused"):
             self._forget(attempt)
 
@@ -156,9 +164,11 @@ class Supervisor:
     def _process_ended(self, exit: Exit) -> None:
         attempt = self._attempts.get(exit.run)
         if attempt is not None and attempt.attempt == exit.attempt:
-            self._attempt_ended(attempt, WorkerExit(exit.code))
+            memory = exit.code == -signal.SIGKILL and self._out_of_memory.killed()
+            self._attempt_ended(attempt, WorkerExit(exit.code, memory=memory))
 
     def _check_attempts(self) -> None:
+        self._out_of_memory.look()
         for attempt in list(self._attempts.values()):
             if attempt.retry.due():
                 self._check_or_retry(attempt)
@@ -202,7 +212,8 @@ class Supervisor:
         """Let a run fail that this server cannot handle; the others go on."""
         _log.error("run %s could not be %s", run.id, action, exc_info=error)
         attempt = self._attempts.setdefault(run.id, RunningAttempt(run.id, run.attempt, None))
-        words = f"The run could not be {action}: {type(error).__name__}: {error}"
+        kind = "" if isinstance(error, CheckpointError) else f"{type(error).__name__}: "
+        words = f"The run could not be {action}: {kind}{error}"
         self._attempt_ended(attempt, WorkerExit(failure=words))
 
     def _begin(self) -> None:
@@ -228,24 +239,25 @@ class Supervisor:
             self._attempt_ended(attempt, WorkerExit(uncounted=True))
 
     def _start_queued_runs(self) -> None:
-        """Start queued runs, oldest first; one whose device is busy lets later ones pass."""
+        """Start queued runs, and set paused ones aside that hold a slot they wait for."""
         if self._closing or not (self._check_queue and self._queue_retry.due()):
             return
         self._check_queue = False
         try:
-            for run in self._store.active():
-                if run.status == "queued" and run.id not in self._attempts:
-                    self._start_if_slot_is_free(run)
+            taken = {attempt.run: attempt.slot for attempt in self._attempts.values()}
+            placement = place(self._store.active(), taken, self.slots)
+            for run, slot in placement.start:
+                self._start_or_give_up(run, slot)
+            for run in placement.set_aside:
+                self._store.update(run.id, stop=True)
             self._queue_retry.reset()
         except OperationalError as error:
             self._check_queue, wait = True, self._queue_retry.failed()
             _log.warning("queued runs are started in %g s: %s", wait, error)
 
-    def _start_if_slot_is_free(self, run: Run) -> None:
+    def _start_or_give_up(self, run: Run, slot: Slot) -> None:
         try:
-            slot = self._free_slot(run.config["device"])
-            if slot is not None:
-                self._start_attempt(run, slot)
+            self._start_attempt(run, slot)
         except OperationalError:
             raise
         except Exception as error:
@@ -257,23 +269,18 @@ class Supervisor:
 
     def _start_attempt(self, run: Run, slot: Slot) -> None:
         """Start a worker; it resumes from the newest checkpoint if there is one."""
-        resumed_at = self._resumed_at(run)
+        first = resumed_at(self._home, run)
         try:
-            run, token = self._store.begin_attempt(run.id, resumed_at)
+            run, token = self._store.begin_attempt(run.id, first)
         except (ConflictError, MissingError):
-            return  # cancelled or deleted at this moment
+            self._check_queue = True  # cancelled or deleted at this moment; its slot is free
+            return
         attempt = RunningAttempt(run.id, run.attempt, slot)
         attempt.reported(self._limits.start)
         self._attempts[run.id] = attempt
-        self._executor.start(self._job(run, slot, token, resumed_at))
+        self._executor.start(self._job(run, slot, token, first))
 
-    def _resumed_at(self, run: Run) -> int:
-        """The step at which the next attempt begins; a fork's first one begins at its parent's."""
-        own = checkpoints(self._home, run.id)
-        forked = run.kind == "training" and not checkpoint_steps(own)
-        return resume_step(kept_checkpoint(self._home, run.id) if forked else own)
-
-    def _job(self, run: Run, slot: Slot, token: str, resumed_at: int) -> Job:
+    def _job(self, run: Run, slot: Slot, token: str, first: int) -> Job:
         device = run.config["device"]
         return Job(
             run=run.id,
@@ -285,6 +292,6 @@ class Supervisor:
             device="cpu" if device == "cpu" else slot.device.name,
             environment=slot.environment(device),
             threads=run.facts.get("threads", slot.threads),
-            resumed_at=resumed_at,
+            resumed_at=first,
             control={"run_until": run.run_until, "cancel": run.cancel, "changes": run.changes},
         )

@@ -1,5 +1,6 @@
-"""What happens to a run when its worker's process has ended: it ends, or it is queued again."""
+"""What happens to a run when its worker's process has ended: it ends, is queued or is set aside."""
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from backend.jobs.run_folders import log, run_folder
 from backend.store import Run, Store
 from backend.store.base import MissingError
 
+OUT_OF_MEMORY = (
+    "The machine ran out of memory, and its kernel killed the run. It is not tried again: take a "
+    "smaller batch, a smaller network or fewer draws, or let fewer runs go side by side"
+)
 _LOG_CHARACTERS = 4000
 """Characters of the log in an error message."""
 
@@ -24,6 +29,8 @@ class WorkerExit:
     """In words, where the supervisor knows more than the code."""
     uncounted: bool = False
     """It ended with an earlier server, so it does not count against the run."""
+    memory: bool = False
+    """Whether the kernel killed it for lack of memory."""
     failure: str | None = None
     """Why the run must fail whatever its status is."""
 
@@ -53,11 +60,14 @@ def _record_outcome(
     code = exit.code
     if run.cancel:
         store.end(run.id, "cancelled")
-    elif exit.uncounted:
-        store.update(run.id, status="queued")
+    elif exit.uncounted or (code == 0 and run.set_aside):
+        store.release(run.id)
     elif code is not None and code >= 0:
         error = f"The worker ended with {exit_words(code)}.\n\n{_end_of(log(folder))}"
         store.end(run.id, "failed", error)
+    elif exit.memory:
+        _note_death(store, run, f"{exit_words(-signal.SIGKILL)}, out of memory")
+        store.end(run.id, "failed", OUT_OF_MEMORY)
     else:
         how = exit.how or ("lost" if code is None else exit_words(code))
         _retry_or_fail(store, max_attempts, run, how)
@@ -75,13 +85,19 @@ def _end_of(path: Path) -> str:
 
 def _retry_or_fail(store: Store, max_attempts: int, run: Run, how: str) -> None:
     """The worker was killed: resume from the last checkpoint, or give up."""
-    text = f"attempt {run.attempt}: {how}"
-    deaths = [event.text for event in store.events(run.id) if event.kind == "death"]
-    if text not in deaths:  # else it was noted before the next line failed
-        store.log(run.id, "death", text, step=run.step)
-        deaths.append(text)
-    if len(deaths) >= max_attempts:
-        error = f"{how}, {len(deaths)} attempts; out of memory is the usual cause"
+    deaths = _note_death(store, run, how)
+    if deaths >= max_attempts:
+        error = f"{how}, {deaths} attempts; out of memory is the usual cause"
         store.end(run.id, "failed", error[0].upper() + error[1:])
     else:
-        store.update(run.id, status="queued")
+        store.release(run.id)
+
+
+def _note_death(store: Store, run: Run, how: str) -> int:
+    """Log how the present attempt ended, once; returns how many attempts have ended so."""
+    text = f"attempt {run.attempt}: {how}"
+    deaths = [event.text for event in store.events(run.id) if event.kind == "death"]
+    if text not in deaths:  # else it was noted before the database refused what followed
+        store.log(run.id, "death", text, step=run.step)
+        deaths.append(text)
+    return len(deaths)

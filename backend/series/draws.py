@@ -7,14 +7,13 @@ from numpy.typing import ArrayLike
 
 from backend.series.points import Points, by_layer, consecutive, finite, single
 from estimators.measurement.estimates.bias_test import BiasVerdict
+from estimators.measurement.estimates.measures import METRICS
 from estimators.measurement.results.draw_record import SingleDraws
 from estimators.statistics.law_check import LAW, RECORD, LawCheck
 from estimators.statistics.student import half_width
 
 SWEEP = "sweep/"
 """What the metrics of a sweep begin with; their steps stand for the values of the field."""
-_HAS_ITS_OWN_ERROR = "relative_squared_bias"
-
 Ends = tuple[float, float]
 
 
@@ -56,13 +55,13 @@ class EstimatorSeries:
     ) -> Iterator[Points]:
         """`<metric>_se` of each measure that has a 95 % interval in that layer.
 
-        The relative squared bias is left out, since its standard error is a measure itself.
+        The relative squared bias and the slope are left out: their standard errors are measures.
         """
         width = 2 * half_width(max(2, draws))
         errors = {
             f"{metric}_se": [nan if ends is None else (ends[1] - ends[0]) / width for ends in row]
             for metric, row in intervals.items()
-            if metric != _HAS_ITS_OWN_ERROR
+            if f"{metric}_se" not in METRICS
         }
         return finite(self._by_layer("", errors, step))
 
@@ -78,9 +77,14 @@ class EstimatorSeries:
         values = {metric: [check.record for check in row] for metric, row in checks.items()}
         return finite(self._by_layer(RECORD, values, step))
 
-    def nonfinite(self, count: int, step: int) -> Points:
-        """`draw/nonfinite`: the number of draws with an entry that is not finite."""
-        return single(f"{self._prefix}draw/nonfinite", step, count, "", self._label)
+    def nonfinite(self, count: int, by_layer: Sequence[int], step: int) -> Iterator[Points]:
+        """`draw/nonfinite`: the number of draws with an entry that is not finite, anywhere (layer
+        "") and in the layers in which there are any."""
+        metric = f"{self._prefix}draw/nonfinite"
+        yield single(metric, step, count, "", self._label)
+        for layer, lost in zip(self._layers, by_layer, strict=True):
+            if layer and lost:
+                yield single(metric, step, lost, layer, self._label)
 
     def source(self, source: str, step: int = 0) -> Points:
         """`draw/oracle`: whether an oracle makes the draws (1) or the estimator itself (0)."""

@@ -33,7 +33,7 @@ def summary(result: WhatIf, label: str) -> Iterator[Points]:
     """
     draws, decrease = len(result.slopes), result.expected_decrease
     numbers = {"best_rate": result.best_rate, "expected_decrease": decrease}
-    if decrease is not None and draws >= MIN_DRAWS_DECREASE:
+    if result.best_rate is not None and draws >= MIN_DRAWS_DECREASE:
         numbers["expected_decrease_se"] = result.decrease_se
     numbers["nonfinite"] = result.nonfinite
     for name, value in numbers.items():

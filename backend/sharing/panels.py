@@ -12,6 +12,7 @@ from backend.figures.data.query import PARAMETERS
 from backend.figures.data.select import estimators, layers
 from backend.figures.data.source import (
     ColumnsLike,
+    EventLike,
     PointsLike,
     RunLike,
     SeriesLike,
@@ -44,6 +45,9 @@ class Snapshot:
         if run_id not in self._series:
             self._series[run_id] = self._source.series(run_id)
         return self._series[run_id]
+
+    def marked_events(self, run_ids: Sequence[str], /) -> Mapping[str, Sequence[EventLike]]:
+        return self._source.marked_events(run_ids)
 
     def points(
         self,

@@ -2,6 +2,7 @@
 
 import secrets
 
+from sqlalchemy import false
 from sqlmodel import col, select
 
 from backend.store.base import Base, MissingError, find_run
@@ -27,7 +28,8 @@ class Dashboards(Base):
             stored = session.get(Dashboard, dashboard_id)
             if stored is None:
                 raise MissingError(f"there is no dashboard {dashboard_id[:40]!r}")
-            existing = set(session.exec(select(Run.id).where(col(Run.id).in_(stored.runs))))
+            chosen = select(Run.id).where(col(Run.id).in_(stored.runs), Run.deleted == false())
+            existing = set(session.exec(chosen))
         runs = [run for run in stored.runs if run in existing]
         return Dashboard(**{**stored.model_dump(), "runs": runs})
 
@@ -48,6 +50,20 @@ class Dashboards(Base):
         query = select(Share).where(Share.dashboard == dashboard_id).order_by(col(Share.created))
         with self.reading() as session:
             return list(session.exec(query))
+
+    def all_shares(self) -> list[tuple[Share, Dashboard]]:
+        """Every valid link with its dashboard, newest first."""
+        query = select(Share, Dashboard).join(Dashboard, col(Share.dashboard) == Dashboard.id)
+        with self.reading() as session:
+            newest_first = query.order_by(col(Share.created).desc())
+            return [(share, board) for share, board in session.exec(newest_first)]
+
+    def deleted_runs(self, dashboard_id: str) -> int:
+        """How many runs of a dashboard were deleted. Raises MissingError."""
+        left = self.dashboard(dashboard_id).runs
+        with self.reading() as session:
+            stored = session.get_one(Dashboard, dashboard_id)
+            return len(set(stored.runs) - set(left))
 
     def shared(self, token: str) -> Dashboard:
         """The dashboard that a link's token gives access to. Raises MissingError."""

@@ -1,13 +1,22 @@
-"""Reading runs and studies: one, a page of them, the active ones."""
+"""Reading runs and studies: one, a page of them, the active ones, and what happened to them."""
+
+from collections.abc import Sequence
 
 from sqlalchemy import false, func, or_
 from sqlmodel import col, select
 
 from backend.config import ACTIVE
 from backend.store.base import Base, MissingError, find_run
-from backend.store.tables import Run, Study
+from backend.store.tables import Event, Run, Study
 
 MAX_PAGE = 200
+MARKED_EVENTS = (
+    "death", "attempt", "change", "checkpoint", "disk", "fork", "memory", "plug-in", "finding",
+)  # fmt: skip
+"""Kinds of events that belong on a chart's axis: what happened to a run that its curve does not
+show."""
+MAX_MARKED = 50
+"""Marked events of a run, the newest."""
 
 
 class Queries(Base):
@@ -49,6 +58,22 @@ class Queries(Base):
         with self.reading() as session:
             total = session.exec(select(func.count()).select_from(query.subquery())).one()
             return list(session.exec(page)), total
+
+    def marked_events(self, run_ids: Sequence[str]) -> dict[str, list[Event]]:
+        """The newest events of the kinds `MARKED_EVENTS` of each run, oldest first."""
+        place = func.row_number().over(partition_by=col(Event.run), order_by=col(Event.id).desc())
+        newest = (
+            select(col(Event.id).label("id"), place.label("place"))
+            .where(col(Event.run).in_(run_ids), col(Event.kind).in_(MARKED_EVENTS))
+            .subquery()
+        )
+        query = select(Event).join(newest, col(Event.id) == newest.c.id)
+        query = query.where(newest.c.place <= MAX_MARKED).order_by(col(Event.id))
+        events: dict[str, list[Event]] = {run_id: [] for run_id in run_ids}
+        with self.reading() as session:
+            for event in session.exec(query):
+                events[event.run].append(event)
+        return events
 
     def active(self) -> list[Run]:
         """Runs that are queued, running or paused, oldest first."""

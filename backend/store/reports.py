@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 from sqlmodel import Session
 
 from backend.config import ACTIVE
-from backend.store import points
+from backend.store import points, run_orders
 from backend.store.base import Commit, ConflictError, find_run
 from backend.store.points import SeriesPoints
 from backend.store.tables import Event, Report, Run, now
@@ -115,8 +115,13 @@ def _series_notice(series: int, flush: SeriesPoints) -> dict[str, Any]:
 
 def _advance(run: Run, report: WorkerReport) -> None:
     run.heard = now()
-    # A run whose worker was asked to stop is queued again, to be resumed by the next server.
-    run.status = "queued" if report.status == "stopped" else report.status
+    if report.progress is not None:
+        run.step, run.steps = report.progress.step, report.progress.steps
+        run.rate, run.seconds = report.progress.rate, report.progress.seconds
+    if report.status == "stopped":
+        run_orders.release(run)
+    else:
+        run.status = report.status
     if run.status not in ACTIVE:
         run.finished = run.heard
     if report.error is not None:
@@ -125,9 +130,6 @@ def _advance(run: Run, report: WorkerReport) -> None:
         run.facts = report.facts
         run.device = report.facts.get("device")
         run.labels = _labels(report.facts) or run.labels
-    if report.progress is not None:
-        run.step, run.steps = report.progress.step, report.progress.steps
-        run.rate, run.seconds = report.progress.rate, report.progress.seconds
 
 
 def _labels(facts: Mapping[str, Any]) -> dict[str, Any] | None:

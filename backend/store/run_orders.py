@@ -25,33 +25,38 @@ def apply(run: Run, action: Action, to: int | None = None) -> None:
 
 
 def cancel(run: Run, _to: int | None = None) -> None:
-    """End the run early: at once if it is queued, else by its worker."""
+    """End the run early: at once if it is queued or set aside, else by its worker."""
     require(run, "be cancelled", *ACTIVE)
-    if run.status == "queued":
+    if run.status == "queued" or run.set_aside:
         end(run, "cancelled")
     run.cancel = True
 
 
 def pause(run: Run, _to: int | None = None) -> None:
     """Let the run wait at the step that it has reached."""
-    require(run, "be paused", "running", "paused")
-    if run.status == "running":
+    _require_started(run, "be paused")
+    if run.status != "paused":
         run.run_until = run.step
+    if run.status == "queued":
+        release(run)
 
 
 def resume(run: Run, _to: int | None = None) -> None:
-    """Let a paused run go on to its end."""
-    require(run, "be resumed", "running", "paused")
+    """Let a paused run go on to its end; one that was set aside is queued."""
+    _require_started(run, "be resumed")
     run.run_until = None
+    _queue_if_set_aside(run)
 
 
 def step(run: Run, to: int | None) -> None:
-    """Let the run go on to step `to` and wait there."""
-    require(run, "be stepped", "running", "paused")
+    """Let the run go on to step `to` and wait there; one that was set aside is queued."""
+    _require_started(run, "be stepped")
     if to is None or to > run.steps:
         raise ConflictError(f"step {to} is past the end: run {run.number} has {run.steps} steps")
     # An absolute step, and never backwards: repeating the request changes nothing.
     run.run_until = max(to, run.step, run.run_until if run.run_until is not None else 0)
+    if not run.held:
+        _queue_if_set_aside(run)
 
 
 _ACTIONS: dict[Action, Callable[[Run, int | None], None]] = {
@@ -60,6 +65,24 @@ _ACTIONS: dict[Action, Callable[[Run, int | None], None]] = {
     "resume": resume,
     "step": step,
 }
+
+
+def release(run: Run) -> None:
+    """The run's worker has ended with a checkpoint: the run waits without a slot if its orders are
+    to wait, else for a slot."""
+    run.status = "paused" if run.held else "queued"
+    run.stop = run.held
+
+
+def _queue_if_set_aside(run: Run) -> None:
+    if run.set_aside:
+        run.status = "queued"
+
+
+def _require_started(run: Run, verb: str) -> None:
+    """Raise ConflictError unless the run is running or paused, or is queued to be gone on with."""
+    if run.status != "queued" or run.attempt == 0:
+        require(run, verb, "running", "paused")
 
 
 def change(run: Run, lr: float | None, driver: Mapping[str, Any] | None) -> None:

@@ -87,11 +87,17 @@ class Runs(Upkeep):
             _begin(run, resumed_at)
             session.add(run)
             session.add(_attempt(run, resumed_at, token))
+            if run.attempt > 1:
+                session.add(_next_attempt(run, resumed_at))
             points.cut(session.connection(), run_id, resumed_at)
         if run.attempt > 1:
             self._notify(Commit("truncate", run_id, step=resumed_at))
         self._notify(Commit("run", run_id))
         return run, token
+
+    def release(self, run_id: str) -> Run:
+        """Queue a run whose worker has ended, or set it aside if it is paused."""
+        return self._change(run_id, run_orders.release)
 
     def end(self, run_id: str, status: str, error: str | None = None) -> Run:
         """End a run that its worker did not end: failed or cancelled. Its points are merged."""
@@ -123,6 +129,16 @@ class Runs(Upkeep):
         """Add a line to a run's log."""
         with self.writing() as session:
             session.add(Event(run=find_run(session, run_id).id, kind=kind, text=text, step=step))
+        self._notify(Commit("run", run_id))
+
+    def interrupt_active(self, reason: str) -> int:
+        """Let every active run fail for a reason, before any is started; returns how many."""
+        with self.reading() as session:
+            active = session.exec(select(Run.id, Run.step).where(col(Run.status).in_(ACTIVE))).all()
+        for run_id, step in active:
+            self.end(run_id, "failed", reason)
+            self.log(run_id, "interrupted", reason, step)
+        return len(active)
 
     def delete(self, run_id: str) -> None:
         """Remove a run with its points and events. Raises ConflictError while it is active.
@@ -173,6 +189,11 @@ def _begin(run: Run, resumed_at: int) -> None:
 
 def _attempt(run: Run, resumed_at: int, token: str) -> Attempt:
     return Attempt(run=run.id, number=run.attempt, resumed_at=resumed_at, token_hash=digest(token))
+
+
+def _next_attempt(run: Run, resumed_at: int) -> Event:
+    text = f"attempt {run.attempt} goes on from step {resumed_at:,}"
+    return Event(run=run.id, kind="attempt", text=text, step=resumed_at)
 
 
 def refuse_active(run: Run) -> None:

@@ -9,7 +9,7 @@ from backend.store.queries import Queries
 from backend.store.reads import Points, Reads, SeriesInfo
 from backend.store.reports import Reports
 from backend.store.runs import Runs
-from backend.store.tables import Run
+from backend.store.tables import Event, Run
 
 
 class Store(Queries, Reads, Runs, Reports, Dashboards):
@@ -31,6 +31,10 @@ class RunsView:
     def series(self, run_id: str) -> list[SeriesInfo]:
         """See `Reads.series`. Raises MissingError for other runs."""
         return self._store.series(self.run(run_id).id)
+
+    def marked_events(self, run_ids: Sequence[str]) -> dict[str, list[Event]]:
+        """See `Queries.marked_events`. Raises MissingError for other runs."""
+        return self._store.marked_events([self.run(run_id).id for run_id in run_ids])
 
     def points(
         self,

@@ -84,6 +84,17 @@ class Run(SQLModel, table=True):
     """Whether it is being removed in the background; nothing else finds it any more."""
 
     @property
+    def held(self) -> bool:
+        """Whether its orders are to wait at the step that it has reached."""
+        return self.run_until is not None and self.step >= self.run_until and not self.cancel
+
+    @property
+    def set_aside(self) -> bool:
+        """Whether it is paused without a slot: its worker wrote a checkpoint and ended, or was
+        asked to."""
+        return self.status == "paused" and self.stop
+
+    @property
     def state(self) -> Status:
         """The status, typed."""
         return self.status  # type: ignore[return-value]

@@ -16,6 +16,7 @@ from estimators.statistics.law_check import LAW, MAX_ERRORS, MIN_DRAWS, check_me
 _CALL = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*(.*?)\s*", re.DOTALL)
 _SOURCES = re.compile(r"(honest|oracle) draws[^;]*")
+_CAUTION = re.compile(r"were not finite|points uphill")
 SHOWN = (
     ("cosine", "cosine_se"),
     ("norm_ratio", "norm_ratio_se"),
@@ -81,10 +82,13 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
         if any(laws):
             rows.append(["  by its law", *laws])
     console.print(fitted_table(heads, rows, console))
-    source = sources(client.note("measures_table", {"runs": run["id"]}))
+    note = client.note("measures_table", {"runs": run["id"]})
+    for caution in cautions(note):
+        console.print(caution, style="bold", highlight=False, markup=False)
     console.print(
-        f"{source}; ± is one standard error; {LAW_NOTE}", style="dim", highlight=False, markup=False
-    )
+        f"{sources(note)}; ± is one standard error; {LAW_NOTE}",
+        style="dim", highlight=False, markup=False,
+    )  # fmt: skip
 
 
 def fitted_table(heads: list[str], rows: list[list[str]], console: Console) -> Table:
@@ -113,6 +117,11 @@ def sources(note: str) -> str:
     """The part of a figure's note that says where its draws come from."""
     match = _SOURCES.search(note)
     return match[0] if match else "no draws"
+
+
+def cautions(note: str) -> list[str]:
+    """The parts of a figure's note on draws that are not finite and on means that point uphill."""
+    return [part for part in note.split("; ") if _CAUTION.search(part)]
 
 
 def _cell(measured: dict[str, float], metric: str, error: str) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from backend.config import Sweep
 from backend.terminal.client import Client
-from backend.terminal.probe import sources, without_rounding
+from backend.terminal.probe import cautions, sources, without_rounding
 
 _SLOPES = re.compile(r"slope of .*?\(± 1 standard error\)")
 SHOWN = ("relative_variance", "scaled_error", "cosine")
@@ -51,6 +51,8 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
     console.print(
         f"{sources(note)}; ± is one standard error", style="dim", highlight=False, markup=False
     )
+    for caution in cautions(note):
+        console.print(caution, style="bold", highlight=False, markup=False)
     if slopes := _SLOPES.search(note):
         axis = " against d" if parameters else ""
         console.print(f"{SHOWN[0].replace('_', ' ')}{axis}, {escape(slopes[0])}")

@@ -6,7 +6,13 @@ from typing import Any
 
 from backend.training.batches import Batches
 from backend.training.checkpoints import format
-from backend.training.checkpoints.files import checkpoint_steps, is_full, path_of, resume_step
+from backend.training.checkpoints.files import (
+    CheckpointError,
+    is_full,
+    newest_sound,
+    path_of,
+    put_away,
+)
 from backend.training.clock import Clock
 from backend.training.components.assemble import Assembly
 from backend.training.control import Control
@@ -56,22 +62,38 @@ class Checkpointing:
                 yield Event(step, "checkpoint", DISK_FULL)
             self._disk_full = True
 
-    def resume(self) -> int | None:
-        """Go on from the newest checkpoint; its step, or None if there is none."""
-        if self._folder is None or not checkpoint_steps(self._folder):
-            return None
-        step = resume_step(self._folder)
-        state = self._read(self._folder, step)
+    def resume(self) -> tuple[int | None, list[Event]]:
+        """Go on from the newest checkpoint that is not damaged.
+
+        Returns its step, or None if there is none, and an event for each damaged one.
+        """
+        if self._folder is None:
+            return None, []
+        step, wrong = newest_sound(self._folder)
+        events = [Event(at, "checkpoint", _passed_over(text, step)) for at, text in wrong.items()]
+        for damaged in wrong:
+            put_away(self._folder, damaged)
+        if step is not None:
+            self._load(self._folder, step)
+        return step, events
+
+    def _load(self, folder: Path, step: int) -> None:
+        state = self._read(folder, step)
         self._trainer.load(state["trainer"], self._assembly.estimator)
         self._clock.load(state["clock"])
         self._schedule.load(state["stride"])
         if "control" in state:  # checkpoints of the first version have none
             self._control.load(state["control"])
-        return step
 
     def fork(self, origin: Path) -> tuple[int, list[Event]]:
-        """Begin with the newest checkpoint of another run; its step, and what was taken over."""
-        step = resume_step(origin)
+        """Begin with the newest checkpoint of another run; its step, and what was taken over.
+
+        Raises CheckpointError if it is gone or damaged.
+        """
+        step, wrong = newest_sound(origin)
+        if step is None:
+            what = next(iter(wrong.values()), "the checkpoint is gone")
+            raise CheckpointError(f"{what}; this fork has no other to begin with: fork again")
         state = self._read(origin, step)
         changed = self._changed_plugins(state.get("plugins", {}))
         same = self._trainer.adopt(state["trainer"], changed)
@@ -92,9 +114,11 @@ class Checkpointing:
         are made again and checked. This moves the trainer back.
         """
         loss = f"the loss was not finite at step {broken:,}; a lower learning rate may help"
-        if self._folder is None or self._disk_full or not checkpoint_steps(self._folder):
+        if self._folder is None or self._disk_full:
             return loss
-        start = resume_step(self._folder)
+        start, _ = newest_sound(self._folder)
+        if start is None:
+            return loss
         state = self._read(self._folder, start)
         self._trainer.load(state["trainer"], self._assembly.estimator)
         return first_nonfinite_estimate(self._trainer, batches, start, broken) or loss
@@ -114,3 +138,10 @@ class Checkpointing:
             for label, files in self._plugin_files().items()
             if any(before.get(label, {}).get(name, sha) != sha for name, sha in files.items())
         ]
+
+
+def _passed_over(message: str, step: int | None) -> str:
+    """What is wrong with a checkpoint, and from where the run goes on instead."""
+    if step is None:
+        return f"{message}; no other is left, so the run begins again"
+    return f"{message}; the run goes on from step {step:,}"

@@ -11,13 +11,14 @@ import torch
 
 from backend.config import RunConfig
 from backend.training.checkpointing import Checkpointing
-from backend.training.checkpoints.files import checkpoint_steps
+from backend.training.checkpoints.files import CheckpointError
 from backend.training.clock import Clock
 from backend.training.components.assemble import Labelled, assemble, find_device
 from backend.training.components.index import preload_imports
 from backend.training.control import Control
 from backend.training.facts import facts
 from backend.training.losses.contract import Plan
+from backend.training.memory_need import TooLargeError, require_memory
 from backend.training.networks.point import SurfacePath
 from backend.training.point_buffer import PointBuffer
 from backend.training.probe_schedule import ProbeSchedule
@@ -55,6 +56,8 @@ def train(
     try:
         run = Run(config, control or Control(), checkpoint_dir, plugin_dirs, device, origin)
         yield from run.records()
+    except (CheckpointError, TooLargeError) as error:
+        yield Ended("failed", 0, str(error))
     except Exception:
         text = traceback.format_exc()
         if run is not None:
@@ -76,9 +79,14 @@ class Run:
     ) -> None:
         self._control = control
         self._assembly = assemble(config, plugin_dirs)
-        self._prepare(config, find_device(device or config.device), folder)
-        self.step, self._resumed, self._events = 0, False, []
+        place = find_device(device or config.device)
+        warning = require_memory(self._assembly, config, place)
+        self._prepare(config, place, folder)
+        self.step, self._resumed = 0, False
+        self._events: list[Event] = []
         self._begin(origin)
+        if warning:
+            self._events.append(Event(self.step, "memory", warning))
         self.buffer = PointBuffer(self._trainer.roles.driver.label)
         self._first = (self.step, self._clock.total)
         self._broken: int | None = None
@@ -102,11 +110,12 @@ class Run:
 
     def _begin(self, origin: Path | None) -> None:
         """Resume from the run's own checkpoint, or begin as a fork of the run in `origin`."""
-        resumed_at = self._checkpoints.resume()
+        resumed_at, self._events = self._checkpoints.resume()
         if resumed_at is not None:
             self.step, self._resumed = resumed_at, True
-        elif origin is not None and checkpoint_steps(origin):
-            self.step, self._events = self._checkpoints.fork(origin)
+        elif origin is not None and origin.is_dir():
+            self.step, events = self._checkpoints.fork(origin)
+            self._events += events
 
     def records(self) -> Iterator[Record]:
         """Everything from `Facts` to `Ended`."""

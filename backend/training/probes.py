@@ -13,6 +13,9 @@ from backend.training.trainer import Trainer
 from estimators.core.objective import Chain
 from estimators.measurement.probe import probe
 
+NONFINITE = "draw/nonfinite"
+"""The number of a probe's draws that are not finite: of each estimator, and of the layers in which
+there are any."""
 WARM_UP_DRAWS = 2  # the smallest number that has a variance
 
 
@@ -58,6 +61,12 @@ class Probes:
         )
         for metric, layer, estimator, value in measurement.rows():
             yield (metric, layer, estimator), value
+        for estimator, lost in measurement.nonfinite.items():
+            yield (NONFINITE, "", estimator), float(lost)
+        for estimator, counts in measurement.lost.items():
+            for layer, count in zip(measurement.layers, counts, strict=True):
+                if layer and count:
+                    yield (NONFINITE, layer, estimator), float(count)
         for estimator, laws in measurement.laws.items():
             for metric, values in laws.items():
                 for layer, value in zip(measurement.layers, values, strict=True):

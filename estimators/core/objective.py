@@ -174,6 +174,17 @@ class Chain(Objective):
             views=self.views,
         )
 
+    def as_one_number(self) -> Self:
+        """The same objective with a loss of (), not split into examples: L is what it was.
+
+        For examples that are coupled: a coefficient for each would promise too much.
+        """
+        other, losses = copy.copy(self), self._losses
+        other.__dict__.pop("whole", None)  # what was worked out for the loss by example
+        other.separable, other.loss_units, other.per_network = False, (), {}
+        other._losses = lambda output, y: losses(output, y).mean()
+        return other
+
     def moved(self, params: Mapping[str, Tensor], move: Move) -> tuple[Self, dict[str, Tensor]]:
         """This chain and its parameters, with `move` done to all weights that the loss reads."""
         return self, move(params)

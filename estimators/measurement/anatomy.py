@@ -19,6 +19,8 @@ class Anatomies:
 
     by_label: dict[str, Anatomy]
     """{label: its anatomy}."""
+    notices: tuple[str, ...] = ()
+    """What the reader must know about the objective."""
 
     @property
     def first(self) -> Anatomy:
@@ -49,7 +51,9 @@ class Anatomies:
                 rows.append([layer or "(network)", label, *numbers, advice])
         head = ["layer", "estimator", "noise of data", "noise of estimator", "… at any batch",
                 "twice the cost"]  # fmt: skip
-        return Table(self._title, head, name_once(rows), self._note, sentence=True)
+        return Table(
+            self._title, head, name_once(rows), self._note, sentence=True, notices=self.notices
+        )
 
     @property
     def _title(self) -> str:
@@ -128,7 +132,7 @@ def anatomy(
         anatomies[label] = split_variance(
             measured.chain, measured.params, estimator, state, pairs, draws, seed, label, population
         )
-    return Anatomies(anatomies)
+    return Anatomies(anatomies, measured.notices)
 
 
 def _tensors(layers: tuple[str, ...]) -> set[str]:

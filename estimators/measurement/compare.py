@@ -22,6 +22,8 @@ class Compared:
     draws: int
     values: dict[str, tuple[float, ...]]
     """{label: the measure on each batch}."""
+    notices: tuple[str, ...] = ()
+    """What the reader must know about the objective."""
 
     def pair(self, first: str, second: str) -> Comparison:
         """first − second over the batches. Raises KeyError for an unknown label."""
@@ -43,7 +45,8 @@ class Compared:
             f"{count} batches, {self.draws} draws on each"
         )
         note = "mean difference, and its 95 % interval over the batches (Student's t)"
-        return Table(title, ["first", "second", "first − second"], rows, note, sentence=True)
+        head = ["first", "second", "first − second"]
+        return Table(title, head, rows, note, sentence=True, notices=self.notices)
 
     def __str__(self) -> str:
         return str(self.table())
@@ -83,7 +86,7 @@ def compare(
         ValueError: for fewer than 2 estimators or batches; else as `measure` does.
     """
     whole("draws", draws)
-    pairs, values = list(batches), {}
+    pairs, values, notices = list(batches), {}, {}
     if len(pairs) < 2:
         raise ValueError(
             f"{len(pairs)} batches were given; a comparison takes 5 or more, at least 2"
@@ -94,8 +97,10 @@ def compare(
             raise ValueError(
                 f"{len(measured.watched)} estimator was given; a comparison takes at least 2"
             )
+        notices |= dict.fromkeys(measured.notices)
         before = f"batch {place + 1} of {len(pairs)}, "
         measurement = measure_subject(measured, draws, seed + place, progress, before)
         for label in measured.watched:
             values.setdefault(label, []).append(measurement.value(metric, label, layer))
-    return Compared(metric, layer, draws, {label: tuple(x) for label, x in values.items()})
+    by_label = {label: tuple(x) for label, x in values.items()}
+    return Compared(metric, layer, draws, by_label, tuple(notices))

@@ -1,6 +1,7 @@
 """`measure`: the quality of estimators on one's own network, loss and batch."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from time import monotonic
 
 from torch import nn
@@ -42,7 +43,9 @@ def measure(
     The result has the measures with their 95 % intervals (where there are enough draws for one),
     the values that theory gives where a law is known and whether the draws agree with them, a
     finding on what limits each estimator, and from 512 draws on a verdict on its bias in each
-    layer. The module is left as it is.
+    layer. The module is left as it is. What the reader must know about the objective is in the
+    result's `notices`: that its examples are coupled or its loss is one number, and what that
+    costs, or that differences of the loss do not follow its derivative.
 
     Args:
         module: the network, at the weights to measure at.
@@ -55,13 +58,15 @@ def measure(
             exact gradient, for estimators that have an oracle. The more tangents an estimator uses,
             the more time this saves, but it does not test the estimator's own code.
             `Measurement.sources` says which was used.
-        separable: False where a loss of one value for each example depends on other examples, as
-            contrastive losses do.
+        separable: None finds out whether a loss is a mean over examples, each depending on its own
+            example alone. False takes the loss as it declares itself, as one whose examples are
+            coupled; True refuses it if they are.
         progress: called with a sentence about once a second, such as `print`.
 
     Raises:
-        UnsupportedError: if an estimator cannot work on this network and loss.
-        ValueError, TypeError: for other arguments that do not fit.
+        UnsupportedError: if an estimator cannot work on this network and loss, or if forward mode
+            and reverse mode differ on it.
+        ValueError, TypeError: for other arguments that do not fit, such as a random network.
 
     >>> measure(net, nn.CrossEntropyLoss(), (x, y), [ForwardGradient()])  # doctest: +SKIP
     """
@@ -94,7 +99,7 @@ def measure_subject(
     )
     if progress:
         observations = _report(observations, draws, progress, before)
-    return measurement_of(observations)
+    return replace(measurement_of(observations), notices=measured.notices)
 
 
 def _sources(measured: Subject, asked: Source) -> dict[str, Source]:

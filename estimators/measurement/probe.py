@@ -96,13 +96,15 @@ def _measurement(
 ) -> Measurement:
     layers, groups = layer_groups(objective, list(exact))
     squares = next(iter(sums.values())).exact
+    summaries = {label: s.summary(groups) for label, s in sums.items()}
     return Measurement(
         draws=draws,
         loss=loss,
         layers=layers,
         exact_norm=tuple((squares @ groups).sqrt().tolist()),
-        values={label: _values(s.summary(groups)) for label, s in sums.items()},
+        values={label: _values(summary) for label, summary in summaries.items()},
         nonfinite={label: _nonfinite(s) for label, s in sums.items()},
+        lost={label: tuple((draws - s.counts).tolist()) for label, s in summaries.items()},
     )
 
 
@@ -113,4 +115,4 @@ def _values(summary: Summary) -> dict[str, tuple[float, ...]]:
 
 
 def _nonfinite(sums: Sums) -> int:
-    return int((~sums.squares.isfinite()).any(1).sum())
+    return int((~sums.finite).any(1).sum())

@@ -64,7 +64,13 @@ class Sweep:
         where = layer or "the network"
         title = f"{where}, {first.draws} draws at each value of {self.field}"
         below = note(first, sources=self._sources())
-        return Table(title, ["estimator", self.field, *heads], rows, below)
+        head = ["estimator", self.field, *heads]
+        return Table(title, head, rows, below, notices=self.notices)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the reader must know about the objectives."""
+        return tuple(dict.fromkeys(notice for m in self.measurements for notice in m.notices))
 
     def _sources(self) -> dict[str, str]:
         """{label: honest or oracle}. Where only some values were drawn honestly, they get a key

@@ -25,6 +25,8 @@ class WhatIfs:
 
     by_label: dict[str, WhatIf]
     """{label: its one-step draws}."""
+    notices: tuple[str, ...] = ()
+    """What the reader must know about the objective."""
 
     @property
     def first(self) -> WhatIf:
@@ -56,7 +58,7 @@ class WhatIfs:
         title = f"one step from loss {first.loss:.4g}: {len(first.slopes)} draws, each at "
         title += f"{len(first.rates)} learning rates"
         note = "to second order, on this batch; ±: half the 95 % interval's width, from 64 draws on"
-        return Table(title, head, rows, note, words=1, sentence=True)
+        return Table(title, head, rows, note, words=1, sentence=True, notices=self.notices)
 
     def __str__(self) -> str:
         return str(self.table())
@@ -105,7 +107,7 @@ def what_if(
             progress(f"{label}: {draws} draws at {len(chosen)} learning rates")
         steps = OneStepDraws(start, estimator, state, draws, chosen, seed, label)
         results[label] = _finished(steps)
-    return WhatIfs(results)
+    return WhatIfs(results, measured.notices)
 
 
 def _around_best(

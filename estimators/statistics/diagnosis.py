@@ -6,8 +6,8 @@ what is left when the learning rate has absorbed the scale. More draws lower V/K
 
 A p² counts as a wrong direction where it exceeds 0 by at least 4 standard errors, and by Student's
 quantile corrected for all layers and estimators that are tested together. For an estimator that
-promises the exact gradient on average, p² and a slope of the wrong sign are taken for noise, unless
-a test finds a bias.
+promises the exact gradient on average, p² is taken for noise, unless a test finds a bias. A slope
+of the wrong sign is told whatever is promised (`estimators.statistics.direction`).
 """
 
 import math
@@ -15,7 +15,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from estimators.statistics.formatting import counted, round_up, without_exponent
+from estimators.statistics.direction import points_uphill
+from estimators.statistics.formatting import (
+    counted,
+    round_up,
+    share_not_finite,
+    without_exponent,
+)
 from estimators.statistics.student import MIN_COUNT_SKEWED, t_quantile
 
 Cause = Literal[
@@ -125,7 +131,8 @@ def _tested(x: Mapping[str, float], tests: int, *, unbiased: bool) -> dict[str, 
     return {
         **x,
         "significant_across": x["across"] if clear else 0.0,
-        "uphill": not unbiased and x["s"] < -threshold * x["s_se"],
+        "uphill": points_uphill(x["s"], x["s_se"], int(x["freedom"])),
+        "unbiased": unbiased,
         "possible_across": 0.0 if unbiased else x["across"],
     }
 
@@ -133,10 +140,7 @@ def _tested(x: Mapping[str, float], tests: int, *, unbiased: bool) -> dict[str, 
 def _with_nonfinite_draws(finding: Finding, nonfinite: int, count: int) -> Finding:
     """The finding, restricted to the draws that are finite."""
     cause = "not finite" if finding.cause in ("fine", "scale") else finding.cause
-    text = (
-        f"{nonfinite:,} of {nonfinite + count:,} draws were not finite; "
-        f"of the finite ones: {finding.text}"
-    )
+    text = f"{share_not_finite(nonfinite, nonfinite + count)}; of the finite ones: {finding.text}"
     return Finding(finding.layer, cause, text, None if cause == "not finite" else finding.draws)
 
 
@@ -162,11 +166,18 @@ def _finding(layer: str, x: Mapping[str, float]) -> Finding:
         text = f"{counted(count, 'draw')} are too few to tell; take at least {MIN_DRAWS}"
         return Finding(layer, "unknown", text)
     if x["uphill"]:
-        text = f"it points uphill: ⟨ĝ, g⟩/‖g‖² is {x['s']:.2g} on average; no number of draws helps"
-        return Finding(layer, "direction", text)
+        return Finding(layer, "direction", _uphill_text(x))
     if not x["s_low"] > 0:
         return _no_descent(layer, x, count)
     return _by_error(layer, x)
+
+
+def _uphill_text(x: Mapping[str, float]) -> str:
+    text = (
+        f"it points uphill: ⟨ĝ, g⟩/‖g‖² is {x['s']:.2g} on average, and a step along −ĝ raises the "
+        "loss; no number of draws helps"
+    )
+    return text + ("; it promises the exact gradient, so its sign is wrong" * bool(x["unbiased"]))
 
 
 def _no_descent(layer: str, x: Mapping[str, float], count: int) -> Finding:

@@ -8,6 +8,13 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def share_not_finite(lost: int, draws: int) -> str:
+    """How many draws were not finite, and their share: `4 of 16 draws (25 %) were not finite`."""
+    share = 100 * lost / draws
+    percent = f"{share:.0f}" if share >= 1 else f"{share:.2g}"
+    return f"{lost:,} of {counted(draws, 'draw')} ({percent} %) were not finite"
+
+
 def signed(value: float, digits: int = 3) -> str:
     """The value with its sign, in `digits` significant digits: `+0.3`."""
     return f"{value:+.{digits}g}"

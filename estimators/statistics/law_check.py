@@ -195,7 +195,7 @@ def snr_error(numbers: Mapping[str, float], draws: int) -> float:
     v, dv, db, snr = (numbers.get(name, math.nan) for name in names)
     if not all(map(math.isfinite, (v, dv, db, snr))) or v <= 0:
         return math.nan
-    return (db + 2 * math.sqrt(v / draws) + snr * dv) / v
+    return (db + 2 * math.sqrt(v / draws) + abs(snr) * dv) / v
 
 
 def check_ratio(measured: Iterable[float], law: Iterable[float], draws: int) -> LawCheck:

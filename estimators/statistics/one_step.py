@@ -51,5 +51,5 @@ def obstacle(slopes: Sequence[float], curvatures: Sequence[float]) -> str:
     if leads_down is None:
         return f"{len(slopes):,} draws cannot tell whether they lead down"
     if not leads_down:
-        return "the mean draw raises the loss"
+        return "the mean draw points uphill and raises the loss"
     return "" if total(curvatures) > 0 else "the loss does not curve upwards along the draws"

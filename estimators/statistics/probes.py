@@ -1,6 +1,7 @@
 """Slope, variance and squared length of the mean estimate, from several live probes together.
 
-A probe of K draws keeps its measures, not ⟨ḡ, g⟩ itself; the slope s = ⟨ḡ, g⟩ / ‖g‖² is solved for.
+A probe of K draws keeps its slope s = ⟨ḡ, g⟩ / ‖g‖² as the measure `along`. Runs of before do not
+have it; it is then solved for from the other measures.
 """
 
 import math
@@ -20,6 +21,8 @@ MEASURES: tuple[str, ...] = (
     "exact/norm",
 )
 """The measures of a probe that are read; `exact/norm` is of the run, the others of an estimator."""
+SLOPE = "along"
+"""A measure that is read too, where there is one."""
 
 
 class ProbeMoments(NamedTuple):
@@ -36,11 +39,12 @@ def probe_moments(
 ) -> ProbeMoments:
     """Slope and size from a probe's measures; NaN where the measures do not determine them.
 
-    ‖ḡ − g‖² = ‖ḡ‖² − 2⟨ḡ, g⟩ + ‖g‖², and the SNR keeps ‖ḡ‖² unless that is below its noise. There
-    r = ‖ḡ‖ / ‖g‖ solves r² − 2 r cos + 1 = ‖ḡ − g‖² / ‖g‖² with r² below the noise.
+    ‖ḡ − g‖² = ‖ḡ‖² − 2⟨ḡ, g⟩ + ‖g‖², and the SNR keeps ‖ḡ‖². In runs of before, an SNR below 0 is
+    on record as 0. There r = ‖ḡ‖ / ‖g‖ solves r² − 2 r cos + 1 = ‖ḡ − g‖² / ‖g‖² with r² below the
+    noise.
     """
     noise = variance / draws
-    if snr > 0:
+    if snr != 0:
         slope = (1 + snr * variance - bias) / 2
     else:
         square = cosine_mean * cosine_mean - 1 + bias + noise
@@ -63,7 +67,7 @@ def pooled(probes: Sequence[Mapping[str, float]], draws: int) -> dict[str, float
     """The numbers that `estimators.statistics.diagnosis.explain` reads, from at least two probes.
 
     Args:
-        probes: `MEASURES` of each probe, all usable.
+        probes: `MEASURES` of each probe, all usable, and its `SLOPE` where there is one.
         draws: draws of each probe.
     """
     moments = [_moments(probe, draws) for probe in probes]
@@ -91,6 +95,9 @@ def pooled(probes: Sequence[Mapping[str, float]], draws: int) -> dict[str, float
 
 def _moments(probe: Mapping[str, float], draws: int) -> ProbeMoments:
     spread, bias = probe["relative_variance"], probe["relative_squared_bias"]
+    if SLOPE in probe:
+        slope = probe[SLOPE]
+        return ProbeMoments(slope, bias + 2 * slope - 1)
     if spread <= 0:  # every draw is the mean
         slope = probe["cosine_mean"] * probe["norm_ratio"]
         return ProbeMoments(slope, bias + 2 * slope - 1)

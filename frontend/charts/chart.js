@@ -3,15 +3,16 @@
 import {define, h} from "../lib/h.js";
 import {effect, onEnd, signal, untracked} from "../lib/signal.js";
 import {Silence} from "../api.js";
-import {count} from "../lib/format.js";
-import {applyTheme, discard, draw, entries, grower, resize, setHidden} from "../plot.js";
+import {applyTheme, discard, draw, entries, grower, onZoom, resize, setHidden} from "../plot.js";
 import {learnLines} from "../runs/colour.js";
 import {on} from "../stream.js";
 import {shade} from "../theme.js";
 import {legend, newLines} from "./legend.js";
+import {NOTHING, noteOf, textOf} from "./note.js";
 import {refresher} from "./refresher.js";
-import {legible, tableView} from "./table.js";
+import {tableView} from "./table.js";
 import {toolbar} from "./toolbar.js";
+import {zoomMemory} from "./zoom.js";
 
 /** @typedef {import("../types.js").FigureQuery} FigureQuery */
 /** @typedef {import("../types.js").FigureAnswer} FigureAnswer */
@@ -33,6 +34,7 @@ import {toolbar} from "./toolbar.js";
  * @property {"small" | "tall" | "wide" | "table"} size small: shares a row, of one height; tall:
  *   shares a row, with the figure's height; wide: a row for itself; table: a row for itself, in
  *   which a table stands in the plot's place
+ * @property {boolean} [refines] whether the figure can be asked for the visible range alone
  * @property {boolean} [coloursRuns] whether its lines are the samples in the list of runs
  */
 
@@ -40,16 +42,16 @@ import {toolbar} from "./toolbar.js";
  * @template T
  * @typedef {import("../lib/signal.js").Signal<T>} Signal
  */
-/** @typedef {Pick<FigureAnswer, "shown" | "count" | "selection" | "note"> & {below: string[]}} Note */
 /**
  * @typedef {object} State
- * @property {Signal<Note>} note
+ * @property {Signal<import("./note.js").Note>} note
  * @property {Signal<string>} problem
  * @property {Signal<boolean>} busy until something is drawn
  * @property {Signal<boolean>} table whether the table stands in the plot's place
  * @property {Signal<number>} drawn how many times
  * @property {import("./legend.js").Lines} lines
  * @property {Signal<number>} grown points drawn since the figure was read
+ * @property {ReturnType<typeof zoomMemory>} zoom
  */
 
 /** @type {WeakMap<Element, Options>} */
@@ -72,20 +74,6 @@ define("gl-chart", (element) => {
 /** @param {Run} run */
 const hasEnded = (run) => !["queued", "running", "paused"].includes(run.status);
 
-/** The lines that a figure has below its title. @param {any} layout @returns {string[]} */
-const below = (layout) => (layout.title?.subtitle?.text ?? "").split("<br>").map(legible);
-
-/** @type {Note} */
-const NOTHING = {below: [], shown: 0, count: 0, selection: "", note: []};
-
-/** The text below a chart, with the points counted in that were drawn since. @param {Note} note @param {number} grown */
-function textOf({below, shown, count: all, selection, note}, grown) {
-  const thinned =
-    selection && `${count(shown + grown)} of ${count(all + grown)} points, ${selection}`;
-  const sentences = [thinned, ...note].filter(Boolean).join("; ");
-  return [...below, sentences].filter(Boolean).join(" · ");
-}
-
 /** @param {HTMLElement} element @param {Options} options */
 function setUp(element, options) {
   const plot = h("div", {class: "plot", "data-chart": options.key});
@@ -97,7 +85,19 @@ function setUp(element, options) {
     drawn: signal(0),
     lines: options.lines ?? newLines(),
     grown: signal(0),
+    zoom: zoomMemory(),
   };
+  const whole = h(
+    "button",
+    {
+      type: "button",
+      class: "plain",
+      title: "Or double-click the chart",
+      hidden: () => !state.zoom.zoomed(),
+      onclick: () => reset(),
+    },
+    "Show the whole range",
+  );
   const frame = h(
     "figure",
     {
@@ -118,12 +118,12 @@ function setUp(element, options) {
       plot,
       !options.lines && ownLegend(options, state),
     ),
-    () => state.table() && tableView(options.title, plot, state.drawn),
+    () => state.table() && tableView(options.title, options.key, plot, state.drawn),
     h("p", {class: "problem", role: "status", hidden: () => !state.problem()}, state.problem),
-    h("p", {class: "chart-note"}, () => textOf(state.note(), state.grown())),
+    h("p", {class: "chart-note"}, () => textOf(state.note(), state.grown()), " ", whole),
   );
   element.replaceChildren(frame);
-  follow(element, plot, options, state);
+  const reset = follow(element, plot, options, state);
 }
 
 const FEW = 4;
@@ -143,26 +143,44 @@ const ownLegend = (options, state) =>
 /**
  * Read the figure, let it grow, and follow what happens to its runs and to the page.
  * @param {HTMLElement} element
- * @param {HTMLElement} plot
+ * @param {import("../plot.js").Plot} plot
  * @param {Options} options
  * @param {State} state
+ * @returns {() => void} show the whole range
  */
 function follow(element, plot, options, state) {
   const ask = () => untracked(options.ask);
   const reading = refresher(read);
-  const lines = grower(plot, reading.again, (points) => state.grown.update((now) => now + points));
+  const {zoom} = state;
+  const lines = grower(plot, reading.again, (x) => {
+    const {left = -Infinity, right = Infinity} = options.refines ? zoom.ends(ask()) : {};
+    const visible = x.filter((at) => Number(left) <= at && at <= Number(right));
+    state.grown.update((now) => now + visible.length);
+  });
 
   /** @param {AbortSignal} signal */
   async function read(signal) {
     const asked = ask();
     lines.hold();
-    const done = await options.fetch(options.figure, asked, signal).then(
-      (answer) => signal.aborted || show(plot, answer, JSON.stringify(asked), options, state),
+    const visible = options.refines ? zoom.ends(asked) : {};
+    const done = await options.fetch(options.figure, {...asked, ...visible}, signal).then(
+      (answer) => signal.aborted || show(plot, answer, asked, options, state),
       (error) => signal.aborted || failed(error, state),
     );
+    onZoom(plot, zoomed, reset);
     // After an aborted request another one follows, which releases the lines.
     if (!signal.aborted) lines.release();
     return done;
+  }
+
+  /** @param {Record<string, any>} event */
+  function zoomed(event) {
+    if (zoom.hear(event, plot.layout, ask()) && options.refines) reading.anew();
+  }
+
+  function reset() {
+    zoom.reset(ask());
+    reading.anew();
   }
 
   /** @param {{run: string, series: import("../types.js").Delta[]}} event */
@@ -193,22 +211,24 @@ function follow(element, plot, options, state) {
   watch(element, plot, reading.seen);
   onEnd(reading.stop);
   onEnd(() => discard(plot));
+  return reset;
 }
 
 /**
  * @param {HTMLElement} plot
  * @param {FigureAnswer} answer
- * @param {string} revision
+ * @param {FigureQuery} asked
  * @param {Options} options
  * @param {State} state
  */
-async function show(plot, answer, revision, options, state) {
+async function show(plot, answer, asked, options, state) {
   const {figure} = answer;
   if (options.size !== "small") plot.style.height = `${figure.layout.height}px`;
-  await draw(plot, figure, revision, state.lines.hidden.peek());
+  const layout = state.zoom.applied(figure.layout, asked);
+  await draw(plot, {...figure, layout}, state.lines.hidden.peek());
   if (options.coloursRuns) learnLines(figure.data);
   state.problem.set("");
-  state.note.set({...answer, below: below(figure.layout)});
+  state.note.set(noteOf(answer));
   state.grown.set(0);
   state.lines.listed.set(JSON.stringify(entries(plot)));
   state.busy.set(false);

@@ -3,7 +3,7 @@
 import {h} from "../lib/h.js";
 import {signal} from "../lib/signal.js";
 import {sample} from "./line-sample.js";
-import {legible} from "./table.js";
+import {legible} from "./rows.js";
 
 /**
  * @typedef {object} Lines
@@ -31,11 +31,12 @@ export function legend(title, {listed, hidden}, most) {
     hidden.set(off);
   };
   /** @param {import("../plot.js").Entry} entry @param {number} i */
-  const line = ({entry, name, look}, i) =>
+  const line = ({entry, name, full, look}, i) =>
     h(
       "button",
       {
         type: "button",
+        title: legible(full),
         hidden: () => i >= most && !whole(),
         "aria-pressed": () => String(!hidden().has(entry)),
         onclick: () => toggle(entry),

@@ -1,35 +1,109 @@
 // @ts-check
 /** A chart's numbers as a table, for screen readers and for reading exact values. */
 import {h} from "../lib/h.js";
-import {number} from "../lib/format.js";
+import {count, number} from "../lib/format.js";
+import {effect, signal, untracked} from "../lib/signal.js";
+import {saveBlob} from "../lib/take.js";
+import {csvOf, legible, rowsOf} from "./rows.js";
 
-const ROWS = 100;
-const COLUMNS = 24;
+/** @typedef {import("./rows.js").Rows} Rows */
+/** @typedef {import("./rows.js").Row} Row */
+
+/** Rows of a page. */
+const ROWS = 200;
 
 /**
  * @param {string} title
+ * @param {string} key of the chart, which names the file
  * @param {any} plot
  * @param {() => any} drawn read again when the figure is drawn
  */
-export function tableView(title, plot, drawn) {
+export function tableView(title, key, plot, drawn) {
+  const page = signal(0);
+  const rows = signal(/** @type {Rows} */ ({head: [], rows: []}));
+  effect(() => {
+    if (drawn() > 0 && !isTable(plot))
+      rows.set(
+        rowsOf({data: plot.data ?? [], layout: plot.layout ?? {}}, plot.layout?.meta?.scales ?? {}),
+      );
+    const last = Math.max(0, Math.ceil(untracked(rows).rows.length / ROWS) - 1);
+    untracked(() => page.set(Math.min(page(), last)));
+  });
+  return [
+    () => pages(rows(), page, key),
+    h(
+      "div",
+      {class: "table-view", tabindex: "0", role: "region", "aria-label": `${title}, as a table`},
+      () => {
+        if (drawn() === 0) return h("p", {class: "quiet"}, "Loading …");
+        const ready = (plot.data ?? []).find((/** @type {any} */ trace) => trace.type === "table");
+        if (ready) return cells(ready);
+        if (rows().rows.length === 0) return h("p", {class: "quiet"}, "No points yet.");
+        return sheet(rows(), page());
+      },
+    ),
+  ];
+}
+
+/** @param {any} plot */
+const isTable = (plot) => plot.data?.some((/** @type {any} */ trace) => trace.type === "table");
+
+/**
+ * Which rows are shown, and all of them as a file.
+ * @param {Rows} all
+ * @param {import("../lib/signal.js").Signal<number>} page
+ * @param {string} key
+ */
+function pages(all, page, key) {
+  const total = all.rows.length;
+  if (total === 0) return null;
+  const last = Math.ceil(total / ROWS) - 1;
+  const turn = (/** @type {string} */ text, /** @type {number} */ by) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "plain",
+        disabled: () => page() + by < 0 || page() + by > last,
+        onclick: () => page.update((at) => at + by),
+      },
+      text,
+    );
+  const save = () => saveBlob(new Blob([csvOf(all)], {type: "text/csv"}), `${key}.csv`);
   return h(
     "div",
-    {class: "table-view", tabindex: "0", role: "region", "aria-label": `${title}, as a table`},
-    () => {
-      if (drawn() === 0) return h("p", {class: "quiet"}, "Loading …");
-      const traces = plot.data ?? [];
-      if (traces.length === 0) return h("p", {class: "quiet"}, "No points yet.");
-      const ready = traces.find((/** @type {any} */ trace) => trace.type === "table");
-      if (ready) return cells(ready);
-      const map = traces.find((/** @type {any} */ trace) => trace.type === "heatmap");
-      return map
-        ? heatmap(map)
-        : lines(
-            plot,
-            traces.filter((/** @type {any} */ trace) => trace.x?.length),
-          );
-    },
+    {class: "picks table-pages"},
+    last > 0 && [turn("Previous", -1), turn("Next", 1), lineOf(all.rows, page)],
+    h("span", {role: "status"}, () => spanOf(page(), total)),
+    h("button", {type: "button", class: "plain", onclick: save}, "Save all rows as CSV"),
   );
+}
+
+/** @param {number} page @param {number} total */
+const spanOf = (page, total) =>
+  `Rows ${count(page * ROWS + 1)}–${count(Math.min(total, (page + 1) * ROWS))} of ${count(total)}`;
+
+/** Turns to the page on which a line begins. @param {Row[]} rows @param {import("../lib/signal.js").Signal<number>} page */
+function lineOf(rows, page) {
+  const starts = rows.flatMap(({name}, at) => (name !== rows[at - 1]?.name ? [{name, at}] : []));
+  if (starts.length < 2) return null;
+  const select = h(
+    "select",
+    {
+      "aria-label": "Line",
+      onchange: () => page.set(Math.floor(Number(select.value) / ROWS)),
+    },
+    starts.map(({name, at}) => h("option", {value: String(at)}, name)),
+  );
+  return select;
+}
+
+/** One page, the rows of each line under its name. @param {Rows} all @param {number} page */
+function sheet({head, rows}, page) {
+  const shown = rows
+    .slice(page * ROWS, (page + 1) * ROWS)
+    .map(({name, cells}) => [name, ...cells.map((cell) => (cell == null ? "" : number(cell)))]);
+  return parted(["line", ...head], grouped(shown));
 }
 
 /** A figure that is a table; its values come by column. @param {any} trace */
@@ -39,8 +113,9 @@ function cells({header, cells: {values}}) {
     values.map((/** @type {string[]} */ column) => legible(column[i])),
   );
   const groups = grouped(rows);
+  const head = header.values.map(legible);
   // Where each has a row of its own, a heading above each would only lengthen the table.
-  return groups.length === rows.length ? table(header.values, rows) : parted(header.values, groups);
+  return groups.length === rows.length ? table(head, rows) : parted(head, groups);
 }
 
 /** Rows that follow each other under one name. @param {string[][]} rows */
@@ -68,81 +143,17 @@ function parted([, ...head], groups) {
       h(
         "tbody",
         null,
-        h("tr", null, h("th", {scope: "rowgroup", colspan: head.length}, breakable(name))),
+        name !== "" &&
+          h("tr", null, h("th", {scope: "rowgroup", colspan: head.length}, breakable(name))),
         rows.map(row),
       ),
     ),
   );
 }
 
-/** Plotly's escapes undone. @param {string} text */
-export const legible = (text) =>
-  text
-    .replaceAll("&lt;", "<")
-    .replaceAll("&gt;", ">")
-    .replaceAll("&#123;", "{")
-    .replaceAll("&amp;", "&");
-
-/** One row an x, one column a trace; the latest rows. @param {any} plot @param {any[]} traces */
-function lines(plot, traces) {
-  const xs = [...new Set(traces.flatMap((trace) => trace.x))].sort((a, b) => Number(b) - Number(a));
-  const values = traces.map(
-    (trace) =>
-      new Map(trace.x.map((/** @type {any} */ x, /** @type {number} */ i) => [x, raw(trace, i)])),
-  );
-  return table(
-    [
-      String(plot.layout?.xaxis?.title?.text ?? "x"),
-      ...traces.map((trace) => panel(plot.layout, trace) + legible(trace.name ?? "")),
-    ],
-    xs
-      .slice(0, ROWS)
-      .map((x) => [
-        number(x),
-        ...values.map((column) => (column.has(x) ? number(column.get(x)) : "")),
-      ]),
-    xs.length > ROWS
-      ? `The latest ${ROWS} of ${xs.length} rows; the data file holds every point.`
-      : "",
-  );
-}
-
-/** Small multiples: the words above the trace's panel. @param {any} layout @param {any} trace */
-function panel(layout, trace) {
-  if (!layout.yaxis?.domain) return "";
-  const heading = layout.annotations?.[Number(trace.yaxis?.slice(1) || 1) - 1];
-  return heading ? `${legible(heading.text)} · ` : "";
-}
-
-/**
- * The value itself, where the axis shows a transform of it.
- * @param {any} trace
- * @param {number} i
- */
-const raw = (trace, i) => (trace.customdata ? trace.customdata[i] : trace.y[i]);
-
-/** One row a layer, one column a step; the latest columns. @param {any} map */
-function heatmap(map) {
-  const from = Math.max(0, map.x.length - COLUMNS);
-  const values = map.customdata ?? map.z;
-  const cell = (/** @type {any} */ x) => number(x);
-  return table(
-    ["layer", ...map.x.slice(from).map(cell)],
-    values.map((/** @type {any[]} */ row, /** @type {number} */ i) => [
-      legible(map.text?.[i]?.[0] ?? String(map.y[i])),
-      ...row.slice(from).map(cell),
-    ]),
-    from > 0 ? `The latest ${COLUMNS} of ${map.x.length} columns.` : "",
-  );
-}
-
-/** @param {string[]} head @param {string[][]} rows @param {string} note */
-export function table(head, rows, note = "") {
-  return [
-    h("table", null, heading(head), h("tbody", null, rows.map(row))),
-    note && h("p", {class: "quiet"}, note),
-  ];
-}
+/** @param {string[]} head @param {string[][]} rows */
+export const table = (head, rows) =>
+  h("table", null, heading(head), h("tbody", null, rows.map(row)));
 
 /** @param {string[]} head */
 const heading = (head) =>

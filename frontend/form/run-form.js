@@ -16,6 +16,22 @@ const DRAFT = "gradlab draft";
 /** The configuration to start from; setting it fills the form anew. */
 export const model = signal(/** @type {any} */ (null));
 
+/** How many runs were asked for and are not there yet. */
+const starting = signal(0);
+/** @type {Promise<any>} settled when all have been started that were asked for */
+let previous = Promise.resolve();
+
+/** Every press counts: a run is started when those before it have been. @param {any} config */
+function startInTurn(config) {
+  starting.update((n) => n + 1);
+  const mine = previous.then(() => start(config)).finally(() => starting.update((n) => n - 1));
+  previous = mine.catch(() => undefined);
+  return mine;
+}
+
+/** @param {number} n */
+const startingWords = (n) => (n === 0 ? "" : n === 1 ? "Starting 1 run…" : `Starting ${n} runs…`);
+
 /** Fill the form with a run's configuration. @param {any} config */
 export function edit(config) {
   model.set(structuredClone(config));
@@ -52,25 +68,20 @@ function build(known, config) {
   const nodes = parts(known, config);
   const tree = whole(nodes);
   const {line, message} = problemLine(freshId("form"));
-  const busy = signal(false);
   const wrong = signal(0);
   const twin = signal(repeated(tree.read()));
 
   async function submit(/** @type {Event} */ event) {
     event.preventDefault();
-    if (busy.peek()) return;
     tree.complain("");
     message.set("");
     wrong.set(0);
-    busy.set(true);
     try {
-      await start(tree.read());
+      await startInTurn(tree.read());
       // Where the form stands above the runs, what was started is out of sight.
       if (matchMedia("(width < 900px)").matches) document.querySelector(".runs")?.scrollIntoView();
     } catch (error) {
       refused(error);
-    } finally {
-      busy.set(false);
     }
   }
 
@@ -107,12 +118,8 @@ function build(known, config) {
         () => wrong() > 0 && summary(wrong(), () => visit(complained(body)[0])),
         line,
       ),
-      h(
-        "button",
-        {class: "primary", type: "submit", "aria-disabled": () => String(busy())},
-        icon("play"),
-        () => (busy() ? "Starting…" : "Run"),
-      ),
+      h("p", {class: "quiet starting", role: "status"}, () => startingWords(starting())),
+      h("button", {class: "primary", type: "submit"}, icon("play"), "Run"),
       h("button", {type: "button", class: "plain", onclick: () => reset(known)}, "Start over"),
     ),
   );

@@ -38,3 +38,12 @@ export function rate(perSecond) {
 
 /** snake_case → words. @param {string} name */
 export const words = (name) => name.replaceAll("_", " ").replace(/^\w/, (c) => c.toUpperCase());
+
+const times = new Intl.DateTimeFormat("en-GB", {timeStyle: "medium"});
+const dates = new Intl.DateTimeFormat("en-GB", {dateStyle: "medium", timeStyle: "short"});
+
+/** A time of today: 06:12:40. @param {number} ms since the epoch */
+export const clock = (ms) => times.format(ms);
+
+/** 29 Nov 2026, 05:43. @param {string} iso */
+export const date = (iso) => dates.format(new Date(iso));

@@ -87,8 +87,9 @@ function live(child) {
  * @param {() => T[]} items
  * @param {(item: T) => string} key
  * @param {(item: () => T) => Element} render
+ * @param {(element: Element) => void} [leaving] called before an element is removed
  */
-export function each(items, key, render) {
+export function each(items, key, render, leaving) {
   const [start, end] = [new Comment(), new Comment()];
   const range = new DocumentFragment();
   range.append(start, end);
@@ -130,6 +131,7 @@ export function each(items, key, render) {
   }
   /** @param {string} id @param {{element: Element, end: () => void}} row */
   function drop(id, row) {
+    leaving?.(row.element);
     row.end();
     row.element.remove();
     kept.delete(id);

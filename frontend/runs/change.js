@@ -20,7 +20,13 @@ const SPEC = {
 
 /** The run itself. @param {() => Run} run one that is active */
 export const changes = (run) =>
-  form(run, {button: "Apply", more: () => [], send: (asked) => change(run(), asked), labels: true});
+  form(run, {
+    button: "Apply",
+    doing: "Applying…",
+    more: () => [],
+    send: (asked) => change(run(), asked),
+    labels: true,
+  });
 
 /** A new run from one of its checkpoints. @param {() => Run} run one that has begun */
 export function forks(run) {
@@ -42,6 +48,7 @@ export function forks(run) {
   );
   return form(run, {
     button: "Start the fork",
+    doing: "Starting…",
     labels: false,
     more: () => [
       h("label", {for: ids.from}, "From the checkpoint of step"),
@@ -65,11 +72,12 @@ export function forks(run) {
  * @param {() => Run} run
  * @param {object} options
  * @param {string} options.button
+ * @param {string} options.doing the button's words until the lab has answered
  * @param {() => HTMLElement[]} options.more fields that come first
  * @param {(asked: Asked) => Promise<any>} options.send
  * @param {boolean} options.labels whether the run's own shadows can be chosen
  */
-function form(run, {button, more, send, labels: own}) {
+function form(run, {button, doing, more, send, labels: own}) {
   const ids = {driver: freshId("driver"), rate: freshId("rate")};
   const {line, message} = problemLine(`${ids.driver}-problem`);
   const chosen = signal("");
@@ -146,7 +154,9 @@ function form(run, {button, more, send, labels: own}) {
     h("label", {for: ids.rate}, "Learning rate"),
     rate,
     line,
-    h("button", {type: "submit", class: "plain", "aria-disabled": () => busy() && "true"}, button),
+    h("button", {type: "submit", class: "plain", "aria-disabled": () => busy() && "true"}, () =>
+      busy() ? doing : button,
+    ),
   );
 }
 

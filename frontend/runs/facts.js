@@ -1,6 +1,7 @@
 // @ts-check
 /** What a run was made of and what happened to it, read when its details are opened. */
 import * as api from "../api.js";
+import {count, date} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {computed, signal} from "../lib/signal.js";
 
@@ -35,8 +36,11 @@ export function facts(id, run) {
   );
 }
 
+/** @param {number} n */
+const deaths = (n) => n > 0 && (n === 1 ? "its worker died once" : `its worker died ${n} times`);
+
 /** @param {Run} run */
-function summary({labels, device, facts, attempt, created}) {
+function summary({labels, device, facts, attempt, created, events}) {
   const versions = Object.entries(facts?.versions ?? {}).map(
     ([name, version]) => `${name} ${version}`,
   );
@@ -44,9 +48,10 @@ function summary({labels, device, facts, attempt, created}) {
     `Driver ${labels.driver}`,
     labels.shadows.length > 0 && `shadows ${labels.shadows.join(", ")}`,
     device && `on ${device}`,
-    facts?.parameters && `${facts.parameters} parameters`,
+    facts?.parameters && `${count(facts.parameters)} parameters`,
     attempt > 1 && `attempt ${attempt}`,
-    `made ${new Date(created).toLocaleString()}`,
+    deaths(events.filter(({kind}) => kind === "death").length),
+    `made ${date(created)}`,
     ...versions,
   ]
     .filter(Boolean)

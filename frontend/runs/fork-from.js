@@ -4,11 +4,12 @@ import {Refusal, Silence, figure, run as readRun} from "../api.js";
 import {PLAIN, field} from "../form/field.js";
 import {freshId, problemLine} from "../form/node.js";
 import {icon} from "../icons.js";
-import {find, fork} from "../lab.js";
+import {fork} from "../lab.js";
 import {count} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {effect, signal, untracked} from "../lib/signal.js";
 import {parameter} from "../state.js";
+import {find} from "./known-runs.js";
 
 /** @typedef {import("../types.js").Run} Run */
 

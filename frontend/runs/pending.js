@@ -4,16 +4,34 @@ import {signal} from "../lib/signal.js";
 
 /** @typedef {import("../types.js").Run} Run */
 /** @typedef {"pause" | "resume" | "cancel" | "step" | "delete"} Kind */
-/** @typedef {{kind: Kind, status: string, step: number}} Order what the run was like when it came */
+/** @typedef {{kind: Kind, status: string, to: number}} Order `status`: when the order was given */
+
+/** @type {Record<Kind, string>} what a run does that was given an order */
+export const FOLLOWING = {
+  pause: "pausing…",
+  resume: "resuming…",
+  step: "stepping…",
+  cancel: "cancelling…",
+  delete: "deleting…",
+};
 
 const orders = signal(/** @type {Record<string, Order>} */ ({}));
+
+/** @param {string} status */
+export const hasEnded = (status) => !["queued", "running", "paused"].includes(status);
 
 /** The order that a run has yet to follow. @param {string} id */
 export const pending = (id) => orders()[id]?.kind;
 
-/** @param {Run} run @param {Kind} kind */
-export function expectOrder({id, status, step}, kind) {
-  orders.update((all) => ({...all, [id]: {kind, status, step}}));
+/** After these a run takes no other order. @param {Kind} [kind] */
+export const isFinal = (kind) => kind === "cancel" || kind === "delete";
+
+/** The step that a run goes on to. @param {string} id of one that is stepping */
+export const stepTarget = (id) => orders.peek()[id].to;
+
+/** @param {Run} run @param {Kind} kind @param {number} to the step that it goes on to */
+export function expectOrder({id, status}, kind, to) {
+  orders.update((all) => ({...all, [id]: {kind, status, to}}));
 }
 
 /** @param {string} id */
@@ -31,7 +49,7 @@ export function compare(run) {
 export const forgetOrders = () => orders.set({});
 
 /** @param {Order} order @param {Run} run */
-function isDone({kind, status, step}, run) {
-  if (kind === "cancel") return !["queued", "running", "paused"].includes(run.status);
-  return run.status !== status || (kind === "step" && run.step > step);
+function isDone({kind, status, to}, run) {
+  if (kind === "cancel" || hasEnded(run.status)) return hasEnded(run.status);
+  return kind === "step" ? run.step >= to : run.status !== status;
 }

@@ -1,13 +1,15 @@
 // @ts-check
 /** The list of runs: what each is doing, what can be done with it, and which are in the charts. */
+import {complaint} from "../lab.js";
+import {count} from "../lib/format.js";
 import {h, each} from "../lib/h.js";
 import {computed} from "../lib/signal.js";
-import {complaint, listed, readMore, runs, total} from "../lab.js";
+import {gone, listed, matching, readMore, search, sought, total, unread} from "./known-runs.js";
 import {row} from "./run-row.js";
 
 /** Newest first; the microscopes of a run follow it. */
 const nested = computed(() => {
-  const all = runs();
+  const all = matching();
   const known = new Set(all.map((run) => run.id));
   const parent = (/** @type {import("../types.js").Run} */ run) =>
     run.kind === "microscope" && run.parent && known.has(run.parent) ? run.parent : "";
@@ -23,10 +25,12 @@ export function runList() {
     h(
       "div",
       {class: "section-head"},
-      h("h2", {id: "runs-title"}, "Runs"),
-      h("span", {class: "quiet"}, () => (total() ? `${total()} in this lab` : "")),
+      h("h2", {id: "runs-title", tabindex: "-1"}, "Runs"),
+      h("span", {class: "quiet"}, () => (total() ? `${count(total())} in this lab` : "")),
+      () => total() > 0 && searchField(),
     ),
     h("div", {role: "alert"}, () => complaint() && h("p", {class: "problem"}, complaint())),
+    h("div", {role: "status"}, () => gone().length > 0 && departed(gone())),
     () =>
       listed() &&
       total() === 0 &&
@@ -35,17 +39,76 @@ export function runList() {
         {class: "empty"},
         "No runs yet. The form is filled in: press Run, and the first points appear here.",
       ),
+    () =>
+      sought() !== "" &&
+      matching().length === 0 &&
+      h(
+        "p",
+        {class: "empty", role: "status"},
+        `No run has “${sought()}” in its name, id or driver.`,
+      ),
     h(
       "ul",
       {class: "run-list"},
-      each(nested, (run) => run.id, row),
+      each(nested, (run) => run.id, row, keepFocus),
     ),
     () =>
-      runs().length < total() &&
+      unread() > 0 &&
       h(
         "button",
-        {type: "button", class: "plain", onclick: readMore},
-        `Show older runs (${total() - runs().length})`,
+        {type: "button", class: "plain", onclick: () => asked(readMore())},
+        `Show older runs (${count(unread())})`,
       ),
   );
+}
+
+/** What became of runs that were in the charts. @param {string[]} sentences */
+const departed = (sentences) =>
+  h(
+    "div",
+    {class: "note warning departed"},
+    h(
+      "div",
+      null,
+      sentences.map((sentence) => h("p", null, sentence)),
+    ),
+    h("button", {type: "button", class: "plain", onclick: () => gone.set([])}, "Dismiss"),
+  );
+
+const TYPED_MS = 200;
+
+function searchField() {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let typing;
+  const input = h("input", {
+    type: "search",
+    class: "run-search",
+    "aria-label": "Search runs",
+    placeholder: "Name, driver or number",
+    maxlength: "200",
+    autocomplete: "off",
+    value: sought.peek(),
+    oninput: () => {
+      clearTimeout(typing);
+      typing = setTimeout(() => asked(search(input.value.trim())), TYPED_MS);
+    },
+  });
+  return input;
+}
+
+/** A reading that the reader asked for: if it fails, the complaint says so. @param {Promise<any>} reading */
+function asked(reading) {
+  reading.then(
+    () => complaint.set(""),
+    (error) => complaint.set(error instanceof Error ? error.message : String(error)),
+  );
+}
+
+/** The focus of a run that leaves the list goes to its neighbour. @param {Element} row */
+function keepFocus(row) {
+  if (!row.contains(document.activeElement)) return;
+  const neighbour = (row.nextElementSibling ?? row.previousElementSibling)?.querySelector(
+    ".run-name",
+  );
+  /** @type {HTMLElement | null} */ (neighbour ?? document.querySelector("#runs-title"))?.focus();
 }

@@ -1,19 +1,19 @@
 // @ts-check
 /** One run in the list. */
-import {exportUrl, figure} from "../api.js";
-import {edit} from "../form/run-form.js";
+import {figure} from "../api.js";
 import {h} from "../lib/h.js";
 import {computed, signal} from "../lib/signal.js";
 import {count, duration, rate} from "../lib/format.js";
 import {icon} from "../icons.js";
-import {focused, order, resample} from "../lab.js";
+import {focused} from "../lab.js";
 import {focus, show, shown} from "../state.js";
+import {isLive} from "../stream.js";
 import {runSample} from "./colour.js";
 import {changes, forks} from "./change.js";
 import {facts} from "./facts.js";
-import {openMicroscope} from "./microscope.js";
-import {pending} from "./pending.js";
+import {FOLLOWING, hasEnded, pending} from "./pending.js";
 import {nats, percent, results} from "./results.js";
+import {actions, actionsPlace} from "./run-actions.js";
 import {drawing, where} from "./swept-words.js";
 
 /** @typedef {import("../types.js").Run} Run */
@@ -30,18 +30,6 @@ const STATUS = {
   cancelled: ["stop", "cancelled"],
 };
 
-/** @type {Status[]} */
-const ENDED = ["finished", "diverged", "failed", "cancelled"];
-
-/** @type {Record<import("./pending.js").Kind, string>} what a run does that was given an order */
-const FOLLOWING = {
-  pause: "pausing…",
-  resume: "resuming…",
-  step: "stepping…",
-  cancel: "cancelling…",
-  delete: "deleting…",
-};
-
 /** @param {() => Run} run */
 export function row(run) {
   const id = run().id;
@@ -51,7 +39,7 @@ export function row(run) {
   const status = computed(() => run().status);
   const error = computed(() => run().error ?? "");
   const open = signal(false);
-  const steerable = computed(() => !ENDED.includes(status()) && run().kind !== "microscope");
+  const steerable = computed(() => !hasEnded(status()) && run().kind !== "microscope");
   const forkable = computed(() => status() !== "queued" && run().kind !== "microscope");
   return h(
     "li",
@@ -91,10 +79,12 @@ export function row(run) {
         microscope && [icon("lens"), " "],
         () => run().name || run().labels.driver,
       ),
-      h("span", {class: "status-place", "aria-live": "polite"}, () => badge(status(), pending(id))),
+      h("span", {class: "status-place", "aria-live": "polite"}, () =>
+        badge(status(), pending(id), isLive()),
+      ),
     ),
     progress(run),
-    h("div", {class: "run-actions"}, () => actions(status(), id, run, microscope)),
+    actionsPlace(() => actions(status(), id, run, microscope)),
     () =>
       error() &&
       h(
@@ -148,9 +138,12 @@ function showCharts(id) {
   focus.set(id);
 }
 
-/** @param {Status} status @param {import("./pending.js").Kind} [order] */
-function badge(status, order) {
+/** @param {Status} status @param {import("./pending.js").Kind | undefined} order @param {boolean} live */
+function badge(status, order, live) {
   const [name, text] = STATUS[status];
+  // What goes on while the server does not answer, the page does not know.
+  if (!live && !hasEnded(status))
+    return h("span", {class: "status"}, icon("clock"), `last seen ${text}`);
   if (order) return h("span", {class: "status"}, icon("clock"), FOLLOWING[order]);
   return h("span", {class: `status status-${status}`}, icon(name), text);
 }
@@ -180,10 +173,18 @@ function progress(run) {
 
 /** @param {Run} run */
 function pace(run) {
+  if (!isLive() && !hasEnded(run.status)) return "";
   if (run.status === "running") return speed(run);
-  if (run.status === "queued") return "waiting for a slot";
-  if (run.status === "paused") return run.seconds == null ? "" : `${duration(run.seconds)} so far`;
+  if (run.status === "queued")
+    return run.attempt > 0 ? "goes on at the next free slot" : "waiting for a slot";
+  if (run.status === "paused") return paused(run);
   return run.seconds == null ? "" : `took ${duration(run.seconds)}`;
+}
+
+/** @param {Run} run */
+function paused({seconds, set_aside}) {
+  const slot = set_aside ? "its slot is free" : "in its slot";
+  return seconds == null ? slot : `${slot} · ${duration(seconds)} so far`;
 }
 
 const tested = results(figure);
@@ -220,92 +221,3 @@ function speed({rate: perSecond, seconds, eta, kind}) {
 }
 
 const SLOTS = "As many runs go at a time as the lab has slots; gradlab serve --slots N raises it.";
-
-/** @param {Status} status @param {string} id @param {() => Run} run @param {boolean} microscope */
-function actions(status, id, run, microscope) {
-  const act = (
-    /** @type {import("../icons.js").Icon} */ name,
-    /** @type {string} */ text,
-    /** @type {import("./pending.js").Kind} */ kind,
-  ) =>
-    h(
-      "button",
-      {
-        type: "button",
-        class: "act",
-        onclick: () => order(run(), kind),
-        "aria-disabled": () => [kind, "cancel"].includes(pending(id) ?? "") && "true",
-        "aria-label": () => `${text} run ${run().number}`,
-      },
-      icon(name),
-      text,
-    );
-  const ended = ENDED.includes(status);
-  return [
-    !microscope && status === "running" && act("pause", "Pause", "pause"),
-    status === "paused" && act("play", "Resume", "resume"),
-    status === "paused" && act("step", "Step", "step"),
-    !ended && act("stop", "Cancel", "cancel"),
-    microscope && does("refresh", "Resample", "with the next seed:", run, resample),
-    does("lens", "Microscope", "on", run, openMicroscope),
-    !microscope &&
-      h(
-        "button",
-        {
-          type: "button",
-          class: "act",
-          onclick: () => edit(run().config),
-          "aria-label": () => `Edit a copy of run ${run().number}`,
-        },
-        icon("copy"),
-        "Edit a copy",
-      ),
-    ended &&
-      h(
-        "a",
-        {
-          class: "act",
-          href: exportUrl(id, "html"),
-          download: "",
-          "aria-label": () => `Download run ${run().number} as HTML`,
-        },
-        icon("down"),
-        "HTML",
-      ),
-    ended && removal(run),
-  ];
-}
-
-/**
- * @param {import("../icons.js").Icon} name @param {string} text @param {string} how
- * @param {() => Run} run @param {(run: Run) => any} act
- */
-const does = (name, text, how, run, act) =>
-  h(
-    "button",
-    {
-      type: "button",
-      class: "act",
-      onclick: () => act(run()),
-      "aria-label": () => `${text} ${how} run ${run().number}`,
-    },
-    icon(name),
-    text,
-  );
-
-/** Deleting takes two presses: the second one says what it does. @param {() => Run} run */
-function removal(run) {
-  const armed = signal(false);
-  return h(
-    "button",
-    {
-      type: "button",
-      class: () => (armed() ? "act danger" : "act"),
-      "aria-label": () => `${armed() ? "Really delete" : "Delete"} run ${run().number}`,
-      onclick: () => (armed.peek() ? order(run(), "delete") : armed.set(true)),
-      onblur: () => armed.set(false),
-    },
-    icon("bin"),
-    () => (armed() ? "Delete for good" : "Delete"),
-  );
-}

@@ -12,7 +12,7 @@ SET_UP = """async (from) => {
   const steps = Array.from({length: 20}, (_, i) => from + i);
   const trace = {type: "scatter", x: steps, y: steps.map(() => 1), name: "train", line: {},
                  meta: {series: 7, run: "r", x: "step", positive: false}};
-  await draw(plot, {data: [trace], layout: {xaxis: {}, yaxis: {}}}, "kept");
+  await draw(plot, {data: [trace], layout: {xaxis: {}, yaxis: {}}});
   window.plot = plot;
   window.refetches = 0;
   window.lines = grower(plot, () => (window.refetches += 1));

@@ -41,6 +41,8 @@ def test_a_file_in_the_folder_becomes_an_estimator(page: Page, lab: ServedLab) -
     page.get_by_role("button", name="Refresh").click()
     failure = page.locator("details.failure")
     expect(failure).to_contain_text("broken.py", timeout=30_000)
+    expect(page.get_by_role("status").filter(has_text="broken.py failed to load.")).to_be_visible()
+    expect(page.get_by_text(f"Folder: {folder}")).to_be_visible()
     failure.locator("summary").click()
     expect(failure).to_contain_text("No module named 'nothing_of_that_name'")
     (folder / "broken.py").unlink()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from person import WATCH, becomes, chart, enter, points, press_run, run_row, sees, small
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from served import ServedLab
 
 
@@ -46,6 +46,43 @@ def test_the_link_shows_and_does_nothing_else(page: Page, lab: ServedLab, browse
     for path in ("/api/runs", "/api/catalogue", "/api/stream", "/api/figures/curve?runs=x"):
         assert stranger.request.get(lab.url + path).status == 401
     stranger.close()
+
+
+@pytest.mark.timeout(120)
+def test_what_is_gone_is_said_and_a_link_is_revoked(
+    page: Page, lab: ServedLab, browser: Browser, expected: list[str]
+) -> None:
+    expected.append("404")
+    enter(page, lab.start_url)
+    for name in ("kept", "to be deleted"):
+        small(page, name, 5)
+        press_run(page)
+        becomes(run_row(page, name), "finished")
+    held: list[Route] = []
+    page.route("**/api/dashboards", lambda route: held.append(route), times=1)
+    page.get_by_role("button", name="Share").click()
+    page.get_by_label("Title").fill("Two runs")
+    make = page.get_by_role("button", name="Make a link")
+    make.click()
+    expect(page.get_by_role("button", name="Making the link…")).to_be_disabled()
+    page.get_by_label("Title").press("Enter")
+    held[0].continue_()
+    url = page.get_by_label("Read-only link").input_value()
+    revoke = page.get_by_role("button", name="Revoke the link to Two runs")
+    expect(revoke).to_have_count(1)
+    with lab.client() as client:
+        client.delete(f"/runs/{run_row(page, 'to be deleted').get_attribute('data-run')}")
+
+    shown = browser.new_page()
+    shown.goto(url)
+    expect(shown.get_by_text("1 run of this page was deleted in the lab.")).to_be_visible()
+    expect(shown.get_by_role("region", name="Runs")).to_contain_text("kept")
+    revoke.click()
+    page.get_by_role("button", name="Really revoke the link to Two runs").click()
+    expect(revoke).to_have_count(0)
+    shown.reload()
+    expect(shown.get_by_text("This link leads nowhere: it was revoked")).to_be_visible()
+    shown.close()
 
 
 def test_a_dead_link_says_so(page: Page, lab: ServedLab, expected: list[str]) -> None:

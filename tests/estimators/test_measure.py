@@ -80,9 +80,11 @@ def test_every_measure_against_its_definition():
         "relative_variance": trace / g2,
         "relative_squared_bias": ((mean - g).square().sum() - trace / k) / g2,
         "relative_mse": (draws - g).square().sum(1).mean() / g2,
-        "snr": (mean.square().sum() - trace / k).clamp(min=0) / trace,
+        "snr": (mean.square().sum() - trace / k) / trace,
         "norm_ratio": draws.norm(dim=1).mean() / g.norm(),
         "positive": (dots > 0).double().mean(),
+        "along": dots.mean() / g2,
+        "along_se": dots.std() / k**0.5 / g2,
     }
     found, _ = scripted(draws, g)
     assert found.keys() == expected.keys() | {"relative_squared_bias_se"}
@@ -174,7 +176,7 @@ def test_one_draw_has_no_variance():
     found, _ = scripted([[1.0, 2.0]], [1.0, 1.0])
     undefined = {
         "cosine_sd", "scaled_error", "relative_variance", "relative_squared_bias",
-        "relative_squared_bias_se", "snr",
+        "relative_squared_bias_se", "snr", "along_se",
     }  # fmt: skip
     assert {name for name, x in found.items() if math.isnan(x)} == undefined
     assert found["positive"] == 1
@@ -202,7 +204,7 @@ def test_draws_that_are_not_finite_are_counted(bad):
     found, measurement = scripted(draws, [1.0, 1.0])
     assert found == pytest.approx(scripted([draws[0], *draws[2:]], [1.0, 1.0])[0], nan_ok=True)
     assert measurement.nonfinite == {"it": 1}
-    assert "1 of it not finite" in str(measurement)
+    assert "it: 1 of 4 draws (25 %) were not finite" in str(measurement)
 
 
 @pytest.mark.parametrize("limit", [1, 10**6])

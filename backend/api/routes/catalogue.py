@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from backend.api.deps import LabDep
+from backend.api.deps import Lab, LabDep
 from backend.api.router import router
 
 routes = router("catalogue")
@@ -11,7 +11,7 @@ routes = router("catalogue")
 @routes.get("/catalogue")
 def catalogue(lab: LabDep) -> dict[str, Any]:
     """Everything that a configuration can name, with JSON schemas, and what failed to load."""
-    return lab.supervisor.catalogue()
+    return _with_folder(lab, lab.supervisor.catalogue())
 
 
 @routes.post("/catalogue/refresh")
@@ -19,4 +19,8 @@ def refresh(lab: LabDep) -> dict[str, Any]:
     """Read the plug-in folder again and return the new catalogue."""
     fresh = lab.supervisor.catalogue(refresh=True)
     lab.hub.publish("catalogue", {"version": fresh["version"]})
-    return fresh
+    return _with_folder(lab, fresh)
+
+
+def _with_folder(lab: Lab, catalogue: dict[str, Any]) -> dict[str, Any]:
+    return {**catalogue, "folder": str(lab.settings.plugin_dirs[0])}

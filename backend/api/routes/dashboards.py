@@ -7,7 +7,15 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from backend.api.deps import LabDep
-from backend.api.models import DashboardView, Id, Link, ShareView, Title, dashboard_view
+from backend.api.models import (
+    DashboardView,
+    Id,
+    Link,
+    ListedShare,
+    ShareView,
+    Title,
+    dashboard_view,
+)
 from backend.api.router import router
 
 routes = router("dashboards")
@@ -45,6 +53,21 @@ def share(dashboard_id: Id, request: Request, lab: LabDep) -> Link:
     base = urlunsplit((request.url.scheme, request.url.netloc, "", "", ""))
     url = (lab.settings.public_url or base) + path
     return Link(id=share.id, url=url, path=path, local=lab.settings.local_only)
+
+
+@routes.get("/shares")
+def shares(lab: LabDep) -> list[ListedShare]:
+    """Every link of the lab, newest first, without its token."""
+    return [
+        ListedShare(
+            id=share.id,
+            created=share.created,
+            dashboard=board.id,
+            title=board.title,
+            runs=len(board.runs),
+        )
+        for share, board in lab.store.all_shares()
+    ]
 
 
 @routes.delete("/shares/{share_id}", status_code=204)

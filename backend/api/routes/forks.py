@@ -47,7 +47,7 @@ def fork(run_id: Id, request: Fork, lab: LabDep) -> RunView:
     columns = {**checked, "kind": "training", "parent": parent.id, "parent_step": step}
     run = run_checkpoints.queue_from_checkpoint(lab.store, lab.home.path, parent, step, columns)
     lab.supervisor.submit(run.id)
-    return run_view(lab.store.run(run.id))
+    return run_view(lab.store, lab.store.run(run.id))
 
 
 def _check_fields(changed: Mapping[str, Any]) -> None:

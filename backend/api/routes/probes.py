@@ -32,7 +32,7 @@ def start(request: ProbeRequest, lab: LabDep) -> RunView:
     (checked,) = validated(lab.supervisor, [_config(lab, request, parent, step)], "microscope")
     run = _queue(lab, parent, step, checked)
     lab.supervisor.submit(run.id)
-    return run_view(lab.store.run(run.id))
+    return run_view(lab.store, lab.store.run(run.id))
 
 
 @routes.get("/runs/{run_id}/checkpoints")

@@ -6,7 +6,7 @@ from fastapi import HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from backend.api.deps import Lab, LabDep
-from backend.api.models import EventView, Id, RunPage, RunView, event_view, run_view
+from backend.api.models import EventView, Id, RunPage, RunView, event_view, run_view, run_views
 from backend.api.router import router
 from backend.api.validation import Draft, validated, validated_driver
 from backend.config import Kind, Status
@@ -52,7 +52,7 @@ def start(config: Draft, lab: LabDep) -> RunView:
     (checked,) = validated(lab.supervisor, [config])
     run = lab.store.create_run(checked["config"], checked["labels"], checked["plugins"])
     lab.supervisor.submit(run.id)
-    return run_view(lab.store.run(run.id))
+    return run_view(lab.store, lab.store.run(run.id))
 
 
 @routes.get("/runs")
@@ -68,13 +68,13 @@ def page(
     """Runs, newest first. For the next page, `before` is the number of the last run."""
     filters = {"status": status, "kind": kind, "parent": parent}
     runs, total = lab.store.runs(**filters, search=search, limit=limit, before=before)
-    return RunPage(runs=[run_view(r) for r in runs], total=total)
+    return RunPage(runs=run_views(lab.store, runs), total=total)
 
 
 @routes.get("/runs/{run_id}")
 def get(run_id: Id, lab: LabDep) -> RunView:
     """One run, by id or number."""
-    return run_view(lab.store.find(run_id))
+    return run_view(lab.store, lab.store.find(run_id))
 
 
 @routes.delete("/runs/{run_id}", status_code=204)
@@ -128,10 +128,10 @@ def change(run_id: Id, body: RunChange, lab: LabDep) -> RunView:
     driver = None if body.driver is None else validated_driver(lab.supervisor, run, body.driver)
     run = lab.store.change(run_id, body.lr, driver)
     lab.supervisor.signal(run_id)
-    return run_view(run)
+    return run_view(lab.store, run)
 
 
 def _order(lab: Lab, run_id: str, action: Action, to: int | None = None) -> RunView:
     run = lab.store.steer(run_id, action, to)
     lab.supervisor.signal(run_id)
-    return run_view(run)
+    return run_view(lab.store, run)

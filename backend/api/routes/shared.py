@@ -6,13 +6,14 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse
 
 from backend.api.deps import LabDep
+from backend.api.errors import OPEN_RESPONSES
 from backend.api.models import SharedView, shared_run
 from backend.api.routes.figures import draw, listing
 from backend.api.routes.pages import shell
 from backend.store.base import MissingError
 from backend.store.store import RunsView
 
-routes = APIRouter(prefix="/s", tags=["shared"])
+routes = APIRouter(prefix="/s", tags=["shared"], responses=OPEN_RESPONSES)
 Token = Annotated[str, Path(min_length=20, max_length=100)]
 
 
@@ -31,8 +32,10 @@ def page(token: str, lab: LabDep) -> HTMLResponse:
 def dashboard(token: Token, lab: LabDep) -> SharedView:
     """The dashboard, with the public part of its runs."""
     shared = lab.store.shared(token)
-    runs = [shared_run(lab.store.run(run_id)) for run_id in shared.runs]
-    return SharedView(**{**shared.model_dump(), "runs": runs})
+    events = lab.store.marked_events(shared.runs)
+    runs = [shared_run(lab.store.run(run_id), events[run_id]) for run_id in shared.runs]
+    deleted = lab.store.deleted_runs(shared.id)
+    return SharedView(**{**shared.model_dump(), "runs": runs}, deleted=deleted)
 
 
 @routes.get("/{token}/figures")

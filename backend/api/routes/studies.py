@@ -6,7 +6,7 @@ from fastapi import HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
 from backend.api.deps import LabDep
-from backend.api.models import Id, StudyView, Title, run_view
+from backend.api.models import Id, StudyView, Title, run_views
 from backend.api.router import router
 from backend.api.validation import Draft, validated
 
@@ -47,4 +47,4 @@ def start(grid: Grid, lab: LabDep) -> StudyView:
 def study(study_id: Id, lab: LabDep) -> StudyView:
     """A study and its runs."""
     stored, runs = lab.store.study(study_id)
-    return StudyView(id=stored.id, name=stored.name, runs=[run_view(r) for r in runs])
+    return StudyView(id=stored.id, name=stored.name, runs=run_views(lab.store, runs))

@@ -6,8 +6,9 @@ from typing import Any
 
 from backend.figures.data.select import estimators
 from backend.figures.data.source import RunLike, Source
-from estimators.statistics.probes import MEASURES
+from estimators.statistics.probes import MEASURES, SLOPE
 
+NONFINITE = "draw/nonfinite"
 OF_THE_RUN = "exact/norm"
 """The one measure that belongs to no estimator."""
 PARTS = ("anatomy/estimator", "anatomy/fixed", "anatomy/fixed_se")
@@ -69,20 +70,34 @@ def _probes(
     series_ids = {
         (s.metric, s.layer): s.id
         for s in source.series(run_id)
-        if s.metric in MEASURES and s.estimator == ("" if s.metric == OF_THE_RUN else label)
+        if s.metric in (*MEASURES, SLOPE, NONFINITE)
+        and s.estimator == ("" if s.metric == OF_THE_RUN else label)
     }
     whole = series_ids.get(("relative_variance", ""))
     steps = source.points(whole).steps[-window:] if whole else []
     if not len(steps):
         return 0, {}
     first, count = int(steps[0]), len(steps)
+
+    def read(name: str, layer: str) -> list[float]:
+        return source.points(series_ids[name, layer], first=first).values[:count].tolist()
+
+    def lost(layer: str) -> int:
+        """Draws that are not finite; a layer without any has no such series."""
+        if (NONFINITE, layer) not in series_ids:
+            return 0
+        points = source.points(series_ids[NONFINITE, layer], first=first, last=int(steps[-1]))
+        return int(points.values.sum())
+
     return count, {
         layer: {
             "members": list(tensors),
             "probes": {
-                name: source.points(series_ids[name, layer], first=first).values[:count].tolist()
-                for name in MEASURES
+                name: read(name, layer)
+                for name in (*MEASURES, SLOPE)
+                if (name, layer) in series_ids  # runs of before do not have the slope
             },
+            "nonfinite": lost(layer),
         }
         for layer, tensors in layers.items()
         if all((name, layer) in series_ids for name in MEASURES)

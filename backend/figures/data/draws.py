@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from backend.figures.data import cautions
 from backend.figures.data.query import Query
-from backend.figures.data.select import Line, estimators, lines
-from backend.figures.data.source import Floats, RunLike, Source
+from backend.figures.data.select import Line, lines
+from backend.figures.data.select import is_microscope as is_microscope  # most figures read both
+from backend.figures.data.source import Floats, Source
 from backend.figures.data.tally import Tally
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing.text import clipped, line_name
 from estimators.statistics.student import Sample
 
 PREFIX = "draw/"
@@ -17,11 +19,6 @@ PANELS = 16
 """Most panels of one figure."""
 HONEST, ORACLE = "(by the estimator itself)", "(computed from the exact gradient)"
 """What the two kinds of draws are."""
-
-
-def is_microscope(run: RunLike) -> bool:
-    """Whether a run's steps are draws at a frozen point, not updates."""
-    return "microscope" in run.config
 
 
 @dataclass(frozen=True)
@@ -64,23 +61,14 @@ def lost(source: Source, line: Line, undefined: int) -> str:
     if sentence := not_finite(source, line.run_id, line.label):
         return sentence
     if undefined:
-        return (
-            f"{clipped(line.label)}: {undefined:,} draws have no value "
-            "(the exact gradient is 0, or the draw is)"
-        )
+        return f"{clipped(line.label)}: {undefined:,} draws have no value (the exact gradient is 0)"
     return ""
 
 
 def not_finite(source: Source, run_id: str, label: str) -> str:
     """A sentence on the draws of an estimator that are not finite; "" if there are none."""
-    for series in source.series(run_id):
-        if (series.metric, series.layer, series.estimator) == (PREFIX + "nonfinite", "", label):
-            values = source.points(series.id).values
-            count = int(values[-1]) if len(values) else 0
-            if not count:
-                return ""
-            return f"{clipped(label)}: {count:,} draws were not finite and are left out"
-    return ""
+    words = cautions.lost(source, run_id, label).words
+    return f"{clipped(label)}: {words} and are left out" if words else ""
 
 
 def how(source: Source, pairs: Iterable[tuple[str, str]]) -> str:
@@ -113,17 +101,14 @@ def _by_oracle(source: Source, run_id: str, label: str) -> Floats:
 
 
 def gaps(source: Source, query: Query, labels: Sequence[str] = ()) -> list[str]:
-    """Sentences on layers whose exact gradient is zero, and on draws that are left out: of these
-    labels, or of all estimators of the runs."""
+    """Sentences on layers whose exact gradient is zero, on draws that are left out, and on
+    estimators that point uphill: of these labels, or of all estimators of the runs."""
     sentences = []
     for run_id in query.runs:
-        run = source.run(run_id)
         if is_dead(source, run_id, query.layer):
             where = clipped(query.layer) or "the whole network"
             sentences.append(f"the exact gradient is 0 in {where}: nothing is divided by it")
-        if is_microscope(run):
-            sentences += [not_finite(source, run_id, label) for label in labels or estimators(run)]
-    return [label for label in dict.fromkeys(sentences) if label]
+    return list(dict.fromkeys([*sentences, *cautions.sentences(source, query, labels)]))
 
 
 def is_dead(source: Source, run_id: str, layer: str) -> bool:
@@ -145,6 +130,5 @@ def latest(source: Source, line: Line, name: str) -> float | None:
 
 
 def name_of(line: Line, *, several: bool) -> str:
-    """The name of a line: its estimator, and its run where there are several."""
-    label = plain(clipped(line.label))
-    return f"{label} · {run_name(line.run.number, line.run.name)}" if several else label
+    """The shown name of a line: its estimator, and its run where there are several."""
+    return line_name(line.label, line.run.number, line.run.name, several=several)

@@ -99,11 +99,6 @@ def law_of(source: Source, series: laws.SeriesByMetric, name: str, shown: Points
     return law if law and len(law.steps) else None
 
 
-def draws_of(run: RunLike) -> int:
-    """Draws of one probe."""
-    return int((run.config.get("probe") or {}).get("draws", 16))
-
-
 def check_probes(
     source: Source, series: laws.SeriesByMetric, name: str, law: Law, shown: PointsLike, draws: int
 ) -> LawCheck:
@@ -125,11 +120,16 @@ def check_probes(
             probed = laws.probed(source, series, steps, draws)
             size = np.where(spread > 0, ratio * spread, 1.0)
             # A ratio of means is biased by 1 / draws; the means that it is made of are not.
-            residual = (
-                (probed.size - by_law * probed.spread) / size
-                if name == laws.SNR
-                else (by_law - value) * (probed.size + probed.spread) / (size + spread)
-            )
+            if name == laws.SNR:
+                residual = (probed.size - by_law * probed.spread) / size
+            else:
+                second = probed.size + probed.spread  # E‖ĝ‖² / ‖g‖²
+                residual = (by_law - value) * second / (size + spread)
+                # Where noise alone turns a slope of little size uphill, its scaled error is 1; the
+                # square of the slope less its noise has the right mean nevertheless.
+                slope2 = laws.squared_slope(source, series, steps)
+                free = ((by_law - 1) * second + slope2) / (size + spread)
+                residual = np.where(np.isfinite(slope2) & (by_law < 1), free, residual)
         # An exact estimator has no noise to measure the difference in.
         same = np.abs(value - by_law) <= ROUNDING * np.maximum(1.0, np.abs(by_law))
         return check_zero(np.where(same, 0.0, residual).tolist(), draws)
@@ -149,20 +149,20 @@ def _at(law: Law | None, steps: Any) -> Floats:
 
 
 def trace(
-    x: Floats, values: Floats, scale: Scale, x_name: str, name: str, like: Any, measure: str
+    x: Floats, values: Floats, scale: Scale, x_name: str, whole: str, like: Any, measure: str
 ) -> go.Scatter:
     """The law as a thin dashed line over the points `like`, hidden and shown with them."""
     return go.Scatter(
         x=x.tolist(),
         y=canvas.numbers(scale.positions(values)),
         customdata=canvas.numbers(values),
-        name=f"law of {name}",
+        name=f"law of {like.name}",
         mode="lines",
-        legendgroup=name,
+        legendgroup=like.legendgroup,
         showlegend=False,
         line={"color": like.line.color, "dash": "dash", "width": 1.2},
-        hovertemplate=hover_point(f"law of {name}", x_name, metric(measure), "customdata"),
-        meta={"run": like.meta["run"], "x": x_name},
+        hovertemplate=hover_point(f"law of {whole}", x_name, metric(measure), "customdata"),
+        meta={"run": like.meta["run"], "x": x_name, "full": f"law of {whole}"},
     )
 
 

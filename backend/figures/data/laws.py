@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backend.figures.data.select import Line
 from backend.figures.data.source import Floats, SeriesLike, Source
 from estimators.statistics.law_check import LAW
-from estimators.statistics.probes import probe_moments
+from estimators.statistics.probes import SLOPE, probe_moments
 
 VARIANCE, BIAS, MSE = "relative_variance", "relative_squared_bias", "relative_mse"
 ERROR, SNR = "scaled_error", "snr"
@@ -79,6 +79,13 @@ def _unbiased(name: str, v: Floats) -> Floats:
         return {MSE: v, ERROR: v / (1 + v), SNR: 1 / v}[name]
 
 
+def squared_slope(source: Source, series: SeriesByMetric, steps: NDArray[np.int64]) -> Floats:
+    """⟨Eĝ, g⟩² / ‖g‖⁴ by the probes at these steps, without the noise of the mean; NaN in runs of
+    before, which do not keep the slope."""
+    slope, error = (_at(source, series, name, steps) for name in (SLOPE, f"{SLOPE}_se"))
+    return slope**2 - error**2
+
+
 class Probed(NamedTuple):
     """Unbiased moments of one draw, by each probe, (n,); relative to ‖g‖²."""
 
@@ -91,6 +98,9 @@ class Probed(NamedTuple):
 def probed(source: Source, series: SeriesByMetric, steps: NDArray[np.int64], draws: int) -> Probed:
     """The moments by the probes at these steps; NaN where one does not determine them."""
     columns = [_at(source, series, name, steps) for name in MOMENTS]
+    if SLOPE in series:
+        slope, bias = _at(source, series, SLOPE, steps), columns[1]
+        return Probed(columns[0], bias + 2 * slope - 1)  # ‖Eĝ − g‖² = ‖Eĝ‖² − 2⟨Eĝ, g⟩ + ‖g‖²
     rows = zip(*(column.tolist() for column in columns), strict=True)
     sizes = [probe_moments(v, b, snr, cos, draws).size for v, b, snr, cos in rows]
     return Probed(columns[0], np.array(sizes, np.float64))

@@ -53,7 +53,7 @@ METRICS = {
         (-1, 1),
     ),
     "scaled_error": Metric(
-        "Scaled error", "scaled error<br>min over c of E‖cĝ − g‖² / ‖g‖²", "linear", (0, 1)
+        "Scaled error", "scaled error<br>min over c ≥ 0 of E‖cĝ − g‖² / ‖g‖²", "linear", (0, 1)
     ),
     "relative_variance": Metric(
         "Relative variance", "relative variance of one draw<br>tr S / ‖g‖²", "log"
@@ -67,9 +67,11 @@ METRICS = {
     "relative_mse": Metric(
         "Relative squared error", "relative MSE of one draw<br>E‖ĝ − g‖² / ‖g‖²", "log"
     ),
-    "snr": Metric("Signal to noise", "SNR of one draw<br>(‖ḡ‖² − tr S / K)₊ / tr S", "log"),
+    "snr": Metric("Signal to noise", "SNR of one draw<br>(‖ḡ‖² − tr S / K) / tr S", "signed"),
     "norm_ratio": Metric("Norm ratio", "norm ratio<br>mean ‖ĝ‖ / ‖g‖", "log"),
     "positive": Metric("Descending draws", "fraction of draws with ⟨ĝ, g⟩ > 0", "linear", (0, 1)),
+    "along": Metric("Slope", "slope<br>mean of ⟨ĝ, g⟩ / ‖g‖²; below 0 it points uphill", "signed"),
+    "along_se": Metric("Standard error of the slope", "standard error of the slope", "log"),
     "exact/norm": Metric("Gradient norm", "norm of the exact gradient, ‖g‖", "log"),
     "loss": Metric("Loss", "loss (nats)", "wide", unit="nats"),
     "accuracy": Metric("Accuracy", "accuracy (fraction)", fraction=True),

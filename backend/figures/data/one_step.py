@@ -7,7 +7,7 @@ import numpy as np
 from backend.figures.data.query import Query
 from backend.figures.data.select import estimators
 from backend.figures.data.source import Floats, RunLike, Source
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing.text import line_name
 from estimators.statistics.one_step import obstacle
 
 CHANGE = "what_if/change/"
@@ -60,9 +60,8 @@ class OneStepDraws:
         return obstacle(self.slopes.tolist(), self.curvatures.tolist())
 
     def name(self, several: bool) -> str:
-        """The estimator's label, with its run where there are several."""
-        label = plain(clipped(self.label))
-        return f"{label} · {run_name(self.run.number, self.run.name)}" if several else label
+        """The estimator's label as it is shown, with its run where there are several."""
+        return line_name(self.label, self.run.number, self.run.name, several=several)
 
 
 def read(source: Source, query: Query) -> list[OneStepDraws]:

@@ -2,7 +2,7 @@
 
 Raw, of one draw: tr S / ‖g‖² and the squared bias over ‖g‖². Scaled, the estimate is stretched
 first so that its mean reaches as far along g as g itself, as a learning rate would: with
-a = ⟨Eĝ, g⟩ / ‖g‖², the variance is tr S / (a² ‖g‖²) and the squared bias ‖Eĝ / a − g‖² / ‖g‖².
+a = ⟨Eĝ, g⟩ / ‖g‖² > 0, the variance is tr S / (a² ‖g‖²) and the squared bias ‖Eĝ / a − g‖² / ‖g‖².
 Then variance and squared bias add up to e / (1 − e) of the scaled error e.
 """
 
@@ -15,6 +15,7 @@ from backend.figures.data import draws
 from backend.figures.data.query import Query
 from backend.figures.data.select import Line, lines
 from backend.figures.data.source import Floats, Source
+from estimators.statistics.probes import SLOPE
 from estimators.statistics.student import Sample
 
 SPREAD, BIAS = "relative_variance", "relative_squared_bias"
@@ -22,6 +23,7 @@ ERRORS = (f"{SPREAD}_se", f"{BIAS}_se")
 SHORTEST = 4
 """Fewest probes, and fewest windows, that make a path."""
 ALIGNED = ("scaled_error", "cosine", "norm_ratio")
+"""The measures that the slope follows from in runs of before, which do not keep it."""
 
 
 class Probes(NamedTuple):
@@ -59,7 +61,7 @@ class Errors(NamedTuple):
 
 def read(source: Source, query: Query) -> list[Probes]:
     """Every run's estimators that have both a variance and a bias at the question's layer."""
-    names = (SPREAD, BIAS, *ERRORS, *ALIGNED)
+    names = (SPREAD, BIAS, *ERRORS, *ALIGNED, SLOPE)
     matches = [line for line in lines(source, query, names) if line.series.count]
     line_of = {(line.run_id, line.series.estimator, line.series.metric): line for line in matches}
     return [
@@ -76,7 +78,10 @@ def _probes(source: Source, line: Line, lines_of: dict[str, Line]) -> Probes:
     values = {name: _on(source, lines_of[name], steps) for name in lines_of}
     missing = np.full(len(steps), np.nan)
     errors = tuple(values.get(name, missing) for name in ERRORS)
-    reach = _reach(values[SPREAD], values[BIAS], *(values.get(name, missing) for name in ALIGNED))
+    reach = values.get(SLOPE)
+    if reach is None:
+        old = (values.get(name, missing) for name in ALIGNED)
+        reach = _reach(values[SPREAD], values[BIAS], *old)
     return Probes(line, steps, values[SPREAD], values[BIAS], (errors[0], errors[1]), reach)
 
 
@@ -118,7 +123,8 @@ def pooled(probes: Probes, window: int, end: int | None = None, *, scaled: bool)
     )
     if scaled:
         with np.errstate(all="ignore"):
-            square = np.float64(reach) ** 2
+            # No learning rate above 0 turns a mean that points uphill to the gradient.
+            square = np.float64(reach if reach > 0 else np.nan) ** 2
             spread, bias = spread / square, (bias - (1 - reach) ** 2) / square
             errors = (errors[0] / square, errors[1] / square)
         # What rounding leaves of an exact estimator is no bias.

@@ -12,6 +12,8 @@ TITLES = {
     "seconds": "training time (s), pauses excluded",
     "draws": "draws, K",
 }
+LAST = 2**53
+"""Beyond the last step of any run."""
 
 
 def positions(
@@ -26,6 +28,15 @@ def positions(
     if x == "forwards":
         return _passes(run, at)
     return _seconds(source, run_id, run, at)
+
+
+def scale(source: Source, run_id: str, run: RunLike, x: str) -> tuple[Floats, Floats]:
+    """Steps (n,) and their positions (n,), between which the axis is linear."""
+    if x == "seconds":
+        return _clock(source, run_id, run)
+    drives = run.facts.get("drives") or [(0, "")]
+    steps = np.array([*(step for step, _ in drives), LAST], np.float64)
+    return steps, positions(source, run_id, run, steps.astype(np.int64), x)
 
 
 def _passes(run: RunLike, at: Floats) -> Floats:
@@ -46,11 +57,16 @@ def _cost(run: RunLike, label: str) -> float:
 
 
 def _seconds(source: Source, run_id: str, run: RunLike, at: Floats) -> Floats:
+    return np.interp(at, *_clock(source, run_id, run))
+
+
+def _clock(source: Source, run_id: str, run: RunLike) -> tuple[Floats, Floats]:
+    """Steps (n,) and the seconds of training until then, (n,)."""
     clock = [s for s in source.series(run_id) if s.metric == "train/seconds"]
     points = source.points(clock[0].id) if clock else None
     if points is None or not len(points.steps):
         raise _cannot(run, "seconds", "it has no train/seconds yet")
-    return np.interp(at, points.steps.astype(np.float64), points.values)
+    return points.steps.astype(np.float64), points.values
 
 
 def _cannot(run: RunLike, x: str, why: str) -> FigureError:

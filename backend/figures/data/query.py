@@ -30,9 +30,9 @@ class Parameter:
 
     title: str
     help: str
-    kind: Literal["text", "list", "choice", "whole", "positive"] = "text"
+    kind: Literal["text", "list", "choice", "whole", "positive", "number"] = "text"
     """list: texts separated by commas; whole: a whole number within `limits`; positive: a number
-    above 0."""
+    above 0; number: any finite number."""
     choices: tuple[Choice, ...] = ()
     """The values that are allowed (of a choice), or that the page's control offers."""
     default: str = ""
@@ -145,6 +145,12 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "first": Parameter("From step", "The first step shown.", "whole", unit="steps"),
     "last": Parameter("To step", "The last step shown.", "whole", unit="steps"),
+    "left": Parameter(
+        "From", "The left end of what is visible of the horizontal axis, in its unit.", "number"
+    ),
+    "right": Parameter(
+        "To", "The right end of what is visible of the horizontal axis, in its unit.", "number"
+    ),
 }  # fmt: skip
 
 
@@ -170,6 +176,8 @@ class Query:
     max: int
     first: int | None
     last: int | None
+    left: float | None
+    right: float | None
 
 
 def values(name: str) -> tuple[str, ...]:
@@ -199,7 +207,9 @@ def _read(name: str, text: str) -> Any:
         case "whole":
             return _whole(name, given, *parameter.limits) if given else None
         case "positive":
-            return _positive(name, given) if given else None
+            return _number(name, given, above=0.0) if given else None
+        case "number":
+            return _number(name, given) if given else None
         case "text":
             return given
 
@@ -211,13 +221,14 @@ def _choice(name: str, given: str) -> str:
     return given
 
 
-def _positive(name: str, given: str) -> float:
+def _number(name: str, given: str, above: float = -inf) -> float:
     try:
         number = float(given)
     except ValueError:
         number = nan
-    if not 0 < number < inf:
-        raise FigureError(f"{name} is {given!r}; allowed is a number above 0")
+    if not above < number < inf:
+        allowed = "a finite number" if above == -inf else f"a number above {above:g}"
+        raise FigureError(f"{name} is {given!r}; allowed is {allowed}")
     return number
 
 

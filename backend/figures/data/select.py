@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from backend.figures.data.query import Query
 from backend.figures.data.source import FigureError, RunLike, SeriesLike, Source
+from backend.figures.drawing.names import numbered
+from backend.figures.drawing.text import full_name
 
 TRACES = 40
 """Most traces of one chart."""
@@ -29,6 +31,29 @@ class Line:
         """The run's id and the estimator's label."""
         return self.run_id, self.label
 
+    @property
+    def group(self) -> str:
+        """The identity of its entry in a legend: of what is measured of an estimator, the same in
+        every chart."""
+        whose = self.series.estimator or self.series.metric
+        return f"{self.run_id} {whose}"
+
+    def full_name(self, *, several: bool) -> str:
+        """Its whole name, escaped, with the run where there are several."""
+        run = numbered(self.run.number, self.run.name) if several else ""
+        return full_name(self.label, run)
+
+
+def is_microscope(run: RunLike) -> bool:
+    """Whether a run's steps are draws at a frozen point, not updates."""
+    return "microscope" in run.config
+
+
+def draws_of(run: RunLike) -> int:
+    """Draws of one probe; of a microscope, all draws, or those at one value of a sweep."""
+    part = "microscope" if is_microscope(run) else "probe"
+    return int((run.config.get(part) or {}).get("draws", 16))
+
 
 def driver(run: RunLike) -> str:
     """The label of the estimator that drives a run."""
@@ -38,6 +63,16 @@ def driver(run: RunLike) -> str:
 def estimators(run: RunLike) -> list[str]:
     """A run's labels: the driver, then the shadows."""
     return [label for label in (driver(run), *run.labels.get("shadows", ())) if label]
+
+
+def families(runs: Sequence[RunLike]) -> list[list[str]]:
+    """What stands side by side in figures of these runs: their estimators' labels, their layers."""
+    labels = [label for run in runs for label in (*estimators(run), *_former_drivers(run))]
+    return [labels, list(dict.fromkeys(name for run in runs for name in _table(run)))]
+
+
+def _former_drivers(run: RunLike) -> list[str]:
+    return [str(label) for _, label in run.facts.get("drives") or ()]
 
 
 def lines(source: Source, query: Query, metrics: Sequence[str]) -> list[Line]:

@@ -31,6 +31,17 @@ class RunLike(Protocol):
     def facts(self) -> Mapping[str, Any]: ...
 
 
+class EventLike(Protocol):
+    """What the figures read of an event in a run's log."""
+
+    @property
+    def step(self) -> int | None: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+
 class SeriesLike(Protocol):
     """One series: its key (metric, layer, estimator) and how many points it holds."""
 
@@ -83,7 +94,8 @@ class ColumnsLike(Protocol):
 
 
 class Source(Protocol):
-    """Runs, their series and their points; `backend.store.Store` and `Memory` implement it.
+    """Runs, their series, points and marked events; `backend.store.Store` and `Memory` implement
+    it.
 
     `points` with `newest` gives the last so many points alone, and `columns` a grid of at most
     `most` columns: both read no more than that needs. `pieces` gives every point, for exports.
@@ -91,6 +103,7 @@ class Source(Protocol):
 
     def run(self, run_id: str, /) -> RunLike: ...
     def series(self, run_id: str, /) -> Sequence[SeriesLike]: ...
+    def marked_events(self, run_ids: Sequence[str], /) -> Mapping[str, Sequence[EventLike]]: ...
     def points(
         self,
         series_id: int,
@@ -198,6 +211,9 @@ class Memory:
 
     def series(self, run_id: str, /) -> list[MemorySeries]:
         return [series for series in self._series.values() if series.run == run_id]
+
+    def marked_events(self, run_ids: Sequence[str], /) -> dict[str, list[EventLike]]:
+        return {run_id: [] for run_id in run_ids}
 
     def points(
         self,

@@ -11,6 +11,7 @@ import numpy as np
 from backend.figures.data.select import Line
 from backend.figures.data.source import Floats, PointsLike, Source
 from backend.figures.drawing.scales import Scale
+from estimators.statistics.direction import ORTHOGONAL
 from estimators.statistics.student import Sample
 
 SUFFIX = "_se"
@@ -77,7 +78,7 @@ def _terms(name: str, cosine: Floats, norm: Floats, along: Floats) -> Floats | N
     of_means = {
         "cosine": cosine,
         "norm_ratio": norm,
-        "positive": (cosine > 0).astype(float),
+        "positive": (cosine > ORTHOGONAL).astype(float),
         "relative_mse": square - 2 * along + 1,
     }
     return of_means.get(name)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.figures.data.source import PointsLike
+from backend.figures.data.window import Window
 
 
 @dataclass
@@ -15,6 +16,8 @@ class Tally:
     count: int = 0
     selection: str = "extrema kept"
     """How the shown points were selected, where not all points are shown."""
+    zoomed: bool = False
+    """Whether the counts are of the visible range alone."""
     sentences: list[str] = field(default_factory=list)
 
     def add(self, points: PointsLike) -> None:
@@ -22,22 +25,36 @@ class Tally:
         self.shown += len(points.steps)
         self.count += points.count
 
+    def add_window(self, window: Window) -> None:
+        """Count the points of a series in the visible range."""
+        self.shown += window.shown
+        self.count += window.count
+
     def say(self, words: str) -> None:
         """Add a sentence; empty text adds nothing."""
         if words:
             self.sentences.append(words)
 
     def parts(self) -> dict[str, Any]:
-        """`{shown, count, selection, note}`; `selection` is "" where all points are shown."""
+        """`{shown, count, selection, zoomed, note}`; `selection` is "" where all are shown."""
         return {
             "shown": self.shown,
             "count": self.count,
             "selection": self.selection if self.shown < self.count else "",
+            "zoomed": self.zoomed,
             "note": self.sentences,
         }
 
 
 def note_text(parts: Mapping[str, Any]) -> str:
     """The note as one text: counts first where points are left out, then the sentences."""
-    thinned = f"{parts['shown']:,} of {parts['count']:,} points, {parts['selection']}"
-    return "; ".join([*([thinned] if parts["selection"] else []), *parts["note"]])
+    return "; ".join([*filter(None, [_counts(parts)]), *parts["note"]])
+
+
+def _counts(parts: Mapping[str, Any]) -> str:
+    """How many points are shown; "" where all of the whole range are."""
+    if not parts["selection"] and not parts["zoomed"]:
+        return ""
+    where = " in this range" if parts["zoomed"] else ""
+    how = f", {parts['selection']}" if parts["selection"] else ""
+    return f"{parts['shown']:,} of {parts['count']:,} points{where}{how}"

@@ -64,7 +64,7 @@ def _layout(title: str, below: Sequence[str], height: int) -> dict[str, Any]:
         # At the bottom of the whole figure: beside the plot it would leave a phone no room.
         "legend": {
             "orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom",
-            "x": 0, "xanchor": "left", "bgcolor": CLEAR,
+            "x": 0, "xanchor": "left", "bgcolor": CLEAR, "traceorder": "normal",
         },
         "uirevision": "kept",
     }  # fmt: skip

@@ -144,7 +144,8 @@ class Colours:
         if self.kind == "linear" and self.low == -self.high:
             ends = [self.low, self.low / 2, 0.0, self.high / 2, self.high]
             ticks = {"tickvals": ends, "ticktext": [f"{v:g}".replace("-", "−") for v in ends]}
-        ticks.pop("type", None)
+        for name in ("type", "uirevision"):
+            ticks.pop(name, None)
         return {
             "thickness": 10, "orientation": "h", "x": 0.5, "xanchor": "center",
             "yref": "container", "y": 0, "yanchor": "bottom", "len": 0.9, "outlinewidth": 0,

@@ -42,7 +42,7 @@ def figure(measured: Measured) -> go.Figure:
 def _dots(
     at: int, rows: Sequence[Row], layers: list[str], scale: Scale, labels: list[str]
 ) -> list[go.Scatter]:
-    drawn, what = [], metric(rows[0][0])
+    drawn, what, marks = [], metric(rows[0][0]), style.symbols(labels)
     for label in labels:
         of_label = [row for row in rows if row[2] == label]
         values = np.array([row[3] for row in of_label], np.float64)
@@ -54,8 +54,8 @@ def _dots(
                 xaxis=f"x{at + 1 if at else ''}", yaxis=f"y{at + 1 if at else ''}",
                 customdata=canvas.numbers(values), mode="markers", name=plain(clipped(label)),
                 legendgroup=label, showlegend=at == 0,
-                marker={"symbol": style.symbol(label), "size": 9, "color": style.colour(label)},
-                hovertemplate=f"{hover_head(plain(clipped(label)))}<br>%{{text}}<br>"
+                marker={"symbol": marks[label], "size": 9, "color": style.colour(label)},
+                hovertemplate=f"{hover_head(plain(label))}<br>%{{text}}<br>"
                 f"{what.short} %{{customdata:.4~g}}<extra></extra>",
                 text=[plain(clipped(row[1])) or "whole network" for row in of_label],
             )

@@ -37,15 +37,18 @@ class Scale:
     def axis(self, most: int = 4, min_gap: float = 0.07) -> dict[str, Any]:
         """What the axis needs to read in the values' own terms.
 
-        At most `most` ticks to a side of zero, none nearer to it than `min_gap` of the axis.
+        At most `most` ticks to a side of zero, none nearer to it than `min_gap` of the axis. Its
+        `uirevision` names the scale, `asinh 0.01` with its unit, so that a reader of the figure can
+        turn positions into values.
         """
         if self.kind == "linear":
-            return {"type": "linear"}
+            return {"type": "linear", "uirevision": "linear"}
         if self.kind == "log":
-            return self._log()
+            return {**self._log(), "uirevision": "log"}
         ticks = self._ticks(most, min_gap)
         return {
             "type": "linear",
+            "uirevision": f"asinh {float(self.unit)!r}",
             "tickmode": "array",
             "tickvals": self.positions(np.array(ticks)).tolist(),
             "ticktext": tick_texts(ticks),

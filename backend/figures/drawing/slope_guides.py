@@ -79,7 +79,7 @@ def _guide(curve: Curve, y: Floats, power: int, scale: Scale) -> list[go.Scatter
         go.Scatter(
             x=along.tolist(), y=canvas.numbers(scale.positions(guide)),
             mode="lines", hoverinfo="skip",
-            name=f"{name}, slope by theory", legendgroup=name, showlegend=False,
+            name=f"{name}, slope by theory", legendgroup=curve.line.group, showlegend=False,
             line={"color": style.colour(curve.line.label), "width": 1.5, "dash": "dot"},
             meta={"run": curve.line.run_id, "power": f"{power:d}{small}".replace("-", "−")},
         )

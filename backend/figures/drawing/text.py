@@ -3,9 +3,19 @@
 The names in a hover text are escaped already (`plain`); its `%{...}` are plotly's, in d3's formats.
 """
 
-from backend.figures.data.metrics import Metric
+import re
 
-LONGEST = 48
+from backend.figures.data.metrics import Metric
+from backend.figures.drawing import names
+from backend.figures.drawing.names import clipped
+
+__all__ = [
+    "clipped", "full_name", "hover_head", "hover_mark", "hover_point", "line_name", "plain",
+    "run_name",
+]  # fmt: skip
+
+_BREAK = re.compile(r"(.{40,70}?[,(·] ?)(?=.)")
+"""Where a long name goes on in the next line of a hover."""
 
 
 def plain(text: str) -> str:
@@ -14,15 +24,19 @@ def plain(text: str) -> str:
     return safe.replace("%{", "%&#123;")
 
 
-def clipped(text: str, longest: int = LONGEST) -> str:
-    """The text, or its beginning with an ellipsis; before `plain`, which it could cut in two."""
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
 def run_name(number: int | None, name: str) -> str:
-    """The name of a run in legends and titles, escaped; without a number, its name alone."""
-    numbered = name if number is None else f"#{number} {name}"
-    return plain(clipped(numbered.strip()))
+    """The name of a run in legends and titles, escaped; beside other runs, what differs of it."""
+    return plain(names.of_run(number, name))
+
+
+def line_name(label: str, number: int | None, name: str, *, several: bool) -> str:
+    """The name of an estimator's line, escaped; with its run where there are several."""
+    return plain(names.of_line(label, number, name, several=several))
+
+
+def full_name(*parts: str) -> str:
+    """All that a name is made of, whole and escaped: for hovers and titles."""
+    return plain(" · ".join(part for part in parts if part))
 
 
 HOVER_PLACES = {
@@ -47,5 +61,6 @@ def hover_mark(x: str) -> str:
 
 
 def hover_head(name: str) -> str:
-    """The first line: the name of the point's line."""
-    return f"<b>{name}</b>"
+    """The first lines: the whole name of the point's line."""
+    lines = _BREAK.sub(r"\1<br>", name)
+    return f"<b>{lines}</b>"

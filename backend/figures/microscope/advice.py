@@ -8,7 +8,7 @@ from backend.figures.data.select import TRACES
 from backend.figures.data.source import Source
 from backend.figures.data.variance_split import Check, MeasuredSplit
 from backend.figures.drawing import canvas
-from backend.figures.drawing.text import clipped, plain, run_name
+from backend.figures.drawing.text import clipped, line_name, plain
 from backend.figures.info import Chart, FigureInfo, Place
 from estimators.statistics.variance_split import TOLERANCE, Advice
 
@@ -98,8 +98,8 @@ def _notes(splits: list[MeasuredSplit], advice: list[Advice], budget: int) -> li
 
 
 def _cells(measured: MeasuredSplit, best: Advice, several: bool) -> list[str]:
-    label = plain(clipped(measured.label))
-    name = f"{label} · {run_name(measured.run.number, measured.run.name)}" if several else label
+    run = measured.run
+    name = line_name(measured.label, run.number, run.name, several=several)
     if best.verdict == "no variance":
         return [name, "no variance at all", "", "0", "", *_checked(measured.check)]
     if best.verdict == "undecided":

@@ -13,7 +13,7 @@ from backend.figures.data.source import Floats, Source
 from backend.figures.data.variance_split import MeasuredSplit
 from backend.figures.drawing import canvas, panels, style
 from backend.figures.drawing.scales import choose
-from backend.figures.drawing.text import clipped, hover_head, plain, run_name
+from backend.figures.drawing.text import clipped, hover_head, line_name, plain
 from backend.figures.info import Chart, FigureInfo, Place
 
 INFO = FigureInfo(
@@ -162,8 +162,8 @@ def _text(measured: MeasuredSplit, name: str, where: str) -> str:
 
 
 def _heading(measured: MeasuredSplit, several: bool) -> str:
-    run = f" · {run_name(measured.run.number, measured.run.name)}" if several else ""
-    head = hover_head(plain(clipped(measured.label)) + run)
+    run = measured.run
+    head = hover_head(line_name(measured.label, run.number, run.name, several=several))
     return f"{head}<br>{measured.split.batches:,} batches of {measured.split.batch:,} examples"
 
 

@@ -11,7 +11,7 @@ from backend.figures.data.select import TRACES
 from backend.figures.data.source import Floats, Source
 from backend.figures.data.variance_split import Check, MeasuredSplit
 from backend.figures.drawing import canvas, style
-from backend.figures.drawing.text import clipped, hover_head, plain, run_name
+from backend.figures.drawing.text import clipped, hover_head, line_name, plain
 from backend.figures.info import Chart, FigureInfo, Place
 
 INFO = FigureInfo(
@@ -68,9 +68,13 @@ def _ticks(examples: float) -> dict[str, Any]:
 
 
 def _name(measured_split: MeasuredSplit, query: Query) -> str:
-    label = plain(clipped(measured_split.label))
-    run = measured_split.run
-    return f"{label} · {run_name(run.number, run.name)}" if len(query.runs) > 1 else label
+    run, several = measured_split.run, len(query.runs) > 1
+    return line_name(measured_split.label, run.number, run.name, several=several)
+
+
+def _group(measured_split: MeasuredSplit) -> str:
+    """The identity of its entry in the legend."""
+    return f"{measured_split.run_id} {measured_split.label}"
 
 
 def _drawn(
@@ -80,7 +84,7 @@ def _drawn(
     colour = style.colour(measured_split.label)
     line = go.Scatter(
         x=draws.tolist(), y=_above(measured_split.split.variance(batch, draws)),
-        mode="lines", name=name, legendgroup=name,
+        mode="lines", name=name, legendgroup=_group(measured_split),
         line={"color": colour, "width": 2}, customdata=batch.tolist(),
         hovertemplate=f"{hover_head(name)}<br>%{{x:,.0f}} draws of %{{customdata:,.0f}} examples"
         "<br>tr Var %{y:.4~g}<extra></extra>",
@@ -94,7 +98,7 @@ def _drawn(
     star = go.Scatter(
         x=[best.draws], y=[best.variance], mode="markers+text", name=f"{name}: best",
         text=[f"{best.batch:,} × {best.draws:,}" if best.draws > 1 else ""],
-        legendgroup=name, showlegend=False,
+        legendgroup=_group(measured_split), showlegend=False,
         textposition="top center",
         hovertext=[f"{hover_head(name)}<br>{best.verdict}: {words}"],
         hoverinfo="text", meta={"run": measured_split.run_id, "role": "best"}, cliponaxis=False,
@@ -122,7 +126,8 @@ def _check(measured_split: MeasuredSplit, check: Check, name: str) -> go.Scatter
     text = f"measured {check.measured:.4g}, predicted {check.predicted:.4g}"
     return go.Scatter(
         x=[check.draws], y=[measured or None], mode="markers", name=f"{name}: measured",
-        legendgroup=name, showlegend=False, hovertext=[f"{hover_head(name)}<br>{text}"],
+        legendgroup=_group(measured_split), showlegend=False,
+        hovertext=[f"{hover_head(name)}<br>{text}"],
         hoverinfo="text", meta={"run": measured_split.run_id, "role": "check"},
         marker={"symbol": style.symbol(measured_split.label) + "-open", "size": 12, "color": colour,
                 "line": {"width": 2, "color": colour}},

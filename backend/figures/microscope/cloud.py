@@ -92,7 +92,7 @@ def _read(
 
 
 def _points(x: Floats, y: Floats, label: str, run_id: str) -> go.Scatter:
-    name = plain(clipped(label))
+    name = plain(label)
     return go.Scatter(
         x=x.tolist(), y=y.tolist(), mode="markers", name="draws",
         marker={"symbol": style.symbol(label), "size": 5, "color": style.colour(label),

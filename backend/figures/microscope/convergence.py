@@ -144,24 +144,26 @@ def _lines(mean: Mean, several: bool, mark: str, tally: canvas.Tally) -> list[An
     if not good.any():
         return []
     colour, dash = style.colour(label), style.dash(mean.line.place)
-    template = f"{hover_head(name)}<br>K = %{{x:,.0f}}<br>error %{{y:.4~g}}<extra></extra>"
+    head = hover_head(mean.line.full_name(several=several))
+    template = f"{head}<br>K = %{{x:,.0f}}<br>error %{{y:.4~g}}<extra></extra>"
     points = go.Scatter(
         x=mean.k[good].tolist(), y=mean.error[good].tolist(), name=name, mode="lines+markers",
         line={"color": colour, "width": 1.5, "dash": dash},
         marker={"symbol": mark, "size": 8, "color": colour},
-        hovertemplate=template, meta={"run": mean.line.run_id}, legendgroup=name,
+        hovertemplate=template, meta={"run": mean.line.run_id}, legendgroup=mean.line.group,
     )  # fmt: skip
     k = np.geomspace(1, max(float(mean.k.max()), 10), 25)
     law = mean.spread / k + mean.bias
     if not (np.isfinite(law) & (law > 0)).all():
         return [points]
-    return [points, _predicted(k, law, name, colour)]
+    return [points, _predicted(k, law, name, head, points)]
 
 
-def _predicted(k: Floats, law: Floats, name: str, colour: str) -> go.Scatter:
+def _predicted(k: Floats, law: Floats, name: str, head: str, like: Any) -> go.Scatter:
     return go.Scatter(
-        x=k.tolist(), y=law.tolist(), name=f"{name}, predicted", mode="lines", legendgroup=name,
-        showlegend=False, line={"color": colour, "width": 2, "dash": "dash"}, opacity=0.7,
-        hovertemplate=f"{hover_head(name)}<br>predicted at K = %{{x:,.0f}}: %{{y:.4~g}}"
+        x=k.tolist(), y=law.tolist(), name=f"{name}, predicted", mode="lines",
+        legendgroup=like.legendgroup, showlegend=False,
+        line={"color": like.line.color, "width": 2, "dash": "dash"}, opacity=0.7,
+        hovertemplate=f"{head}<br>predicted at K = %{{x:,.0f}}: %{{y:.4~g}}"
         "<extra></extra>",
     )  # fmt: skip

@@ -100,7 +100,7 @@ def _panel(source: Source, at: int, drawn: draws.Draws) -> list[Any]:
     axes = panels.axes(at)
     label, top = drawn.line.label, float(heights.max())
     name, colour = plain(clipped(label)), style.colour(label)
-    interval = f"{hover_head(name)}<br>%{{customdata[0]:.4g}} … %{{customdata[1]:.4g}}"
+    interval = f"{hover_head(plain(label))}<br>%{{customdata[0]:.4g}} … %{{customdata[1]:.4g}}"
     bars = go.Bar(
         x=((edges[:-1] + edges[1:]) / 2).tolist(), y=heights.tolist(), name=name,
         width=np.diff(edges).tolist(), marker={"color": colour, "line": {"width": 0}},

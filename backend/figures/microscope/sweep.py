@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import draws, law_checks, standard_errors, sweep
+from backend.figures.data import cautions, draws, law_checks, standard_errors, sweep
 from backend.figures.data.metrics import Metric, metric
 from backend.figures.data.query import Query
 from backend.figures.data.source import Source
@@ -87,6 +87,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say(exact)
     tally.say(draws.how(source, [curve.key for curve in curves if not curve.law]))
     _say(curves, _checks(source, query, bare, curves), tally)
+    for caution in cautions.of_lines(source, query, [curve.line for curve in curves]):
+        tally.say(caution)
     names = _names(curves, query)
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(
@@ -156,19 +158,20 @@ def _trace(
 ) -> go.Scatter:
     name, label = draws.name_of(curve.line, several=several), curve.line.label
     colour, unconnected = style.colour(label), across["type"] == "category" or len(curve.x) == 1
-    head = f"{hover_head(name)}<br>{'by the law: ' if curve.law else ''}{what.short}"
+    whole = curve.line.full_name(several=several)
+    head = f"{hover_head(whole)}<br>{'by the law: ' if curve.law else ''}{what.short}"
     at = "%{text}" if any(isinstance(x, str) for x in curve.x) else "%{x}"
     mark = "line-ew-open" if curve.law else symbol
     trace = go.Scatter(
         x=curve.x, y=canvas.numbers(scale.positions(curve.y)), customdata=canvas.numbers(curve.y),
-        name=f"{name}, law" if curve.law else name, legendgroup=name,
+        name=f"{name}, law" if curve.law else name, legendgroup=curve.line.group,
         mode="markers" if unconnected else "lines" if curve.law else "markers+lines",
         opacity=0.7 if curve.law else 1,
         line={"color": colour, **({"width": 2, "dash": "dash"} if curve.law else {"width": 1})},
         marker={"symbol": mark, "size": 18 if curve.law else 9, "color": colour},
         hovertemplate=f"{head} %{{customdata:.4~g}} at {at}<extra></extra>",
         text=[plain(x) for x in curve.x if isinstance(x, str)] or None,
-        meta={"run": curve.line.run_id},
+        meta={"run": curve.line.run_id, "full": whole},
     )  # fmt: skip
     if _banded(curve):
         assert curve.errors is not None

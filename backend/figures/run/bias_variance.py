@@ -60,6 +60,11 @@ class Estimated(NamedTuple):
     def label(self) -> str:
         return self.probes.line.label
 
+    @property
+    def head(self) -> str:
+        """The first line of its hovers."""
+        return hover_head(self.probes.line.full_name(several=True))
+
 
 def figure(source: Source, query: Query) -> go.Figure:
     """One mark an estimator and run at K = `k`; hollow where no bias was shown."""
@@ -97,7 +102,8 @@ def _places(source: Source, query: Query, tally: canvas.Tally) -> list[Estimated
             before = plane.path_of(probes, query.window, STOPS, scaled=scaled)
             estimates.append(Estimated(probes, now, before, name))
         elif scaled and plane.pooled(probes, query.window, scaled=False).finite:
-            tally.say(f"{clipped(probes.line.label)}: no scaled place, only a raw one")
+            why = "its mean does not point downhill" if now.reach <= 0 else "its slope is not known"
+            tally.say(f"{clipped(probes.line.label)}: no scaled place, only a raw one: {why}")
     return estimates
 
 
@@ -117,14 +123,16 @@ def _xy(spot: Errors, k: float, scale: Scale) -> tuple[float, float]:
 def _drawn(estimated: Estimated, scale: Scale, query: Query, symbol: str) -> list[Any]:
     """The path so far, the 1 / K line, the box of standard errors, and the mark itself."""
     colour = style.colour(estimated.label)
-    shared = {"name": estimated.name, "legendgroup": estimated.name, "showlegend": False}
+    shared = {
+        "name": estimated.name,
+        "legendgroup": estimated.probes.line.group,
+        "showlegend": False,
+    }
     thin = {"color": colour, "width": 1}
     traces: list[Any] = []
     if estimated.before:
         x, y = zip(*(_xy(spot, query.k, scale) for spot in estimated.before), strict=True)
-        text = [
-            f"{hover_head(estimated.name)}<br>until step {spot.step:,}" for spot in estimated.before
-        ]
+        text = [f"{estimated.head}<br>until step {spot.step:,}" for spot in estimated.before]
         traces.append(
             go.Scatter(x=list(x), y=list(y), mode="lines", line=thin, opacity=0.6, text=text,
                        hovertemplate="%{text}<extra></extra>", **shared)
@@ -162,13 +170,13 @@ def _mark(
     symbol += "-open" if spot.hollow else ""
     total = spot.spread / k + spot.bias
     text = (
-        f"{hover_head(estimated.name)}<br>mean of K = {k:,}"
+        f"{estimated.head}<br>mean of K = {k:,}"
         f"<br>relative variance {spot.spread / k:.4g}"
         f"<br>relative squared bias {spot.bias:.4g} ± {spot.errors[1]:.2g} (standard error)"
         f"<br>together {total:.4g}"
     )
     return go.Scatter(
-        x=[x], y=[y], name=estimated.name, mode="markers", legendgroup=estimated.name,
+        x=[x], y=[y], name=estimated.name, mode="markers", legendgroup=estimated.probes.line.group,
         showlegend=listed,
         text=[text], hovertemplate="%{text}<extra></extra>",
         marker={"symbol": symbol, "size": size,
@@ -207,7 +215,7 @@ def _overtaking(
     return [
         go.Scatter(x=[x, x], y=[max(0.0, y - reach), y + reach], mode="lines", text=[words] * 2,
                    line={"color": style.colour(biased.label), "width": 4}, name=words,
-                   legendgroup=noisy.name, showlegend=False,
+                   legendgroup=noisy.probes.line.group, showlegend=False,
                    hovertemplate="%{text}<extra></extra>")
     ]  # fmt: skip
 
@@ -219,18 +227,12 @@ def _meaning(places: list[Estimated], query: Query) -> list[str]:
     count = max(min(len(estimated.probes.steps), query.window) for estimated in places)
     probes = "at the only probe so far" if count == 1 else f"means of the last {count} probes"
     pooling = "at the latest draw" if microscope else probes
-    uphill = [
-        estimated.name
-        for estimated in places
-        if query.units == "scaled" and estimated.now.reach < 0
-    ]
     return [
         pooling,
         "each first stretched so that its mean reaches ‖g‖ along g, as its own learning rate "
         "would: K and the bias differ from those in raw units"
         if query.units == "scaled"
         else "",
-        f"the mean has a negative cosine with the gradient: {', '.join(uphill)}" if uphill else "",
         "dotted arcs: equal error; dotted lines: averages of up to 4,096 draws",
         "boxes: ± 2 standard errors",
         "small marks: one draw" if query.k > 1 else "",

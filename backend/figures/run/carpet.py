@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import draws, progress
+from backend.figures.data import draws, progress, window
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import chosen_estimator, layers
@@ -26,7 +26,18 @@ INFO = FigureInfo(
     help="A measure of one estimator as colour: a row for each layer, in the order of the "
     "network, and a column for each probe. Blue is good, orange is bad.",
     takeaway="A row that stays orange is a layer that learns from a poor gradient.",
-    parameters=("runs", "metric", "estimator", "level", "range", "x", "first", "last"),
+    parameters=(
+        "runs",
+        "metric",
+        "estimator",
+        "level",
+        "range",
+        "x",
+        "first",
+        "last",
+        "left",
+        "right",
+    ),
     charts=(
         Chart(
             "carpet",
@@ -48,7 +59,9 @@ def figure(source: Source, query: Query) -> go.Figure:
     run = source.run(run_id)
     label = chosen_estimator(source, run_id, run, name, query.estimator)
     rows = layers(source, run, run_id, name, query.level)
-    grid, tally = cells.gather(source, run_id, name, label, rows, query)
+    seen = window.of_run(source, run_id, query)
+    grid, tally = cells.gather(source, run_id, name, label, rows, seen)
+    tally.zoomed = window.is_zoomed(query)
     x = progress.positions(source, run_id, run, grid.steps, query.x).tolist()
     unit = "draws" if draws.is_microscope(run) and query.x == "step" else query.x
     templates = [hover_point("%{y}", unit, words, place) for place in ("z", "customdata")]

@@ -5,14 +5,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import law_checks, laws, progress, standard_errors
+from backend.figures.data import cautions, law_checks, laws, progress, standard_errors, window
 from backend.figures.data.metrics import SPLITS, Metric, Scaling, metric, split_of
 from backend.figures.data.query import Query
-from backend.figures.data.select import TRACES, Line, lines
-from backend.figures.data.source import Floats, PointsLike, Source
+from backend.figures.data.select import TRACES, Line, draws_of, lines
+from backend.figures.data.source import Floats, Source
+from backend.figures.data.window import Window
 from backend.figures.drawing import canvas, edge, fit, style, switches
+from backend.figures.drawing.names import numbered
 from backend.figures.drawing.scales import Scale
-from backend.figures.drawing.text import clipped, hover_point, plain, run_name
+from backend.figures.drawing.text import clipped, full_name, hover_point, line_name, plain, run_name
 from backend.figures.info import Chart, Condition, FigureInfo, Place
 
 
@@ -41,7 +43,10 @@ INFO = FigureInfo(
     help="One metric at one layer over the run. Every run and every estimator has a line of its "
     "own, and no line is smoothed.",
     takeaway="Compare the lines where they are flat: that is where the runs or estimators end up.",
-    parameters=("runs", "metric", "layer", "estimator", "x", "scale", "max", "first", "last"),
+    parameters=(
+        "runs", "metric", "layer", "estimator", "x", "scale", "max", "first", "last", "left",
+        "right",
+    ),
     charts=(
         _of_parts(
             "loss", "loss", 10, "Loss",
@@ -113,13 +118,10 @@ def figure(source: Source, query: Query) -> go.Figure:
     words = [metric(name) for name in names]
     matches = lines(source, query, names)
     kept = matches[:TRACES]
-    points = [
-        source.points(line.series.id, max=query.max, first=query.first, last=query.last)
-        for line in kept
-    ]
-    tally = canvas.Tally()
+    points = [window.read(source, line.run_id, line.series.id, query) for line in kept]
+    tally = canvas.Tally(zoomed=window.is_zoomed(query))
     for series_points in points:
-        tally.add(series_points)
+        tally.add_window(series_points)
     if len(matches) > TRACES:
         tally.say(f"{TRACES} of {len(matches)} lines: choose fewer runs or one estimator")
     fitted = _fit(words[0].scaling, query.scale, kept, points)
@@ -129,6 +131,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     traces += laws.traces
     tally.say(laws.note)
     tally.say(_beyond(kept, points, fitted))
+    for caution in cautions.of_lines(source, query, kept):
+        tally.say(caution)
     if any(trace.error_y.array is not None for trace in traces):
         tally.say(standard_errors.NOTE)
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
@@ -151,7 +155,7 @@ def _within(words: list[Metric]) -> dict[str, Any]:
 
 
 def _traces(
-    source: Source, query: Query, kept: list[Line], points: list[PointsLike], fitted: fit.Fit
+    source: Source, query: Query, kept: list[Line], points: list[Window], fitted: fit.Fit
 ) -> list[Any]:
     scale = fitted.scale
     drawn, odd, high = [], [], []
@@ -190,7 +194,7 @@ def _laws(
     source: Source,
     query: Query,
     kept: list[Line],
-    points: list[PointsLike],
+    points: list[Window],
     fitted: fit.Fit,
     drawn: list[Any],
 ) -> _Laws:
@@ -203,7 +207,7 @@ def _laws(
         measure = line.series.metric
         if measure not in laws.PREDICTED:
             continue
-        series, draws = laws.series_of(source, line), law_checks.draws_of(line.run)
+        series, draws = laws.series_of(source, line), draws_of(line.run)
         law, check = law_checks.law_of(source, series, measure, series_points), law_checks.NO_LAW
         if law:
             check = law_checks.check_probes(source, series, measure, law, series_points, draws)
@@ -211,17 +215,18 @@ def _laws(
         if check.verdict == "disagrees":
             wrong.append((line.run, line.label))
         if law:
-            keep = canvas.evenly(len(law.steps), query.max)
+            ends = window.visible(source, line.run_id, line.run, query)
+            keep = window.evenly(law.steps, query.max, ends)
             steps, values = law.steps[keep], law.values[keep]
             x = progress.positions(source, line.run_id, line.run, steps, query.x)
-            like.meta = {"run": line.run_id, "x": query.x}
+            like.meta = {name: like.meta[name] for name in ("run", "x", "full")}
             traces.append(
-                law_checks.trace(x, values, fitted.scale, query.x, like.name, like, measure)
+                law_checks.trace(x, values, fitted.scale, query.x, whole_name(line), like, measure)
             )
     return _Laws(traces, law_checks.words(checks, law_checks.likely_causes(wrong)))
 
 
-def _fit(scaling: Scaling, asked: str, kept: list[Line], points: list[PointsLike]) -> fit.Fit:
+def _fit(scaling: Scaling, asked: str, kept: list[Line], points: list[Window]) -> fit.Fit:
     if kept and all(line.series.estimator for line in kept):
         return fit.measures(scaling, asked, [series_points.values for series_points in points])
     by_run: dict[int, list[Floats]] = {}
@@ -230,7 +235,7 @@ def _fit(scaling: Scaling, asked: str, kept: list[Line], points: list[PointsLike
     return fit.runs(scaling, asked, by_run)
 
 
-def _beyond(kept: list[Line], points: list[PointsLike], fitted: fit.Fit) -> str:
+def _beyond(kept: list[Line], points: list[Window], fitted: fit.Fit) -> str:
     """A sentence on runs that leave the shown range, and how far."""
     if not fitted.span:
         return ""
@@ -245,9 +250,17 @@ def _beyond(kept: list[Line], points: list[PointsLike], fitted: fit.Fit) -> str:
 
 def trace_name(line: Line, *, several: bool) -> str:
     """The legend's words: the split or estimator, and the run where there are several."""
-    first = split_of(line.series.metric) or plain(clipped(line.series.estimator))
-    run = run_name(line.run.number, line.run.name)
-    return f"{first} · {run}" if first and (several or not line.series.estimator) else first or run
+    run = line.run
+    if line.series.estimator:
+        return line_name(line.series.estimator, run.number, run.name, several=several)
+    shown = run_name(run.number, run.name)
+    return f"{split} · {shown}" if (split := split_of(line.series.metric)) else shown
+
+
+def whole_name(line: Line) -> str:
+    """The same, whole: for hovers and titles."""
+    first = line.series.estimator or split_of(line.series.metric)
+    return full_name(first, numbered(line.run.number, line.run.name))
 
 
 def trace(
@@ -261,9 +274,10 @@ def trace(
         "series": line.series.id,
         "run": line.run_id,
         "x": x_name,
+        "full": whole_name(line),
         "positive": scale.kind == "log",
     }
-    grows = x_name == "step" and scale.kind != "asinh"
+    grows, whole = x_name == "step" and scale.kind != "asinh", whole_name(line)
     return go.Scatter(
         x=x.tolist(),
         y=canvas.numbers(scale.positions(values)),
@@ -277,11 +291,12 @@ def trace(
             "width": 1.2 if split == "train" else 2,
         },
         marker={"symbol": symbol, "size": 6, "maxdisplayed": 40},
+        legendgroup=line.group,
         hovertemplate=hover_point(
-            trace_name(line, several=True),
+            whole,
             x_name,
             metric(line.series.metric),
             "customdata" if scale.kind == "asinh" else "y",
         ),
-        meta=meta if grows else {"run": line.run_id, "x": x_name},
+        meta=meta if grows else {name: meta[name] for name in ("run", "x", "full")},
     )

@@ -4,13 +4,14 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from backend.figures.data import progress
+from backend.figures.data import progress, window
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line
 from backend.figures.data.source import Source
 from backend.figures.drawing import canvas, style
-from backend.figures.drawing.text import clipped, hover_point, plain, run_name
+from backend.figures.drawing.names import numbered
+from backend.figures.drawing.text import clipped, full_name, hover_point, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
 
 PREFIX = "estimator/"
@@ -19,7 +20,7 @@ INFO = FigureInfo(
     help="What the driving estimator reports of itself (angles of its feedback, losses of its "
     "blocks, norms before clipping): a panel for each quantity, a line for each layer.",
     takeaway="Use it to check the method at work: whether feedback aligns, or local losses fall.",
-    parameters=("runs", "x", "max", "first", "last"),
+    parameters=("runs", "x", "max", "first", "last", "left", "right"),
     charts=(
         Chart(
             "driver-reports",
@@ -39,7 +40,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     reported = _lines(source, query)
     keys = list(dict.fromkeys(line.series.metric for line in reported))
     shown = [line for line in reported if line.series.metric in keys[:PANELS]]
-    tally = canvas.Tally()
+    tally = canvas.Tally(zoomed=window.is_zoomed(query))
     if len(keys) > PANELS:
         tally.say(f"{PANELS} of {len(keys)} quantities")
     if len(shown) > TRACES:
@@ -71,15 +72,17 @@ def _lines(source: Source, query: Query) -> list[Line]:
 def _trace(
     source: Source, query: Query, line: Line, panel: int, layers: list[str], tally: canvas.Tally
 ) -> go.Scatter:
-    points = source.points(line.series.id, max=query.max, first=query.first, last=query.last)
-    tally.add(points)
+    points = window.read(source, line.run_id, line.series.id, query)
+    tally.add_window(points)
     x = progress.positions(source, line.run_id, line.run, points.steps, query.x)
     metric_words = metric(line.series.metric)
     layer = plain(clipped(line.series.layer)) or "whole network"
-    name = f"{metric_words.title}: {layer}"
-    if len(query.runs) > 1:
+    name, several = f"{metric_words.title}: {layer}", len(query.runs) > 1
+    if several:
         name += f" · {run_name(line.run.number, line.run.name)}"
-    meta: dict[str, Any] = {"run": line.run_id, "x": query.x}
+    run = numbered(line.run.number, line.run.name) if several else ""
+    whole = full_name(f"{metric_words.title}: {line.series.layer or 'whole network'}", run)
+    meta: dict[str, Any] = {"run": line.run_id, "x": query.x, "full": whole}
     if query.x == "step":
         meta |= {"series": line.series.id, "positive": False}
     suffix = panel + 1 if panel else ""
@@ -94,7 +97,8 @@ def _trace(
             "width": 2,
         },
         marker={"symbol": style.symbol(line.label), "size": 5, "maxdisplayed": 40},
-        hovertemplate=hover_point(name, query.x, metric_words, "y"),
+        legendgroup=f"{line.group} {line.series.metric} {line.series.layer}",
+        hovertemplate=hover_point(whole, query.x, metric_words, "y"),
         meta=meta,
         xaxis=f"x{suffix}",
         yaxis=f"y{suffix}",

@@ -10,7 +10,7 @@ from backend.figures.data import draws, laws
 from backend.figures.data import law_checks as checks
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
-from backend.figures.data.select import estimators, layers
+from backend.figures.data.select import draws_of, estimators, layers
 from backend.figures.data.source import RunLike, Source
 from backend.figures.drawing import canvas, marks, style
 from backend.figures.drawing.text import clipped, run_name
@@ -99,7 +99,7 @@ def _notes(
         _summary(cells),
         rule if cells else "",
         draws.how(source, [(run_id, cell.label) for cell in cells]),
-        *(draws.not_finite(source, run_id, label) for label in wanted if microscope),
+        *(draws.not_finite(source, run_id, label) for label in wanted),
         "" if name in laws.PREDICTED else f"laws exist for {predicted}",
     ]
 
@@ -122,7 +122,7 @@ def _cell(
     law = checks.law_of(source, series, name, shown)
     if not law:
         return Cell(layer, label, checks.NO_LAW, np.nan, np.nan)
-    check = checks.check_probes(source, series, name, law, shown, checks.draws_of(run))
+    check = checks.check_probes(source, series, name, law, shown, draws_of(run))
     return Cell(layer, label, check, float(shown.values[-1]), float(law.values[-1]))
 
 

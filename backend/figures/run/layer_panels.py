@@ -5,14 +5,15 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import progress
+from backend.figures.data import progress, window
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, estimators, layers
-from backend.figures.data.source import Floats, PointsLike, RunLike, SeriesLike, Source
+from backend.figures.data.source import Floats, RunLike, SeriesLike, Source
+from backend.figures.data.window import Window
 from backend.figures.drawing import canvas, fit, style
 from backend.figures.drawing.scales import Scale
-from backend.figures.drawing.text import clipped, hover_point, plain, run_name
+from backend.figures.drawing.text import clipped, full_name, hover_point, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
 
 INFO = FigureInfo(
@@ -20,7 +21,18 @@ INFO = FigureInfo(
     help="A measure over the run: a panel for each layer, every estimator in each, on one "
     "vertical scale.",
     takeaway="Look for the panel in which the lines differ: estimators differ by layer.",
-    parameters=("runs", "metric", "level", "x", "scale", "max", "first", "last"),
+    parameters=(
+        "runs",
+        "metric",
+        "level",
+        "x",
+        "scale",
+        "max",
+        "first",
+        "last",
+        "left",
+        "right",
+    ),
     charts=(
         Chart(
             "layer-panels",
@@ -45,11 +57,12 @@ def figure(source: Source, query: Query) -> go.Figure:
     placed = _cells(source, run, run_id, name, layer_names)
     limit = max(1, TRACES // max(1, len({series.estimator for _, series in placed})))
     placed = [cell for cell in placed if cell[0] < limit]
-    points = [_read(source, series, query) for _, series in placed]
+    most = min(query.max, POINTS)
+    points = [window.read(source, run_id, series.id, query, most) for _, series in placed]
     values = np.concatenate([p.values for p in points]) if points else np.empty(0)
     fitted = fit.measures(words.scaling, query.scale, [series.values for series in points])
     scale = fitted.scale
-    tally = _tally(points, values, len(layer_names), limit, query.level)
+    tally = _tally(points, values, len(layer_names), limit, query)
     tally.say(fitted.note)
     tally.say(words.axis.replace("<br>", ", "))
     return canvas.finish(
@@ -62,19 +75,14 @@ def figure(source: Source, query: Query) -> go.Figure:
     )
 
 
-def _read(source: Source, series: SeriesLike, query: Query) -> PointsLike:
-    most = min(query.max, POINTS)
-    return source.points(series.id, max=most, first=query.first, last=query.last)
-
-
 def _tally(
-    all_points: list[PointsLike], values: Floats, rows: int, limit: int, level: str
+    all_points: list[Window], values: Floats, rows: int, limit: int, query: Query
 ) -> canvas.Tally:
-    tally = canvas.Tally()
+    tally = canvas.Tally(zoomed=window.is_zoomed(query))
     for points in all_points:
-        tally.add(points)
+        tally.add_window(points)
     if rows > limit:
-        tally.say(f"{limit} of {rows} {level}s; the carpet shows all")
+        tally.say(f"{limit} of {rows} {query.level}s; the carpet shows all")
     gaps = int((~np.isfinite(values)).sum())
     if gaps:
         tally.say(f"{gaps:,} points are NaN or infinite: gaps")
@@ -86,17 +94,18 @@ def _traces(
     query: Query,
     run: RunLike,
     placed: list[tuple[int, SeriesLike]],
-    all_points: list[PointsLike],
+    all_points: list[Window],
     scale: Scale,
 ) -> list[go.Scatter]:
     # The first panel that an estimator is in names it.
     heads = {series.estimator: at for at, series in reversed(placed)}
-    drawn = []
+    drawn, marks = [], style.symbols(estimators(run))
     for (at, series), points in zip(placed, all_points, strict=True):
         x = progress.positions(source, query.runs[0], run, points.steps, query.x)
         named = heads[series.estimator] == at
         drawn.append(_trace(at, series, x, points.values, scale, named))
-        whose = plain(f"{clipped(series.estimator)} · {clipped(series.layer)}")
+        drawn[-1].marker.symbol = marks.get(series.estimator, style.symbol(series.estimator))
+        whose = full_name(series.estimator, series.layer)
         drawn[-1].hovertemplate = hover_point(whose, query.x, metric(series.metric), "customdata")
     return drawn
 
@@ -145,5 +154,5 @@ def _trace(
         yaxis=f"y{at + 1 if at else ''}", name=plain(clipped(series.estimator)),
         legendgroup=series.estimator, showlegend=named, mode="lines+markers",
         line={"color": style.colour(series.estimator), "width": 2},
-        marker={"symbol": style.symbol(series.estimator), "size": 6, "maxdisplayed": 25},
+        marker={"size": 6, "maxdisplayed": 25},
     )  # fmt: skip

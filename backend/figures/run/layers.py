@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from backend.figures.data import progress
+from backend.figures.data import progress, window
 from backend.figures.data.metrics import Metric, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, chosen_estimator, layers
@@ -22,7 +22,7 @@ INFO = FigureInfo(
     help="One metric of one estimator over the run: a line for each stage or tensor, coloured by "
     "depth; of more than forty layers, bands of their values.",
     takeaway="Lines that fan out by colour show a measure that changes with depth.",
-    parameters=("runs", "metric", "estimator", "level", "x", "first", "last"),
+    parameters=("runs", "metric", "estimator", "level", "x", "first", "last", "left", "right"),
     charts=(Chart("layers", (Place("run", "more", 10),), runs="focused"),),
 )
 BANDS = (("lowest to highest", 0.0, 1.0, 0.15), ("10 % to 90 %", 0.1, 0.9, 0.3))
@@ -38,7 +38,9 @@ def figure(source: Source, query: Query) -> go.Figure:
     run = source.run(run_id)
     label = chosen_estimator(source, run_id, run, name, query.estimator)
     rows = layers(source, run, run_id, name, query.level)
-    grid, tally = cells.gather(source, run_id, name, label, rows, query)
+    seen = window.of_run(source, run_id, query)
+    grid, tally = cells.gather(source, run_id, name, label, rows, seen)
+    tally.zoomed = window.is_zoomed(query)
     scale = choose(words.scaling, grid.values)
     x = progress.positions(source, run_id, run, grid.steps, query.x)
     many = len(rows) > TRACES
@@ -69,21 +71,21 @@ def _lines(
     drawn, odd = [], []
     for at, row in enumerate(rows):
         has_point = grid.has_point[at]
-        values, name = grid.values[at][has_point], plain(clipped(row))
-        drawn.append(_line(x[has_point], values, scale, name, colours[at], at, words))
+        values, name = grid.values[at][has_point], plain(row)
+        drawn.append(_line(x[has_point], values, scale, row, colours[at], at, words))
         odd += edge.not_finite(x[has_point], values, name, colours[at], words[0], not odd)
     return drawn + odd
 
 
 def _line(
-    x: Floats, values: Floats, scale: Scale, name: str, colour: str, at: int, words: HoverWords
+    x: Floats, values: Floats, scale: Scale, row: str, colour: str, at: int, words: HoverWords
 ) -> go.Scatter:
     return go.Scatter(
         x=x.tolist(), y=canvas.numbers(scale.positions(values)), customdata=canvas.numbers(values),
-        name=name, mode="lines+markers",
+        name=plain(clipped(row)), legendgroup=row, mode="lines+markers",
         line={"color": colour, "width": 2, "dash": DASHES[at // len(SYMBOLS) % len(DASHES)]},
         marker={"symbol": SYMBOLS[at % len(SYMBOLS)], "size": 6, "maxdisplayed": 40},
-        hovertemplate=hover_point(name, *words, "customdata"),
+        hovertemplate=hover_point(plain(row), *words, "customdata"),
     )  # fmt: skip
 
 

@@ -99,10 +99,13 @@ def figure(source: Source, query: Query) -> go.Figure:
     ends = [v for _, d in rows for v in (d.difference, d.low, d.high)]
     scale = choose("linear" if what.scaling == "linear" else "signed", np.array(ends, np.float64))
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
+    marks = style.symbols(label for label, _ in rows)
     names = [_row(label, comparison, pairing.unit) for label, comparison in rows]
     zero = {"type": "line", "x0": 0, "x1": 0, "yref": "paper", "y0": 0, "y1": 1}
     return canvas.finish(
-        [_dot(at, *row, scale, what, pairing) for at, row in enumerate(rows)],
+        [
+            _dot(at, *row, scale, what, pairing, marks[row[0]]) for at, row in enumerate(rows)
+        ],
         tally,
         title=f"{INFO.title} by {what.short}{where}",
         height=150 + 44 * max(len(rows), 2),
@@ -277,7 +280,13 @@ def _row(label: str, comparison: Comparison, unit: str) -> str:
 
 
 def _dot(
-    at: int, label: str, comparison: Comparison, scale: Scale, what: Metric, pairing: Pairing
+    at: int,
+    label: str,
+    comparison: Comparison,
+    scale: Scale,
+    what: Metric,
+    pairing: Pairing,
+    mark: str,
 ) -> go.Scatter:
     x = float(scale.positions(np.array([comparison.difference]))[0])
     low, high = (
@@ -289,12 +298,12 @@ def _dot(
     text = sentence(what, label, pairing, comparison)
     # Open where no difference is found, as the bar that crosses zero shows too.
     differs = comparison.verdict in ("larger", "smaller")
-    symbol = style.symbol(label) + ("" if differs else "-open")
+    symbol = mark + ("" if differs else "-open")
     colour = style.colour(label)
     return go.Scatter(
         x=[x], y=[at], name=plain(clipped(label)), mode="markers", text=[plain(text)],
         error_x={**bar, "width": 6, "thickness": 2, "color": colour} if comparison.judged else None,
         marker={"symbol": symbol, "size": 11, "color": colour,
                 "line": {"width": 2, "color": colour}},
-        hovertemplate=f"{hover_head(plain(clipped(label)))}<br>%{{text}}<extra></extra>",
+        hovertemplate=f"{hover_head(plain(label))}<br>%{{text}}<extra></extra>",
     )  # fmt: skip

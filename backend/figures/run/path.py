@@ -11,8 +11,9 @@ from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, driver
 from backend.figures.data.source import Floats, RunLike, Source
 from backend.figures.drawing import canvas, style
+from backend.figures.drawing.names import numbered
 from backend.figures.drawing.surface_contour import SurfaceContour, contour_of
-from backend.figures.drawing.text import clipped, hover_head, plain, run_name
+from backend.figures.drawing.text import full_name, hover_head, line_name
 from backend.figures.info import Chart, Condition, FigureInfo, Place
 
 INFO = FigureInfo(
@@ -42,14 +43,20 @@ class RunPath(NamedTuple):
     run_id: str
     run: RunLike
     place: int
+    several: bool
+    """Whether it is drawn beside other runs."""
     steps: NDArray[np.int64]
     x: Floats
     y: Floats
 
     @property
     def name(self) -> str:
-        label = plain(clipped(driver(self.run)))
-        return f"{label} · {run_name(self.run.number, self.run.name)}"
+        run = self.run
+        return line_name(driver(run), run.number, run.name, several=self.several)
+
+    @property
+    def whole_name(self) -> str:
+        return full_name(driver(self.run), numbered(self.run.number, self.run.name))
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -91,7 +98,8 @@ def _path_of(source: Source, query: Query, run_id: str, place: int) -> RunPath |
     x, y = (source.points(ids[m], first=query.first, last=query.last) for m in METRICS)
     _, at_x, at_y = np.intersect1d(x.steps, y.steps, return_indices=True)
     run = source.run(run_id)
-    return RunPath(run_id, run, place, x.steps[at_x], x.values[at_x], y.values[at_y])
+    place_of = (x.steps[at_x], x.values[at_x], y.values[at_y])
+    return RunPath(run_id, run, place, len(query.runs) > 1, *place_of)
 
 
 def _line(way: RunPath, most: int, tally: canvas.Tally, *, alone: bool) -> go.Scatter:
@@ -107,6 +115,7 @@ def _line(way: RunPath, most: int, tally: canvas.Tally, *, alone: bool) -> go.Sc
         y=_short(way.y[keep]),
         text=[f"step {step:,}" for step in way.steps[keep].tolist()],
         name=way.name,
+        legendgroup=way.run_id,
         mode="lines+markers",
         line={"color": colour, "width": 1.5, "dash": style.dash(0 if alone else way.place)},
         marker={
@@ -115,7 +124,7 @@ def _line(way: RunPath, most: int, tally: canvas.Tally, *, alone: bool) -> go.Sc
             "size": np.where(last, 11, 3 if len(keep) < FEW else 0).tolist(),
             "line": {"width": 0},
         },
-        hovertemplate=f"{hover_head(way.name)}<br>%{{text}}<br>(%{{x:.4g}}, %{{y:.4g}})"
+        hovertemplate=f"{hover_head(way.whole_name)}<br>%{{text}}<br>(%{{x:.4g}}, %{{y:.4g}})"
         "<extra></extra>",
         meta={"run": way.run_id},
     )

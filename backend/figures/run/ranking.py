@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from backend.figures.data import cautions, draws
 from backend.figures.data.metrics import OF_ERROR, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, layers, lines
@@ -15,13 +16,14 @@ from backend.figures.data.source import Floats, SeriesLike, Source
 from backend.figures.drawing import canvas, style
 from backend.figures.drawing.cells import EXACT
 from backend.figures.drawing.scales import Scale, choose
-from backend.figures.drawing.text import clipped, hover_head, plain, run_name
+from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Place
 from estimators.statistics.formatting import counted
 
 INFO = FigureInfo(
     title="Ranking",
-    help="A measure of every estimator, pooled over the latest probes and sorted, best first.",
+    help="A measure of every estimator, pooled over the latest probes and sorted, best first. "
+    "Estimators that point uphill, and those whose draws are not all finite, come last.",
     takeaway="The first row is the best estimator now; whiskers that overlap leave it open.",
     parameters=("runs", "metric", "layer", "estimator", "window"),
     charts=(
@@ -58,6 +60,8 @@ class Pooled:
     probes: int
     lost: int
     """Of these, how many were NaN or infinite."""
+    faults: tuple[str, ...] = ()
+    """What makes the estimator unusable, whatever its measure: a few words each."""
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -65,14 +69,17 @@ def figure(source: Source, query: Query) -> go.Figure:
     name = query.metrics[0] if query.metrics else "scaled_error"
     what = metric(name)
     matches = [line for line in lines(source, query, (name,)) if line.series.count]
-    pooled = [(line, _pool(source, line.series.id, query.window)) for line in matches]
+    pooled = [(line, _pool(source, line, query)) for line in matches]
     kept = sorted(pooled, key=lambda pooled_measure: _badness(name, pooled_measure[1]))[:TRACES]
     shown = sum(pooled_measure.probes for _, pooled_measure in kept)
     ends = np.array([v for _, p in kept for v in (p.low, p.high)])
     scale = choose(what.scaling, ends)
-    names = [_name(line, len(query.runs)) for line, _ in kept]
+    several = len(query.runs) > 1
+    names = [draws.name_of(line, several=several) for line, _ in kept]
+    labels = ["<br>".join([name, *p.faults]) for name, (_, p) in zip(names, kept, strict=True)]
+    marks = style.symbols(line.label for line, _ in kept)
     traces = [
-        _dot(at, line, pooled_measure, scale, names[at])
+        _dot(at, line, pooled_measure, scale, names[at]).update(marker_symbol=marks[line.label])
         for at, (line, pooled_measure) in enumerate(kept)
     ]
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
@@ -81,6 +88,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         _unfair(source, query),
         _marks_text(max((pooled_measure.probes for _, pooled_measure in kept), default=0)),
         what.axis.replace("<br>", ": "),
+        *cautions.of_lines(source, query, [line for line, _ in kept]),
     ):
         tally.say(note)
     return canvas.finish(
@@ -90,7 +98,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         height=110 + ROW * max(len(kept), 2),
         margin={"l": 16, "r": 16, "t": 44, "b": 48},
         showlegend=False,
-        annotations=[_label(at, name) for at, name in enumerate(names)],
+        annotations=[_label(at, label) for at, label in enumerate(labels)],
         xaxis=canvas.axis(what.axis.partition("<br>")[0], tickangle=0, **canvas.few(scale)),
         yaxis=canvas.axis("", **_rows(len(names))),
     )
@@ -104,20 +112,15 @@ def _unfair(source: Source, query: Query) -> str:
     return "; ".join(dict.fromkeys(sentence for sentence in sentences if sentence))
 
 
-def _badness(name: str, measure: Pooled) -> tuple[bool, float]:
+def _badness(name: str, measure: Pooled) -> tuple[bool, int, float]:
     sign = -1 if name in LARGER_IS_BETTER else 1
-    return bool(np.isnan(measure.mean)), sign * measure.mean
-
-
-def _name(line: Line, runs: int) -> str:
-    label = plain(clipped(line.label, 40))
-    return f"{label}<br>{run_name(line.run.number, line.run.name)}" if runs > 1 else label
+    return bool(np.isnan(measure.mean)), len(measure.faults), sign * measure.mean
 
 
 def _label(at: int, name: str) -> dict[str, Any]:
     """A label above its row; beside the plot it would leave no room on a phone."""
     return {
-        "text": name.replace("<br>", " · "), "x": 0, "xref": "paper", "xanchor": "left",
+        "text": name, "x": 0, "xref": "paper", "xanchor": "left",
         "y": at, "yref": "y", "yanchor": "bottom", "yshift": 7, "showarrow": False,
     }  # fmt: skip
 
@@ -131,13 +134,14 @@ def _rows(count: int) -> dict[str, Any]:
 
 def _dot(at: int, line: Line, measure: Pooled, scale: Scale, name: str) -> go.Scatter:
     mean, low, high = scale.positions(np.array([measure.mean, measure.low, measure.high])).tolist()
-    what, whose = metric(line.series.metric), name.replace("<br>", " · ")
+    what, whose = metric(line.series.metric), line.full_name(several=True)
     value_text = (
         f"{what.short} {measure.mean:.4g}{what.suffix}<br>{measure.low:.4g} … {measure.high:.4g}"
     )
     lost_text = (
         f"<br>{measure.lost} of {measure.probes} probes were not finite" if measure.lost else ""
     )
+    lost_text += "".join(f"<br>{fault}" for fault in measure.faults)
     hover_text = (
         f"{hover_head(whose)}<br>{value_text} over {counted(measure.probes, 'probe')}{lost_text}"
     )
@@ -149,7 +153,7 @@ def _dot(at: int, line: Line, measure: Pooled, scale: Scale, name: str) -> go.Sc
     }
     return go.Scatter(
         x=canvas.numbers(np.array([mean])), y=[at], name=name, mode="markers", text=[hover_text],
-        marker={"symbol": style.symbol(line.label), "size": 11, "color": style.colour(line.label)},
+        marker={"size": 11, "color": style.colour(line.label)},
         error_x={**whiskers, "width": 5} if np.isfinite(mean) else None,
         hovertemplate="%{text}<extra></extra>", meta={"run": line.run_id},
     )  # fmt: skip
@@ -211,19 +215,25 @@ def _list(names: Iterable[str]) -> str:
     return ", ".join(all_of[:SHOWN]) + more
 
 
-def _pool(source: Source, series_id: int, window: int) -> Pooled:
-    """Pool the last `window` points; the mean is NaN where none is finite."""
-    points = source.points(series_id)
-    values = points.values[-window:]
+def _faults(source: Source, line: Line, query: Query) -> tuple[str, ...]:
+    lost = cautions.lost(source, line.run_id, line.label, query.window)
+    uphill = cautions.uphill(source, line.run_id, line.label, query.layer, query.window)
+    return (*(["points uphill"] if uphill else []), *([lost.words] if lost.count else []))
+
+
+def _pool(source: Source, line: Line, query: Query) -> Pooled:
+    """Pool the points of the window; the mean is NaN where none is finite."""
+    points, faults = source.points(line.series.id), _faults(source, line, query)
+    values = points.values[-query.window :]
     good = values[np.isfinite(values)]
     lost = len(values) - len(good)
     if not len(good):
-        return Pooled(np.nan, np.nan, np.nan, np.nan, len(values), lost)
+        return Pooled(np.nan, np.nan, np.nan, np.nan, len(values), lost, faults)
     ends = float(good.min()), float(good.max())
     # A diverging run's values overflow: infinity is then the right answer.
     with np.errstate(over="ignore"):
         mean, rms = float(good.mean()), float(np.sqrt(np.mean(good**2)))
-    return Pooled(mean, *ends, rms, len(values), lost)
+    return Pooled(mean, *ends, rms, len(values), lost, faults)
 
 
 def _marks_text(probes: int) -> str:

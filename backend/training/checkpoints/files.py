@@ -1,12 +1,14 @@
 """The checkpoint files of a run: names, damage, and which to keep. Needs no torch."""
 
 import errno
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import sqrt
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from safetensors import safe_open
 
@@ -18,7 +20,16 @@ MAX_BYTES_BETWEEN = 256 * 2**20
 """Bytes that those may take together."""
 HEADER_LENGTH_BYTES, METADATA = 8, "__metadata__"
 """Of the safetensors format: the size of the header's length, and the key that is no tensor."""
+_UNSIGNED = b'"sha256":"' + b"0" * 64 + b'"'
+_SIGNED = re.compile(rb'"sha256":"[0-9a-f]{64}"')
+"""In the header; within the skeleton, which is a JSON string, every quote is escaped."""
+UNSIGNED = {"sha256": "0" * 64}
+"""The header's entry for `sign`."""
 _NAME = re.compile(r"step-(\d{12})\.safetensors")
+
+
+class CheckpointError(Exception):
+    """A run cannot go on from its checkpoints; the message is for people."""
 
 
 def is_full(error: OSError) -> bool:
@@ -38,29 +49,84 @@ def checkpoint_steps(folder: Path) -> list[int]:
     return sorted(int(m[1]) for p in folder.iterdir() if (m := _NAME.fullmatch(p.name)))
 
 
-def damage(path: Path) -> str:
-    """An error message if the checkpoint is damaged, else "". Raises FileNotFoundError.
+def sign(data: bytes) -> bytes:
+    """A checkpoint with the SHA-256 of itself in its header, in the place of `UNSIGNED`."""
+    digest = hashlib.sha256(data).hexdigest().encode()
+    place = data.index(_UNSIGNED)
+    signed = _UNSIGNED.replace(b"0" * 64, digest)
+    return b"".join((data[:place], signed, memoryview(data)[place + len(signed) :]))
 
-    Only the header is read: it says how long the file must be.
+
+def damage(path: Path) -> str:
+    """An error message if the checkpoint cannot be read or is not as it was written, else "".
+
+    The header says how long the file must be, and its hash. Checkpoints of earlier versions have no
+    hash. Raises FileNotFoundError.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        header = int.from_bytes(file.read(HEADER_LENGTH_BYTES), "little")
-        text = file.read(header) if header <= size - HEADER_LENGTH_BYTES else b""
     try:
-        entries = json.loads(text)
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            whole = _is_whole(file, size)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        return f"the checkpoint of step {_step(path):,} cannot be read ({error.strerror})"
+    return "" if whole else damage_message(path)
+
+
+def _is_whole(file: IO[bytes], size: int) -> bool:
+    start = file.read(HEADER_LENGTH_BYTES)
+    length = int.from_bytes(start, "little")
+    header = file.read(length) if length <= size - HEADER_LENGTH_BYTES else b""
+    try:
+        entries = json.loads(header)
         ends = (t["data_offsets"][1] for name, t in entries.items() if name != METADATA)
         end = max(ends, default=0)
-        whole = "skeleton" in entries[METADATA] and size == HEADER_LENGTH_BYTES + header + end
+        whole = "skeleton" in entries[METADATA] and size == HEADER_LENGTH_BYTES + length + end
+        return whole and _has_its_hash(start + header, file, entries[METADATA].get("sha256"))
     except (ValueError, LookupError, TypeError, AttributeError):
-        whole = False
-    return "" if whole else damage_message(path)
+        return False
+
+
+def _has_its_hash(start: bytes, rest: IO[bytes], expected: str | None) -> bool:
+    if expected is None:  # a checkpoint of an earlier version
+        return True
+    digest = hashlib.sha256(_SIGNED.sub(_UNSIGNED, start, count=1))
+    while block := rest.read(2**20):
+        digest.update(block)
+    return digest.hexdigest() == expected
+
+
+def newest_sound(folder: Path) -> tuple[int | None, dict[int, str]]:
+    """The step of the newest checkpoint that is not damaged, or None; and what is wrong with the
+    newer ones, by step."""
+    wrong: dict[int, str] = {}
+    for step in reversed(checkpoint_steps(folder)):
+        try:
+            message = damage(path_of(folder, step))
+        except FileNotFoundError:  # deleted at this moment
+            continue
+        if not message:
+            return step, wrong
+        wrong[step] = message
+    return None, wrong
+
+
+def put_away(folder: Path, step: int) -> None:
+    """Rename a damaged checkpoint, so that it is neither offered nor counted any more."""
+    path = path_of(folder, step)
+    with suppress(OSError):  # it is passed over again the next time
+        path.rename(path.with_suffix(".damaged"))
+
+
+def _step(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
 
 
 def damage_message(path: Path) -> str:
     """The error message for a checkpoint that cannot be read."""
-    step, size = int(path.stem.removeprefix("step-")), path.stat().st_size
-    return f"the checkpoint of step {step:,} is damaged or cut short ({size:,} bytes)"
+    size = path.stat().st_size
+    return f"the checkpoint of step {_step(path):,} is damaged or cut short ({size:,} bytes)"
 
 
 def config_at(path: Path) -> dict[str, Any]:
@@ -102,7 +168,7 @@ def _without_tensors(skeleton: Any) -> Any:
 
 def resume_step(folder: Path) -> int:
     """The step at which the next attempt starts."""
-    return max(checkpoint_steps(folder), default=0)
+    return newest_sound(folder)[0] or 0
 
 
 def surplus(steps: Sequence[int], size: int) -> list[int]:

@@ -10,7 +10,13 @@ import safetensors
 import torch
 from safetensors.torch import save
 
-from backend.training.checkpoints.files import checkpoint_steps, path_of, surplus
+from backend.training.checkpoints.files import (
+    UNSIGNED,
+    checkpoint_steps,
+    path_of,
+    sign,
+    surplus,
+)
 from backend.training.checkpoints.tree import flatten, unflatten
 
 
@@ -24,7 +30,7 @@ def write(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
     # safetensors rejects tensors that share memory, as those of a tied state do.
     own = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
     path = path_of(folder, step)
-    _write_whole(path, save(own, {"skeleton": json.dumps(skeleton)}))
+    _write_whole(path, sign(save(own, {"skeleton": json.dumps(skeleton), **UNSIGNED})))
     for old in surplus(checkpoint_steps(folder), path.stat().st_size):
         path_of(folder, old).unlink()
     return path

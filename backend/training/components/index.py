@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 
+from backend.config import IMPORT_SECONDS
 from backend.training.datasets import Dataset, datasets
 from backend.training.losses import Loss, losses
 from backend.training.networks import Network, networks
@@ -51,9 +52,14 @@ def with_wrapped(estimator: Estimator) -> Iterator[Estimator]:
             yield from with_wrapped(value)
 
 
-def component_index(plugin_dirs: Sequence[Path | str] = ()) -> ComponentIndex:
-    """The built-in components, and the estimators of installed packages and plug-in folders."""
-    discovery = discover([Path(d) for d in plugin_dirs])
+def component_index(
+    plugin_dirs: Sequence[Path | str] = (), import_seconds: float = IMPORT_SECONDS
+) -> ComponentIndex:
+    """The built-in components, and the estimators of installed packages and plug-in folders.
+
+    A plug-in file whose import takes longer than `import_seconds` is listed as a failure.
+    """
+    discovery = discover([Path(d) for d in plugin_dirs], import_seconds)
     classes = {
         "dataset": datasets(),
         "loss": losses(),

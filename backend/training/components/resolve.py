@@ -15,6 +15,8 @@ from estimators.core.contract import Estimator
 from estimators.core.names import snake_name
 
 Loc = tuple[str | int, ...]
+MAX_PROBLEMS = 20
+"""Of one component: a description may have thousands of unknown fields."""
 
 
 class Problem(NamedTuple):
@@ -78,17 +80,22 @@ def _make(name: str, cls: type, given: dict[str, Any], index: ComponentIndex, lo
             given[key] = inner.value
     broken = {p.loc[len(loc)] for p in problems}
     try:
-        value = TypeAdapter(cls).validate_python(given)
+        value = _adapter(cls).validate_python(given)
     except ValidationError as error:
         allowed = [item.name for item in fields(cls)]
         problems += [
             Problem((*loc, *e["loc"]), sentence(e, allowed, name))
-            for e in error.errors()
+            for e in error.errors()[:MAX_PROBLEMS]
             if not e["loc"] or e["loc"][0] not in broken
         ]
         return Resolved(None, problems)
     problems += _not_finite(value, loc)
     return Resolved(None if problems else value, problems)
+
+
+@cache
+def _adapter(cls: type) -> TypeAdapter[Any]:
+    return TypeAdapter(cls)
 
 
 def _not_finite(value: Any, loc: Loc) -> list[Problem]:

@@ -95,7 +95,9 @@ class EstimatorDraws:
         }
         yield from self._series.standard_errors(intervals, self.made, step)
         yield from self._series.law_checks(self._observation.law_checks(self._law), step)
-        yield self._series.nonfinite(self._observation.moments.nonfinite, step)
+        yield from self._series.nonfinite(
+            self._observation.moments.nonfinite, self._observation.lost(), step
+        )
 
     def laws(self, step: int) -> Iterator[Points]:
         """What theory predicts of the measures; no draw is needed."""

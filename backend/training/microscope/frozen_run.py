@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from backend.config import MicroscopeConfig
 from backend.training.checkpoints import format
-from backend.training.checkpoints.files import damage_message, path_of
+from backend.training.checkpoints.files import damage, damage_message, path_of
 from backend.training.components.assemble import Assembly, Labelled
 from backend.training.datasets import Part
 from backend.training.networks import Network
@@ -93,9 +93,11 @@ def _detached(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _trainer_state(path: Path, device: torch.device) -> Mapping[str, Any]:
+    if message := damage(path):
+        raise UnusableCheckpointError(f"{message}; take another one")
     try:
         return format.read(path, device)["trainer"]
-    except Exception as error:  # a damaged file can raise many kinds of exceptions
+    except Exception as error:  # a file of an earlier version can raise many kinds of exceptions
         raise UnusableCheckpointError(f"{damage_message(path)}; take another one") from error
 
 

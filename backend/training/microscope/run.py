@@ -9,6 +9,7 @@ from backend.config import MicroscopeConfig
 from backend.training.components.assemble import assemble, find_device
 from backend.training.control import Control
 from backend.training.facts import facts
+from backend.training.memory_need import TooLargeError, require_memory
 from backend.training.microscope.anatomy import run_anatomy
 from backend.training.microscope.draw_loop import DrawLoop
 from backend.training.microscope.draws import run_draws
@@ -16,7 +17,7 @@ from backend.training.microscope.frozen_run import UnusableCheckpointError, load
 from backend.training.microscope.one_step import run_one_step
 from backend.training.microscope.setup import Setup
 from backend.training.microscope.sweep import run_sweep, unseen_layers
-from backend.training.records import Ended, Record
+from backend.training.records import Ended, Event, Record
 
 
 def run_microscope(
@@ -36,15 +37,19 @@ def run_microscope(
     loop = DrawLoop(control or Control(), config.microscope.total)
     try:
         assembly = assemble(config, plugin_dirs)
-        run = load_frozen_run(config, assembly, folder, find_device(device or config.device))
+        place = find_device(device or config.device)
+        warning = require_memory(assembly, config, place)
+        run = load_frozen_run(config, assembly, folder, place)
         setup = Setup(config, assembly, run)
         own = facts(assembly, run, 0)
         yield replace(own, layers=[*own.layers, *unseen_layers(setup)])
+        if warning:
+            yield Event(0, "memory", warning)
         yield from setup.events()
         yield from _measured(setup, loop)
         yield loop.progress("running")
         yield Ended(loop.end or "finished", loop.step)
-    except UnusableCheckpointError as error:
+    except (UnusableCheckpointError, TooLargeError) as error:
         yield Ended("failed", 0, str(error))
     except Exception:
         yield Ended("failed", loop.step, traceback.format_exc())

@@ -1,8 +1,10 @@
 """Moments of draws, streamed and merged in the memory of one mean gradient.
 
 Means and sums of squares are updated chunk by chunk, or merged with those of another process,
-without loss of digits (Chan, Golub and LeVeque, 1979). Beside them five numbers of each draw and
-tensor are kept; they add over tensors, so that those of a stage are the sums of its tensors'. Live
+without loss of digits (Chan, Golub and LeVeque, 1979). Beside them six numbers of each draw and
+tensor are kept; they add over tensors, so that those of a stage are the sums of its tensors'. The
+length of a draw, its inner product with g and its error are computed from the draw itself: as
+differences of larger numbers they would be rounding where the draw, or its error, is zero. Live
 probes use `estimators.measurement.draws.sums` instead; its docstring says why.
 """
 
@@ -13,13 +15,15 @@ from torch import Tensor
 
 from estimators.core.contract import Params
 from estimators.core.vectors import as_rows
-from estimators.measurement.draws.rows import Rows, finite_rows
+from estimators.measurement.draws.rows import Rows, finite_rows, squares_of_rows
 from estimators.measurement.draws.summary import Summary, clean, grouped, over
 
 CPU_ENTRIES = 2**16
 """Entries of draws that are processed at a time on a CPU: half a MiB in float64."""
 ACCELERATOR_ENTRIES = 2**23
 """The same on an accelerator, where many small pieces would be slower."""
+NUMBERS = 6
+"""Numbers that are kept of each draw and tensor."""
 
 
 class Moments:
@@ -35,15 +39,15 @@ class Moments:
         """ḡ of each tensor, flat."""
         self.scatter = torch.zeros(len(exact), dtype=torch.float64)
         """Σ_k ‖ĝ_k − ḡ‖², (T,)."""
-        self._rows = Rows(len(exact), 5)
+        self._rows = Rows(len(exact), NUMBERS)
 
     @property
     def numbers(self) -> Tensor:
-        """Five numbers of each draw and tensor, (K, T, 5); NaN where they are not defined.
+        """Six numbers of each draw and tensor, (K, T, 6); NaN where they are not defined.
 
         ⟨ĝ_k, g⟩; ‖ĝ_k‖²; the innovation (k − 1)/k ‖ĝ_k − ḡ_{k−1}‖², whose mean is tr Var ĝ; the
         product ⟨ĝ_k − g, ḡ_{k−1} − g⟩ with the mean of the draws before, whose mean is ‖Eĝ − g‖²;
-        and k − 1.
+        k − 1; and ‖ĝ_k − g‖².
         """
         return self._rows.all
 
@@ -67,7 +71,7 @@ class Moments:
     def _add(self, t: int, rows: Tensor, g: Tensor) -> Tensor:
         good = finite_rows(rows)
         kept = rows if good.all() else rows[good.to(rows.device)]
-        numbers = torch.full((len(rows), 5), torch.nan, dtype=torch.float64)
+        numbers = torch.full((len(rows), NUMBERS), torch.nan, dtype=torch.float64)
         if len(kept):
             numbers[good] = self._take(t, kept, g)
         return numbers
@@ -77,27 +81,28 @@ class Moments:
         n, k, m = int(self.count[t]), len(rows), self.mean[t]
         if n == 0:
             m.copy_(rows[0])  # any point serves as the first mean; one near them keeps digits
-        # Rows: ĝ_1 − m .. ĝ_k − m; columns: the same, then m, then g.
-        total = torch.zeros(k, k + 2, dtype=torch.float64, device=rows.device)
-        fixed = torch.zeros(3, dtype=torch.float64, device=rows.device)  # ‖m‖², ⟨m, g⟩, ‖g‖²
+        # ⟨x_i, x_j⟩ and ⟨x_i, m − g⟩ of x = ĝ − m, (k, k + 1); ⟨ĝ, g⟩, ‖ĝ‖², ‖ĝ − g‖², (3, k).
+        total = torch.zeros(k, k + 1, dtype=torch.float64, device=rows.device)
+        own = torch.zeros(3, k, dtype=torch.float64, device=rows.device)
+        drift = torch.zeros((), dtype=torch.float64, device=rows.device)  # ‖m − g‖²
         size = max(1, _piece(g) // k)  # all of a piece's passes stay in the processor's cache
-        for x, e, c in zip(rows.split(size, 1), g.split(size), m.split(size), strict=True):
-            x = x.double()
-            x = x.sub_(c) if x.dtype != rows.dtype else x - c
-            e = e.double()
+        for piece, e, c in zip(rows.split(size, 1), g.split(size), m.split(size), strict=True):
+            x, e = piece.double(), e.double()
+            own[0] += x @ e
+            own[1] += squares_of_rows(x)
+            own[2] += squares_of_rows(x - e)
+            x = x - c if x.dtype == piece.dtype else x.sub_(c)
+            shift = c - e
             total[:, :k] += x @ x.T
-            total[:, k] += x @ c
-            total[:, k + 1] += x @ e
-            fixed += torch.stack([c @ c, c @ e, e @ e])
+            total[:, k] += x @ shift
+            drift += shift @ shift
             c += x.sum(0) / (n + k)
-        total, (mm, mg, gg) = total.cpu(), fixed.cpu().unbind()
-        gram, with_mean, with_exact = total[:, :k], total[:, k], total[:, k + 1]
+        total, own, drift = total.cpu(), own.cpu(), drift.cpu()
+        gram = total[:, :k]
         self.count[t] += k
         about = gram.diagonal().sum() - gram.sum() / k  # about the chunk's own mean
         self.scatter[t] += about + gram.sum() / k * n / (n + k)
-        offset = torch.cat([with_mean - with_exact, (mm - 2 * mg + gg).view(1)])  # with m − g
-        squares = gram.diagonal() + 2 * with_mean + mm
-        return _sequential_numbers(n, gram, offset, with_exact + mg, squares)
+        return _sequential_numbers(n, gram, torch.cat([total[:, k], drift.view(1)]), own)
 
     def merge(self, other: "Moments") -> None:
         """Add the draws of another, of the same exact gradient."""
@@ -117,18 +122,22 @@ class Moments:
 
     def summary(self, groups: Tensor) -> Summary:
         """The summary of groups of tensors; `groups` is 0/1, (T, G)."""
-        dots, squares, _, products, before = self.numbers.unbind(-1)
-        dots, squares, products = (grouped(x, groups) for x in (dots, squares, products))
-        along, second, exact = self._products().unbind()
+        dots, squares, _, products, before, errors = self.numbers.unbind(-1)
+        dots, squares, products, errors = (
+            grouped(x, groups) for x in (dots, squares, products, errors)
+        )
+        along, second, exact, offset = self._products().unbind()
         # Deviations from the mean are rounded at 1e-16 of it, their squares at the square of that.
         trace = over(clean(self.scatter, 1e-14 * self.count * second), self.count - 1)
         noise = over(trace, self.count)
-        exact, along, second, trace, noise = (
-            grouped(x, groups) for x in (exact, along, second, trace, noise)
+        exact, along, second, offset, trace, noise = (
+            grouped(x, groups) for x in (exact, along, second, offset, trace, noise)
         )
         bias = bias_variance(products, _fewest_before(before, groups))
         sizes = torch.tensor([g.numel() for g in self.exact.values()], dtype=groups.dtype) @ groups
-        return Summary(dots, squares, exact, along, second, trace, noise, bias, sizes)
+        return Summary(
+            dots, squares, errors, exact, along, second, offset, trace, noise, bias, sizes
+        )
 
     def across_variance(self, groups: Tensor) -> Tensor:
         """The variance of the estimate of ‖Eĝ‖² − ⟨Eĝ, g⟩²/‖g‖², the part of the mean across g,
@@ -136,7 +145,7 @@ class Moments:
 
         It is computed as that of the squared bias, of the draws without their part along g.
         """
-        dots, _, _, products, before = self.numbers.unbind(-1)
+        dots, _, _, products, before, _ = self.numbers.unbind(-1)
         past = grouped(_past(dots, before), groups)
         exact = grouped(self._products()[2], groups)
         dots, products = grouped(dots, groups), grouped(products, groups)
@@ -148,25 +157,27 @@ class Moments:
         return grouped(self.numbers[..., 2], groups)
 
     def _products(self) -> Tensor:
-        """⟨ḡ, g⟩, ‖ḡ‖² and ‖g‖² of each tensor, (3, T); NaN without a draw."""
-        products = torch.zeros(3, len(self.mean), dtype=torch.float64)
+        """⟨ḡ, g⟩, ‖ḡ‖², ‖g‖² and ‖ḡ − g‖² of each tensor, (4, T); NaN without a draw."""
+        products = torch.zeros(4, len(self.mean), dtype=torch.float64)
         for t, (m, g) in enumerate(zip(self.mean, self.exact.values(), strict=True)):
             size = _piece(m)
             for x, y in zip(m.split(size), g.reshape(-1).split(size), strict=True):
                 y = y.double()
-                products[:, t] += torch.stack([x @ y, x @ x, y @ y]).cpu()
-        products[:2, self.count == 0] = torch.nan
-        return products
+                off = x - y
+                products[:, t] += torch.stack([x @ y, x @ x, y @ y, off @ off]).cpu()
+        of_mean = torch.tensor([[True], [True], [False], [True]])
+        return torch.where(of_mean & (self.count == 0), torch.nan, products)
 
 
 def _piece(t: Tensor) -> int:
     return CPU_ENTRIES if t.device.type == "cpu" else ACCELERATOR_ENTRIES
 
 
-def _sequential_numbers(
-    n: int, gram: Tensor, offset: Tensor, dots: Tensor, squares: Tensor
-) -> Tensor:
-    """The numbers of k draws that follow n others, from the products about their mean m."""
+def _sequential_numbers(n: int, gram: Tensor, offset: Tensor, own: Tensor) -> Tensor:
+    """The numbers of k draws that follow n others, from the products about their mean m.
+
+    `own` are ⟨ĝ, g⟩, ‖ĝ‖² and ‖ĝ − g‖² of each draw, (3, k).
+    """
     k = len(gram)
     before = torch.arange(n, n + k, dtype=torch.float64)  # draws before each one
     share = before.clamp(min=1)
@@ -175,12 +186,12 @@ def _sequential_numbers(
     past = torch.cat([gram.new_zeros(1), (2 * lower.sum(1) + gram.diagonal()).cumsum(0)[:-1]])
     moved = past / share.square()  # ‖ḡ_{j−1} − m‖²
     innovation = (gram.diagonal() - 2 * to_past + moved).clamp(min=0) * before / (before + 1)
-    own, drift = offset[:k], offset[k]
-    shifted = torch.cat([own.new_zeros(1), own.cumsum(0)[:-1]]) / share
-    products = to_past + own + shifted + drift
+    along, drift = offset[:k], offset[k]
+    shifted = torch.cat([along.new_zeros(1), along.cumsum(0)[:-1]]) / share
+    products = to_past + along + shifted + drift
     first = before == 0  # no draw comes before the first
     innovation[first] = products[first] = torch.nan
-    return torch.stack([dots, squares, innovation, products, before], 1)
+    return torch.stack([own[0], own[1], innovation, products, before, own[2]], 1)
 
 
 def _past(dots: Tensor, before: Tensor) -> Tensor:

@@ -44,3 +44,8 @@ def finite_rows(rows: Tensor) -> Tensor:
         return torch.ones(len(rows), dtype=torch.bool)
     low, high = rows.aminmax(dim=1)
     return (low.isfinite() & high.isfinite()).cpu()
+
+
+def squares_of_rows(rows: Tensor) -> Tensor:
+    """‖x‖² of each row, (K, N) to (K,), without a table of the squares."""
+    return torch.linalg.vector_norm(rows, dim=1).square()

@@ -21,12 +21,16 @@ class Summary:
     """⟨ĝ_k, g⟩, (K, G)."""
     squares: Tensor
     """‖ĝ_k‖², (K, G)."""
+    errors: Tensor
+    """‖ĝ_k − g‖², (K, G)."""
     exact: Tensor
     """‖g‖², (G,)."""
     along: Tensor
     """⟨ḡ, g⟩, (G,)."""
     mean: Tensor
     """‖ḡ‖², (G,)."""
+    offset: Tensor
+    """‖ḡ − g‖², (G,)."""
     trace: Tensor
     """tr S, the unbiased covariance of one draw, (G,); NaN for a single draw."""
     noise: Tensor
@@ -45,11 +49,6 @@ class Summary:
     def norms(self) -> Tensor:
         """‖ĝ_k‖, (K, G)."""
         return self.squares.sqrt()
-
-    @property
-    def errors(self) -> Tensor:
-        """‖ĝ_k − g‖², (K, G)."""
-        return (self.squares - 2 * self.dots + self.exact).clamp(min=0)
 
     @property
     def cosines(self) -> Tensor:

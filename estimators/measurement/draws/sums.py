@@ -1,9 +1,10 @@
 """The draws of a live probe: a few inner products of each, and a few sums of gradients.
 
-Every statistic follows from ⟨ĝ_k, g⟩, ‖ĝ_k‖² and the inner products of the sums of blocks of
-draws. They add over tensors: a stage's are the sums of its tensors'. A draw that is not finite in a
-tensor is left out of that tensor, and of the groups that it is in. All of it is float64, and
-stays on the device until the whole probe is moved in one piece.
+Every statistic follows from ⟨ĝ_k, g⟩, ‖ĝ_k‖² and ‖ĝ_k − g‖², each computed from the draw itself,
+and the inner products of the sums of blocks of the errors ĝ_k − g. They add over tensors: a stage's
+are the sums of its tensors'. A draw that is not finite in a tensor is left out of that tensor, and
+of the groups that it is in. All of it is float64, and stays on the device until the whole probe is
+moved in one piece.
 
 `estimators.measurement.draws.moments` takes any number of draws: it can be merged, shown while it
 grows, and gives intervals. A live probe needs none of that: it has few draws, whose number is known
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from estimators.core.vectors import copy_
+from estimators.measurement.draws.rows import squares_of_rows
 from estimators.measurement.draws.summary import Summary, clean, grouped, mean, over
 
 BLOCKS = 64
@@ -33,29 +35,41 @@ class Sums:
     """⟨ĝ_k, g⟩, (K, T)."""
     squares: Tensor
     """‖ĝ_k‖², (K, T)."""
+    errors: Tensor
+    """‖ĝ_k − g‖², (K, T)."""
     exact: Tensor
     """‖g‖², (T,)."""
     blocks: Tensor
-    """⟨S_a, S_b⟩ of the sums S of M blocks: draw k is in block k mod M, (T, M, M)."""
+    """⟨S_a, S_b⟩ of the sums S of the errors in M blocks: draw k is in block k mod M, (T, M, M)."""
+
+    @property
+    def finite(self) -> Tensor:
+        """Which draws are finite in which tensor, (K, T)."""
+        return self.dots.isfinite() & self.squares.isfinite() & self.errors.isfinite()
 
     def summary(self, groups: Tensor) -> Summary:
         """What the measures of groups of tensors are made of; `groups` is 0/1, (T, G)."""
-        good = self.dots.isfinite() & self.squares.isfinite()
-        dots, squares = (torch.where(good, x, torch.nan) for x in (self.dots, self.squares))
+        good = self.finite
+        dots, squares, errors = (
+            torch.where(good, x, torch.nan) for x in (self.dots, self.squares, self.errors)
+        )
         count, alive = good.sum(0), self._block_counts(good)
-        total = torch.where(good, dots, 0.0).sum(0)
-        second = over(self.blocks.sum((1, 2)), count.square())  # ‖ḡ‖²
-        trace = over(count * clean(mean(squares) - second, mean(squares)), count - 1)
-        gram = (self._errors(dots, alive).movedim(0, -1) @ groups).movedim(-1, 0)
+        offset = over(self.blocks.sum((1, 2)), count.square())  # ‖ḡ − g‖²
+        trace = over(count * clean(mean(errors) - offset, mean(errors)), count - 1)
+        # By Σ‖ĝ_k − ḡ‖² = Σ‖ĝ_k‖² − K‖ḡ‖²; a difference of numbers that are not much larger.
+        around = torch.where(count > 1, trace * (count - 1), 0.0)
+        second = (mean(squares) - over(around, count)).clamp(min=0)  # ‖ḡ‖²
+        gram = (self._means(alive).movedim(0, -1) @ groups).movedim(-1, 0)
         whole = ((alive > 0).double() @ groups == groups.sum(0)).T
-        dots, squares, exact, along, second, trace, noise = (
+        dots, squares, errors, exact, along, second, offset, trace, noise = (
             grouped(x, groups)
             for x in (
-                dots, squares, self.exact, over(total, count), second, trace, over(trace, count)
+                dots, squares, errors, self.exact, mean(dots), second, offset, trace,
+                over(trace, count),
             )
         )  # fmt: skip
         bias = _pair_variance(gram, whole)
-        return Summary(dots, squares, exact, along, second, trace, noise, bias)
+        return Summary(dots, squares, errors, exact, along, second, offset, trace, noise, bias)
 
     def _block_counts(self, good: Tensor) -> Tensor:
         """How many draws are in each block, (M, T)."""
@@ -63,14 +77,10 @@ class Sums:
         zero = self.dots.new_zeros(m, good.shape[1])
         return zero.index_add_(0, torch.arange(len(good)) % m, good.to(zero))
 
-    def _errors(self, dots: Tensor, counts: Tensor) -> Tensor:
+    def _means(self, counts: Tensor) -> Tensor:
         """⟨x̄_a − g, x̄_b − g⟩ of the block means, (T, M, M)."""
-        block = torch.arange(len(dots)) % len(counts)
-        sums = torch.zeros_like(counts).index_add_(0, block, dots.nan_to_num())
         n = counts.clamp(min=1).T
-        along = sums.T / n  # ⟨x̄_a, g⟩, (T, M)
-        means = self.blocks / (n.unsqueeze(1) * n.unsqueeze(2))
-        return means - along.unsqueeze(1) - along.unsqueeze(2) + self.exact.view(-1, 1, 1)
+        return self.blocks / (n.unsqueeze(1) * n.unsqueeze(2))
 
 
 def _pair_variance(gram: Tensor, alive: Tensor) -> Tensor:
@@ -102,12 +112,11 @@ class Accumulator:
         g = torch.cat([t.reshape(-1) for t in exact.values()]).double()
         self._blocks = min(draws, BLOCKS, max(4, ELEMENTS // max(1, len(g))))
         self._chunk = self._blocks if self._blocks * len(g) <= ELEMENTS else 1
-        self._rows = g.new_empty(self._chunk + 1, len(g))
-        self._rows[0] = g  # so that one matrix product gives every inner product
+        self._exact, self._rows = g, g.new_empty(self._chunk, len(g))
         self._sums = None if self._chunk == draws else g.new_empty(self._blocks, len(g))
         self._views = [
             [piece.view(t.shape) for piece, t in zip(pieces, exact.values(), strict=True)]
-            for pieces in (row.split(self._sizes) for row in self._rows[1:])
+            for pieces in (row.split(self._sizes) for row in self._rows)
         ]
 
     def take(self, draws: Iterable[Mapping[str, Tensor]]) -> Tensor:
@@ -119,25 +128,29 @@ class Accumulator:
             row = k % self._chunk
             copy_(self._views[row], [grads[name] for name in self._names])
             if row == self._chunk - 1 or k == self._draws - 1:
-                kept.append(self._products(self._rows[: row + 2]))
+                rows = self._rows[: row + 1]
+                kept.append(self._numbers(rows))
                 if self._sums is not None:
-                    self._leave_out(kept[-1], row + 1)
+                    self._leave_out(rows, kept[-1][2])
                     block = (k - row) % self._blocks
-                    self._sums[block : block + row + 1] += self._rows[1 : row + 2]
-        blocks = kept[0][:, 1:, 1:] if self._sums is None else self._products(self._sums)
-        parts = [
-            kept[0][:, 0, :1],
-            torch.cat([product[:, 0, 1:] for product in kept], 1),
-            torch.cat([product.diagonal(dim1=1, dim2=2)[:, 1:] for product in kept], 1),
-            blocks.reshape(len(self._names), -1),
-        ]
+                    self._sums[block : block + row + 1] += rows
+        exact = [(g @ g).view(1) for g in self._exact.split(self._sizes)]
+        blocks = self._products(self._rows if self._sums is None else self._sums)
+        parts = [torch.stack(exact), *torch.cat(kept, 2), blocks.reshape(len(self._names), -1)]
         return torch.cat(parts, 1).reshape(-1)
 
-    def _leave_out(self, products: Tensor, rows: int) -> None:
+    def _numbers(self, rows: Tensor) -> Tensor:
+        """⟨ĝ, g⟩, ‖ĝ‖² and ‖ĝ − g‖² of k draws, (3, T, k). The rows hold ĝ − g afterwards."""
+        pairs = list(zip(rows.split(self._sizes, 1), self._exact.split(self._sizes), strict=True))
+        dots = torch.stack([piece @ g for piece, g in pairs])
+        lengths = torch.stack([squares_of_rows(piece) for piece, _ in pairs])
+        rows -= self._exact
+        return torch.stack([dots, lengths, torch.stack([squares_of_rows(p) for p, _ in pairs])])
+
+    def _leave_out(self, rows: Tensor, errors: Tensor) -> None:
         """Clear what is not finite, tensor by tensor, so that it spoils no sum."""
-        bad = ~products.diagonal(dim1=1, dim2=2)[:, 1:].isfinite()  # (T, rows)
-        for piece, rows_ in zip(self._rows[1 : rows + 1].split(self._sizes, 1), bad, strict=True):
-            piece.masked_fill_(rows_.unsqueeze(1), 0.0)
+        for piece, bad in zip(rows.split(self._sizes, 1), ~errors.isfinite(), strict=True):
+            piece.masked_fill_(bad.unsqueeze(1), 0.0)
 
     def _products(self, rows: Tensor) -> Tensor:
         """The inner products of the rows, tensor by tensor: (T, R, R)."""
@@ -147,8 +160,8 @@ class Accumulator:
         """What `take` gave, once it is on the CPU."""
         k, m = self._draws, self._blocks
         table = flat.view(len(self._names), -1)
-        exact, dots, squares, blocks = table.split([1, k, k, m * m], 1)
+        exact, dots, squares, errors, blocks = table.split([1, k, k, k, m * m], 1)
         blocks = blocks.reshape(-1, m, m)
         if self._sums is None:  # each draw is a block, and the products hold it as it came
             blocks = torch.where(blocks.isfinite(), blocks, 0.0)
-        return Sums(dots.T, squares.T, exact.squeeze(1), blocks)
+        return Sums(dots.T, squares.T, errors.T, exact.squeeze(1), blocks)

@@ -28,6 +28,7 @@ MIN_DRAWS = {
     "relative_variance": 128,
     "scaled_error": 64,
     "relative_squared_bias": 128,
+    "along": 128,
 }
 """Fewest draws of an interval of each measure; other measures have none."""
 
@@ -146,7 +147,7 @@ def _positive(summary: Summary, g2: Tensor, level: float) -> Bounds:
 
 
 def _scaled_error(summary: Summary, g2: Tensor, level: float) -> Bounds:
-    """1 − r² by the delta method for r = a/√(‖g‖² q), a and q the means of ⟨ĝ, g⟩ and ‖ĝ‖².
+    """1 − r₊² by the delta method for r = a/√(‖g‖² q), a and q the means of ⟨ĝ, g⟩ and ‖ĝ‖².
 
     r itself, unlike its square, is nearly normal even where the slope is lost in noise.
     """
@@ -154,16 +155,18 @@ def _scaled_error(summary: Summary, g2: Tensor, level: float) -> Bounds:
     r = a / (g2 * q).sqrt()
     terms = (summary.dots - a) / (g2 * q).sqrt() - r * (summary.squares - q) / (2 * q)
     low, high = student(terms + r, level)
-    least = torch.where(low * high <= 0, 0.0, torch.minimum(low.abs(), high.abs()))
-    most = torch.maximum(low.abs(), high.abs())
-    undefined = torch.where(low.isnan(), torch.nan, 0.0)
-    return (1 - most.square()).clamp(0, 1) + undefined, (1 - least.square()).clamp(0, 1) + undefined
+    low, high = (end.clamp(0, 1) for end in (low, high))  # r ≤ 0 is an error of 1; NaN stays
+    return 1 - high.square(), 1 - low.square()
 
 
 def _squared_bias(summary: Summary, g2: Tensor, level: float) -> Bounds:
-    bias = (summary.mean - 2 * summary.along + summary.exact - summary.noise) / g2
+    bias = (summary.offset - summary.noise) / g2
     half = _quantiles(summary.counts, level) * summary.bias_variance.sqrt() / g2
     return bias - half, bias + half
+
+
+def _along(summary: Summary, g2: Tensor, level: float) -> Bounds:
+    return skewed(summary.dots / g2, level)
 
 
 _INTERVALS: dict[str, Callable[[Summary, Tensor, float], Bounds]] = {
@@ -173,4 +176,5 @@ _INTERVALS: dict[str, Callable[[Summary, Tensor, float], Bounds]] = {
     "positive": _positive,
     "scaled_error": _scaled_error,
     "relative_squared_bias": _squared_bias,
+    "along": _along,
 }

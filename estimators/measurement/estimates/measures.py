@@ -8,7 +8,8 @@ finite draw.
 import torch
 from torch import Tensor
 
-from estimators.measurement.draws.summary import Summary, mean, ratio, variance
+from estimators.measurement.draws.summary import Summary, mean, over, ratio, variance
+from estimators.statistics.direction import ORTHOGONAL
 
 METRICS = (
     "cosine",
@@ -22,30 +23,39 @@ METRICS = (
     "snr",
     "norm_ratio",
     "positive",
+    "along",
+    "along_se",
 )
+"""The numbers of an estimator at a frozen point, `_se` ones being standard errors of others."""
 
 
 def measures_of(summary: Summary) -> dict[str, Tensor]:
     """Each measure of `METRICS` for each group of tensors, (G,)."""
     g2 = torch.where(summary.exact > 0, summary.exact, torch.nan)
     cosines, dot, square = summary.cosines, mean(summary.dots), mean(summary.squares)
-    # ⟨Eĝ, g⟩² without the noise of the mean
-    slope2 = dot.square() - variance(summary.dots) / summary.counts
+    noise = over(variance(summary.dots), summary.counts)  # of the mean slope
     measures = {
         "cosine": mean(cosines),
         "cosine_sd": variance(cosines).sqrt(),
         "cosine_mean": ratio(summary.along, (summary.mean * g2).sqrt()),
-        "scaled_error": 1 - ratio(slope2, g2 * square),
+        "scaled_error": 1 - ratio(_downhill_square(dot, noise), g2 * square),
         "relative_variance": summary.trace / g2,
-        "relative_squared_bias": (summary.mean - 2 * summary.along + g2 - summary.noise) / g2,
+        "relative_squared_bias": (summary.offset - summary.noise) / g2,
         "relative_squared_bias_se": summary.bias_variance.sqrt() / g2,
-        "relative_mse": (square - 2 * dot + g2) / g2,
-        "snr": (summary.mean - summary.noise).clamp(min=0) / summary.trace,
+        "relative_mse": mean(summary.errors) / g2,
+        "snr": (summary.mean - summary.noise) / summary.trace,
         "norm_ratio": mean(summary.norms) / g2.sqrt(),
         "positive": mean(positive(cosines)),
+        "along": dot / g2,
+        "along_se": noise.sqrt() / g2,
     }
     defined = summary.counts > 0
     return {name: torch.where(defined, _settled(measures[name]), torch.nan) for name in METRICS}
+
+
+def _downhill_square(slope: Tensor, noise: Tensor) -> Tensor:
+    """⟨Eĝ, g⟩₊² without the noise of the mean slope: 0 where the mean points uphill."""
+    return torch.where(slope > 0, slope.square() - noise, 0.0 * noise)
 
 
 def positive(cosines: Tensor) -> Tensor:
@@ -53,7 +63,7 @@ def positive(cosines: Tensor) -> Tensor:
 
     Orthogonal draws are not positive, whichever way rounding turns them.
     """
-    return torch.where(cosines.isfinite(), (cosines > 1e-12).to(cosines), torch.nan)
+    return torch.where(cosines.isfinite(), (cosines > ORTHOGONAL).to(cosines), torch.nan)
 
 
 def _settled(x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from estimators.measurement.draws.stream import Source, draws
 from estimators.measurement.draws.summary import Summary, grouped, layer_groups
 from estimators.measurement.estimates.bias_test import BiasVerdict, judge_bias
 from estimators.measurement.estimates.intervals import MIN_DRAWS, bounds, interval
-from estimators.measurement.estimates.measures import measures_of
+from estimators.measurement.estimates.measures import METRICS, measures_of
 from estimators.measurement.estimates.theory import law_of, theory
 from estimators.statistics.law_check import LAW, LEVEL, LawCheck, check_measure
 from estimators.statistics.student import half_width
@@ -101,6 +101,10 @@ class Observation:
         """What the measures are computed from."""
         return self.moments.summary(self.at.groups)
 
+    def lost(self) -> tuple[int, ...]:
+        """Draws that are not finite, in each layer."""
+        return tuple((len(self) - self.summary().counts).tolist())
+
     def values(self) -> dict[str, Tensor]:
         """Each of `METRICS`, (G,)."""
         return measures_of(self.summary())
@@ -114,13 +118,13 @@ class Observation:
     def standard_errors(self) -> dict[str, Tensor]:
         """`{<measure>_se: (G,)}`, from the number of draws on from which the 95 % interval holds.
 
-        The squared bias has a standard error of its own among the measures.
+        The squared bias and the slope have standard errors of their own among the measures.
         """
         width = 2 * half_width(max(2, len(self)))
         return {
             f"{metric}_se": (high - low) / width
             for metric, (low, high) in self.intervals().items()
-            if metric != "relative_squared_bias"
+            if f"{metric}_se" not in METRICS
         }
 
     def theory(self) -> dict[str, Tensor]:
@@ -164,7 +168,7 @@ class Observation:
             return ()
         at, eps = self.at, torch.finfo(next(iter(self.at.exact.values())).dtype).eps
         target = self.estimator.target(at.objective, at.params, self.state)
-        dots, _, _, products, before = self.moments.numbers.unbind(-1)
+        dots, _, _, products, before, _ = self.moments.numbers.unbind(-1)
         # These products are of errors from the exact gradient, not from another target.
         sums = None if target is not None else products * before
         return judge_bias(

@@ -99,10 +99,14 @@ class WhatIf:
 
     @property
     def expected_decrease(self) -> float | None:
-        """⟨Eĝ, g⟩² / (2 E ĝᵀHĝ): how far the loss falls at the best rate, to second order.
+        """⟨Eĝ, g⟩₊² / (2 E ĝᵀHĝ): how far the loss falls at the best rate, to second order.
 
-        ⟨Eĝ, g⟩² is estimated without bias, by the squared mean slope less its variance.
+        ⟨Eĝ, g⟩² is estimated without bias, by the squared mean slope less its variance. 0 where the
+        mean draw points uphill; None where the draws do not tell, or where there is no best rate
+        because the loss does not curve upwards.
         """
+        if self.descends is False:
+            return 0.0
         if self.best_rate is None:
             return None
         return max(0.0, self.slope**2 - self._slope_variance) / (2 * self.curvature)
@@ -119,10 +123,11 @@ class WhatIf:
     def decrease_interval(self) -> tuple[float, float] | None:
         """The 95 % interval of the expected decrease, by the delta method; None for fewer than 64
         draws, or without a decrease."""
-        if self.expected_decrease is None or self.shown < MIN_DRAWS_DECREASE:
+        decrease = self.expected_decrease
+        if decrease is None or self.best_rate is None or self.shown < MIN_DRAWS_DECREASE:
             return None
         half = half_width(self.shown) * self.decrease_se
-        return max(0.0, self.expected_decrease - half), self.expected_decrease + half
+        return max(0.0, decrease - half), decrease + half
 
     @property
     def decrease_se(self) -> float:

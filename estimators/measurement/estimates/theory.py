@@ -40,6 +40,6 @@ def theory(law: Law, exact: Params, groups: Tensor) -> dict[str, Tensor]:
         "relative_variance": spread / safe,
         "relative_squared_bias": bias / safe,
         "relative_mse": (spread + bias) / safe,
-        "scaled_error": 1 - ratio(along.square(), safe * second),
+        "scaled_error": 1 - ratio(along.clamp(min=0).square(), safe * second),
         "snr": size / spread,
     }

@@ -14,12 +14,13 @@ from estimators.core.contract import Estimator, UnsupportedError
 from estimators.core.names import labels
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
+from estimators.measurement.inputs.each_example import Loss
+from estimators.measurement.inputs.examination import LOST, Examined, examined, needs_examples
 from estimators.measurement.inputs.fields import validate
 from estimators.measurement.inputs.losses import chain_of
+from estimators.measurement.inputs.randomness import generators_kept
 from estimators.requirements import require
 
-Loss = Callable[[Any, Tensor], Tensor]
-"""loss(output, y): one value for each example, (B,), or their mean, ()."""
 Batch = tuple[Tensor, Tensor]
 """(x, y), the examples along the first axis of both."""
 Estimators = Sequence[Estimator] | Mapping[str, Estimator] | Estimator
@@ -37,6 +38,8 @@ class Subject:
     """The parameters that require a gradient, detached."""
     watched: dict[str, tuple[Estimator, Any]]
     """{label: (estimator, its state)}."""
+    notices: tuple[str, ...] = ()
+    """What the reader must know about the objective."""
 
 
 def subject(
@@ -58,8 +61,7 @@ def subject(
     x, y = _pair(batch)
     params = _parameters(module)
     _check_forward(module, loss, x, y)
-    chain = chain_of(module, loss, x, y, separable)
-    _check_loss(chain, params, x)
+    chain, notices = _objective(module, loss, (x, y), params, named, separable)
     refused, watched = [], {}
     for label, estimator in named.items():
         try:
@@ -71,7 +73,7 @@ def subject(
         watched[label] = (estimator, estimator.init(chain, params, rng))
     if refused:
         raise UnsupportedError("; ".join(dict.fromkeys(refused)))
-    return Subject(chain, params, watched)
+    return Subject(chain, params, watched, notices)
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:
@@ -137,7 +139,7 @@ def _check_forward(module: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> None:
     if not callable(loss):
         raise TypeError(f"loss is {_kind(loss)}; a function loss(output, y) is allowed")
     chain = Chain(module, x, y, loss, separable=False)
-    with torch.no_grad(), _forked(x):
+    with torch.no_grad(), generators_kept(x):
         try:
             output = chain.forward({})
         except Exception as error:
@@ -156,6 +158,9 @@ def _check_forward(module: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> None:
     if not isinstance(value, Tensor) or not value.is_floating_point():
         given = words(value)
         raise TypeError(f"the loss gives {given}; a tensor of floating-point numbers is allowed")
+    if not value.double().mean().isfinite():
+        mean = value.double().mean().item()
+        raise ValueError(f"the loss is {mean} at these weights; a finite one is needed")
     if value.ndim and value.shape != (len(x),):
         raise ValueError(
             f"the loss gives the shape {tuple(value.shape)}; one number, (), or one for each "
@@ -163,22 +168,25 @@ def _check_forward(module: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> None:
         )
 
 
-def _check_loss(chain: Chain, params: dict[str, Tensor], x: Tensor) -> None:
-    """Check that the loss is finite, and the same when it is computed twice."""
-    with torch.no_grad(), _forked(x):
-        first, second = chain(params).item(), chain(params).item()
-    if not abs(first) < float("inf"):
-        raise ValueError(f"the loss is {first} at these weights; a finite one is needed")
-    if abs(first - second) > 1e-5 * abs(first):
-        raise ValueError(
-            f"the loss is {first:.6g}, and {second:.6g} on the same batch again: something in the "
-            "network or the loss is random; call module.eval(), or draw it with the batch"
-        )
-
-
-def _forked(x: Tensor) -> torch.random.fork_rng:  # type: ignore[valid-type]
-    """A context in which random numbers of the network leave the global generators as they are."""
-    return torch.random.fork_rng([x.device] if x.is_cuda else [])
+def _objective(
+    module: nn.Module,
+    loss: Loss,
+    batch: Batch,
+    params: dict[str, Tensor],
+    named: Mapping[str, Estimator],
+    separable: bool | None,
+) -> Examined:
+    """The objective, examined, and what is lost where its loss does not split into examples."""
+    with generators_kept(batch[0]):
+        chain, why = chain_of(module, loss, *batch, separable)
+    if why and separable:
+        raise ValueError(f"separable is True, and {why}; False or None is allowed")
+    result = examined(chain, params, named)
+    if separable and not result.chain.separable:
+        raise ValueError(f"separable is True, and {result.notices[0].partition('. ')[0]}")
+    if not why or not needs_examples(named):
+        return result
+    return result._replace(notices=(f"{why}. {LOST}", *result.notices))
 
 
 def words(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 from estimators.measurement.estimates.bias_test import BiasVerdict
 from estimators.measurement.results.draw_record import DrawRecord
 from estimators.statistics.diagnosis import Finding
+from estimators.statistics.direction import points_uphill
 from estimators.statistics.law_check import LawCheck
 
 Ends = tuple[float, float]
@@ -41,6 +42,8 @@ class MeasurementData:
     nonfinite: dict[str, int]
     """{label: draws with an infinite or undefined entry}; each is left out of the layers that have
     such an entry."""
+    lost: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """{label: draws with such an entry in each layer}."""
     intervals: dict[str, dict[str, tuple[Ends | None, ...]]] = field(default_factory=dict)
     """{label: {metric: its 95 % interval in each layer, None where there is none}}."""
     laws: dict[str, dict[str, tuple[float, ...]]] = field(default_factory=dict)
@@ -57,6 +60,8 @@ class MeasurementData:
     """{label: its draws one by one}."""
     sources: dict[str, str] = field(default_factory=dict)
     """{label: honest or oracle}: how the draws were made."""
+    notices: tuple[str, ...] = ()
+    """What the reader must know about the objective, such as that its examples are coupled."""
 
     def rows(self) -> Iterator[Row]:
         """Every number, one row each."""
@@ -77,6 +82,14 @@ class MeasurementData:
         """The index of a layer. Raises KeyError with the names that there are."""
         return _item("layer", layer, {name: i for i, name in enumerate(self.layers)})
 
+    def points_uphill(self, estimator: str, layer: str = "") -> bool:
+        """Whether the mean of the draws points uphill, by more than their noise explains."""
+        values, i = self.values[estimator], self.place(layer)
+        if "along" not in values:
+            return False
+        lost = self.lost[estimator][i] if estimator in self.lost else 0
+        return points_uphill(values["along"][i], values["along_se"][i], self.draws - lost - 1)
+
     @property
     def tensors(self) -> tuple[str, ...]:
         """The layers that are tensors: those after the whole network and the stages."""
@@ -89,6 +102,7 @@ class MeasurementData:
             "draws": self.draws,
             "loss": _finite(self.loss),
             "nonfinite": self.nonfinite,
+            "notices": list(self.notices),
             "rows": [self._row_dict(row) for row in self.rows()],
             "verdicts": {
                 label: [

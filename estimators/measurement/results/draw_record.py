@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from estimators.measurement.draws.stream import FIRST
-from estimators.measurement.draws.summary import Summary, grouped, over, ratio
+from estimators.measurement.draws.summary import Summary, grouped, mean, over, ratio
 from estimators.measurement.estimates.measures import measures_of
 from estimators.measurement.estimates.observation import Observation
 
@@ -70,22 +70,24 @@ def summary_of_first(observation: Observation, count: int) -> Summary:
     bias does not follow from them: it is NaN.
     """
     groups, numbers = observation.at.groups, observation.moments.numbers[:count]
-    dots, squares, innovations, products, before = numbers.unbind(-1)
+    dots, squares, innovations, products, before, errors = numbers.unbind(-1)
     exact = torch.stack([g.double().square().sum().cpu() for g in observation.at.exact.values()])
     finite = dots.isfinite()
     counts = finite.sum(0)
-    errors = torch.where(finite, (squares - 2 * dots + exact).clamp(min=0), 0.0).sum(0)
     pairs = (before * products).nan_to_num(0.0).sum(0)
-    bias = over(((errors + 2 * pairs) / counts.clamp(min=1)).clamp(min=0), counts)
-    along = over(torch.where(finite, dots, 0.0).sum(0), counts)
-    trace = over(innovations.nan_to_num(0.0).sum(0), counts - 1)
-    square = bias + 2 * along - exact
+    total = torch.where(finite, errors, 0.0).sum(0) + 2 * pairs
+    offset = over((total / counts.clamp(min=1)).clamp(min=0), counts)
+    scatter = innovations.nan_to_num(0.0).sum(0)
+    trace = over(scatter, counts - 1)
+    square = (mean(squares) - over(scatter, counts)).clamp(min=0)  # Σ‖ĝ_k‖² = scatter + K‖ḡ‖²
     return Summary(
         dots=grouped(dots, groups),
         squares=grouped(squares, groups),
+        errors=grouped(errors, groups),
         exact=grouped(exact, groups),
-        along=grouped(along, groups),
+        along=grouped(mean(dots), groups),
         mean=grouped(square, groups),
+        offset=grouped(offset, groups),
         trace=grouped(trace, groups),
         noise=grouped(over(trace, counts), groups),
         bias_variance=torch.full((groups.shape[1],), torch.nan, dtype=torch.float64),

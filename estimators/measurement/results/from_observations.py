@@ -36,6 +36,7 @@ def measurement_of(observations: Iterable[Observation]) -> Measurement:
         exact_norm=tuple(at.norms.tolist()),
         values={label: _tuples(o.values()) for label, o in last.items()},
         nonfinite={label: o.moments.nonfinite for label, o in last.items()},
+        lost={label: o.lost() for label, o in last.items()},
         intervals={
             label: {m: _ends(*ends) for m, ends in o.intervals().items()}
             for label, o in last.items()

@@ -22,14 +22,24 @@ class Table:
     """How many of the first columns are words."""
     sentence: bool = False
     """Whether the last column is words too."""
+    notices: Sequence[str] = ()
+    """What the reader must know before the numbers; each printed on a line of its own."""
 
     def __str__(self) -> str:
-        return text_table(self.title, self.head, self.rows, self.note, self.words, self.sentence)
+        below = "".join(f"\nNotice: {notice}." for notice in self.notices)
+        return (
+            text_table(self.title, self.head, self.rows, self.note, self.words, self.sentence)
+            + below
+        )
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return html_table(self.title, self.head, self.rows, self.note, self.words, self.sentence)
+        below = "".join(f"<p><b>Notice:</b> {escape(notice)}.</p>" for notice in self.notices)
+        return (
+            html_table(self.title, self.head, self.rows, self.note, self.words, self.sentence)
+            + below
+        )
 
 
 def text_table(

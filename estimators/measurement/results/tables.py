@@ -8,7 +8,7 @@ from estimators.measurement.estimates.bias_test import MIN_DRAWS
 from estimators.measurement.estimates.diagnosis import with_anatomy
 from estimators.measurement.results.data import MeasurementData
 from estimators.measurement.results.table import Table
-from estimators.statistics.formatting import counted, short, upper_bound
+from estimators.statistics.formatting import counted, share_not_finite, short, upper_bound
 
 SHOWN = (
     "cosine", "norm_ratio", "scaled_error", "relative_variance", "relative_squared_bias",
@@ -30,7 +30,11 @@ def measures_table(data: MeasurementData, places: Sequence[int]) -> Table:
     ])  # fmt: skip
     head = ["layer", "estimator", *(m.replace("_", " ") for m in shown)]
     return Table(
-        title(data), [*head, *(["bias"] if data.verdicts else [])], rows, note(data, places)
+        title(data),
+        [*head, *(["bias"] if data.verdicts else [])],
+        rows,
+        note(data, places),
+        notices=data.notices,
     )
 
 
@@ -57,15 +61,34 @@ def measure_rows(
 
 def title(data: MeasurementData) -> str:
     """How many draws, at which loss, and what could not be measured."""
-    lost = [f"{n} of {label} not finite" for label, n in data.nonfinite.items() if n]
+    lost = [
+        f"{label}: {share_not_finite(n, data.draws)}" for label, n in data.nonfinite.items() if n
+    ]
     dead = [
         layer or "(network)" for layer, g in zip(data.layers, data.exact_norm, strict=True) if not g
     ]
     more = f" and {len(dead) - 5} more" if len(dead) > 5 else ""
-    notes = [*lost, *([f"zero gradient in {', '.join(dead[:5])}{more}"] if dead else [])]
+    notes = [
+        *lost,
+        *uphill_notes(data),
+        *([f"zero gradient in {', '.join(dead[:5])}{more}"] if dead else []),
+    ]
     if data.draws == 1:
         notes.append("one draw has no variance")
     return ", ".join([f"{counted(data.draws, 'draw')} at loss {data.loss:.4g}", *notes])
+
+
+def uphill_notes(data: MeasurementData) -> list[str]:
+    """Sentences on the estimators that point uphill, in the network or in some of its layers."""
+    notes = []
+    for label in data.values:
+        layers = [layer for layer in data.layers if data.points_uphill(label, layer)]
+        if "" in layers:
+            notes.append(f"{label} points uphill")
+        elif layers:
+            more = f" and {len(layers) - 5} more" if len(layers) > 5 else ""
+            notes.append(f"{label} points uphill in {', '.join(layers[:5])}{more}")
+    return notes
 
 
 def note(
@@ -105,6 +128,7 @@ def findings_table(
         name_once(rows),
         words=3,
         sentence=True,
+        notices=data.notices,
     )
 
 

@@ -1,18 +1,20 @@
 """A lab over a real store, its supervisor played by `Fake`."""
 
 import base64
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from backend.app import create_app
+from backend.app import LabServer, create_app, listen
 from backend.config import Kind, MicroscopeConfig, RunConfig
 from backend.home import open_home
 from backend.sentences import sentence
+from backend.serve import server_config
 from backend.settings import Settings
 from backend.store import Store, open_engine
 
@@ -43,7 +45,12 @@ class Fake:
     def shutdown(self) -> None:
         self.told.append(("shutdown",))
 
-    def validate(self, config: dict[str, Any], kind: Kind = "training") -> dict[str, Any]:
+    def validate(
+        self, configs: Sequence[dict[str, Any]], kind: Kind = "training"
+    ) -> list[dict[str, Any]]:
+        return [self._validate(config, kind) for config in configs]
+
+    def _validate(self, config: dict[str, Any], kind: Kind) -> dict[str, Any]:
         of = MicroscopeConfig if kind == "microscope" else RunConfig
         try:
             config = of.model_validate(config).model_dump(mode="json")
@@ -171,3 +178,26 @@ def config() -> dict[str, Any]:
 def attempt(client, store, run) -> Any:
     """Starts another attempt of the run: attempt(at=step)."""
     return lambda at=0: Worker(client, store, run, at)
+
+
+@pytest.fixture
+def served(app):
+    """(server, thread, URL)."""
+    listening = listen("127.0.0.1", 0)
+    server = LabServer(server_config(app))
+    started = threading.Event()
+    startup = server.startup
+
+    async def announce(sockets=None):
+        await startup(sockets)
+        started.set()
+
+    server.startup = announce
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    assert started.wait(10)
+    yield server, thread, f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+    listening.close()
+    assert not thread.is_alive()

@@ -68,6 +68,7 @@ def test_what_cannot_be_forked_is_refused_in_a_sentence(forked, client, body, st
         lambda path: path.write_bytes(b"x" * 1000),
         lambda path: path.write_bytes(path.read_bytes()[:100]),
         lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(path.read_bytes()[:-1] + b"?"),
     ],
 )
 def test_a_damaged_checkpoint_is_refused_at_once(forked, client, app, run, spoil):

@@ -1,12 +1,9 @@
 """A real server on a loopback port: streams end with it, workers are answered till then."""
 
-import threading
-
 import httpx
 import pytest
-import uvicorn
 
-from backend.app import LabServer, PortInUseError, listen
+from backend.app import PortInUseError, listen
 
 
 def test_a_port_in_use_is_named():
@@ -14,29 +11,6 @@ def test_a_port_in_use_is_named():
         port = taken.getsockname()[1]
         with pytest.raises(PortInUseError, match=f"port {port} of 127.0.0.1 is in use.*--port"):
             listen("127.0.0.1", port)
-
-
-@pytest.fixture
-def served(app):
-    """(server, thread, URL)."""
-    listening = listen("127.0.0.1", 0)
-    server = LabServer(uvicorn.Config(app, log_level="error"))
-    started = threading.Event()
-    startup = server.startup
-
-    async def announce(sockets=None):
-        await startup(sockets)
-        started.set()
-
-    server.startup = announce
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    assert started.wait(10)
-    yield server, thread, f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
-    listening.close()
-    assert not thread.is_alive()
 
 
 def test_a_stop_ends_streams_promptly_and_answers_workers_first(served, app, fake, store):

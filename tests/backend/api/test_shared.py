@@ -45,6 +45,25 @@ def test_a_visitor_reads_the_dashboard_and_its_figures(link, visitor, worker):
     assert figure.json()["count"] == 20
 
 
+def test_all_links_are_listed_and_one_is_revoked(client, board, link, worker):
+    other = client.post(f"/api/dashboards/{board['id']}/share").json()
+    listed = client.get("/api/shares").json()
+    assert {share["id"] for share in listed} == {link["id"], other["id"]}
+    assert {(share["title"], share["runs"]) for share in listed} == {("<i>mine</i>", 1)}
+    assert client.delete(f"/api/shares/{link['id']}").status_code == 204
+    assert [share["id"] for share in client.get("/api/shares").json()] == [other["id"]]
+
+
+def test_a_shared_page_counts_what_was_deleted(client, board, link, worker):
+    path = f"{link['path']}/dashboard"
+    assert client.get(path).json()["deleted"] == 0
+    client.post(f"/api/runs/{worker.run}/cancel")
+    worker.send(status="cancelled")
+    assert client.delete(f"/api/runs/{worker.run}").status_code == 204
+    seen = client.get(path).json()
+    assert (seen["runs"], seen["deleted"]) == ([], 1)
+
+
 def test_a_visitor_reads_no_path_and_no_traceback(link, visitor, worker):
     layer = {"name": "head.weight", "stage": "head", "shape": [2], "count": 2, "coverage": "exact"}
     worker.send(

@@ -66,6 +66,24 @@ def test_the_first_problems_of_a_form_are_told(client):
     assert len(answer.content) < 10_000
 
 
+@pytest.mark.parametrize(
+    "many",
+    [
+        {f"key {i}": i for i in range(100_000)},
+        {"network": {"name": "mlp", **{f"key {i}": i for i in range(100_000)}}},
+        {"shadows": [{"name": "backprop"}] * 50_000},
+        {"shadows": [[[i] for i in range(50)] for _ in range(500)]},
+    ],
+)
+def test_values_are_counted_before_they_are_checked(client, fake, config, many):
+    asked = []
+    fake.validate = asked.append
+    answer = client.post("/api/runs", json={**config, **many})
+    assert answer.status_code == 422
+    assert "at most 20,000 are allowed" in answer.json()["detail"]
+    assert not asked
+
+
 @pytest.mark.parametrize("depth", [65, 300, 100_000])
 def test_json_that_nests_deeply_is_refused_in_words(client, depth):
     nested = "[" * depth + "]" * depth

@@ -122,6 +122,27 @@ def test_progress_facts_and_events(client, worker):
     assert (run["status"], run["error"], run["eta"]) == ("failed", "Traceback: boom", None)
 
 
+def test_a_run_holds_what_a_chart_marks_on_its_axis(client, worker, store, attempt):
+    worker.send(events=[{"step": 1, "kind": "paused", "text": "paused at step 1"}])
+    store.log(worker.run, "death", "attempt 1: killed by SIGKILL (9)", step=7)
+    attempt(4)
+    marked = [(7, "death", "attempt 1: killed by SIGKILL (9)"),
+              (4, "attempt", "attempt 2 goes on from step 4")]  # fmt: skip
+    page = client.get("/api/runs").json()["runs"]
+    for run in (client.get(f"/api/runs/{worker.run}").json(), *page):
+        assert [(e["step"], e["kind"], e["text"]) for e in run["events"]] == marked
+        assert all(e["at"].endswith("Z") for e in run["events"])
+
+
+def test_a_run_holds_its_newest_events_cut_short(client, worker, run, config):
+    worker.send(events=[{"step": n, "kind": "change", "text": "x" * 900} for n in range(60)])
+    other = client.post("/api/runs", json=config).json()
+    assert other["events"] == []
+    events = client.get(f"/api/runs/{run}").json()["events"]
+    assert [e["step"] for e in events] == list(range(10, 60))
+    assert {len(e["text"]) for e in events} == {500}
+
+
 def test_a_worker_that_stopped_is_queued_again(client, worker, attempt):
     worker.send(status="stopped", progress={"step": 7, "steps": 100})
     assert client.get(f"/api/runs/{worker.run}").json()["status"] == "queued"

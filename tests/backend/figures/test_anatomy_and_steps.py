@@ -257,9 +257,13 @@ def test_the_table_says_why_there_is_no_best_rate(stepped):
     assert "forward_gradient: no best rate, the draws or the exact gradient are zero" in note_text(
         drawn
     )
-    assert "backprop: no best rate, the mean draw raises the loss" in note_text(drawn)
+    assert "backprop: no best rate, the mean draw points uphill and raises the loss" in note_text(
+        drawn
+    )
     assert {row["best η"] for row in rows(drawn)} == {"none"}
-    assert "the mean draw raises the loss" in json.dumps(draw("what_if", source, {"runs": "m1"}))
+    assert "the mean draw points uphill and raises the loss" in json.dumps(
+        draw("what_if", source, {"runs": "m1"})
+    )
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,9 @@ def test_x_and_y_are_lists_of_floats_whatever_the_step(empty, last):
     (trace,) = traces(curve(empty))
     assert trace["x"] == [0.0, float(last)]
     assert {type(v) for v in trace["x"] + trace["y"]} == {float}
-    assert trace["meta"] == {"series": 1, "run": "r1", "x": "step", "positive": False}
+    assert trace["meta"] == {
+        "series": 1, "run": "r1", "x": "step", "positive": False, "full": "train · #1 a run"
+    }  # fmt: skip
 
 
 def test_spikes_survive_thinning_and_the_note_says_what_is_shown(empty):

@@ -38,7 +38,7 @@ def test_the_law_is_dashed_in_the_colour_of_its_points_and_goes_with_them(drawn)
     law = next(one for one in data if one["name"] == "law of spsa")
     assert law["line"]["dash"] == "dash"
     assert law["line"]["color"] == points["line"]["color"]
-    assert (law["legendgroup"], law["showlegend"]) == ("spsa", False)
+    assert (law["legendgroup"], law["showlegend"]) == (points["legendgroup"], False)
     assert np.allclose(law["customdata"], LAWS)
     assert "series" not in points["meta"], "a line with a law check is drawn anew"
     assert "law of fdfa" not in [one["name"] for one in data]

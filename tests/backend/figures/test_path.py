@@ -93,7 +93,7 @@ def test_a_diverging_run_does_not_squeeze_the_others(source):
 def test_runs_of_one_driver_are_told_apart(source):
     add(source, "f", 6, "backprop", {"function": "rosenbrock"}, (STEPS / 3000, STEPS / 3000))
     traces = named(draw("path", source, {"runs": "a,f"}))
-    one, other = traces["backprop · #1 run 1"], traces["backprop · #6 run 6"]
+    one, other = traces["#1 run 1"], traces["#6 run 6"]
     assert one["line"]["color"] != other["line"]["color"]
     assert one["line"]["dash"] != other["line"]["dash"]
 

@@ -105,7 +105,10 @@ def test_verdicts_that_cannot_be_told_are_not_innocent():
     source.add("m1", "draw/nonfinite", [1024], [600], estimator=FORWARD)
     drawn = asked(source)
     assert cells(drawn)[FORWARD, "whole network"] == ("diamond-open", "?")
-    assert "forward_gradient: 600 draws were not finite and are left out" in note_text(drawn)
+    assert (
+        "forward_gradient: 600 of 1,024 draws (59 %) were not finite and are left out"
+        in note_text(drawn)
+    )
     assert "no bias found" not in note_text(drawn)
 
 

@@ -24,7 +24,7 @@ from backend.jobs.supervisor import Supervisor
 from backend.store import Store, open_engine
 from backend.store.base import ConflictError, MissingError
 
-LIMITS = Limits(silence=4, cancel=1, plugin=3, tick=0.02)
+LIMITS = Limits(silence=4, cancel=1, plugin=3, plugin_import=1, tick=0.02)
 ENDED = {"finished", "failed", "cancelled", "diverged"}
 
 
@@ -88,7 +88,7 @@ class Lab:
     def reaches(self, run: str, step: int) -> None:
         until(lambda: self.store.run(run).step >= step, lambda: self.describe(run))
 
-    def becomes(self, run: str, *statuses: str, seconds: float = 20) -> None:
+    def becomes(self, run: str, *statuses: str, seconds: float = 60) -> None:
         until(lambda: self.status(run) in statuses, lambda: self.describe(run), seconds)
 
     def describe(self, run: str) -> str:
@@ -109,7 +109,7 @@ class Lab:
 
 
 def until(
-    condition: Callable[[], bool], describe: Callable[[], str] = str, seconds: float = 20
+    condition: Callable[[], bool], describe: Callable[[], str] = str, seconds: float = 60
 ) -> None:
     """Wait for a state; fail with what was there instead."""
     deadline = time.monotonic() + seconds

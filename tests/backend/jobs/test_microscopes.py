@@ -46,7 +46,7 @@ def test_a_killed_one_begins_again_and_sees_the_same(lab, parent):
         curve, other = (_whole(lab, one, metric) for one in (run, again))
         assert curve == other
     assert _whole(lab, run, "draw/cosine")[0] == list(range(DRAWS))
-    assert [e.kind for e in lab.store.events(run)] == ["death", "verdict"]
+    assert [e.kind for e in lab.store.events(run)] == ["death", "attempt", "verdict"]
     assert lab.store.run(run).attempt == 2
 
 

@@ -13,8 +13,9 @@ import pytest
 from configs import STEPS, config
 from lab import ENDED, LIMITS, Lab, until
 
-from backend.jobs.run_folders import worker_process
+from backend.jobs.run_folders import checkpoints, worker_process
 from backend.jobs.worker.server_connection import GoneError, ServerConnection
+from backend.training.checkpoints.files import checkpoint_steps, path_of
 
 
 def test_a_run_finishes_with_every_point(lab, undisturbed):
@@ -45,9 +46,31 @@ def test_a_killed_worker_resumes_and_its_curve_is_the_undisturbed_one(lab, undis
     assert row.attempt == 2
     assert row.facts["resumed_at"] >= 100
     assert lab.curve(run) == undisturbed
-    assert [e.text for e in lab.store.events(run) if e.kind == "death"] == [
-        "attempt 1: killed by SIGKILL (9)"
-    ]
+    death, again = lab.store.marked_events([run])[run]
+    assert (death.kind, death.text) == ("death", "attempt 1: killed by SIGKILL (9)")
+    assert (again.kind, again.step) == ("attempt", row.facts["resumed_at"])
+    assert again.text == f"attempt 2 goes on from step {again.step:,}"
+    assert death.step >= again.step
+
+
+def test_a_damaged_checkpoint_is_passed_over_in_words(lab, undisturbed):
+    run = lab.submit(config())
+    lab.reaches(run, 100)
+    lab.steer(run, "pause")
+    lab.becomes(run, "paused")
+    folder, at = checkpoints(lab.home, run), lab.store.run(run).step
+    until(lambda: checkpoint_steps(folder) == [0, at])
+    path_of(folder, at).write_bytes(path_of(folder, at).read_bytes()[:-1])
+    os.kill(lab.pid(run), signal.SIGKILL)
+    until(lambda: lab.store.run(run).set_aside)
+    lab.steer(run, "resume")
+    lab.becomes(run, "finished")
+    assert lab.curve(run) == undisturbed
+    death, again, damaged = lab.store.marked_events([run])[run]
+    assert (death.kind, again.kind, damaged.kind) == ("death", "attempt", "checkpoint")
+    assert (again.step, damaged.step) == (0, at)
+    assert damaged.text.startswith(f"the checkpoint of step {at:,} is damaged or cut short")
+    assert damaged.text.endswith("; the run goes on from step 0")
 
 
 def test_a_run_is_paused_stepped_resumed_and_cancelled(lab):
@@ -169,10 +192,11 @@ def test_a_stopped_server_resumes_its_runs_when_it_starts(tmp_path, undisturbed)
         assert lab.store.run(run).attempt == 2
         assert lab.store.run(run).facts["resumed_at"] >= 100
         assert lab.curve(run) == undisturbed
-        lab.becomes(paused, "paused")
-        assert (lab.store.run(paused).step, lab.store.run(paused).attempt) == (at, 2)
+        row = lab.store.run(paused)
+        assert (row.status, row.set_aside, row.step, row.attempt) == ("paused", True, at, 1)
+        assert [e.kind for e in lab.store.events(paused)] == ["paused"]
         lab.steer(paused, "cancel")
-        lab.becomes(paused, "cancelled")
+        assert lab.status(paused) == "cancelled"
 
 
 def test_a_killed_servers_runs_are_found_by_the_next(tmp_path, undisturbed):

@@ -118,10 +118,10 @@ def test_an_outcome_that_cannot_be_written_is_written_later(opened, monkeypatch)
 
 def test_a_death_is_counted_once_however_often_it_is_written(opened, monkeypatch):
     run = opened.submit()
-    with opened.broken(monkeypatch, "log", "update", times=4):
+    with opened.broken(monkeypatch, "log", "release", times=4):
         opened.executor.dies(opened.started(run), -9)
     opened.started(run, attempt=2)
-    assert [e.kind for e in opened.store.events(run)] == ["death"]
+    assert [e.kind for e in opened.store.events(run)] == ["death", "attempt"]
 
 
 def test_an_outbox_is_taken_in_when_the_disk_has_room_again(opened, monkeypatch):
@@ -177,6 +177,17 @@ def test_a_run_that_cannot_be_started_fails_in_words_and_the_next_starts(opened)
     opened.started(opened.submit())
 
 
+def test_a_fork_that_lost_its_parents_checkpoint_fails_in_words(opened):
+    columns = {"config": config(), "labels": {}, "parent": "r1", "parent_step": 1200}
+    (fork,), _ = opened.store.create_runs([columns])
+    opened.supervisor.submit(fork.id)
+    said = (
+        "The run could not be started: the checkpoint of step 1,200 with which this fork begins is "
+        "gone or damaged; fork again"
+    )
+    assert opened.becomes(fork.id, "failed").error == said
+
+
 def test_a_run_that_cannot_be_adopted_fails_in_words_and_the_others_go_on(stage, monkeypatch):
     runs = [stage.store.create_run(config(), {}).id for _ in range(2)]
     for run in runs:
@@ -199,7 +210,7 @@ def test_adoption_waits_for_the_database_too(stage, monkeypatch):
     runs = [stage.store.create_run(config(), {}).id for _ in range(2)]
     for run in runs:
         stage.store.begin_attempt(run)
-    with stage.broken(monkeypatch, "update"):
+    with stage.broken(monkeypatch, "release"):
         stage.supervisor.start()
     until(lambda: bool(stage.executor.jobs))
     (job,) = stage.executor.jobs

@@ -1,5 +1,6 @@
 """Runs small enough to finish in a fraction of a second, and what they gave."""
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -135,8 +136,9 @@ def plugins(tmp_path):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_thread():
+def threads():
+    """One thread, or as many as the environment says: no test may depend on the number."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     yield
     torch.set_num_threads(before)

@@ -320,12 +320,13 @@ def test_a_default_in_place_of_what_is_broken_is_not_judged(check):
 
 
 def test_a_network_too_large_for_the_memory_is_refused(check, monkeypatch):
-    there = type("Memory", (), {"total": 2**30})
+    there = type("Memory", (), {"total": 2**30, "available": 2**29})
     monkeypatch.setattr(psutil, "virtual_memory", lambda: there)
     _, errors = check(network={"name": "mlp", "width": 8192}, device="cpu", shadows=[])
-    assert (
-        "parameters need about 5 GiB for training and probes; the device has 1 GiB"
-        in (errors[("network",)])
+    assert errors["network",] == (
+        "the run needs about 5.8 GiB, of which 5.3 GiB are for 67,731,466 parameters with "
+        "gradients, moments and draws; 512 MiB are free of 1.0 GiB: take a smaller network, "
+        "switch probes off (probe.budget 0), or SGD without momentum"
     )
 
 

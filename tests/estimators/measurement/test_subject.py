@@ -163,7 +163,7 @@ BAD = [
     (
         {"loss": lambda o, y: F.cross_entropy(F.dropout(o), y)},
         ValueError,
-        "on the same batch again: something in the network or the loss is random",
+        "on the same batch again: something in the loss is random; call module.eval",
     ),
 ]
 

@@ -18,7 +18,7 @@ def test_why_there_is_no_best_rate():
     assert obstacle([], []) == "no draw is finite"
     assert "zero" in obstacle([0.0, 0.0], [1.0, 1.0])
     assert obstacle([1.0, -1.2], [1.0, 1.0]) == "2 draws cannot tell whether they lead down"
-    assert obstacle([-1.0, -1.0], [1.0, 1.0]) == "the mean draw raises the loss"
+    assert obstacle([-1.0, -1.0], [1.0, 1.0]) == "the mean draw points uphill and raises the loss"
     assert "not curve upwards" in obstacle([1.0, 1.0], [-1.0, 0.5])
     assert obstacle([1.0, 1.1], [1.0, 1.0]) == ""
     assert (descends([1.0, 1.1]), descends([1.0]), descends([-1.0, -1.0])) == (True, None, False)

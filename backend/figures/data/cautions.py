@@ -1,0 +1,116 @@
+"""What must be said beside an estimator's numbers: draws that are not finite, a mean that points
+uphill.
+
+Of a training run both are about its latest probes, of a microscope about all draws so far, of a
+sweep about all its values together.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.figures.data.query import Query
+from backend.figures.data.select import Line, draws_of, estimators, is_microscope
+from backend.figures.data.source import Floats, Source
+from backend.figures.drawing.text import clipped
+from estimators.statistics.direction import points_uphill, probes_point_uphill
+from estimators.statistics.formatting import counted, share_not_finite
+
+NONFINITE, SWEEP = "draw/nonfinite", "sweep/"
+WINDOW = 8
+"""Probes that are read of a training run where no window is asked for."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Draws that are not finite."""
+
+    count: int
+    draws: int
+    """Draws in all, these included; 0 where that is not on record."""
+    probes: int = 0
+    """Probes of a training run that they are of."""
+
+    @property
+    def words(self) -> str:
+        """`4 of 16 draws (25 %) were not finite in the last probe`; "" if there are none."""
+        if not self.count:
+            return ""
+        if not self.draws:
+            return f"{counted(self.count, 'draw')} were not finite"
+        where = f" in the last {counted(self.probes, 'probe')}" if self.probes else ""
+        return share_not_finite(self.count, self.draws) + where
+
+
+def lost(source: Source, run_id: str, label: str, window: int = WINDOW) -> Lost:
+    """The draws of an estimator that are not finite."""
+    run = source.run(run_id)
+    points = _values(source, run_id, label, "", (NONFINITE, SWEEP + NONFINITE))
+    sweep = SWEEP + NONFINITE in points
+    values = points.get(NONFINITE, points.get(SWEEP + NONFINITE))
+    if values is None or not len(values[1]):
+        return Lost(0, 0)
+    steps, counts = values
+    if sweep:
+        return Lost(int(counts.sum()), draws_of(run) * len(counts))
+    if is_microscope(run):
+        return Lost(int(counts[-1]), int(steps[-1]))
+    latest = counts[-window:]
+    return Lost(int(latest.sum()), draws_of(run) * len(latest), len(latest))
+
+
+def uphill(source: Source, run_id: str, label: str, layer: str, window: int = WINDOW) -> bool:
+    """Whether an estimator points uphill in a layer, at any value of a sweep. False for runs of
+    before, which keep no slope."""
+    run = source.run(run_id)
+    names = [prefix + name for prefix in ("", SWEEP) for name in ("along", "along_se")]
+    points = _values(source, run_id, label, layer, names)
+    if len(points) < 2:
+        return False
+    (steps, slopes), (_, errors) = points.values()
+    both = min(len(slopes), len(errors))  # the latest of one of them may still be on its way
+    slopes, errors = slopes[:both], errors[:both]
+    if not is_microscope(run):
+        return probes_point_uphill(
+            slopes[-window:].tolist(), errors[-window:].tolist(), draws_of(run)
+        )
+    if SWEEP + "along" in points:
+        pairs = zip(slopes.tolist(), errors.tolist(), strict=True)
+        return any(points_uphill(*pair, draws_of(run) - 1) for pair in pairs)
+    return points_uphill(float(slopes[-1]), float(errors[-1]), int(steps[both - 1]) - 1)
+
+
+def sentences(source: Source, query: Query, labels: Sequence[str] = ()) -> Iterator[str]:
+    """The cautions of these estimators, or of all estimators of the runs."""
+    several = len(query.runs) > 1
+    for run_id in query.runs:
+        run = source.run(run_id)
+        for label in labels or estimators(run):
+            if query.estimator not in ("", label):
+                continue
+            name = clipped(label) + (f" (run {run.number})" if several else "")
+            if words := lost(source, run_id, label, query.window).words:
+                yield f"{name}: {words} and are left out"
+            if uphill(source, run_id, label, query.layer, query.window):
+                yield f"{name} points uphill: its mean raises the loss"
+
+
+def of_lines(source: Source, query: Query, lines: Sequence[Line]) -> list[str]:
+    """The cautions of the estimators that these lines are of, each once."""
+    labels = dict.fromkeys(line.series.estimator for line in lines if line.series.estimator)
+    return list(dict.fromkeys(sentences(source, query, list(labels)))) if labels else []
+
+
+def _values(
+    source: Source, run_id: str, label: str, layer: str, names: Sequence[str]
+) -> dict[str, tuple[NDArray[np.int64], Floats]]:
+    """{metric: (steps, values)} of the series that there are, in the order of `names`."""
+    series_ids = {
+        series.metric: series.id
+        for series in source.series(run_id)
+        if series.count and (series.layer, series.estimator) == (layer, label)
+    }
+    read = {name: source.points(series_ids[name]) for name in names if name in series_ids}
+    return {name: (points.steps, points.values) for name, points in read.items()}

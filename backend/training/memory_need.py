@@ -1,0 +1,186 @@
+"""How much memory a run needs, estimated from shapes before anything is allocated.
+
+need = P · (4 · (7 + m) + max(8 · (1 + m), 52 if it is probed)) + A · (3 + K) + E + D + 0.4 GiB
+
+P: parameters; m: the optimiser's moments. The first term counts float32 copies: weights, gradient,
+moments and, as measured, five for an estimate. A checkpoint copies weights and moments twice while
+it is written; a probe keeps the gradient, a draw and four sums in float64. A: bytes of all results
+of a forward pass on a batch, once each for values, gradients and tangents, and for each of the K
+draws that a probe makes at once. E: an evaluation, D: the data set twice. It is meant to be a
+little too large.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from backend.config import MicroscopeConfig, RunConfig
+from backend.machine_memory import capacity, free, in_words
+from backend.training.components.assemble import Assembly
+from backend.training.datasets import Dataset
+from backend.training.evaluation.evaluation import CHUNK
+from backend.training.losses import Loss
+from backend.training.networks import Network
+from backend.training.optimizers import Optimizer
+from estimators.core.objective import Chain
+from estimators.measurement.draws.stream import AT_ONCE, MOST
+
+PROCESS = 400 * 2**20
+"""Bytes of a worker without a run: torch and its libraries."""
+CLOSE = 0.8
+"""A run that needs more than this share of what is free is warned of."""
+ALL_PARTS = 2.0
+"""At least the examples of a data set over those to train on."""
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Bytes that a run needs, by what takes them."""
+
+    parameters: int
+    """How many there are."""
+    copies: int
+    """Bytes of the parameters, of their gradients, moments and draws."""
+    batch: int
+    """Bytes of the results of the network's operations on a batch."""
+    data: int
+    """Bytes of the data set."""
+
+    @property
+    def total(self) -> int:
+        """All together, with the process itself."""
+        return self.copies + self.batch + self.data + PROCESS
+
+    @property
+    def words(self) -> str:
+        """The need, and what most of it is for."""
+        largest = max(self.copies, self.batch, self.data)
+        reason = {
+            self.data: "the data set",
+            self.batch: "the results of its operations on a batch",
+            self.copies: f"{self.parameters:,} parameters with gradients, moments and draws",
+        }[largest]
+        total = in_words(self.total)
+        return f"the run needs about {total}, of which {in_words(largest)} are for {reason}"
+
+    @property
+    def remedy(self) -> str:
+        """What makes it smaller."""
+        if self.batch > self.copies:
+            return "take a smaller batch or a smaller network"
+        return "take a smaller network, switch probes off (probe.budget 0), or SGD without momentum"
+
+
+class TooLargeError(Exception):
+    """A run needs more memory than is free; the message is for people."""
+
+
+def require_memory(assembly: Assembly, config: RunConfig, device: torch.device) -> str:
+    """A warning if the run needs most of what is free, else "".
+
+    Raises TooLargeError if it needs more than that.
+    """
+    need = memory_need(
+        assembly.network, assembly.dataset, assembly.loss, assembly.optimizer, config.batch_size,
+        isinstance(config, MicroscopeConfig) or config.probe.possible,
+    )  # fmt: skip
+    if problem := refusal(need, str(device), now=True):
+        raise TooLargeError(problem)
+    return warning(need, str(device))
+
+
+def memory_need(
+    network: Network, dataset: Dataset, loss: Loss, optimizer: Optimizer | None, batch_size: int,
+    probed: bool,
+) -> MemoryNeed:  # fmt: skip
+    """The need of a run of these components."""
+    chain = on_meta_device(network, dataset, loss, batch_size)
+    params = {name: p.detach() for name, p in chain.module.named_parameters()}
+    count, moments = sum(p.numel() for p in params.values()), _moments(optimizer)
+    per_parameter = 4 * (7 + moments) + max(8 * (1 + moments), 52 if probed else 0)
+    total, largest = _results(chain, params)
+    at_once = max(1, min(AT_ONCE, MOST // max(1, count))) if probed else 0
+    examples = dataset.training_examples
+    evaluated = 3 * largest * min(CHUNK, examples) // batch_size
+    data = int(ALL_PARTS * examples * (4 * prod(dataset.shape) + 8)) * 2
+    batch = total * (3 + at_once) + evaluated
+    return MemoryNeed(count, count * per_parameter, batch, data)
+
+
+def refusal(need: MemoryNeed, device: str, *, now: bool) -> str:
+    """Why a run cannot start on the device, in a sentence; "" if it can.
+
+    `now`: judge by what is free, rather than by what there is.
+    """
+    there, available = memory_of(torch.device(device))
+    limit = available if now else there
+    if need.total <= limit:
+        return ""
+    wait = ", or wait until other runs have ended" if need.total <= there else ""
+    return f"{need.words}; {_there(there, available)}: {need.remedy}{wait}"
+
+
+def warning(need: MemoryNeed, device: str) -> str:
+    """A sentence on a run that needs most of what is free; "" for others."""
+    there, available = memory_of(torch.device(device))
+    if need.total <= CLOSE * available:
+        return ""
+    advice = f"if it is killed for lack of memory, {need.remedy}"
+    return f"{need.words}; {_there(there, available)}: {advice}"
+
+
+def memory_of(device: torch.device) -> tuple[int, int]:
+    """Bytes that a device has, and that are free."""
+    if device.type == "cuda":
+        available, there = torch.cuda.mem_get_info(device)
+        return there, available
+    return capacity(), free()
+
+
+def on_meta_device(network: Network, dataset: Dataset, loss: Loss, batch_size: int = 2) -> Chain:
+    """The loss of a batch on torch's meta device: shapes without numbers."""
+    with torch.device("meta"):
+        module = network.layout(dataset.shape, loss.outputs(dataset))
+        x, y = torch.empty(batch_size, *dataset.shape), torch.empty(batch_size, dtype=torch.int64)
+    return loss.chain(module, (x, y), dataset)
+
+
+class _Results(TorchDispatchMode):
+    """Adds up the bytes of the results of all operations; views take none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = self.largest = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if not any(returned.alias_info for returned in func._schema.returns):
+            sizes = [t.numel() * t.itemsize for t in tree_leaves(result) if isinstance(t, Tensor)]
+            self.total += sum(sizes)
+            self.largest = max(self.largest, *sizes, 0)
+        return result
+
+
+def _results(chain: Chain, params: Mapping[str, Tensor]) -> tuple[int, int]:
+    """Bytes of all results of the loss on its batch, and of the largest one."""
+    # An operation may have no shape without numbers: then what came before it is counted.
+    with _Results() as results, torch.no_grad(), suppress(Exception):
+        chain(params)
+    return results.total, results.largest
+
+
+def _there(there: int, available: int) -> str:
+    return f"{in_words(available)} are free of {in_words(there)}"
+
+
+def _moments(optimizer: Optimizer | None) -> int:
+    """Numbers that the optimiser keeps for each parameter."""
+    momentum = getattr(optimizer, "momentum", None)
+    return 2 if momentum is None else int(momentum > 0)

@@ -1,0 +1,124 @@
+"""`examined`: an objective held to what estimators take for granted, once, before it is used.
+
+That it is a function (nothing in it is random), that examples are not coupled where its claim to be
+separable says so, and that forward mode, reverse mode and differences are derivatives of the same
+function. Whoever makes an objective calls it: `measure` and its siblings, a training run, the
+microscope, `gradlab check`.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from estimators.core.contract import Estimator, Need, Params, UnsupportedError
+from estimators.core.objective import Chain
+from estimators.measurement.inputs.coupling import coupled_by
+from estimators.measurement.inputs.derivatives import Disagreement, disagreement, place_of
+from estimators.measurement.inputs.nearby import examinable
+from estimators.measurement.inputs.randomness import generators_kept, refuse_random
+from estimators.requirements import require
+
+LOST = (
+    "The loss stays one number, so that every example gets the same coefficient, with up to as "
+    "many times the variance as there are examples"
+)
+
+
+class Examined(NamedTuple):
+    """An objective that estimators can be trusted on, and what the reader must know about it."""
+
+    chain: Chain
+    notices: tuple[str, ...] = ()
+    """Sentences without a full stop."""
+
+
+def examined(
+    chain: Chain,
+    params: Params,
+    estimators: Mapping[str, Estimator],
+    *,
+    stops: bool = False,
+) -> Examined:
+    """Examine an objective near `params`, on a few of its examples.
+
+    Args:
+        chain: the objective.
+        params: the parameters that estimators get.
+        estimators: {label: estimator}: those that are to work on it.
+        stops: the loss has a stop-gradient on purpose, so that differences of the loss may be
+            others than its derivatives.
+
+    Returns:
+        The objective, as one number instead of a mean over examples where these are coupled.
+
+    Raises:
+        RandomObjectiveError: network or loss is random.
+        UnsupportedError: an estimator cannot work on it.
+    """
+    with generators_kept(chain.x):  # a random module in a pass that is not compared moves them
+        return _examined(chain, params, estimators, stops)
+
+
+def _examined(
+    chain: Chain, params: Params, estimators: Mapping[str, Estimator], stops: bool
+) -> Examined:
+    refuse_random(chain, params)
+    precise, theta = examinable(chain, params)
+    notices = []
+    where = coupled_by(precise, theta) if chain.separable else ""
+    if where:
+        chain = chain.as_one_number()
+        for estimator in estimators.values():
+            require(estimator, chain, params)
+        if needs_examples(estimators):
+            notices.append(
+                f"{where} couples the examples of a batch: an example's loss depends on others. "
+                f"{LOST}"
+            )
+    differing = disagreement(precise, theta)
+    if differing is not None:
+        _refuse(differing, precise, theta, estimators)
+        if differing.difference and not stops:
+            notices.append(_stopped(differing, place_of(precise, theta, differing)))
+    return Examined(chain, tuple(notices))
+
+
+def needs_examples(estimators: Mapping[str, Estimator]) -> bool:
+    """Whether one of them makes use of a loss for each example."""
+    needs = {need for estimator in estimators.values() for need in estimator.needs()}
+    return bool(needs & {Need.SITES, Need.SEPARABLE})
+
+
+def _refuse(
+    differing: Disagreement, chain: Chain, params: Params, estimators: Mapping[str, Estimator]
+) -> None:
+    """Raise UnsupportedError for estimators that use a derivative which is wrong."""
+    if not differing.forward:
+        return
+    place = place_of(chain, params, differing)
+    if differing.difference:
+        raise UnsupportedError(
+            f"the exact gradient by reverse mode is not the derivative of the loss: in {place}, "
+            f"reverse mode stops or differs ({differing.words}). torch.no_grad() stops reverse "
+            "mode alone: freeze parameters with requires_grad_(False), or cut with .detach(), "
+            "which stops forward mode as well",
+            network=True,
+        )
+    forward = [
+        label for label, e in estimators.items() if {Need.FORWARD_MODE, Need.SITES} & {*e.needs()}
+    ]
+    if forward:
+        raise UnsupportedError(
+            f"{', '.join(forward)}: tangents are pushed forward, and forward mode is wrong in "
+            f"{place} ({differing.words}). Correct its jvp, write the operation out, or choose an "
+            "estimator without forward mode, such as spsa or direct_feedback_alignment",
+            network=True,
+        )
+
+
+def _stopped(differing: Disagreement, place: str) -> str:
+    return (
+        f"the loss changes otherwise than its derivative says, because of {place} "
+        f"({differing.words}): a stop-gradient (.detach(), .data) or a derivative of its own. An "
+        "estimator that takes differences of the loss, such as spsa, estimates another gradient "
+        "than the exact one here"
+    )

@@ -1,0 +1,112 @@
+"""What a run needs of the memory: at least what it takes, and a refusal that says what to do."""
+
+import json
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from backend.config import MicroscopeConfig
+from backend.training.components.assemble import assemble
+from backend.training.loop import train
+from backend.training.memory_need import memory_need, refusal, warning
+from backend.training.microscope.run import run_microscope
+
+GIB = 2**30
+PEAK = """
+import json, resource, sys
+from backend.config import RunConfig
+from backend.training.components.assemble import assemble
+from backend.training.loop import train
+from backend.training.memory_need import memory_need
+config = RunConfig.model_validate(json.loads(sys.argv[1]))
+parts = assemble(config)
+named = (parts.network, parts.dataset, parts.loss, parts.optimizer)
+need = memory_need(*named, config.batch_size, True).total - 400 * 2**20
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+*_, ended = train(config)
+assert ended.status == "finished", ended
+print(need, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+"""
+
+
+def need_of(config, **changes):
+    run = config(**changes)
+    parts = assemble(run)
+    return memory_need(
+        parts.network, parts.dataset, parts.loss, parts.optimizer, run.batch_size,
+        run.probe.possible,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux alone")
+def test_a_run_takes_no_more_than_was_estimated_and_not_much_less(config):
+    large = config(
+        dataset={"name": "digits"}, network={"name": "mlp", "width": 1200}, steps=2,
+        optimizer={"name": "adamw"}, shadows=[{"name": "forward_gradient"}],
+        probe={"every": 1, "draws": 2},
+    )  # fmt: skip
+    command = [sys.executable, "-c", PEAK, json.dumps(large.model_dump())]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    need, taken = map(int, answer.stdout.split())
+    assert need / 4 < taken < need
+
+
+def test_the_need_follows_from_the_shapes(config):
+    digits = {"dataset": {"name": "digits"}, "network": {"name": "mlp", "width": 512}}
+    bare = need_of(config, optimizer={"name": "sgd", "lr": 0.1}, **digits)
+    assert bare.parameters == 64 * 512 + 512 + 512 * 512 + 512 + 512 * 10 + 10
+    assert bare.copies == bare.parameters * (4 * 7 + 8)
+    adam = need_of(config, optimizer={"name": "adamw"}, **digits)
+    assert adam.copies == bare.parameters * (4 * 9 + 24)
+    probed = need_of(config, optimizer={"name": "adamw"}, probe={"every": 8}, **digits)
+    assert probed.copies == bare.parameters * (4 * 9 + 52)
+    larger = need_of(config, optimizer={"name": "sgd", "lr": 0.1}, batch_size=320, **digits)
+    results = 3 * 4 * (320 - 16) * (2 * 512 + 2 * 512 + 10)  # two layers, two activations, outputs
+    assert results <= larger.batch - bare.batch < 1.1 * results
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine with so much memory, of which so much is free."""
+
+    def has(total, available):
+        there = type("Memory", (), {"total": int(total), "available": int(available)})
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: there)
+
+    return has
+
+
+def test_a_run_that_is_too_large_now_may_wait_for_others(config, machine):
+    need = need_of(config)
+    machine(2 * need.total, need.total - 1)
+    assert refusal(need, "cpu", now=False) == ""
+    assert refusal(need, "cpu", now=True).endswith(", or wait until other runs have ended")
+    machine(need.total - 1, need.total - 1)
+    assert "wait" not in refusal(need, "cpu", now=False)
+    machine(2 * need.total, need.total)
+    assert refusal(need, "cpu", now=True) == ""
+    assert "if it is killed for lack of memory, take a smaller" in warning(need, "cpu")
+    machine(2 * need.total, 1.26 * need.total)
+    assert warning(need, "cpu") == ""
+
+
+def test_a_worker_starts_no_run_that_does_not_fit(config, gather, machine, tmp_path):
+    machine(GIB, 100 * 2**20)
+    run = gather(train(config(), checkpoint_dir=tmp_path / "c"))
+    assert run.ended.status == "failed"
+    assert run.ended.error.startswith("the run needs about 40")
+    assert "100 MiB are free of 1.0 GiB" in run.ended.error
+    assert "Traceback" not in run.ended.error
+    assert not (tmp_path / "c").exists()
+    asked = {**config().model_dump(), "microscope": {"run": "r1", "step": 0, "draws": 8}}
+    seen = gather(run_microscope(MicroscopeConfig.model_validate(asked), folder=tmp_path))
+    assert (seen.ended.status, "100 MiB are free" in seen.ended.error) == ("failed", True)
+
+
+def test_a_run_that_nearly_fills_the_memory_says_so_and_goes_on(config, gather, machine):
+    machine(4 * GIB, 410 * 2**20)
+    run = gather(train(config()))
+    assert run.ended.status == "finished"
+    assert [e.kind for e in run.events] == ["memory"]

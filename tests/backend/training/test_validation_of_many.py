@@ -1,0 +1,74 @@
+"""Configurations with thousands of entries, and many configurations at once."""
+
+import pytest
+
+from backend.catalogue import validate, validate_all
+from backend.catalogue.catalogue import EXAMPLE_RUN
+from backend.catalogue.component_checks import _refusal
+from backend.config import MAX_SHADOWS
+from backend.training.components import resolve
+from backend.training.components.resolve import MAX_PROBLEMS
+
+KEYS = {f"key {i}": i for i in range(19_000)}
+
+
+@pytest.mark.parametrize("place", [(), ("network",), ("estimator",), ("probe",)])
+def test_of_thousands_of_unknown_fields_the_first_are_told(place):
+    config = {**EXAMPLE_RUN}
+    if place:
+        config[place[0]] = {**config[place[0]], **KEYS}
+    else:
+        config |= KEYS
+    errors = validate(config)["errors"]
+    assert len(errors) == MAX_PROBLEMS
+    assert errors[0]["loc"] == [*place, "key 0"]
+    assert "no field 'key 0'" in errors[0]["msg"]
+
+
+def test_too_many_shadows_are_counted_and_none_is_built(monkeypatch):
+    built = []
+    made = resolve._make
+    monkeypatch.setattr(resolve, "_make", lambda *a: built.append(a) or made(*a))
+    answer = validate({**EXAMPLE_RUN, "shadows": [{"name": "spsa"}] * 5000})
+    (error,) = answer["errors"]
+    assert error["loc"] == ["shadows"]
+    assert error["msg"] == f"shadows has 5,000 entries; at most {MAX_SHADOWS} are allowed"
+    assert "spsa" not in {name for name, *_ in built}
+
+
+def study(count: int) -> list[dict]:
+    rates = [0.001 * (i + 1) for i in range(count)]
+    return [{**EXAMPLE_RUN, "optimizer": {"name": "sgd", "lr": lr}} for lr in rates]
+
+
+def test_many_configurations_get_the_answers_that_each_gets_alone():
+    fields = [
+        {"estimator": {"name": "forward_gradient", "tangents": 3}},
+        {"estimator": {"name": "forward_gradient", "tangents": 0}},
+        {"network": {"name": "mlp", "width": 8}},
+        {"network": {"name": "point"}},
+        {"shadows": [{"name": "activity_forward_gradient"}], "network": {"name": "point"}},
+        {"loss": {"name": "info_nce"}, "batch_size": 1},
+    ]
+    configs = [{**EXAMPLE_RUN, **each} for each in fields] + study(3)
+    together = validate_all(configs)
+    assert together == [validate(config) for config in configs]
+    assert [bool(answer["errors"]) for answer in together] == [
+        False, True, False, True, True, True, False, False, False,
+    ]  # fmt: skip
+
+
+def test_what_the_configurations_of_a_study_share_is_checked_once(monkeypatch):
+    required = []
+    monkeypatch.setattr("backend.catalogue.component_checks.require", lambda *a: required.append(a))
+    configs = [{**c, "network": {"name": "mlp", "width": 99}} for c in study(40)]
+    assert not any(answer["errors"] for answer in validate_all(configs))
+    assert len(required) == 1 + len(EXAMPLE_RUN["shadows"])
+
+
+def test_an_estimator_with_a_field_that_cannot_be_hashed_is_checked_all_the_same():
+    class Listed:
+        __hash__ = None
+
+    with pytest.raises(AttributeError):  # `require` sees it: the cache did not refuse it
+        _refusal(Listed(), None, None, None)

@@ -1,0 +1,101 @@
+"""Presses and keys: each counts or says that it does not; the focus and the scroll are kept."""
+
+import json
+import re
+
+import pytest
+from person import becomes, enter, press_run, run_row, small, step_of
+from playwright.sync_api import Page, Route, expect
+from served import ServedLab
+
+LONG = 10_000_000
+PRESSES = 3
+
+
+@pytest.mark.timeout(90)
+def test_every_press_of_run_counts(page: Page, lab: ServedLab, expected: list[str]) -> None:
+    expected.append("422")
+    enter(page, lab.start_url)
+    held: list[Route] = []
+    page.route("**/api/runs", lambda route: held.append(route), times=1)
+    small(page, "pressed often", 5)
+    for _ in range(PRESSES):
+        press_run(page)
+    expect(page.get_by_text(f"Starting {PRESSES} runs…")).to_be_visible()
+    held[0].continue_()
+    expect(run_row(page, "pressed often")).to_have_count(PRESSES, timeout=60_000)
+    expect(page.get_by_text("Starting")).to_have_count(0)
+
+    small(page, "refused", -1)
+    press_run(page)
+    expect(page.get_by_text("1 field needs attention")).to_be_visible()
+    expect(page.get_by_text("Starting")).to_have_count(0)
+    small(page, "after a refusal", 5)
+    press_run(page)
+    becomes(run_row(page, "after a refusal"), "finished")
+
+
+@pytest.mark.timeout(120)
+def test_orders_by_keyboard_keep_the_focus(page: Page, lab: ServedLab) -> None:
+    enter(page, lab.start_url)
+    small(page, "by keyboard", LONG)
+    press_run(page)
+    row = run_row(page, "by keyboard")
+    becomes(row, "running")
+    row.get_by_role("button", name="Pause").focus()
+    page.keyboard.press("Enter")
+    becomes(row, "paused")
+    expect(row.get_by_role("button", name="Resume")).to_be_focused()
+
+    at = step_of(row)
+    held: list[Route] = []
+    page.route("**/step", lambda route: held.append(route))
+    for _ in range(3):
+        row.get_by_role("button", name="Step").press("Enter")
+    expect(row.get_by_role("button", name="Step")).to_have_text("Stepping…")
+    sent = [json.loads(route.request.post_data or "")["to"] for route in held]
+    assert sent == [at + 1, at + 2, at + 3]
+    for route in held:
+        route.continue_()
+    expect(row.locator(".run-steps")).to_contain_text(f"{at + 3:,} /")
+    becomes(row, "paused")
+    expect(row.get_by_role("button", name="Step")).to_be_focused()
+
+    row.get_by_role("button", name="Resume").press("Enter")
+    becomes(row, "running")
+    expect(row.get_by_role("button", name="Pause")).to_be_focused()
+
+    row.get_by_text("Details", exact=True).click()
+    row.get_by_text("Configuration", exact=True).click()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    row.locator(".facts pre").press("Space")
+    row.get_by_role("button", name="Cancel").press("Enter")
+    becomes(row, "cancelled")
+    expect(row.locator(".run-name")).to_be_focused()
+    assert "pause" not in asked, "the space bar in a text scrolls"
+
+
+def test_single_keys_can_be_switched_off(page: Page, lab: ServedLab) -> None:
+    enter(page, lab.start_url)
+    name = page.get_by_label("Name", exact=True)
+    page.keyboard.press("n")
+    expect(name).to_be_focused()
+    page.get_by_role("button", name="Help and keys").click()
+    switch = page.get_by_role("checkbox", name=re.compile("^Single keys"))
+    expect(switch).to_be_checked()
+    switch.uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("n")
+    page.keyboard.press("?")
+    expect(page.locator("dialog[open]")).to_have_count(0)
+    expect(name).not_to_be_focused()
+    page.reload()
+    expect(name).to_be_visible()
+    page.keyboard.press("n")
+    expect(name).not_to_be_focused()
+    page.get_by_role("button", name="Help and keys").click()
+    switch.check()
+    page.keyboard.press("Escape")
+    page.keyboard.press("n")
+    expect(name).to_be_focused()
