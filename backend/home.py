@@ -96,8 +96,12 @@ def _generated_once(path: Path, size: int) -> str:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return _secret(path)
-    with os.fdopen(handle, "w") as file:
-        file.write(secrets.token_hex(size))
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(size))
+    except OSError:  # a full disk
+        path.unlink(missing_ok=True)
+        raise
     return _secret(path)
 
 
