@@ -1,7 +1,7 @@
 // @ts-check
 /** The one module that knows Plotly: load it, mount a figure, let its lines grow, style it. */
 import {plotlyUrl} from "./api.js";
-import {themed} from "./plot-theme.js";
+import {onPaper, themed} from "./plot-theme.js";
 
 /** Points that a trace may hold before the whole figure is fetched anew. */
 export const LIMIT = 2000;
@@ -133,13 +133,14 @@ export async function discard(plot) {
   if (isDrawn(plot)) (await loadPlotly()).purge(plot);
 }
 
-/** The figure as an SVG file. @param {Plot} plot @returns {Promise<Blob>} */
+/** The figure as an SVG file, to be read on white. @param {Plot} plot @returns {Promise<Blob>} */
 export async function toSvg(plot) {
   const Plotly = await loadPlotly();
   // Behind its table view a plot has no size of its own.
   const {clientWidth: width, clientHeight: height} = plot;
   const size = {width: width || 800, height: (height || 400) + 24 * entries(plot).length};
-  const whole = {data: plot.data, layout: {...plot.layout, showlegend: entries(plot).length > 0}};
+  const layout = {...onPaper(plot.layout), showlegend: entries(plot).length > 0};
+  const whole = {data: plot.data, layout};
   const url = await Plotly.toImage(whole, {format: "svg", ...size});
   return new Blob([decodeURIComponent(url.slice(url.indexOf(",") + 1))], {type: "image/svg+xml"});
 }

@@ -9,9 +9,10 @@ from sqlmodel import Session
 
 from backend.config import ACTIVE
 from backend.store import points, run_orders
-from backend.store.base import Base, Commit, ConflictError, find_run
+from backend.store.base import Commit, ConflictError, find_run
 from backend.store.points import SeriesPoints
 from backend.store.tables import Event, Report, Run, now
+from backend.store.upkeep import Upkeep
 
 MERGE_EVERY = 256
 """Reports of a live run between two merges of its small rows."""
@@ -44,7 +45,7 @@ class WorkerReport:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-class Reports(Base):
+class Reports(Upkeep):
     """Stores reports; points come in no other way."""
 
     def report(self, report: WorkerReport) -> tuple[Run, bool]:
@@ -70,10 +71,6 @@ class Reports(Base):
             self._merge(run.id, points.FULL)
         elif report.sequence % MERGE_EVERY == MERGE_EVERY - 1:
             self._merge(run.id, points.SMALL)
-
-    def _merge(self, run_id: str, below: int) -> None:
-        with self.writing() as session:
-            points.merge(session.connection(), run_id, below)
 
 
 def _seen(session: Session, report: WorkerReport) -> bool:

@@ -26,11 +26,16 @@ from backend.training.probe_schedule import ProbeSchedule
 from backend.training.probes import Probes
 from backend.training.records import End, Ended, Event, Facts, Progress, Record, Status
 from backend.training.trainer import Trainer
+from estimators.core.contract import UnsupportedError
 from estimators.core.objective import Chain
+from estimators.measurement.inputs.randomness import RandomObjectiveError
 
 FLUSH_SECONDS = 0.1
 CHECKPOINT_SECONDS = 10.0
 HEARTBEAT_SECONDS = 1.0
+
+_SENTENCES = (CheckpointError, TooLargeError, RandomObjectiveError, UnsupportedError)
+"""Errors whose message says what to do; the others are told with their traceback."""
 
 preload_imports()
 
@@ -57,8 +62,10 @@ def train(
     try:
         run = Run(config, control or Control(), checkpoint_dir, plugin_dirs, device, origin)
         yield from run.records()
-    except (CheckpointError, TooLargeError) as error:
-        yield Ended("failed", 0, str(error))
+    except _SENTENCES as error:
+        if run is not None:
+            yield from run.buffer.flush()[0]
+        yield Ended("failed", run.step if run else 0, str(error))
     except Exception:
         text = traceback.format_exc()
         if run is not None:
@@ -126,6 +133,7 @@ class Run:
         yield self._facts(self.step)
         yield from self._events
         if not self._resumed:
+            yield from (Event(self.step, "objective", text) for text in self._trainer.notices)
             yield from self._save()
         while (end := self._end()) is None:
             yield from self._between_updates()

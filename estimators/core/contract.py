@@ -120,6 +120,9 @@ class Estimator(ABC, Generic[Obj, S]):
     title: ClassVar[str] = ""
     """The name in the literature; empty where it is the class name in words."""
 
+    control_arm: ClassVar[bool] = False
+    """Whether it is a control arm, whose mean may have nothing to do with the gradient."""
+
     @abstractmethod
     def claim(self, objective: Obj, /) -> Claim:
         """What the estimator promises of its mean on this objective, with these fields."""

@@ -6,9 +6,10 @@ import {Silence} from "../api.js";
 import {applyTheme, discard, draw, entries, grower, onZoom, resize, setHidden} from "../plot.js";
 import {learnLines} from "../runs/colour.js";
 import {on} from "../stream.js";
-import {shade} from "../theme.js";
+import {printing, shade} from "../theme.js";
 import {legend, newLines} from "./legend.js";
 import {NOTHING, noteOf, textOf} from "./note.js";
+import {whenIdle} from "./prefetch.js";
 import {refresher} from "./refresher.js";
 import {tableView} from "./table.js";
 import {toolbar} from "./toolbar.js";
@@ -35,6 +36,7 @@ import {zoomMemory} from "./zoom.js";
  *   shares a row, with the figure's height; wide: a row for itself; table: a row for itself, in
  *   which a table stands in the plot's place
  * @property {boolean} [refines] whether the figure can be asked for the visible range alone
+ * @property {boolean} [eager] whether it is drawn, when the page is idle, before it is in view
  * @property {boolean} [coloursRuns] whether its lines are the samples in the list of runs
  */
 
@@ -198,6 +200,7 @@ function follow(element, plot, options, state) {
   });
   effect(() => {
     shade();
+    printing();
     untracked(() => applyTheme(plot));
   });
   effect(() => {
@@ -209,6 +212,7 @@ function follow(element, plot, options, state) {
   onEnd(on("truncate", ({run}) => concerns(run) && reading.anew()));
   onEnd(on("reset", reading.anew));
   watch(element, plot, reading.seen);
+  if (options.eager) whenIdle(reading.first);
   onEnd(reading.stop);
   onEnd(() => discard(plot));
   return reset;
