@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from torch import Generator, Tensor
 
 from estimators.autodiff.calculus import coverage_between, cut_at_sites
-from estimators.autodiff.forward_mode import sites_move
-from estimators.autodiff.perturbed_pass import Perturbed, perturb
+from estimators.autodiff.perturbed_pass import Perturbed, engine_of, perturb
+from estimators.autodiff.trial_passes import sites_move
 from estimators.core.bounds import Ge, Le, Unit
 from estimators.core.contract import (
     BatchedDraws,
@@ -86,6 +86,7 @@ class ActivityForwardGradient(Estimator[Chain, None]):
     def check(self, objective: Chain, params: Params, /) -> None:
         self._sharing.check(objective)
         sites_move(objective, params)
+        engine_of(objective, params)  # refuses sites that do not reach the loss
 
     def cost(self, objective: Chain, /) -> Cost:
         passes = len(list(self._passes()))

@@ -133,7 +133,7 @@ def linear_ends(chain: Chain, params: Params, sharing: NoiseSharing) -> list[End
     finally:
         for handle in handles:
             handle.remove()
-    deltas = torch.autograd.grad(loss, [through for _, through in sites])
+    deltas = torch.autograd.grad(loss, [through for _, through in sites], materialize_grads=True)
     masks = [
         None if active is None else active(z.detach())
         for (z, _), active in zip(sites, sharing.active(chain), strict=True)
