@@ -35,8 +35,8 @@ class ManyDraws(NamedTuple):
     """How they were made: honest, or projected from the exact gradient."""
 
 
-def many_draws(trial: Trial, seconds: float) -> ManyDraws:
-    """Draw until a small bias would be seen, for at most `seconds`."""
+def many_draws(trial: Trial, seconds: float, most: int = MAX_COUNT) -> ManyDraws:
+    """Draw until a small bias would be seen, for at most `seconds` and at most `most` draws."""
     source, chunks = _chunks(trial)
     law, exact = trial.law, trial.tensors(trial.exact)
     claimed = Tally(trial.tensors(trial.expected))
@@ -46,7 +46,7 @@ def many_draws(trial: Trial, seconds: float) -> ManyDraws:
         claimed.add(chunk)
         if lawful is not None:
             lawful.add(chunk)
-        if claimed.count >= MAX_COUNT or time.monotonic() - began > seconds:
+        if claimed.count >= most or time.monotonic() - began > seconds:
             break
         if claimed.count >= look:
             if _suffices(trial, claimed, lawful):
