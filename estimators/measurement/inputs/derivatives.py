@@ -14,8 +14,8 @@ from torch.utils._pytree import tree_map
 
 from estimators.autodiff.calculus import push_forward, value_and_grad
 from estimators.core.contract import Params, UnsupportedError
-from estimators.core.module_call import Stateless
 from estimators.core.objective import Chain, Objective
+from estimators.core.stateless import Stateless
 from estimators.measurement.inputs.modules import Call, calls_of, tensors_in
 from estimators.measurement.inputs.nearby import direction, dot, near
 
@@ -95,13 +95,13 @@ def disagreement(objective: Objective, params: Params) -> Disagreement | None:
 
 
 def place_of(chain: Chain, params: Params, differing: Disagreement) -> str:
-    """The innermost module that disagrees in the same way by itself, in words; else the loss."""
+    """The innermost module that disagrees in the same way by itself, in words."""
     for call in calls_of(chain, near(params, 0)):
         objective, theta = _alone(call, chain, params)
         local = disagreement(objective, theta) if theta else None
-        if local is not None and (local.forward, local.difference) == differing[:2]:
+        if local is not None and local[:2] == differing[:2]:
             return call.words
-    return "the loss"
+    return "the loss, or the network as a whole"
 
 
 def _slopes(objective: Objective, params: Params, seed: int) -> Slopes | None:
