@@ -3,15 +3,30 @@
 
 let drawn = 0;
 
-/** @param {string} name of a design token, without its dashes */
-const token = (name) =>
-  getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+/** @typedef {(name: string) => string} Token the value of a design token, by its name without dashes */
 
-/**
- * The layout with the page's text colours, grid and font, and without a background.
- * @param {any} layout
- */
-export function themed(layout) {
+/** @param {Element} element @returns {Token} */
+const tokensOf = (element) => {
+  const style = getComputedStyle(element);
+  return (name) => style.getPropertyValue(`--${name}`).trim();
+};
+
+/** The layout with the page's text colours, grid and font, and without a background. @param {any} layout */
+export const themed = (layout) =>
+  styled(layout, "rgba(0,0,0,0)", tokensOf(document.documentElement));
+
+/** The layout as it is on white paper, whatever the page's theme. @param {any} layout */
+export function onPaper(layout) {
+  const light = document.createElement("span");
+  light.dataset.theme = "light";
+  document.body.append(light);
+  const made = styled(layout, "#ffffff", tokensOf(light));
+  light.remove();
+  return made;
+}
+
+/** @param {any} layout @param {string} background @param {Token} token */
+function styled(layout, background, token) {
   const {
     width: _width,
     height: _height,
@@ -22,7 +37,7 @@ export function themed(layout) {
   } = layout;
   const ink = token("ink-2");
   // A label above the plot, such as that of a new driver, needs its line.
-  const styled = {
+  const made = {
     ...rest,
     // Each layout says all ranges itself.
     uirevision: String(++drawn),
@@ -31,8 +46,9 @@ export function themed(layout) {
     showlegend: false,
     // A layout that is styled again has only this left of what its figure said.
     meta: rest.meta ?? {legend: showlegend, scales: scalesOf(rest)},
-    paper_bgcolor: "rgba(0,0,0,0)",
-    plot_bgcolor: "rgba(0,0,0,0)",
+    paper_bgcolor: background,
+    plot_bgcolor: background,
+    shapes: (rest.shapes ?? []).map((/** @type {any} */ shape) => labelled(shape, ink)),
     font: {...rest.font, family: token("font"), size: 12, color: ink},
     hoverlabel: {
       ...rest.hoverlabel,
@@ -41,8 +57,8 @@ export function themed(layout) {
       font: {family: token("font"), size: 12, color: token("ink")},
     },
   };
-  for (const key of Object.keys(rest)) if (isAxis(key)) styled[key] = axis(rest[key]);
-  return styled;
+  for (const key of Object.keys(rest)) if (isAxis(key)) made[key] = axis(rest[key], token);
+  return made;
 }
 
 /** What each axis shows: its values, or a transform of them. @param {any} layout */
@@ -59,8 +75,14 @@ const isAxis = (key) => /^[xy]axis\d*$/.test(key);
 /** @param {any[] | undefined} shapes */
 const hasLabels = (shapes) => (shapes ?? []).some((shape) => shape.label?.text);
 
-/** @param {any} axis */
-const axis = ({uirevision: _uirevision, ...axis}) => ({
+/** A label has to be read on any background. @param {any} shape @param {string} ink */
+const labelled = (shape, ink) =>
+  shape.label?.text
+    ? {...shape, label: {...shape.label, font: {...shape.label.font, color: ink}}}
+    : shape;
+
+/** @param {any} axis @param {Token} token */
+const axis = ({uirevision: _uirevision, ...axis}, token) => ({
   ...axis,
   gridcolor: token("line"),
   zerolinecolor: token("line-2"),

@@ -1,7 +1,7 @@
 // @ts-check
 /** The one module that knows Plotly: load it, mount a figure, let its lines grow, style it. */
 import {plotlyUrl} from "./api.js";
-import {themed} from "./plot-theme.js";
+import {onPaper, themed} from "./plot-theme.js";
 
 /** Points that a trace may hold before the whole figure is fetched anew. */
 export const LIMIT = 2000;
@@ -133,13 +133,14 @@ export async function discard(plot) {
   if (isDrawn(plot)) (await loadPlotly()).purge(plot);
 }
 
-/** The figure as an SVG file. @param {Plot} plot @returns {Promise<Blob>} */
+/** The figure as an SVG file, to be read on white. @param {Plot} plot @returns {Promise<Blob>} */
 export async function toSvg(plot) {
   const Plotly = await loadPlotly();
   // Behind its table view a plot has no size of its own.
   const {clientWidth: width, clientHeight: height} = plot;
   const size = {width: width || 800, height: (height || 400) + 24 * entries(plot).length};
-  const whole = {data: plot.data, layout: {...plot.layout, showlegend: entries(plot).length > 0}};
+  const layout = {...onPaper(plot.layout), showlegend: entries(plot).length > 0};
+  const whole = {data: plot.data, layout};
   const url = await Plotly.toImage(whole, {format: "svg", ...size});
   return new Blob([decodeURIComponent(url.slice(url.indexOf(",") + 1))], {type: "image/svg+xml"});
 }
@@ -214,7 +215,8 @@ const now = () => performance.now();
  * What `waiting` adds to the plot. A figure may already hold the first of these points, because it
  * was read after they were sent: only what lies beyond a trace's last x is new. `fits` is false
  * when the figure must be made anew: a series has no line that can grow, or a value cannot be
- * appended, being not finite (it is marked at the edge) or not positive on a log axis.
+ * appended, being not finite or beyond the range (it is marked at the edge), or not positive on a
+ * log axis.
  * @param {Plot} plot @param {Map<number, Points>} waiting
  */
 function fresh(plot, waiting) {
@@ -229,8 +231,13 @@ function fresh(plot, waiting) {
     const first = points.x.findIndex((step) => step > last);
     if (first < 0) continue;
     const y = points.y.slice(first);
+    const [low, high] = trace.meta.span ?? [-Infinity, Infinity];
     additions.fits &&= y.every(
-      (value) => Number.isFinite(value) && (!trace.meta.positive || value > 0),
+      (value) =>
+        Number.isFinite(value) &&
+        (!trace.meta.positive || value > 0) &&
+        low <= value &&
+        value <= high,
     );
     additions.x.push(points.x.slice(first));
     additions.y.push(y);

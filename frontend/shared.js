@@ -101,7 +101,8 @@ function content() {
         h("summary", null, "Configurations"),
         runs().map((run) => h("pre", {tabindex: "0"}, JSON.stringify(run.config, null, 2))),
       ),
-    () => any() && boards({runs, focused, figures, fetch: source.figure, dataUrl: null}),
+    () =>
+      any() && boards({runs, focused, figures, fetch: source.figure, dataUrl: null, eager: true}),
   );
 }
 

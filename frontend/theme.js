@@ -7,13 +7,22 @@ const system = matchMedia("(prefers-color-scheme: dark)");
 const preferred = signal(system.matches ? "dark" : "light");
 system.addEventListener("change", () => preferred.set(system.matches ? "dark" : "light"));
 
-/** "light" or "dark", as shown. */
-export const shade = () => (theme() === "light" || theme() === "dark" ? theme() : preferred());
+/** Whether the page is about to be printed, and until it was. */
+export const printing = signal(false);
+
+/** "light" or "dark", as shown; paper is white. */
+export const shade = () => {
+  if (printing()) return "light";
+  return theme() === "light" || theme() === "dark" ? theme() : preferred();
+};
 
 export function followTheme() {
   effect(() => {
     document.documentElement.dataset.theme = shade();
+    document.documentElement.classList.toggle("printing", printing());
   });
+  addEventListener("beforeprint", () => printing.set(true));
+  addEventListener("afterprint", () => printing.set(false));
 }
 
 export function toggleTheme() {

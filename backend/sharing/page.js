@@ -3,12 +3,20 @@
 {
   const panels = JSON.parse(document.getElementById("panels").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const config = {responsive: true, displaylogo: false, displayModeBar: "hover", toImageButtonOptions: {format: "svg"}};
+  // A file is read on white, also if it was made in the dark.
+  const save = (plot) => {
+    const layout = {...coloured(plot.layout, false), paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff"};
+    Plotly.downloadImage({data: plot.data, layout}, {format: "svg", filename: plot.id, width: plot.clientWidth, height: plot.clientHeight});
+  };
+  const config = {
+    responsive: true, displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["toImage"],
+    modeBarButtonsToAdd: [{name: "svg", title: "Download as SVG", icon: Plotly.Icons.camera, click: save}],
+  };
   const drawn = new Set();
 
-  const coloured = (layout) => {
-    // Paper is white whatever the screen is.
-    const night = dark.matches && !matchMedia("print").matches;
+  // Paper is white whatever the screen is; while the page gets ready, it is not yet on paper.
+  let printing = false;
+  const coloured = (layout, night = dark.matches && !printing) => {
     const [ink, grid, box] = night
       ? ["#e6e9ec", "#353c44", "#1d2126"]
       : ["#1b1f24", "#e1e4e8", "#ffffff"];
@@ -52,8 +60,13 @@
     });
   }
   dark.addEventListener("change", () => drawn.forEach(draw));
-  addEventListener("beforeprint", () => panels.forEach(draw));
-  addEventListener("afterprint", () => drawn.forEach(draw));
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
+  function print(now) {
+    printing = now;
+    document.body.classList.toggle("printing", now);
+    (now ? panels : [...drawn]).forEach(draw);
+  }
 
   const said = (id, words) => { document.getElementById(id + "-said").textContent = words; };
   const select = (node) => getSelection().selectAllChildren(node);

@@ -173,9 +173,14 @@ def _panel(
         query = {"runs": runs, **usual, **placed.chart.asks, **more, **chosen}
         drawn = draw(placed.figure, source, query)
         key = ",".join(str(at) for at, _ in choice)
+        held = "this file holds " if drawn["selection"] else ""
         count += drawn["count"]
         figures[key] = encode.data(
-            {"figure": drawn["figure"], "count": drawn["count"], "note": note_text(drawn)}
+            {
+                "figure": drawn["figure"],
+                "count": drawn["count"],
+                "note": held + note_text(drawn),
+            }
         )
     return Panel(id, placed, menus, figures, count)
 

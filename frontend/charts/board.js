@@ -28,6 +28,7 @@ import {why} from "./why.js";
  * @property {Options["fetch"]} fetch
  * @property {Options["dataUrl"]} dataUrl
  * @property {(run: string, estimator: string, stage?: string) => Promise<import("../types.js").Diagnosis>} [diagnose]
+ * @property {boolean} [eager] whether charts are drawn before they are in view, for print
  * @property {(run: Run) => any} [forkFrom] asks what a fork from a microscope's checkpoint begins with
  */
 

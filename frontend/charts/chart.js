@@ -6,9 +6,10 @@ import {Silence} from "../api.js";
 import {applyTheme, discard, draw, entries, grower, onZoom, resize, setHidden} from "../plot.js";
 import {learnLines} from "../runs/colour.js";
 import {on} from "../stream.js";
-import {shade} from "../theme.js";
+import {printing, shade} from "../theme.js";
 import {legend, newLines} from "./legend.js";
 import {NOTHING, noteOf, textOf} from "./note.js";
+import {whenIdle} from "./prefetch.js";
 import {refresher} from "./refresher.js";
 import {tableView} from "./table.js";
 import {toolbar} from "./toolbar.js";
@@ -35,6 +36,7 @@ import {zoomMemory} from "./zoom.js";
  *   shares a row, with the figure's height; wide: a row for itself; table: a row for itself, in
  *   which a table stands in the plot's place
  * @property {boolean} [refines] whether the figure can be asked for the visible range alone
+ * @property {boolean} [eager] whether it is drawn, when the page is idle, before it is in view
  * @property {boolean} [coloursRuns] whether its lines are the samples in the list of runs
  */
 
@@ -192,12 +194,21 @@ function follow(element, plot, options, state) {
   }
 
   const concerns = (/** @type {string} */ run) => ask().runs.split(",").includes(run);
+  /** @type {Map<string, number>} events of each run, which its charts mark */
+  const events = new Map();
+  /** Whether a run has ended, or something has happened to it. @param {Run} run */
+  function hasNews(run) {
+    const [before, now] = [events.get(run.id) ?? 0, run.events?.length ?? 0];
+    events.set(run.id, now);
+    return hasEnded(run) || now > before;
+  }
   effect(() => {
     options.ask();
     untracked(reading.anew);
   });
   effect(() => {
     shade();
+    printing();
     untracked(() => applyTheme(plot));
   });
   effect(() => {
@@ -205,10 +216,11 @@ function follow(element, plot, options, state) {
     untracked(() => setHidden(plot, off));
   });
   onEnd(on("points", points));
-  onEnd(on("run", (run) => hasEnded(run) && concerns(run.id) && reading.again()));
+  onEnd(on("run", (run) => concerns(run.id) && hasNews(run) && reading.again()));
   onEnd(on("truncate", ({run}) => concerns(run) && reading.anew()));
   onEnd(on("reset", reading.anew));
   watch(element, plot, reading.seen);
+  if (options.eager) whenIdle(reading.first);
   onEnd(reading.stop);
   onEnd(() => discard(plot));
   return reset;

@@ -120,6 +120,7 @@ function chartOf(whole, placed, lines, estimator) {
     title: estimator?.label ?? entry.title,
     help: `${entry.help} ${entry.takeaway}`,
     size: entry.size,
+    eager: context.eager,
     refines: figure.parameters.includes("left"),
     lines: entry.shares_legend ? lines : undefined,
     controls: controls.length > 0 ? controls : undefined,

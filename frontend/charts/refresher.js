@@ -57,5 +57,8 @@ export function refresher(read) {
     if (inView && stale) again();
   }
 
-  return {again, anew, seen, stop, isInView: () => inView};
+  /** Fetch the figure for the first time, in view or not: a page that is printed is printed whole. */
+  const first = async () => void (last === -Infinity && !reading && (await readNow()));
+
+  return {again, anew, first, seen, stop, isInView: () => inView};
 }

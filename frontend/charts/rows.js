@@ -152,7 +152,9 @@ function details(trace, i) {
   if (trace.type === "bar" && Array.isArray(own))
     said.push(own.map((end) => number(end)).join(" … "));
   const known = new Set([legible(trace.name), legible(trace.meta?.full)]);
-  const parts = said.flatMap((text) => legible(text).split("; "));
+  // The bold line of a hover is the name of the line.
+  const bare = said.map((text) => String(text ?? "").replace(/^<b>.*?<\/b>(<br>)?/, ""));
+  const parts = bare.flatMap((text) => legible(text).split("; "));
   return [...new Set(parts)].filter((part) => part && !known.has(part)).join("; ") || null;
 }
 

@@ -167,13 +167,16 @@ const heading = (head) =>
     ),
   );
 
+/** @param {string} text */
+const isWords = (text) => text.length > 24 && !Number.isFinite(Number(text));
+
 /** @param {string[]} row */
 const row = ([first, ...rest]) =>
   h(
     "tr",
     null,
     h("th", {scope: "row"}, breakable(first)),
-    rest.map((text) => h("td", null, text)),
+    rest.map((text) => h("td", {class: isWords(text) && "words"}, text)),
   );
 
 /** A long name may go on in the next line after an underscore. @param {string} text */

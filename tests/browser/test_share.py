@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from paper import contrast, printed
 from person import WATCH, becomes, chart, enter, points, press_run, run_row, sees, small
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from served import ServedLab
@@ -26,7 +27,7 @@ def test_the_link_shows_and_does_nothing_else(page: Page, lab: ServedLab, browse
     url = page.get_by_label("Read-only link").input_value()
     expect(page.get_by_text("works on this machine only")).to_be_visible()
 
-    stranger = browser.new_context()
+    stranger = browser.new_context(color_scheme="dark")
     stranger.add_init_script(WATCH)
     shown = stranger.new_page()
     errors: list[str] = []
@@ -41,6 +42,12 @@ def test_the_link_shows_and_does_nothing_else(page: Page, lab: ServedLab, browse
     sees(shown, "() => document.querySelector('[data-chart=carpet-0]').data?.[0]?.z?.length")
     for name in ("Run", "Pause", "Delete", "Share"):
         assert shown.get_by_role("button", name=name, exact=True).count() == 0
+    # Charts that were never in view are drawn too, before the page is printed.
+    sees(shown, "() => !document.querySelector('[data-chart]:not(.js-plotly-plot)')")
+    sheets = printed(shown, "[data-chart]")
+    assert len(sheets) >= 15
+    assert [sheet for sheet in sheets if not sheet["drawn"] or sheet["width"] > 700] == []
+    assert all(contrast(sheet["ink"], "#ffffff") >= 4.5 for sheet in sheets)
     assert shown.evaluate("() => window.violations") == []
     assert errors == []
     for path in ("/api/runs", "/api/catalogue", "/api/stream", "/api/figures/curve?runs=x"):
@@ -104,7 +111,9 @@ def test_the_file_opens_offline(
     file = tmp_path / "shared.html"
     download.value.save_as(file)
 
-    offline = browser.new_context(offline=True, viewport={"width": 1280, "height": 2400})
+    offline = browser.new_context(
+        offline=True, viewport={"width": 1280, "height": 2400}, color_scheme="dark"
+    )
     opened = offline.new_page()
     asked: list[str] = []
     opened.on("request", lambda r: asked.append(r.url))
@@ -116,6 +125,10 @@ def test_the_file_opens_offline(
     )
     assert "for the archive" in opened.inner_text("body")
     assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)
+    sheets = printed(opened, "figure > .chart")
+    assert len(sheets) >= 10
+    assert [sheet for sheet in sheets if not sheet["drawn"] or sheet["width"] > 700] == []
+    assert all(contrast(sheet["ink"], "#ffffff") >= 4.5 for sheet in sheets)
     offline.close()
 
 

@@ -155,7 +155,7 @@ def _dot(at: int, line: Line, measure: Pooled, scale: Scale, name: str) -> go.Sc
         x=canvas.numbers(np.array([mean])), y=[at], name=name, mode="markers", text=[hover_text],
         marker={"size": 11, "color": style.colour(line.label)},
         error_x={**whiskers, "width": 5} if np.isfinite(mean) else None,
-        hovertemplate="%{text}<extra></extra>", meta={"run": line.run_id},
+        hovertemplate="%{text}<extra></extra>", meta={"run": line.run_id, "full": whose},
     )  # fmt: skip
 
 
