@@ -34,6 +34,7 @@ from backend.home import Home, open_home
 from backend.settings import Settings
 from backend.store import Store
 from backend.store.base import MissingError
+from backend.store.upkeep import Housekeeper
 
 ROUTES = (
     *(catalogue, dashboards, diagnosis, exports, figures, forks, probes, runs, series),
@@ -86,11 +87,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     lab: Lab = app.state.lab
     lab.hub.open()
     await asyncio.to_thread(lab.supervisor.start)
+    housekeeper = Housekeeper(lab.store)
+    housekeeper.start()
     try:
         yield
     finally:
         lab.hub.close()
         await asyncio.to_thread(lab.supervisor.shutdown)
+        await asyncio.to_thread(housekeeper.close)
 
 
 class LabServer(uvicorn.Server):

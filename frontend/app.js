@@ -63,7 +63,7 @@ const banner = () =>
           "p",
           {class: "banner"},
           icon("warning"),
-          `Not live since ${clock(untracked(heard))}: the server does not answer. Runs in progress are kept and go on when it is back; retrying …`,
+          `Not live since ${clock(untracked(heard))}: the server does not answer. Nothing is lost; trying again …`,
         )
       : null,
   );

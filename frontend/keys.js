@@ -56,7 +56,7 @@ export function keysDialog() {
         onchange: (/** @type {Event} */ event) =>
           enable(/** @type {HTMLInputElement} */ (event.target).checked),
       }),
-      "Single keys give orders, in this browser",
+      "Single-key shortcuts in this browser",
     ),
     h(
       "dl",

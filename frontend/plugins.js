@@ -45,7 +45,7 @@ async function refresh() {
 /** @param {{source: string}[]} failures */
 function outcome(failures) {
   if (failures.length === 0) return "The plug-in folder was read; every file in it loads.";
-  const names = failures.map(({source}) => source).join(", ");
+  const names = failures.map(({source}) => source.split("/").at(-1)).join(", ");
   return `The plug-in folder was read; ${names} failed to load. The reason is below the form.`;
 }
 

@@ -51,6 +51,7 @@ class Hub:
         self._wake = asyncio.Event()
         self._closed = False
         self._due: set[str] = set()
+        self._deleted: set[str] = set()
         self._last_sent: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._send_lock = asyncio.Lock()
@@ -84,6 +85,7 @@ class Hub:
         elif commit.kind == "truncate":
             self.publish("truncate", {"run": commit.run, "step": commit.step})
         elif commit.kind == "deleted":
+            self._call(self._deleted.add, commit.run)
             self.publish("deleted", {"run": commit.run})
         else:
             self._call(self._schedule, commit.run)
@@ -114,7 +116,9 @@ class Hub:
             except MissingError:
                 self._last_sent.pop(run_id, None)
                 return
-            self._append(event)
+            # A state that was read before the run was deleted would bring it back.
+            if run_id not in self._deleted:
+                self._append(event)
 
     def _encode_run(self, run_id: str) -> bytes:
         return encode("run", run_view(self._store, self._store.run(run_id)).model_dump())

@@ -1,15 +1,23 @@
 """What the parts of the store share: transactions, one writer at a time, notices of commits."""
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, false
 from sqlmodel import Session, select
 
 from backend.store.tables import Run
+
+TURN = 0.02
+"""Seconds after which long work commits and lets others write."""
+PAUSE = 0.005
+"""Seconds that it then waits: a thread that takes a lock again at once keeps others from it."""
+
+Item = TypeVar("Item")
 
 
 class MissingError(LookupError):
@@ -45,6 +53,8 @@ class Base:
         self._writer = engine.execution_options(writing=True)
         self._lock = threading.RLock()
         self._listeners: list[Listener] = []
+        self.closing = threading.Event()
+        """Set when the server ends: background work stops."""
 
     def listen(self, listener: Listener) -> None:
         """Call `listener` after each commit, in the thread that committed."""
@@ -66,10 +76,24 @@ class Base:
         with self._lock, Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
+    def in_turns(self, items: Iterable[Item], work: Callable[[Session, Item], object]) -> None:
+        """Do `work` for each item, in transactions so short that others write in between."""
+        waiting = iter(items)
+        item = next(waiting, None)
+        while item is not None:
+            with self.writing() as session:
+                end = time.monotonic() + TURN
+                while item is not None:
+                    work(session, item)
+                    item = next(waiting, None)
+                    if time.monotonic() >= end:
+                        break
+            time.sleep(PAUSE)
+
 
 def find_run(session: Session, run_id: str) -> Run:
     """The run with that id. Raises MissingError."""
-    run = session.exec(select(Run).where(Run.id == run_id)).first()
+    run = session.exec(select(Run).where(Run.id == run_id, Run.deleted == false())).first()
     if run is None:
         raise MissingError(f"there is no run {run_id[:40]!r}")
     return run

@@ -3,6 +3,7 @@
 A file that is not a database of this lab is never changed; DatabaseError says what it is.
 """
 
+import logging
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,13 +17,23 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+_log = logging.getLogger(__name__)
+
 MAGIC = b"SQLite format 3\x00"
 # Larger than SQLite's 4 kB, so that a merged chunk is read in fewer overflow pages.
 PAGE = 16384
+LOCK_SECONDS = 5.0
+"""For another program to release its lock, when the file is opened."""
+MOST_CHECKED = 1 << 28
+"""Bytes of the largest file that is checked for damage when it is opened: about a second."""
+MOST_REWRITTEN = 1 << 30
+"""Bytes of the largest file that is rewritten when it is opened: some seconds, once."""
 PRAGMAS = (
     f"PRAGMA page_size={PAGE}",
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
+    # The log of a long transaction is shortened afterwards.
+    "PRAGMA journal_size_limit=67108864",
     "PRAGMA busy_timeout=10000",
     "PRAGMA foreign_keys=ON",
     # Of each connection, of which there may be forty.
@@ -54,7 +65,8 @@ def open_engine(url: str) -> Engine:
         event.listen(engine, "connect", _tune)
         event.listen(engine, "begin", _begin)
     try:
-        migrate(engine)
+        if migrate(engine) and sqlite:
+            _allow_vacuum(engine)
     except DatabaseError:
         engine.dispose()
         raise
@@ -96,11 +108,32 @@ def _refuse_other_files(path: Path) -> None:
             "move it away or give another home. It was not changed"
         )
     tables = _tables(path)
+    _refuse_damaged(path)
     if tables and "alembic_version" not in tables:
         raise DatabaseError(
             f"{path} belongs to another program (its tables: {', '.join(tables[:5])}); "
             "give another home or database. It was not changed"
         )
+
+
+def _refuse_damaged(path: Path) -> None:
+    """Check that every page is where it belongs, before anything is written."""
+    if path.stat().st_size > MOST_CHECKED:
+        return
+    with closing(_read_only(path)) as connection:
+        try:
+            ((first, *_),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+        except sqlite3.DatabaseError as error:
+            first = str(error)
+    if first != "ok":
+        raise DatabaseError(
+            f"the database {path} cannot be used, it is damaged: {' '.join(first.split())}. "
+            "It was not changed; put a backup in its place, or give another home"
+        )
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=LOCK_SECONDS)
 
 
 def _start(path: Path) -> bytes:
@@ -118,20 +151,33 @@ def _start(path: Path) -> bytes:
 
 
 def _tables(path: Path) -> list[str]:
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    with closing(_read_only(path)) as connection:
         try:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             return [name for (name,) in rows]
         except sqlite3.DatabaseError as error:
-            raise DatabaseError(f"{path} cannot be read: {error}. It was not changed") from error
+            raise DatabaseError(_unreadable(path, error)) from error
+
+
+def _unreadable(path: Path, error: sqlite3.Error) -> str:
+    if "locked" in str(error):
+        return f"the database {path} cannot be opened: another program has locked it; end that one"
+    return f"{path} cannot be read: {error}. It was not changed"
 
 
 def _tune(connection: Any, _record: Any) -> None:
     if isinstance(connection, sqlite3.Connection):
         # The driver would begin transactions implicitly; `_begin` does so explicitly.
         connection.isolation_level = None
+    if isinstance(connection, sqlite3.Connection) and _is_empty(connection):
+        # Free pages can be given back in small steps. In a file with tables this would write.
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     for pragma in PRAGMAS:
         connection.execute(pragma)
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return connection.execute("PRAGMA page_count").fetchone() == (0,)
 
 
 def _begin(connection: Connection) -> None:
@@ -149,8 +195,41 @@ def alembic_config() -> Config:
     return config
 
 
-def migrate(engine: Engine) -> None:
-    """Migrate the schema to the newest version. Raises DatabaseError if it is newer than that."""
+def _allow_vacuum(engine: Engine) -> None:
+    """Rewrite a file of an earlier version, so that its free pages can be given back.
+
+    A large one is left as it is: its free pages are used again by later runs.
+    """
+    connection = engine.raw_connection()
+    try:
+        ask = connection.driver_connection.execute  # type: ignore[union-attr]
+        (mode,), (pages,) = (ask(f"PRAGMA {n}").fetchone() for n in ("auto_vacuum", "page_count"))
+        if mode == 0 and pages * PAGE <= MOST_REWRITTEN:
+            ask("PRAGMA auto_vacuum=INCREMENTAL")
+            ask("VACUUM")
+    except sqlite3.Error as error:  # no room for a second file: the first is as it was
+        _log.warning("the space of deleted runs is not given back: %s", error)
+    finally:
+        connection.close()
+
+
+def close_engine(engine: Engine) -> None:
+    """Close the database. Of SQLite, one file then holds everything, without a log beside it."""
+    try:
+        if engine.dialect.name == "sqlite":
+            with engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except DBAPIError as error:  # a full disk: the log beside the file holds the rest
+        _log.warning("the database's log stays beside it: %s", _first_line(error.orig))
+    finally:
+        engine.dispose()
+
+
+def migrate(engine: Engine) -> bool:
+    """Migrate the schema to the newest version; whether there was anything to do.
+
+    Raises DatabaseError if it is newer than that.
+    """
     config = alembic_config()
     script = ScriptDirectory.from_config(config)
     with engine.connect() as connection:
@@ -162,10 +241,11 @@ def migrate(engine: Engine) -> None:
             f"this one knows up to {script.get_current_head()}. Upgrade the lab. It was not changed"
         )
     if current == script.get_current_head():
-        return
+        return False
     with engine.execution_options(writing=True).begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    return True
 
 
 def _shown(engine: Engine) -> str:

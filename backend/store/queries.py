@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, or_
+from sqlalchemy import false, func, or_
 from sqlmodel import col, select
 
 from backend.config import ACTIVE
@@ -42,7 +42,7 @@ class Queries(Base):
         `search` matches names, ids and the driver's label; `parent` is the id of the run whose
         checkpoint they began with; `before` is the number of a run: the page has older ones.
         """
-        query = select(Run)
+        query = select(Run).where(Run.deleted == false())
         if status:
             query = query.where(Run.status == status)
         if kind:
@@ -87,7 +87,7 @@ class Queries(Base):
             return self.run(word)
         with self.reading() as session:
             run = session.get(Run, int(word))
-        if run is None:
+        if run is None or run.deleted:
             raise MissingError(f"there is no run {word}")
         return run
 
@@ -97,8 +97,8 @@ class Queries(Base):
             study = session.get(Study, study_id)
             if study is None:
                 raise MissingError(f"there is no study {study_id[:40]!r}")
-            runs = select(Run).where(Run.study == study_id).order_by(col(Run.number))
-            return study, list(session.exec(runs))
+            runs = select(Run).where(Run.study == study_id, Run.deleted == false())
+            return study, list(session.exec(runs.order_by(col(Run.number))))
 
 
 def _escaped(text: str) -> str:

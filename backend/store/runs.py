@@ -5,13 +5,15 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import false
 from sqlmodel import Session, col, select
 
 from backend.config import ACTIVE
 from backend.store import points, run_orders
-from backend.store.base import Base, Commit, ConflictError, MissingError, find_run
+from backend.store.base import Commit, ConflictError, MissingError, find_run
 from backend.store.run_orders import Action
 from backend.store.tables import Attempt, Event, Run, Study, new_id, now
+from backend.store.upkeep import Upkeep
 
 MAX_ACTIVE = 1000
 """Runs that may be queued, running or paused at a time."""
@@ -22,7 +24,7 @@ def digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-class Runs(Base):
+class Runs(Upkeep):
     """Creates, starts, orders, ends and deletes runs."""
 
     def create_runs(
@@ -105,8 +107,7 @@ class Runs(Base):
 
     def compact(self, run_id: str) -> None:
         """Pack the points of a run that has ended into as few rows as possible."""
-        with self.writing() as session:
-            points.merge(session.connection(), run_id)
+        self._merge(run_id, points.FULL)
 
     def steer(self, run_id: str, action: Action, to: int | None = None) -> Run:
         """Cancel, pause, resume, or let the run go on to step `to`; see `run_orders`.
@@ -130,19 +131,33 @@ class Runs(Base):
             session.add(Event(run=find_run(session, run_id).id, kind=kind, text=text, step=step))
         self._notify(Commit("run", run_id))
 
+    def interrupt_active(self, reason: str) -> int:
+        """Let every active run fail for a reason, before any is started; returns how many."""
+        with self.reading() as session:
+            active = session.exec(select(Run.id, Run.step).where(col(Run.status).in_(ACTIVE))).all()
+        for run_id, step in active:
+            self.end(run_id, "failed", reason)
+            self.log(run_id, "interrupted", reason, step)
+        return len(active)
+
     def delete(self, run_id: str) -> None:
-        """Remove a run with its points and events. Raises ConflictError while it is active."""
+        """Remove a run with its points and events. Raises ConflictError while it is active.
+
+        Nothing finds it any more; `upkeep` takes its rows from the database.
+        """
         with self.writing() as session:
             run = find_run(session, run_id)
             refuse_active(run)
-            session.delete(run)
+            run.deleted = True
+            session.add(run)
         self._notify(Commit("deleted", run_id))
 
     def by_token(self, token: str) -> Run:
         """The run to which a worker's token belongs, of any attempt. Raises MissingError."""
         with self.reading() as session:
             attempts = select(Run).join(Attempt, col(Attempt.run) == Run.id)
-            run = session.exec(attempts.where(Attempt.token_hash == digest(token))).first()
+            mine = attempts.where(Attempt.token_hash == digest(token), Run.deleted == false())
+            run = session.exec(mine).first()
         if run is None:
             raise MissingError("no run's token")
         return run

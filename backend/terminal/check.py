@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from backend.terminal.time_limit import OutOfTimeError, TimeLimit
 from estimators import Estimator, conformance, snake_name
 from estimators.core.contract import UnsupportedError
 from estimators.measurement.probe import probe
@@ -15,37 +16,83 @@ from estimators.measurement.results.measurement import Measurement
 from estimators.registry import load_file
 
 DRAWS = 64
+MANY_SECONDS = 20.0
+"""Processor time for the draws that see a small bias."""
+LIMIT = 120.0
+"""Seconds after which a file that is still loading, or a check, is given up."""
 MARKS = {True: "[green]pass[/]", False: "[bold red]FAIL[/]", None: "[yellow]–[/]"}
 
 
-def check_file(file: Path, console: Console) -> bool:
+def check_file(
+    file: Path, console: Console, limit: float = LIMIT, many: float = MANY_SECONDS
+) -> bool:
     """Print a verdict for each estimator in `file`; returns whether all of them conform."""
+    time_limit = TimeLimit(limit)
     try:
-        classes = load_file(file)
+        with time_limit.active("loading"):
+            classes = load_file(file)
+    except OutOfTimeError as error:
+        _print_out_of_time(f"{file} is", "loading", limit, error, file, console)
+        return False
     except Exception as error:
         console.print(f"[bold red]{escape(str(file))} does not load[/]")
         _print_traceback(error, file, console)
         return False
-    conform = [_check(cls, file, console) for cls in classes]  # not lazily: each verdict is printed
-    return all(conform)
+    conform = {cls: _check(cls, file, console, time_limit, many) for cls in classes}
+    if len(conform) > 1:
+        failed = [snake_name(cls) for cls, passed in conform.items() if not passed]
+        text = f"{len(conform) - len(failed)} of {len(conform)} estimators conform"
+        console.print(f"{text}; not {', '.join(failed)}" if failed else text, highlight=False)
+    return all(conform.values())
 
 
-def _check(cls: type[Estimator], file: Path, console: Console) -> bool:
-    console.print(f"[bold]{snake_name(cls)}[/]")
-    table = Table("", "check", "detail", box=None, pad_edge=False, show_header=False)
-    verdicts = conformance.check(cls)
+def _check(
+    cls: type[Estimator], file: Path, console: Console, time_limit: TimeLimit, many: float
+) -> bool:
+    name = snake_name(cls)
+    console.print(f"[bold]{name}[/]")
+    try:
+        with time_limit.active("estimates"):
+            verdicts = conformance.check(cls, seconds=many, before=time_limit.restart)
+            _print_verdicts(verdicts, file, console)
+            passed = all(v.passed for v in verdicts)
+            if passed:
+                time_limit.restart("its measures")
+                _print_measures(cls(), console)
+    except OutOfTimeError as error:
+        doing = f"the check “{time_limit.doing}”"
+        _print_out_of_time(f"{name} is", doing, time_limit.seconds, error, file, console)
+        passed = False
+    arm = " as a control arm, whose mean nothing was asked of" if cls.control_arm else ""
+    conclusion = f"[green]conforms[/]{arm}" if passed else "[bold red]does not conform[/]"
+    console.print(f"{name} {conclusion}\n")
+    return passed
+
+
+def _print_verdicts(verdicts: list[conformance.Verdict], file: Path, console: Console) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", ratio=1)
     for verdict in verdicts:
         mark = MARKS[verdict.passed if verdict.offered else None]
         table.add_row(mark, escape(verdict.name), escape(verdict.detail))
     console.print(table)
     for error in {str(v.error): v.error for v in verdicts if v.error}.values():
         _print_traceback(error, file, console)
-    passed = all(v.passed for v in verdicts)
-    if passed:
-        _print_measures(cls(), console)
-    conclusion = "[green]conforms[/]" if passed else "[bold red]does not conform[/]"
-    console.print(f"{snake_name(cls)} {conclusion}\n")
-    return passed
+
+
+def _print_out_of_time(
+    what: str, doing: str, limit: float, error: BaseException, file: Path, console: Console
+) -> None:
+    text = f"{escape(what)} stopped: {escape(doing)} takes more than {limit:g} s"
+    console.print(f"[bold red]{text}[/]; it was here:", highlight=False)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if Path(f.filename).resolve() == file.resolve()]
+    for frame in own or frames[-3:-1]:
+        place = f"  {frame.filename}, line {frame.lineno}, in {frame.name}"
+        console.print(place, markup=False, highlight=False, soft_wrap=True)
+        console.print(f"    {frame.line}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_traceback(error: Exception, file: Path, console: Console) -> None:
@@ -61,7 +108,8 @@ def _print_traceback(error: Exception, file: Path, console: Console) -> None:
 
 def _print_measures(estimator: Estimator, console: Console) -> None:
     """Print its measures on the first sample network that suits it, and its declared cost."""
-    case = next(c for c in conformance.cases() if conformance.served(estimator, c))
+    served = (c for c in conformance.every_case() if conformance.served(estimator, c))
+    case = next(served)
     rng = torch.Generator().manual_seed(0)
     name = snake_name(type(estimator))
     state = estimator.init(case.chain, case.params, rng)

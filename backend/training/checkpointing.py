@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from backend.training.batches import Batches
@@ -12,15 +13,18 @@ from backend.training.checkpoints.files import (
     newest_sound,
     path_of,
     put_away,
+    spread,
 )
 from backend.training.clock import Clock
 from backend.training.components.assemble import Assembly
 from backend.training.control import Control
-from backend.training.divergence import first_nonfinite_estimate
+from backend.training.divergence import EndOfLosses, first_nonfinite_estimate
 from backend.training.probe_schedule import ProbeSchedule
 from backend.training.records import Event, changed_plugin
 from backend.training.trainer import Trainer
 
+MAX_SHARE = 0.01
+"""Of a run's time, for the checkpoints that are spread over it; others are written for safety."""
 DISK_FULL = "the disk is full: no checkpoint is written; the earlier ones are kept"
 
 
@@ -35,13 +39,35 @@ class Checkpointing:
         clock: Clock,
         schedule: ProbeSchedule,
         control: Control,
+        losses: EndOfLosses,
     ) -> None:
         self._folder, self._assembly = folder, assembly
         self._trainer, self._clock = trainer, clock
         self._schedule, self._control = schedule, control
+        self._losses = losses
         self._disk_full = False
+        self._ahead: list[int] = []
+        self._seconds = 0.0
 
-    def save(self, step: int) -> Iterator[Event]:
+    def begin(self, step: int, steps: int) -> None:
+        """Note the length of the run, of which `step` updates are made."""
+        self._ahead = [each for each in spread(steps) if each > step]
+
+    def due(self, step: int) -> bool:
+        """Whether to write one now so that they are spread over the whole run, and the time for it
+        is a small share of the run's."""
+        if self._folder is None or not self._ahead or step < self._ahead[0]:
+            return False
+        return self._seconds <= MAX_SHARE * self._clock.total
+
+    def save_spread(self, step: int) -> Iterator[Event]:
+        """Write one of those that are spread over the run."""
+        start = perf_counter()
+        self._ahead = [each for each in self._ahead if each > step]
+        yield from self.save(step, durable=False)
+        self._seconds += perf_counter() - start
+
+    def save(self, step: int, *, durable: bool = True) -> Iterator[Event]:
         """Write the checkpoint of `step`. If the disk is full the run goes on; an event says so."""
         if self._folder is None:
             return
@@ -51,9 +77,10 @@ class Checkpointing:
             "stride": self._schedule.state(),
             "control": self._control.state(),
             "plugins": self._plugin_files(),
+            "first losses": self._losses.state(),
         }
         try:
-            format.write(self._folder, step, state)
+            format.write(self._folder, step, state, durable=durable)
             self._disk_full = False
         except OSError as error:
             if not is_full(error):
@@ -84,6 +111,7 @@ class Checkpointing:
         self._schedule.load(state["stride"])
         if "control" in state:  # checkpoints of the first version have none
             self._control.load(state["control"])
+        self._losses.load(state.get("first losses", {}))
 
     def fork(self, origin: Path) -> tuple[int, list[Event]]:
         """Begin with the newest checkpoint of another run; its step, and what was taken over.
@@ -107,21 +135,21 @@ class Checkpointing:
             *(changed_plugin(step, label) for label in changed),
         ]
 
-    def explain_divergence(self, batches: Batches, broken: int) -> str:
-        """Why the loss of step `broken` was not finite, in a sentence.
+    def explain_divergence(self, batches: Batches, broken: int, what: str = "the loss") -> str:
+        """Why the loss, or `what` else, was not finite at step `broken`, in a sentence.
 
         Checking every estimate would slow down all runs, so the steps since the newest checkpoint
         are made again and checked. This moves the trainer back.
         """
-        loss = f"the loss was not finite at step {broken:,}; a lower learning rate may help"
+        plain = f"{what} was not finite at step {broken:,}; a lower learning rate may help"
         if self._folder is None or self._disk_full:
-            return loss
+            return plain
         start, _ = newest_sound(self._folder)
         if start is None:
-            return loss
+            return plain
         state = self._read(self._folder, start)
         self._trainer.load(state["trainer"], self._assembly.estimator)
-        return first_nonfinite_estimate(self._trainer, batches, start, broken) or loss
+        return first_nonfinite_estimate(self._trainer, batches, start, broken) or plain
 
     def _read(self, folder: Path, step: int) -> dict[str, Any]:
         return format.read(path_of(folder, step), self._trainer.chain.x.device)

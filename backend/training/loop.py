@@ -16,6 +16,7 @@ from backend.training.clock import Clock
 from backend.training.components.assemble import Labelled, assemble, find_device
 from backend.training.components.index import preload_imports
 from backend.training.control import Control
+from backend.training.divergence import DIVERGED, FINDING, EndOfLosses, nonfinite_weights
 from backend.training.facts import facts
 from backend.training.losses.contract import Plan
 from backend.training.memory_need import TooLargeError, require_memory
@@ -25,11 +26,16 @@ from backend.training.probe_schedule import ProbeSchedule
 from backend.training.probes import Probes
 from backend.training.records import End, Ended, Event, Facts, Progress, Record, Status
 from backend.training.trainer import Trainer
+from estimators.core.contract import UnsupportedError
 from estimators.core.objective import Chain
+from estimators.measurement.inputs.randomness import RandomObjectiveError
 
 FLUSH_SECONDS = 0.1
 CHECKPOINT_SECONDS = 10.0
 HEARTBEAT_SECONDS = 1.0
+
+_SENTENCES = (CheckpointError, TooLargeError, RandomObjectiveError, UnsupportedError)
+"""Errors whose message says what to do; the others are told with their traceback."""
 
 preload_imports()
 
@@ -56,12 +62,15 @@ def train(
     try:
         run = Run(config, control or Control(), checkpoint_dir, plugin_dirs, device, origin)
         yield from run.records()
-    except (CheckpointError, TooLargeError) as error:
-        yield Ended("failed", 0, str(error))
+    except _SENTENCES as error:
+        if run is not None:
+            yield from run.buffer.flush()[0]
+        yield Ended("failed", run.step if run else 0, str(error))
     except Exception:
         text = traceback.format_exc()
         if run is not None:
             yield from run.buffer.flush()[0]
+            yield run.progress("running")
         yield Ended("failed", run.step if run else 0, text)
 
 
@@ -85,17 +94,19 @@ class Run:
         self.step, self._resumed = 0, False
         self._events: list[Event] = []
         self._begin(origin)
+        self._checkpoints.begin(self.step, self._steps)
         if warning:
             self._events.append(Event(self.step, "memory", warning))
         self.buffer = PointBuffer(self._trainer.roles.driver.label)
         self._first = (self.step, self._clock.total)
         self._broken: int | None = None
+        self._broken_weights = ""
         self._next_flush, self._next_save = 0.0, perf_counter() + CHECKPOINT_SECONDS
 
     def _prepare(self, config: RunConfig, device: torch.device, folder: Path | None) -> None:
         seed, assembly = config.seed, self._assembly
         split = assembly.dataset.load(seed).to(device)
-        self._clock = Clock()
+        self._clock, self._losses = Clock(), EndOfLosses()
         self._batches = assembly.batches(split.train, config.batch_size, seed)
         self._steps = config.steps or self._batches.steps(config.epochs or 1)
         self._trainer = Trainer(assembly, self._batches.at(0), self._steps, seed, self._clock)
@@ -105,7 +116,7 @@ class Run:
         schedule = ProbeSchedule(self._steps, config.probe.budget, config.probe.every)
         self._probes = Probes(self._trainer, schedule, config.probe.draws, seed, self._clock)
         self._checkpoints = Checkpointing(
-            folder, assembly, self._trainer, self._clock, schedule, self._control
+            folder, assembly, self._trainer, self._clock, schedule, self._control, self._losses
         )
 
     def _begin(self, origin: Path | None) -> None:
@@ -122,6 +133,7 @@ class Run:
         yield self._facts(self.step)
         yield from self._events
         if not self._resumed:
+            yield from (Event(self.step, "objective", text) for text in self._trainer.notices)
             yield from self._save()
         while (end := self._end()) is None:
             yield from self._between_updates()
@@ -154,11 +166,11 @@ class Run:
         if self._control.changes:
             yield from self._apply_changes()
         now = perf_counter()
-        save = now >= self._next_save
-        if save or now >= self._next_flush:
+        timed, spread = now >= self._next_save, self._checkpoints.due(self.step)
+        if timed or spread or now >= self._next_flush:
             yield from self._flush()
-        if save and self._broken is None:
-            yield from self._save()
+        if (timed or spread) and self._broken is None and not self._weights_are_broken():
+            yield from self._save() if timed else self._checkpoints.save_spread(self.step)
 
     def _update(self) -> Iterator[Record]:
         """One update, after the evaluation and the probe that are due before it."""
@@ -200,11 +212,14 @@ class Run:
     def _flush(self) -> Iterator[Record]:
         points, broken = self.buffer.flush()
         self._broken = broken if self._broken is None else self._broken
+        for each in points:
+            self._losses.add(each)
         yield from points
-        yield self._progress("running")
+        yield self.progress("running")
         self._next_flush = perf_counter() + FLUSH_SECONDS
 
-    def _progress(self, status: Status) -> Progress:
+    def progress(self, status: Status) -> Progress:
+        """How far the run is."""
         step = self.step if self._broken is None else self._broken
         first, then = self._first
         rate = (self.step - first) / max(1e-9, self._clock.total - then)
@@ -223,7 +238,7 @@ class Run:
             yield from self._save()
             yield Event(self.step, "paused", f"paused at step {self.step:,}")
             while self._control.holds(self.step):
-                yield self._progress("paused")
+                yield self.progress("paused")
                 self._control.wait(self.step, HEARTBEAT_SECONDS)
                 yield from self._apply_changes()
 
@@ -256,7 +271,8 @@ class Run:
         """The last flush and checkpoint; a finished run is evaluated on the test part."""
         if self._broken is None:
             yield from self._flush()
-        if self._broken is None and end in ("finished", "stopped"):
+        goes_on = self._broken is None and end in ("finished", "stopped")
+        if goes_on and not self._weights_are_broken():
             yield from self._save()
         if self._broken is None and end == "finished":
             self._evaluate()
@@ -265,7 +281,18 @@ class Run:
                 self.buffer.add((metric, "", ""), self.step, value)
             yield from self._flush()
         if self._broken is not None:
-            reason = self._checkpoints.explain_divergence(self._batches, self._broken)
+            what = self._broken_weights or "the loss"
+            reason = self._checkpoints.explain_divergence(self._batches, self._broken, what)
             yield Ended("diverged", self._broken, reason)
+        elif end == "finished" and self._losses.rise > DIVERGED:
+            yield Ended("diverged", self.step, self._losses.sentence)
         else:
+            if end == "finished" and self._losses.rise > FINDING:
+                yield Event(self.step, "finding", self._losses.sentence)
             yield Ended(end, self.step)
+
+    def _weights_are_broken(self) -> bool:
+        self._broken_weights = nonfinite_weights(self._trainer)
+        if self._broken_weights:
+            self._broken = self.step
+        return self._broken is not None

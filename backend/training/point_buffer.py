@@ -15,7 +15,7 @@ Key = tuple[str, str, str]
 """(metric, layer, estimator)"""
 
 LOSS: Key = ("train/loss", "", "")
-LOSSES = (LOSS, ("validation/loss", "", ""))
+LOSSES = (LOSS, ("validation/loss", "", ""), ("test/loss", "", ""))
 """Where these are not finite, the run has diverged."""
 
 _HAS_GRAPH, _ON_CPU = attrgetter("requires_grad"), attrgetter("is_cpu")

@@ -33,7 +33,7 @@ class Trainer:
         self.named = list(self.module.named_parameters())
         # These share storage with the parameters, so updates need no copy.
         self.params: Mapping[str, Tensor] = {n: p.detach() for n, p in self.named}
-        self.chain = assembly.chain(self.module, batch)
+        self.chain, self.notices = assembly.examined(self.module, batch)
         self._running = RunningStatistics(self.module)
         self.roles = EstimatorRoles(assembly.driver, assembly.shadows)
         self._schedule = assembly.optimizer.schedule

@@ -1,4 +1,4 @@
-"""Batched draws compared, draw by draw, with single estimates from the same noise."""
+"""Batched and oracle draws compared, draw by draw, with single estimates from the same noise."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,11 @@ from estimators.conformance.trial import Trial
 from estimators.core.contract import BatchedDraws, Params, batched_draws_of
 from estimators.core.noise import stream
 
-SIZES = (1, 3, 2)
-"""Batches in which the draws are made; then all of them at once."""
+SIZES = (1, 3, 2, 66)
+"""Batches in which the draws are made; then all of them at once. More than 64, since code that
+makes draws in chunks is most often wrong at the border between two of them."""
+ORACLE_DRAWS = 6
+"""Draws of an oracle that are compared."""
 COUNT = sum(SIZES)
 ROUNDING = 1e-8
 """Largest difference in float64, as a share of a draw's largest entry."""
@@ -26,9 +29,61 @@ def compare_batches(trial: Trial) -> None:
     finite = dict(trial.case.params)
     for params in (finite, _with_nan(finite)):
         exact = value_and_grad(trial.case.chain, params)[1]
-        for source in (None, exact):
-            if _batches(trial, params, source, _rng()) is not None:
-                _compare(trial, params, source)
+        offered = [
+            source
+            for source in (None, exact)
+            if _batches(trial, params, source, _rng()) is not None
+        ]
+        if not offered:
+            continue
+        singles = _singles(trial, params, COUNT)
+        for source in offered:
+            _compare(trial, params, source, singles)
+        if len(offered) == 2 and params is finite:
+            _assert_uses(trial, params, exact)
+
+
+def compare_oracle(trial: Trial) -> None:
+    """Raise AssertionError if the oracle's draws are not those of `estimate`."""
+    if not offers_oracle(trial):
+        return
+    params, rng = trial.case.params, _rng()
+    exact = trial.tensors(trial.exact)
+    for k, single in enumerate(_singles(trial, params, ORACLE_DRAWS)):
+        made = trial.estimator.oracle(trial.case.chain, params, trial.state, exact, rng)
+        assert made is not None, "oracle returns None at a later call"
+        assert set(made.grads) == set(params), (
+            f"oracle gives the names {sorted(made.grads)}, the parameters are {sorted(params)}"
+        )
+        row = trial.flat(made.grads)
+        assert _same(row, single), (
+            f"oracle: draw {k + 1} {_difference(row, [single], 0, trial)}. Does a subclass change "
+            "estimate alone?"
+        )
+
+
+def offers_oracle(trial: Trial) -> bool:
+    """Whether `oracle` gives a draw at the case's weights."""
+    exact = trial.tensors(trial.exact)
+    state, chain = trial.state, trial.case.chain
+    return trial.estimator.oracle(chain, trial.case.params, state, exact, _rng()) is not None
+
+
+def _assert_uses(trial: Trial, params: Params, exact: Params) -> None:
+    """Twice the gradient must give other draws, where draws without a gradient exist too.
+
+    An estimator that offers projected draws alone may make them of other exact derivatives.
+    """
+    rows = []
+    for factor in (1, 2):
+        scaled = {name: factor * g for name, g in exact.items()}
+        batches = _batches(trial, params, scaled, _rng())
+        assert batches is not None, f"batched_draws returns None for {factor} times the gradient"
+        rows.append(_rows(trial, batches, COUNT))
+    assert not torch.equal(*rows) or not rows[0].any(), (
+        "batched_draws ignores exact: with twice the gradient it gives the same draws. Project the "
+        "gradient that is given, or return None where exact is given"
+    )
 
 
 def offers_batches(trial: Trial) -> bool:
@@ -38,11 +93,14 @@ def offers_batches(trial: Trial) -> bool:
     return any(_batches(trial, params, source, _rng()) is not None for source in (None, exact))
 
 
-def _compare(trial: Trial, params: Params, exact: Params | None) -> None:
+def _singles(trial: Trial, params: Params, count: int) -> list[Tensor]:
     rng = _rng()
-    singles = [
-        trial.flat(trial.estimate(params, trial.state, rng).grads).detach() for _ in range(COUNT)
+    return [
+        trial.flat(trial.estimate(params, trial.state, rng).grads).detach() for _ in range(count)
     ]
+
+
+def _compare(trial: Trial, params: Params, exact: Params | None, singles: Sequence[Tensor]) -> None:
     way = "honest" if exact is None else "projected"
     for sizes in (SIZES, (COUNT,)):
         batches = _batches(trial, params, exact, _rng())
@@ -53,9 +111,8 @@ def _compare(trial: Trial, params: Params, exact: Params | None) -> None:
                 text = (
                     "one batch" if len(sizes) == 1 else f"batches of {', '.join(map(str, sizes))}"
                 )
-                raise AssertionError(
-                    f"batched_draws ({way}), {text}: draw {k + 1} {_difference(row, singles, k)}"
-                )
+                difference = _difference(row, singles, k, trial)
+                raise AssertionError(f"batched_draws ({way}), {text}: draw {k + 1} {difference}")
 
 
 def _batches(
@@ -81,7 +138,7 @@ def _rows(trial: Trial, batches: BatchedDraws, count: int) -> Tensor:
     return torch.stack([trial.flat({n: t[k] for n, t in stack.items()}) for k in range(count)])
 
 
-def _difference(row: Tensor, singles: Sequence[Tensor], k: int) -> str:
+def _difference(row: Tensor, singles: Sequence[Tensor], k: int, trial: Trial) -> str:
     """How a draw differs from the k-th single estimate, in words."""
     single = singles[k]
     if not torch.equal(row.isfinite(), single.isfinite()):
@@ -91,10 +148,11 @@ def _difference(row: Tensor, singles: Sequence[Tensor], k: int) -> str:
     others = [j for j, other in enumerate(singles) if _same(row, other)]
     if others:
         return f"is draw {others[0] + 1} of estimate: it must use the noise in the same order"
-    worst = (row - single).abs().max().item()
+    errors = {n: t.abs().max().item() for n, t in trial.tensors(row - single).items()}
+    name = max(errors, key=lambda n: errors[n])
     return (
-        f"differs by up to {worst:.3g} from the draw that estimate makes of the same noise; "
-        "they must agree up to rounding"
+        f"differs by up to {errors[name]:.3g} (in {name}) from the draw that estimate makes of "
+        "the same noise; they must agree up to rounding"
     )
 
 

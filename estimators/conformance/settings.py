@@ -27,6 +27,25 @@ def settings(cls: type[Estimator]) -> Iterator[Estimator]:
             yield cls(**{field.name: value})
 
 
+MORE = 8
+"""Factor by which a count is raised to see what it does to the variance."""
+
+
+def enlarged(cls: type[Estimator]) -> Iterator[tuple[str, Estimator]]:
+    """Yield (field, the defaults with that count raised to 8 times its value, or to its bound)."""
+    hints = get_type_hints(cls, include_extras=True)
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        hint = hints[field.name]
+        base, *bounds = get_args(hint) if hasattr(hint, "__metadata__") else (hint,)
+        if base is int:
+            count = MORE * max(1, _default(field))
+            yield field.name, cls(**{field.name: min([count, *_highest(bounds)])})
+
+
+def _highest(bounds: list[Any]) -> list[Any]:
+    return [b.value for b in bounds if isinstance(b, Le)]
+
+
 def _others(hint: Any, default: Any) -> Iterator[Any]:
     base, *extras = get_args(hint) if hasattr(hint, "__metadata__") else (hint,)
     if base is bool:
@@ -42,7 +61,7 @@ def _others(hint: Any, default: Any) -> Iterator[Any]:
 def _count(default: int, bounds: list[Any]) -> int:
     """The smallest count within the bounds that is neither 1 nor the default."""
     low = max([b.value for b in bounds if isinstance(b, Ge)], default=0)
-    high = min([b.value for b in bounds if isinstance(b, Le)], default=float("inf"))
+    high = min(_highest(bounds), default=float("inf"))
     other = next(n for n in range(max(2, int(low)), int(low) + 5) if n != default)
     return other if other <= high else int(low)
 

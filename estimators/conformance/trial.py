@@ -1,5 +1,6 @@
 """A trial: one setting of an estimator on one case, with the draws that its checks share."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -17,15 +18,22 @@ from estimators.core.noise import stream
 
 DEFAULT_DRAWS, OTHER_DRAWS = 300, 150
 """Draws that a check begins with, at the defaults and at any other setting."""
+FEWEST_DRAWS = 40
+"""Draws that are made however slow an estimator is."""
+PATIENCE = 4.0
+"""Seconds of processor time after which a trial makes no more draws one by one."""
 
 
 class Trial:
     """An estimator on a case. Draws are made once and shared by all checks."""
 
-    def __init__(self, estimator: Estimator, case: Case, few: int = DEFAULT_DRAWS) -> None:
-        self.estimator, self.case, self.few = estimator, case, few
-        self._rng = stream(2, "estimator")
+    def __init__(
+        self, estimator: Estimator, case: Case, few: int = DEFAULT_DRAWS, seed: int = 2
+    ) -> None:
+        self.estimator, self.case, self.few, self.seed = estimator, case, few, seed
+        self._rng = stream(seed, "estimator")
         self._drawn: list[Tensor] = []
+        self._spent = 0.0
 
     @property
     def name(self) -> str:
@@ -65,6 +73,12 @@ class Trial:
         return self.flat(value_and_grad(self.case.chain, self.case.params)[1])
 
     @cached_property
+    def expected(self) -> Tensor:
+        """What EXACT and UNBIASED promise: the estimator's target, else the gradient, (d,)."""
+        target = self.estimator.target(self.case.chain, self.case.params, self.state)
+        return self.exact if target is None else self.flat(target)
+
+    @cached_property
     def law(self) -> Law | None:
         """The estimator's law at the shared state."""
         exact = value_and_grad(self.case.chain, self.case.params)[1]
@@ -74,11 +88,18 @@ class Trial:
             return None
 
     def draws(self, count: int) -> Tensor:
-        """(count, d): the first `count` draws from the shared state."""
+        """(≤ count, d): the first `count` draws from the shared state; fewer if they are slow."""
+        began = time.process_time()
         while len(self._drawn) < count:
+            if len(self._drawn) >= FEWEST_DRAWS and self._seconds(began) > PATIENCE:
+                break
             estimate = self.estimate(self.case.params, self.state, self._rng)
-            self._drawn.append(self.flat(estimate.grads))
+            self._drawn.append(self.flat(estimate.grads).detach())
+        self._spent = self._seconds(began)
         return torch.stack(self._drawn[:count])
+
+    def _seconds(self, began: float) -> float:
+        return self._spent + time.process_time() - began
 
     def tensors(self, flat: Tensor) -> dict[str, Tensor]:
         """The tensors, by name, of a vector that `flat` made."""
@@ -91,19 +112,19 @@ class Trial:
         return torch.cat([grads[name].reshape(-1) for name in self.case.params])
 
 
-def trials(estimators: Sequence[Estimator]) -> Iterator[Trial]:
+def trials(estimators: Sequence[Estimator], seed: int = 2) -> Iterator[Trial]:
     """Yield the first estimator on every case it supports, and each other one on one case."""
     for place, estimator in enumerate(estimators):
         supported = [case for case in every_case() if served(estimator, case)]
         if place == 0:
-            yield from (Trial(estimator, case) for case in supported)
+            yield from (Trial(estimator, case, seed=seed) for case in supported)
         elif supported:
-            yield Trial(estimator, supported[place % len(supported)], OTHER_DRAWS)
+            yield Trial(estimator, supported[place % len(supported)], OTHER_DRAWS, seed)
 
 
-def trials_of(cls: type[Estimator]) -> list[Trial]:
+def trials_of(cls: type[Estimator], seed: int = 2) -> list[Trial]:
     """The trials of a class, over all its settings."""
-    return list(trials(list(settings(cls))))
+    return list(trials(list(settings(cls)), seed))
 
 
 def draw(estimator: Estimator, case: Case, seed: int = 0) -> Estimate:

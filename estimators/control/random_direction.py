@@ -31,6 +31,8 @@ class RandomDirection(Estimator[Objective, None]):
         >>> measured = measure(net, loss, batch, [estimator])
     """
 
+    control_arm = True
+
     def claim(self, objective: Objective, /) -> Claim:
         return Claim.BIASED
 

@@ -120,6 +120,9 @@ class Estimator(ABC, Generic[Obj, S]):
     title: ClassVar[str] = ""
     """The name in the literature; empty where it is the class name in words."""
 
+    control_arm: ClassVar[bool] = False
+    """Whether it is a control arm, whose mean may have nothing to do with the gradient."""
+
     @abstractmethod
     def claim(self, objective: Obj, /) -> Claim:
         """What the estimator promises of its mean on this objective, with these fields."""
@@ -161,6 +164,14 @@ class Estimator(ABC, Generic[Obj, S]):
 
     def law(self, objective: Obj, params: Params, state: S, exact: Params, /) -> Law | None:
         """The moments of `estimate` in closed form, given the exact gradient; None if unknown."""
+        return None
+
+    def difference_step(self, params: Params, /) -> float | None:
+        """The h of the differences h⟨∇L, v⟩ of the loss, E vvᵀ = I, that an estimate is made of.
+
+        The diagnosis compares them with the rounding of the loss. None if it takes none, or if they
+        are not along directions in the space of the weights.
+        """
         return None
 
     def oracle(

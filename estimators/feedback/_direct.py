@@ -78,6 +78,10 @@ class DrawnFeedback(DirectFeedback[Learnt]):
         grads = pull_back_direct(cut, feedback, e)
         return Estimate(grads, cut.losses.detach().mean(), (step + 1, learnt), info)
 
+    def advance(self, objective: Chain, params: Params, state: Learnt, rng: Generator, /) -> Learnt:
+        """The next step, with fixed feedback. A subclass that learns replaces this."""
+        return state[0] + 1, state[1]
+
 
 def zero_feedback(chain: Chain, params: Params) -> Feedback:
     """Feedback of zero for every boundary."""

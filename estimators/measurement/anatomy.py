@@ -124,7 +124,7 @@ def anatomy(
         raise ValueError(
             f"{len(pairs)} batches were given; a variance between them takes at least 2"
         )
-    measured = subject(module, loss, pairs[0], estimators, seed, separable)
+    measured = subject(module, loss, pairs[0], estimators, seed, separable, pairs[1:])
     anatomies = {}
     for label, (estimator, state) in measured.watched.items():
         if progress:

@@ -8,7 +8,7 @@ from person import becomes, enter, last_x, passes, points, press_run, run_row, s
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
-BANNER = "the server does not answer. Runs in progress are kept and go on when it is back"
+BANNER = "the server does not answer. Nothing is lost; trying again"
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from typing import IO, Any
 
 from safetensors import safe_open
 
+from backend.config import with_former_defaults
+
 NEWEST_KEPT = 2
 """The newest checkpoints are kept; the second serves if a disk loses the first."""
 MAX_BETWEEN = 9
@@ -151,9 +153,16 @@ def config_at(path: Path) -> dict[str, Any]:
 def stored_roles(trainer: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The estimator roles in a checkpoint's trainer state; None in the oldest checkpoints.
 
-    Older checkpoints have them under the key "lineup".
+    Older checkpoints have them under the key "lineup", and estimators without newer fields.
     """
-    return trainer.get("roles", trainer.get("lineup"))
+    roles = trainer.get("roles", trainer.get("lineup"))
+    if roles is None:
+        return None
+    members = [
+        {**member, "estimator": with_former_defaults(member["estimator"])}
+        for member in roles["members"]
+    ]
+    return {**roles, "members": members}
 
 
 def _without_tensors(skeleton: Any) -> Any:
@@ -169,6 +178,13 @@ def _without_tensors(skeleton: Any) -> Any:
 def resume_step(folder: Path) -> int:
     """The step at which the next attempt starts."""
     return newest_sound(folder)[0] or 0
+
+
+def spread(steps: int) -> list[int]:
+    """Steps at which a run of `steps` writes checkpoints for the microscope and for forks, evenly
+    in √step: for 20,000 steps 200, 800, 1,800, …, 16,200."""
+    parts = MAX_BETWEEN + 1
+    return sorted({steps * k * k // parts**2 for k in range(1, parts)} - {0})
 
 
 def surplus(steps: Sequence[int], size: int) -> list[int]:

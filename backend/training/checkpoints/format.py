@@ -20,8 +20,10 @@ from backend.training.checkpoints.files import (
 from backend.training.checkpoints.tree import flatten, unflatten
 
 
-def write(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
+def write(folder: Path, step: int, state: Mapping[str, Any], *, durable: bool = True) -> Path:
     """Write the state of `step`, completely or not at all, and delete surplus checkpoints.
+
+    One that is not `durable` may be lost in a power cut, which its hash reveals.
 
     Raises OSError if the disk is full, and then leaves the earlier checkpoints as they were.
     """
@@ -30,7 +32,7 @@ def write(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
     # safetensors rejects tensors that share memory, as those of a tied state do.
     own = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
     path = path_of(folder, step)
-    _write_whole(path, sign(save(own, {"skeleton": json.dumps(skeleton), **UNSIGNED})))
+    _write_whole(path, sign(save(own, {"skeleton": json.dumps(skeleton), **UNSIGNED})), durable)
     for old in surplus(checkpoint_steps(folder), path.stat().st_size):
         path_of(folder, old).unlink()
     return path
@@ -43,17 +45,19 @@ def read(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
         return unflatten(tensors, json.loads(file.metadata()["skeleton"]), device)
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def _write_whole(path: Path, data: bytes, durable: bool) -> None:
     part = path.parent / "unfinished.part"
     try:
         with part.open("wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         part.replace(path)
     except OSError:
         part.unlink(missing_ok=True)  # an incomplete checkpoint is of no use
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    os.fsync(folder)  # the rename itself must survive a power cut
-    os.close(folder)
+    if durable:
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)  # the rename itself must survive a power cut
+        os.close(folder)

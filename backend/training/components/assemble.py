@@ -20,6 +20,7 @@ from estimators.core.contract import Estimator
 from estimators.core.names import labels
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
+from estimators.measurement.inputs.examination import Examined, examined
 
 Described = dict[Loc, tuple[str, Any]]
 """{place in the configuration: (kind of component, its description)}."""
@@ -57,6 +58,16 @@ class Assembly:
     def chain(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Chain:
         """The loss on a batch from `batches`."""
         return self.loss.chain(module, batch, self.dataset)
+
+    def examined(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Examined:
+        """The same, examined before the run's estimators work on it.
+
+        Raises ValueError, naming what is wrong, for a random network or loss, and for one on which
+        an estimator cannot be trusted.
+        """
+        params = {name: p.detach() for name, p in module.named_parameters()}
+        members = {e.label: e.estimator for e in (self.driver, *self.shadows)}
+        return examined(self.chain(module, batch), params, members, stops=self.loss.stops)
 
     def batches(self, part: Part, size: int, seed: int) -> Batches:
         """The batches to train on."""

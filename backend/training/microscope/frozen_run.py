@@ -14,9 +14,11 @@ from backend.training.checkpoints.files import damage, damage_message, path_of
 from backend.training.components.assemble import Assembly, Labelled
 from backend.training.datasets import Part
 from backend.training.networks import Network
-from estimators.core.contract import Params
+from estimators.core.contract import Params, UnsupportedError
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
+from estimators.measurement.inputs.examination import Examined
+from estimators.measurement.inputs.randomness import RandomObjectiveError
 
 MAX_TENSORS_NAMED = 3
 """Tensors that an error message names."""
@@ -40,6 +42,8 @@ class FrozenRun:
     config: MicroscopeConfig = field(repr=False)
     lr: float = 0.0
     """The base learning rate at that step, before the schedule."""
+    notices: tuple[str, ...] = ()
+    """What the reader must know about the objective."""
 
     def batch(self, size: int) -> Chain:
         """The loss on the first `size` examples of that epoch.
@@ -58,8 +62,11 @@ class FrozenRun:
         config, assembly = self.config, replace(self.assembly, network=network)
         batch = assembly.batches(self.part, config.batch_size, config.seed)
         module = assembly.module(config.seed).to(self.chain.x.device)
-        chain = assembly.chain(module, batch.at(config.microscope.step))
-        return replace(self, chain=chain, params=_detached(module), states={}, assembly=assembly)
+        chain, notices = _examined(assembly, module, batch.at(config.microscope.step))
+        return replace(
+            self, chain=chain, params=_detached(module), states={}, assembly=assembly,
+            notices=notices,
+        )  # fmt: skip
 
     def state(self, labelled: Labelled, chain: Chain, *, learned: bool = True) -> Any:
         """The estimator's state in the run if it is `learned` and there, else an initial one."""
@@ -83,9 +90,17 @@ def load_frozen_run(
     module = assembly.module(config.seed)
     _load_weights(module, state["module"], step)
     module = module.to(device)
-    chain = assembly.chain(module, batch)
-    states = state["estimators"]
-    return FrozenRun(chain, _detached(module), states, part, assembly, config, state["lr"])
+    chain, notices = _examined(assembly, module, batch)
+    states, lr = state["estimators"], state["lr"]
+    return FrozenRun(chain, _detached(module), states, part, assembly, config, lr, notices)
+
+
+def _examined(assembly: Assembly, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Examined:
+    """The objective on a batch. Raises UnusableCheckpointError if it cannot be measured on."""
+    try:
+        return assembly.examined(module, batch)
+    except (RandomObjectiveError, UnsupportedError) as error:
+        raise UnusableCheckpointError(str(error)) from error
 
 
 def _detached(module: nn.Module) -> dict[str, Tensor]:

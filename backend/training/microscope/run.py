@@ -52,6 +52,7 @@ def run_microscope(
     except (UnusableCheckpointError, TooLargeError) as error:
         yield Ended("failed", 0, str(error))
     except Exception:
+        yield loop.progress("running")
         yield Ended("failed", loop.step, traceback.format_exc())
 
 

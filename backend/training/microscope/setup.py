@@ -23,7 +23,9 @@ class Setup:
         self.estimators: Sequence[Labelled] = (assembly.driver, *assembly.shadows)
 
     def events(self) -> Iterator[Event]:
-        """Which estimators start with an initial state rather than the run's, and why."""
+        """What the reader must know about the objective, and which estimators start with an
+        initial state rather than the run's, and why."""
+        yield from (Event(0, "objective", text) for text in self.run.notices)
         for label in self.request.fresh:
             yield changed_plugin(0, label)
         initial = [

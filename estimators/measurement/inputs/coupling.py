@@ -1,11 +1,12 @@
 """Whether the examples of a batch are coupled: whether one example's loss depends on another.
 
 A loss that is a mean over examples is separable if each term depends on its own example alone. That
-is not asked of the user: single examples are compared with the batch, and other examples are
-changed, at weights near the given ones, where a coupling cannot cancel.
+is not asked of the user. One half of the examples is changed, then the other, and the kept ones
+must not follow, at weights near the given ones, where a coupling cannot cancel; a single example is
+compared with its row of the batch.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,8 +17,6 @@ from estimators.core.objective import Chain
 from estimators.measurement.inputs.modules import calls_of, first_that_differs, tensors_in
 from estimators.measurement.inputs.nearby import near
 
-SPLITS = 2
-"""Ways in which a batch is divided into examples that change and examples that must not."""
 ROUNDING = 64
 """Units of least precision, relative to the largest entry, between the same row computed twice: the
 same kernel on the same shape gives the same bits, but for the order of sums on a GPU."""
@@ -31,30 +30,36 @@ def coupled_by(chain: Chain, params: Params) -> str:
     examples = len(chain.x) // chain.views
     if examples < 2:
         return ""
-    theta = near(params, 0)
+    at = _at(chain, near(params, 0)) or _at(chain, params)
+    if at is None:
+        return ""
+    half = _half(examples).repeat(chain.views).to(chain.x.device)
+    for changes in (half, ~half):
+        where = _by_network_or_loss(chain, at, changes)
+        if where:
+            return where
+    return _alone(chain, at) if chain.views == 1 else ""
+
+
+class _At(NamedTuple):
+    """A pass of all examples together."""
+
+    theta: Params
+    output: Any
+    losses: Tensor
+
+
+def _at(chain: Chain, theta: Params) -> _At | None:
+    """The pass at these weights, if its numbers are finite."""
     with torch.no_grad():
         output = chain.forward(theta)
         losses = chain.losses(output)
-    if not all(t.isfinite().all() for t in (losses, *_floating(output))):
-        theta = dict(params)
-    for split in range(SPLITS):
-        changes = _changes(examples, split).repeat(chain.views).to(chain.x.device)
-        where = _through_network(chain, theta, changes) or _through_loss(chain, theta, changes)
-        if where:
-            return where
-    return _alone(chain, theta) if chain.views == 1 else ""
+    finite = all(t.isfinite().all() for t in (losses, *_floating(output)))
+    return _At(theta, output, losses) if finite else None
 
 
-def _changes(examples: int, split: int) -> Tensor:
-    """Which examples change: a random half, at least one and not all."""
-    rng = torch.Generator().manual_seed(split)
-    chosen = torch.zeros(examples, dtype=torch.bool)
-    chosen[torch.randperm(examples, generator=rng)[: examples // 2]] = True
-    return chosen
-
-
-def _through_network(chain: Chain, theta: Params, changes: Tensor) -> str:
-    """The module in which an example's activation follows another example's input."""
+def _by_network_or_loss(chain: Chain, at: _At, changes: Tensor) -> str:
+    """What lets the kept examples follow those that change, in words."""
     other = chain.on(_changed(chain.x, changes), chain.y)
     kept = ~changes
 
@@ -63,14 +68,22 @@ def _through_network(chain: Chain, theta: Params, changes: Tensor) -> str:
         return any(_rows_differ(*pair, kept) for pair in pairs)
 
     with torch.no_grad():
-        first, second = chain.forward(theta), other.forward(theta)
-        if not differ(first, second):
-            return ""
+        output = other.forward(at.theta)
+        if not differ(at.output, output):
+            return _through_loss(chain, at.output, changes)
         # An output whose first axis is not the batch differs too; then the losses tell.
-        if not _rows_differ(chain.losses(first), other.losses(second), kept):
+        if not _rows_differ(at.losses, other.losses(output), kept):
             return ""
-    calls = calls_of(chain, theta), calls_of(other, theta)
+    calls = calls_of(chain, at.theta), calls_of(other, at.theta)
     return first_that_differs(*calls, differ) or "the network"
+
+
+def _half(examples: int) -> Tensor:
+    """A random half of the examples, at least one."""
+    rng = torch.Generator().manual_seed(0)
+    chosen = torch.zeros(examples, dtype=torch.bool)
+    chosen[torch.randperm(examples, generator=rng)[: examples // 2]] = True
+    return chosen
 
 
 def _changed(x: Tensor, changes: Tensor) -> Tensor:
@@ -83,10 +96,8 @@ def _changed(x: Tensor, changes: Tensor) -> Tensor:
     return torch.where(changes.view(-1, *[1] * (x.ndim - 1)), moved, x)
 
 
-def _through_loss(chain: Chain, theta: Params, changes: Tensor) -> str:
+def _through_loss(chain: Chain, output: Any, changes: Tensor) -> str:
     """The loss, if the kept examples' terms have a derivative by another example's output."""
-    with torch.no_grad():
-        output = chain.forward(theta)
     outputs = _floating(output)
     if len(outputs) != 1 or len(outputs[0]) != len(changes):
         return ""
@@ -103,15 +114,15 @@ def _through_loss(chain: Chain, theta: Params, changes: Tensor) -> str:
     return "the loss" if (g[changes].abs() > allowed).any() else ""
 
 
-def _alone(chain: Chain, theta: Params) -> str:
+def _alone(chain: Chain, at: _At) -> str:
     """The network, if the loss of the first example alone is another than in the batch."""
     single = chain.on(chain.x[:1], chain.y[:1])
     with torch.no_grad():
-        together = chain.losses(chain.forward(theta))
         try:
-            alone = single.losses(single.forward(theta))
+            alone = single.losses(single.forward(at.theta))
         except (ValueError, RuntimeError, IndexError):  # it takes no batch of one
             return ""
+    together = at.losses
     allowed = OTHER_SHAPE * torch.finfo(together.dtype).eps * together.abs().max().clamp(min=1)
     return "the network or the loss" if ((together[:1] - alone).abs() > allowed).any() else ""
 

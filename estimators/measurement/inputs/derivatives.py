@@ -14,10 +14,10 @@ from torch.utils._pytree import tree_map
 
 from estimators.autodiff.calculus import push_forward, value_and_grad
 from estimators.core.contract import Params, UnsupportedError
-from estimators.core.module_call import Stateless
 from estimators.core.objective import Chain, Objective
+from estimators.core.stateless import Stateless
 from estimators.measurement.inputs.modules import Call, calls_of, tensors_in
-from estimators.measurement.inputs.nearby import direction, near
+from estimators.measurement.inputs.nearby import direction, dot, near
 
 TRIES = 3
 """Points and directions in all of which a difference must show. One point can be at a kink."""
@@ -95,13 +95,13 @@ def disagreement(objective: Objective, params: Params) -> Disagreement | None:
 
 
 def place_of(chain: Chain, params: Params, differing: Disagreement) -> str:
-    """The innermost module that disagrees in the same way by itself, in words; else the loss."""
+    """The innermost module that disagrees in the same way by itself, in words."""
     for call in calls_of(chain, near(params, 0)):
         objective, theta = _alone(call, chain, params)
         local = disagreement(objective, theta) if theta else None
-        if local is not None and (local.forward, local.difference) == differing[:2]:
+        if local is not None and local[:2] == differing[:2]:
             return call.words
-    return "the loss"
+    return "the loss, or the network as a whole"
 
 
 def _slopes(objective: Objective, params: Params, seed: int) -> Slopes | None:
@@ -110,8 +110,8 @@ def _slopes(objective: Objective, params: Params, seed: int) -> Slopes | None:
         return None
     theta, loss, g = at
     v = direction(theta, seed + TRIES)
-    reverse = sum((g[n].double() * v[n].double()).sum().item() for n in v)
-    usual = sum(_square(g[n]) * _square(v[n]) / v[n].numel() for n in v if v[n].numel()) ** 0.5
+    reverse = sum(dot(g[n], v[n]) for n in v)
+    usual = sum(dot(g[n], g[n]) * dot(t, t) / t.numel() for n, t in v.items() if t.numel()) ** 0.5
     eps, size = torch.finfo(loss.dtype).eps, max(1.0, abs(loss.item()))
     allowed = AMPLIFIED[loss.dtype] * eps * usual + ABSOLUTE * eps * size
     forward = _forward(objective, theta, v)
@@ -171,10 +171,6 @@ def _difference(
         if abs(slope - reverse) <= KINKS[after.dtype] * max(usual, abs(reverse)) + rounding:
             return slope, True
     return nearest, nearest is None
-
-
-def _square(t: Tensor) -> float:
-    return t.double().square().sum().item()
 
 
 def _alone(call: Call, chain: Chain, params: Params) -> tuple[Objective, dict[str, Tensor]]:

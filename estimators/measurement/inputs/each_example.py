@@ -11,6 +11,8 @@ from torch.utils._pytree import tree_map
 
 Loss = Callable[[Any, Tensor], Tensor]
 """loss(output, y): one value for each example, (B,), or their mean, ()."""
+Batch = tuple[Tensor, Tensor]
+"""(x, y), the examples along the first axis of both."""
 
 
 class InAnyPrecision:

@@ -8,7 +8,7 @@ near the network's weights and in double precision where the loss runs in it. A 
 import copy
 import functools
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -16,12 +16,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from estimators.core.objective import Chain, Losses
-from estimators.measurement.inputs.each_example import EachExample, InAnyPrecision, Loss
+from estimators.measurement.inputs.each_example import Batch, EachExample, InAnyPrecision, Loss
 from estimators.measurement.inputs.modules import tensors_in
 from estimators.measurement.inputs.nearby import near
 
-PLACES = 2
-"""Points near the weights at which a loss is compared with those of its examples."""
 STEPS = 2.0**12
 """Units of least precision by which two right sums over a batch may differ."""
 
@@ -36,18 +34,24 @@ class Split(NamedTuple):
 
 
 def chain_of(
-    module: nn.Module, loss: Loss, x: Tensor, y: Tensor, separable: bool | None = None
+    module: nn.Module,
+    loss: Loss,
+    x: Tensor,
+    y: Tensor,
+    separable: bool | None = None,
+    others: Sequence[Batch] = (),
 ) -> tuple[Chain, str]:
     """The objective of a loss that gives one value for each example, or one for the batch.
 
-    `separable` as for `measure`: False splits as the loss declares, without a claim.
+    `separable` as for `measure`: False splits as the loss declares, without a claim. `others` are
+    further batches that the objective is to be used on, each of as many examples.
 
     Returns:
         The objective, and why the loss is not split into examples, "" where it is.
     """
     if separable is False:
         return Chain(module, x, y, _declared(module, loss, x, y), separable=False), ""
-    split = split_loss(module, loss, x, y)
+    split = split_loss(module, loss, x, y, others)
     if split.losses is None:
         return Chain(module, x, y, _mean_of(loss), separable=False), split.why
     return Chain(module, x, y, split.losses, separable=separable), ""
@@ -66,11 +70,13 @@ def _declared(module: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Losses:
         return rows if each.ndim and _close(each.mean(), value, allowed) else whole
 
 
-def split_loss(module: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Split:
+def split_loss(
+    module: nn.Module, loss: Loss, x: Tensor, y: Tensor, others: Sequence[Batch] = ()
+) -> Split:
     """`loss` by example, if it is a constant times the mean of the losses of single examples."""
     whole, factor = InAnyPrecision(loss), None
     single = EachExample(whole)
-    places = [_comparison(single, whole, *at) for at in _outputs(module, loss, x, y)]
+    places = [_comparison(single, whole, *at) for at in _outputs(module, loss, x, y, others)]
     for place in places:
         if place.alone is None and place.value.ndim:
             return _split_by_itself(whole, place)
@@ -123,16 +129,18 @@ class _Comparison(NamedTuple):
         return _close(self.value, mean, self.allowed * max(1.0, abs(factor)))
 
 
-def _outputs(module: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Iterator[tuple[Any, Tensor]]:
-    """The outputs near the weights and at them, in double precision."""
+def _outputs(
+    module: nn.Module, loss: Loss, x: Tensor, y: Tensor, others: Sequence[Batch]
+) -> Iterator[tuple[Any, Tensor]]:
+    """The outputs near the weights and at them."""
     chain = Chain(module, x, y, loss, separable=False)
     own = dict(module.named_parameters())
     with torch.no_grad():
-        for seed in range(PLACES):
-            output = chain.forward(near(own, seed))
-            if all(t.isfinite().all() for t in tensors_in(output)):
-                yield output, y
-        yield chain.forward({}), y
+        output = chain.forward(near(own, 0))
+        if all(t.isfinite().all() for t in tensors_in(output)):
+            yield output, y
+        for batch in ((x, y), *others):
+            yield chain.on(*batch).forward({}), batch[1]
 
 
 def _comparison(single: EachExample, loss: Loss, output: Any, y: Tensor) -> _Comparison:

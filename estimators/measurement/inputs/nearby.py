@@ -16,6 +16,8 @@ FEW = 16
 """Examples that are enough to examine an objective."""
 MAX_DOUBLE = 2**24
 """Parameters of the largest network that is copied to double precision: 128 MiB a copy."""
+PIECE = 2**20
+"""Entries of a tensor that are copied to double precision at once."""
 MOVED = 0.25
 """How far weights are moved, as a share of their usual size."""
 
@@ -42,9 +44,15 @@ def usual_size(p: Tensor) -> float:
     """The root mean square of the entries; of a tensor of zeros, a tenth of 1/√(fan-in)."""
     if not p.numel():
         return 0.0
-    mean_square = p.detach().double().square().mean().sqrt().item()
+    root_mean_square = (dot(p, p) / p.numel()) ** 0.5
     fan_in = p[0].numel() if p.ndim > 1 else 1
-    return max(mean_square, 0.1 * fan_in**-0.5)
+    return max(root_mean_square, 0.1 * fan_in**-0.5)
+
+
+def dot(a: Tensor, b: Tensor) -> float:
+    """⟨a, b⟩ in double precision, in pieces, so that no copy of a large tensor is made."""
+    pieces = zip(*(t.detach().reshape(-1).split(PIECE) for t in (a, b)), strict=True)
+    return sum((x.double() @ y.double()).item() for x, y in pieces)
 
 
 def examinable(chain: Chain, params: Params) -> tuple[Chain, Params]:

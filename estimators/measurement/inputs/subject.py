@@ -14,15 +14,14 @@ from estimators.core.contract import Estimator, UnsupportedError
 from estimators.core.names import labels
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
-from estimators.measurement.inputs.each_example import Loss
+from estimators.core.stateless import ImpureError
+from estimators.measurement.inputs.each_example import Batch, Loss
 from estimators.measurement.inputs.examination import LOST, Examined, examined, needs_examples
 from estimators.measurement.inputs.fields import validate
 from estimators.measurement.inputs.losses import chain_of
 from estimators.measurement.inputs.randomness import generators_kept
 from estimators.requirements import require
 
-Batch = tuple[Tensor, Tensor]
-"""(x, y), the examples along the first axis of both."""
 Estimators = Sequence[Estimator] | Mapping[str, Estimator] | Estimator
 """Estimators, whose labels are made from their fields; or {label: estimator}."""
 Progress = Callable[[str], object]
@@ -49,8 +48,11 @@ def subject(
     estimators: Estimators,
     seed: int = 0,
     separable: bool | None = None,
+    others: Sequence[Batch] = (),
 ) -> Subject:
     """Check all arguments and make the subject of a measurement; the module is left as it is.
+
+    `others` are further batches, of as many examples, that the objective is to be used on.
 
     Raises UnsupportedError, naming each estimator that cannot work on this network and loss and
     why; ValueError or TypeError for all else that does not fit.
@@ -61,7 +63,8 @@ def subject(
     x, y = _pair(batch)
     params = _parameters(module)
     _check_forward(module, loss, x, y)
-    chain, notices = _objective(module, loss, (x, y), params, named, separable)
+    batches = ((x, y), *map(_pair, others))
+    chain, notices = _objective(module, loss, batches, params, named, separable)
     refused, watched = [], {}
     for label, estimator in named.items():
         try:
@@ -117,7 +120,8 @@ def _pair(batch: Any) -> Batch:
     x, y = batch
     if x.ndim == 0 or len(x) == 0:
         raise ValueError(f"x has the shape {tuple(x.shape)}; at least one example is needed")
-    return x, y
+    # A tensor made in inference mode cannot be part of a graph.
+    return tuple(t.clone() if t.is_inference() else t for t in (x, y))  # type: ignore[return-value]
 
 
 def _parameters(module: Any) -> dict[str, Tensor]:
@@ -142,6 +146,8 @@ def _check_forward(module: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> None:
     with torch.no_grad(), generators_kept(x):
         try:
             output = chain.forward({})
+        except ImpureError:
+            raise
         except Exception as error:
             first = next(module.parameters())
             raise ValueError(
@@ -171,14 +177,15 @@ def _check_forward(module: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> None:
 def _objective(
     module: nn.Module,
     loss: Loss,
-    batch: Batch,
+    batches: Sequence[Batch],
     params: dict[str, Tensor],
     named: Mapping[str, Estimator],
     separable: bool | None,
 ) -> Examined:
     """The objective, examined, and what is lost where its loss does not split into examples."""
+    batch, *others = batches
     with generators_kept(batch[0]):
-        chain, why = chain_of(module, loss, *batch, separable)
+        chain, why = chain_of(module, loss, *batch, separable, others)
     if why and separable:
         raise ValueError(f"separable is True, and {why}; False or None is allowed")
     result = examined(chain, params, named)

@@ -106,6 +106,31 @@ async def test_a_lost_stream_goes_on_where_it_ended(store, run):
 
 
 @live
+async def test_a_state_read_before_a_run_was_deleted_is_not_sent_after(store, run):
+    hub = Hub(store)
+    hub.open()
+    page = await Listener(hub).start()
+    loop, read = asyncio.get_running_loop(), hub._encode_run
+
+    def slow(run_id):
+        event = read(run_id)
+        store.end(run_id, "cancelled")
+        store.delete(run_id)
+        settled = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop)
+        settled.result()  # the event of the deletion is in the ring
+        return event
+
+    hub._encode_run = slow
+    await asyncio.to_thread(store.update, run, step=5)
+    await page.until("deleted")
+    while hub._tasks:
+        await asyncio.gather(*hub._tasks)
+    hub.publish("catalogue", {"version": "new"})
+    await page.until("catalogue")
+    assert [event[0] for event in page.seen][-2:] == ["deleted", "catalogue"]
+
+
+@live
 async def test_a_stream_lost_before_its_first_event_misses_nothing(store, run):
     hub = Hub(store)
     hub.open()

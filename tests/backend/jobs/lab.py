@@ -24,7 +24,7 @@ from backend.jobs.supervisor import Supervisor
 from backend.store import Store, open_engine
 from backend.store.base import ConflictError, MissingError
 
-LIMITS = Limits(silence=4, cancel=1, plugin=3, plugin_import=1, tick=0.02)
+LIMITS = Limits(silence=4, cancel=1, plugin=30, plugin_import=1, tick=0.02)
 ENDED = {"finished", "failed", "cancelled", "diverged"}
 
 

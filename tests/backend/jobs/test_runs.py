@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import pytest
 from configs import STEPS, config
 from lab import ENDED, LIMITS, Lab, until
 
-from backend.jobs.run_folders import checkpoints, worker_process
+from backend.jobs.attempt import RunningAttempt
+from backend.jobs.run_folders import checkpoints, run_folder, worker_process
 from backend.jobs.worker.server_connection import GoneError, ServerConnection
 from backend.training.checkpoints.files import checkpoint_steps, path_of
 
@@ -59,7 +61,8 @@ def test_a_damaged_checkpoint_is_passed_over_in_words(lab, undisturbed):
     lab.steer(run, "pause")
     lab.becomes(run, "paused")
     folder, at = checkpoints(lab.home, run), lab.store.run(run).step
-    until(lambda: checkpoint_steps(folder) == [0, at])
+    until(lambda: checkpoint_steps(folder)[-1] == at)
+    *_, sound, _ = checkpoint_steps(folder)
     path_of(folder, at).write_bytes(path_of(folder, at).read_bytes()[:-1])
     os.kill(lab.pid(run), signal.SIGKILL)
     until(lambda: lab.store.run(run).set_aside)
@@ -68,9 +71,9 @@ def test_a_damaged_checkpoint_is_passed_over_in_words(lab, undisturbed):
     assert lab.curve(run) == undisturbed
     death, again, damaged = lab.store.marked_events([run])[run]
     assert (death.kind, again.kind, damaged.kind) == ("death", "attempt", "checkpoint")
-    assert (again.step, damaged.step) == (0, at)
+    assert (again.step, damaged.step) == (sound, at)
     assert damaged.text.startswith(f"the checkpoint of step {at:,} is damaged or cut short")
-    assert damaged.text.endswith("; the run goes on from step 0")
+    assert damaged.text.endswith(f"; the run goes on from step {sound:,}")
 
 
 def test_a_run_is_paused_stepped_resumed_and_cancelled(lab):
@@ -216,6 +219,24 @@ def test_a_killed_servers_runs_are_found_by_the_next(tmp_path, undisturbed):
             lab.becomes(run, "finished", seconds=30)
             assert lab.store.run(run).attempt == attempts
             assert lab.curve(run) == undisturbed
+
+
+def test_a_copy_of_a_home_leaves_the_originals_workers_alone(lab, tmp_path):
+    """The copy has the record of the process, but another instance id."""
+    run = lab.submit(config(steps=10_000_000))
+    lab.reaches(run, 10)
+    pid, copy = lab.pid(run), tmp_path / "copy"
+    shutil.copytree(lab.home / "runs", copy / "runs")
+    (copy / "instance").write_text("another-instance")
+    assert worker_process(run_folder(lab.home, run)).process(lab.home).pid == pid
+    assert worker_process(run_folder(copy, run)).process(copy) is None
+    attempt = RunningAttempt(run, 1, None)
+    attempt.kill(copy)
+    assert psutil.pid_exists(pid)
+    attempt.kill(lab.home)
+    until(lambda: lab.store.run(run).attempt == 2)
+    lab.steer(run, "cancel")
+    lab.becomes(run, "cancelled")
 
 
 def test_a_worker_that_cannot_open_its_log_fails_in_words(lab):

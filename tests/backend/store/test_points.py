@@ -204,10 +204,3 @@ def test_the_latest_value_of_each_series(pen, store):
     assert latest[a] == (5, 7.0)
     assert latest[b][0] == 3
     assert np.isnan(latest[b][1])
-
-
-def test_deleting_a_run_leaves_no_chunk(pen, store, rows):
-    pen.write([1], [1.0])
-    pen.write([], [], status="finished")
-    store.delete(pen.run.id)
-    assert rows() == 0

@@ -6,9 +6,15 @@ from itertools import pairwise
 import pytest
 import torch
 
-from backend.training import loop
+from backend.training import checkpointing, loop
 from backend.training.checkpoints import format
-from backend.training.checkpoints.files import checkpoint_steps, path_of, resume_step, surplus
+from backend.training.checkpoints.files import (
+    checkpoint_steps,
+    path_of,
+    resume_step,
+    spread,
+    surplus,
+)
 from backend.training.checkpoints.tree import flatten, unflatten
 from backend.training.control import Control
 from backend.training.loop import train
@@ -136,6 +142,35 @@ def test_a_history_is_the_same_however_often_it_was_interrupted():
 def test_the_history_of_a_large_network_is_shorter(megabytes, kept):
     steps = list(range(0, 400, 10))
     assert len(steps) - len(surplus(steps, megabytes * 2**20)) == kept
+
+
+def test_a_run_of_a_few_seconds_has_them_throughout(config, gather, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpointing, "MAX_SHARE", float("inf"))
+    synced = []
+    monkeypatch.setattr(format.os, "fsync", lambda descriptor: synced.append(descriptor))
+    run = gather(train(config(steps=200), checkpoint_dir=tmp_path))
+    kept = checkpoint_steps(tmp_path)
+    assert kept == [0, 2, 8, 18, 32, 50, 72, 98, 128, 162, 200]
+    assert len(synced) == 4  # of the first and the last one: each file, and its folder
+    resumed = gather(train(config(steps=200), checkpoint_dir=tmp_path))
+    assert (resumed.ended, checkpoint_steps(tmp_path)) == (run.ended, kept)
+    path_of(tmp_path, 200).unlink()
+    rest = gather(train(config(steps=200), checkpoint_dir=tmp_path))
+    assert rest.curve() == _cut(run.curve(), 162, 201)
+
+
+def test_they_take_a_small_share_of_the_time(config, gather, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpointing, "MAX_SHARE", 0.0)
+    gather(train(config(steps=200), checkpoint_dir=tmp_path))
+    assert checkpoint_steps(tmp_path) == [0, 2, 200]  # the first one's cost is not known before
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [(1, []), (3, [1, 2]), (20_000, [200, 800, 1800, 3200, 5000, 7200, 9800, 12800, 16200])],
+)
+def test_the_steps_lie_evenly_in_the_root(steps, expected):
+    assert spread(steps) == expected
 
 
 def test_an_interrupted_write_leaves_the_last_one_whole(tmp_path, monkeypatch):

@@ -152,7 +152,7 @@ def test_a_broken_loss_is_kept_and_nothing_after_it(config, gather, plugins, tmp
     assert list(losses) == list(range(11))
     assert all(map(math.isfinite, losses.values()))
     assert max(step for series in run.points.values() for step in series) == 11
-    assert [int(p.stem[5:]) for p in folder.iterdir()] == [0]
+    assert max(int(p.stem[5:]) for p in folder.iterdir()) <= 10
 
 
 def test_a_loss_that_overflows_is_not_laid_to_the_estimator(config, gather, tmp_path):
@@ -190,6 +190,7 @@ def test_an_exception_ends_the_run_as_failed_and_keeps_its_points(config, gather
     run = gather(train(config(estimator={"name": "bad"}), plugin_dirs=[tmp_path]))
     assert (run.ended.status, run.ended.step) == ("failed", 3)
     assert "three is too many" in run.ended.error
+    assert (run.progress[-1].step, run.progress[-1].steps) == (3, 40)
     assert list(run.of("train/loss")) == [0, 1, 2]
 
 
@@ -220,14 +221,18 @@ def test_the_device_is_read_at_flushes_alone(config, plugins, monkeypatch):
 
         return call
 
-    def flush(self):
-        flushing.append(True)
-        result = original(self)
-        flushing.pop()
-        return result
+    def allowed(function):
+        def call(argument):
+            flushing.append(True)
+            result = function(argument)
+            flushing.pop()
+            return result
 
-    original = PointBuffer.flush
-    monkeypatch.setattr(PointBuffer, "flush", flush)
+        return call
+
+    monkeypatch.setattr(PointBuffer, "flush", allowed(PointBuffer.flush))
+    # This is read where a checkpoint is written, every ten seconds and at the end.
+    monkeypatch.setattr(loop, "nonfinite_weights", allowed(loop.nonfinite_weights))
     run = config(steps=64, estimator={"name": "drifting"}, shadows=[{"name": "drifting"}])
     records = train(run, plugin_dirs=plugins)
     next(records)

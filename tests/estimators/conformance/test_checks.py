@@ -6,20 +6,14 @@ import pytest
 import torch
 
 from estimators import Backprop, Claim, Estimate, Estimator, ForwardGradient, Need, discover
-from estimators.conformance import CHECKS, Trial, check, every_case, served, settings, trials
+from estimators.conformance import CHECKS, Trial, check, every_case, served, settings
 
 FOUND = {name: entry.cls for name, entry in discover().estimators.items()}
-TRIALS = [trial for cls in FOUND.values() for trial in trials(list(settings(cls)))]
 
 
-@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.name.replace(" on ", "-"))
-def test_contract(trial):
-    broken = []
-    for name, function in CHECKS.items():
-        try:
-            function(trial)
-        except AssertionError as error:
-            broken.append(f"{name}: {error}")
+@pytest.mark.parametrize("name", FOUND)
+def test_contract(name):
+    broken = [f"{v.name}: {v.detail}" for v in check(FOUND[name]) if not v.passed]
     assert not broken, "\n".join(broken)
 
 
@@ -75,7 +69,7 @@ def test_a_broken_claim_is_told_in_a_sentence():
     failed = [name for name, v in verdicts.items() if not v.passed]
     assert failed == ["keeps its claim", "obeys its law"]
     assert "the law says 0: inf standard errors off" in verdicts["obeys its law"].detail
-    assert "claims to be exact, but is" in verdicts["keeps its claim"].detail
+    assert "claims to be exact, but output.bias is 0.66 off" in verdicts["keeps its claim"].detail
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +85,7 @@ def test_a_crash_is_a_verdict_and_what_it_hides_is_not_checked():
     assert verdicts["estimates"].passed is False
     assert "RuntimeError: no such kernel" in verdicts["estimates"].detail
     assert isinstance(verdicts["estimates"].error, RuntimeError)
-    assert [name for name, v in verdicts.items() if v.passed] == ["is frozen", "declares its cost"]
+    assert [name for name, v in verdicts.items() if v.passed] == ["is frozen"]
     for name in ("keeps its claim", "descends", "leaks no graph"):
         assert verdicts[name].passed is None
 
@@ -134,7 +128,14 @@ class Careless(Backprop):
 
 def test_noise_from_elsewhere_is_noticed():
     failed = {v.name for v in check(Careless) if not v.passed}
-    assert failed == {"repeats with the seed", "leaves inputs alone", "obeys its law"}
+    assert failed == {
+        "repeats with the seed",
+        "leaves inputs alone",
+        "keeps double precision",
+        "obeys its law",
+        "declares its cost",
+        "descends",
+    }
 
 
 def scaled(factor):

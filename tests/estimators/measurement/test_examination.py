@@ -71,10 +71,17 @@ def contrast(output, y):
     return -output.log_softmax(0).gather(1, y.unsqueeze(1)).squeeze(1)
 
 
+def mask(h):
+    """1 in the second row."""
+    return (torch.arange(len(h)) == 1).unsqueeze(1)
+
+
 COUPLED = {
     "centring": (net(Is(lambda h: h - h.mean(0))), CE, Y, "module 2 (Is)"),
     "behind a head of zero": (zero_head(net(Is(lambda h: h - h.mean(0)))), CE, Y, "module 2"),
     "in pairs": (net(Is(lambda h: h + 0.1 * h.roll(1, 0))), CE, Y, "module 2"),
+    "all with one": (net(Is(lambda h: h - h[:1].tanh())), CE, Y, "module 2"),
+    "one with all": (net(Is(lambda h: h + mask(h) * h.sum(0))), CE, Y, "module 2"),
     "attention": (net(Is(lambda h: (h @ h.T).softmax(1) @ h)), CE, Y, "module 2"),
     "by the largest": (net(Is(lambda h: h / h.abs().amax(0))), CE, Y, "module 2"),
     "values": (net(), contrast, Y, "not the mean of the losses of its single examples"),
@@ -137,6 +144,11 @@ def batch_norm():
     return module.eval()
 
 
+def inference():
+    with torch.inference_mode():
+        return X.clone()
+
+
 UNCOUPLED = {
     "plain": (net(), CE, X, Y),
     "layer norm": (net(nn.LayerNorm(6)), CE, X, Y),
@@ -147,16 +159,21 @@ UNCOUPLED = {
     "equal examples": (net(), CE, torch.zeros(B, 4), Y),
     "one example": (net(Is(lambda h: h - h.mean(0) + h)), CE, X[:1], Y[:1]),
     "many examples": (net(), CE, X.repeat(9, 1), Y.repeat(9)),
+    "as many positions, which come first": (
+        nn.Sequential(Is(lambda x: x.transpose(0, 1)), nn.Linear(4, 3)),
+        lambda o, y: F.cross_entropy(o[-1], y, reduction="none"),
+        torch.randn(B, B, 4, generator=RNG), Y,
+    ),
+    "inference mode": (net(), CE, inference(), Y),
     "keys behind a stop-gradient": (net(), InfoNCE(), X, Y),
     "a head of zero": (zero_head(net()), lambda o, y: F.cross_entropy(o, y), X, Y),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("module", "loss", "x", "y"), UNCOUPLED.values(), ids=UNCOUPLED)
 def test_examples_that_are_not_coupled_stay_apart(module, loss, x, y):
-    found = at(
-        module, loss, (x, y), NodePerturbation() if isinstance(module, nn.Sequential) else SPSA()
-    )
+    sites = any(isinstance(m, Site) for m in module.modules())
+    found = at(module, loss, (x, y), NodePerturbation() if sites else SPSA())
     assert found.chain.separable
     assert ACTIVITY.claim(found.chain) is Claim.UNBIASED
     coupled = [text for text in found.notices if "coefficient" in text]
@@ -187,6 +204,17 @@ def test_a_mean_over_positions_is_one_over_examples_too_unless_some_are_left_out
     chain, why = chain_of(module, loss, X, y)
     assert chain.whole
     assert why
+
+
+def test_an_anatomy_of_padded_batches_takes_the_loss_that_was_given():
+    torch.manual_seed(0)
+    module = nn.Sequential(Positions())
+    full = torch.randint(3, (B, 5), generator=RNG)
+    padded = torch.where(torch.arange(5) < 1 + Y.unsqueeze(1), full, -100)
+    batches = [(X, full), (X.flip(0), padded)]
+    chain = subject(module, CE, batches[0], Backprop(), others=batches[1:]).chain
+    for x, y in batches:
+        assert chain.on(x, y)({}).item() == pytest.approx(CE(module(x), y).item(), rel=1e-6)
 
 
 def branching(output, y):
