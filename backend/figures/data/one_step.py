@@ -8,6 +8,7 @@ from backend.figures.data.query import Query
 from backend.figures.data.select import estimators
 from backend.figures.data.source import Floats, RunLike, Source
 from backend.figures.drawing.text import line_name
+from estimators.statistics import formatting
 from estimators.statistics.one_step import obstacle
 
 CHANGE = "what_if/change/"
@@ -116,4 +117,7 @@ def _read(source: Source, run_id: str, label: str) -> OneStepDraws:
 
 def counted(steps: OneStepDraws, name: str) -> str:
     """A sentence on draws that are left out; "" if there are none."""
-    return f"{name}: {steps.lost:,} draws were not finite and are left out" if steps.lost else ""
+    if not steps.lost:
+        return ""
+    was = "was not finite and is" if steps.lost == 1 else "were not finite and are"
+    return f"{name}: {formatting.counted(steps.lost, 'draw')} {was} left out"
