@@ -1,4 +1,4 @@
-"""The command line `gradlab`: serve, run, probe, estimators, check, export.
+"""The command line `gradlab`: serve, run, probe, estimators, check, export, backup.
 
 Each command imports what it needs, so that `gradlab --help` is fast and the server's process does
 not load torch.
@@ -299,6 +299,35 @@ def export(
     except ExportError as error:
         raise fail(str(error)) from None
     err.print(f"wrote {_plain(written)}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def backup(
+    to: Annotated[
+        Path | None,
+        typer.Argument(help="The folder to make. Default: gradlab-backup-DATE-TIME here."),
+    ] = None,
+    home: Annotated[Path | None, typer.Option(help="The lab's home.")] = None,
+) -> None:
+    """Copy the lab's database, checkpoints and plug-ins to a new folder. The lab may be running.
+
+    The folder is a home: `gradlab serve --home FOLDER` serves it, with a token of its own.
+    """
+    from datetime import datetime
+
+    from backend.home_copies import BackupError
+    from backend.home_copies import backup as copy
+    from backend.settings import SettingsError, settings
+
+    try:
+        chosen = settings(**({"home": home} if home else {}))
+        if chosen.database_url:
+            raise fail("the database is not in the home; back it up with its own tools")
+        folder = to or Path(f"gradlab-backup-{datetime.now():%Y%m%d-%H%M%S}")
+        size = copy(chosen.home, folder.absolute())
+    except (BackupError, SettingsError) as error:
+        raise fail(str(error)) from None
+    err.print(f"wrote {_plain(str(folder))} ({size / 1e6:,.1f} MB)", highlight=False)
 
 
 def main() -> None:

@@ -308,3 +308,24 @@ class MicroscopeConfig(RunConfig):
 Kind = Literal["training", "microscope"]
 Status = Literal["queued", "running", "paused", "finished", "diverged", "failed", "cancelled"]
 ACTIVE: tuple[Status, ...] = ("queued", "running", "paused")
+
+FORMER_DEFAULTS: dict[str, dict[str, Any]] = {
+    "activity_forward_gradient": {"masked_noise": False},
+    "node_perturbation": {"masked_noise": False},
+}
+"""Fields that stored descriptions of an older version lack, and what that version did."""
+
+
+def with_former_defaults(description: Any) -> Any:
+    """A stored estimator's description, with the fields that it lacks as they were before.
+
+    Descriptions are stored with every field, so that one without such a field is an older one.
+    """
+    if not isinstance(description, dict):
+        return description
+    given = {key: with_former_defaults(value) for key, value in description.items()}
+    return {**given, **{
+        key: value
+        for key, value in FORMER_DEFAULTS.get(str(given.get("name")), {}).items()
+        if key not in given
+    }}  # fmt: skip

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -57,7 +58,13 @@ def open_home(path: Path, token: str | None = None) -> Home:
         used = token or _generated_once(path / "token", 32)
         return Home(path, used, _generated_once(path / "instance", 6).lower())
     except OSError as error:
-        raise HomeError(f"the home {path} cannot be used: {error.strerror}") from error
+        raise HomeError(f"the home {path} cannot be used: {_why(error)}") from error
+
+
+def _why(error: OSError) -> str:
+    """The reason, and the file where it is not the home itself."""
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror}{where}. Give a folder that can be written, with --home"
 
 
 def keep_token(home: Home) -> None:
@@ -89,9 +96,23 @@ def _generated_once(path: Path, size: int) -> str:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return _secret(path)
-    with os.fdopen(handle, "w") as file:
-        file.write(secrets.token_hex(size))
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(size))
+    except OSError:  # a full disk
+        path.unlink(missing_ok=True)
+        raise
     return _secret(path)
+
+
+def draw_again(path: Path, size: int) -> str:
+    """Replace the secret in `path` by a new one. Raises HomeError if it cannot be written."""
+    secret = secrets.token_hex(size)
+    try:
+        _replace(path, secret)
+    except OSError as error:
+        raise HomeError(f"{path} cannot be written: {error.strerror}") from error
+    return secret
 
 
 def _secret(path: Path) -> str:
@@ -130,10 +151,10 @@ class Lock:
         self._file.flush()
 
     def close(self) -> None:
-        """Release the lock."""
+        """Release the lock and remove its file."""
         if not self._file.closed:
-            self._file.seek(0)
-            self._file.truncate()
+            # While the lock is held: afterwards the file may be another server's.
+            self._path.unlink(missing_ok=True)
             self._file.close()
 
     def __enter__(self) -> Self:
@@ -149,7 +170,19 @@ class Lock:
 
 
 def _open_locked(path: Path) -> IO[str]:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    while True:
+        file = _locked(path)
+        with suppress(FileNotFoundError):
+            if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
+                return file
+        file.close()  # the file of a server that has just ended and removed it
+
+
+def _locked(path: Path) -> IO[str]:
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise HomeError(f"the home {path.parent} cannot be used: {_why(error)}") from error
     file = os.fdopen(handle, "r+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -169,9 +202,11 @@ def _open_locked(path: Path) -> IO[str]:
 def serving(home: Path) -> Serving | None:
     """The server of `home`, or None."""
     path = home / "lock"
-    if not path.exists():
+    try:
+        file = path.open("r")
+    except FileNotFoundError:
         return None
-    with path.open("r") as file:
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -182,7 +217,7 @@ def serving(home: Path) -> Serving | None:
 def _read(path: Path) -> Serving | None:
     try:
         return Serving(**json.loads(path.read_text()))
-    except (ValueError, TypeError):
+    except (OSError, ValueError, TypeError):
         return None
 
 

@@ -88,7 +88,7 @@ def _allowed(error: Mapping[str, Any]) -> str:
 def _is_nan(value: Any) -> bool:
     try:
         return isnan(float(value))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 

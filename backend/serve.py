@@ -1,6 +1,7 @@
 """Assemble the lab and serve it: until a signal ends it, or for the duration of one command."""
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -25,12 +26,13 @@ from backend.home import (
     refuse_network_file_system,
     serving,
 )
+from backend.home_copies import original_of, settle, why_interrupted, with_identity
 from backend.jobs.local_executor import LocalExecutor
 from backend.jobs.supervisor import Supervisor
 from backend.repeated_logs import limit_repeats
 from backend.settings import Settings, SettingsError, settings
 from backend.store import Store, open_engine
-from backend.store.engine import DatabaseError
+from backend.store.engine import DatabaseError, close_engine
 from backend.terminal.client import Client
 
 SHUTDOWN_SECONDS = 4
@@ -51,6 +53,8 @@ class ServedLab:
     socket: Any
     home: Home
     url: str
+    notes: tuple[str, ...] = ()
+    """What whoever started it must know."""
 
     @property
     def start_url(self) -> str:
@@ -59,8 +63,8 @@ class ServedLab:
 
 
 def serve(given: Mapping[str, Any], *, open_page: bool) -> None:
-    """Serve until a signal ends the process. Raises ServeError."""
-    with _lab(_settings(given)) as lab:
+    """Serve until SIGTERM or Ctrl-C. Raises ServeError."""
+    with _until_signalled(), _lab(_settings(given)) as lab:
         console = Console()
         console.print(
             f"Gradient Lab is at [bold]{lab.start_url}[/]\n"
@@ -70,7 +74,36 @@ def serve(given: Mapping[str, Any], *, open_page: bool) -> None:
         )
         if open_page and _has_display():
             threading.Thread(target=_open_when_up, args=(lab,), daemon=True).start()
+        for note in lab.notes:
+            console.print(note, highlight=False, markup=False, soft_wrap=True)
         lab.server.run(sockets=[lab.socket])
+
+
+class _SignalledError(BaseException):
+    """A signal asked the process to end."""
+
+
+@contextmanager
+def _until_signalled() -> Iterator[None]:
+    """End the block in order when a signal asks for it.
+
+    The server raises the signal that has stopped it once more, which by default would end the
+    process before the database is closed and the lock released.
+    """
+
+    def end(_number: int, _frame: Any) -> None:
+        for kind in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(kind, signal.SIG_IGN)
+        raise _SignalledError
+
+    former = {kind: signal.signal(kind, end) for kind in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    except _SignalledError:
+        pass
+    finally:
+        for kind, handler in former.items():
+            signal.signal(kind, handler)
 
 
 @contextmanager
@@ -108,20 +141,34 @@ def _lab(chosen: Settings) -> Iterator[ServedLab]:
 def _assemble(chosen: Settings, stack: ExitStack) -> ServedLab:
     home = _home(chosen)
     lock = stack.enter_context(Lock(home.path))
+    original = original_of(home)
+    if original is not None:
+        home = with_identity(home, chosen.token.get_secret_value() if chosen.token else None)
     keep_token(home)
     if chosen.database.startswith("sqlite"):
         refuse_network_file_system(home.path)
     engine = open_engine(chosen.database)
-    stack.callback(engine.dispose)
+    stack.callback(close_engine, engine)
     listening = stack.enter_context(listen(chosen.host, chosen.port))
     url = f"http://{_reachable(chosen.host)}:{listening.getsockname()[1]}"
     lock.publish(url)
     store = Store(engine)
+    notes = () if original is None else (_interrupt(store, original),)
+    settle(home)
     supervisor = Supervisor(
         store, LocalExecutor(home.path), home.path, chosen.plugin_dirs, slots=chosen.slots
     )
     app = create_app(chosen, store, supervisor, home)
-    return ServedLab(LabServer(server_config(app)), app, listening, home, url)
+    return ServedLab(LabServer(server_config(app)), app, listening, home, url, notes)
+
+
+def _interrupt(store: Store, original: str) -> str:
+    """End the runs that were active when the home was copied; says so in a sentence."""
+    count = store.interrupt_active(why_interrupted(original))
+    return (
+        f"This home is a copy of {original}: it has an instance id and a token of its own, and "
+        f"{count} runs that were active there are marked as interrupted here"
+    )
 
 
 def server_config(app: FastAPI) -> uvicorn.Config:

@@ -3,8 +3,15 @@
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
-from estimators.autodiff.forward_mode import weights_move
+from estimators.autodiff.refusal import BACKWARD, refusing
+from estimators.autodiff.trial_passes import (
+    loss_goes_back,
+    sites_go_back,
+    stages_go_back,
+    weights_move,
+)
 from estimators.core.contract import Estimator, Need, Params, UnsupportedError
 from estimators.core.names import label
 from estimators.core.objective import Chain, Objective
@@ -19,39 +26,77 @@ def require(estimator: Estimator, objective: Objective, params: Params | None = 
     """
     if params is None and isinstance(objective, Chain):
         params = dict(objective.module.named_parameters())
+    _refuse_unusual(params or {})
     for need in estimator.needs():
         if missing := _CHECKS[need](objective, params or {}):
             text = f"{label(estimator)} needs {need.value}; {missing}"
             raise UnsupportedError(text, network=need is not Need.DIFFERENTIABLE)
-    estimator.check(objective, params or {})
+    with refusing(objective.module if isinstance(objective, Chain) else None, BACKWARD):
+        estimator.check(objective, params or {})
+
+
+def _refuse_unusual(params: Params) -> None:
+    """Raise UnsupportedError for parameters that are no plain tensors of real numbers."""
+    for name, p in params.items():
+        if p.is_complex():
+            raise UnsupportedError(
+                f"{name} is complex ({p.dtype}), and estimators take real numbers: keep "
+                "torch.view_as_real of it as the parameter, and call torch.view_as_complex on "
+                "that in the forward pass",
+                network=True,
+            )
+        if p.is_meta or p.is_nested or p.layout is not torch.strided:
+            what = "on the meta device" if p.is_meta else "nested" if p.is_nested else p.layout
+            raise UnsupportedError(
+                f"{name} is {what}, and estimators take plain (strided) tensors with numbers",
+                network=True,
+            )
+    if params and not any(p.numel() for p in params.values()):
+        raise UnsupportedError(f"the parameters ({', '.join(params)}) hold no numbers")
+
+
+def _tried(trial: Callable[..., None]) -> Callable[..., str]:
+    """The reason why a trial pass fails; empty where it does not."""
+
+    def missing(objective: Objective, params: Params) -> str:
+        try:
+            trial(objective, params)
+        except UnsupportedError as error:
+            return str(error)
+        return ""
+
+    return missing
 
 
 def _differentiable(objective: Objective, params: Params) -> str:
-    leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
-    with torch.enable_grad():
-        if not leaves or objective(leaves).requires_grad:
-            return ""
-    return "this loss has no derivative: choose an estimator that only computes it, such as spsa"
-
-
-def _forward_mode(objective: Objective, params: Params) -> str:
-    try:
-        weights_move(objective, params)
-    except UnsupportedError as error:
-        return str(error)
-    return ""
+    return _tried(loss_goes_back)(objective, params) if params else ""
 
 
 def _sites(objective: Objective, params: Params) -> str:
-    if isinstance(objective, Chain) and objective.places:
-        return ""
+    try:
+        if isinstance(objective, Chain) and objective.places:
+            return _tried(sites_go_back)(objective, params)
+    except ValueError as error:  # a site is passed by something else than a tensor
+        return str(error)
     return "this one marks none: put Site() before each non-linearity"
 
 
 def _stages(objective: Objective, params: Params) -> str:
-    if isinstance(objective, Chain) and objective.boundaries:
-        return ""
-    return "this one has a single stage with parameters: make it an nn.Sequential of several"
+    try:
+        if not isinstance(objective, Chain) or not objective.boundaries:
+            return (
+                "this one has a single stage with parameters: make it an nn.Sequential of several"
+            )
+    except ValueError as error:  # a stage puts out something else than a tensor
+        return str(error)
+    with torch.no_grad():
+        output = objective.forward({})
+    if not isinstance(output, Tensor):
+        return (
+            f"this one's output is a {type(output).__name__}, and signals start from one tensor, "
+            "(B, ...): return that alone"
+        )
+    return _tried(stages_go_back)(objective, params)
 
 
 def _separable(objective: Objective, params: Params) -> str:
@@ -66,7 +111,7 @@ def _separable(objective: Objective, params: Params) -> str:
 _CHECKS: dict[Need, Callable[[Objective, Params], str]] = {
     Need.LOSS: lambda objective, params: "",
     Need.DIFFERENTIABLE: _differentiable,
-    Need.FORWARD_MODE: _forward_mode,
+    Need.FORWARD_MODE: _tried(weights_move),
     Need.SITES: _sites,
     Need.STAGES: _stages,
     Need.SEPARABLE: _separable,

@@ -215,7 +215,8 @@ const now = () => performance.now();
  * What `waiting` adds to the plot. A figure may already hold the first of these points, because it
  * was read after they were sent: only what lies beyond a trace's last x is new. `fits` is false
  * when the figure must be made anew: a series has no line that can grow, or a value cannot be
- * appended, being not finite (it is marked at the edge) or not positive on a log axis.
+ * appended, being not finite or beyond the range (it is marked at the edge), or not positive on a
+ * log axis.
  * @param {Plot} plot @param {Map<number, Points>} waiting
  */
 function fresh(plot, waiting) {
@@ -230,8 +231,13 @@ function fresh(plot, waiting) {
     const first = points.x.findIndex((step) => step > last);
     if (first < 0) continue;
     const y = points.y.slice(first);
+    const [low, high] = trace.meta.span ?? [-Infinity, Infinity];
     additions.fits &&= y.every(
-      (value) => Number.isFinite(value) && (!trace.meta.positive || value > 0),
+      (value) =>
+        Number.isFinite(value) &&
+        (!trace.meta.positive || value > 0) &&
+        low <= value &&
+        value <= high,
     );
     additions.x.push(points.x.slice(first));
     additions.y.push(y);

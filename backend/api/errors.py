@@ -1,6 +1,7 @@
 """Every error as `{"detail": …}`: a sentence, or for a form a list of `{loc, msg}`."""
 
 import asyncio
+import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -8,11 +9,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from backend.sentences import sentence
 from backend.store.base import ConflictError, MissingError
+
+_log = logging.getLogger(__name__)
 
 MAX_CHARACTERS = 80  # of a rejected name or path in a message
 MAX_PROBLEMS = 20  # of one form
@@ -69,6 +73,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(StarletteHTTPException, _http)
     for kind, status in ((MissingError, 404), (ConflictError, 409), (TimeoutError, 503)):
         app.add_exception_handler(kind, _message_with(status))
+    app.add_exception_handler(DBAPIError, _database)
     app.add_exception_handler(Exception, _crash)
 
 
@@ -96,6 +101,12 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
         allowed = Headers(error.headers).get("allow", "another method")
         detail = f"{request.method} is not possible at {path!r}; {allowed} is"
     return error_response(error.status_code, detail, dict(error.headers or {}))
+
+
+async def _database(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DBAPIError)
+    _log.error("the database failed: %s", error.orig)
+    return error_response(503, f"the database cannot be used now: {error.orig}")
 
 
 async def _crash(_request: Request, error: Exception) -> JSONResponse:

@@ -7,6 +7,7 @@ from typing import Any
 from estimators.statistics.diagnosis import Finding, explain, with_batch
 from estimators.statistics.formatting import share_not_finite
 from estimators.statistics.probes import is_usable, pooled
+from estimators.statistics.rounding import Rounding
 
 
 def diagnose(question: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -21,6 +22,7 @@ def diagnose(question: Mapping[str, Any]) -> list[dict[str, Any]]:
             {"estimator", "fixed", "fixed_se"}}}.
         estimators: how many are diagnosed together.
         unbiased: whether the exact gradient is promised on average.
+        rounding: None, or {"floor", "difference"}: of the loss and of the differences of it.
     """
     anatomy = question.get("anatomy") or {"batch": 0, "layers": {}}
     findings = []
@@ -47,7 +49,7 @@ def _finding(layer: str, asked: Mapping[str, Any], question: Mapping[str, Any]) 
         if lost:
             words = f"{share_not_finite(lost, draws * len(probes))}; {words}"
         return Finding(layer, "not finite" if lost else "unknown", words)
-    numbers = pooled(usable, draws)
+    numbers, rounding = pooled(usable, draws), question.get("rounding")
     # Draws of probes without a usable measure are counted as well.
     counts = {"nonfinite": lost, "count": max(1, draws * len(probes) - lost)}
     return explain(
@@ -57,4 +59,5 @@ def _finding(layer: str, asked: Mapping[str, Any], question: Mapping[str, Any]) 
         question["coverage"],
         tests=len(question["layers"]) * question.get("estimators", 1),
         unbiased=question.get("unbiased", False),
+        rounding=Rounding(**rounding) if rounding else None,
     )

@@ -82,7 +82,7 @@ class RunningAttempt:
     def process(self, home: Path) -> psutil.Process | None:
         """The worker's process on this machine, if it still runs."""
         worker = worker_process(run_folder(home, self.run))
-        return worker.process() if worker and worker.attempt == self.attempt else None
+        return worker.process(home) if worker and worker.attempt == self.attempt else None
 
     def kill(self, home: Path) -> None:
         """Kill the process and wait until it is gone: two must not share the checkpoints."""

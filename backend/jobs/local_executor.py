@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from backend.jobs.executor import Exit, InspectionError, Job
+from backend.jobs.run_folders import OWNER, owner
 
 _SPAWNER_SECONDS = 30.0
 """Time for the spawner to start and to answer, beyond an inspection's own limit."""
@@ -89,7 +90,7 @@ class LocalExecutor:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": _python_path()},
+                env={**os.environ, "PYTHONPATH": _python_path(), OWNER: owner(self._home)},
                 start_new_session=True,  # Ctrl-C in the terminal reaches the server alone
             )
         self._commands = cast("IO[bytes]", self._process.stdin)

@@ -4,11 +4,18 @@ import base64
 import json
 import logging
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 from sqlalchemy.exc import OperationalError
 
 from backend import strict_json
@@ -25,7 +32,11 @@ _log = logging.getLogger(__name__)
 MAX_FACTS_BYTES = 256_000
 """Size of `facts` as JSON: they are part of every event about their run."""
 _Name = Annotated[str, StringConstraints(max_length=300)]
-_Step = Annotated[int, Field(ge=0, le=10_000_000)]
+MAX_STEP = 2**53
+"""The largest step of a point: of a sweep, it is the value of the swept field."""
+MAX_COUNT = 2**40
+"""The most steps of a run, or draws of a microscope."""
+_Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -47,25 +58,44 @@ class SeriesPayload(_Payload):
 
     def decoded(self) -> SeriesPoints:
         """The points. Raises ValueError if they are not valid."""
-        steps, values = _array(self.steps, "<i8"), _array(self.values, "<f8")
-        if len(steps) and steps.min() < 0:
-            raise ValueError(f"a step of {self.metric!r} is {steps.min()}; steps begin at 0")
+        steps, values = self._numbers("steps", "<i8"), self._numbers("values", "<f8")
+        if len(steps) != len(values):
+            raise ValueError(f"{self.metric!r} has {len(steps)} steps and {len(values)} values")
+        if len(steps) and not 0 <= steps.min() <= steps.max() <= MAX_STEP:
+            wrong = steps.min() if steps.min() < 0 else steps.max()
+            raise ValueError(
+                f"a step of {self.metric!r} is {wrong:,}; steps are from 0 to {MAX_STEP:,}"
+            )
         return SeriesPoints(self.metric, self.layer, self.estimator, self.unit, steps, values)
+
+    def _numbers(self, name: Literal["steps", "values"], dtype: str) -> NDArray[Any]:
+        try:
+            raw = base64.b64decode(getattr(self, name), validate=True)
+            return np.frombuffer(raw, dtype)
+        except ValueError:  # whose words are about encodings
+            what = f"the {name} of {self.metric!r} cannot be read"
+            raise ValueError(f"{what}; they are numbers of 8 bytes in base64") from None
 
 
 class ProgressPayload(_Payload):
     """How far the run is."""
 
-    step: _Step
-    steps: _Step
+    step: _Count
+    steps: _Count
     rate: _NotNegative | None = None
     seconds: _NotNegative | None = None
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if self.step > self.steps:
+            raise ValueError(f"step is {self.step:,} of {self.steps:,}; it must be at most that")
+        return self
 
 
 class EventPayload(_Payload):
     """A line of the run's log."""
 
-    step: _Step | None = None
+    step: _Count | None = None
     kind: Annotated[str, StringConstraints(min_length=1, max_length=50)]
     text: Annotated[str, StringConstraints(max_length=10_000)]
 
@@ -108,10 +138,6 @@ class ReportPayload(_Payload):
 def decode(body: bytes) -> WorkerReport:
     """The report in a JSON body. Raises ValueError if the body is not a valid report."""
     return ReportPayload.model_validate(strict_json.loads(body)).decoded()
-
-
-def _array(text: str, dtype: str) -> NDArray[Any]:
-    return np.frombuffer(base64.b64decode(text, validate=True), dtype)
 
 
 def store_unsent_reports(store: Store, folder: Path, attempt: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 REMOVAL_ATTEMPTS = 5
+OWNER = "GRADLAB_WORKER_OF"
 _FORMER_KEPT_FOLDER = "specimen"
 
 
@@ -50,14 +51,28 @@ class WorkerProcess:
     pid: int
     created: float
 
-    def process(self) -> psutil.Process | None:
-        """The process, if it still runs."""
+    def process(self, home: Path) -> psutil.Process | None:
+        """The process, if it still runs and is a worker of this home.
+
+        A copy of a home has the records of the original's workers, which are none of its own.
+        """
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.created) < 1
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.NoSuchProcess:
+            if not same or process.status() == psutil.STATUS_ZOMBIE:
+                return None
+            return process if process.environ().get(OWNER) == owner(home) else None
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
             return None
+
+
+def owner(home: Path) -> str:
+    """What the environment of every worker of a home has under `OWNER`: the home's instance id,
+    which a copy that is served does not share; without one, its path."""
+    try:
+        return (home / "instance").read_text().strip()
+    except FileNotFoundError:
+        return str(home.resolve())
 
 
 def record_worker(folder: Path, attempt: int) -> None:

@@ -86,6 +86,11 @@ class EstimatorSeries:
             if layer and lost:
                 yield single(metric, step, lost, layer, self._label)
 
+    def heavy_tails(self, heavy: Sequence[bool | None], step: int) -> Iterator[Points]:
+        """`draw/heavy_tail`: 1 where the draws are heavy-tailed, 0 where not; none for too few."""
+        values = [nan if each is None else float(each) for each in heavy]
+        return finite(self._by_layer("", {"draw/heavy_tail": values}, step))
+
     def source(self, source: str, step: int = 0) -> Points:
         """`draw/oracle`: whether an oracle makes the draws (1) or the estimator itself (0)."""
         oracle = float(source == "oracle")

@@ -51,6 +51,7 @@ def _errors_and_laws(
     yield from series.standard_errors(result.intervals.get(label, {}), result.draws, step)
     yield from series.laws(result.laws.get(label, {}), step)
     yield from series.law_checks(result.law_checks.get(label, {}), step)
+    yield from series.heavy_tails(result.heavy.get(label, [None] * len(result.layers)), step)
     nowhere = [0] * len(result.layers)
     yield from series.nonfinite(result.nonfinite[label], result.lost.get(label, nowhere), step)
 

@@ -11,6 +11,7 @@ import yaml
 
 from backend.config import RunConfig
 from backend.figures.data.source import RunLike
+from backend.figures.drawing.text import without_paths
 
 VERSION = re.compile(r"[0-9][\w.+!-]{0,40}")
 PACKAGE = re.compile(r"[A-Za-z][\w.-]{0,40}")
@@ -18,8 +19,6 @@ PLUGIN = re.compile(r"\w{1,100}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 # torch's names for devices and the makers' names for GPUs: nothing with a dot or a slash.
 WORDS = re.compile(r"[\w .()-]{0,200}")  # of a layer: no slash, so no path
-QUOTED_PATH = re.compile(r"(['\"])[^'\"]*[\\/][^'\"]*\1")
-PATH = re.compile(r"\S*[\\/]\S*")
 DEVICE = re.compile(r"(cpu|cuda)(:\d{1,3})?|(NVIDIA|AMD|Intel|Tesla|Quadro|GeForce)[\w ()-]{0,60}")
 
 
@@ -121,7 +120,7 @@ def reason(error: str | None) -> str | None:
     if not error or not error.strip():
         return None
     first = error.strip().splitlines()[0]
-    return PATH.sub("…", QUOTED_PATH.sub("…", first))[:300]
+    return without_paths(first)[:300]
 
 
 def shared_facts(run: RunLike) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import secrets
 
+from sqlalchemy import false
 from sqlmodel import col, select
 
 from backend.store.base import Base, MissingError, find_run
@@ -27,7 +28,8 @@ class Dashboards(Base):
             stored = session.get(Dashboard, dashboard_id)
             if stored is None:
                 raise MissingError(f"there is no dashboard {dashboard_id[:40]!r}")
-            existing = set(session.exec(select(Run.id).where(col(Run.id).in_(stored.runs))))
+            chosen = select(Run.id).where(col(Run.id).in_(stored.runs), Run.deleted == false())
+            existing = set(session.exec(chosen))
         runs = [run for run in stored.runs if run in existing]
         return Dashboard(**{**stored.model_dump(), "runs": runs})
 

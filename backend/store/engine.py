@@ -22,12 +22,14 @@ _log = logging.getLogger(__name__)
 MAGIC = b"SQLite format 3\x00"
 # Larger than SQLite's 4 kB, so that a merged chunk is read in fewer overflow pages.
 PAGE = 16384
+LOCK_SECONDS = 5.0
+"""For another program to release its lock, when the file is opened."""
+MOST_CHECKED = 1 << 28
+"""Bytes of the largest file that is checked for damage when it is opened: about a second."""
 MOST_REWRITTEN = 1 << 30
 """Bytes of the largest file that is rewritten when it is opened: some seconds, once."""
 PRAGMAS = (
     f"PRAGMA page_size={PAGE}",
-    # Of a new file: its free pages can be given back in small steps.
-    "PRAGMA auto_vacuum=INCREMENTAL",
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
     # The log of a long transaction is shortened afterwards.
@@ -106,11 +108,32 @@ def _refuse_other_files(path: Path) -> None:
             "move it away or give another home. It was not changed"
         )
     tables = _tables(path)
+    _refuse_damaged(path)
     if tables and "alembic_version" not in tables:
         raise DatabaseError(
             f"{path} belongs to another program (its tables: {', '.join(tables[:5])}); "
             "give another home or database. It was not changed"
         )
+
+
+def _refuse_damaged(path: Path) -> None:
+    """Check that every page is where it belongs, before anything is written."""
+    if path.stat().st_size > MOST_CHECKED:
+        return
+    with closing(_read_only(path)) as connection:
+        try:
+            ((first, *_),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+        except sqlite3.DatabaseError as error:
+            first = str(error)
+    if first != "ok":
+        raise DatabaseError(
+            f"the database {path} cannot be used, it is damaged: {' '.join(first.split())}. "
+            "It was not changed; put a backup in its place, or give another home"
+        )
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=LOCK_SECONDS)
 
 
 def _start(path: Path) -> bytes:
@@ -128,20 +151,33 @@ def _start(path: Path) -> bytes:
 
 
 def _tables(path: Path) -> list[str]:
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    with closing(_read_only(path)) as connection:
         try:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             return [name for (name,) in rows]
         except sqlite3.DatabaseError as error:
-            raise DatabaseError(f"{path} cannot be read: {error}. It was not changed") from error
+            raise DatabaseError(_unreadable(path, error)) from error
+
+
+def _unreadable(path: Path, error: sqlite3.Error) -> str:
+    if "locked" in str(error):
+        return f"the database {path} cannot be opened: another program has locked it; end that one"
+    return f"{path} cannot be read: {error}. It was not changed"
 
 
 def _tune(connection: Any, _record: Any) -> None:
     if isinstance(connection, sqlite3.Connection):
         # The driver would begin transactions implicitly; `_begin` does so explicitly.
         connection.isolation_level = None
+    if isinstance(connection, sqlite3.Connection) and _is_empty(connection):
+        # Free pages can be given back in small steps. In a file with tables this would write.
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     for pragma in PRAGMAS:
         connection.execute(pragma)
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return connection.execute("PRAGMA page_count").fetchone() == (0,)
 
 
 def _begin(connection: Connection) -> None:

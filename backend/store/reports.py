@@ -1,10 +1,12 @@
 """Storing a worker's report: points, events and progress, in one transaction."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import insert, select
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
 from backend.config import ACTIVE
@@ -13,6 +15,8 @@ from backend.store.base import Commit, ConflictError, find_run
 from backend.store.points import SeriesPoints
 from backend.store.tables import Event, Report, Run, now
 from backend.store.upkeep import Upkeep
+
+_log = logging.getLogger(__name__)
 
 MERGE_EVERY = 256
 """Reports of a live run between two merges of its small rows."""
@@ -48,20 +52,34 @@ class WorkerReport:
 class Reports(Upkeep):
     """Stores reports; points come in no other way."""
 
+    trouble: str | None = None
+    """What prevents reports from being stored, for example a full disk."""
+
     def report(self, report: WorkerReport) -> tuple[Run, bool]:
         """Store a report once; returns the run, and whether the report was new.
 
         Raises ConflictError if the attempt is not the current one or the run has ended, and
         ValueError for invalid points.
         """
-        with self.writing() as session:
-            run = find_run(session, report.run)
-            if _seen(session, report):
-                return run, False
-            _require_current(run, report)
-            commit = _store(session, run, report)
+        try:
+            with self.writing() as session:
+                run = find_run(session, report.run)
+                if _seen(session, report):
+                    return run, False
+                _require_current(run, report)
+                commit = _store(session, run, report)
+        except OperationalError as error:
+            self._say_once(f"reports cannot be stored, and their workers wait: {error.orig}")
+            raise
+        self._say_once(None)
         self._announce(run, report, commit)
         return run, True
+
+    def _say_once(self, trouble: str | None) -> None:
+        """Log what prevents reports, and its end, but not each report."""
+        if trouble != self.trouble:
+            _log.warning(trouble or "reports are stored again; nothing was lost")
+            self.trouble = trouble
 
     def _announce(self, run: Run, report: WorkerReport, commit: Commit) -> None:
         if commit.series:

@@ -131,6 +131,15 @@ class Runs(Upkeep):
             session.add(Event(run=find_run(session, run_id).id, kind=kind, text=text, step=step))
         self._notify(Commit("run", run_id))
 
+    def interrupt_active(self, reason: str) -> int:
+        """Let every active run fail for a reason, before any is started; returns how many."""
+        with self.reading() as session:
+            active = session.exec(select(Run.id, Run.step).where(col(Run.status).in_(ACTIVE))).all()
+        for run_id, step in active:
+            self.end(run_id, "failed", reason)
+            self.log(run_id, "interrupted", reason, step)
+        return len(active)
+
     def delete(self, run_id: str) -> None:
         """Remove a run with its points and events. Raises ConflictError while it is active.
 

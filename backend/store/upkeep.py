@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import delete, select, true
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlmodel import Session
 
 from backend.store import points
@@ -39,12 +39,18 @@ class Upkeep(Base):
     """Merges, removes and summarises rows."""
 
     def _merge(self, run_id: str, below: int) -> None:
-        """Join small chunks of a run; one that has ended gets a summary of every large chunk."""
-        with self.reading() as session:
-            series = points.mergeable(session.connection(), run_id, below)
-        self.in_turns(series, lambda s, id: points.merge_series(s.connection(), id, below))
-        if below == points.FULL:
-            self.summarise(_chunk.series.in_(select(_series.id).where(_series.run == run_id)))
+        """Join small chunks of a run; one that has ended gets a summary of every large chunk.
+
+        Points that cannot be merged, for example because the disk is full, stay as they are.
+        """
+        try:
+            with self.reading() as session:
+                series = points.mergeable(session.connection(), run_id, below)
+            self.in_turns(series, lambda s, id: points.merge_series(s.connection(), id, below))
+            if below == points.FULL:
+                self.summarise(_chunk.series.in_(select(_series.id).where(_series.run == run_id)))
+        except OperationalError as error:
+            _log.warning("the points of run %s are not merged: %s", run_id, error.orig)
 
     def summarise(self, chunks: Any = None) -> None:
         """Give every large chunk a summary that has none; of `chunks` (a condition) alone."""

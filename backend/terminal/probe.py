@@ -16,7 +16,7 @@ from estimators.statistics.law_check import LAW, MAX_ERRORS, MIN_DRAWS, check_me
 _CALL = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*(.*?)\s*", re.DOTALL)
 _SOURCES = re.compile(r"(honest|oracle) draws[^;]*")
-_CAUTION = re.compile(r"were not finite|points uphill")
+_CAUTION = re.compile(r"were not finite|points uphill|heavy")
 SHOWN = (
     ("cosine", "cosine_se"),
     ("norm_ratio", "norm_ratio_se"),
@@ -120,7 +120,7 @@ def sources(note: str) -> str:
 
 
 def cautions(note: str) -> list[str]:
-    """The parts of a figure's note on draws that are not finite and on means that point uphill."""
+    """The parts of a figure's note on what makes its numbers unfit or less sure than they look."""
     return [part for part in note.split("; ") if _CAUTION.search(part)]
 
 

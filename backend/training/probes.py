@@ -16,6 +16,9 @@ from estimators.measurement.probe import probe
 NONFINITE = "draw/nonfinite"
 """The number of a probe's draws that are not finite: of each estimator, and of the layers in which
 there are any."""
+ROUNDING, DIFFERENCE = "draw/rounding", "draw/difference"
+"""The rounding of the loss, and a typical difference of it that one draw takes: of estimators that
+take differences."""
 WARM_UP_DRAWS = 2  # the smallest number that has a variance
 
 
@@ -63,6 +66,9 @@ class Probes:
             yield (metric, layer, estimator), value
         for estimator, lost in measurement.nonfinite.items():
             yield (NONFINITE, "", estimator), float(lost)
+        for estimator, rounding in measurement.rounding.items():
+            yield (ROUNDING, "", estimator), rounding.floor
+            yield (DIFFERENCE, "", estimator), rounding.difference
         for estimator, counts in measurement.lost.items():
             for layer, count in zip(measurement.layers, counts, strict=True):
                 if layer and count:

@@ -15,7 +15,10 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from estimators.core.contract import Coverage, Need, Params, UnsupportedError
+from estimators.core.module_call import has_backward_hooks
 from estimators.core.objective import Chain, Objective
+from estimators.core.structure import PerNetwork
+from estimators.core.vectors import dense
 
 # The first dual number would import this, with a deprecation warning about torch's own code.
 with warnings.catch_warnings():
@@ -29,13 +32,17 @@ Tangent = Callable[[Tensor], Tensor]
 def value_and_grad(objective: Objective, params: Params) -> tuple[Tensor, dict[str, Tensor]]:
     """(L(θ), ∇L(θ)), exact, by reverse mode."""
     leaves = _leaves(params)
-    with torch.enable_grad():
-        loss = objective(leaves)
-    if not loss.requires_grad:
-        raise UnsupportedError("the loss does not depend on the parameters differentiably")
-    # No gradient is handed in: torch's checks of it cost as much as a small layer.
-    grads = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
-    return loss.detach(), dict(zip(leaves, grads, strict=True))
+    with objective.holding(leaves):
+        with torch.enable_grad():
+            loss = objective(leaves)
+        if not loss.requires_grad:
+            raise UnsupportedError(
+                "this loss does not depend on the parameters differentiably: choose an estimator "
+                "that only computes it, such as spsa"
+            )
+        # No gradient is handed in: torch's checks of it cost as much as a small layer.
+        grads = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
+    return loss.detach(), {n: dense(g) for n, g in zip(leaves, grads, strict=True)}
 
 
 def push_forward(
@@ -154,18 +161,25 @@ def coverage_between(cut: Cut) -> dict[str, Coverage]:
     }
 
 
+_HAVE_BACKWARD_HOOKS = PerNetwork[bool]()
+"""Whether a backward hook is registered in a network."""
+
+
 def _cut(chain: Chain, params: Params, where: str) -> Cut:
     leaves, places = _leaves(params), []
+    hooked = _HAVE_BACKWARD_HOOKS.get_or_make(chain, None, lambda: has_backward_hooks(chain.module))
 
     def cut(_: int, z: Tensor) -> Tensor:
         places.append(z)
-        # torch (2.13) crashes in the backward pass of a GroupNorm on channels-last input without
-        # a gradient, which a segment may begin with.
-        return z.detach().contiguous()
+        if not hooked or not z.requires_grad:
+            return z.detach()
+        # A hook expects a gradient at its module's input, as in the whole network. A copy,
+        # because an in-place non-linearity may come next.
+        return z.detach().requires_grad_().clone()
 
     with torch.enable_grad():
         output = chain.forward(leaves, **{where: cut})  # type: ignore[arg-type]
-        if not output.requires_grad:  # nothing behind the last place is asked for
+        if isinstance(output, Tensor) and not output.requires_grad:  # nothing behind is asked for
             output = output.detach().requires_grad_()
         return Cut(leaves, places, output, chain.losses(output))
 
@@ -194,7 +208,7 @@ def _pull(
         [s for _, s in live],
         materialize_grads=True,
     )
-    return dict(zip(leaves, grads, strict=True))
+    return {n: dense(g) for n, g in zip(leaves, grads, strict=True)}
 
 
 def _connected(ends: Sequence[Tensor], leaves: Mapping[str, Tensor]) -> set[str]:

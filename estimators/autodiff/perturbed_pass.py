@@ -162,7 +162,7 @@ def _nearby(params: Params) -> dict[str, Tensor]:
     rng = {p.device: torch.Generator(p.device).manual_seed(0) for p in params.values()}
     moved = {}
     for name, p in params.items():
-        fan_in = p[0].numel() if p.ndim > 1 else 1
+        fan_in = p.shape[1:].numel()
         v = torch.empty_like(p, requires_grad=False).normal_(generator=rng[p.device])
         moved[name] = torch.add(p.detach(), v, alpha=0.5 * max(1, fan_in) ** -0.5)
     return moved

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from estimators.autodiff.jvp_mode import JVPMode, MapRecord
 from estimators.autodiff.operations.operation import plus
+from estimators.core.vectors import dense
 
 Grads = dict[str, Tensor | None]
 
@@ -35,7 +36,8 @@ class SegmentGradients:
             return None
         grads = torch.autograd.grad(loss, inputs, allow_unused=True, retain_graph=True)
         self._at = [*grads[len(ends) : count]]
-        self._grads = dict(zip(mode.leaves, grads[count:], strict=True))
+        pairs = zip(mode.leaves, grads[count:], strict=True)
+        self._grads = {name: None if g is None else dense(g) for name, g in pairs}
         return grads[0] if ends else None
 
     def pull_back(self, places: list[Tensor], signals: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -72,7 +74,7 @@ class SegmentGradients:
         for i, g in zip(begun, inner_grads, strict=False):
             at[i] = plus(at[i], g)
         for name, g in zip(leaves, inner_grads[len(begun) :], strict=True):
-            grads[name] = plus(grads.get(name), g)
+            grads[name] = plus(grads.get(name), None if g is None else dense(g))
 
 
 def _pull_map(m: MapRecord, s: Tensor, grads: Grads) -> None:

@@ -17,8 +17,14 @@ from estimators.autodiff.operations.operation import plus
 from estimators.autodiff.operations.shapes import IDENTITY
 from estimators.autodiff.operations.table import ModuleOperation, operation_of
 from estimators.core.contract import Params
-from estimators.core.module_call import calls_forward_alone, is_plain, under_autocast
+from estimators.core.module_call import (
+    calls_forward_alone,
+    is_plain,
+    under_autocast,
+)
 from estimators.core.objective import Chain
+from estimators.core.stateless import kept_buffers
+from estimators.core.vectors import dense
 
 PullBack = Callable[[Tensor, bool], Any]
 """(signal at the output, whether that at the input is wanted) -> the signal at the input."""
@@ -103,8 +109,8 @@ class StagedPass:
     def _run(self, module: nn.Module, x: Tensor) -> Tensor:
         """The module's output, its tangent moved and its pull-back kept."""
         if is_plain(module) and calls_forward_alone(module):
-            for child in module.children():
-                x = self._run(child, x)
+            for child in module._modules.values():  # `children()` leaves out a repeated module
+                x = x if child is None else self._run(child, x)
             return x
         read = None if self._autocast else operation_of(module)
         if read is None or not read.operation.accepts(x):
@@ -130,7 +136,8 @@ class StagedPass:
 
     def _by_autograd(self, module: nn.Module, x: Tensor) -> Tensor:
         if self.tangent is not None:
-            self.tangent = _dual(module, x, self.tangent)
+            with kept_buffers(module):  # the module is run twice
+                self.tangent = _dual(module, x, self.tangent)
         return self._record(module, x)
 
     def _record(self, module: nn.Module, x: Tensor) -> Tensor:
@@ -156,7 +163,7 @@ class StagedPass:
     def _add(self, name: str | None, gradient: Tensor | None) -> None:
         """Add to a parameter's gradient; a parameter that is used twice gets the sum."""
         if name is not None and gradient is not None:
-            before = self._grads.get(name)
+            gradient, before = dense(gradient), self._grads.get(name)
             self._grads[name] = gradient if before is None else before + gradient
 
 

@@ -85,6 +85,11 @@ class GuidedES(Estimator[Objective, State]):
     ) -> State:
         return self._guided(objective, params, state, rng)[1]
 
+    def difference_step(self, params: Params, /) -> float:
+        # Of the part of the search that is spread over all weights: the others are longer.
+        weights = sum(p.numel() for p in params.values())
+        return 2 * self.sigma * (self.alpha / weights) ** 0.5
+
     def law(
         self, objective: Objective, params: Params, state: State, exact: Params, /
     ) -> Law | None:

@@ -27,6 +27,8 @@ ROUNDING = 1e-9
 """Offset, relative to the gradient's largest entry or to its length, that rounding explains."""
 EXACT = 1e-8
 """Largest error of an exact gradient, in double precision."""
+NO_NOISE = 1e6
+"""Standard errors from which an estimate counts as one without noise."""
 STEPS, STEPS_BETWEEN_LOSSES = 300, 20
 """Steps of a descent, and steps after which its loss is computed."""
 COMMON, MOST_DRAWS = 4.0, 20_000
@@ -148,7 +150,8 @@ def descends(trials: Sequence[Trial]) -> str:
     slopes = {trial.case.name: _slope(trial) for trial in tried}
     downhill = [trial for trial in tried if slopes[trial.case.name] > COMMON]
     uphill = [name for name, t in slopes.items() if t < -COMMON]
-    text = "; ".join(f"{name} {t:+.1f}" for name, t in slopes.items() if abs(t) != float("inf"))
+    noisy = {name: t for name, t in slopes.items() if abs(t) < NO_NOISE}
+    text = "; ".join(f"{name} {t:+.1f}" for name, t in noisy.items())
     text = f" (⟨mean, gradient⟩ in standard errors: {text})" if text else ""
     if not downhill:
         assert not uphill, f"the mean points uphill on {', '.join(uphill)}{text}"

@@ -13,7 +13,7 @@ from estimators.conformance.trial import Trial
 from estimators.core.contract import Cost
 from estimators.core.noise import stream
 
-LEAST, MOST = 0.35, 1.7
+TOO_HIGH, TOO_LOW = 0.35, 1.7
 """Operations of an estimate, as a share of the declared ones, between which a declaration counts
 as true: passes skip the derivatives of inputs, and small layers have products of their own."""
 DRAWS, MAX_DRAWS = 200, 2000
@@ -97,7 +97,7 @@ def _assert_declared(spendings: list[_Spending]) -> None:
     """Fail if all networks agree that the declaration is too low, or that it is too high."""
     least = min(spendings, key=lambda s: s.share)
     most = max(spendings, key=lambda s: s.share)
-    for wrong, nearest in ((least.share > MOST, least), (most.share < LEAST, most)):
+    for wrong, nearest in ((least.share > TOO_LOW, least), (most.share < TOO_HIGH, most)):
         trial = nearest.trial
         declared = trial.estimator.cost(trial.case.chain)
         assert not wrong, (

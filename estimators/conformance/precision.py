@@ -15,7 +15,7 @@ SMALL, LARGE = 1e-11, 1e-4
 """Changes of the weights, relative to 1: one below the resolution of float32, one above it."""
 WAYS = 3
 """Directions of the small change."""
-LEAST = 1e-3
+RESPONSE = 1e-3
 """Share of the expected response to the small change below which something was rounded away."""
 
 
@@ -53,7 +53,7 @@ def _assert_responsive(trial: Trial) -> None:
         # A number may lie at the border between two of float32: rarely in all ways.
         response = min((moved[name] - g).abs().median().item() for moved in small)
         rounding = 8 * torch.finfo(g.dtype).eps * g.abs().median().item()
-        assert expected <= rounding or response >= LEAST * expected, (
+        assert expected <= rounding or response >= RESPONSE * expected, (
             f"{name} does not respond to a relative change of the weights by {SMALL:.0e}, although "
             f"it responds to one by {LARGE:.0e}: something is rounded to float32 on the way"
         )

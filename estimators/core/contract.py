@@ -166,6 +166,14 @@ class Estimator(ABC, Generic[Obj, S]):
         """The moments of `estimate` in closed form, given the exact gradient; None if unknown."""
         return None
 
+    def difference_step(self, params: Params, /) -> float | None:
+        """The h of the differences h⟨∇L, v⟩ of the loss, E vvᵀ = I, that an estimate is made of.
+
+        The diagnosis compares them with the rounding of the loss. None if it takes none, or if they
+        are not along directions in the space of the weights.
+        """
+        return None
+
     def oracle(
         self, objective: Obj, params: Params, state: S, exact: Params, rng: Generator, /
     ) -> Estimate | None:

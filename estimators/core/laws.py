@@ -14,6 +14,7 @@ from torch.func import grad, vmap
 from estimators.core.contract import Law, Params, UnsupportedError
 from estimators.core.noise import Noise, kurtosis
 from estimators.core.objective import Chain
+from estimators.core.vectors import dense
 
 LEADING = "to leading order in the length of the steps"
 GIVEN = "given its feedback, an estimate has no noise"
@@ -87,12 +88,18 @@ def squares_of_examples(chain: Chain, params: Params) -> dict[str, float]:
         single = chain.on(x.unsqueeze(0), y.unsqueeze(0))
         return [g.double().square().sum() for g in grad(single)(dict(params)).values()]
 
+    def alone(x: Tensor, y: Tensor) -> Tensor:
+        leaves = [p.detach().requires_grad_() for p in params.values()]
+        with torch.enable_grad():
+            loss = chain.on(x[None], y[None])(dict(zip(params, leaves, strict=True)))
+        grads = torch.autograd.grad(loss, leaves, materialize_grads=True)
+        return torch.stack([dense(g).double().square().sum() for g in grads])
+
     chunk = max(1, MAX_NUMBERS // dimension(params))
     try:
         each = torch.stack(vmap(squares_of, chunk_size=chunk)(chain.x, chain.y), 1)
     except RuntimeError:  # not every operation can be batched
-        examples = zip(chain.x, chain.y, strict=True)
-        each = torch.stack([torch.stack(squares_of(x, y)) for x, y in examples])
+        each = torch.stack([alone(x, y) for x, y in zip(chain.x, chain.y, strict=True)])
     sums = (each.sum(0) / len(chain.x) ** 2).tolist()
     return dict(zip(params, sums, strict=True))
 

@@ -1,22 +1,18 @@
-"""How a module is called: which hooks run, through which containers, with which parameters.
+"""How a module is called: which hooks run, and through which containers.
 
 `calls_forward_alone` and `ForwardAlone` say whether `module(x)` runs the `forward` of the
 module's class and nothing else. A rule that replaces `module(x)` is right only where that holds.
-`SequentialForward` runs nested `nn.Sequential`s as one flat list, and `Stateless` runs a module
-with other tensors in the place of its parameters.
+`SequentialForward` runs nested `nn.Sequential`s as one flat list.
 """
 # pyright: reportPrivateImportUsage=false
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
-
-T = TypeVar("T")
-Slot = tuple[dict[str, Any], str]
 
 _HOOKS = (
     "_forward_hooks",
@@ -52,6 +48,11 @@ def calls_forward_alone(module: nn.Module) -> bool:
 def has_own_hooks(module: nn.Module) -> bool:
     """Whether a hook of any kind is registered on this module itself."""
     return any(getattr(module, hooks) for hooks in _HOOKS)
+
+
+def has_backward_hooks(module: nn.Module) -> bool:
+    """Whether a backward hook is registered on a module of the network."""
+    return any(m._backward_hooks or m._backward_pre_hooks for m in module.modules())
 
 
 @contextmanager
@@ -140,75 +141,3 @@ def _leaves(module: nn.Module) -> Iterator[nn.Module]:
     for child in module._modules.values():
         if child is not None:
             yield from _leaves(child)
-
-
-class Stateless:
-    """A module whose parameters can be replaced for the time of one call.
-
-    `torch.func.functional_call` does the same; it works the names out again at every call, which
-    costs as much as the forward pass of a small network. Buffers are replaced by copies, so that
-    an update in place (BatchNorm's running statistics) changes nothing outside the call.
-    """
-
-    def __init__(self, module: nn.Module) -> None:
-        self._slots = _parameter_slots(module)
-        self._buffers: list[Slot] = [
-            (m._buffers, key)
-            for m in module.modules()
-            for key, buffer in m._buffers.items()
-            if buffer is not None
-        ]
-        self._dtype: torch.dtype | None = None
-
-    def cast(self, dtype: torch.dtype) -> Self:
-        """The same, with all buffers and all other parameters in another precision."""
-        other = object.__new__(type(self))
-        other._slots, other._buffers, other._dtype = self._slots, self._buffers, dtype
-        return other
-
-    def call(self, params: Mapping[str, Tensor], run: Callable[[], T]) -> T:
-        """`run()`, with `params` in the module. Raises ValueError at an unknown name."""
-        before: list[tuple[dict[str, Any], str, Any]] = []
-        try:
-            for name, tensor in params.items():
-                for place, key in self._slots[name]:
-                    before.append((place, key, place[key]))
-                    place[key] = tensor
-            for place, key in self._not_given(params):
-                before.append((place, key, place[key]))
-                place[key] = place[key].detach().to(self._dtype)
-            for place, key in self._buffers:
-                before.append((place, key, place[key]))
-                place[key] = self._copy(place[key])
-            return run()
-        except KeyError as error:
-            if error.args and error.args[0] in set(params) - set(self._slots):
-                raise ValueError(
-                    f"the network has no parameter {error.args[0]!r}; it has {list(self._slots)}"
-                ) from error
-            raise
-        finally:
-            for place, key, tensor in reversed(before):
-                place[key] = tensor
-
-    def _not_given(self, params: Mapping[str, Tensor]) -> list[Slot]:
-        """The parameters that are to be cast: all that the caller does not give."""
-        if self._dtype is None:
-            return []
-        return [s for name, slots in self._slots.items() if name not in params for s in slots]
-
-    def _copy(self, buffer: Tensor) -> Tensor:
-        if self._dtype is None or not buffer.is_floating_point():
-            return buffer.clone()
-        return buffer.to(self._dtype, copy=True)
-
-
-def _parameter_slots(module: nn.Module) -> dict[str, list[Slot]]:
-    """The places of each parameter; a tied one has several, under its first name."""
-    names = {id(p): name for name, p in module.named_parameters()}
-    slots: dict[str, list[Slot]] = {name: [] for name in names.values()}
-    for m in module.modules():
-        for key, p in m._parameters.items():
-            if p is not None:
-                slots[names[id(p)]].append((m._parameters, key))
-    return slots

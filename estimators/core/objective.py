@@ -8,6 +8,7 @@ augmentation, masks and dropout belong to the batch, and buffers are only read.
 import copy
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -17,17 +18,17 @@ from torch import Tensor, nn
 
 from estimators.core.module_call import (
     SequentialForward,
-    Stateless,
     calls_forward_alone,
     has_own_hooks,
     replaced_forwards,
 )
 from estimators.core.site import Site, visiting
+from estimators.core.stateless import Stateless
 from estimators.core.structure import (
     PerNetwork,
     boundaries_of,
     is_uncoupled,
-    refuse_randomness,
+    refuse_impurity,
     stages_of,
 )
 
@@ -56,6 +57,10 @@ class Objective:
     def __call__(self, params: Mapping[str, Tensor], /) -> Tensor:
         """The loss at `params`, ()."""
         return self._loss(params)
+
+    def holding(self, params: Mapping[str, Tensor], /) -> AbstractContextManager[None]:
+        """To be open until the backward pass of a loss at `params` has ended."""
+        return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,8 @@ class Chain(Objective):
             is drawn for an example and shared by its views.
 
     Raises:
-        ValueError: The module is random (dropout in training mode).
+        ValueError: The module is random (dropout in training mode), or its forward pass changes
+            its parameters (`max_norm` of an embedding).
     """
 
     def __init__(
@@ -121,7 +127,7 @@ class Chain(Objective):
         loss_units: tuple[str, ...] = (),
         views: int = 1,
     ) -> None:
-        refuse_randomness(module)
+        refuse_impurity(module)
         self.loss_units, self.views = loss_units, views
         own = type(self).losses is not Chain.losses
         self._plain = losses is cross_entropy and not loss_units and not own
@@ -195,6 +201,9 @@ class Chain(Objective):
         other._stateless = self._stateless.cast(torch.float64)
         return other.moved(params, lambda ps: {n: _double(p.detach()) for n, p in ps.items()})
 
+    def holding(self, params: Mapping[str, Tensor], /) -> AbstractContextManager[None]:
+        return self._stateless.holding(params)
+
     def __call__(self, params: Mapping[str, Tensor], /) -> Tensor:
         return self.loss(self.forward(params))
 
@@ -245,7 +254,7 @@ class Chain(Objective):
         """
         run = lambda: self._run(at_stage, run_stage)  # noqa: E731
         if at_site is None:
-            return self._stateless.call(params, run)
+            return self._call(params, run)
         count = -1
 
         def visit(site: Site, z: Tensor) -> Tensor:
@@ -254,7 +263,13 @@ class Chain(Objective):
             return at_site(count, z)
 
         with visiting(visit):
-            return self._stateless.call(params, run)
+            return self._call(params, run)
+
+    def _call(self, params: Mapping[str, Tensor], run: Callable[[], Tensor]) -> Tensor:
+        if not self._stateless.inspected:
+            with visiting(lambda _, z: z):
+                self._stateless.inspect(lambda: self._whole_module(self.x))
+        return self._stateless.call(params, run)
 
     def _run(self, at_stage: Replace | None, run_stage: RunStage | None) -> Tensor:
         if run_stage is None and (at_stage is None or not self._boundaries):
@@ -282,11 +297,12 @@ class Chain(Objective):
         names = {m: n for n, m in self.module.named_modules() if isinstance(m, Site)}
 
         def visit(site: Site, z: Tensor) -> Tensor:
+            _need_tensor(z, f"the input of the site {names[site]}")
             places.append(Place(names[site], tuple(z.shape[1:]), site.units))
             return z
 
         with torch.no_grad(), visiting(visit):
-            self._stateless.call({}, lambda: self._run(None, None))
+            self._call({}, lambda: self._run(None, None))
         return tuple(places)
 
     @cached_property
@@ -296,6 +312,7 @@ class Chain(Objective):
         names = list(self._boundaries)
 
         def keep(i: int, h: Tensor) -> Tensor:
+            _need_tensor(h, f"the output of the stage {names[i]}")
             places.append(Place(names[i], tuple(h.shape[1:])))
             return h
 
@@ -319,6 +336,14 @@ class Chain(Objective):
 
 _PLACES = PerNetwork[tuple[Place, ...]]()
 """The sites, by the shape of an example."""
+
+
+def _need_tensor(value: object, what: str) -> None:
+    if not isinstance(value, Tensor):
+        raise ValueError(
+            f"{what} is a {type(value).__name__}, and a signal belongs to one tensor, (B, ...): "
+            "put that module and what unpacks its output into one stage"
+        )
 
 
 def _double(t: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from torch import nn
 
 from estimators.core.module_call import is_plain
+from estimators.core.stateless import ImpureError
 
 if TYPE_CHECKING:
     from estimators.core.objective import Chain
@@ -65,12 +66,18 @@ def is_uncoupled(module: nn.Module) -> bool:
     )
 
 
-def refuse_randomness(module: nn.Module) -> None:
-    """Raise ValueError if the module draws random numbers at every pass."""
+def refuse_impurity(module: nn.Module) -> None:
+    """Raise ValueError if a pass of the module draws random numbers or changes its parameters."""
     for name, m in module.named_modules():
         if isinstance(m, nn.modules.dropout._DropoutNd) and m.training and m.p > 0:
             raise ValueError(
                 f"{name or 'the module'} is {m}, which draws a new mask at every pass; an "
                 "objective must be deterministic: call module.eval() or draw the mask "
                 "with the batch"
+            )
+        if isinstance(m, nn.Embedding | nn.EmbeddingBag) and m.max_norm is not None:
+            raise ImpureError(
+                f"{name or 'the module'} is {m}, which shortens its weights at every pass; an "
+                "objective only reads its parameters: set its max_norm to None, and shorten them "
+                "after each optimiser step"
             )

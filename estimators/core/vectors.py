@@ -12,6 +12,11 @@ from torch import Tensor
 Vector = list[Tensor] | tuple[Tensor, ...]
 
 
+def dense(t: Tensor) -> Tensor:
+    """The tensor with its zeros stored, which the gradient of a sparse embedding leaves out."""
+    return t if t.layout is torch.strided else t.to_dense()
+
+
 def scale_(v: Vector, factor: Tensor | float) -> None:
     """v ← factor · v."""
     torch._foreach_mul_(v, factor)  # type: ignore[call-overload]

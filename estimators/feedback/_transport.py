@@ -65,7 +65,7 @@ def coverage_of_transport(chain: Chain, params: Params) -> dict[str, Coverage]:
 
 def fans(weight: Tensor) -> tuple[int, int]:
     """(fan-in, fan-out) of a weight (out, in, *kernel); in is what one group takes."""
-    field = weight[0, 0].numel()
+    field = weight.shape[2:].numel()
     return weight.shape[1] * field, weight.shape[0] * field
 
 
@@ -149,7 +149,7 @@ def _record(chain: Chain, params: Params) -> tuple[list[str], Cut]:
 
     def watching(name: str, layer: nn.Module) -> Callable[[Tensor], Tensor]:
         def run(x: Tensor) -> Tensor:
-            if x.requires_grad:
+            if x.requires_grad and torch.is_grad_enabled():
                 inputs[name] = x.view_as(x)
             return type(layer).forward(layer, x)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from estimators.autodiff.forward_mode import try_forward
+from estimators.autodiff.refusal import FORWARD, refusing
 from estimators.autodiff.staged_pass import StagedPass
 from estimators.core.bounds import Gt, Le
 from estimators.core.contract import Cost, Estimate, Params
@@ -80,7 +80,8 @@ class FDFA(DirectFeedback[State]):
 
     def check(self, objective: Chain, params: Params, /) -> None:
         still = torch.zeros_like(zero_feedback(objective, params)[:1]).expand(len(objective.x), -1)
-        try_forward(lambda: StagedPass(objective, params, still))
+        with refusing(objective.module, FORWARD):
+            StagedPass(objective, params, still)
 
     def cost(self, objective: Chain, /) -> Cost:
         return Cost(forwards=2, vjps=1, stored="one stage")

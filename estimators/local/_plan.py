@@ -76,19 +76,24 @@ def _divide(chain: Chain, greedy: bool, per: Units) -> Plan:
     for group in groups:
         _refuse_tied(chain, group)
     last = groups.pop()
+    ends: list[Tensor] = []
+
+    def keep(_: int, h: Tensor) -> Tensor:
+        ends.append(h)
+        return h
+
     with torch.no_grad():
-        output = chain.forward({})
+        output = chain.forward({}, at_stage=keep)
     if output.ndim != 2:
         raise UnsupportedError(
             "local losses need an output of one number a class, (B, classes); this network's "
             f"has shape {tuple(output.shape)}"
         )
-    shapes = [place.shape for place in chain.boundaries]
     few = chain.on(chain.x[:2].clone(), chain.y[:2].clone())  # batch norm refuses one alone
-    inputs = [few.x, *(few.x.new_zeros(len(few.x), *shape, dtype=output.dtype) for shape in shapes)]
+    inputs = [few.x, *(torch.zeros_like(h[:2]) for h in ends)]
     blocks = [
-        _block(few.part(group).on(x, few.y), shape, output.shape[1])
-        for group, x, shape in zip(groups, inputs[:-1], shapes, strict=True)
+        _block(few.part(group).on(x, few.y), h, output.shape[1])
+        for group, x, h in zip(groups, inputs[:-1], ends, strict=True)
     ]
     members = tuple((block,) for block in blocks) if greedy else (tuple(blocks),)
     return Plan(
@@ -128,8 +133,9 @@ def _groups(chain: Chain) -> list[tuple[str, ...]]:
     return [tuple(group) for group in groups]
 
 
-def _block(trunk: Chain, shape: tuple[int, ...], outputs: int) -> Block:
-    stages = trunk.stages
+def _block(trunk: Chain, h: Tensor, outputs: int) -> Block:
+    """The block that ends in `h`, (B, *units)."""
+    stages, shape = trunk.stages, tuple(h.shape[1:])
     own = [name for name, _ in trunk.module.named_parameters()]
     for name, module in trunk.module.named_modules():
         if isinstance(module, LocalHead):
@@ -138,7 +144,7 @@ def _block(trunk: Chain, shape: tuple[int, ...], outputs: int) -> Block:
             return Block(stages, module.units, module.linear, names, True, trunk, rest)
     units = _units(trunk, shape)
     sizes = [n for n, unit in zip(shape, units, strict=True) if unit not in POOLED]
-    head = _blank(prod(sizes), outputs, next(trunk.module.parameters()))
+    head = _blank(prod(sizes), outputs, h)
     prefix = f"{name_of_head(stages[0])}.linear"
     names = (f"{prefix}.weight", f"{prefix}.bias")
     return Block(stages, units, head, names, False, trunk, tuple(own))

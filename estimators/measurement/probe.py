@@ -15,6 +15,7 @@ from estimators.core.objective import Objective
 from estimators.measurement.draws.summary import Summary, layer_groups
 from estimators.measurement.draws.sums import Accumulator, Sums
 from estimators.measurement.estimates.measures import METRICS, measures_of
+from estimators.measurement.estimates.rounding import rounding_of
 from estimators.measurement.estimates.theory import law_of, theory
 from estimators.measurement.results.measurement import Measurement
 
@@ -66,6 +67,12 @@ def probe(
     number, *flats = torch.cat(parts).cpu().split([p.numel() for p in parts])
     sums = dict(zip(watched, map(accumulator.unpack, flats), strict=True))
     measured = _measurement(objective, exact, number.item(), sums, draws)
+    norm = measured.exact_norm[0]
+    rounding = {
+        label: rounding_of(estimator, params, norm, measured.loss, loss.dtype)
+        for label, (estimator, _) in watched.items()
+    }
+    measured = replace(measured, rounding={n: r for n, r in rounding.items() if r is not None})
     return replace(measured, laws=_laws(objective, params, watched, exact)) if laws else measured
 
 

@@ -1,14 +1,14 @@
 """The activity-perturbed forward gradient of Ren et al. (2022)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from torch import Generator, Tensor
 
 from estimators.autodiff.calculus import coverage_between, cut_at_sites
-from estimators.autodiff.forward_mode import sites_move
-from estimators.autodiff.perturbed_pass import Perturbed, perturb
+from estimators.autodiff.perturbed_pass import Perturbed, engine_of, perturb
+from estimators.autodiff.trial_passes import sites_move
 from estimators.core.bounds import Ge, Le, Unit
 from estimators.core.contract import (
     BatchedDraws,
@@ -21,6 +21,7 @@ from estimators.core.contract import (
     Need,
     Params,
 )
+from estimators.core.names import UNLABELLED
 from estimators.core.objective import Chain
 from estimators.core.vectors import plus
 from estimators.perturbation._activities.draws import ProjectedDraws
@@ -38,7 +39,7 @@ class ActivityForwardGradient(Estimator[Chain, None]):
     ĝ_l = 1/B Σ_n (∂z_ln/∂θ_l)ᵀ c_n u_ln with c_n = Σ_l ∂ℓ_n/∂z_ln · u_ln: z_ln is the activation
     of example n at site l, u_ln its noise, independent for each example and unit. Each signal
     c_n u_ln is pulled back exactly, to the site before; parameters behind the last site get their
-    exact gradient.
+    exact gradient. On units that are inactive (behind a ReLU: z ≤ 0) the noise is zero.
 
     Use it instead of `ForwardGradient` wherever the network marks its activations with `Site()`:
     there are fewer units than weights, so that it scatters less. Use it inside `LocalLosses` for
@@ -65,6 +66,11 @@ class ActivityForwardGradient(Estimator[Chain, None]):
     """The axis of the sites (channel, patch, ...) along which noise is independent; along the
     other axes it is the same number, which gives a smoother, biased signal. Empty: independent in
     every unit."""
+    masked_noise: bool = field(default=True, metadata=UNLABELLED)
+    """Whether the noise is zero on inactive units, where the ReLU (hardtanh, clamp, …) right
+    behind the site has derivative zero, as in the code with which Ren et al. made their tables.
+    The same mean with less variance. No effect behind other non-linearities (tanh, GELU), and
+    where units share their noise."""
 
     def claim(self, objective: Chain, /) -> Claim:
         # A loss that is one number gives every example the same coefficient: noisier, and
@@ -80,6 +86,7 @@ class ActivityForwardGradient(Estimator[Chain, None]):
     def check(self, objective: Chain, params: Params, /) -> None:
         self._sharing.check(objective)
         sites_move(objective, params)
+        engine_of(objective, params)  # refuses sites that do not reach the loss
 
     def cost(self, objective: Chain, /) -> Cost:
         passes = len(list(self._passes()))
@@ -120,7 +127,7 @@ class ActivityForwardGradient(Estimator[Chain, None]):
 
     @property
     def _sharing(self) -> NoiseSharing:
-        return NoiseSharing(self.noise, self.sharing == "batch", self.unit)
+        return NoiseSharing(self.noise, self.sharing == "batch", self.unit, self.masked_noise)
 
     def _passes(self) -> Iterator[int]:
         """Tangents in each pass of one estimate."""

@@ -1,6 +1,5 @@
 """The forward gradient along one block of weights at a time, after Nesterov (2012)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -50,15 +49,15 @@ class BlockForwardGradient(UnbiasedDirectional):
     def cost(self, objective: Objective, /) -> Cost:
         if self.visit == "one" or not isinstance(objective, Chain):
             return Cost(jvps=self.tangents)
-        names = [name for name, _ in objective.module.named_parameters()]
-        return Cost(jvps=self.tangents * len(self._blocks(names)))
+        own = dict(objective.module.named_parameters())
+        return Cost(jvps=self.tangents * len(self._blocks(own)))
 
     def passes(self, params: Params, /) -> int:
         each = self.visit == "each"
-        return self.tangents * (len(self._blocks(list(params))) if each else 1)
+        return self.tangents * (len(self._blocks(params)) if each else 1)
 
     def sampler(self, params: Params, rng: Generator, /) -> Sample:
-        blocks = self._blocks(list(params))
+        blocks = self._blocks(params)
         done = 0
 
         def sample(count: int) -> list[Tensor]:
@@ -78,9 +77,9 @@ class BlockForwardGradient(UnbiasedDirectional):
         """1/K of T d_l‖g_b‖² + (T (κ₄ − 1) − 1)‖g_l‖² for T blocks of which one is drawn, b that of
         the tensor; on a sphere T d_b/(d_b + 2) (d_l‖g_b‖² + 2‖g_l‖²) − ‖g_l‖². T = 1 for each.
         """
-        blocks, size = self._blocks(list(exact)), squares(exact)
+        blocks, size = self._blocks(exact), squares(exact)
         T = len(blocks) if self.visit == "one" else 1
-        variance: dict[str, float] = {}
+        variance = dict.fromkeys(exact, 0.0)
         for block in blocks:
             d = sum(exact[name].numel() for name in block)
             spread, own = direction_factors(d, self.noise, 1)
@@ -89,7 +88,8 @@ class BlockForwardGradient(UnbiasedDirectional):
             variance |= variances_by_tensor(own_squares, exact, *factors)
         return Law(variance)
 
-    def _blocks(self, names: Sequence[str]) -> Blocks:
+    def _blocks(self, params: Params) -> Blocks:
+        names = [name for name, p in params.items() if p.numel()]  # no draw for an empty block
         if self.blocks == "tensor":
             return [[name] for name in names]
         stages: dict[str, list[str]] = {}

@@ -91,6 +91,9 @@ class CoordinateImportance(Estimator[Objective, list[Tensor]]):
     ) -> list[Tensor]:
         return self.estimate(objective, params, state, rng).state
 
+    def difference_step(self, params: Params, /) -> float:
+        return 2 * self.eps
+
     def law(
         self, objective: Objective, params: Params, state: list[Tensor], exact: Params, /
     ) -> Law:

@@ -54,6 +54,9 @@ class EvolutionStrategy(AntitheticPairs):
         slopes = (fitness[:, 0] - fitness[:, 1]) / (2 * self.sigma)
         return Estimate(dict(LazyGradient(directions, slopes.unbind())), objective(params))
 
+    def difference_step(self, params: Params, /) -> float:
+        return 2 * self.sigma
+
     def law(
         self, objective: Objective, params: Params, state: None, exact: Params, /
     ) -> Law | None:

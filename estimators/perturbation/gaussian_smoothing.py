@@ -65,5 +65,8 @@ class GaussianSmoothing(Estimator[Objective, None]):
         grads = mean_along(lambda: tangents(params, "normal", rng), slope, self.draws)
         return Estimate(dict(zip(params, grads, strict=True)), loss)
 
+    def difference_step(self, params: Params, /) -> float:
+        return self.mu if self.difference == "one-sided" else 2 * self.mu
+
     def law(self, objective: Objective, params: Params, state: None, exact: Params, /) -> Law:
         return law_of_differences(exact, "normal", self.draws)

@@ -75,15 +75,15 @@ class LowRankForwardGradient(UnbiasedDirectional):
             return kurtosis(self.noise) - 1
         if self.noise == "rademacher":
             return 2 * (1 - 1 / self.rank)
-        return 2 + 2 * (len(p) + p[0].numel() + 1) / self.rank
+        return 2 + 2 * (len(p) + p.shape[1:].numel() + 1) / self.rank
 
     def _shapes(self, p: Tensor) -> dict[str, tuple[int, ...]]:
         if p.ndim < 2:
             return {"whole": tuple(p.shape)}
-        return {"left": (len(p), self.rank), "right": (self.rank, p[0].numel())}
+        return {"left": (len(p), self.rank), "right": (self.rank, p.shape[1:].numel())}
 
     def _product(self, name: str, p: Tensor, drawn: dict[tuple[str, str], Tensor]) -> Tensor:
         if p.ndim < 2:
             return drawn[name, "whole"]
         v = torch.bmm(drawn[name, "left"], drawn[name, "right"])
-        return v.mul_(self.rank**-0.5).view(-1, *p.shape)
+        return v.mul_(self.rank**-0.5).view(len(v), *p.shape)

@@ -51,5 +51,8 @@ class MeZO(AntitheticPairs):
         slopes = (losses[:, 0] - losses[:, 1]) / (2 * self.eps)
         return Estimate(LazyGradient(directions, slopes.unbind()), objective(params))
 
+    def difference_step(self, params: Params, /) -> float:
+        return 2 * self.eps
+
     def law(self, objective: Objective, params: Params, state: None, exact: Params, /) -> Law:
         return law_of_differences(exact, self.noise, self.pairs)

@@ -1,6 +1,6 @@
 """Node perturbation of Fiete and Seung (2006), by finite differences."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from torch import Generator, Tensor, no_grad
@@ -10,6 +10,7 @@ from estimators.autodiff.perturbed_pass import Perturbed, unperturbed
 from estimators.core.bounds import Ge, Gt, Le, Unit
 from estimators.core.contract import Claim, Cost, Coverage, Estimate, Estimator, Law, Need, Params
 from estimators.core.laws import LEADING
+from estimators.core.names import UNLABELLED
 from estimators.core.objective import Chain
 from estimators.core.vectors import mean_over_draws
 from estimators.perturbation._activities.law import activity_law
@@ -42,6 +43,10 @@ class NodePerturbation(Estimator[Chain, None]):
     """Perturbations that one estimate averages over; each costs a forward pass."""
     noise: Literal["rademacher", "normal"] = "rademacher"
     """Distribution of the noise u: signs ±1 or normals."""
+    masked_noise: bool = field(default=True, metadata=UNLABELLED)
+    """Whether the noise is zero on inactive units, where the ReLU (hardtanh, clamp, …) right
+    behind the site has derivative zero, as in the code of Ren et al. No effect behind other
+    non-linearities (tanh, GELU)."""
 
     def claim(self, objective: Chain, /) -> Claim:
         return Claim.BIASED
@@ -58,7 +63,7 @@ class NodePerturbation(Estimator[Chain, None]):
     def estimate(
         self, objective: Chain, params: Params, state: None, rng: Generator, /
     ) -> Estimate:
-        sharing = NoiseSharing(self.noise, batch=False, unit="")
+        sharing = self._sharing
         base = unperturbed(objective, params)
 
         def draw() -> list[Tensor]:
@@ -68,8 +73,12 @@ class NodePerturbation(Estimator[Chain, None]):
         return Estimate(base.pull_back(mean_over_draws(draw, self.draws)), base.loss)
 
     def law(self, objective: Chain, params: Params, state: None, exact: Params, /) -> Law | None:
-        sharing = NoiseSharing(self.noise, batch=False, unit="")
+        sharing = self._sharing
         return activity_law(objective, params, exact, sharing, self.draws, LEADING)
+
+    @property
+    def _sharing(self) -> NoiseSharing:
+        return NoiseSharing(self.noise, batch=False, unit="", masked=self.masked_noise)
 
     def _moved(
         self, chain: Chain, params: Params, base: Perturbed, sharing: NoiseSharing, rng: Generator

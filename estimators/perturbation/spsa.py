@@ -56,5 +56,8 @@ class SPSA(AntitheticPairs):
         grads = mean_along(lambda: tangents(params, self.noise, rng), slope, self.pairs)
         return Estimate(dict(zip(params, grads, strict=True)), objective(params))
 
+    def difference_step(self, params: Params, /) -> float:
+        return 2 * self.eps
+
     def law(self, objective: Objective, params: Params, state: None, exact: Params, /) -> Law:
         return law_of_differences(exact, self.noise, self.pairs)

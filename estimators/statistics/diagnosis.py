@@ -7,7 +7,9 @@ what is left when the learning rate has absorbed the scale. More draws lower V/K
 A p² counts as a wrong direction where it exceeds 0 by at least 4 standard errors, and by Student's
 quantile corrected for all layers and estimators that are tested together. For an estimator that
 promises the exact gradient on average, p² is taken for noise, unless a test finds a bias. A slope
-of the wrong sign is told whatever is promised (`estimators.statistics.direction`).
+of the wrong sign is told whatever is promised (`estimators.statistics.direction`). Where
+differences of the loss are rounding, that is the cause of whatever is wrong
+(`estimators.statistics.rounding`).
 """
 
 import math
@@ -22,10 +24,19 @@ from estimators.statistics.formatting import (
     share_not_finite,
     without_exponent,
 )
+from estimators.statistics.rounding import Rounding
 from estimators.statistics.student import MIN_COUNT_SKEWED, t_quantile
 
 Cause = Literal[
-    "fine", "scale", "direction", "variance", "no signal", "dead", "not finite", "unknown"
+    "fine",
+    "scale",
+    "direction",
+    "variance",
+    "rounding",
+    "no signal",
+    "dead",
+    "not finite",
+    "unknown",
 ]
 TARGET_ERROR = 0.5
 """A scaled error up to this is called fine; the number of draws is computed for it."""
@@ -57,6 +68,7 @@ def explain(
     tests: int = 1,
     *,
     unbiased: bool = False,
+    rounding: Rounding | None = None,
 ) -> Finding:
     """The finding that follows from measured numbers, of draws or of probes.
 
@@ -70,9 +82,12 @@ def explain(
         coverage: how each tensor's gradient comes about (`Estimator.coverage`).
         tests: how many findings are made together.
         unbiased: whether the exact gradient is promised on average.
+        rounding: of the loss, where the estimator takes differences of it.
     """
     silent = [n for n in members if coverage and coverage.get(n) == "no signal"]
     finding = _finding(layer, _tested(numbers, tests, unbiased=unbiased))
+    if rounding and rounding.text and finding.cause not in ("fine", "dead", "not finite"):
+        finding = Finding(layer, "rounding", rounding.text)
     if numbers.get("nonfinite", 0) > 0 and int(numbers["count"]):
         finding = _with_nonfinite_draws(finding, int(numbers["nonfinite"]), int(numbers["count"]))
     if silent and finding.cause not in ("dead", "not finite"):

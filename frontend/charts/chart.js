@@ -194,6 +194,14 @@ function follow(element, plot, options, state) {
   }
 
   const concerns = (/** @type {string} */ run) => ask().runs.split(",").includes(run);
+  /** @type {Map<string, number>} events of each run, which its charts mark */
+  const events = new Map();
+  /** Whether a run has ended, or something has happened to it. @param {Run} run */
+  function hasNews(run) {
+    const [before, now] = [events.get(run.id) ?? 0, run.events?.length ?? 0];
+    events.set(run.id, now);
+    return hasEnded(run) || now > before;
+  }
   effect(() => {
     options.ask();
     untracked(reading.anew);
@@ -208,7 +216,7 @@ function follow(element, plot, options, state) {
     untracked(() => setHidden(plot, off));
   });
   onEnd(on("points", points));
-  onEnd(on("run", (run) => hasEnded(run) && concerns(run.id) && reading.again()));
+  onEnd(on("run", (run) => concerns(run.id) && hasNews(run) && reading.again()));
   onEnd(on("truncate", ({run}) => concerns(run) && reading.anew()));
   onEnd(on("reset", reading.anew));
   watch(element, plot, reading.seen);

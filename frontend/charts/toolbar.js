@@ -1,5 +1,6 @@
 // @ts-check
 /** The tools of every chart: its help, its numbers, its files and its link. */
+import {exportLinks, SPREADSHEETS} from "../lib/export-links.js";
 import {h} from "../lib/h.js";
 import {icon} from "../icons.js";
 import {copy, saveBlob} from "../lib/take.js";
@@ -57,17 +58,19 @@ function dataMenu({runs, dataUrl, title}) {
       {class: "tool", "aria-label": `Full data of ${title}`, title: "Full data"},
       icon("file"),
     ),
-    h("div", {class: "menu-items"}, () =>
-      runs().map((run) =>
-        h(
-          "p",
-          null,
-          `#${run.number} ${run.name} `,
-          h("a", {href: dataUrl?.(run, "csv"), download: ""}, "CSV"),
-          " ",
-          h("a", {href: dataUrl?.(run, "parquet"), download: ""}, "Parquet"),
+    h(
+      "div",
+      {class: "menu-items"},
+      () =>
+        runs().map((run) =>
+          h(
+            "p",
+            null,
+            `#${run.number} ${run.name} `,
+            ...exportLinks((kind) => dataUrl?.(run, kind) ?? ""),
+          ),
         ),
-      ),
+      h("p", {class: "quiet"}, SPREADSHEETS),
     ),
   );
 }

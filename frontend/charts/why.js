@@ -12,6 +12,7 @@ const CAUSES = {
   scale: "scale",
   direction: "direction",
   variance: "variance",
+  rounding: "rounding",
   "no signal": "no signal",
   dead: "no gradient",
   "not finite": "not finite",

@@ -1,6 +1,7 @@
 // @ts-check
 /** What a run was made of and what happened to it, read when its details are opened. */
 import * as api from "../api.js";
+import {exportLinks, SPREADSHEETS} from "../lib/export-links.js";
 import {count, date} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {computed, signal} from "../lib/signal.js";
@@ -22,9 +23,8 @@ export function facts(id, run) {
       "p",
       null,
       "Every point: ",
-      h("a", {href: api.exportUrl(id, "csv"), download: ""}, "CSV"),
-      ", ",
-      h("a", {href: api.exportUrl(id, "parquet"), download: ""}, "Parquet"),
+      ...exportLinks((kind) => api.exportUrl(id, kind)),
+      h("span", {class: "quiet"}, ` ${SPREADSHEETS}`),
     ),
     () => problem() && h("p", {class: "problem"}, problem()),
     h("ul", {class: "events"}, () =>

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from cable import Cable
 from person import becomes, enter, run_row
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 from served import ServedLab
 
 LOST = "Not live since"
@@ -67,18 +67,44 @@ def test_what_happens_in_a_gap_is_on_the_page(
 @pytest.mark.timeout(120)
 def test_a_server_that_falls_silent_is_not_live(cable: Cable, page: Page, lab: ServedLab) -> None:
     page.route(NO_PLOTS, lambda route: route.fulfill(body="", content_type="text/javascript"))
-    run = started(lab, "asleep")
+    run, goes = started(lab, "asleep"), started(lab, "goes quietly", 5)
     enter(page, f"{cable.url}/#token={lab.token}")
+    becomes(run_row(page, "goes quietly"), "finished")
     becomes(run_row(page, "asleep"), "running")
     cable.stall()
     expect(page.get_by_text(LOST)).to_be_visible(timeout=20_000)
     expect(run_row(page, "asleep").locator(".status")).to_have_text("last seen running")
+    ask(lab, "DELETE", f"/runs/{goes['id']}")
     ask(lab, "POST", f"/runs/{run['id']}/cancel")
     started(lab, "came meanwhile", 5)
     cable.mend()
     becomes(run_row(page, "asleep"), "cancelled")
     becomes(run_row(page, "came meanwhile"), "finished")
+    expect(run_row(page, "goes quietly")).to_have_count(0)
     expect(page.get_by_text(LOST)).to_have_count(0)
+
+
+@pytest.mark.timeout(60)
+def test_news_outlives_a_list_that_was_read_before_it(page: Page, lab: ServedLab) -> None:
+    goes = started(lab, "in an old list", 5)
+    while ask(lab, "GET", f"/runs/{goes['id']}")["status"] != "finished":
+        pass
+    old = ask(lab, "GET", "/runs?limit=50")
+    held: list[Route] = []
+    page.route("**/api/runs?limit=50", lambda route: held.append(route), times=1)
+    with page.expect_request("**/api/runs?limit=50"):
+        page.goto(lab.start_url)
+    started(lab, "news", 5)
+    becomes(run_row(page, "news"), "finished")
+    ask(lab, "DELETE", f"/runs/{goes['id']}")
+    count = ask(lab, "GET", "/runs")["total"]
+    # An event after the deletion, so that the page has heard of it.
+    started(lab, "after it", 5)
+    expect(run_row(page, "after it")).to_be_visible()
+    held[0].fulfill(json=old)
+    expect(page.get_by_text(f"{count + 1} in this lab")).to_be_visible()
+    becomes(run_row(page, "news"), "finished")
+    expect(run_row(page, "in an old list")).to_have_count(0)
 
 
 @pytest.mark.timeout(120)

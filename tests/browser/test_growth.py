@@ -53,6 +53,9 @@ def test_what_no_line_can_show_is_fetched_anew(page: Page, lab: ServedLab) -> No
     sees(page, "() => window.refetches === 1")
     page.evaluate("() => window.lines.append({id: 8, steps: [20], values: [1]})")
     sees(page, "() => window.refetches === 2")
+    page.evaluate("() => { window.plot.data[0].meta.span = [0, 2]; }")
+    page.evaluate("() => window.lines.append({id: 7, steps: [20], values: [2.5]})")
+    sees(page, "() => window.refetches === 3")
     assert page.evaluate("() => window.plot.data[0].x.length") == 20
 
 

@@ -4,9 +4,11 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -64,6 +66,28 @@ def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_server_leaves_one_whole_file(served, tmp_path, kind):
+    process, _ = served
+    process.send_signal(kind)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
+    beside = [path.name for path in tmp_path.iterdir() if path.name.startswith(("lab.db-", "lock"))]
+    assert not beside
+    with closing(sqlite3.connect(tmp_path / "lab.db")) as database:
+        assert database.execute("SELECT COUNT(*) FROM alembic_version").fetchone() == (1,)
+
+
+def test_a_backup_from_the_terminal(finished, tmp_path):
+    done = gradlab("backup", tmp_path / "kept", "--home", finished)
+    assert done.returncode == 0, done.stderr
+    assert "MB)" in done.stderr
+    again = gradlab("backup", tmp_path / "kept", "--home", finished)
+    assert again.returncode == 1
+    assert "exists; give a folder that does not" in again.stderr
 
 
 def test_a_run_without_a_server_leaves_its_points_in_the_home(finished):

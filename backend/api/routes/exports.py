@@ -1,7 +1,8 @@
 """Exports: one HTML page, or every point as CSV or Parquet."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 from fastapi.responses import FileResponse, StreamingResponse
@@ -24,10 +25,16 @@ def _as_attachment(name: str) -> dict[str, str]:
 def csv(run_id: Id, lab: LabDep) -> StreamingResponse:
     """Every point of a run as CSV."""
     run = lab.store.run(run_id)
-    rows = sharing.csv_rows(lab.store, [run.id])
+    rows = _begun(sharing.csv_rows(lab.store, [run.id]))
     return StreamingResponse(
         rows, media_type="text/csv", headers=_as_attachment(f"run-{run.number}.csv")
     )
+
+
+def _begun(pieces: Iterator[str]) -> Iterator[str]:
+    """The same pieces, the first two of them made: what fails at once is answered in words."""
+    first = list(islice(pieces, 2))
+    return chain(first, pieces)
 
 
 @routes.get("/export/runs/{run_id}.parquet", response_class=FileResponse)

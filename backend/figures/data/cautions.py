@@ -15,6 +15,7 @@ from backend.figures.data.query import Query
 from backend.figures.data.select import Line, draws_of, estimators, is_microscope
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing.text import clipped
+from estimators.statistics import tails
 from estimators.statistics.direction import points_uphill, probes_point_uphill
 from estimators.statistics.formatting import counted, share_not_finite
 
@@ -82,6 +83,15 @@ def uphill(source: Source, run_id: str, label: str, layer: str, window: int = WI
     return points_uphill(float(slopes[-1]), float(errors[-1]), int(steps[both - 1]) - 1)
 
 
+def heavy_tails(source: Source, run_id: str, label: str, layer: str) -> bool:
+    """Whether a microscope's draws are heavy-tailed in a layer, at any value of a sweep."""
+    names = ("draw/heavy_tail", f"{SWEEP}draw/heavy_tail")
+    points = _values(source, run_id, label, layer, names)
+    if names[0] in points:
+        return bool(points[names[0]][1][-1] > 0)
+    return any((values > 0).any() for _, values in points.values())
+
+
 def sentences(source: Source, query: Query, labels: Sequence[str] = ()) -> Iterator[str]:
     """The cautions of these estimators, or of all estimators of the runs."""
     several = len(query.runs) > 1
@@ -95,6 +105,10 @@ def sentences(source: Source, query: Query, labels: Sequence[str] = ()) -> Itera
                 yield f"{name}: {words} and are left out"
             if uphill(source, run_id, label, query.layer, query.window):
                 yield f"{name} points uphill: its mean raises the loss"
+            if heavy_tails(source, run_id, label, query.layer):
+                yield f"{name} has {tails.HEAVY}"
+        if is_microscope(run) and draws_of(run) < tails.MIN_DRAWS:
+            yield tails.FEW
 
 
 def of_lines(source: Source, query: Query, lines: Sequence[Line]) -> list[str]:

@@ -8,7 +8,7 @@ from backend.figures.data.select import estimators
 from backend.figures.data.source import RunLike, Source
 from estimators.statistics.probes import MEASURES, SLOPE
 
-NONFINITE = "draw/nonfinite"
+NONFINITE, ROUNDING, DIFFERENCE = "draw/nonfinite", "draw/rounding", "draw/difference"
 OF_THE_RUN = "exact/norm"
 """The one measure that belongs to no estimator."""
 PARTS = ("anatomy/estimator", "anatomy/fixed", "anatomy/fixed_se")
@@ -41,6 +41,7 @@ def question(
         "anatomy": None,
         "estimators": len(estimators(run)),
         "unbiased": run.facts.get("unbiased", {}).get(label, False),
+        "rounding": _rounding(source, run_id, label),
     }
 
 
@@ -102,6 +103,19 @@ def _probes(
         for layer, tensors in layers.items()
         if all((name, layer) in series_ids for name in MEASURES)
     }
+
+
+def _rounding(source: Source, run_id: str, label: str) -> dict[str, float] | None:
+    """The rounding of the loss at the latest probe beside the differences that a draw takes; None
+    for an estimator without differences."""
+    newest = {
+        series.metric: float(source.points(series.id).values[-1])
+        for series in source.series(run_id)
+        if series.metric in (ROUNDING, DIFFERENCE) and series.estimator == label and series.count
+    }
+    if len(newest) < 2:
+        return None
+    return {"floor": newest[ROUNDING], "difference": newest[DIFFERENCE]}
 
 
 def _coverage(run: RunLike, label: str) -> dict[str, str] | None:

@@ -103,6 +103,11 @@ METRICS = {
         "across: first principal<br>component of the sketched<br>residuals ÷ ‖g‖",
     ),
     "draw/nonfinite": Metric("Draws that are not finite", "draws that are not finite"),
+    "draw/rounding": Metric("Rounding of the loss", "rounding of the loss, ε|L|", "log"),
+    "draw/difference": Metric(
+        "Differences of the loss", "typical difference of the loss<br>that one draw takes", "log"
+    ),
+    "draw/heavy_tail": Metric("Heavy tails", "heavy tails: 1, none: 0"),
     "probe/stride": Metric("Steps between probes", "steps between probes"),
     "probe/share": Metric("Share of time spent on probes", "probes' share of the run's time"),
 }

@@ -174,6 +174,15 @@ class MemoryPoints:
         return MemoryPoints(steps, values, len(steps))
 
 
+@dataclass(frozen=True)
+class MemoryEvent:
+    """An event held in memory."""
+
+    step: int | None
+    kind: str
+    text: str
+
+
 class Memory:
     """A source made of arrays, for notebooks and tests."""
 
@@ -181,6 +190,7 @@ class Memory:
         self._runs: dict[str, MemoryRun] = {}
         self._series: dict[int, MemorySeries] = {}
         self._points: dict[int, MemoryPoints] = {}
+        self._events: dict[str, list[MemoryEvent]] = {}
 
     def add_run(self, run_id: str, run: MemoryRun) -> None:
         """Hold a run under an id."""
@@ -212,8 +222,12 @@ class Memory:
     def series(self, run_id: str, /) -> list[MemorySeries]:
         return [series for series in self._series.values() if series.run == run_id]
 
+    def add_event(self, run_id: str, step: int | None, kind: str, text: str) -> None:
+        """Hold an event of a run's log."""
+        self._events.setdefault(run_id, []).append(MemoryEvent(step, kind, text))
+
     def marked_events(self, run_ids: Sequence[str], /) -> dict[str, list[EventLike]]:
-        return {run_id: [] for run_id in run_ids}
+        return {run_id: [*self._events.get(run_id, [])] for run_id in run_ids}
 
     def points(
         self,

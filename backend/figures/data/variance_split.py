@@ -12,49 +12,13 @@ import numpy as np
 from backend.figures.data.query import Query
 from backend.figures.data.select import estimators
 from backend.figures.data.source import Floats, RunLike, Source
+from estimators.statistics.variance_check import Check
 from estimators.statistics.variance_split import VarianceSplit
 
-MAX_ERRORS = 4.0
-"""Standard errors between prediction and measurement from which a check fails."""
 DEFAULT_BUDGET = 8
 """The budget where none is asked for and none was checked, in draws at the run's batch size."""
 MAX_DRAWS = 2**20
 """Most draws that the curve of a budget shows."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """The variance at another batch size and number of draws: predicted, and measured."""
-
-    batch: int
-    draws: int
-    predicted: float
-    measured: float
-    predicted_se: float | None
-    measured_se: float | None
-
-    @property
-    def errors(self) -> float | None:
-        """Measured less predicted, in standard errors of the difference; None if not known."""
-        if not self.measured_se or self.predicted_se is None:
-            return None
-        return (self.measured - self.predicted) / math.hypot(self.predicted_se, self.measured_se)
-
-    @property
-    def failed(self) -> bool:
-        """Whether chance does not explain the difference."""
-        return self.errors is not None and abs(self.errors) > MAX_ERRORS
-
-    @property
-    def blurred(self) -> bool:
-        """Whether an error is larger than half its value: such a check says nothing, unless it
-        fails."""
-        pairs = (self.predicted, self.predicted_se), (self.measured, self.measured_se)
-        return not self.failed and any((se or 0.0) > abs(x) / 2 for x, se in pairs)
-
-    def budget(self, size: int) -> int:
-        """The budget that it spends, in draws on batches of `size`."""
-        return max(1, round(self.batch / size * self.draws))
 
 
 @dataclass(frozen=True)

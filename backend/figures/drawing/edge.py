@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from backend.figures.data.source import Floats
 from backend.figures.drawing.text import hover_head, hover_mark
@@ -35,22 +36,50 @@ def not_finite(
 
 
 def beyond(
-    x: Floats, values: Floats, top: float, name: str, colour: str, at: str, first: bool = True
+    x: Floats,
+    values: Floats,
+    span: tuple[float, float],
+    name: str,
+    colour: str,
+    at: str,
+    first: bool = True,
 ) -> list[Any]:
-    """A triangle at the upper edge for each stretch above `top`, saying how far it goes."""
-    high = np.isfinite(values) & (values > top)
-    if not high.any():
+    """A triangle at an edge for each stretch beyond the range, saying how far it goes."""
+    finite = np.isfinite(values)
+    above, below = finite & (values > span[1]), finite & (values < span[0])
+    stretches = [
+        *((start, peak, True) for start, peak in _stretches(values, above)),
+        *((start, -peak, False) for start, peak in _stretches(-values, below)),
+    ]
+    if not stretches:
         return []
-    starts = np.flatnonzero(high & ~np.concatenate([[False], high[:-1]]))
-    peaks = [np.max(part, initial=top, where=np.isfinite(part) & (part > top))
-             for part in np.split(values, starts)[1:]]  # fmt: skip
-    kept = np.unique(np.linspace(0, len(starts) - 1, min(MARKS, len(starts))).round().astype(int))
-    words = [f"{hover_head(name)}<br>above the range, up to {peaks[k]:.4g}" for k in kept]
-    marker = {"symbol": "triangle-up", "size": 11, "color": colour}
-    where = x[starts[kept]]
-    drawn = _marks(where, [0.97] * len(kept), words, "above the range", at, first, marker)
+    words = [
+        f"{hover_head(name)}<br>"
+        + (f"above the range, up to {peak:.4g}" if up else f"below the range, down to {peak:.4g}")
+        for _, peak, up in stretches
+    ]
+    marker = {
+        "symbol": ["triangle-up" if up else "triangle-down" for *_, up in stretches],
+        "size": 11,
+        "color": colour,
+    }
+    places = [0.97 if up else 0.03 for *_, up in stretches]
+    where = x[[start for start, *_ in stretches]]
+    drawn = _marks(where, places, words, "beyond the range", at, first, marker)
     # A table of the figure's numbers reads these, not the place at the edge.
-    return [drawn.update(customdata=[float(peaks[k]) for k in kept])]
+    return [drawn.update(customdata=[float(peak) for _, peak, _ in stretches])]
+
+
+def _stretches(values: Floats, high: NDArray[np.bool_]) -> list[tuple[int, float]]:
+    """(start, largest value) of the unbroken stretches, at most MARKS of them."""
+    starts = np.flatnonzero(high & ~np.concatenate([[False], high[:-1]]))
+    if not len(starts):
+        return []
+    kept = np.unique(np.linspace(0, len(starts) - 1, min(MARKS, len(starts))).round().astype(int))
+    peaks = [np.max(part[mask], initial=-np.inf)
+             for part, mask in zip(np.split(values, starts)[1:], np.split(high, starts)[1:],
+                                   strict=True)]  # fmt: skip
+    return [(int(starts[k]), float(peaks[k])) for k in kept]
 
 
 def _marks(

@@ -90,6 +90,9 @@ def _calm(values_of: Mapping[int, Floats]) -> tuple[float, float] | None:
     if top < values.max() <= DWARFS * _usual(calm):
         top = float(values.max())
     low = float(values.min())
+    lowest = min(float(curve.min()) for curve in ascending)
+    # What the others reach further down is shown too, as long as it leaves these their room.
+    low = lowest if low - lowest <= top - low else low
     pad = 0.05 * (top - low)
     return low - pad, top + pad
 

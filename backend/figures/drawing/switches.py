@@ -25,7 +25,7 @@ def _of_run(source: Source, query: Query, run_id: str, *, several: bool) -> list
     run = source.run(run_id)
     drives: list[tuple[int, str]] = [*(run.facts.get("drives") or [])]
     switches = [
-        drive for drive in drives[1:] if _within(drive[0], query)
+        drive for drive in drives[1:] if within(drive[0], query)
     ]  # the first drove from the start
     if not switches:
         return []
@@ -39,7 +39,8 @@ def _of_run(source: Source, query: Query, run_id: str, *, several: bool) -> list
     ]
 
 
-def _within(step: int, query: Query) -> bool:
+def within(step: int, query: Query) -> bool:
+    """Whether a step is among those that the query names."""
     return (query.first is None or step >= query.first) and (
         query.last is None or step <= query.last
     )

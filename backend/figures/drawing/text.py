@@ -11,9 +11,11 @@ from backend.figures.drawing.names import clipped
 
 __all__ = [
     "clipped", "full_name", "hover_head", "hover_mark", "hover_point", "line_name", "plain",
-    "run_name",
+    "run_name", "without_paths",
 ]  # fmt: skip
 
+_QUOTED_PATH = re.compile(r"(['\"])[^'\"]*[\\/][^'\"]*\1")
+_PATH = re.compile(r"\S*[\\/]\S*")
 _BREAK = re.compile(r"(.{40,70}?[,(·] ?)(?=.)")
 """Where a long name goes on in the next line of a hover."""
 
@@ -37,6 +39,11 @@ def line_name(label: str, number: int | None, name: str, *, several: bool) -> st
 def full_name(*parts: str) -> str:
     """All that a name is made of, whole and escaped: for hovers and titles."""
     return plain(" · ".join(part for part in parts if part))
+
+
+def without_paths(text: str) -> str:
+    """The text with every word left out that could be a path: what a reader elsewhere may see."""
+    return _PATH.sub("…", _QUOTED_PATH.sub("…", text))
 
 
 HOVER_PLACES = {

@@ -6,10 +6,11 @@ from backend.figures.data import variance_split
 from backend.figures.data.query import BUDGETS, Query
 from backend.figures.data.select import TRACES
 from backend.figures.data.source import Source
-from backend.figures.data.variance_split import Check, MeasuredSplit
+from backend.figures.data.variance_split import MeasuredSplit
 from backend.figures.drawing import canvas
 from backend.figures.drawing.text import clipped, line_name, plain
 from backend.figures.info import Chart, FigureInfo, Place
+from estimators.statistics.variance_check import MAX_ERRORS, Check
 from estimators.statistics.variance_split import TOLERANCE, Advice
 
 INFO = FigureInfo(
@@ -89,7 +90,7 @@ def _notes(splits: list[MeasuredSplit], advice: list[Advice], budget: int) -> li
         if any(check.blurred for _, check in checks)
         else "",
         f"{', '.join(failed)}: measured and predicted differ by more than "
-        f"{variance_split.MAX_ERRORS:g} standard errors, so that the answer rests on an "
+        f"{MAX_ERRORS:g} standard errors, so that the answer rests on an "
         "assumption that does not hold here: the noise need not fall as 1/B where a loss or a "
         "normalisation couples a batch"
         if failed

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import draws, law_checks, laws, standard_errors
+from backend.figures.data import cautions, draws, law_checks, laws, standard_errors
 from backend.figures.data.metrics import MEASURES, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import Line, estimators, lines
@@ -14,6 +14,7 @@ from backend.figures.drawing import canvas
 from backend.figures.drawing.text import clipped, plain
 from backend.figures.info import Chart, FigureInfo, Place
 from estimators.statistics.law_check import LawCheck
+from estimators.statistics.tails import MARK, UNAFFECTED
 
 INFO = FigureInfo(
     title="Measures and laws",
@@ -35,6 +36,8 @@ class Row(NamedTuple):
     law: float | None
     draws: int
     check: LawCheck
+    heavy: bool
+    """Whether heavy tails make its standard error too small."""
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -76,7 +79,10 @@ def _row(source: Source, line: Line) -> Row:
     law = draws.latest(source, line, f"law/{name}")
     count = _count(line, int(points.steps[-1]))
     check = law_checks.check_point(source, laws.series_of(source, line), name, count, error)
-    return Row(line, value, error, law, count, check)
+    heavy = name not in UNAFFECTED and cautions.heavy_tails(
+        source, line.run_id, line.label, line.series.layer
+    )
+    return Row(line, value, error, law, count, check, heavy)
 
 
 def _rank(line: Line) -> tuple[int, int]:
@@ -101,7 +107,7 @@ def _cells(row: Row, runs: int) -> list[str]:
         draws.name_of(row.line, several=runs > 1),
         metric(row.line.series.metric).title,
         _number(row.value),
-        "" if row.error is None else _number(row.error, 2),
+        "" if row.error is None else _number(row.error, 2) + (f" {MARK}" if row.heavy else ""),
         "no law" if row.law is None else _number(row.law),
         _check(row.check),
     ]

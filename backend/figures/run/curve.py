@@ -11,7 +11,7 @@ from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, draws_of, lines
 from backend.figures.data.source import Floats, Source
 from backend.figures.data.window import Window
-from backend.figures.drawing import canvas, edge, fit, style, switches
+from backend.figures.drawing import canvas, edge, fit, run_events, style, switches
 from backend.figures.drawing.names import numbered
 from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, full_name, hover_point, line_name, plain, run_name
@@ -137,7 +137,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.say(standard_errors.NOTE)
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(
-        traces,
+        [*traces, *run_events.marks(source, query, query.runs)],
         tally,
         title=words[0].title + where,
         xaxis=canvas.axis(progress.TITLES[query.x]),
@@ -157,13 +157,16 @@ def _within(words: list[Metric]) -> dict[str, Any]:
 def _traces(
     source: Source, query: Query, kept: list[Line], points: list[Window], fitted: fit.Fit
 ) -> list[Any]:
-    scale = fitted.scale
+    scale, span = fitted.scale, list(fitted.span) if fitted.span else None
     drawn, odd, high = [], [], []
     marks = style.symbols(line.label for line in kept)
     for line, series_points in zip(kept, points, strict=True):
         x = progress.positions(source, line.run_id, line.run, series_points.steps, query.x)
         name = trace_name(line, several=len(query.runs) > 1)
         drawn.append(trace(line, x, series_points.values, scale, query.x, name))
+        if span and "series" in drawn[-1].meta:
+            # A value beyond it needs its mark, so that the figure has to be drawn anew.
+            drawn[-1].meta = {**drawn[-1].meta, "span": span}
         if line.series.estimator:
             drawn[-1].marker.symbol = marks[line.label]
         if len(query.runs) > 1 and not line.series.estimator:
@@ -180,7 +183,7 @@ def _traces(
         odd += edge.not_finite(x, series_points.values, name, colour, query.x, not odd)
         if fitted.span:
             high += edge.beyond(
-                x, series_points.values, fitted.span[1], name, colour, query.x, not high
+                x, series_points.values, fitted.span, name, colour, query.x, not high
             )
     return drawn + odd + high
 
@@ -239,13 +242,18 @@ def _beyond(kept: list[Line], points: list[Window], fitted: fit.Fit) -> str:
     """A sentence on runs that leave the shown range, and how far."""
     if not fitted.span:
         return ""
-    most: dict[int | None, float] = {}
+    low, high = fitted.span
+    beyond: dict[tuple[int | None, str], float] = {}
     for line, series_points in zip(kept, points, strict=True):
         finite = series_points.values[np.isfinite(series_points.values)]
-        largest = float(finite.max(initial=-np.inf))
-        if largest > fitted.span[1]:
-            most[line.run.number] = max(largest, most.get(line.run.number, largest))
-    return "; ".join(f"run #{run} leaves the range: up to {v:.3g}" for run, v in most.items())
+        run, largest, least = line.run.number, finite.max(initial=high), finite.min(initial=low)
+        if largest > high:
+            beyond[run, "up"] = max(float(largest), beyond.get((run, "up"), high))
+        if least < low:
+            beyond[run, "down"] = min(float(least), beyond.get((run, "down"), low))
+    return "; ".join(
+        f"run #{run} leaves the range: {way} to {v:.3g}" for (run, way), v in beyond.items()
+    )
 
 
 def trace_name(line: Line, *, several: bool) -> str:

@@ -11,7 +11,7 @@ from backend.figures.data.metrics import Metric, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, chosen_estimator, layers
 from backend.figures.data.source import Floats, Source
-from backend.figures.drawing import canvas, cells, edge, switches
+from backend.figures.drawing import canvas, cells, edge, run_events, switches
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.style import DASHES, SYMBOLS
 from backend.figures.drawing.text import clipped, hover_point, plain, run_name
@@ -51,7 +51,10 @@ def figure(source: Source, query: Query) -> go.Figure:
     draw = _bands if many else _lines
     whose = f"{plain(clipped(label))} · " if label else ""
     return canvas.finish(
-        draw(grid, x, rows, scale, (query.x, words)),
+        [
+            *draw(grid, x, rows, scale, (query.x, words)),
+            *run_events.marks(source, query, (run_id,)),
+        ],
         tally,
         title=f"{words.title} by {query.level}",
         below=[f"{whose}{run_name(run.number, run.name)}"],

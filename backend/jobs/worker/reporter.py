@@ -188,10 +188,10 @@ class Reporter:
         except BaseException as failure:  # raised in the loop's thread, by its next call
             self._failure = failure
         finally:
-            self._outbox.close()
             self._connection.close()
-            with self._changed:
+            with self._changed:  # a `commit` must not meet a closed outbox
                 self._done = True
+                self._outbox.close()
                 self._changed.notify_all()
 
     def _wait_for_news(self) -> bool:

@@ -12,6 +12,8 @@ from typing import IO, Any
 
 from safetensors import safe_open
 
+from backend.config import with_former_defaults
+
 NEWEST_KEPT = 2
 """The newest checkpoints are kept; the second serves if a disk loses the first."""
 MAX_BETWEEN = 9
@@ -151,9 +153,16 @@ def config_at(path: Path) -> dict[str, Any]:
 def stored_roles(trainer: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The estimator roles in a checkpoint's trainer state; None in the oldest checkpoints.
 
-    Older checkpoints have them under the key "lineup".
+    Older checkpoints have them under the key "lineup", and estimators without newer fields.
     """
-    return trainer.get("roles", trainer.get("lineup"))
+    roles = trainer.get("roles", trainer.get("lineup"))
+    if roles is None:
+        return None
+    members = [
+        {**member, "estimator": with_former_defaults(member["estimator"])}
+        for member in roles["members"]
+    ]
+    return {**roles, "members": members}
 
 
 def _without_tensors(skeleton: Any) -> Any:

@@ -95,6 +95,7 @@ class EstimatorDraws:
         }
         yield from self._series.standard_errors(intervals, self.made, step)
         yield from self._series.law_checks(self._observation.law_checks(self._law), step)
+        yield from self._series.heavy_tails(self._observation.heavy_tails(), step)
         yield from self._series.nonfinite(
             self._observation.moments.nonfinite, self._observation.lost(), step
         )

@@ -155,8 +155,11 @@ class Mix(nn.Module):
         h = self.activation(self.site(self.split(self.after(self.linear(self.before(h))))))
         h = self.group_before(h).flatten(2).transpose(1, 2)
         h = self.split(self.grouped(h).transpose(1, 2))
-        h = self.group_site(self.group_after(h))
-        return self.group_activation(h if self.token is None else h + x)
+        h = self.group_after(h)
+        h = h if self.token is None else h + x
+        # Behind the sum, right before the ReLU: noise on h and noise on the sum are the same, since
+        # the graph of x ends at the sites before.
+        return self.group_activation(self.group_site(h))
 
 
 class GroupedLinear(nn.Conv1d):

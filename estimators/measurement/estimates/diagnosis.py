@@ -40,6 +40,7 @@ def diagnose(
         finding = explain(
             layer, {name: x[i].item() for name, x in numbers.items()}, members, coverage,
             tests=estimators * len(at.layers), unbiased=unbiased and layer not in biased,
+            rounding=observation.rounding() if observation.estimator else None,
         )  # fmt: skip
         findings.append(with_anatomy(finding, anatomy))
     return tuple(findings)

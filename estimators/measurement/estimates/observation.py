@@ -18,8 +18,11 @@ from estimators.measurement.draws.summary import Summary, grouped, layer_groups
 from estimators.measurement.estimates.bias_test import BiasVerdict, judge_bias
 from estimators.measurement.estimates.intervals import MIN_DRAWS, bounds, interval
 from estimators.measurement.estimates.measures import METRICS, measures_of
+from estimators.measurement.estimates.rounding import rounding_of
+from estimators.measurement.estimates.tails import heavy_tails
 from estimators.measurement.estimates.theory import law_of, theory
 from estimators.statistics.law_check import LAW, LEVEL, LawCheck, check_measure
+from estimators.statistics.rounding import Rounding
 from estimators.statistics.student import half_width
 
 Watched = Mapping[str, tuple[Estimator, Any]]
@@ -38,6 +41,8 @@ class Point:
     """"" (the whole network), the stages, the tensors."""
     groups: Tensor
     """Which tensors are in which layer, 0/1, (T, G)."""
+    dtype: torch.dtype | None = None
+    """The type in which the loss is computed; None where it is not known."""
 
     @cached_property
     def norms(self) -> Tensor:
@@ -50,7 +55,7 @@ def point(objective: Objective, params: Params) -> Point:
     """The frozen point at `params`. Its exact gradient is computed once, for all estimators."""
     loss, exact = value_and_grad(objective, params)
     layers, groups = layer_groups(objective, list(exact))
-    return Point(objective, params, loss.item(), exact, layers, groups)
+    return Point(objective, params, loss.item(), exact, layers, groups, loss.dtype)
 
 
 @dataclass(eq=False)
@@ -101,6 +106,11 @@ class Observation:
         """What the measures are computed from."""
         return self.moments.summary(self.at.groups)
 
+    def heavy_tails(self) -> tuple[bool | None, ...]:
+        """Whether the draws are heavy-tailed in each layer; None for too few draws to tell."""
+        innovations = self.moments.innovations(self.at.groups)
+        return heavy_tails(innovations, self.summary().squares)
+
     def lost(self) -> tuple[int, ...]:
         """Draws that are not finite, in each layer."""
         return tuple((len(self) - self.summary().counts).tolist())
@@ -132,6 +142,13 @@ class Observation:
         at = self.at
         law = law_of(self.estimator, at.objective, at.params, self.state, at.exact)
         return {} if law is None else theory(law, at.exact, at.groups)
+
+    def rounding(self) -> Rounding | None:
+        """The rounding of the loss beside the differences of it that a draw takes, if it does."""
+        at = self.at
+        if at.dtype is None:
+            return None
+        return rounding_of(self.estimator, at.params, at.norms[0].item(), at.loss, at.dtype)
 
     def law_checks(self, laws: Mapping[str, Tensor] | None = None) -> dict[str, list[LawCheck]]:
         """Whether the draws agree with the law: a check of each measure that has one, by layer.

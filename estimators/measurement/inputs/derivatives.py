@@ -14,8 +14,8 @@ from torch.utils._pytree import tree_map
 
 from estimators.autodiff.calculus import push_forward, value_and_grad
 from estimators.core.contract import Params, UnsupportedError
-from estimators.core.module_call import Stateless
 from estimators.core.objective import Chain, Objective
+from estimators.core.stateless import Stateless
 from estimators.measurement.inputs.modules import Call, calls_of, tensors_in
 from estimators.measurement.inputs.nearby import direction, dot, near
 

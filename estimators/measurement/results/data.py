@@ -10,6 +10,8 @@ from estimators.measurement.results.draw_record import DrawRecord
 from estimators.statistics.diagnosis import Finding
 from estimators.statistics.direction import points_uphill
 from estimators.statistics.law_check import LawCheck
+from estimators.statistics.rounding import Rounding
+from estimators.statistics.tails import UNAFFECTED
 
 Ends = tuple[float, float]
 """Low and high end of an interval."""
@@ -44,8 +46,13 @@ class MeasurementData:
     such an entry."""
     lost: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """{label: draws with such an entry in each layer}."""
+    heavy: dict[str, tuple[bool | None, ...]] = field(default_factory=dict)
+    """{label: whether the draws are heavy-tailed in each layer, so that intervals are too narrow};
+    None for fewer than 256 draws."""
     intervals: dict[str, dict[str, tuple[Ends | None, ...]]] = field(default_factory=dict)
     """{label: {metric: its 95 % interval in each layer, None where there is none}}."""
+    rounding: dict[str, Rounding] = field(default_factory=dict)
+    """{label: the rounding of the loss beside the differences of it that the estimator takes}."""
     laws: dict[str, dict[str, tuple[float, ...]]] = field(default_factory=dict)
     """{label: {metric: the law's value for each layer, NaN where it gives none}}."""
     law_checks: dict[str, dict[str, tuple[LawCheck, ...]]] = field(default_factory=dict)
@@ -125,6 +132,8 @@ class MeasurementData:
         checks = self.law_checks.get(row.estimator, {}).get(row.metric)
         if ends is not None:
             plain["interval"] = ends[i]
+            if row.metric not in UNAFFECTED:
+                plain["heavy_tail"] = self.heavy[row.estimator][i] if self.heavy else None
         if law is not None:
             plain["law"] = _finite(law[i])
         if checks is not None:

@@ -37,6 +37,8 @@ def measurement_of(observations: Iterable[Observation]) -> Measurement:
         values={label: _tuples(o.values()) for label, o in last.items()},
         nonfinite={label: o.moments.nonfinite for label, o in last.items()},
         lost={label: o.lost() for label, o in last.items()},
+        rounding={label: r for label, o in last.items() if (r := o.rounding()) is not None},
+        heavy={label: o.heavy_tails() for label, o in last.items()},
         intervals={
             label: {m: _ends(*ends) for m, ends in o.intervals().items()}
             for label, o in last.items()

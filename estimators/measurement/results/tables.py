@@ -9,6 +9,8 @@ from estimators.measurement.estimates.diagnosis import with_anatomy
 from estimators.measurement.results.data import MeasurementData
 from estimators.measurement.results.table import Table
 from estimators.statistics.formatting import counted, share_not_finite, short, upper_bound
+from estimators.statistics.tails import FEW, MARK, MARKED, UNAFFECTED
+from estimators.statistics.tails import MIN_DRAWS as MIN_DRAWS_TAIL
 
 SHOWN = (
     "cosine", "norm_ratio", "scaled_error", "relative_variance", "relative_squared_bias",
@@ -48,8 +50,14 @@ def measure_rows(
         data.laws.get(label, {}),
     )
     ends = data.intervals.get(label, {})
+    heavy = bool(label in data.heavy and data.heavy[label][i])
     measured = [
-        _measured(_clean(m, values[m][i]), ends[m][i] if m in ends else None) for m in shown
+        _measured(
+            _clean(m, values[m][i]),
+            ends[m][i] if m in ends else None,
+            MARK if heavy and m not in UNAFFECTED else "",
+        )
+        for m in shown
     ]
     verdict = [_verdict(data, label, i)] if data.verdicts else []
     rows = [[layer, label, *measured, *verdict]]
@@ -99,10 +107,21 @@ def note(
     ends = (e for f in data.intervals.values() for m in f.values() for e in m)
     return "; ".join([
         sources_note(data.sources if sources is None else sources),
-        *([INTERVAL_NOTE] if any(ends) else []),
+        *([INTERVAL_NOTE, *_tail_notes(data)] if any(ends) else []),
         *([LAW_NOTE] if data.laws else []),
         *([f"{hidden} layers more: .table(), .table('tensor')"] if places and hidden else []),
     ])  # fmt: skip
+
+
+def _tail_notes(data: MeasurementData) -> list[str]:
+    """What heavy tails mean for the intervals, known or not."""
+    if any(any(layers) for layers in data.heavy.values()):
+        return [MARKED]
+    affected = any(
+        any(ends) for rows in data.intervals.values() for m, ends in rows.items()
+        if m not in UNAFFECTED
+    )  # fmt: skip
+    return [FEW] if affected and data.draws < MIN_DRAWS_TAIL else []
 
 
 def sources_note(sources: Mapping[str, str]) -> str:
@@ -142,11 +161,12 @@ def name_once(rows: list[list[str]]) -> list[list[str]]:
     return named
 
 
-def _measured(value: float, ends: tuple[float, float] | None) -> str:
+def _measured(value: float, ends: tuple[float, float] | None, mark: str = "") -> str:
+    """The value and half the width of its interval; a mark says that this may be too small."""
     half = (ends[1] - ends[0]) / 2 if ends else 0.0
     # The rounding of an exact estimator is not an interval.
     wide = half > max(1e-9 * abs(value), 0.0 if value else ROUNDING)
-    return short(value) + (f" ± {half:.2g}" if wide else "")
+    return short(value) + (f" ±{mark} {half:.2g}" if wide else "")
 
 
 def _law(data: MeasurementData, label: str, metric: str, i: int) -> str:

@@ -4,6 +4,8 @@ The network runs once; c_n = Σ_l δ_ln · u_ln, and many draws are pulled back 
 Honest draws are faster one by one, since each is a single pass near the cost of backpropagation.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Generator, Tensor
 
@@ -11,6 +13,7 @@ from estimators.autodiff.calculus import Cut, cut_at_sites
 from estimators.autodiff.perturbed_pass import Perturbed
 from estimators.core.contract import Params
 from estimators.core.objective import Chain
+from estimators.core.vectors import dense
 from estimators.perturbation._activities.noise_sharing import NoiseSharing
 
 Noises = list[Tensor]
@@ -53,20 +56,32 @@ class ProjectedDraws:
         return [torch.cat(u) for u in zip(*passes, strict=True)]
 
     def _pulled_back(self, signals: Noises) -> dict[str, Tensor]:
+        count = len(signals[0])
+        try:
+            grads = self._before_sites(signals, batched=True)
+        except RuntimeError:  # not every backward rule can be batched, such as a sparse embedding's
+            draws = [self._before_sites([s[k] for s in signals]) for k in range(count)]
+            pairs = zip(*draws, strict=True)
+            grads = [None if g[0] is None else torch.stack([*map(dense, g)]) for g in pairs]
+        return {
+            name: g.expand(count, *g.shape) if before_sites is None else before_sites + g
+            for (name, g), before_sites in zip(self._behind_sites.items(), grads, strict=True)
+        }
+
+    def _before_sites(self, signals: Noises, batched: bool = False) -> Sequence[Tensor | None]:
+        """Σ_l (∂z_l/∂θ)ᵀ s_l between the sites; None for a parameter before none of them."""
         leaves, places = self._cut.params, self._cut.places
         live = [(z, s) for z, s in zip(places, signals, strict=True) if z.requires_grad]
-        grads = torch.autograd.grad(
+        if not live:
+            return [None] * len(leaves)
+        return torch.autograd.grad(
             [z for z, _ in live],
             list(leaves.values()),
             [s for _, s in live],
-            is_grads_batched=True,
+            is_grads_batched=batched,
             retain_graph=True,
             allow_unused=True,
         )
-        return {
-            name: g.expand(len(signals[0]), *g.shape) if before_sites is None else before_sites + g
-            for (name, g), before_sites in zip(self._behind_sites.items(), grads, strict=True)
-        }
 
 
 def _deltas(chain: Chain, params: Params) -> Noises:
@@ -74,13 +89,14 @@ def _deltas(chain: Chain, params: Params) -> Noises:
     sites: Noises = []
 
     def keep(_: int, z: Tensor) -> Tensor:
-        sites.append(z)
-        return z.clone()  # an in-place non-linearity must not overwrite the point of δ
+        # The layers before may be frozen.
+        sites.append(z if z.requires_grad else z.detach().requires_grad_())
+        return sites[-1].clone()  # an in-place non-linearity must not overwrite the point of δ
 
     leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
     with torch.enable_grad():
         loss = chain.loss(chain.forward(leaves, at_site=keep))
-    return list(torch.autograd.grad(loss, sites))
+    return list(torch.autograd.grad(loss, sites, materialize_grads=True))
 
 
 def _gradient_behind_sites(cut: Cut) -> dict[str, Tensor]:
@@ -89,4 +105,4 @@ def _gradient_behind_sites(cut: Cut) -> dict[str, Tensor]:
     if not loss.requires_grad:
         return {name: torch.zeros_like(p) for name, p in cut.params.items()}
     grads = torch.autograd.grad(loss, leaves, retain_graph=True, materialize_grads=True)
-    return dict(zip(cut.params, grads, strict=True))
+    return {name: dense(g) for name, g in zip(cut.params, grads, strict=True)}

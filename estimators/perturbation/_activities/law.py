@@ -36,7 +36,9 @@ def activity_law(
     """
     if chain.loss_units or chain.views > 1 or not (chain.separable or chain.whole):
         return None
-    ends = linear_ends(chain, params)
+    if chain.whole and sharing.batch and any(sharing.active(chain)):
+        return None  # every example has noise on units of its own, and all have one coefficient
+    ends = linear_ends(chain, params, sharing)
     b = [_merged(sharing.summed(end.delta, end.place), chain, sharing).flatten(1) for end in ends]
     scatter = torch.stack([rows @ rows.T for rows in b]).sum(0)
     cut = cut_at_sites(chain, params)
@@ -62,7 +64,11 @@ def _pieces(
             yield (
                 name,
                 [
-                    p._replace(x=_merged(p.x, chain, sharing), b=_merged(p.b, chain, sharing))
+                    p._replace(
+                        x=_merged(p.x, chain, sharing),
+                        b=_merged(p.b, chain, sharing),
+                        active=None if p.active is None else _merged(p.active, chain, sharing),
+                    )
                     for p in pieces
                 ],
             )
@@ -94,10 +100,12 @@ def _is_all(parts: list[Piece], mean: Tensor) -> bool:
 def _variance_of_own_noise(piece: Piece, scatter: Tensor, kind: str) -> float:
     """Each example has its noise: Σ_n [C ‖X_n‖² Σ_m ‖b_mn‖² + ‖G_n‖²], G_n = b_nᵀ X_n, m over all
     sites; less 2 Σ_np ‖b_np‖²‖x_np‖² with signs. Ren et al. (2022), Table 1: its one dense site.
+    Where only some channels have noise, C ‖X_n‖² is Σ_p C_np ‖x_np‖², C_np their number.
     """
-    x, b, _ = piece
-    size = (x.square().sum((1, 2)) * scatter.diagonal()).sum()
-    value = b.shape[-1] * size + _squares_of_examples(x, b)
+    x, b, active = piece.x, piece.b, piece.active
+    lengths = x.square().sum(2)  # (B, P)
+    moved = b.shape[-1] * lengths if active is None else active.sum(2) * lengths
+    value = (moved.sum(1) * scatter.diagonal()).sum() + _squares_of_examples(x, b)
     if kind == "rademacher":
         value = value - 2 * (b.square().sum(-1) * x.square().sum(-1)).sum()
     return value.item()
@@ -113,18 +121,26 @@ def _squares_of_examples(x: Tensor, b: Tensor) -> Tensor:
 
 def _variance_of_shared_noise(piece: Piece, scatter: Tensor, kind: str) -> float:
     """One noise for the batch: C Σ_nn' ⟨X_n, X_n'⟩ Σ_m ⟨b_mn, b_mn'⟩ + Σ_cpp' ⟨M_pp'c, M_p'pc⟩,
-    M_pp'c = Σ_n b_npc x_np'; less 2 Σ_pc ‖M_ppc‖² with signs. NaN if M does not fit.
+    M_pp'c = Σ_n b_npc x_np'; less 2 Σ_pc ‖M_ppc‖² with signs. NaN if M does not fit. Where only
+    some channels have noise, C ⟨X_n, X_n'⟩ is Σ_p C_nn'p ⟨x_np, x_n'p⟩, C_nn'p those with noise in
+    both examples, and x_np' in M is 0 where channel c has no noise.
     """
-    x, b, _ = piece
+    x, b, active = piece.x, piece.b, piece.active
     if x.shape[1] ** 2 * x.shape[2] > MAX_PAIR_NUMBERS:
         return float("nan")
     rows = x.flatten(1)
-    value = b.shape[-1] * (rows @ rows.T * scatter).sum()
+    if active is None:
+        products = b.shape[-1] * (rows @ rows.T)
+    else:
+        products = ((active.transpose(0, 1) @ active.permute(1, 2, 0))
+                    * (x.transpose(0, 1) @ x.permute(1, 2, 0))).sum(0)  # fmt: skip
+    value = (products * scatter).sum()
     if x.shape[1] == 1:  # a dense layer: M is the gradient itself
         whole = (b.flatten(1).T @ rows).square().sum()
         return (value + (-whole if kind == "rademacher" else whole)).item()
-    for channel in b.unbind(-1):
-        M = torch.einsum("np,nqf->pqf", channel, x)
+    for i, channel in enumerate(b.unbind(-1)):
+        inputs = x if active is None else x * active[..., i : i + 1]
+        M = torch.einsum("np,nqf->pqf", channel, inputs)
         value = value + (M * M.transpose(0, 1)).sum()
         if kind == "rademacher":
             value = value - 2 * M.diagonal().square().sum()

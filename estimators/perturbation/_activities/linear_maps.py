@@ -23,6 +23,8 @@ class Piece(NamedTuple):
     """Signals, (B, P, C)."""
     copies: int = 1
     """Number of channels that each of C represents, because they share its noise."""
+    active: Tensor | None = None
+    """Which channels have noise, (B, P, C); None for all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,8 @@ class End:
     place: Place
     delta: Tensor
     map: Linear | None
+    active: Tensor | None = None
+    """1 where a unit has noise, 0 elsewhere, shaped as δ; None for all."""
 
     def pieces(self, sharing: NoiseSharing) -> dict[str, list[Piece]]:
         """The pieces of each parameter of the map; a grouped convolution has one for each group."""
@@ -65,14 +69,22 @@ class End:
             return {}
         m, x = self.map.module, self.map.rows()
         groups = 1 if isinstance(m, nn.Linear) else m.groups
-        delta = self.delta.flatten(2).transpose(1, 2) if self.map.channels_first else self.delta
-        delta = delta.reshape(len(x), x.shape[1], -1)
+        delta, ones = self._by_position(self.delta, x), torch.ones_like(x[..., :1])
         parts = zip(x.chunk(groups, -1), delta.chunk(groups, -1), strict=True)
-        ones = torch.ones_like(x[..., :1])
-        return {
-            f"{self.map.name}.weight": [self._piece(*part, delta, sharing.unit) for part in parts],
-            f"{self.map.name}.bias": [self._piece(ones, delta, delta, sharing.unit)],
-        }
+        weight = [self._piece(*part, delta, sharing.unit) for part in parts]
+        bias = [self._piece(ones, delta, delta, sharing.unit)]
+        if self.active is not None:
+            active = self._by_position(self.active.to(delta), x)
+            pairs = zip(weight, active.chunk(groups, -1), strict=True)
+            weight = [piece._replace(active=part) for piece, part in pairs]
+            bias = [bias[0]._replace(active=active)]
+        return {f"{self.map.name}.weight": weight, f"{self.map.name}.bias": bias}
+
+    def _by_position(self, t: Tensor, x: Tensor) -> Tensor:
+        """A tensor shaped as δ as (B, P, C), for the map's inputs x (B, P, F)."""
+        assert self.map is not None
+        t = t.flatten(2).transpose(1, 2) if self.map.channels_first else t
+        return t.reshape(len(x), x.shape[1], -1)
 
     def _piece(self, x: Tensor, own: Tensor, delta: Tensor, unit: str) -> Piece:
         """`own` are the channels of δ that belong to x."""
@@ -95,7 +107,7 @@ class End:
         return Piece(along(x) / shared, along(delta).sum(-1, keepdim=True), own.shape[-1])
 
 
-def linear_ends(chain: Chain, params: Params) -> list[End]:
+def linear_ends(chain: Chain, params: Params, sharing: NoiseSharing) -> list[End]:
     """Return every site, by one forward and one backward pass."""
     made: dict[int, tuple[Tensor, Linear]] = {}
     sites: list[tuple[Tensor, Tensor]] = []
@@ -121,8 +133,12 @@ def linear_ends(chain: Chain, params: Params) -> list[End]:
     finally:
         for handle in handles:
             handle.remove()
-    deltas = torch.autograd.grad(loss, [through for _, through in sites])
+    deltas = torch.autograd.grad(loss, [through for _, through in sites], materialize_grads=True)
+    masks = [
+        None if active is None else active(z.detach())
+        for (z, _), active in zip(sites, sharing.active(chain), strict=True)
+    ]
     return [
-        End(place, delta, made[id(z)][1] if id(z) in made else None)
-        for place, delta, (z, _) in zip(chain.places, deltas, sites, strict=True)
+        End(place, delta, made[id(z)][1] if id(z) in made else None, mask)
+        for place, delta, (z, _), mask in zip(chain.places, deltas, sites, masks, strict=True)
     ]

@@ -11,6 +11,7 @@ from estimators.autodiff.perturbed_pass import Noise, Perturbed
 from estimators.core.contract import UnsupportedError
 from estimators.core.noise import signs
 from estimators.core.objective import Chain, Place
+from estimators.perturbation._activities.inactive_units import Active, active_units
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,17 @@ class NoiseSharing:
     """Whether all examples share their noise."""
     unit: str
     """The axis of the units along which noise is independent; "": along all axes."""
+    masked: bool = False
+    """Whether noise is zero on inactive units, which no loss depends on; see `active_units`."""
+
+    def active(self, chain: Chain) -> list[Active | None]:
+        """For each site the units that have noise; None for all, as where units share a number."""
+        if not self.masked:
+            return [None] * len(chain.places)
+        return [
+            None if self._shape(place) != place.shape else active
+            for place, active in zip(chain.places, active_units(chain), strict=True)
+        ]
 
     def check(self, chain: Chain) -> None:
         """Raise UnsupportedError if no site has the axis."""
@@ -42,7 +54,8 @@ class NoiseSharing:
     def draw(self, chain: Chain, count: int, rng: Generator) -> Noise:
         """Return a function (index of a site, its activation) -> noise (B or 1, *units).
 
-        Axes along which noise is shared have length 1. For K > 1, an axis K comes first. Views of
+        Axes along which noise is shared have length 1, but for that of the batch where the noise of
+        inactive units is zero. For K > 1, an axis K comes first. Views of
         one example have the same noise.
         """
         rows, views = chain.x.shape[0], 1 if self.batch else chain.views
@@ -50,6 +63,7 @@ class NoiseSharing:
         batch = (examples,) if count == 1 else (count, examples)
         shapes = [(*batch, *self._shape(place)) for place in chain.places]
         drawn: list[Tensor] = []
+        active = self.active(chain)
 
         def noise_at(site: int, z: Tensor) -> Tensor:
             if z.shape[0] != rows:
@@ -61,7 +75,9 @@ class NoiseSharing:
                 drawn.extend(self._flat(shapes, z, rng))
             u = drawn[site].view(shapes[site])
             u = u if views == 1 else torch.cat([u] * views, len(batch) - 1)
-            return u if u.dtype == z.dtype else u.to(z.dtype)
+            u = u if u.dtype == z.dtype else u.to(z.dtype)
+            moves = active[site]
+            return u if moves is None else u * moves(z)
 
         return noise_at
 

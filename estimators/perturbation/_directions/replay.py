@@ -126,7 +126,7 @@ def loss_along(objective: Objective, params: Params, v: Direction, eps: float) -
         moved = v[name]
         return torch.add(params[name], moved, alpha=eps, out=moved)
 
-    if not isinstance(objective, Chain):
+    if not isinstance(objective, Chain) or _takes_no_hooks(objective):
         return objective(_LazyParams(params, make))
     with perturbed(objective, params, make):
         return objective({})
@@ -150,6 +150,12 @@ def perturbed(chain: Chain, params: Params, make: Make) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _takes_no_hooks(chain: Chain) -> bool:
+    """Whether a stage is scripted, so that its parameters cannot be swapped when it is called."""
+    stages = (chain.module.get_submodule(name) for name in chain.stages)
+    return any(isinstance(stage, torch.jit.ScriptModule) for stage in stages)
 
 
 Slot = tuple[nn.Module, str, str]

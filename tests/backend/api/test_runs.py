@@ -1,6 +1,9 @@
 """Runs over HTTP: started, listed, steered, deleted."""
 
+import sqlite3
+
 import pytest
+from sqlalchemy.exc import DatabaseError
 
 
 def test_a_run_is_validated_and_queued(client, fake, config):
@@ -192,3 +195,26 @@ def test_a_learning_rate_is_changed_while_a_run_is_active(client, worker, fake):
     worker.send(status="finished")
     late = client.post(change, json={"lr": 0.5})
     assert (late.status_code, "is finished" in late.json()["detail"]) == (409, True)
+
+
+def test_a_database_that_fails_is_told_in_a_sentence(client, store, monkeypatch):
+    def damaged(_run):
+        original = sqlite3.DatabaseError("database disk image is malformed")
+        raise DatabaseError("SELECT", {}, original)
+
+    monkeypatch.setattr(store, "run", damaged)
+    answer = client.get("/api/runs/r1/events")
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == (
+        "the database cannot be used now: database disk image is malformed"
+    )
+
+
+def test_a_csv_that_fails_at_once_is_no_broken_download(client, store, worker, packed, monkeypatch):
+    worker.send(packed("train/loss", [0], [1.0]))
+
+    def damaged(_series):
+        raise DatabaseError("SELECT", {}, sqlite3.DatabaseError("malformed"))
+
+    monkeypatch.setattr(store, "pieces", damaged)
+    assert client.get(f"/api/export/runs/{worker.run}.csv").status_code == 503

@@ -193,6 +193,10 @@ WHOLE = {
 }
 
 
+def steps_of(*steps):
+    return base64.b64encode(np.array(steps, "<i8").tobytes()).decode()
+
+
 def body_of(run, **changes):
     report = {"run": run, "attempt": 1, "sequence": 7, "status": "running", **WHOLE, **changes}
     return json.dumps(report).encode()
@@ -261,6 +265,15 @@ def plain(series):
         {"series": [{**PACKED, "metric": ""}]},
         {"series": [{**PACKED, "values": base64.b64encode(b"\0" * 8).decode()}]},
         {"progress": {"step": -1, "steps": 100}},
+        {"progress": {"step": 5, "steps": 3}},
+        {"progress": {"step": 1, "steps": 2**62}},
+        {"progress": {"step": 10**400, "steps": 10**401}},
+        {"progress": {"step": 1, "steps": 100, "seconds": 10**400}},
+        {"sequence": 10**400},
+        {"attempt": 2**62},
+        {"events": [{"step": 2**62, "kind": "change", "text": "x"}]},
+        {"series": [{**PACKED, "steps": steps_of(1, 2, 2**62)}]},
+        {"series": [{**PACKED, "steps": steps_of(1, 2)}]},
         {"progress": {"step": 1, "steps": 100, "rate": float("nan")}},
         {"events": [{"kind": "", "text": "x"}]},
         {"facts": {"layers": "x" * 300_000}},
@@ -279,6 +292,28 @@ def test_a_malformed_report_is_refused_alike_by_http_and_from_an_outbox(
     assert stored(store, worker.run) == before
     assert kept.read_bytes() == body + b"\n", "it is left for a person to look at"
     assert "could not be stored" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("series", "said"),
+    [
+        ({"steps": "not base64!"}, "the steps of 'train/loss' cannot be read; they are numbers"),
+        ({"values": "AAAA"}, "the values of 'train/loss' cannot be read; they are numbers of 8"),
+        ({"steps": steps_of(1, 2)}, "'train/loss' has 2 steps and 3 values"),
+        ({"steps": steps_of(1, 2, 2**62)}, "is 4,611,686,018,427,387,904; steps are from 0 to 9,"),
+        ({"steps": steps_of(-1, 2, 3)}, "a step of 'train/loss' is -1; steps are from 0 to"),
+    ],
+)  # fmt: skip
+def test_a_refused_point_is_explained_to_people(series, said, worker):
+    detail = str(send(worker, body_of(worker.run, series=[{**PACKED, **series}])).json()["detail"])
+    assert said in detail
+    for word in ("codec", "padding", "buffer", "utf"):
+        assert word not in detail.lower()
+
+
+def test_progress_past_the_end_is_explained(worker):
+    answer = send(worker, body_of(worker.run, progress={"step": 5, "steps": 3}))
+    assert "step is 5 of 3; it must be at most that" in str(answer.json()["detail"])
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"run": NaN}', b"\xff"])

@@ -33,9 +33,9 @@ def test_a_run_that_dwarfs_the_others_leaves_their_range_and_is_marked(worst):
     _, wild, _, *marks = drawn["figure"]["data"]
     assert max(y for y in wild["y"] if y is not None) == worst
     assert "series" in wild["meta"]
-    (above,) = [one for one in marks if one["name"] == "above the range"]
+    (above,) = [one for one in marks if one["name"] == "beyond the range"]
     assert (above["x"], above["customdata"]) == ([200.0], [worst])
-    assert above["marker"]["symbol"] == "triangle-up"
+    assert above["marker"]["symbol"] == ["triangle-up"]
 
 
 @pytest.mark.parametrize("losses", [[DECAY], [DECAY, DECAY / 3], [DECAY, DECAY * 5]])
@@ -46,13 +46,37 @@ def test_runs_that_are_alike_are_shown_whole(losses):
     assert note_text(drawn) == ""
 
 
+def test_values_beyond_the_range_are_marked_both_ways():
+    wild = np.append(DECAY, [1e24, 2e24, -1e9, -3e9, 1.0])
+    source, ids = learning(DECAY, wild)
+    drawn = draw("curve", source, {"runs": ids})
+    low, top = axis(drawn)["range"]
+    beyond = drawn["figure"]["data"][-1]
+    assert beyond["name"] == "beyond the range"
+    assert (beyond["x"], beyond["customdata"]) == ([200.0, 202.0], [2e24, -3e9])
+    assert beyond["marker"]["symbol"] == ["triangle-up", "triangle-down"]
+    assert beyond["y"] == [0.97, 0.03]
+    assert "up to 2e+24; run #2 leaves the range: down to -3e+09" in note_text(drawn)
+    hidden = [y for t in drawn["figure"]["data"][:2] for y in t["y"] if not low <= y <= top]
+    assert sorted(hidden) == [-3e9, -1e9, 1e24, 2e24]
+    spans = [trace["meta"]["span"] for trace in drawn["figure"]["data"][:2]]
+    assert spans == [[low, top]] * 2, "a live value beyond it is marked too"
+
+
+def test_what_a_dwarfing_run_reaches_below_the_others_is_in_the_range():
+    learns = np.append(40.0, 1.1 * 0.99 ** np.arange(200))
+    source, ids = learning(learns, np.linspace(1.0, 1.3, 40))
+    drawn = draw("curve", source, {"runs": ids})
+    assert axis(drawn)["range"][0] <= learns.min()
+
+
 def test_many_spikes_have_few_marks():
     spiky = np.where(np.arange(200) % 2, 99.0, DECAY)
     source, ids = learning(DECAY, spiky)
     (above,) = [
         one
         for one in draw("curve", source, {"runs": ids})["figure"]["data"]
-        if one["name"] == "above the range"
+        if one["name"] == "beyond the range"
     ]
     assert len(above["x"]) == 20
 

@@ -77,8 +77,8 @@ def test_a_new_module_is_in_the_export(source):
     (panel,) = [one for one in json.loads(found[1]) if one["id"] == "r0-brand-new"]
     notes = [one["note"] for one in panel["figures"].values()]
     assert notes == [
-        "1 of 3 points, extrema kept; a stage",
-        "1 of 3 points, extrema kept; a tensor",
+        "this file holds 1 of 3 points, extrema kept; a stage",
+        "this file holds 1 of 3 points, extrema kept; a tensor",
     ]
     assert "What it draws. How to read it." in page
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import pytest
 from configs import STEPS, config
 from lab import ENDED, LIMITS, Lab, until
 
-from backend.jobs.run_folders import checkpoints, worker_process
+from backend.jobs.attempt import RunningAttempt
+from backend.jobs.run_folders import checkpoints, run_folder, worker_process
 from backend.jobs.worker.server_connection import GoneError, ServerConnection
 from backend.training.checkpoints.files import checkpoint_steps, path_of
 
@@ -217,6 +219,24 @@ def test_a_killed_servers_runs_are_found_by_the_next(tmp_path, undisturbed):
             lab.becomes(run, "finished", seconds=30)
             assert lab.store.run(run).attempt == attempts
             assert lab.curve(run) == undisturbed
+
+
+def test_a_copy_of_a_home_leaves_the_originals_workers_alone(lab, tmp_path):
+    """The copy has the record of the process, but another instance id."""
+    run = lab.submit(config(steps=10_000_000))
+    lab.reaches(run, 10)
+    pid, copy = lab.pid(run), tmp_path / "copy"
+    shutil.copytree(lab.home / "runs", copy / "runs")
+    (copy / "instance").write_text("another-instance")
+    assert worker_process(run_folder(lab.home, run)).process(lab.home).pid == pid
+    assert worker_process(run_folder(copy, run)).process(copy) is None
+    attempt = RunningAttempt(run, 1, None)
+    attempt.kill(copy)
+    assert psutil.pid_exists(pid)
+    attempt.kill(lab.home)
+    until(lambda: lab.store.run(run).attempt == 2)
+    lab.steer(run, "cancel")
+    lab.becomes(run, "cancelled")
 
 
 def test_a_worker_that_cannot_open_its_log_fails_in_words(lab):

@@ -164,3 +164,32 @@ def test_verdicts_of_old_databases_are_kept_under_their_new_name(opened):
     assert {s.metric for s in store.series(one)} == {"law_check/relative_mse", "relative_mse"}
     assert revised(command.downgrade, "0002") == old
     assert revised(command.upgrade, "head") == new
+
+
+def test_runs_stored_without_masked_noise_keep_their_noise(opened):
+    """Migration 0005: what a description lacks is what the version before did."""
+    from alembic import command
+
+    engine, config = opened(), alembic_config()
+    store = Store(engine)
+    former = {"name": "activity_forward_gradient", "tangents": 2}
+    inner = {"name": "local_losses", "inner": former, "greedy": True}
+    masked = {**former, "masked_noise": True}
+    run = store.create_run(
+        {"name": "node_perturbation", "steps": 1, "estimator": inner, "shadows": [former, masked]},
+        {},
+    ).id
+
+    def revised(change, revision):
+        with engine.execution_options(writing=True).begin() as connection:
+            config.attributes["connection"] = connection
+            change(config, revision)
+
+    revised(command.downgrade, "0004")
+    revised(command.upgrade, "head")
+    stored = store.run(run).config
+    unmasked = {**former, "masked_noise": False}
+    assert stored["estimator"] == {**inner, "inner": unmasked}
+    assert stored["shadows"] == [unmasked, masked]
+    assert stored["name"] == "node_perturbation"
+    assert "masked_noise" not in stored

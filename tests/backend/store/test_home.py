@@ -1,5 +1,6 @@
 """The home: closed to others, one server at a time, its token drawn once."""
 
+import errno
 import os
 import signal
 import stat
@@ -73,7 +74,33 @@ def test_a_second_server_is_told_of_the_first(tmp_path):
             Lock(tmp_path)
         assert serving(tmp_path).url == "http://127.0.0.1:8642"
     assert serving(tmp_path) is None
+    assert not (tmp_path / "lock").exists()
     Lock(tmp_path).close()
+
+
+def test_a_lock_on_a_file_that_was_removed_is_none(tmp_path, monkeypatch):
+    """Another server ends, and removes its file, between the opening of the file and the lock."""
+    lock = homes._locked
+
+    def late(path):
+        monkeypatch.setattr(homes, "_locked", lock)
+        file = lock(path)
+        path.unlink()
+        return file
+
+    monkeypatch.setattr(homes, "_locked", late)
+    with Lock(tmp_path), pytest.raises(HomeError, match="already served"):
+        Lock(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["open_home", "Lock"])
+def test_a_home_that_cannot_be_written_is_refused_in_a_sentence(tmp_path, monkeypatch, name):
+    def refuse(path, *_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(homes.os, "open", refuse)
+    with pytest.raises(HomeError, match=r"cannot be used: Read-only file system \(.*\)\. Give"):
+        getattr(homes, name)(tmp_path)
 
 
 def test_a_killed_servers_lock_is_taken_over(tmp_path):

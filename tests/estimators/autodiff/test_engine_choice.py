@@ -70,14 +70,14 @@ class Clip(nn.Module):
 
 
 class Constant(nn.Module):
-    """A number that is neither parameter nor buffer stays in its own precision."""
+    """A tensor that is no attribute of the module stays in its own precision."""
 
     def __init__(self):
         super().__init__()
-        self.matrix = torch.eye(4)
+        self.matrices = [torch.eye(4)]
 
     def forward(self, x):
-        return x @ self.matrix
+        return x @ self.matrices[0]
 
 
 class Skip(nn.Module):

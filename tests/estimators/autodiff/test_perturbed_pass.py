@@ -194,7 +194,7 @@ def test_an_estimate_of_many_tangents_is_the_mean_over_passes(monkeypatch):
     found = ActivityForwardGradient(tangents=5).estimate(
         case.chain, case.params, None, stream(0, "estimator")
     )
-    sharing, rng = NoiseSharing("rademacher", False, ""), stream(0, "estimator")
+    sharing, rng = NoiseSharing("rademacher", False, "", masked=True), stream(0, "estimator")
     total = {n: torch.zeros_like(p) for n, p in case.params.items()}
     for count in (2, 2, 1):
         part = perturb(case.chain, case.params, sharing.draw(case.chain, count, rng), count)

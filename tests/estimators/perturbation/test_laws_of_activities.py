@@ -46,6 +46,16 @@ def patches(**chain):
     return network(*layers, shape=(2, 3), **chain)
 
 
+def dense_relu(**chain):
+    layers = nn.Linear(3, 2), Site(), nn.ReLU(), nn.Linear(2, 3), Site(), nn.Hardtanh(-0.5, 0.5)
+    return network(*layers, nn.Linear(3, 2), shape=(3,), **chain)
+
+
+def convolution_relu(**chain):
+    layers = nn.Conv1d(1, 2, 2), Site(), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(4, 2)
+    return network(*layers, shape=(1, 3), **chain)
+
+
 def one_number(output, y):
     """Examples coupled: the error of the mean output."""
     return (output.mean(0) - output.std(0)).square().sum()
@@ -62,6 +72,16 @@ SHARINGS = [
     (convolution, NoiseSharing("rademacher", True, "length"), {}),
     (patches, NoiseSharing("normal", True, "channel"), {}),
     (patches, NoiseSharing("normal", False, "patch"), {}),
+    (dense_relu, NoiseSharing("rademacher", False, "", True), {}),
+    (dense_relu, NoiseSharing("normal", True, "", True), {}),
+    (convolution_relu, NoiseSharing("rademacher", False, "", True), {}),
+    (convolution_relu, NoiseSharing("rademacher", True, "", True), {}),
+    (convolution_relu, NoiseSharing("normal", True, "", True), {}),
+    (
+        convolution_relu,
+        NoiseSharing("rademacher", False, "", True),
+        {"losses": one_number, "separable": False},
+    ),
     (
         convolution,
         NoiseSharing("rademacher", False, ""),
@@ -83,9 +103,15 @@ def test_every_noise_on_activities(make, sharing, chain):
     sizes = [math.prod(shape) for shape in shapes]
     values, w = grid(sum(sizes), sharing.kind)
     found = {n: [] for n in params}
+    active = sharing.active(chain)
+    assert sharing.masked == any(active)
+
+    def masked(u, site, z):
+        return u if active[site] is None else u * active[site](z)
+
     for v in values:
         us = [u.view(shape) for u, shape in zip(v.split(sizes), shapes, strict=True)]
-        one = perturb(chain, params, lambda site, z, us=us: us[site])
+        one = perturb(chain, params, lambda site, z, us=us: masked(us[site], site, z))
         for n, g in one.pull_back(sharing.signals(chain, one)).items():
             found[n].append(g)
     exact = value_and_grad(chain, params)[1]

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from backend.catalogue.diagnosis import diagnose
 from backend.figures import Memory, MemoryRun, draw, note_text
+from backend.figures.data.diagnosis import question
 from backend.figures.drawing.marks import row_name
 from backend.notebook import show
 from backend.notebook.series import RUN
@@ -27,9 +30,12 @@ from backend.series.points import Points
 from backend.sharing import html
 from backend.terminal import figure_tables
 from backend.terminal import probe as terminal
+from backend.training.clock import Clock
 from backend.training.components.assemble import Labelled
 from backend.training.microscope.estimator_draws import EstimatorDraws
-from estimators import Claim, Cost, Estimate, Estimator, measure
+from backend.training.probe_schedule import ProbeSchedule
+from backend.training.probes import Probes
+from estimators import Chain, Claim, Cost, Estimate, Estimator, measure
 from estimators.core.contract import Law
 from estimators.measurement.anatomy import Anatomies
 from estimators.measurement.compare import Compared
@@ -340,11 +346,11 @@ CASES = {
 }
 
 
-def page_of_draws(count: int, seed: int) -> Memory:
+def page_of_draws(count: int, seed: int, cases: dict[str, Estimator] = CASES) -> Memory:  # type: ignore[assignment]
     """What a microscope reports of the same draws."""
-    of = subject(NET, nn.CrossEntropyLoss(), (X, Y), CASES, seed)
+    of = subject(NET, nn.CrossEntropyLoss(), (X, Y), cases, seed)
     at, source = point(of.chain, of.params), Memory()
-    driver, *shadows = CASES
+    driver, *shadows = cases
     config = {"microscope": {"draws": count, "sweep": None, "step": 0}}
     source.add_run("m", MemoryRun(3, "seen", config, {"driver": driver, "shadows": shadows}))
     made: dict[tuple[str, str, str], tuple[list[int], list[float]]] = {}
@@ -442,3 +448,131 @@ def test_a_known_number_is_checked_alike_wherever_it_is_on_record():
         word = "" if check.verdict == "not judged" else check.verdict
         assert spoken(f" it \n{terminal._law(known, metric, draws)}", "it") == [word] * bool(word)
     assert len(said) == 4, said
+
+
+# --- what makes a number unfit or less sure than it looks ---------------------------------------
+
+
+@dataclass(frozen=True)
+class Faulty(Scattered):
+    """The exact gradient with a fault."""
+
+    fault: str = ""
+
+    def estimate(self, objective, params, state, rng, /):
+        estimate = super().estimate(objective, params, state, rng)
+        scale = torch.ones((), dtype=torch.float64)
+        if self.fault == "uphill":
+            scale = -scale
+        if self.fault == "infinite" and torch.rand((), generator=rng) < 0.25:
+            scale = scale * math.inf
+        if self.fault == "heavy":
+            scale = (1.5 * torch.randn((), generator=rng, dtype=torch.float64)).exp()
+        return estimate._replace(grads={n: scale * g for n, g in estimate.grads.items()})
+
+    def law(self, objective, params, state, exact, /):
+        return None
+
+
+FAULTY: dict[str, Estimator] = {
+    f"{fault or 'good'}": Faulty("rounding", fault=fault)
+    for fault in ("", "uphill", "infinite", "heavy")
+}
+
+
+def expected(lost: int, draws: int) -> dict[str, str]:
+    return {
+        "uphill": "uphill points uphill",
+        "infinite": f"{lost} of {draws} draws ({100 * lost / draws:.0f} %) were not finite",
+        "heavy": "heavy tails: its intervals and standard errors may be too small",
+    }
+
+
+def test_faults_of_an_estimator_are_said_wherever_its_numbers_stand():
+    count = 300
+    measured = measure(NET, nn.CrossEntropyLoss(), (X, Y), FAULTY, count, 3)
+    lost = measured.nonfinite["infinite"]
+    assert 40 < lost < 110
+    source, views = page_of_draws(count, 3, FAULTY), show(measured)
+    note = note_text(draw("measures_table", source, {"runs": "m"}))
+    outputs = {
+        "page": note,
+        "notebook": note_text(draw("measures_table", views._source, {"runs": RUN})),
+        "export": unescape(html(source, ["m"]).replace("\\u00b1", "±")),
+        "terminal": printed(terminal.tabulate, source, "m"),
+        "text": str(measured),
+    }
+    for output, text in outputs.items():
+        for fault, words in expected(lost, count).items():
+            assert words in text, (output, fault)
+        assert "good points uphill" not in text
+    assert "good" not in note
+    findings = {label: found[0] for label, found in measured.findings.items()}
+    assert findings["good"].cause == "fine"
+    assert findings["infinite"].cause == "not finite"
+    assert findings["infinite"].text.startswith(expected(lost, count)["infinite"])
+    assert findings["uphill"].cause == "direction"
+    # Marked in the cells too: of the heavy-tailed estimator, but not of its cosine.
+    (table,) = tables(draw("measures_table", source, {"runs": "m"})["figure"])
+    for row in rows(table):
+        marked = row["± s.e."].endswith("~")
+        assert marked == (row["estimator"] == "heavy" and row["measure"] not in {
+            "Alignment (cosine)", "Descending draws"} and bool(row["± s.e."])), row  # fmt: skip
+    (row,) = [row for row in measured.table().rows if row[1] == "heavy" and row[0] == ""][:1]
+    assert "±~" in row[3]
+    assert "±~" not in row[2]
+
+
+def live(steps: int, draws: int) -> Memory:
+    """A training run's probes of the same estimators."""
+    source = Memory()
+    driver, *shadows = FAULTY
+    config = {"probe": {"draws": draws}}
+    source.add_run("r", MemoryRun(3, "seen", config, {"driver": driver, "shadows": shadows}))
+    of = subject(NET, nn.CrossEntropyLoss(), (X, Y), FAULTY, 0)
+    made: dict[tuple[str, str, str], tuple[list[int], list[float]]] = {}
+    probes = Probes(
+        SimpleNamespace(params=of.params, measured=lambda: of.watched),  # type: ignore[arg-type]
+        ProbeSchedule(steps, 1.0, every=1), draws, 0, Clock(),
+    )  # fmt: skip
+    for step in range(steps):
+        assert isinstance(of.chain, Chain)
+        for key, value in probes.fire(step, of.chain):
+            at, values = made.setdefault(key, ([], []))
+            at.append(step)
+            values.append(value)
+    for (metric, layer, label), (at, values) in made.items():
+        source.add("r", metric, at, values, layer=layer, estimator=label)
+    return source
+
+
+def test_faults_are_said_live():
+    steps, draws = 6, 16
+    source = live(steps, draws)
+    (lost,) = [
+        int(source.points(s.id).values.sum())
+        for s in source.series("r")
+        if (s.metric, s.layer, s.estimator) == ("draw/nonfinite", "", "infinite")
+    ]
+    assert 8 < lost < 45
+    words = expected(lost, steps * draws)
+    ranking = draw("ranking", source, {"runs": "r"})
+    names = [one["name"] for one in ranking["figure"]["data"]]
+    # A squared error would rank −g, and what is left of the infinite draws, beside the good one.
+    assert names[0] == "good"
+    assert set(names[2:]) == {"uphill", "infinite"}
+    labels = " ".join(one["text"] for one in ranking["figure"]["layout"]["annotations"])
+    assert "uphill · points uphill" in labels
+    assert f"infinite · {words['infinite']} in the last 6 probes" in labels
+    for name in ("ranking", "curve", "bias_variance", "paired", "measures_table"):
+        metric = {"metric": "scaled_error"} if name == "curve" else {}
+        note = note_text(draw(name, source, {"runs": "r", **metric}))
+        assert words["infinite"] in note, name
+        assert words["uphill"] in note, name
+    for label, cause in {"good": "fine", "infinite": "not finite", "uphill": "direction"}.items():
+        asked = question(source, "r", label, 6, {"": list(dict(NET.named_parameters()))})
+        (finding,) = diagnose(asked)
+        assert finding["cause"] == cause, finding
+        if label == "infinite":
+            assert finding["text"].startswith(words["infinite"])
+            assert finding["text"].endswith("sound: the scaled error of one draw is 0.00")

@@ -71,7 +71,7 @@ NETWORKS = {
     "own function": (
         lambda: OrderedDict(a=hidden(Own()), b=hidden(), c=nn.Linear(4, 3)),
         (4,),
-        "Function without jvp",
+        "Function Doubled without jvp",
     ),
 }
 
