@@ -118,8 +118,8 @@ def _active(calls: list[tuple[Any, tuple, dict[str, Any]]]) -> Active | None:
         """Where the function's own derivative is not zero."""
         leaf = z.detach().requires_grad_()
         with torch.enable_grad():
-            y = func(leaf.clone(), *args[1:], **options)
-        return torch.autograd.grad(y.sum(), leaf)[0] != 0
+            total = func(leaf.clone(), *args[1:], **options).sum()
+        return torch.autograd.grad(total, leaf)[0] != 0
 
     return active
 
