@@ -149,6 +149,19 @@ def test_a_worker_that_stopped_is_queued_again(client, worker, attempt):
     assert attempt(7).attempt == 2
 
 
+def test_a_paused_worker_that_stopped_leaves_its_run_paused(client, worker):
+    run = f"/api/runs/{worker.run}"
+    worker.send(progress={"step": 7, "steps": 100})
+    client.post(f"{run}/pause")
+    worker.send(status="paused", progress={"step": 7, "steps": 100})
+    assert client.get(run).json()["set_aside"] is False
+    worker.send(status="stopped")
+    seen = client.get(run).json()
+    assert (seen["status"], seen["set_aside"]) == ("paused", True)
+    seen = client.post(f"{run}/step", json={"to": 9}).json()
+    assert (seen["status"], seen["set_aside"], seen["run_until"]) == ("queued", False, 9)
+
+
 def test_a_series_of_another_run_is_not_this_ones(client, worker, packed, config):
     worker.send(packed("train/loss", [1], [1.0]))
     (series,) = client.get(f"/api/runs/{worker.run}/series").json()

@@ -88,7 +88,7 @@ def test_a_run_goes_on_from_the_newest_sound_one_and_says_so(damaged, killed, ga
     }  # fmt: skip
     said = [(e.step, e.text.rpartition("; ")[2]) for e in rest.events if e.kind == "checkpoint"]
     assert said == [(s, f"the run goes on from step {expected}") for s in (last, sound)[:damaged]]
-    assert gather(train(killed, checkpoint_dir=tmp_path)).events == []  # it is put away
+    assert len(list(tmp_path.glob("*.damaged"))) == damaged  # they are put away
 
 
 def test_a_run_without_a_sound_one_begins_again(killed, gather, tmp_path):
