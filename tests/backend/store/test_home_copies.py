@@ -76,6 +76,13 @@ def test_a_home_moved_to_another_disk_is_no_copy(home, copied, machine):
     assert original_of(open_home(copied)) == str(home), "the original may be running elsewhere"
 
 
+def test_a_copy_at_the_path_of_its_original_is_a_copy(home, copied):
+    """As in a container, where every home is at the same path."""
+    shutil.rmtree(home)
+    copied.rename(home)
+    assert original_of(open_home(home)) == str(home)
+
+
 def test_a_home_of_an_earlier_version_is_no_copy(home):
     (home / "place").unlink()
     assert original_of(open_home(home)) is None

@@ -167,7 +167,6 @@ def test_a_file_of_an_earlier_version_is_rewritten_once(tmp_path, monkeypatch, m
     from alembic import command
 
     path = tmp_path / "lab.db"
-    monkeypatch.setattr(engine, "PRAGMAS", [p for p in engine.PRAGMAS if "auto_vacuum" not in p])
     old = open_engine(f"sqlite:///{path}")
     config = engine.alembic_config()
     with old.execution_options(writing=True).begin() as connection:
@@ -205,3 +204,16 @@ def test_a_copy_is_whole_even_while_a_reader_is_there(store, large, tmp_path):
     copied = Store(open_engine(f"sqlite:///{tmp_path / 'alone.db'}"))
     assert [series.count for series in copied.series(large.id)] == [100_000] * 3
     copied.engine.dispose()
+
+
+def test_every_free_page_is_given_back(store, large):
+    """Those of rows that were removed otherwise, too, such as merged ones."""
+    free = text("PRAGMA freelist_count")
+    with store.writing() as session:
+        session.execute(text("DELETE FROM chunk"))
+    with store.engine.connect() as connection:
+        assert connection.execute(free).scalar_one() > 100
+    store.delete(large.id)
+    store.remove_deleted()
+    with store.engine.connect() as connection:
+        assert connection.execute(free).scalar_one() == 0
