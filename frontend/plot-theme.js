@@ -61,6 +61,24 @@ function styled(layout, background, token) {
   return made;
 }
 
+/** The middle of a diverging colour scale, on a light page and on a dark one: zero must not shine. */
+const NEUTRAL = {light: "#e8eaeb", dark: "#27323c"};
+
+/** A trace whose colours fit the page. @param {any} trace @param {"light" | "dark"} shade @returns {any} */
+export function inShade(trace, shade) {
+  if (!Array.isArray(trace.colorscale)) return trace;
+  const neutrals = Object.values(NEUTRAL);
+  const colorscale = trace.colorscale.map((/** @type {[number, string]} */ [at, colour]) => [
+    at,
+    neutrals.includes(colour) ? NEUTRAL[shade] : colour,
+  ]);
+  return {...trace, colorscale};
+}
+
+/** The shade of the page. @returns {"light" | "dark"} */
+export const pageShade = () =>
+  document.documentElement.dataset.theme === "dark" ? "dark" : "light";
+
 /** What each axis shows: its values, or a transform of them. @param {any} layout */
 const scalesOf = (layout) =>
   Object.fromEntries(

@@ -1,7 +1,7 @@
 // @ts-check
 /** The one module that knows Plotly: load it, mount a figure, let its lines grow, style it. */
 import {plotlyUrl} from "./api.js";
-import {onPaper, themed} from "./plot-theme.js";
+import {inShade, onPaper, pageShade, themed} from "./plot-theme.js";
 
 /** Points that a trace may hold before the whole figure is fetched anew. */
 export const LIMIT = 2000;
@@ -45,7 +45,7 @@ export async function draw(plot, figure, hidden) {
   const Plotly = await loadPlotly();
   const layout = themed(figure.layout);
   const data = figure.data.map((trace) => ({
-    ...trace,
+    ...inShade(trace, pageShade()),
     visible: !hidden?.has(entryOf(trace)) || "legendonly",
   }));
   await Plotly.react(plot, data, layout, CONFIG);
@@ -102,7 +102,8 @@ export const lookOf = ({mode = "lines", line, marker}) => ({
 export async function applyTheme(plot) {
   if (!isDrawn(plot)) return;
   const Plotly = await loadPlotly();
-  await Plotly.react(plot, plot.data, themed(plot.layout), CONFIG);
+  const data = plot.data?.map((trace) => inShade(trace, pageShade()));
+  await Plotly.react(plot, data, themed(plot.layout), CONFIG);
 }
 
 /**
@@ -140,7 +141,7 @@ export async function toSvg(plot) {
   const {clientWidth: width, clientHeight: height} = plot;
   const size = {width: width || 800, height: (height || 400) + 24 * entries(plot).length};
   const layout = {...onPaper(plot.layout), showlegend: entries(plot).length > 0};
-  const whole = {data: plot.data, layout};
+  const whole = {data: plot.data?.map((trace) => inShade(trace, "light")), layout};
   const url = await Plotly.toImage(whole, {format: "svg", ...size});
   return new Blob([decodeURIComponent(url.slice(url.indexOf(",") + 1))], {type: "image/svg+xml"});
 }

@@ -119,6 +119,7 @@
  * @property {boolean} zoomed whether the counts are of the visible range alone
  * @property {string} selection how the shown points were selected; "" where all are shown
  * @property {string[]} note
+ * @property {string[]} details sentences that are shown on demand
  * @property {Record<string, any>} meta named numbers for other parts of the page
  *
  * @typedef {{layer: string, cause: string, text: string, draws: number | null}} Finding

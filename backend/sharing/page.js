@@ -6,7 +6,9 @@
   // A file is read on white, also if it was made in the dark.
   const save = (plot) => {
     const layout = {...coloured(plot.layout, false), paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff"};
-    Plotly.downloadImage({data: plot.data, layout}, {format: "svg", filename: plot.id, width: plot.clientWidth, height: plot.clientHeight});
+    const data = plot.data.map((trace) =>
+      trace.colorscale ? {...trace, colorscale: trace.colorscale.map(([at, colour]) => [at, colour === "#27323c" ? "#e8eaeb" : colour])} : trace);
+    Plotly.downloadImage({data, layout}, {format: "svg", filename: plot.id, width: plot.clientWidth, height: plot.clientHeight});
   };
   const config = {
     responsive: true, displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["toImage"],
@@ -33,6 +35,12 @@
     return result;
   };
 
+  // Zero, the middle of a diverging scale, must not shine in the dark.
+  const shaded = (data, night) => data.map((trace) =>
+    Array.isArray(trace.colorscale)
+      ? {...trace, colorscale: trace.colorscale.map(([at, colour]) => [at, colour === "#e8eaeb" && night ? "#27323c" : colour])}
+      : trace);
+
   const draw = (panel) => {
     const key = panel.by.map((id) => document.getElementById(id).value).join(",");
     const {figure, note, count} = panel.figures[key];
@@ -42,7 +50,7 @@
     // Else a chart takes the smallest height of its place when the window is resized.
     place.style.height = `${figure.layout.height}px`;
     drawn.add(panel);
-    return Plotly.react(place, figure.data, coloured(figure.layout), config);
+    return Plotly.react(place, shaded(figure.data, dark.matches && !printing), coloured(figure.layout), config);
   };
 
   const seen = new IntersectionObserver((entries) => {

@@ -123,6 +123,12 @@ function setUp(element, options) {
     () => state.table() && tableView(options.title, options.key, plot, state.drawn),
     h("p", {class: "problem", role: "status", hidden: () => !state.problem()}, state.problem),
     h("p", {class: "chart-note"}, () => textOf(state.note(), state.grown()), " ", whole),
+    h(
+      "details",
+      {class: "chart-note", hidden: () => state.note().details.length === 0},
+      h("summary", null, "All lines"),
+      () => state.note().details.map((text) => h("p", null, text)),
+    ),
   );
   element.replaceChildren(frame);
   const reset = follow(element, plot, options, state);

@@ -4,10 +4,13 @@ import {count} from "../lib/format.js";
 import {legible} from "./rows.js";
 
 /** @typedef {import("../types.js").FigureAnswer} FigureAnswer */
-/** @typedef {Pick<FigureAnswer, "shown" | "count" | "selection" | "zoomed" | "note"> & {below: string[]}} Note */
+/** @typedef {Pick<FigureAnswer, "shown" | "count" | "selection" | "zoomed" | "note" | "details"> & {below: string[]}} Note */
 
 /** @type {Note} */
-export const NOTHING = {below: [], shown: 0, count: 0, selection: "", zoomed: false, note: []};
+export const NOTHING = {
+  ...{below: [], shown: 0, count: 0, selection: "", zoomed: false},
+  ...{note: [], details: []},
+};
 
 /** @param {FigureAnswer} answer @returns {Note} */
 export const noteOf = (answer) => ({...answer, below: below(answer.figure.layout)});

@@ -2,6 +2,7 @@
 /** "Why is mine bad?": for each layer the cause of an estimator's error, and a remedy. */
 import {h} from "../lib/h.js";
 import {computed, effect, signal, untracked} from "../lib/signal.js";
+import {counted} from "../lib/format.js";
 import {labelled} from "./picks.js";
 
 /** @typedef {import("../types.js").Diagnosis} Diagnosis */
@@ -119,14 +120,14 @@ function picker({labels, label}, chosen) {
 function table({estimator, probes, draws, findings, batch}, number, inside) {
   if (findings.length === 0) return h("p", {class: "quiet"}, "There is no probe of it yet.");
   return [
-    h("p", null, counted(findings)),
+    h("p", null, summed(findings)),
     h(
       "table",
       null,
       h(
         "caption",
         null,
-        `${estimator} in run #${number}, from its latest ${probes} probes of ${draws} draws. `,
+        `${estimator} in run #${number}, from its latest ${counted(probes, "probe")} of ${counted(draws, "draw")}. `,
         "The scaled error is what is left when the learning rate has absorbed the scale.",
         batch && ` ${sentence(batch)}`,
       ),
@@ -145,13 +146,13 @@ function table({estimator, probes, draws, findings, batch}, number, inside) {
 }
 
 /** How many stages fail by what: of many, the table is long. @param {Diagnosis["findings"]} findings */
-function counted(findings) {
+function summed(findings) {
   const stages = findings.filter(({layer}) => layer !== "");
   const causes = [...new Set(stages.map(({cause}) => cause))];
   const many = (/** @type {string} */ cause) =>
     stages.filter((finding) => finding.cause === cause).length;
   const counts = causes.map((cause) => `${CAUSES[cause] ?? cause} ${many(cause)}`);
-  return `${stages.length} stages: ${counts.join(", ")}. A stage opens to its tensors.`;
+  return `${counted(stages.length, "stage")}: ${counts.join(", ")}. A stage opens to its tensors.`;
 }
 
 /**

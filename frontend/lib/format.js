@@ -6,6 +6,9 @@ const whole = new Intl.NumberFormat("en");
 /** 12345 → 12,345. @param {number} n */
 export const count = (n) => whole.format(n);
 
+/** 1, "probe" → 1 probe; 12, "probe" → 12 probes. @param {number} n @param {string} noun */
+export const counted = (n, noun) => `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
+
 /**
  * As a table shows it: whole numbers exactly, others to `digits` significant digits.
  * @param {number | string | null | undefined} x

@@ -12,6 +12,7 @@ from backend.figures.data.select import is_microscope as is_microscope  # most f
 from backend.figures.data.source import Floats, Source
 from backend.figures.data.tally import Tally
 from backend.figures.drawing.text import clipped, line_name
+from estimators.statistics.formatting import counted
 from estimators.statistics.student import Sample
 
 PREFIX = "draw/"
@@ -61,7 +62,9 @@ def lost(source: Source, line: Line, undefined: int) -> str:
     if sentence := not_finite(source, line.run_id, line.label):
         return sentence
     if undefined:
-        return f"{clipped(line.label)}: {undefined:,} draws have no value (the exact gradient is 0)"
+        has = "has" if undefined == 1 else "have"
+        draws = counted(undefined, "draw")
+        return f"{clipped(line.label)}: {draws} {has} no value (the exact gradient is 0)"
     return ""
 
 

@@ -35,6 +35,8 @@ from estimators.statistics.law_check import (
 )
 from estimators.statistics.student import t_of_normal
 
+NAMED = 3
+"""Most lines that a sentence names."""
 SYMBOLS = {"agrees": "✓", "disagrees": "✗", "not judged": "…", "no law": "–"}
 POINT_RULE = (
     f"✗ disagrees: the measure differs from the law by {MAX_ERRORS:g} standard errors or more "
@@ -75,7 +77,9 @@ def newest_values(source: Source, series: laws.SeriesByMetric) -> dict[str, floa
     names = [*MEASURES, *(f"{name}_se" for name in MEASURES)]
     names += [prefix + name for prefix in (LAW, RECORD) for name in MEASURES]
     return {
-        name: float(source.points(series[name].id).values[-1]) for name in names if name in series
+        name: float(source.points(series[name].id, newest=1).values[-1])
+        for name in names
+        if name in series
     }
 
 
@@ -166,10 +170,11 @@ def trace(
     )
 
 
-def words(checks: Sequence[tuple[str, LawCheck]], cause: str) -> str:
+def words(checks: Sequence[tuple[str, LawCheck]], cause: str, most: int = NAMED) -> str:
     """The checks of a curve's lines in a sentence, by verdict; "" where no line has a law.
 
-    `cause` is what is wrong where they disagree.
+    `cause` is what is wrong where they disagree. Of many lines with one verdict, the first `most`
+    are named.
     """
     if all(check == NO_LAW for _, check in checks):
         return ""
@@ -177,13 +182,18 @@ def words(checks: Sequence[tuple[str, LawCheck]], cause: str) -> str:
     for name, check in checks:
         by_kind.setdefault(kind(check), []).append(_with_numbers(name, check))
     parts = [
-        f"{text.format(cause=cause)} {', '.join(by_kind[verdict])}"
+        f"{text.format(cause=cause)} {_listed(by_kind[verdict], most)}"
         for verdict, text in _WORDS.items()
         if verdict in by_kind
     ]
     ratios = any(not np.isnan(check.ratio) for _, check in checks)
     how = " (mean of measured ÷ law ± s.e.)" if ratios else " (measured minus law)"
     return f"law, dashed{how}: {'; '.join(parts)}"
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 _WORDS = {
@@ -198,8 +208,25 @@ def _with_numbers(name: str, check: LawCheck) -> str:
     if not np.isnan(check.ratio):
         return f"{name} ({check.ratio:.3g} ± {check.ratio_se:.2g})"
     if not np.isnan(check.errors):
-        return f"{name} ({check.errors:+.1f} s.e.)".replace("-", "−")
+        return f"{name} ({_off(check)})"
     return name
+
+
+NEAR = 2.0
+"""Standard errors up to which a measure and its law simply agree."""
+
+
+def _off(check: LawCheck) -> str:
+    """How far a measure is from its law; a large distance that is allowed is called so."""
+    text = f"{check.errors:+.1f} s.e.".replace("-", "−")
+    far = check.verdict == "agrees" and abs(check.errors) > NEAR
+    return f"{text}, within the limit" if far else text
+
+
+def with_distance(check: LawCheck) -> str:
+    """The verdict with its symbol and, where it is known, the distance from the law."""
+    text = f"{SYMBOLS[kind(check)]} {check.words}"
+    return f"{text}: {_off(check)}" if np.isfinite(check.errors) else text
 
 
 def likely_cause(run: RunLike, label: str) -> str:

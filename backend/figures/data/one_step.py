@@ -8,6 +8,7 @@ from backend.figures.data.query import Query
 from backend.figures.data.select import estimators
 from backend.figures.data.source import Floats, RunLike, Source
 from backend.figures.drawing.text import line_name
+from estimators.statistics import formatting
 from estimators.statistics.one_step import obstacle
 
 CHANGE = "what_if/change/"
@@ -30,6 +31,10 @@ class OneStepDraws:
     best: float | None
     decrease: float | None
     decrease_se: float | None
+    kept: float | None
+    """The largest rehearsed rate that can be kept up."""
+    rehearsed: bool
+    """Whether any rate was rehearsed."""
     lost: int
     """Draws left out."""
 
@@ -105,10 +110,14 @@ def _read(source: Source, run_id: str, label: str) -> OneStepDraws:
     return OneStepDraws(
         source.run(run_id), run_id, label, last("learning_rate"), dict(sorted(changes.items())),
         slopes[finite], curvatures[finite], last("best_rate"), last("expected_decrease"),
-        last("expected_decrease_se"), int((~finite).sum()),
+        last("expected_decrease_se"), last("kept_rate"), "what_if/kept_rate" in values_of,
+        int((~finite).sum()),
     )  # fmt: skip
 
 
 def counted(steps: OneStepDraws, name: str) -> str:
     """A sentence on draws that are left out; "" if there are none."""
-    return f"{name}: {steps.lost:,} draws were not finite and are left out" if steps.lost else ""
+    if not steps.lost:
+        return ""
+    was = "was not finite and is" if steps.lost == 1 else "were not finite and are"
+    return f"{name}: {formatting.counted(steps.lost, 'draw')} {was} left out"

@@ -99,10 +99,10 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "scale": Parameter(
         "Vertical axis",
-        "The scale of measures. Automatic: asinh where small values would be lost beside large "
-        "ones.",
+        "The scale of values. Automatic: asinh where small measures would be lost beside large "
+        "ones; for whole runs as the first of them needs it.",
         "choice",
-        _choices(auto="automatic", linear="linear", asinh="asinh"),
+        _choices(auto="automatic", linear="linear", log="log", asinh="asinh"),
         "auto",
     ),
     "units": Parameter(

@@ -19,6 +19,8 @@ class Tally:
     zoomed: bool = False
     """Whether the counts are of the visible range alone."""
     sentences: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+    """Sentences that are shown on demand."""
 
     def add(self, points: PointsLike) -> None:
         """Count the points of a series."""
@@ -35,14 +37,20 @@ class Tally:
         if words:
             self.sentences.append(words)
 
+    def add_details(self, words: str) -> None:
+        """Add a sentence that is shown on demand; empty text adds nothing."""
+        if words:
+            self.details.append(words)
+
     def parts(self) -> dict[str, Any]:
-        """`{shown, count, selection, zoomed, note}`; `selection` is "" where all are shown."""
+        """`{shown, count, selection, zoomed, note, details}`; no `selection` if all are shown."""
         return {
             "shown": self.shown,
             "count": self.count,
             "selection": self.selection if self.shown < self.count else "",
             "zoomed": self.zoomed,
             "note": self.sentences,
+            "details": self.details,
         }
 
 

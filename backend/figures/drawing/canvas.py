@@ -28,9 +28,10 @@ def finish(
     below: Sequence[str] = (),
     height: int = 360,
     meta: Mapping[str, Any] | None = None,
+    nothing: str = "no points yet",
     **layout: Any,
 ) -> go.Figure:
-    """A figure in the common layout, with lines `below` its title; without points it says so.
+    """A figure in the common layout, with lines `below` its title, or `nothing` without points.
 
     `meta` holds named numbers that other parts of the page read from the answer.
     """
@@ -38,7 +39,7 @@ def finish(
     figure.update_layout(layout)
     if not tally.count:
         middle = {"x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": False}
-        figure.add_annotation(text="no points yet", **middle)
+        figure.add_annotation(text=nothing, **middle)
         figure.update_xaxes(showticklabels=False)
         figure.update_yaxes(showticklabels=False)
     figure.update_layout(meta={**tally.parts(), "meta": dict(meta or {})})

@@ -19,6 +19,7 @@ CROWDED = 30.0
 DWARFS = 10.0
 """How many times the other runs' 99 % quantile a run's largest value must be to leave the range."""
 ASINH = "asinh axis: some lines lie near zero beside large ones"
+NOT_LOG = "a log axis has no place for values that are not positive"
 NOT_RUNS = "an asinh axis is for measures: what grows with every step has none"
 
 
@@ -43,6 +44,8 @@ def measures(scaling: Scaling, asked: str, lines: Sequence[Floats]) -> Fit:
         return Fit(Scale("linear"))
     if asked == "asinh":
         return Fit(choose("signed", values))
+    if asked == "log":
+        return Fit(choose("log", values), note="" if (values > 0).all() else NOT_LOG)
     unit = _crowded(lines, values) if scaling == "linear" else None
     if unit is None:
         return Fit(choose(scaling, values))
@@ -50,14 +53,23 @@ def measures(scaling: Scaling, asked: str, lines: Sequence[Floats]) -> Fit:
     return Fit(Scale("asinh", unit, largest, bool((values < 0).any())), note=ASINH)
 
 
-def runs(scaling: Scaling, asked: str, by_run: Mapping[int, Sequence[Floats]]) -> Fit:
-    """The axis of metrics of whole runs, by place; it is never asinh, even if asked."""
+def runs(
+    scaling: Scaling, asked: str, by_run: Mapping[int, Sequence[Floats]], first: int = 0
+) -> Fit:
+    """The axis of metrics of whole runs, by place; it is never asinh, even if asked.
+
+    Unless it is asked for, the run at place `first` decides between linear and log, so that the
+    axis stays as it is when another run is added.
+    """
     note = NOT_RUNS if asked == "asinh" else ""
     values_of = {place: _finite(lines) for place, lines in by_run.items()}
-    span = _calm(values_of) if scaling == "wide" else None
-    if span or asked == "linear":
-        return Fit(Scale("linear"), span, note)
-    return Fit(choose(scaling, _finite(list(values_of.values()))), None, note)
+    every = _finite(list(values_of.values()))
+    if asked == "log":
+        return Fit(choose("log", every), None, "" if (every > 0).all() else NOT_LOG)
+    kind = choose(scaling, values_of.get(first, every)).kind
+    if kind != "linear" and asked != "linear":
+        return Fit(choose("log" if kind == "log" else scaling, every), None, note)
+    return Fit(Scale("linear"), _calm(values_of) if scaling == "wide" else None, note)
 
 
 def _finite(lines: Sequence[Floats]) -> Floats:

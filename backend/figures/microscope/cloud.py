@@ -13,8 +13,12 @@ from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, density, style
 from backend.figures.drawing.text import clipped, hover_head, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
+from estimators.statistics.formatting import counted
 from estimators.statistics.student import Sample
 
+Range = tuple[float, float]
+FAR = 1.0
+"""How many times the width of 96 % of the draws the range goes on beyond them."""
 ALONG, ACROSS = "draw/along", "draw/across"
 INFO = FigureInfo(
     title="Draw cloud",
@@ -42,6 +46,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     label = chosen_estimator(source, run_id, run, ACROSS, query.estimator)
     tally = canvas.Tally(selection="evenly chosen")
     x, y, line = _read(source, run_id, label, tally)
+    limits: tuple[Range | None, Range | None] = None, None
     all_equal = len(x) > 1 and density.reach(x) == density.reach(y) == 0
     traces: list[Any] = []
     if len(x):
@@ -49,24 +54,66 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.shown = tally.count if all_equal else len(keep)
         rings = density.contours(x, y)
         tally.say(density.WORDS if rings else "")
+        limits = _limits(x, 1.0), _limits(y, 0.0)
         traces = [*rings, _points(x[keep], y[keep], label, run_id), *_marks(x, y)]
+        far = _far(x, y, limits, label)
+        for mark in far:
+            out = counted(len(mark.x), "draw")
+            tally.say(f"{out} beyond the range, marked at its edge")
+        traces += far
     if all_equal:
         tally.say("every draw is the same: no noise to show")
     if line:
         tally.say(draws.how(source, [line.key]))
         tally.say(draws.lost(source, line, tally.count - len(x)))
+    # Rounding alone must not fill an axis.
+    across = _around(x, all_equal) or _range(limits[0])
+    up = {"range": [-1.1, 1.1]} if all_equal else _range(limits[1])
     return canvas.finish(
         traces,
         tally,
         title=f"{INFO.title} · {plain(clipped(label))}",
         below=[run_name(run.number, run.name)],
         height=380,
-        # Rounding alone must not fill an axis.
-        xaxis=canvas.axis(metric(ALONG).axis, nticks=5, tickangle=0, **_around(x, all_equal)),
-        yaxis=canvas.axis(
-            metric(ACROSS).axis, nticks=6, **({"range": [-1.1, 1.1]} if all_equal else {})
-        ),
+        xaxis=canvas.axis(metric(ALONG).axis, nticks=5, tickangle=0, **across),
+        yaxis=canvas.axis(metric(ACROSS).axis, nticks=6, **up),
     )
+
+
+def _limits(values: Floats, centre: float) -> Range | None:
+    """A range that draws far out do not stretch; None where it would leave nothing out."""
+    low, high = np.quantile(np.append(values, centre), [0.02, 0.98])
+    reach = FAR * float(high - low)
+    if not reach or (values.min() >= low - reach and values.max() <= high + reach):
+        return None
+    return float(low - reach), float(high + reach)
+
+
+def _range(limits: Range | None) -> dict[str, Any]:
+    return {"range": list(limits)} if limits else {}
+
+
+def _far(x: Floats, y: Floats, limits: tuple[Range | None, Range | None], label: str) -> list[Any]:
+    """Draws beyond the range, marked at its edge with their places."""
+    inside = [
+        np.clip(values, *ends) if ends else values
+        for values, ends in zip((x, y), limits, strict=True)
+    ]
+    far = (inside[0] != x) | (inside[1] != y)
+    if not far.any():
+        return []
+    words = [f"along {a:.4g}<br>across {b:.4g}" for a, b in zip(x[far], y[far], strict=True)]
+    return [
+        go.Scatter(
+            x=inside[0][far].tolist(), y=inside[1][far].tolist(), mode="markers",
+            name="beyond the range", text=words, cliponaxis=False,
+            marker={"symbol": "diamond-open", "size": 10, "color": style.colour(label),
+                    "line": {"width": 2, "color": style.colour(label)}},
+            meta={"role": "beyond the range"},
+            hovertemplate=f"{hover_head(plain(label))}<br>beyond the range<br>%{{text}}"
+            "<extra></extra>",
+        )
+    ]  # fmt: skip
 
 
 def _around(x: Floats, all_equal: bool) -> dict[str, Any]:

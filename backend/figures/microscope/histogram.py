@@ -12,6 +12,7 @@ from backend.figures.data.source import FigureError, Floats, Source
 from backend.figures.drawing import canvas, panels, style
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Place
+from estimators.statistics.formatting import counted
 
 
 def _of_draws(name: str, order: int, title: str, help: str, takeaway: str) -> Chart:
@@ -109,9 +110,8 @@ def _panel(source: Source, at: int, drawn: draws.Draws) -> list[Any]:
         meta={"run": drawn.line.run_id, "role": "bins"}, **axes,
     )  # fmt: skip
     mean = float(drawn.values.mean())
-    mean_words = (
-        f"mean {mean:.4g} ± {drawn.error:.2g} (standard error), {len(drawn.values):,} draws"
-    )
+    count = counted(len(drawn.values), "draw")
+    mean_words = f"mean {mean:.4g} ± {drawn.error:.2g} (standard error), {count}"
     marks = [_mark(mean, top, f"{name}: mean", mean_words, "solid", axes)]
     law = draws.latest(
         source, drawn.line, "law/" + drawn.line.series.metric.removeprefix(draws.PREFIX)
@@ -162,5 +162,7 @@ def _range(drawn: draws.Draws) -> dict[str, Any]:
 
 def _heading(drawn: draws.Draws, several: bool) -> str:
     values = drawn.values
-    summary = f"mean {values.mean():.3g}, {len(values):,} draws" if len(values) else "no value"
+    summary = (
+        f"mean {values.mean():.3g}, {counted(len(values), 'draw')}" if len(values) else "no value"
+    )
     return f"{hover_head(draws.name_of(drawn.line, several=several))}<br>{summary}"

@@ -13,6 +13,7 @@ from backend.figures.data.source import Source
 from backend.figures.drawing import canvas
 from backend.figures.drawing.text import clipped, plain
 from backend.figures.info import Chart, FigureInfo, Place
+from estimators.statistics.formatting import counted
 from estimators.statistics.law_check import LawCheck
 from estimators.statistics.tails import MARK, UNAFFECTED
 
@@ -99,7 +100,7 @@ def _count(line: Line, step: int) -> int:
 
 def _draws(rows: list[Row]) -> str:
     counts = sorted({row.draws for row in rows if draws.is_microscope(row.line.run)})
-    return f"after {counts[-1]:,} draws" if counts else ""
+    return f"after {counted(counts[-1], 'draw')}" if counts else ""
 
 
 def _cells(row: Row, runs: int) -> list[str]:
@@ -118,10 +119,7 @@ def _check(check: LawCheck) -> str:
     kind = law_checks.kind(check)
     if kind == "no law":
         return law_checks.SYMBOLS[kind]
-    text = f"{law_checks.SYMBOLS[kind]} {check.words}"
-    if not np.isfinite(check.errors):
-        return text
-    return f"{text}, {check.errors:+.1f} s.e.".replace("-", "−")
+    return law_checks.with_distance(check)
 
 
 def _number(value: float, digits: int = 5) -> str:

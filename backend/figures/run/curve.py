@@ -15,7 +15,7 @@ from backend.figures.drawing import canvas, edge, fit, run_events, style, switch
 from backend.figures.drawing.names import numbered
 from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, full_name, hover_point, line_name, plain, run_name
-from backend.figures.info import Chart, Condition, FigureInfo, Place
+from backend.figures.info import Chart, Condition, FigureInfo, Pick, Place
 
 
 def _of_parts(
@@ -25,7 +25,8 @@ def _of_parts(
     metrics = ",".join(f"{part}/{kind}" for part in SPLITS)
     return Chart(
         key, (Place("run", "training", order),), title, help, takeaway,
-        {"metric": metrics, "layer": "", "scale": ""}, follows=("{metric}",), size="small", **more,
+        {"metric": metrics, "layer": "", **more.pop("asks", {"scale": ""})},
+        follows=("{metric}",), size="small", **more,
     )  # fmt: skip
 
 
@@ -54,7 +55,8 @@ INFO = FigureInfo(
             "and at the end of the test part.",
             "Lower is better; a validation loss that rises while the training loss falls is "
             "overfitting.",
-            colours_runs=True, together={"metric": "train/loss"},
+            colours_runs=True, together={"metric": "train/loss"}, asks={},
+            picks=(Pick("scale", own=True),),
         ),
         _of_parts(
             "accuracy", "accuracy", 20, "Accuracy",
@@ -130,6 +132,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     laws = _laws(source, query, kept, points, fitted, traces)
     traces += laws.traces
     tally.say(laws.note)
+    tally.add_details(laws.details)
     tally.say(_beyond(kept, points, fitted))
     for caution in cautions.of_lines(source, query, kept):
         tally.say(caution)
@@ -191,6 +194,7 @@ def _traces(
 class _Laws(NamedTuple):
     traces: list[Any]
     note: str
+    details: str
 
 
 def _laws(
@@ -226,7 +230,9 @@ def _laws(
             traces.append(
                 law_checks.trace(x, values, fitted.scale, query.x, whole_name(line), like, measure)
             )
-    return _Laws(traces, law_checks.words(checks, law_checks.likely_causes(wrong)))
+    cause = law_checks.likely_causes(wrong)
+    note, whole = (law_checks.words(checks, cause, most) for most in (law_checks.NAMED, TRACES))
+    return _Laws(traces, note, whole if whole != note else "")
 
 
 def _fit(scaling: Scaling, asked: str, kept: list[Line], points: list[Window]) -> fit.Fit:
@@ -235,7 +241,8 @@ def _fit(scaling: Scaling, asked: str, kept: list[Line], points: list[Window]) -
     by_run: dict[int, list[Floats]] = {}
     for line, series_points in zip(kept, points, strict=True):
         by_run.setdefault(line.place, []).append(series_points.values)
-    return fit.runs(scaling, asked, by_run)
+    first = min(kept, key=lambda line: line.run.number or 0).place if kept else 0
+    return fit.runs(scaling, asked, by_run, first)
 
 
 def _beyond(kept: list[Line], points: list[Window], fitted: fit.Fit) -> str:

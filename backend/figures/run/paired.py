@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.data import draws
-from backend.figures.data.metrics import USUAL_MEASURES, Metric, metric
+from backend.figures.data.metrics import USUAL_MEASURES, Metric, is_of_the_run, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import driver, estimators
 from backend.figures.data.source import FigureError, RunLike, Source
@@ -90,7 +90,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     for gap in draws.gaps(source, query):
         tally.say(gap)
     if not pairing.comparisons:
-        tally.say(f"a comparison takes two estimators with {what.short}")
+        tally.say(_too_few(name, what))
     rows = [
         (label, comparison)
         for label, comparison in pairing.comparisons.items()
@@ -110,6 +110,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         title=f"{INFO.title} by {what.short}{where}",
         height=150 + 44 * max(len(rows), 2),
         showlegend=False,
+        nothing="nothing to compare" if _has_points(source, query, name) else "no points yet",
         xaxis=canvas.axis(
             f"{what.short}<br>minus that of {plain(clipped(pairing.reference, 34))}",
             tickangle=0, **canvas.few(scale),
@@ -122,12 +123,28 @@ def figure(source: Source, query: Query) -> go.Figure:
     )  # fmt: skip
 
 
+def _has_points(source: Source, query: Query, name: str) -> bool:
+    return any(
+        series.count and (series.metric, series.layer) == (name, query.layer)
+        for run_id in query.runs
+        for series in source.series(run_id)
+    )
+
+
+def _too_few(name: str, what: Metric) -> str:
+    """What a comparison takes that these runs have not."""
+    if is_of_the_run(name):
+        return f"a comparison takes two runs with {what.short}, of one seed and two drivers"
+    return f"a comparison takes two estimators with {what.short}"
+
+
 def _pairing(source: Source, query: Query, name: str) -> Pairing:
     first = source.run(query.runs[0])
     if draws.is_microscope(first):
         return _at_a_point(source, query, name, first)
     seeds = {source.run(run_id).config.get("seed") for run_id in query.runs}
-    if len(seeds) >= MIN_PAIRS:
+    of_runs = is_of_the_run(name)
+    if len(seeds) >= MIN_PAIRS or (of_runs and len(query.runs) > 1):
         return _over_seeds(source, query, name)
     pairing = _over_steps(source, query, name, first)
     if len(query.runs) > 1:
@@ -169,8 +186,8 @@ def _at_a_point(source: Source, query: Query, name: str, run: RunLike) -> Pairin
     labels = _ordered(run, list(series_ids))
     reference, comparisons, exact = _reference(labels, query.estimator, run), {}, {}
     for label in labels:
-        points = source.points(series_ids[label])
-        spread = source.points(errors[label]).values[-1] if label in errors else np.nan
+        points = source.points(series_ids[label], newest=1)
+        spread = source.points(errors[label], newest=1).values[-1] if label in errors else np.nan
         exact[label] = (float(points.values[-1]), float(spread), int(points.steps[-1]))
     for label in labels:
         if label != reference:
@@ -224,7 +241,7 @@ def _over_seeds(source: Source, query: Query, name: str) -> Pairing:
             if label in row:
                 twice.add(run.config.get("seed"))
                 continue
-            values = source.points(series_ids[label]).values[-query.window :]
+            values = source.points(series_ids[label], newest=query.window).values
             finite = values[np.isfinite(values)]
             row[label] = float(finite.mean()) if len(finite) else np.nan
     reference = _reference(list(labels), query.estimator, source.run(query.runs[0]))
@@ -236,6 +253,7 @@ def _over_seeds(source: Source, query: Query, name: str) -> Pairing:
     notes = [
         f"a pair a seed, each the mean of the last {query.window} points of its run",
         _doubled(twice),
+        *(_missing(table, label) for label in labels),
         _differences([source.run(run_id).config for run_id in query.runs]),
     ]
     return Pairing(reference, comparisons, "seeds", notes)
@@ -246,6 +264,12 @@ def _columns(
 ) -> tuple[list[float], list[float]]:
     rows = [row for row in table.values() if label in row and reference in row]
     return [r[label] for r in rows], [r[reference] for r in rows]
+
+
+def _missing(table: Mapping[Any, Mapping[str, float]], label: str) -> str:
+    """The seeds for which an estimator has no run, and so no pair."""
+    seeds = [str(seed) for seed, row in table.items() if label not in row]
+    return f"{clipped(label)} has no run with seed {', '.join(seeds)}" if seeds else ""
 
 
 def _doubled(seeds: set[Any]) -> str:

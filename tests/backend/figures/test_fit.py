@@ -108,3 +108,22 @@ def test_a_loss_keeps_the_axis_on_which_it_can_grow(source):
     drawn = draw("curve", source, {"runs": "r1", "scale": "asinh"})
     assert drawn["figure"]["data"][0]["meta"]["series"] == 1
     assert "an asinh axis is for measures" in note_text(drawn)
+
+
+def test_another_run_leaves_the_axis_of_the_first_as_it_is():
+    wide = np.geomspace(2000, 1e-3, 200)
+    for first, kind in [(DECAY, "linear"), (wide, "log")]:
+        source, ids = learning(first, wide, DECAY)
+        kinds = [
+            axis(draw("curve", source, {"runs": runs}))["type"]
+            for runs in ("r1", "r1,r2", "r2,r1", ids)
+        ]
+        assert kinds == [kind] * 4
+
+
+def test_a_log_axis_is_drawn_on_demand():
+    source, ids = learning(DECAY, DECAY / 2)
+    assert axis(draw("curve", source, {"runs": ids, "scale": "log"}))["type"] == "log"
+    source, ids = learning(DECAY, np.append(DECAY, 0.0))
+    drawn = draw("curve", source, {"runs": ids, "scale": "log"})
+    assert "a log axis has no place for values that are not positive" in note_text(drawn)

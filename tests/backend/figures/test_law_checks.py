@@ -195,3 +195,23 @@ def test_what_is_wrong_is_said_of_those_that_disagree():
     checks = [("a{b}", LawCheck("disagrees")), ("c", LawCheck("agrees"))]
     said = law_checks.words(checks, "too long")
     assert said.endswith("✓ agrees with c; ✗ disagrees (too long) with a{b}")
+
+
+def test_many_lines_of_one_verdict_are_told_in_one_line_and_listed_on_demand():
+    source, labels = Memory(), [f"spsa(pairs={n})" for n in range(2, 18)]
+    source.add_run("r1", MemoryRun(1, "a", {}, {"driver": labels[0], "shadows": labels[1:]}))
+    for label in labels:
+        source.add("r1", "relative_variance", [0, 8], [1.0, 2.0], estimator=label)
+        source.add("r1", "law/relative_variance", [0, 8], [1.0, 2.0], estimator=label)
+    drawn = draw("curve", source, {"runs": "r1", "metric": "relative_variance"})
+    (note,) = [words for words in drawn["note"] if "not judged" in words]
+    assert note.endswith(", ".join(labels[:3]) + " and 13 more")
+    assert all(label in drawn["details"][0] for label in labels)
+
+
+@pytest.mark.parametrize(
+    ("errors", "words"),
+    [(0.4, "✓ agrees: +0.4 s.e."), (-3.7, "✓ agrees: −3.7 s.e., within the limit")],
+)
+def test_a_large_distance_that_is_allowed_is_called_so(errors, words):
+    assert law_checks.with_distance(LawCheck("agrees", errors=errors)) == words

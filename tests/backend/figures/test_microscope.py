@@ -215,7 +215,7 @@ def test_the_table_sets_the_law_beside_the_measure():
     (table,) = draw("measures_table", source, {"runs": "m1"})["figure"]["data"]
     said = source.points(3).values.std(ddof=1) / N**0.5
     rows = [list(row) for row in zip(*table["cells"]["values"], strict=True)]
-    off = f"✓ agrees, +{0.02 / said:.1f} s.e."
+    off = f"✓ agrees: +{0.02 / said:.1f} s.e., within the limit"
     assert rows[0] == [FORWARD, "Alignment (cosine)", "0.12", f"{said:.2g}", "0.1", off]
     assert rows[1] == [FORWARD, "Signal to noise", "0.1", "", "no law", "–"]
 
@@ -363,3 +363,26 @@ def test_what_overtakes_beyond_the_line_is_said_to():
     measured(source, DFA, 1, 0.25)
     note = note_text(draw("bias_variance", source, {"runs": "m1", "units": "raw"}))
     assert "from K = 19,996 on, each averaged over K draws (beyond the K = 4,096 that is" in note
+
+
+def test_a_draw_far_out_leaves_the_cloud_its_range_and_is_marked():
+    source, rng = Memory(), np.random.default_rng(0)
+    config = {"microscope": {"run": "r0", "step": 8, "draws": 200}}
+    source.add_run("m1", MemoryRun(2, "seen", config=config, labels={"driver": FORWARD}))
+    x, y = 1 + rng.standard_normal(200), rng.standard_normal(200)
+    x[7], y[7] = 4e3, -9e5
+    for name, values in (("along", x), ("across", y)):
+        source.add("m1", f"draw/{name}", np.arange(200), values, estimator=FORWARD)
+    drawn = draw("cloud", source, {"runs": "m1"})
+    layout = drawn["figure"]["layout"]
+    left, right = layout["xaxis"]["range"]
+    low, high = layout["yaxis"]["range"]
+    assert right - left < 20
+    assert high - low < 20
+    (far,) = traces(drawn, name="beyond the range")
+    assert (far["x"], far["y"]) == ([right], [low])
+    assert far["text"] == ["along 4000<br>across -9e+05"]
+    assert "1 draw beyond the range, marked at its edge" in note_text(drawn)
+    x[7], y[7] = 1.0, 0.0
+    source = microscope()
+    assert "range" not in draw("cloud", source, {"runs": "m1"})["figure"]["layout"]["xaxis"]

@@ -138,3 +138,18 @@ def test_another_reference_turns_the_sign_and_an_unknown_one_is_refused():
     assert "forward_gradient: scaled error larger" in note_text(asked(source, estimator=DFA))
     with pytest.raises(FigureError, match="no estimator 'fdfa' with this measure; there are"):
         asked(source, estimator="fdfa")
+
+
+def test_runs_of_two_seeds_are_paired_as_far_as_they_go():
+    source = Memory()
+    for number, (seed, label) in enumerate([(0, FORWARD), (1, FORWARD), (0, DFA)], 1):
+        config = {"seed": seed, "batch_size": 64}
+        source.add_run(f"r{number}", MemoryRun(number, "a", config, {"driver": label}))
+        source.add(f"r{number}", "test/accuracy", [100], [0.5 + 0.1 * number])
+    drawn = asked(source, "r1,r2,r3", metric="test/accuracy")
+    assert drawn["figure"]["data"][0]["x"] == pytest.approx([0.2])
+    assert f"{DFA} has no run with seed 1" in note_text(drawn)
+    assert drawn["count"] == 1
+    alone = asked(source, "r1,r2", metric="test/accuracy")
+    assert [a["text"] for a in alone["figure"]["layout"]["annotations"]] == ["nothing to compare"]
+    assert "two runs with accuracy, of one seed and two drivers" in note_text(alone)
