@@ -48,7 +48,7 @@ class Lost:
 def lost(source: Source, run_id: str, label: str, window: int = WINDOW) -> Lost:
     """The draws of an estimator that are not finite."""
     run = source.run(run_id)
-    points = _values(source, run_id, label, "", (NONFINITE, SWEEP + NONFINITE))
+    points = _values(source, run_id, label, "", (NONFINITE, SWEEP + NONFINITE), window)
     sweep = SWEEP + NONFINITE in points
     values = points.get(NONFINITE, points.get(SWEEP + NONFINITE))
     if values is None or not len(values[1]):
@@ -67,7 +67,7 @@ def uphill(source: Source, run_id: str, label: str, layer: str, window: int = WI
     before, which keep no slope."""
     run = source.run(run_id)
     names = [prefix + name for prefix in ("", SWEEP) for name in ("along", "along_se")]
-    points = _values(source, run_id, label, layer, names)
+    points = _values(source, run_id, label, layer, names, window)
     if len(points) < 2:
         return False
     (steps, slopes), (_, errors) = points.values()
@@ -86,7 +86,7 @@ def uphill(source: Source, run_id: str, label: str, layer: str, window: int = WI
 def heavy_tails(source: Source, run_id: str, label: str, layer: str) -> bool:
     """Whether a microscope's draws are heavy-tailed in a layer, at any value of a sweep."""
     names = ("draw/heavy_tail", f"{SWEEP}draw/heavy_tail")
-    points = _values(source, run_id, label, layer, names)
+    points = _values(source, run_id, label, layer, names, 1)
     if names[0] in points:
         return bool(points[names[0]][1][-1] > 0)
     return any((values > 0).any() for _, values in points.values())
@@ -118,13 +118,19 @@ def of_lines(source: Source, query: Query, lines: Sequence[Line]) -> list[str]:
 
 
 def _values(
-    source: Source, run_id: str, label: str, layer: str, names: Sequence[str]
+    source: Source, run_id: str, label: str, layer: str, names: Sequence[str], newest: int
 ) -> dict[str, tuple[NDArray[np.int64], Floats]]:
-    """{metric: (steps, values)} of the series that there are, in the order of `names`."""
+    """{metric: (steps, values)} of the series that there are, in the order of `names`: the newest
+    points, or those of all values of a sweep."""
     series_ids = {
         series.metric: series.id
         for series in source.series(run_id)
         if series.count and (series.layer, series.estimator) == (layer, label)
     }
-    read = {name: source.points(series_ids[name]) for name in names if name in series_ids}
+    read = {
+        name: source.points(
+            series_ids[name], newest=None if name.startswith(SWEEP) else newest
+        )
+        for name in names if name in series_ids
+    }  # fmt: skip
     return {name: (points.steps, points.values) for name, points in read.items()}

@@ -109,7 +109,7 @@ def _rounding(source: Source, run_id: str, label: str) -> dict[str, float] | Non
     """The rounding of the loss at the latest probe beside the differences that a draw takes; None
     for an estimator without differences."""
     newest = {
-        series.metric: float(source.points(series.id).values[-1])
+        series.metric: float(source.points(series.id, newest=1).values[-1])
         for series in source.series(run_id)
         if series.metric in (ROUNDING, DIFFERENCE) and series.estimator == label and series.count
     }

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import draws, progress, window
+from backend.figures.data import cautions, draws, progress, window
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import chosen_estimator, layers
@@ -66,6 +66,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     unit = "draws" if draws.is_microscope(run) and query.x == "step" else query.x
     templates = [hover_point("%{y}", unit, words, place) for place in ("z", "customdata")]
     colours = cells.Colours.for_values(words, grid.values, full=query.range == "full")
+    for caution in cautions.sentences(source, query, [label]):
+        tally.say(caution)
     tally.say("colour: " + words.axis.replace("<br>", ", "))
     if words.bounds == (-1, 1) and rows:
         tally.say(_reach(grid, rows, colours.high))

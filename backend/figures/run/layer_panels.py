@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import progress, window
+from backend.figures.data import cautions, progress, window
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, estimators, layers
@@ -65,6 +65,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally = _tally(points, values, len(layer_names), limit, query)
     tally.say(fitted.note)
     tally.say(words.axis.replace("<br>", ", "))
+    for caution in cautions.sentences(source, query, list({s.estimator: None for _, s in placed})):
+        tally.say(caution)
     return canvas.finish(
         _traces(source, query, run, placed, points, scale),
         tally,

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from backend.figures.data import progress, window
+from backend.figures.data import cautions, progress, window
 from backend.figures.data.metrics import Metric, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, chosen_estimator, layers
@@ -43,6 +43,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.zoomed = window.is_zoomed(query)
     scale = choose(words.scaling, grid.values)
     x = progress.positions(source, run_id, run, grid.steps, query.x)
+    for caution in cautions.sentences(source, query, [label]):
+        tally.say(caution)
     many = len(rows) > TRACES
     if many:
         tally.say(f"bands over {len(rows)} {query.level}s, not intervals")

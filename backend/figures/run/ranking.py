@@ -76,7 +76,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     scale = choose(what.scaling, ends)
     several = len(query.runs) > 1
     names = [draws.name_of(line, several=several) for line, _ in kept]
-    labels = ["<br>".join([name, *p.faults]) for name, (_, p) in zip(names, kept, strict=True)]
+    labels = [" · ".join([name, *p.faults]) for name, (_, p) in zip(names, kept, strict=True)]
     marks = style.symbols(line.label for line, _ in kept)
     traces = [
         _dot(at, line, pooled_measure, scale, names[at]).update(marker_symbol=marks[line.label])

@@ -76,7 +76,7 @@ def test_small_errors_keep_their_digits(size):
     each = error.square().sum(1)
     spread, bias = error.var(0).sum().item(), error.mean(0).square().sum().item()
     for of in summaries(g, draws, [4, 8]):
-        assert torch.allclose(of.errors[:, 0], each, rtol=1e-12)
+        assert torch.allclose(of.errors[:, 0], each, rtol=1e-12, atol=0)
         assert of.offset[0].item() == pytest.approx(bias, rel=1e-12)
         # A deviation is a difference of numbers of the size of g: rounded at ε of them.
         assert of.trace[0].item() == pytest.approx(spread, rel=20 * EPS / size + 1e-12)

@@ -21,6 +21,12 @@ def test_the_index_of_a_power_law(alpha):
     assert tail_index(7 * u ** (-1 / alpha), 200) == pytest.approx(found, rel=1e-9)
 
 
+def test_the_index_of_a_few_numbers():
+    """ln 8/1, ln 4/1 and ln 2/1 are 3, 2 and 1 times ln 2."""
+    found = tail_index(torch.tensor([2.0, 1.0, 8.0, 4.0, 0.5], dtype=torch.float64), 3)
+    assert found == pytest.approx(1 / (2 * math.log(2)))
+
+
 def test_what_has_no_tail():
     assert tail_index(torch.ones(100), 10) == math.inf
     assert tail_index(torch.zeros(100), 10) == math.inf
