@@ -45,10 +45,10 @@ def _refuse_unusual(params: Params) -> None:
                 "that in the forward pass",
                 network=True,
             )
-        if p.is_meta or p.is_nested or p.layout is not torch.strided:
-            what = "on the meta device" if p.is_meta else "nested" if p.is_nested else p.layout
+        if p.is_nested or p.layout is not torch.strided:
             raise UnsupportedError(
-                f"{name} is {what}, and estimators take plain (strided) tensors with numbers",
+                f"{name} is {'nested' if p.is_nested else p.layout}, and estimators take plain "
+                "(strided) tensors",
                 network=True,
             )
     if params and not any(p.numel() for p in params.values()):

@@ -37,8 +37,8 @@ def value_and_grad(objective: Objective, params: Params) -> tuple[Tensor, dict[s
             loss = objective(leaves)
         if not loss.requires_grad:
             raise UnsupportedError(
-                "this loss does not depend on the parameters differentiably: choose an estimator "
-                "that only computes it, such as spsa"
+                "this loss has no derivative, it does not depend on the parameters differentiably: "
+                "choose an estimator that only computes it, such as spsa"
             )
         # No gradient is handed in: torch's checks of it cost as much as a small layer.
         grads = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)

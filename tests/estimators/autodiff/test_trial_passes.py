@@ -105,3 +105,12 @@ def test_a_plain_loss_is_tried_too():
     objective = Objective(lambda params: Doubled.apply(params["w"]).sum())
     with pytest.raises(UnsupportedError, match=r"^clip_norm needs .*without jvp"):
         require(ClipNorm(inner=ForwardGradient()), objective, {"w": torch.ones(2)})
+
+
+def test_a_network_without_numbers_is_tried_by_its_shapes():
+    """As a run's configuration is validated."""
+    with torch.device("meta"):
+        module = nn.Sequential(hidden(), hidden(), nn.Linear(4, 3))
+        chain = Chain(module, torch.zeros(6, 4), torch.zeros(6, dtype=torch.int64))
+        for entry in discover().estimators.values():
+            require(entry.cls(), chain)
