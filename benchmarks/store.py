@@ -1,6 +1,10 @@
-"""The points store: written, read, and its size; small reports as a worker sends them"""
+"""The points store: written, read, and its size; small reports as a worker sends them; figures and
+the export of a run of 200 layers × 1,000,000 points"""
 
 import base64
+import json
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,7 +15,7 @@ import httpx
 import numpy as np
 
 from backend.store import Store, open_engine
-from backend.store.points import Flush
+from backend.store.points import SeriesPoints
 from backend.store.reports import WorkerReport
 from benchmarks.lab import serving
 from benchmarks.table import Row
@@ -30,6 +34,7 @@ def rows() -> list[Row]:
         Row("bytes a point, merged", size, 20, "bytes"),
         Row("1,000,000 points to 1,000 shown", one, 20, "ms"),
         Row("twenty of them", twenty, 300, "ms"),
+        *_large(),
     ]
 
 
@@ -40,6 +45,65 @@ def _store() -> Iterator[tuple[Store, Path]]:
         engine = open_engine(f"sqlite:///{path}")
         yield Store(engine), path
         engine.dispose()
+
+
+LAYERS = 200
+_MEASURED = """
+import json, sys, time
+from backend.figures import draw
+from backend.sharing import html_pieces
+from backend.store import Store, open_engine
+from backend.figures.data.source import Memory, MemoryRun
+
+store = Store(open_engine(sys.argv[1]))
+run, small, results = store.find("1").id, Memory(), {}
+small.add_run("r", MemoryRun(1))
+draw("carpet", small, {"runs": "r"})  # loads what every figure needs
+
+def peak():  # in MB; getrusage would count what the parent had before this program began
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+for name in ("carpet", "layers", "zoom", "html"):
+    before, start = peak(), time.perf_counter()
+    if name == "html":
+        sum(map(len, html_pieces(store, [run])))
+    else:
+        zoom = {"first": "1000", "last": "500000"} if name == "zoom" else {}
+        draw("carpet" if name == "zoom" else name, store, {"runs": run, **zoom})
+    results[name] = time.perf_counter() - start, peak() - before
+print(json.dumps(results))
+"""
+
+
+def _large() -> list[Row]:
+    """A run of 200 layers × 1,000,000 points, in a process of its own for its peak memory."""
+    with _store() as (store, path):
+        run = _run(store)
+        rng = np.random.default_rng(0)
+        for i in range(20):
+            at = np.arange(50_000 * i, 50_000 * (i + 1))
+            flushes = [
+                SeriesPoints("cosine", f"s{k}", "b", "", at, rng.normal(size=50_000))
+                for k in range(LAYERS)
+            ]
+            store.report(WorkerReport(run, 1, i, "running", flushes))
+        store.report(WorkerReport(run, 1, 20, "finished", facts={"labels": _LABELS}))
+        command = [sys.executable, "-c", _MEASURED, f"sqlite:///{path}"]
+        measured = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    called = f"{LAYERS} layers × 1,000,000 points"
+    carpet, layers, zoom, html = (measured[n] for n in ("carpet", "layers", "zoom", "html"))
+    return [
+        Row(f"carpet of {called}", 1e3 * carpet[0], 500, "ms"),
+        Row("more memory for it", carpet[1], 100, "MB"),
+        Row("lines by layer of it", 1e3 * layers[0], 500, "ms"),
+        Row("half of the carpet", 1e3 * zoom[0], 500, "ms"),
+        Row("HTML export of it", html[0], 10, "s"),
+        Row("more memory for it", html[1], 300, "MB"),
+    ]
+
+
+_LABELS = {"driver": "b", "shadows": []}
 
 
 def _written(store: Store) -> float:
@@ -61,9 +125,9 @@ def _run(store: Store) -> str:
     return run.id
 
 
-def _flushes(series: int, first: int, values: np.ndarray) -> list[Flush]:
+def _flushes(series: int, first: int, values: np.ndarray) -> list[SeriesPoints]:
     steps = np.arange(first, first + len(values))
-    return [Flush(f"m{i}", "", "", "", steps, values) for i in range(series)]
+    return [SeriesPoints(f"m{i}", "", "", "", steps, values) for i in range(series)]
 
 
 def _read(store: Store, path: Path) -> tuple[float, float, float]:

@@ -1,7 +1,9 @@
 """Series of one-step draws: how the loss would change if each draw were taken as a step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import nan
+
+import numpy as np
 
 from backend.series.points import Points, consecutive, single
 from estimators.measurement.estimates.one_step import MIN_DRAWS_DECREASE, WhatIf
@@ -38,3 +40,16 @@ def summary(result: WhatIf, label: str) -> Iterator[Points]:
     numbers["nonfinite"] = result.nonfinite
     for name, value in numbers.items():
         yield single(f"what_if/{name}", draws, nan if value is None else value, "", label)
+
+
+def rehearsal(rate: float, windows: Sequence[float], window: int, label: str) -> Points:
+    """`what_if/rehearsal/<rate>`: the mean change of the loss in each window of steps at that rate;
+    `step` is the last step of the window."""
+    steps = window * np.arange(1, len(windows) + 1, dtype=np.int64)
+    values = np.asarray(windows, dtype=np.float64)
+    return Points(f"what_if/rehearsal/{rate:.6g}", "", label, "", steps, values)
+
+
+def kept_rate(rate: float | None, label: str) -> Points:
+    """`what_if/kept_rate`: the largest rehearsed rate that can be kept up; NaN if none can."""
+    return single("what_if/kept_rate", 0, nan if rate is None else rate, "", label)

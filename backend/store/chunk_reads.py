@@ -183,14 +183,30 @@ class SeriesReader:
     def _blocks(self) -> Iterator[Blocks]:
         stored = self._summaries()
         for row in self._rows:
+            blocks = summaries.blocks_from(stored[row.id]) if row.id in stored else None
             whole = self._asked.share(row.first_step, row.last_step) == 1
-            if whole and row.id in stored:
-                yield summaries.blocks_from(stored[row.id])
+            if whole and blocks is not None:
+                yield blocks
             else:
-                query = select(*_POINTS).where(_chunk.id == row.id)
-                steps, values = join([Packed(*self._session.execute(query).one())])
-                kept = self._asked.places(steps)
-                yield summaries.summarise(steps[kept], values[kept], row.unit)
+                yield from self._made(row, blocks)
+
+    def _made(self, row: _Row, stored: Blocks | None) -> Iterator[Blocks]:
+        """The blocks of a chunk by its points: all of them, or beside the `stored` ones that lie
+        within the range."""
+        query = select(*_POINTS).where(_chunk.id == row.id)
+        steps, values = join([Packed(*self._session.execute(query).one())])
+        kept = self._asked.places(steps)
+        low, high, inside = kept.stop, kept.stop, None
+        if stored is not None:
+            first, last = steps[kept][[0, -1]] if kept.start < kept.stop else (1, 0)
+            inside = stored[(stored["first_step"] >= first) & (stored["last_step"] <= last)]
+        if inside is not None and len(inside):
+            low = int(np.searchsorted(steps, inside["first_step"][0], "left"))
+            high = int(np.searchsorted(steps, inside["last_step"][-1], "right"))
+        yield summaries.summarise(steps[kept.start : low], values[kept.start : low], row.unit)
+        if inside is not None:
+            yield inside
+        yield summaries.summarise(steps[high : kept.stop], values[high : kept.stop], row.unit)
 
     def _summaries(self) -> dict[int, bytes]:
         query = _query(self._series, self._asked, _chunk.id, _summary.blocks)

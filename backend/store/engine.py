@@ -29,7 +29,6 @@ MOST_CHECKED = 1 << 28
 MOST_REWRITTEN = 1 << 30
 """Bytes of the largest file that is rewritten when it is opened: some seconds, once."""
 PRAGMAS = (
-    f"PRAGMA page_size={PAGE}",
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
     # The log of a long transaction is shortened afterwards.
@@ -169,8 +168,10 @@ def _tune(connection: Any, _record: Any) -> None:
     if isinstance(connection, sqlite3.Connection):
         # The driver would begin transactions implicitly; `_begin` does so explicitly.
         connection.isolation_level = None
+    connection.execute(f"PRAGMA page_size={PAGE}")
     if isinstance(connection, sqlite3.Connection) and _is_empty(connection):
-        # Free pages can be given back in small steps. In a file with tables this would write.
+        # Free pages can be given back in small steps. In a file with tables this would write, and
+        # before the size of a page is set it would fix that.
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     for pragma in PRAGMAS:
         connection.execute(pragma)

@@ -73,17 +73,25 @@ class Upkeep(Base):
     def _remove(self, run_id: str) -> None:
         of_run = _chunk.series.in_(select(_series.id).where(_series.run == run_id))
         with self.reading() as session:
-            chunks = session.execute(select(_chunk.id).where(of_run)).scalars().all()
+            # The last ones first, which tend to be at the end of the file.
+            query = select(_chunk.id).where(of_run).order_by(_chunk.id.desc())
+            chunks = session.execute(query).scalars().all()
             reports = (
                 session.execute(select(_report.id).where(_report.run == run_id)).scalars().all()
             )
         batches = [reports[at : at + ROWS] for at in range(0, len(reports), ROWS)]
-        self._while_open(chunks, lambda s, id: s.execute(delete(Chunk).where(_chunk.id == id)))
+        self._while_open(chunks, self._remove_chunk)
         self._while_open(
             batches, lambda s, ids: s.execute(delete(Report).where(_report.id.in_(ids)))
         )
         # The rest, series and events and attempts, are few.
         self._while_open([run_id], lambda s, id: s.execute(delete(Run).where(_run.id == id)))
+
+    def _remove_chunk(self, session: Session, chunk: int) -> None:
+        session.execute(delete(Chunk).where(_chunk.id == chunk))
+        if self.engine.dialect.name == "sqlite":
+            # At once: the time to give a page back grows with the number of free ones.
+            _vacuum(session)
 
     def _while_open(self, items: Iterable[Item], work: Callable[[Session, Item], object]) -> None:
         """`in_turns`, until the server ends: the next one goes on with the rest."""
@@ -119,7 +127,7 @@ def _summarise(session: Session, chunk: int) -> None:
         points.add_summary(session.connection(), chunk, Packed(*row))
 
 
-def _vacuum(session: Session, _free: int) -> None:
+def _vacuum(session: Session, _free: int = 0) -> None:
     connection = session.connection().connection.driver_connection
     # `execute` would end after the first page; a script runs to its end, in its own transaction.
     connection.executescript(f"PRAGMA incremental_vacuum({PAGES})")  # type: ignore[union-attr]

@@ -17,7 +17,7 @@ from estimators.registry import load_file
 
 DRAWS = 64
 MANY_SECONDS = 20.0
-"""Processor time for the draws that see a small bias."""
+"""Seconds for the draws that see a small bias."""
 LIMIT = 120.0
 """Seconds after which a file that is still loading, or a check, is given up."""
 MARKS = {True: "[green]pass[/]", False: "[bold red]FAIL[/]", None: "[yellow]–[/]"}

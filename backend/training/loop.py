@@ -261,8 +261,14 @@ class Run:
     def _switch_driver(self, label: str, estimator: Any = None) -> Iterator[Record]:
         roles = self._trainer.roles
         text = f"driver changed from {roles.driver.label} to {label}"
-        new = roles.find(label) or self._assembly.estimator(estimator)
-        self._trainer.switch(self.step, Labelled(label, new))
+        new = Labelled(label, roles.find(label) or self._assembly.estimator(estimator))
+        try:
+            self._trainer.refuse(new)
+        except UnsupportedError as error:  # the form cannot know that examples are coupled
+            yield Event(self.step, "change", f"driver not changed: {error}")
+            yield self._facts(self._first[0])
+            return
+        self._trainer.switch(self.step, new)
         self.buffer.driver = label
         yield Event(self.step, "change", text)
         yield self._facts(self._first[0])

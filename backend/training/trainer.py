@@ -16,6 +16,8 @@ from backend.training.evaluation.batch_norm import RunningStatistics
 from estimators.core.contract import Estimate, Estimator
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
+from estimators.measurement.inputs.examination import examined
+from estimators.requirements import require
 
 Make = Callable[[Any], Estimator]
 """Builds an estimator from its description."""
@@ -76,6 +78,11 @@ class Trainer:
     def measured(self) -> dict[str, tuple[Estimator, Any]]:
         """{label: (estimator, its present state)} of driver and shadows."""
         return {e.label: (e.estimator, self.states[e.label]) for e in self.roles.members}
+
+    def refuse(self, new: Labelled) -> None:
+        """Raise UnsupportedError if an estimator that is to drive cannot work on the objective."""
+        require(new.estimator, self.chain, self.params)
+        examined(self.chain, self.params, {new.label: new.estimator})
 
     def switch(self, step: int, new: Labelled) -> None:
         """Let another estimator drive from `step` on; the former driver becomes a shadow.

@@ -11,6 +11,8 @@ from estimators.core.contract import Estimator, Params, UnsupportedError
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
 from estimators.core.site import Site
+from estimators.measurement.inputs.examination import examined
+from estimators.perturbation.forward_gradient import ForwardGradient
 from estimators.requirements import require
 
 BALANCED = 2854
@@ -38,8 +40,14 @@ def served(estimator: Estimator, case: Case) -> bool:
 
 @cache
 def every_case() -> tuple[Case, ...]:
-    """The networks of `cases`, and those that some estimators need."""
-    return (*cases(), _mixer(), _surface(), _line())
+    """The networks of `cases`, and those that some estimators need.
+
+    Raises UnsupportedError if forward mode and reverse mode of the installed torch differ on one.
+    """
+    every = (*cases(), _mixer(), _surface(), _line())
+    for case in every:
+        examined(case.chain, case.params, {"forward_gradient": ForwardGradient()})
+    return every
 
 
 def cases() -> list[Case]:

@@ -37,8 +37,11 @@ def worst(law: Law, exact: Params, draws: Tensor) -> Deviation:
 
 
 def enough(law: Law, exact: Params, few: int) -> int:
-    """Number of draws to begin with: `few`, or 3 of an estimate without noise."""
-    return 3 if is_certain(law, exact) else few
+    """Number of draws to begin with: `few`, or 3 of an estimate without noise.
+
+    What a law to leading order leaves out may be noise, where the leading order has none.
+    """
+    return 3 if is_certain(law, exact) and not (law.note and law.mean is None) else few
 
 
 def deviations(law: Law, tally: Tally) -> Iterator[Deviation]:

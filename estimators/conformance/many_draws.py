@@ -35,18 +35,18 @@ class ManyDraws(NamedTuple):
     """How they were made: honest, or projected from the exact gradient."""
 
 
-def many_draws(trial: Trial, seconds: float) -> ManyDraws:
-    """Draw until a small bias would be seen, for at most `seconds` of processor time."""
+def many_draws(trial: Trial, seconds: float, most: int = MAX_COUNT) -> ManyDraws:
+    """Draw until a small bias would be seen, for at most `seconds` and at most `most` draws."""
     source, chunks = _chunks(trial)
     law, exact = trial.law, trial.tensors(trial.exact)
     claimed = Tally(trial.tensors(trial.expected))
     lawful = None if law is None else Tally({n: mean_of(law, exact)[n] for n in exact})
-    began, look = time.process_time(), BATCH
+    began, look = time.monotonic(), BATCH
     for chunk in chunks:
         claimed.add(chunk)
         if lawful is not None:
             lawful.add(chunk)
-        if claimed.count >= MAX_COUNT or time.process_time() - began > seconds:
+        if claimed.count >= most or time.monotonic() - began > seconds:
             break
         if claimed.count >= look:
             if _suffices(trial, claimed, lawful):

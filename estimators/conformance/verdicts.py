@@ -45,7 +45,7 @@ def check(
 
     Args:
         estimator: The class, or one setting of it.
-        seconds: Processor time for many draws at the defaults, which show a small bias; 0 for none.
+        seconds: Time for many draws at the defaults, which show a small bias; 0 for none.
         seed: Of the draws from which means and variances are taken.
         before: Called with the name of each check before it is made.
     """

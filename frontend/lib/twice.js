@@ -3,6 +3,25 @@
 import {icon} from "../icons.js";
 import {h} from "./h.js";
 import {signal} from "./signal.js";
+import {say} from "./take.js";
+
+/**
+ * When and where the pointer last acted. The next button of its kind may come to stand there, and
+ * presses that were meant for the first must not arm it.
+ */
+let acted = {at: -Infinity, x: 0, y: 0};
+const AGAIN_MS = 1500;
+const SAME_PX = 4;
+
+/** Whether a press goes on with presses of a button that has acted. @param {MouseEvent} event */
+function isLeftOver({detail, clientX, clientY}) {
+  const isKey = detail === 0;
+  const isSamePlace = Math.hypot(clientX - acted.x, clientY - acted.y) < SAME_PX;
+  return !isKey && isSamePlace && performance.now() - acted.at < AGAIN_MS;
+}
+
+/** @param {MouseEvent} event */
+const remember = ({clientX: x, clientY: y}) => (acted = {at: performance.now(), x, y});
 
 /**
  * @param {object} words
@@ -13,13 +32,23 @@ import {signal} from "./signal.js";
  */
 export function twice({text, final, label}, act) {
   const armed = signal(false);
+
+  /** @param {MouseEvent} event */
+  function press(event) {
+    const leftOver = isLeftOver(event);
+    if (leftOver || armed.peek()) remember(event);
+    if (leftOver) return say("This press was not counted: it came right after the last one.");
+    if (!armed.peek()) return armed.set(true);
+    act();
+  }
+
   return h(
     "button",
     {
       type: "button",
       class: () => (armed() ? "act danger" : "act"),
       "aria-label": () => label(armed()),
-      onclick: () => (armed.peek() ? act() : armed.set(true)),
+      onclick: press,
       onblur: () => armed.set(false),
     },
     icon("bin"),

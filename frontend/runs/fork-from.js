@@ -95,6 +95,7 @@ function controls(run) {
   const {optimizer} = run.config;
   const [parent, from] = [find(run.parent ?? ""), run.parent_step ?? 0];
   const best = signal(/** @type {Record<string, number>} */ ({}));
+  const kept = signal(/** @type {Record<string, number | null>} */ ({}));
   const driver = select(
     "Driver",
     labels.map((label) => [label, label]),
@@ -117,6 +118,7 @@ function controls(run) {
   figure("what_if", {runs: run.id}).then(
     ({meta}) => {
       best.set(meta.best_rates ?? {});
+      kept.set(meta.kept_rates ?? {});
       const usual = meta.learning_rate;
       if (usual === null || usual === undefined) return;
       // What was typed meanwhile stands. A rate of 0 is no rate to train with.
@@ -145,9 +147,10 @@ function controls(run) {
           h(
             "span",
             null,
-            " The best of one step lowers the loss most in a single step on one batch. It is no rate to train with: kept up, it often diverges.",
+            " The best of one step lowers the loss most in a single step on one batch. It is no rate to train with: kept up, it often diverges within dozens of steps.",
           ),
         ],
+        rehearsed(kept()[chosen()], take),
       ];
     }),
   );
@@ -174,6 +177,28 @@ function controls(run) {
       ["", `${optimizer.name} with its fields, as in the run`],
     ]),
   };
+}
+
+/**
+ * What was tried for 200 steps, if anything was.
+ * @param {number | null | undefined} rate null: none of the rates tried can be kept up
+ * @param {(value: number, whose: string) => HTMLElement} take
+ */
+function rehearsed(rate, take) {
+  if (rate === undefined) return null;
+  const how =
+    "over 200 steps of plain SGD from this checkpoint, which were rehearsed at up to five rates.";
+  if (rate === null)
+    return h("span", null, ` With none of the rates tried did the loss not rise ${how}`);
+  return [
+    " ",
+    take(rate, "Kept up for 200 steps"),
+    h(
+      "span",
+      null,
+      ` The largest rate tried whose mean loss stays finite and does not rise ${how}`,
+    ),
+  ];
 }
 
 /** @param {number} value */

@@ -96,6 +96,28 @@ def test_a_deleted_run_leaves_every_tab_and_the_focus_stays(
 
 
 @pytest.mark.timeout(60)
+def test_a_press_too_many_deletes_no_other_run(page: Page, full: ServedLab) -> None:
+    enter(page, full.start_url)
+    rows = page.locator(".run")
+    expect(rows).to_have_count(50)
+    first, second = (rows.nth(i).get_attribute("data-run") for i in (0, 1))
+    box = rows.first.get_by_role("button", name="Delete").bounding_box()
+    assert box
+    at = (box["x"] + 20, box["y"] + 10)
+    page.mouse.click(*at)
+    deleted = page.locator(f".run[data-run={first}]")
+    while deleted.count():
+        page.mouse.click(*at)
+    page.mouse.click(*at)
+    page.mouse.click(*at)
+    expect(page.get_by_text("This press was not counted")).to_be_visible()
+    kept = page.locator(f".run[data-run={second}]")
+    expect(kept.get_by_role("button", name="Really delete")).to_have_count(0)
+    with full.client() as client:
+        assert client.get(f"/runs/{second}").is_success
+
+
+@pytest.mark.timeout(60)
 def test_an_address_with_a_deleted_run_shows_the_rest(
     page: Page, full: ServedLab, expected: list[str]
 ) -> None:

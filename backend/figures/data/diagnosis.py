@@ -52,10 +52,10 @@ def anatomy(source: Source, run_id: str, label: str) -> dict[str, Any] | None:
         if not series.count:
             continue
         if series.metric == "anatomy/population":
-            population = int(source.points(series.id).values[-1])
+            population = int(source.points(series.id, newest=1).values[-1])
         elif series.metric in PARTS and series.estimator == label:
             part = series.metric.removeprefix("anatomy/")
-            value = float(source.points(series.id).values[-1])
+            value = float(source.points(series.id, newest=1).values[-1])
             layers.setdefault(series.layer, {})[part] = value
     complete = {name: parts for name, parts in layers.items() if {"estimator", "fixed"} <= {*parts}}
     if not complete:
@@ -75,7 +75,7 @@ def _probes(
         and s.estimator == ("" if s.metric == OF_THE_RUN else label)
     }
     whole = series_ids.get(("relative_variance", ""))
-    steps = source.points(whole).steps[-window:] if whole else []
+    steps = source.points(whole, newest=window).steps if whole else []
     if not len(steps):
         return 0, {}
     first, count = int(steps[0]), len(steps)

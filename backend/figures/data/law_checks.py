@@ -77,7 +77,9 @@ def newest_values(source: Source, series: laws.SeriesByMetric) -> dict[str, floa
     names = [*MEASURES, *(f"{name}_se" for name in MEASURES)]
     names += [prefix + name for prefix in (LAW, RECORD) for name in MEASURES]
     return {
-        name: float(source.points(series[name].id).values[-1]) for name in names if name in series
+        name: float(source.points(series[name].id, newest=1).values[-1])
+        for name in names
+        if name in series
     }
 
 

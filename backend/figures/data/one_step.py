@@ -31,6 +31,10 @@ class OneStepDraws:
     best: float | None
     decrease: float | None
     decrease_se: float | None
+    kept: float | None
+    """The largest rehearsed rate that can be kept up."""
+    rehearsed: bool
+    """Whether any rate was rehearsed."""
     lost: int
     """Draws left out."""
 
@@ -106,7 +110,8 @@ def _read(source: Source, run_id: str, label: str) -> OneStepDraws:
     return OneStepDraws(
         source.run(run_id), run_id, label, last("learning_rate"), dict(sorted(changes.items())),
         slopes[finite], curvatures[finite], last("best_rate"), last("expected_decrease"),
-        last("expected_decrease_se"), int((~finite).sum()),
+        last("expected_decrease_se"), last("kept_rate"), "what_if/kept_rate" in values_of,
+        int((~finite).sum()),
     )  # fmt: skip
 
 

@@ -16,13 +16,14 @@ INFO = FigureInfo(
     help="The best learning rate of each estimator for one step, the decrease of the loss that is "
     "expected of it, and what the run's own learning rate does; the largest expected decrease "
     "first.",
-    takeaway="The first row makes the best single step; its rate is often too large to train with.",
+    takeaway="The first row makes the best single step; its rate is often too large to train with: "
+    "kept up, it diverges within dozens of steps. The last column has a rate that was kept up.",
     parameters=("runs", "estimator"),
     charts=(Chart("best-rates", (Place("one_step", "what-if", 10),), size="table"),),
 )
 HEAD = (
     "estimator", "best η", "expected decrease", "± s.e.", "mean change near it", "run's own η",
-    "mean change there", "falls in",
+    "mean change there", "falls in", "kept up",
 )  # fmt: skip
 
 
@@ -40,13 +41,19 @@ def figure(source: Source, query: Query) -> go.Figure:
             "expected decrease: to second order, from honest draws (by the estimator itself); "
             "mean changes: of the steps that were tried"
         )
+    if any(steps.rehearsed for steps in estimators):
+        tally.say(
+            "kept up: the largest rate tried (from the best one down to a hundredth of it) whose "
+            "loss stays finite and does not rise over 200 rehearsed steps of plain SGD from the "
+            "checkpoint, compared with the checkpoint's weights on the same batches"
+        )
     cells = [
         [*steps] for steps in zip(*(_cells(steps, several) for steps in estimators), strict=True)
     ]
     table = go.Table(
         header={"values": list(HEAD), "align": "left", "fill": {"color": canvas.CLEAR}},
         cells={"values": cells, "align": "left", "fill": {"color": canvas.CLEAR}, "height": 24},
-        name=INFO.title, columnwidth=[2.8, 1.2, 1.6, 1, 2, 1.2, 2, 1],
+        name=INFO.title, columnwidth=[2.8, 1.2, 1.6, 1, 2, 1.2, 2, 1, 1.2],
     )  # fmt: skip
     return canvas.finish(
         [table] if estimators else [], tally, title=INFO.title,
@@ -68,7 +75,14 @@ def _cells(steps: OneStepDraws, several: bool) -> list[str]:
         "" if steps.usual is None else f"{steps.usual:.3g}",
         _mean(changes_there) if len(changes_there) else "",
         f"{(changes_there < 0).mean():.0%}" if len(changes_there) else "",
+        _kept(steps),
     ]
+
+
+def _kept(steps: OneStepDraws) -> str:
+    if not steps.rehearsed:
+        return ""
+    return "none of those tried" if steps.kept is None else f"{steps.kept:.3g}"
 
 
 def _mean(values: Floats) -> str:

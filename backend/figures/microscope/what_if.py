@@ -78,6 +78,7 @@ def _rates(estimators: Sequence[OneStepDraws]) -> dict[str, Any]:
         "rates": list(estimators[0].changes),
         "learning_rate": estimators[0].usual,
         "best_rates": {steps.label: steps.best for steps in estimators if steps.best is not None},
+        "kept_rates": {steps.label: steps.kept for steps in estimators if steps.rehearsed},
     }
 
 

@@ -115,7 +115,7 @@ def _cell(
 ) -> Cell:
     if draws.is_microscope(run):
         values = checks.newest_values(source, series)
-        count = int(source.points(series[name].id).steps[-1])
+        count = int(source.points(series[name].id, newest=1).steps[-1])
         check = checks.check_point(source, series, name, count)
         return Cell(layer, label, check, values.get(name, np.nan), values.get(LAW + name, np.nan))
     shown = source.points(series[name].id, first=query.first, last=query.last)
@@ -130,7 +130,7 @@ def _is_dead(
     source: Source, series: dict[tuple[str, str], laws.SeriesByMetric], layer: str
 ) -> bool:
     norm = series.get((layer, ""), {}).get("exact/norm")
-    return norm is not None and bool(source.points(norm.id).values[-1] == 0)
+    return norm is not None and bool(source.points(norm.id, newest=1).values[-1] == 0)
 
 
 def _kinds(run: RunLike, cells: list[Cell]) -> dict[str, marks.Kind]:

@@ -186,8 +186,8 @@ def _at_a_point(source: Source, query: Query, name: str, run: RunLike) -> Pairin
     labels = _ordered(run, list(series_ids))
     reference, comparisons, exact = _reference(labels, query.estimator, run), {}, {}
     for label in labels:
-        points = source.points(series_ids[label])
-        spread = source.points(errors[label]).values[-1] if label in errors else np.nan
+        points = source.points(series_ids[label], newest=1)
+        spread = source.points(errors[label], newest=1).values[-1] if label in errors else np.nan
         exact[label] = (float(points.values[-1]), float(spread), int(points.steps[-1]))
     for label in labels:
         if label != reference:
@@ -241,7 +241,7 @@ def _over_seeds(source: Source, query: Query, name: str) -> Pairing:
             if label in row:
                 twice.add(run.config.get("seed"))
                 continue
-            values = source.points(series_ids[label]).values[-query.window :]
+            values = source.points(series_ids[label], newest=query.window).values
             finite = values[np.isfinite(values)]
             row[label] = float(finite.mean()) if len(finite) else np.nan
     reference = _reference(list(labels), query.estimator, source.run(query.runs[0]))

@@ -205,7 +205,7 @@ def _exact(source: Source, run_id: str, stages: list[str], window: int) -> dict[
 def _since(source: Source, series: Iterable[SeriesLike], window: int) -> int:
     """The first step of the latest `window` probes, which are the same for all series."""
     for each in series:
-        return int(source.points(each.id).steps[-window:][0])
+        return int(source.points(each.id, newest=window).steps[0])
     return 0
 
 
@@ -223,8 +223,8 @@ def _faults(source: Source, line: Line, query: Query) -> tuple[str, ...]:
 
 def _pool(source: Source, line: Line, query: Query) -> Pooled:
     """Pool the points of the window; the mean is NaN where none is finite."""
-    points, faults = source.points(line.series.id), _faults(source, line, query)
-    values = points.values[-query.window :]
+    values = source.points(line.series.id, newest=query.window).values
+    faults = _faults(source, line, query)
     good = values[np.isfinite(values)]
     lost = len(values) - len(good)
     if not len(good):

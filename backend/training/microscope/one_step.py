@@ -7,6 +7,7 @@ from backend.series import one_step as series
 from backend.series.points import Points
 from backend.training.components.assemble import Labelled
 from backend.training.microscope.draw_loop import DrawLoop
+from backend.training.microscope.rehearsal import rehearse
 from backend.training.microscope.setup import Setup
 from backend.training.records import Event, Record
 from estimators.measurement.draws.one_step import (
@@ -21,7 +22,7 @@ from estimators.measurement.estimates.one_step import grid
 
 
 def run_one_step(setup: Setup, loop: DrawLoop, request: WhatIf) -> Iterator[Record]:
-    """`what_if/*` of each draw, and their summary at 8, 16, 32, … draws."""
+    """`what_if/*` of each draw, their summary at 8, 16, 32, … draws, and at last rehearsals."""
     start, usual = starting_point(setup.run.chain, setup.run.params), setup.learning_rate
     yield from series.start(start.loss, usual)
     yield from loop.flush()
@@ -39,6 +40,9 @@ def run_one_step(setup: Setup, loop: DrawLoop, request: WhatIf) -> Iterator[Reco
     for stream in streams:
         yield from stream.points()
         yield from stream.events()
+    for labelled, stream in zip(setup.estimators, streams, strict=True):
+        if not loop.end and stream.best_rate is not None:
+            yield from rehearse(setup, labelled, stream.best_rate, loop)
 
 
 def _pilot_rates(setup: Setup, loop: DrawLoop, start: StartingPoint) -> list[float]:
@@ -87,6 +91,11 @@ class OneStepStream:
     def done(self) -> bool:
         """Whether all draws are made."""
         return self.made >= self._draws.count
+
+    @property
+    def best_rate(self) -> float | None:
+        """The best learning rate of one step, if there is one."""
+        return OneStepResult.from_draws(self._draws).best_rate if self.made else None
 
     def take(self) -> None:
         """Draw one more chunk."""

@@ -1,6 +1,7 @@
 """`Setup`: the frozen run, the estimators that draw there, and what was asked for."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 from backend.config import MicroscopeConfig
@@ -64,6 +65,15 @@ class Setup:
         """Batches of `size` examples, fixed by the seed of the draws."""
         batches = self._assembly.batches(self.run.part, size, self.request.seed)
         return IndependentBatches(batches, self.run)
+
+    def later(self, steps: int) -> Chain:
+        """The loss on the run's batch that comes `steps` after that of the checkpoint."""
+        return self.run.chain.on(*self._run_batches.at(self.request.step + steps))
+
+    @cached_property
+    def _run_batches(self) -> Batches:
+        config = self._config
+        return self._assembly.batches(self.run.part, config.batch_size, config.seed)
 
     @property
     def examples(self) -> int:

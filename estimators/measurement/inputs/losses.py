@@ -20,6 +20,8 @@ from estimators.measurement.inputs.each_example import Batch, EachExample, InAny
 from estimators.measurement.inputs.modules import tensors_in
 from estimators.measurement.inputs.nearby import near
 
+COARSE = 0.01
+"""Rounding, relative to a loss, in which nothing is verified: that of half precision."""
 STEPS = 2.0**12
 """Units of least precision by which two right sums over a batch may differ."""
 
@@ -121,7 +123,7 @@ class _Comparison(NamedTuple):
 
     def is_mean_times(self, factor: float) -> bool:
         """Whether the loss is that multiple of the mean over single examples, or each of them."""
-        if self.alone is None:
+        if self.alone is None or self.rounding > COARSE:
             return False
         if self.value.ndim:
             return _close(self.value, self.alone, self.allowed)

@@ -23,8 +23,8 @@ Active = Callable[[Tensor], Tensor]
 RELU = {"relu", "relu_"}
 FLAT = RELU | {
     "relu6", "hardtanh", "hardtanh_", "threshold", "_threshold", "threshold_", "clamp", "clamp_",
-    "clip", "clip_", "clamp_min", "clamp_min_", "clamp_max", "clamp_max_", "hardsigmoid", "hardswish",
-    "softshrink", "hardshrink",
+    "clip", "clip_", "clamp_min", "clamp_min_", "clamp_max", "clamp_max_", "hardsigmoid",
+    "hardswish", "softshrink", "hardshrink",
 }  # fmt: skip
 """Names of torch's functions of single numbers that are constant over an interval."""
 LOOKS = {"__get__", "size", "dim", "numel", "stride", "is_contiguous", "type", "is_floating_point"}
@@ -118,8 +118,8 @@ def _active(calls: list[tuple[Any, tuple, dict[str, Any]]]) -> Active | None:
         """Where the function's own derivative is not zero."""
         leaf = z.detach().requires_grad_()
         with torch.enable_grad():
-            y = func(leaf.clone(), *args[1:], **options)
-        return torch.autograd.grad(y.sum(), leaf)[0] != 0
+            total = func(leaf.clone(), *args[1:], **options).sum()
+        return torch.autograd.grad(total, leaf)[0] != 0
 
     return active
 

@@ -196,7 +196,8 @@ def test_draws_that_arrive_while_a_figure_is_read_are_left_out(stepped):
     assert stepped.points(late).count == N + 5
     assert drawn["count"] == 4 * N
     assert drawn["meta"] == {
-        "rates": means["x"], "learning_rate": 0.1, "best_rates": {EXACT: 0.2}
+        "rates": means["x"], "learning_rate": 0.1, "best_rates": {EXACT: 0.2},
+        "kept_rates": {},
     }  # fmt: skip
 
 
@@ -264,6 +265,18 @@ def test_the_table_says_why_there_is_no_best_rate(stepped):
     assert "the mean draw points uphill and raises the loss" in json.dumps(
         draw("what_if", source, {"runs": "m1"})
     )
+
+
+def test_a_rate_that_can_be_kept_up_stands_beside_the_best_one(stepped):
+    assert {row["kept up"] for row in rows(draw("best_rates", stepped, {"runs": "m1"}))} == {""}
+    stepped.add("m1", "what_if/kept_rate", [0], [0.05], estimator=EXACT)
+    stepped.add("m1", "what_if/kept_rate", [0], [float("nan")], estimator=FORWARD)
+    drawn = draw("best_rates", stepped, {"runs": "m1"})
+    kept = {row["estimator"]: row["kept up"] for row in rows(drawn)}
+    assert kept == {EXACT: "0.05", FORWARD: "none of those tried"}
+    assert "does not rise over 200 rehearsed steps of plain SGD" in note_text(drawn)
+    meta = draw("what_if", stepped, {"runs": "m1"})["meta"]
+    assert meta["kept_rates"] == {EXACT: 0.05, FORWARD: None}
 
 
 @pytest.mark.parametrize(

@@ -53,10 +53,14 @@ def test_how_sqlite_is_tuned(opened):
     with opened().connect() as connection:
         found = {
             name: connection.execute(text(f"PRAGMA {name}")).scalar_one()
-            for name in ("journal_mode", "synchronous", "busy_timeout", "foreign_keys")
+            for name in (
+                *("journal_mode", "synchronous", "busy_timeout", "foreign_keys"),
+                *("page_size", "auto_vacuum"),
+            )
         }
     assert found == {
         "journal_mode": "wal", "synchronous": 1, "busy_timeout": 10000, "foreign_keys": 1,
+        "page_size": 16384, "auto_vacuum": 2,
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from backend.store import summaries
+from backend.store.chunks import FULL
 from backend.store.columns import Held, of_points
 from backend.store.points import SeriesPoints
 from backend.store.reports import WorkerReport
@@ -212,6 +213,7 @@ def test_a_curve_with_points_that_are_not_finite_shows_them(store, long_run):
 @pytest.mark.parametrize(
     ("asked", "wanted"),
     [({}, slice(-5, None)), ({"last": 8 * 70_000 + 3}, slice(69_996, 70_001)),
+     ({"last": 8 * (FULL + 1)}, slice(FULL - 3, FULL + 2)),
      ({"first": 8 * (LONG - 3)}, slice(-3, None)), ({"last": -1}, slice(0, 0))],
 )  # fmt: skip
 def test_the_newest_points(store, long_run, asked, wanted):

@@ -167,7 +167,6 @@ def test_a_file_of_an_earlier_version_is_rewritten_once(tmp_path, monkeypatch, m
     from alembic import command
 
     path = tmp_path / "lab.db"
-    monkeypatch.setattr(engine, "PRAGMAS", [p for p in engine.PRAGMAS if "auto_vacuum" not in p])
     old = open_engine(f"sqlite:///{path}")
     config = engine.alembic_config()
     with old.execution_options(writing=True).begin() as connection:

@@ -71,7 +71,7 @@ def test_a_what_if_step_tells_every_draw_at_every_rate(seen):
     assert found.of("what_if/best_rate", "", "backprop")[64] == pytest.approx(slope / curve)
     decrease = found.of("what_if/expected_decrease", "", "backprop")[64]
     assert decrease == pytest.approx(slope**2 / curve / 2)
-    assert [e.kind for e in found.events] == ["what-if", "what-if"]
+    assert [e.kind for e in found.events] == ["what-if", "what-if", "rehearsal", "rehearsal"]
 
 
 def test_a_step_that_is_too_long_is_counted_and_not_lost(seen):

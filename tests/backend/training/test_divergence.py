@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from backend.training import loop
+from backend.training import checkpointing, loop
 from backend.training.checkpoints import format
 from backend.training.checkpoints.files import checkpoint_steps, path_of
 from backend.training.control import Control
@@ -105,6 +105,7 @@ def break_a_weight(monkeypatch, at: int) -> None:
 
 
 def test_a_weight_that_is_not_finite_behind_a_finite_loss(config, gather, monkeypatch, tmp_path):
+    monkeypatch.setattr(checkpointing, "MAX_SHARE", -1.0)  # none but the first and the last one
     break_a_weight(monkeypatch, at=30)
     run = gather(train(config(), checkpoint_dir=tmp_path))
     assert (run.ended.status, run.ended.step) == ("diverged", 40)

@@ -102,6 +102,18 @@ def test_a_method_for_single_examples_is_refused_on_coupled_ones(config, gather)
     assert run.ended.error.startswith("forward_gradient(per=example) needs a loss that is a mean")
 
 
+def test_a_driver_that_is_not_served_does_not_take_over(config, gather):
+    per_example = {"name": "forward_gradient", "per": "example"}
+    control = Control()
+    driver = {"label": "new", "estimator": per_example}
+    control.update(changes=[{"id": 1, "driver": driver}])
+    run = gather(train(config(network=foreign("centring")), control))
+    assert run.ended.status == "finished"
+    assert run.facts.labels["driver"] == "backprop"
+    (refused,) = [e.text for e in run.events if e.kind == "change"]
+    assert refused.startswith("driver not changed: forward_gradient(per=example) needs")
+
+
 @pytest.mark.parametrize("sweep", [None, ("network.middle", ["nothing", "noise"])])
 def test_the_microscope_refuses_too(config, gather, tmp_path, sweep, monkeypatch):
     asked = config(network=foreign("nothing"), shadows=[FORWARD])

@@ -374,7 +374,7 @@ def test_perturbed_activities_learn_by_it(config, gather):
     found = gather(train(run))
     curve = [*found.of("train/loss").values()]
     assert sum(curve[-20:]) < sum(curve[:20]) - 2
-    assert found.of("test/readout_accuracy")[100] > 0.7
+    assert found.of("test/readout_accuracy")[100] > 0.6
 
 
 def test_each_loss_brings_its_evaluation(digits):

@@ -26,7 +26,10 @@ from estimators import (
     sweep,
     what_if,
 )
+from estimators.autodiff.calculus import push_forward
+from estimators.conformance import every_case
 from estimators.core.noise import stream
+from estimators.measurement.inputs import derivatives
 from estimators.measurement.inputs.derivatives import disagreement
 from estimators.measurement.inputs.losses import chain_of
 from estimators.measurement.inputs.nearby import examinable
@@ -80,7 +83,8 @@ COUPLED = {
     "centring": (net(Is(lambda h: h - h.mean(0))), CE, Y, "module 2 (Is)"),
     "behind a head of zero": (zero_head(net(Is(lambda h: h - h.mean(0)))), CE, Y, "module 2"),
     "in pairs": (net(Is(lambda h: h + 0.1 * h.roll(1, 0))), CE, Y, "module 2"),
-    "all with one": (net(Is(lambda h: h - h[:1].tanh())), CE, Y, "module 2"),
+    "all with the first": (net(Is(lambda h: h - h[:1].tanh())), CE, Y, "module 2"),
+    "all with the second": (net(Is(lambda h: h - h[1:2].tanh())), CE, Y, "module 2"),
     "one with all": (net(Is(lambda h: h + mask(h) * h.sum(0))), CE, Y, "module 2"),
     "attention": (net(Is(lambda h: (h @ h.T).softmax(1) @ h)), CE, Y, "module 2"),
     "by the largest": (net(Is(lambda h: h / h.abs().amax(0))), CE, Y, "module 2"),
@@ -97,6 +101,46 @@ COUPLED = {
     "class weights": (net(), nn.CrossEntropyLoss(torch.tensor([1.0, 2, 3])), Y, "class weights"),
     "padding": (net(), CE, torch.where(Y == 2, -100, Y), "ignore_index"),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("holds", [1, torch.ones(3, dtype=torch.bfloat16).diag()])
+def test_half_precision_hides_no_coupling(holds):
+    """Also where the loss holds numbers in half precision, and does not run in another."""
+
+    def loss(output, y):
+        return contrast(output @ holds if isinstance(holds, torch.Tensor) else output, y).mean()
+
+    found = at(net().bfloat16(), loss, (X.bfloat16(), Y))
+    assert found.chain.whole
+    assert found.notices
+
+
+class Shuffled(nn.Module):
+    """A mean of squares; its values by example are those of the next example."""
+
+    reduction = "mean"
+
+    def forward(self, output, y):
+        each = (output - y).square().mean(1)
+        return each.mean() if self.reduction == "mean" else each.roll(1, 0)
+
+
+def test_what_reduction_gives_is_not_trusted():
+    module, y = net(), torch.randn(B, 3, generator=RNG)
+    chain, _ = chain_of(module, Shuffled(), X, y)
+    expected = (module(X) - y).square().mean(1)
+    assert torch.allclose(chain.losses(chain.forward({})), expected, rtol=1e-5)
+
+
+def test_a_loss_of_pairs_that_uses_the_targets_of_others_is_one_number():
+    def pairs(output, y):
+        if len(output) % 2:
+            raise ValueError("pairs have an even number of rows")
+        return (output.mean(1) - y.mean()).square()
+
+    found = at(net(), pairs, (X, REAL))
+    assert found.chain.whole
+    assert "the targets of others" in found.notices[0]
 
 
 @pytest.mark.filterwarnings("ignore:Using a target size")
@@ -436,6 +480,14 @@ def seeded(h):
 )
 def test_what_is_no_noise_is_served(middle):
     assert at(net(middle), estimators=[Backprop(), SPSA()]).watched
+
+
+def test_gradlab_check_examines_its_networks(monkeypatch):
+    assert every_case.__wrapped__()
+    doubled = lambda *given: tuple(2 * t for t in push_forward(*given))  # noqa: E731
+    monkeypatch.setattr(derivatives, "push_forward", doubled)
+    with pytest.raises(UnsupportedError, match=r"forward mode is wrong in module hidden1\.0"):
+        every_case.__wrapped__()
 
 
 def test_every_public_function_refuses_and_tells():

@@ -18,7 +18,8 @@ def along_sites(
     """1/K Σ_k Σ_l (∂z_l/∂θ)ᵀ c_k u_kl, and the exact gradient behind the last site."""
     finite = isinstance(estimator, NodePerturbation)
     count = estimator.draws if finite else estimator.tangents
-    sharing = NoiseSharing(estimator.noise, batch=False, unit="")
+    masked = estimator.masked_noise
+    sharing = NoiseSharing(estimator.noise, batch=False, unit="", masked=masked)
     zs = _pass(foreign, chain, lambda z, _: z).sites
     if finite:
         us = []

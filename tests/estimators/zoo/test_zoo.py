@@ -25,8 +25,8 @@ ESTIMATORS = [
     ForwardGradient(tangents=3, noise="normal"),
     ForwardGradient(per="example"),
     BlockForwardGradient(visit="each", blocks="stage"),
-    ActivityForwardGradient(tangents=2, noise="normal"),
-    NodePerturbation(draws=2),
+    ActivityForwardGradient(tangents=2, noise="normal", masked_noise=False),
+    NodePerturbation(draws=2, masked_noise=False),
 ]
 
 STRUCTURE = "|".join(
