@@ -125,7 +125,7 @@ function setUp(element, options) {
     h("p", {class: "chart-note"}, () => textOf(state.note(), state.grown()), " ", whole),
     h(
       "details",
-      {class: "chart-note", hidden: () => state.note().details.length === 0},
+      {class: "chart-details", hidden: () => state.note().details.length === 0},
       h("summary", null, "All lines"),
       () => state.note().details.map((text) => h("p", null, text)),
     ),
