@@ -49,18 +49,21 @@ class Stateless:
         Raises ImpureError if it changes a parameter.
         """
         own = {name: places[0] for name, places in self._slots.items()}
+        if any(place[key].is_meta for place, key in own.values()):
+            self.inspected = True  # without numbers, only shapes are asked for
+            return
         before = {name: self._copy(place[key]) for name, (place, key) in own.items()}
         copies = {name: p.clone() for name, p in before.items()}
         devices = {p.device for p in copies.values() if p.is_cuda}
         with torch.no_grad(), torch.random.fork_rng(devices), InMemoryOrder() as mode:
             self.call(copies, run)
-        self.inspected, self._copies = True, mode.copied
         for name, p in before.items():
             if not _same_numbers(p, copies[name]):
                 raise ImpureError(
                     f"a forward pass changes the parameter {name} in place, and an objective only "
                     "reads its parameters: change it after each optimiser step instead"
                 )
+        self.inspected, self._copies = True, mode.copied
 
     @contextmanager
     def holding(self, params: Mapping[str, Tensor]) -> Iterator[None]:
@@ -120,8 +123,6 @@ class Stateless:
 
 
 def _same_numbers(a: Tensor, b: Tensor) -> bool:
-    if a.is_meta:  # a network without numbers, whose shapes are checked
-        return True
     return torch.equal(a, b) or torch.equal(torch.nan_to_num(a), torch.nan_to_num(b))
 
 
