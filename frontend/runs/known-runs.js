@@ -95,11 +95,14 @@ async function readAll(mine) {
 async function readNewest(count) {
   /** @type {Run[]} */
   const read = [];
+  /** @type {number | undefined} of the first page: what came after it, the stream tells */
+  let total;
   for (;;) {
     const limit = Math.min(count - read.length, api.MOST_RUNS);
     const page = await api.runs({limit, before: read.at(-1)?.number});
     read.push(...page.runs);
-    if (page.runs.length === 0 || read.length >= count) return {runs: read, total: page.total};
+    total ??= page.total;
+    if (page.runs.length < limit || read.length >= count) return {runs: read, total};
   }
 }
 

@@ -65,7 +65,10 @@ def test_what_happens_in_a_gap_is_on_the_page(
 
 
 @pytest.mark.timeout(120)
-def test_a_server_that_falls_silent_is_not_live(cable: Cable, page: Page, lab: ServedLab) -> None:
+def test_a_server_that_falls_silent_is_not_live(
+    cable: Cable, page: Page, lab: ServedLab, expected: list[str]
+) -> None:
+    expected.append("404")
     page.route(NO_PLOTS, lambda route: route.fulfill(body="", content_type="text/javascript"))
     run, goes = started(lab, "asleep"), started(lab, "goes quietly", 5)
     enter(page, f"{cable.url}/#token={lab.token}")
