@@ -92,9 +92,20 @@ export async function order(run, kind) {
   }
 }
 
-/** @param {Run} run */
+/**
+ * Delete a run. It leaves the charts first, so that none asks for a run that is gone; after a
+ * refusal it is shown again.
+ * @param {Run} run
+ */
 async function remove(run) {
-  await api.remove(run.id);
+  const wasShown = shown.peek().includes(run.id);
+  show(run.id, false);
+  try {
+    await api.remove(run.id);
+  } catch (error) {
+    if (wasShown) show(run.id, true);
+    throw error;
+  }
   forget(run.id);
   say(`Run ${run.number} was deleted.`);
 }

@@ -34,7 +34,7 @@ def answer(route: Route) -> None:
     trace = {"type": "scatter", "x": [1, 2], "y": [1, 2], "name": "its line", "line": {}}
     figure = {"data": [trace], "layout": {"xaxis": {}, "yaxis": {}, "height": 300}}
     parts = {"shown": 2, "count": 5, "selection": "evenly chosen", "note": ["One.", "Two."]}
-    route.fulfill(json={"figure": figure, **parts, "meta": {}})
+    route.fulfill(json={"figure": figure, **parts, "meta": {}, "zoomed": False, "details": []})
 
 
 @pytest.mark.timeout(120)
@@ -52,7 +52,8 @@ def test_a_new_figure_stands_on_the_page(page: Page, lab: ServedLab) -> None:
     sees(page, "() => document.querySelector('[data-chart=brand-new-1]').data?.[0].x.length === 2")
     shown = page.locator("#chart-brand-new-1")
     expect(shown.get_by_role("heading")).to_have_text("activity_forward_gradient")
-    expect(shown.locator(".chart-note")).to_have_text("2 of 5 points, evenly chosen; One.; Two.")
+    note = shown.locator(".chart-note")
+    expect(note).to_have_text("2 of 5 points, evenly chosen; One.; Two.", use_inner_text=True)
     shown.get_by_role("button", name="About activity_forward_gradient").focus()
     expect(page.get_by_role("tooltip").filter(has_text="How to read it.")).to_be_visible()
     shown.get_by_label("Its scale").select_option("linear")
@@ -62,6 +63,6 @@ def test_a_new_figure_stands_on_the_page(page: Page, lab: ServedLab) -> None:
             for part in ("brand_new?", "level=tensor", "scale=linear", "=activity_forward_gradient")
         )
     ):
-        page.get_by_label("Rows").select_option(label="tensors")
+        page.get_by_label("Rows", exact=True).select_option(label="tensors")
     assert "level=tensor" in page.url
     assert "scale=" not in page.url, "a choice for one chart alone"
