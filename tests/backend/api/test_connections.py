@@ -218,3 +218,15 @@ def test_two_errors_of_one_message_are_two_lines_and_the_number_left_out_is_told
     limited._interval = 0.0
     fail(ValueError("a"))
     assert caplog.records[-1].getMessage().endswith("application (2 more since the last time)")
+
+
+def test_an_error_whose_message_differs_each_time_is_one_line(caplog):
+    """asyncio's messages name a handle with its time, or an object with its address."""
+    logger = logging.getLogger("test of one place")
+    logger.addFilter(RepeatFilter(interval=3600))
+    for i in range(100):
+        try:
+            raise OSError("not connected")
+        except OSError:
+            logger.exception(f"Exception in callback close() handle: <TimerHandle when={i}>")
+    assert len(caplog.records) == 1
