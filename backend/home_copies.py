@@ -95,8 +95,9 @@ class BackupError(Exception):
 def backup(home: Path, to: Path) -> int:
     """Copy a home to the new folder `to`, while it is served or not; returns its size in bytes.
 
-    Checkpoints and plug-ins come first, so that the database, which is copied as it is at one
-    moment, has every point before them. The token stays behind.
+    Checkpoints and plug-ins come first, then the reports that the server does not have yet, then
+    the database as it is at one moment: together these have every point before a checkpoint. The
+    token stays behind.
 
     Raises BackupError if there is no lab, `to` exists, or it cannot be written; what was written
     is removed then.
@@ -122,9 +123,11 @@ def backup(home: Path, to: Path) -> int:
 
 
 def _files(home: Path) -> Iterator[Path]:
-    """Checkpoints of all runs, which lie in folders of the run's folder, and plug-ins."""
+    """Checkpoints of all runs, which lie in folders of the run's folder, plug-ins, outboxes."""
     yield from (path for path in (home / "runs").glob("*/*/*") if path.is_file())
     yield from (path for path in (home / "plugins").rglob("*") if path.is_file())
+    # After the checkpoints: a worker writes the points before a checkpoint here before that.
+    yield from (home / "runs").glob("*/outbox-*")
 
 
 def _copy(path: Path, to: Path) -> None:

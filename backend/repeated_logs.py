@@ -15,18 +15,20 @@ FILTERED = ("uvicorn.error", "asyncio")
 
 
 class RepeatFilter(logging.Filter):
-    """Lets a message of one template pass once in `interval` seconds, with the number left out."""
+    """Lets a message of one template, or of one place of an error, pass once in `interval` seconds,
+    with the number left out."""
 
     def __init__(self, interval: float = INTERVAL_SECONDS) -> None:
         super().__init__()
         self._interval = interval
-        self._last: dict[tuple[str, str], tuple[float, int]] = {}
+        self._last: dict[str, tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is logged. Records below WARNING always are."""
         if record.levelno < logging.WARNING:
             return True
-        key, now = (str(record.msg), _cause(record)), time.monotonic()
+        # The text of asyncio's errors has the address of an object, or a time.
+        key, now = _cause(record) or str(record.msg), time.monotonic()
         logged, omitted = self._last.get(key, (float("-inf"), 0))
         if now - logged < self._interval:
             self._last[key] = (logged, omitted + 1)

@@ -28,6 +28,8 @@ from backend.home import (
 )
 from backend.home_copies import original_of, settle, why_interrupted, with_identity
 from backend.jobs.local_executor import LocalExecutor
+from backend.jobs.report_decoding import store_unsent_reports
+from backend.jobs.run_folders import run_folder
 from backend.jobs.supervisor import Supervisor
 from backend.repeated_logs import limit_repeats
 from backend.settings import Settings, SettingsError, settings
@@ -153,7 +155,7 @@ def _assemble(chosen: Settings, stack: ExitStack) -> ServedLab:
     url = f"http://{_reachable(chosen.host)}:{listening.getsockname()[1]}"
     lock.publish(url)
     store = Store(engine)
-    notes = () if original is None else (_interrupt(store, original),)
+    notes = () if original is None else (_interrupt(store, home, original),)
     settle(home)
     supervisor = Supervisor(
         store, LocalExecutor(home.path), home.path, chosen.plugin_dirs, slots=chosen.slots
@@ -162,8 +164,10 @@ def _assemble(chosen: Settings, stack: ExitStack) -> ServedLab:
     return ServedLab(LabServer(server_config(app)), app, listening, home, url, notes)
 
 
-def _interrupt(store: Store, original: str) -> str:
+def _interrupt(store: Store, home: Home, original: str) -> str:
     """End the runs that were active when the home was copied; says so in a sentence."""
+    for run in store.active():
+        store_unsent_reports(store, run_folder(home.path, run.id), run.attempt)
     count = store.interrupt_active(why_interrupted(original))
     return (
         f"This home is a copy of {original}: it has an instance id and a token of its own, and "

@@ -4,7 +4,7 @@ from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -63,7 +63,7 @@ class Settings(BaseSettings):
         if url is None:
             return None
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not _is_host(parts):
             raise ValueError(f"public_url is {url!r}; it must look like https://lab.example.org")
         if parts.path.strip("/") or parts.query or parts.fragment:
             raise ValueError(
@@ -93,6 +93,17 @@ class Settings(BaseSettings):
         """Whether links to this lab work on this machine alone."""
         host = self.public_host
         return host is None or is_loopback(host)
+
+
+def _is_host(parts: SplitResult) -> bool:
+    """Whether the URL names a host, and at most a port beside it."""
+    try:
+        port = f":{parts.port}" if parts.port is not None else ""
+    except ValueError:
+        return False
+    host = parts.netloc.removesuffix(port)
+    plain = not any(character.isspace() or character in "@\\" for character in host)
+    return bool(parts.hostname) and plain
 
 
 def is_loopback(host: str) -> bool:

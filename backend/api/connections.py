@@ -10,6 +10,7 @@ import json
 import logging
 import resource
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -139,7 +140,8 @@ class LimitedProtocol(H11Protocol):
         self.transport.write(head.encode() + body)
         # What the client still sends is read and dropped: closing the connection before would
         # discard the answer. The client closes it, or the limit does.
-        self.transport.write_eof()
+        with suppress(OSError):  # the client is gone, which the event loop has not told yet
+            self.transport.write_eof()
         self._abort_soon()
 
 

@@ -3,6 +3,8 @@
 import json
 import logging
 import socket
+import struct
+import threading
 import time
 from contextlib import ExitStack, closing, suppress
 
@@ -90,6 +92,39 @@ def test_a_body_that_never_ends_is_answered_and_closed(impatient, connect, addre
     told = answer(client)
     assert told.startswith(b"HTTP/1.1 408")
     assert b"the body of the request did not arrive in" in told
+
+
+def test_a_client_that_leaves_with_the_answer_is_no_error(
+    monkeypatch, impatient, connect, address, caplog
+):
+    """It is gone before the server has closed its side, and before the event loop tells of it."""
+    client = connect(b"GET /api/hea")
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    too_slow, answered = LimitedProtocol._head_too_slow, threading.Event()
+
+    class Transport:
+        def __init__(self, actual):
+            self.actual = actual
+
+        def __getattr__(self, name):
+            return getattr(self.actual, name)
+
+        def write(self, data):
+            self.actual.write(data)
+            client.recv(1)
+            client.close()
+
+    def watched(protocol):
+        protocol.transport = Transport(protocol.transport)
+        try:
+            too_slow(protocol)
+        finally:
+            answered.set()
+
+    monkeypatch.setattr(LimitedProtocol, "_head_too_slow", watched)
+    assert answered.wait(SECONDS)
+    assert healthy(address)
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def test_half_sent_requests_by_the_hundred_are_released(impatient, connect, address):
@@ -183,3 +218,15 @@ def test_two_errors_of_one_message_are_two_lines_and_the_number_left_out_is_told
     limited._interval = 0.0
     fail(ValueError("a"))
     assert caplog.records[-1].getMessage().endswith("application (2 more since the last time)")
+
+
+def test_an_error_whose_message_differs_each_time_is_one_line(caplog):
+    """asyncio's messages name a handle with its time, or an object with its address."""
+    logger = logging.getLogger("test of one place")
+    logger.addFilter(RepeatFilter(interval=3600))
+    for i in range(100):
+        try:
+            raise OSError("not connected")
+        except OSError:
+            logger.exception(f"Exception in callback close() handle: <TimerHandle when={i}>")
+    assert len(caplog.records) == 1

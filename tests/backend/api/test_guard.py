@@ -219,6 +219,21 @@ def test_the_public_url_adds_one_host(app, client, settings):
     assert settings.local_only
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host:99999",
+        "https://me:secret@host",
+        "https://ho st",
+        "https://host\\x",
+        "ftp://host",
+    ],
+)
+def test_a_public_url_without_a_host_that_a_browser_can_send_is_refused(settings, url):
+    with pytest.raises(ValueError, match="must look like"):
+        type(settings)(home=settings.home, public_url=url)
+
+
 def test_openapi_describes_the_surface(client):
     paths = client.get("/api/openapi.json").json()["paths"]
     assert "/api/runs/{run_id}/points" in paths

@@ -1,6 +1,8 @@
 """A copied home knows that it is one; a backup is a whole home."""
 
+import base64
 import errno
+import json
 import os
 import shutil
 
@@ -162,6 +164,28 @@ def test_a_backup_is_a_home_that_knows_what_it_is(home, with_runs, tmp_path):
     opened = open_home(made)
     assert opened.token != (home / "token").read_text()
     assert original_of(opened) == str(home)
+
+
+def test_a_backup_has_the_points_that_the_server_has_not_stored_yet(home, with_runs, tmp_path):
+    """A checkpoint may be ahead of the database by the reports in its worker's outbox."""
+    _, run = with_runs
+    steps, values = (
+        base64.b64encode(numbers.tobytes()).decode()
+        for numbers in (np.arange(5000, 6000), np.arange(5000.0, 6000.0))
+    )
+    series = {"metric": "train/loss", "steps": steps, "values": values}
+    report = {"run": run, "attempt": 1, "sequence": 1, "status": "running", "series": [series]}
+    half_written = b'{"run": '
+    (home / "runs" / run / "outbox-1").write_bytes(
+        json.dumps(report).encode() + b"\n" + half_written
+    )
+    backup(home, tmp_path / "backup")
+    settings = Settings(home=tmp_path / "backup", port=0)
+    with serve._lab(settings):
+        served = Store(open_engine(settings.database))
+        assert served.run(run).status == "failed"
+        assert served.series(run)[0].count == 6000
+        served.engine.dispose()
 
 
 def test_a_checkpoint_that_is_replaced_meanwhile_is_left_out(
