@@ -41,7 +41,7 @@ class Rehearsal:
         """The mean change in each window; infinity in one that a loss that is not finite ends."""
         whole, rest = divmod(len(self.changes), WINDOW)
         means = [fmean(self.changes[i * WINDOW : (i + 1) * WINDOW]) for i in range(whole)]
-        return means + [inf] if rest and self.diverged_at is not None else means
+        return [*means, inf] if rest and self.diverged_at is not None else means
 
     @property
     def diverged_at(self) -> int | None:
