@@ -31,7 +31,7 @@ async function read() {
     if (!figures.peek()) figures.set(await source.figures());
     dashboard.set(await source.dashboard());
     problem.set("");
-    announce("reset", {});
+    announce("refresh", {});
   } catch (error) {
     problem.set(reason(error));
     if (isGone(error)) return;

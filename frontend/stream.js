@@ -9,7 +9,8 @@ import {KINDS, TICK_MS, eventStream} from "./stream/source.js";
 
 /** @typedef {import("./stream/source.js").Connection} Connection */
 
-const OWN = ["denied"];
+/** Kinds that the page tells itself: no access any more; a page that is read again and again was read. */
+const OWN = ["denied", "refresh"];
 /** A worker that reports each tick is gone after so long, with the tab whose process it shared. */
 const WORKER_GONE_MS = 6 * TICK_MS;
 
@@ -29,7 +30,7 @@ let leave = null;
 let shared = "SharedWorker" in globalThis;
 
 /**
- * @param {string} kind one of points, run, deleted, truncate, catalogue, reset, denied
+ * @param {string} kind one of points, run, deleted, truncate, catalogue, reset, denied, refresh
  * @param {(data: any) => void} listener
  * @returns {() => void} stop listening
  */

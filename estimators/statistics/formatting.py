@@ -10,9 +10,13 @@ def counted(count: int, noun: str) -> str:
 
 def share_not_finite(lost: int, draws: int) -> str:
     """How many draws were not finite, and their share: `4 of 16 draws (25 %) were not finite`."""
-    share = 100 * lost / draws
-    percent = f"{share:.0f}" if share >= 1 else f"{share:.2g}"
-    return f"{lost:,} of {counted(draws, 'draw')} ({percent} %) were not finite"
+    return f"{lost:,} of {counted(draws, 'draw')} ({percentage(lost, draws)}) were not finite"
+
+
+def percentage(part: int, whole: int) -> str:
+    """A share in whole percent, or in two digits below one percent: `25 %`, `0.85 %`."""
+    share = 100 * part / whole
+    return f"{share:.0f} %" if share >= 1 else f"{share:.2g} %"
 
 
 def signed(value: float, digits: int = 3) -> str:

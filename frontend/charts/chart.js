@@ -211,6 +211,8 @@ function follow(element, plot, options, state) {
   effect(() => {
     options.ask();
     untracked(reading.anew);
+    // What is printed answers one question throughout, in charts out of view too.
+    if (options.eager) whenIdle(reading.first);
   });
   effect(() => {
     shade();
@@ -225,8 +227,8 @@ function follow(element, plot, options, state) {
   onEnd(on("run", (run) => concerns(run.id) && hasNews(run) && reading.again()));
   onEnd(on("truncate", ({run}) => concerns(run) && reading.anew()));
   onEnd(on("reset", reading.anew));
+  onEnd(on("refresh", reading.again));
   watch(element, plot, reading.seen);
-  if (options.eager) whenIdle(reading.first);
   onEnd(reading.stop);
   onEnd(() => discard(plot));
   return reset;

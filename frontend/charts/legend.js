@@ -2,6 +2,7 @@
 /** A legend: what is drawn, and a switch for each line. Several charts of the same lines share one. */
 import {h} from "../lib/h.js";
 import {signal} from "../lib/signal.js";
+import {printing} from "../theme.js";
 import {sample} from "./line-sample.js";
 import {legible} from "./rows.js";
 
@@ -37,7 +38,7 @@ export function legend(title, {listed, hidden}, most) {
       {
         type: "button",
         title: legible(full),
-        hidden: () => i >= most && !whole(),
+        hidden: () => i >= most && !whole() && !printing(),
         "aria-pressed": () => String(!hidden().has(entry)),
         onclick: () => toggle(entry),
       },
@@ -63,6 +64,7 @@ const rest = (count, whole) =>
     "button",
     {
       type: "button",
+      hidden: printing, // on paper nothing can be asked for, and every line is named
       "aria-expanded": () => String(whole()),
       onclick: () => whole.update((on) => !on),
     },

@@ -58,7 +58,8 @@ export function refresher(read) {
   }
 
   /** Fetch the figure for the first time, in view or not: a page that is printed is printed whole. */
-  const first = async () => void (last === -Infinity && !reading && (await readNow()));
+  const first = async () =>
+    void (last === -Infinity && !reading && timer === undefined && (await readNow()));
 
   return {again, anew, first, seen, stop, isInView: () => inView};
 }

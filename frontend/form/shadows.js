@@ -1,6 +1,7 @@
 // @ts-check
 /** The shadows: further estimators as chips, each with its own fields, added and taken away. */
 import {h} from "../lib/h.js";
+import {signal} from "../lib/signal.js";
 import {icon} from "../icons.js";
 import {about, badge, catalogueName, members, options} from "./component.js";
 import {group} from "./group.js";
@@ -93,17 +94,20 @@ export function shadows(text, values, called = SHADOWS) {
 function chip(value, onRemove) {
   const entry = members("estimators").find((component) => component.name === value.name);
   const title = entry?.title ?? value.name;
-  const fields = entry ? group(specs(entry.schema), value) : plain(value);
+  const own = entry ? specs(entry.schema) : [];
+  const fields = entry ? group(own, value) : plain(value);
+  const changed = signal(changes(own, fields.read()));
   const {line, message} = problemLine(freshId("chip"));
   const summary = h(
     "summary",
     null,
     h("span", {class: "chip-title"}, title),
     entry && [badge(entry), catalogueName(entry)],
+    h("span", {class: "quiet", hidden: () => !changed()}, changed),
   );
   const details = h(
     "details",
-    {class: "chip-details"},
+    {class: "chip-details", oninput: () => changed.set(changes(own, fields.read()))},
     summary,
     entry && about(entry, false),
     fields.element,
@@ -129,6 +133,18 @@ function chip(value, onRemove) {
     },
     focus: () => summary.focus(),
   };
+}
+
+/**
+ * The fields that are not at their defaults, which distinguish two of one estimator.
+ * @param {import("./schema.js").Spec[]} own @param {Record<string, any>} values
+ */
+function changes(own, values) {
+  const named = (/** @type {any} */ value) => value?.name ?? value;
+  return own
+    .filter(({name, initial}) => named(values[name]) !== named(initial))
+    .map(({name}) => `${name}=${named(values[name])}`)
+    .join(", ");
 }
 
 /**

@@ -63,6 +63,21 @@ def test_a_shadow_that_is_the_driver_is_pointed_out(page: Page, lab: ServedLab) 
     expect(warning).to_have_count(0)
 
 
+def test_two_shadows_of_one_estimator_are_told_apart(page: Page, lab: ServedLab) -> None:
+    enter(page, lab.start_url)
+    form = page.locator("form.run-form")
+    for _ in range(2):
+        form.get_by_label("Shadows", exact=True).select_option("forward_gradient")
+    chip = form.locator(".chip", has_text="Forward gradient").last
+    summary = chip.locator("summary").first
+    summary.click()
+    chip.get_by_label("Tangents", exact=True).fill("4")
+    chip.get_by_label("Noise", exact=True).select_option("sphere")
+    summary.click()
+    expect(summary).to_contain_text("tangents=4, noise=sphere")
+    expect(form.get_by_text("tangents=4")).to_have_count(1)
+
+
 def test_a_name_is_text(page: Page, lab: ServedLab) -> None:
     name = "<script>alert(1)</script><b>&amp;%{x}"
     page.on("dialog", lambda dialog: complaint(dialog.message))

@@ -66,3 +66,43 @@ def test_points_wait_while_a_figure_is_fetched(page: Page, lab: ServedLab) -> No
     page.evaluate(APPEND, [20, 5])
     page.evaluate("() => window.lines.release()")
     sees(page, "() => window.plot.data[0].x.length === 25")
+
+
+SLOW_AND_OUT_OF_VIEW = """async () => {
+  const {chart} = await import("/static/charts/chart.js");
+  const {signal} = await import("/static/lib/signal.js");
+  window.reads = [];
+  window.ask = signal({runs: "r1", layer: ""});
+  const spacer = document.createElement("div");
+  spacer.style.height = "9000px";
+  const element = chart({
+    key: "slow", title: "Slow", help: "", runs: () => [], dataUrl: null, size: "wide", eager: true,
+    figure: "curve", concerns: () => true, ask: window.ask,
+    fetch: (name, ask, signal) => new Promise((answer) => {
+      window.reads.push({layer: ask.layer, signal, answer: () => answer({
+        figure: {data: [{type: "scatter", x: [0, 1], y: [0, 1], name: ask.layer}], layout: {}},
+        note: [], details: [], points: 2, drawn: 2,
+      })});
+    }),
+  });
+  document.querySelector("main").append(spacer, element);
+  scrollTo(0, 0);
+}"""
+
+
+def test_a_live_page_leaves_a_slow_figure_its_time_and_draws_what_is_out_of_view(
+    page: Page, lab: ServedLab
+) -> None:
+    enter(page, lab.start_url)
+    page.evaluate(SLOW_AND_OUT_OF_VIEW)
+    sees(page, "() => window.reads.length === 1")
+    page.evaluate("""async () => (await import("/static/stream.js")).announce("refresh", {})""")
+    assert not page.evaluate("() => window.reads[0].signal.aborted")
+    page.evaluate("() => window.reads[0].answer()")
+    sees(page, "() => document.querySelector('[data-chart=slow]').data?.length")
+
+    page.evaluate("() => window.ask.set({runs: 'r1', layer: 'head'})")
+    sees(page, "() => window.reads.at(-1).layer === 'head'")
+    page.evaluate("() => window.reads.at(-1).answer()")
+    sees(page, "() => document.querySelector('[data-chart=slow]').data?.[0].name === 'head'")
+    assert page.evaluate("() => window.reads.length") == 2

@@ -1,4 +1,4 @@
-"""A chart's SVG file is read on white, whatever the page's theme."""
+"""A chart outside of the page: its SVG file is read on white, and its legend is whole on paper."""
 
 import re
 from pathlib import Path
@@ -48,3 +48,22 @@ def test_every_text_is_read_on_white_in_the_dark(
     assert any("driver" in text for text in fills)
     for text, found in fills.items():
         assert contrast(found[0], "#ffffff") >= 4.5, (text, found)
+
+
+def test_on_paper_every_line_is_named(page: Page, lab: ServedLab) -> None:
+    source, names = Memory(), [f"estimator_{i}" for i in range(14)]
+    labels = {"driver": names[0], "shadows": names[1:]}
+    source.add_run("r1", MemoryRun(1, "many", {"batch_size": 32}, labels))
+    for name in names:
+        source.add("r1", "cosine", range(10), [0.5] * 10, estimator=name)
+    enter(page, lab.start_url)
+    place(page, source, "curve", metric="cosine")
+    unnamed = (
+        "[...document.querySelectorAll('#chart-tried .legend button')].filter((b) => b.hidden)"
+    )
+    assert page.evaluate(f"() => {unnamed}.length") == 2
+    page.evaluate(f"""() => addEventListener("beforeprint", () => {{
+      window.unnamed = {unnamed}.map((button) => button.textContent);
+    }})""")
+    page.pdf()
+    assert page.evaluate("() => window.unnamed") == ["+2 more"]

@@ -17,7 +17,7 @@ from backend.figures.data.source import Floats, Source
 from backend.figures.drawing.text import clipped
 from estimators.statistics import tails
 from estimators.statistics.direction import points_uphill, probes_point_uphill
-from estimators.statistics.formatting import counted, share_not_finite
+from estimators.statistics.formatting import counted, percentage, share_not_finite
 
 NONFINITE, SWEEP = "draw/nonfinite", "sweep/"
 WINDOW = 8
@@ -43,6 +43,13 @@ class Lost:
             return f"{counted(self.count, 'draw')} were not finite"
         where = f" in the last {counted(self.probes, 'probe')}" if self.probes else ""
         return share_not_finite(self.count, self.draws) + where
+
+    @property
+    def brief(self) -> str:
+        """The same for a label: `25 % of draws not finite`; "" if there are none."""
+        if not self.count or not self.draws:
+            return self.words
+        return f"{percentage(self.count, self.draws)} of draws not finite"
 
 
 def lost(source: Source, run_id: str, label: str, window: int = WINDOW) -> Lost:

@@ -218,7 +218,7 @@ def _list(names: Iterable[str]) -> str:
 def _faults(source: Source, line: Line, query: Query) -> tuple[str, ...]:
     lost = cautions.lost(source, line.run_id, line.label, query.window)
     uphill = cautions.uphill(source, line.run_id, line.label, query.layer, query.window)
-    return (*(["points uphill"] if uphill else []), *([lost.words] if lost.count else []))
+    return (*(["points uphill"] if uphill else []), *([lost.brief] if lost.count else []))
 
 
 def _pool(source: Source, line: Line, query: Query) -> Pooled:

@@ -8,7 +8,7 @@ cancels: d_t = L_t(θ_t) − L_t(θ_0).
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from math import isfinite
+from math import inf, isfinite
 from statistics import fmean
 
 import torch
@@ -38,9 +38,10 @@ class Rehearsal:
 
     @property
     def windows(self) -> list[float]:
-        """The mean change in each window that is complete."""
-        whole = len(self.changes) // WINDOW
-        return [fmean(self.changes[i * WINDOW : (i + 1) * WINDOW]) for i in range(whole)]
+        """The mean change in each window; infinity in one that a loss that is not finite ends."""
+        whole, rest = divmod(len(self.changes), WINDOW)
+        means = [fmean(self.changes[i * WINDOW : (i + 1) * WINDOW]) for i in range(whole)]
+        return [*means, inf] if rest and self.diverged_at is not None else means
 
     @property
     def diverged_at(self) -> int | None:

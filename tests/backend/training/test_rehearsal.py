@@ -64,6 +64,15 @@ def test_it_does_what_a_fork_by_plain_sgd_does(setup, config, gather, checkpoint
     assert measured.values == pytest.approx(expected, abs=rounding)
 
 
+def test_a_rate_that_diverges_in_the_first_window_is_reported_all_the_same(setup):
+    points, (text,) = rehearsed(setup(), best=1e30)
+    first = points["rehearsal/1e+30"]
+    assert "at 1e+30 the loss was not finite after" in text
+    assert first.steps.tolist() == [WINDOW]
+    assert np.isinf(first.values).all()
+    assert all(len(each.steps) == len(each.values) > 0 for each in points.values())
+
+
 def test_the_largest_rate_tried_that_can_be_kept_up_is_offered(setup):
     points, (text,) = rehearsed(setup(), best=2e3)
     tried = [float(name.partition("/")[2]) for name in points if name.startswith("rehearsal/")]
