@@ -16,7 +16,7 @@ from estimators.autodiff.calculus import Cut, cut_at_stages, pull_back
 from estimators.autodiff.operations.operation import plus
 from estimators.autodiff.operations.shapes import IDENTITY
 from estimators.autodiff.operations.table import ModuleOperation, operation_of
-from estimators.core.contract import Params
+from estimators.core.contract import Params, UnsupportedError
 from estimators.core.module_call import (
     calls_forward_alone,
     is_plain,
@@ -146,7 +146,7 @@ class StagedPass:
         start = x.detach().requires_grad_(x.is_floating_point())
         roots = [q for q in (start, *owned) if q.requires_grad]  # indices have no derivative
         with torch.enable_grad():
-            y = module(start.clone())  # it may overwrite its input
+            y = _tensor(module, module(start.clone()))  # it may overwrite its input
 
         def pull(s: Tensor, wanted: bool) -> Tensor:
             if not y.requires_grad:  # it detaches its input
@@ -170,5 +170,18 @@ class StagedPass:
 def _dual(module: nn.Module, x: Tensor, t: Tensor) -> Tensor:
     """The tangent of module(x), by dual numbers."""
     with forward_ad.dual_level():
-        y, tangent = forward_ad.unpack_dual(module(forward_ad.make_dual(x.clone(), t)))
+        moved = _tensor(module, module(forward_ad.make_dual(x.clone(), t)))
+        y, tangent = forward_ad.unpack_dual(moved)
         return torch.zeros_like(y) if tangent is None else tangent
+
+
+def _tensor(module: nn.Module, output: object) -> Tensor:
+    """The output of a module inside a stage, if it is one tensor."""
+    if isinstance(output, Tensor):
+        return output
+    kind = type(module).__name__
+    raise UnsupportedError(
+        f"{kind} puts out a {type(output).__name__}, and stages are run module by module, from one "
+        f"tensor to the next: write a module whose forward calls {kind} and unpacks its output",
+        network=True,
+    )

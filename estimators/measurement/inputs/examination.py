@@ -1,6 +1,7 @@
 """`examined`: an objective held to what estimators take for granted, once, before it is used.
 
-That it is a function (nothing in it is random), that examples are not coupled where its claim to be
+That it is a function of the given weights (nothing in it is random, and the loss does not read the
+network's weights by itself), that examples are not coupled where its claim to be
 separable says so, and that forward mode, reverse mode and differences are derivatives of the same
 function. Whoever makes an objective calls it: `measure` and its siblings, a training run, the
 microscope, `gradlab check`.
@@ -8,6 +9,8 @@ microscope, `gradlab check`.
 
 from collections.abc import Mapping
 from typing import NamedTuple
+
+import torch
 
 from estimators.core.contract import Estimator, Need, Params, UnsupportedError
 from estimators.core.objective import Chain
@@ -52,7 +55,7 @@ def examined(
 
     Raises:
         RandomObjectiveError: network or loss is random.
-        UnsupportedError: an estimator cannot work on it.
+        UnsupportedError: an estimator cannot work on it, or the loss reads weights by itself.
     """
     with generators_kept(chain.x):  # a random module in a pass that is not compared moves them
         return _examined(chain, params, estimators, stops)
@@ -63,6 +66,7 @@ def _examined(
 ) -> Examined:
     refuse_random(chain, params)
     precise, theta = examinable(chain, params)
+    _refuse_weights_in_the_loss(precise, theta)
     notices = []
     where = coupled_by(precise, theta) if chain.separable else ""
     if where:
@@ -86,6 +90,31 @@ def needs_examples(estimators: Mapping[str, Estimator]) -> bool:
     """Whether one of them makes use of a loss for each example."""
     needs = {need for estimator in estimators.values() for need in estimator.needs()}
     return bool(needs & {Need.SITES, Need.SEPARABLE})
+
+
+def _refuse_weights_in_the_loss(chain: Chain, params: Params) -> None:
+    """Raise UnsupportedError if the loss has a derivative by the module's own parameters.
+
+    An estimator evaluates the network at weights that it puts into the module for the forward pass
+    alone. A weight penalty in the loss would stay at the module's own weights.
+    """
+    own = {n: p for n, p in chain.module.named_parameters() if p.requires_grad}
+    with torch.no_grad():
+        output = chain.forward(params)
+    with torch.enable_grad():
+        total = chain.losses(output).sum()
+    if not own or not total.requires_grad:
+        return
+    grads = torch.autograd.grad(total, list(own.values()), allow_unused=True)
+    read = [name for name, g in zip(own, grads, strict=True) if g is not None]
+    if read:
+        names = ", ".join(read[:3]) + (f" and {len(read) - 3} more" if len(read) > 3 else "")
+        raise UnsupportedError(
+            f"the loss reads weights of the network by itself ({names}), beside its output, and an "
+            "estimator cannot move them there: leave a weight penalty to the optimiser "
+            "(weight_decay), or return it from the network's forward pass with the output",
+            network=True,
+        )
 
 
 def _refuse(

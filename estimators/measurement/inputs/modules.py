@@ -86,10 +86,17 @@ def tensors_in(value: Any) -> list[Tensor]:
 def first_that_differs(
     calls: list[Call], others: list[Call], differ: Callable[[Any, Any], bool]
 ) -> str:
-    """The first call, in words, whose output differs between two passes; "" if there is none."""
+    """The first call, in words, whose output differs between two passes though its inputs do not;
+    "" if no output differs.
+
+    A call whose inputs differ too only passes on what the module around it did.
+    """
+    first = ""
     for a, b in zip(calls, others, strict=False):
         if a.module is not b.module:
-            return ""
+            break
         if differ(a.output, b.output):
-            return a.words
-    return ""
+            if not differ((a.args, a.kwargs), (b.args, b.kwargs)):
+                return a.words
+            first = first or a.words
+    return first

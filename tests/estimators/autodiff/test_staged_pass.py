@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from estimators import Chain, DirectFeedbackAlignment, Site, stream
+from estimators import (
+    Chain,
+    DirectFeedbackAlignment,
+    Site,
+    UnsupportedError,
+    measure,
+    stream,
+)
 from estimators.autodiff.calculus import cut_at_stages, output_error
 from estimators.autodiff.staged_pass import StagedPass
 from estimators.feedback._direct import pull_back_direct, split, zero_feedback
@@ -158,3 +165,21 @@ def test_stages_through_which_no_slope_goes_are_pulled_back_as_autograd_does(fir
     assert all(
         g.any() == (first == "classes" or not n.startswith("first")) for n, g in found.items()
     )
+
+
+class Unpacked(nn.Module):
+    def __init__(self, inside=None):
+        super().__init__()
+        self.inside = inside
+
+    def forward(self, h):
+        return (h if self.inside is None else self.inside(h))[0]
+
+
+def test_a_tuple_between_modules_is_refused_in_a_sentence_whose_remedy_works():
+    x, y = torch.randn(6, 4, 3, generator=stream(0, "data")), torch.arange(6) % 3
+    gru, rest = nn.GRU(3, 5, batch_first=True), (nn.Flatten(), nn.Linear(20, 3))
+    loss = nn.CrossEntropyLoss()
+    with pytest.raises(UnsupportedError, match=r"GRU puts out a tuple, .* write a module whose"):
+        measure(nn.Sequential(gru, Unpacked(), *rest), loss, (x, y), FDFA(), draws=2)
+    assert measure(nn.Sequential(Unpacked(gru), *rest), loss, (x, y), FDFA(), draws=2)

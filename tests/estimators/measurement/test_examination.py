@@ -26,7 +26,7 @@ from estimators import (
     sweep,
     what_if,
 )
-from estimators.autodiff.calculus import push_forward
+from estimators.autodiff.calculus import push_forward, value_and_grad
 from estimators.conformance import every_case
 from estimators.core.noise import stream
 from estimators.measurement.inputs import derivatives
@@ -466,6 +466,59 @@ def test_a_random_network_is_refused_and_named(run):
     assert random.getstate() == states[1]
     assert np.random.get_state()[1].tolist() == states[2]
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
+
+
+class Around(nn.Module):
+    """Two layers, with `run` between them in the forward pass itself."""
+
+    def __init__(self, run):
+        super().__init__()
+        self.run, self.first, self.second = run, nn.Linear(4, 6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.second(self.run(self.first(x)))
+
+
+def test_the_module_that_is_named_is_not_the_next_one():
+    """A module whose inputs differ only passes on what the module around it did."""
+    with pytest.raises(ValueError, match=r"something in the network \(Around\) is random"):
+        at(Around(lambda h: h + torch.randn_like(h)))
+    module = nn.Sequential(Site(), Around(lambda h: h - h.mean(0)))
+    (told,) = at(module).notices
+    assert told.startswith("module 1 (Around) couples the examples")
+
+
+def penalised(module):
+    return lambda o, y: CE(o, y) + 1e-3 * sum(p.square().sum() for p in module.parameters())
+
+
+@pytest.mark.parametrize("estimator", [Backprop(), SPSA(), ForwardGradient()])
+def test_a_loss_that_reads_the_weights_is_refused(estimator):
+    module = net()
+    with pytest.raises(UnsupportedError, match=r"reads weights .*0\.weight, 0\.bias.* and 1 more"):
+        at(module, penalised(module), estimators=estimator)
+
+
+class WithPenalty(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inside = net()
+
+    def forward(self, x):
+        return self.inside(x), 1e-3 * sum(p.square().sum() for p in self.parameters())
+
+
+def test_a_penalty_from_the_forward_pass_and_a_loss_with_weights_of_its_own_are_served():
+    measured = at(
+        WithPenalty(), lambda o, y: CE(o[0], y) + o[1], estimators=[Backprop(), ForwardGradient()]
+    )
+    module = measured.chain.module
+    output, penalty = module(X)
+    exact = torch.autograd.grad(CE(output, Y) + penalty, list(module.parameters()))
+    given = value_and_grad(measured.chain, measured.params)[1].values()
+    assert all(torch.allclose(a, b, rtol=1e-5) for a, b in zip(given, exact, strict=True))
+    head = nn.Linear(3, 3)
+    assert at(net(), lambda o, y: CE(head(o), y), estimators=[Backprop(), SPSA()]).watched
 
 
 def seeded(h):
