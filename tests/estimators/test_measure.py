@@ -271,7 +271,7 @@ def test_one_tensor_that_is_not_finite_spoils_its_own_groups_alone(bad):
         last = list(estimate.grads)[-1]
         return estimate._replace(grads={**estimate.grads, last: estimate.grads[last] * bad})
 
-    watched = {"it": (SimpleNamespace(estimate=spoilt), None)}
+    watched = {"it": (SimpleNamespace(estimate=spoilt, difference_step=lambda params: None), None)}
     found = probe(CASE.chain, CASE.params, watched, 4)
     first, *_, last = CASE.params
     stage = CASE.chain.stage_of

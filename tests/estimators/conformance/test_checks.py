@@ -131,7 +131,6 @@ def test_noise_from_elsewhere_is_noticed():
     assert failed == {
         "repeats with the seed",
         "leaves inputs alone",
-        "keeps double precision",
         "obeys its law",
         "declares its cost",
         "descends",
