@@ -81,12 +81,23 @@ def test_a_zoom_is_refined_and_kept_where_the_axis_is_the_same(
     expect(page.get_by_role("button", name="Show the whole range")).to_be_hidden()
 
 
+def double_click(page: Page) -> None:
+    """Plotly takes two clicks as one pair within 300 ms, which a busy browser may miss."""
+    for last in (False, False, True):
+        page.locator("[data-chart=tried] .nsewdrag").dblclick()
+        try:
+            expect(page.locator(NOTE)).to_contain_text("1,000 of 20,000 points, extrema kept")
+            return
+        except AssertionError:
+            if last:
+                raise
+
+
 def test_a_double_click_shows_the_whole_range(page: Page, lab: ServedLab, source: Memory) -> None:
     enter(page, lab.start_url)
     place(page, source, "curve", metric="cosine")
     whole = axis(page)
     drag(page)
     expect(page.locator(NOTE)).to_contain_text("points shown in this range")
-    page.locator("[data-chart=tried] .nsewdrag").dblclick()
-    expect(page.locator(NOTE)).to_contain_text("1,000 of 20,000 points, extrema kept")
+    double_click(page)
     assert axis(page) == pytest.approx(whole)

@@ -81,7 +81,8 @@ def test_every_draw_is_told_once_and_measures_at_powers_of_two(trained, see):
         assert list(seen.of("draw/nonfinite", "", label).values()) == [0, 0, 0]
     assert ("draw/cosine", "head.linear.weight", "backprop") not in seen.points
     assert 20 in seen.of("relative_variance", "head.linear.weight", "forward_gradient")
-    assert set(seen.of("draw/cosine", "", "backprop").values()) == {1.0}
+    cosines = list(seen.of("draw/cosine", "", "backprop").values())
+    assert cosines == pytest.approx([1.0] * len(cosines), rel=4 * 2.0**-52)  # a root and a quotient
     assert seen.facts.parameters == sum(row["count"] for row in seen.facts.layers)
 
 
