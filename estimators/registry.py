@@ -22,7 +22,7 @@ from typing import Literal
 
 from estimators.core.contract import Estimator
 from estimators.core.names import snake_name
-from estimators.import_limit import ImportTimeoutError, import_limit
+from estimators.time_limit import OutOfTimeError, TimeLimit
 
 GROUP = "gradlab.estimators"
 FAMILIES = ("perturbation", "feedback", "local", "implicit", "combine", "control")
@@ -159,9 +159,9 @@ def _has_default(field: dataclasses.Field) -> bool:
 
 def _add_from_file(discovery: Discovery, file: Path, seconds: float | None) -> None:
     try:
-        with import_limit(file.name, seconds):
+        with TimeLimit(seconds).active(f"the import of {file.name}"):
             classes = load_file(file)
-    except ImportTimeoutError:
+    except OutOfTimeError:
         discovery.failures.append(Failure(str(file), traceback.format_exc(), timed_out=True))
         return
     except (Exception, SystemExit):

@@ -34,8 +34,6 @@ class Commit:
 
     kind: Literal["run", "points", "truncate", "deleted"]
     run: str
-    report: int | None = None
-    """The row id of the report, for points."""
     series: list[dict[str, Any]] = field(default_factory=list)
     """For points: {id, metric, layer, estimator, steps, values}, the last two numpy arrays."""
     step: int | None = None

@@ -113,7 +113,7 @@ def _require_current(run: Run, report: WorkerReport) -> None:
 def _store(session: Session, run: Run, report: WorkerReport) -> Commit:
     connection = session.connection()
     row = {"run": run.id, "attempt": report.attempt, "sequence": report.sequence}
-    report_id = connection.execute(insert(Report).values(row)).inserted_primary_key[0]  # type: ignore[index]
+    connection.execute(insert(Report).values(row))
     ids = points.series_ids(connection, run.id, report.series) if report.series else {}
     if len(ids) > MAX_SERIES:
         raise ValueError(f"run {run.number} has {len(ids)} series; at most {MAX_SERIES} are kept")
@@ -121,9 +121,7 @@ def _store(session: Session, run: Run, report: WorkerReport) -> Commit:
     session.add_all(Event(run=run.id, **event) for event in report.events)
     _advance(run, report)
     session.add(run)
-    return Commit(
-        "points", run.id, report_id, [_series_notice(ids[f.key], f) for f in report.series]
-    )
+    return Commit("points", run.id, [_series_notice(ids[f.key], f) for f in report.series])
 
 
 def _series_notice(series: int, flush: SeriesPoints) -> dict[str, Any]:

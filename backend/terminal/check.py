@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from backend.terminal.time_limit import OutOfTimeError, TimeLimit
 from estimators import Estimator, conformance, snake_name
 from estimators.core.contract import UnsupportedError
 from estimators.measurement.probe import probe
 from estimators.measurement.results.measurement import Measurement
 from estimators.registry import load_file
+from estimators.time_limit import OutOfTimeError, TimeLimit
 
 DRAWS = 64
 MANY_SECONDS = 20.0
@@ -61,7 +61,7 @@ def _check(
                 _print_measures(cls(), console)
     except OutOfTimeError as error:
         doing = f"the check “{time_limit.doing}”"
-        _print_out_of_time(f"{name} is", doing, time_limit.seconds, error, file, console)
+        _print_out_of_time(f"{name} is", doing, time_limit.seconds or 0.0, error, file, console)
         passed = False
     arm = " as a control arm, whose mean nothing was asked of" if cls.control_arm else ""
     conclusion = f"[green]conforms[/]{arm}" if passed else "[bold red]does not conform[/]"

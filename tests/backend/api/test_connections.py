@@ -5,7 +5,6 @@ import logging
 import socket
 import struct
 import threading
-import time
 from contextlib import ExitStack, closing, suppress
 
 import httpx
@@ -40,6 +39,31 @@ def connect(address):
             return client
 
         yield connect
+
+
+@pytest.fixture
+def until(monkeypatch):
+    """Waits for a state of the connections, which is looked at whenever one of them changes."""
+    changed = threading.Condition()
+
+    def announce(name: str) -> None:
+        method = getattr(LimitedProtocol, name)
+
+        def announced(protocol, *arguments):
+            method(protocol, *arguments)
+            with changed:
+                changed.notify_all()
+
+        monkeypatch.setattr(LimitedProtocol, name, announced)
+
+    announce("connection_lost")
+    announce("pause_writing")
+
+    def until(state) -> None:
+        with changed:
+            assert changed.wait_for(state, SECONDS)
+
+    return until
 
 
 @pytest.fixture
@@ -135,7 +159,7 @@ def test_half_sent_requests_by_the_hundred_are_released(impatient, connect, addr
 
 
 def test_too_many_connections_are_answered_and_the_rest_is_served(
-    monkeypatch, served, connect, address, caplog
+    monkeypatch, until, served, connect, address
 ):
     monkeypatch.setattr(LimitedProtocol, "max_connections", 8)
     monkeypatch.setattr(connections, "CLOSE_SECONDS", 0.3)
@@ -149,9 +173,7 @@ def test_too_many_connections_are_answered_and_the_rest_is_served(
     for client in connected:
         client.close()
     server = served[0]
-    deadline = time.monotonic() + SECONDS
-    while server.server_state.connections and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: not server.server_state.connections)
     assert healthy(address)
 
 
@@ -165,26 +187,23 @@ def test_a_flood_above_the_limit_is_cut(monkeypatch, impatient, connect, address
     assert all(b"503" in answer(client) for client in clients[8:])
 
 
-def test_a_client_that_does_not_read_is_cut(impatient, connect, served):
+def test_a_client_that_does_not_read_is_cut(impatient, until, connect, served):
     path = httpx.get(f"{served[2]}/static/plotly.min.js").headers["location"]
     request = f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode()
     client = connect(request, receive_buffer=4096)
     server = served[0]
-    deadline = time.monotonic() + SECONDS
-    while server.server_state.connections and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: not server.server_state.connections)
     assert not server.server_state.connections
     with suppress(ConnectionResetError):
         assert b"\r\n\r\n" in answer(client), "the beginning of the file"
 
 
-def test_the_server_ends_though_a_client_does_not_read(monkeypatch, connect, served):
+def test_the_server_ends_though_a_client_does_not_read(monkeypatch, until, connect, served):
     monkeypatch.setattr(connections, "CLOSE_SECONDS", 0.3)
     server, thread, url = served
     path = httpx.get(f"{url}/static/plotly.min.js").headers["location"]
     connect(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode(), receive_buffer=4096)
-    while not any(c.flow.write_paused for c in server.server_state.connections):
-        time.sleep(0.01)
+    until(lambda: any(c.flow.write_paused for c in list(server.server_state.connections)))
     server.should_exit = True
     thread.join(SECONDS)
     assert not thread.is_alive()

@@ -98,7 +98,7 @@ def test_plugins_that_hang_or_crash_are_listed_and_left_out(lab, plugins):
     catalogue = lab.supervisor.catalogue(refresh=True)
     said = {f["source"].rsplit("/", 1)[-1]: f["traceback"] for f in catalogue["failures"]}
     said = {name.split("_", 1)[-1]: text for name, text in said.items()}
-    assert "hangs.py did not return in 1 s when it was imported" in said["hangs.py"]
+    assert "hangs.py did not end in 1 s" in said["hangs.py"]
     assert "while True: pass" in said["hangs.py"], "where it was"
     assert said["exits.py"] == "the process ended without an answer, exit code 3"
     assert said["segfaults.py"].endswith("killed by SIGSEGV (11)")
@@ -115,7 +115,7 @@ def test_a_plugin_that_never_returns_costs_its_time_once(lab, plugins):
     catalogue = lab.supervisor.catalogue(refresh=True)
     (failure,) = catalogue["failures"]
     assert failure["timed_out"]
-    assert "hangs.py did not return in 1 s" in failure["traceback"]
+    assert "hangs.py did not end in 1 s" in failure["traceback"]
     assert "talker" in names(catalogue)
     payload = {"kind": "training", "plugins": lab.supervisor._inspections.plugins}
     asked = {**payload, "configs": [config(estimator={"name": "talker"})]}
