@@ -53,7 +53,7 @@ def choose_step(home: Path, run: Run, step: int | None) -> int:
 
 
 def _damage(path: Path) -> str:
-    """See `files.damage`. A checkpoint that is deleted at this moment is missed by `keep`."""
+    """See `files.damage`. A checkpoint that is deleted at this moment is missed later."""
     try:
         return files.damage(path)
     except FileNotFoundError:
@@ -61,9 +61,15 @@ def _damage(path: Path) -> str:
 
 
 def config_at(home: Path, run: Run, step: int) -> dict[str, Any]:
-    """See `files.config_at`. Raises ConflictError if the checkpoint cannot be read."""
+    """See `files.config_at`.
+
+    Raises ConflictError if the checkpoint cannot be read, and MissingError if it was deleted at
+    this moment.
+    """
     try:
         return files.config_at(files.path_of(checkpoint_folder(home, run), step))
+    except FileNotFoundError:
+        raise _gone(run, step) from None
     except ValueError as error:
         raise ConflictError(f"run {run.number}: {error}") from error
 
@@ -113,9 +119,13 @@ def keep(home: Path, run: Run, step: int, new_run: str) -> None:
         _link_or_copy(source, folder / source.name)
     except FileNotFoundError:
         _discard(home, new_run)
-        raise MissingError(
-            f"run {run.number} no longer has its checkpoint of step {step:,}; take a newer one"
-        ) from None
+        raise _gone(run, step) from None
+
+
+def _gone(run: Run, step: int) -> MissingError:
+    return MissingError(
+        f"run {run.number} no longer has its checkpoint of step {step:,}; take a newer one"
+    )
 
 
 def _discard(home: Path, new_run: str) -> None:

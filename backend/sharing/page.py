@@ -9,7 +9,7 @@ from backend.figures.data.source import RunLike, Source
 from backend.sharing import encode, latest
 from backend.sharing.allowed import config, config_yaml, facts
 from backend.sharing.encode import text as safe
-from backend.sharing.panels import BUDGET, Menu, Panel, Snapshot, of_run, together
+from backend.sharing.panels import BUDGET, Menu, Panel, of_run, together
 
 CONVENTIONS = """
 ĝ is one draw of an estimator, g the exact gradient of the same loss at the same weights on the
@@ -49,10 +49,12 @@ def html_pieces(
     *,
     date: str | None = None,
 ) -> Iterator[str]:
-    """The same in pieces, a chart each; every chart is drawn before this returns."""
-    snapshot = Snapshot(source)
-    sections, panels = _sections(snapshot, run_ids)
-    called = title or ", ".join(_name(snapshot.run(run_id)) for run_id in run_ids) or "Gradient Lab"
+    """The same in pieces, a chart each; every chart is drawn before this returns.
+
+    Give a snapshot of a store that is written to, so that one file is consistent.
+    """
+    sections, panels = _sections(source, run_ids)
+    called = title or ", ".join(_name(source.run(run_id)) for run_id in run_ids) or "Gradient Lab"
     scripts = (_plotly(), _own("page.js"))
     when = date or datetime.now(UTC).isoformat(timespec="seconds")
     return _document(called, text, when, sections, panels, scripts)

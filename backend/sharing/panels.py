@@ -1,6 +1,6 @@
 """The charts of an exported page, drawn beforehand for every choice that its menus offer."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -10,14 +10,7 @@ from backend.figures.data.draws import is_microscope
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import PARAMETERS
 from backend.figures.data.select import estimators, layers
-from backend.figures.data.source import (
-    ColumnsLike,
-    EventLike,
-    PointsLike,
-    RunLike,
-    SeriesLike,
-    Source,
-)
+from backend.figures.data.source import Source
 from backend.figures.info import Chart
 from backend.figures.pages import page_of
 from backend.sharing import encode
@@ -26,54 +19,6 @@ BUDGET = 200_000
 """Most shown points of the measures' curves in one file: what a phone still opens."""
 STAGES = 40
 """Most stages in the menu of layers; the carpets show all."""
-
-
-class Snapshot:
-    """A source that reads each run and its series once, so that one file is consistent."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._runs: dict[str, RunLike] = {}
-        self._series: dict[str, Sequence[SeriesLike]] = {}
-
-    def run(self, run_id: str, /) -> RunLike:
-        if run_id not in self._runs:
-            self._runs[run_id] = self._source.run(run_id)
-        return self._runs[run_id]
-
-    def series(self, run_id: str, /) -> Sequence[SeriesLike]:
-        if run_id not in self._series:
-            self._series[run_id] = self._source.series(run_id)
-        return self._series[run_id]
-
-    def marked_events(self, run_ids: Sequence[str], /) -> Mapping[str, Sequence[EventLike]]:
-        return self._source.marked_events(run_ids)
-
-    def points(
-        self,
-        series_id: int,
-        /,
-        *,
-        max: int | None = None,
-        first: int | None = None,
-        last: int | None = None,
-        newest: int | None = None,
-    ) -> PointsLike:
-        return self._source.points(series_id, max=max, first=first, last=last, newest=newest)
-
-    def columns(
-        self,
-        series_ids: Sequence[int],
-        most: int,
-        /,
-        *,
-        first: int | None = None,
-        last: int | None = None,
-    ) -> ColumnsLike:
-        return self._source.columns(series_ids, most, first=first, last=last)
-
-    def pieces(self, series_id: int, /) -> Iterator[PointsLike]:
-        return self._source.pieces(series_id)
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,8 @@ from backend.store.runs import digest
 from backend.store.tables import Dashboard, Run, Share
 
 
-class Dashboards(Base):
-    """Stores and shares choices of runs."""
-
-    def create_dashboard(self, title: str, runs: list[str], text: str = "") -> Dashboard:
-        """Store a choice of runs. Raises MissingError if one of them does not exist."""
-        with self.writing() as session:
-            for run_id in runs:
-                find_run(session, run_id)
-            dashboard = Dashboard(title=title, text=text, runs=runs)
-            session.add(dashboard)
-        return dashboard
+class DashboardReads(Base):
+    """Finds dashboards and their links."""
 
     def dashboard(self, dashboard_id: str) -> Dashboard:
         """One dashboard, without runs that were deleted. Raises MissingError."""
@@ -32,18 +23,6 @@ class Dashboards(Base):
             existing = set(session.exec(chosen))
         runs = [run for run in stored.runs if run in existing]
         return Dashboard(**{**stored.model_dump(), "runs": runs})
-
-    def share(self, dashboard_id: str) -> tuple[Share, str]:
-        """Create a link to a dashboard; returns its row and its token, which is not stored.
-
-        Raises MissingError.
-        """
-        token = secrets.token_urlsafe(32)
-        dashboard = self.dashboard(dashboard_id)
-        with self.writing() as session:
-            share = Share(dashboard=dashboard.id, token_hash=digest(token))
-            session.add(share)
-        return share, token
 
     def shares(self, dashboard_id: str) -> list[Share]:
         """The valid links to a dashboard."""
@@ -72,6 +51,31 @@ class Dashboards(Base):
         if share is None:
             raise MissingError("there is no such link: it was mistyped or revoked")
         return self.dashboard(share.dashboard)
+
+
+class Dashboards(DashboardReads):
+    """Stores and shares choices of runs."""
+
+    def create_dashboard(self, title: str, runs: list[str], text: str = "") -> Dashboard:
+        """Store a choice of runs. Raises MissingError if one of them does not exist."""
+        with self.writing() as session:
+            for run_id in runs:
+                find_run(session, run_id)
+            dashboard = Dashboard(title=title, text=text, runs=runs)
+            session.add(dashboard)
+        return dashboard
+
+    def share(self, dashboard_id: str) -> tuple[Share, str]:
+        """Create a link to a dashboard; returns its row and its token, which is not stored.
+
+        Raises MissingError.
+        """
+        token = secrets.token_urlsafe(32)
+        dashboard = self.dashboard(dashboard_id)
+        with self.writing() as session:
+            share = Share(dashboard=dashboard.id, token_hash=digest(token))
+            session.add(share)
+        return share, token
 
     def revoke(self, share_id: str) -> None:
         """Delete a link. Raises MissingError."""

@@ -1,10 +1,14 @@
-"""`Store`: everything in the database, through one object; and a view of some runs alone."""
+"""`Store`: everything in the database; `Snapshot`: one state of it; `RunsView`: some runs alone."""
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
+
+from sqlalchemy import Engine
+from sqlmodel import Session
 
 from backend.store.base import MissingError
 from backend.store.columns import Columns
-from backend.store.dashboards import Dashboards
+from backend.store.dashboards import DashboardReads, Dashboards
 from backend.store.queries import Queries
 from backend.store.reads import Points, Reads, SeriesInfo
 from backend.store.reports import Reports
@@ -12,14 +16,50 @@ from backend.store.runs import Runs
 from backend.store.tables import Event, Run
 
 
+class Snapshot(Queries, Reads, DashboardReads):
+    """Reads that all see the database as it was at the first of them, until `close`.
+
+    What is written meanwhile, such as the deletion of a run, shows in none of them. One thread at
+    a time may read.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        if engine.dialect.name != "sqlite":  # whose transactions always read one state
+            engine = engine.execution_options(isolation_level="REPEATABLE READ")
+        super().__init__(engine)
+        self._session = Session(engine, expire_on_commit=False)
+        self._series: dict[str, list[SeriesInfo]] = {}
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """The session of this snapshot."""
+        yield self._session
+
+    def series(self, run_id: str) -> list[SeriesInfo]:
+        """See `Reads.series`. Every chart of a page asks for it: it is read once."""
+        if run_id not in self._series:
+            self._series[run_id] = super().series(run_id)
+        return self._series[run_id]
+
+    def close(self) -> None:
+        """End the transaction that reads."""
+        self._session.close()
+
+
 class Store(Queries, Reads, Runs, Reports, Dashboards):
     """The lab's database. One object serves all threads of the server."""
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """One state of the database, for answers that take several reads."""
+        with closing(Snapshot(self.engine)) as snapshot:
+            yield snapshot
 
 
 class RunsView:
     """What a shared page may read: some runs and their points, and nothing else."""
 
-    def __init__(self, store: Store, runs: Collection[str]) -> None:
+    def __init__(self, store: Store | Snapshot, runs: Collection[str]) -> None:
         self._store, self._runs = store, frozenset(runs)
 
     def run(self, run_id: str) -> Run:

@@ -66,7 +66,8 @@ def _find(store: Store, name: str) -> Run:
 
 def _to_file(store: Store, run: Run, kind: str, path: Path) -> None:
     if kind == "parquet":
-        sharing.parquet(store, [run.id], path)
+        with store.snapshot() as snapshot:
+            sharing.parquet(snapshot, [run.id], path)
         return
     with path.open("w", encoding="utf-8", newline="") as file:
         _text(store, run, kind, file)
@@ -79,8 +80,12 @@ def _to_stdout(store: Store, run: Run, kind: str) -> None:
 
 
 def _text(store: Store, run: Run, kind: str, file: IO[str]) -> None:
-    if kind == "html":
-        file.writelines(sharing.html_pieces(store, [run.id], run.name or f"Run {run.number}"))
-    else:
-        # What follows in a pipe is a program, which would take the mark for a part of the header.
-        file.writelines(sharing.csv_rows(store, [run.id], mark=file is not sys.stdout))
+    with store.snapshot() as snapshot:
+        if kind == "html":
+            title = run.name or f"Run {run.number}"
+            file.writelines(sharing.html_pieces(snapshot, [run.id], title))
+        else:
+            # What follows in a pipe is a program, which would take the mark for a part of the
+            # header.
+            mark = file is not sys.stdout
+            file.writelines(sharing.csv_rows(snapshot, [run.id], mark=mark))

@@ -11,7 +11,8 @@ from backend.api.router import router
 from backend.figures.data import diagnosis as read
 from backend.figures.data.select import driver, estimators
 from backend.sentences import unknown
-from backend.store import Run, Store
+from backend.store import Run
+from backend.store.store import Snapshot
 
 routes = router("diagnosis")
 MAX_ANATOMIES = 200
@@ -48,13 +49,10 @@ def diagnosis(
 ) -> DiagnosisView:
     """From the latest `window` probes of `estimator`, or of the driver if none is named: findings
     for the network and its stages, or for the tensors of one `stage`."""
-    run = lab.store.run(run_id)
-    label = _allowed("estimator", estimator, estimators(run), run) or driver(run)
-    members = read.members(run)
-    _allowed("stage", stage, [name for name in members if name], run)
-    layers = {name: [name] for name in members[stage]} if stage else members
-    question = read.question(lab.store, run_id, label, window, layers)
-    question["anatomy"], words = _anatomy(lab.store, run, label)
+    with lab.store.snapshot() as snapshot:
+        run = snapshot.run(run_id)
+        label = _allowed("estimator", estimator, estimators(run), run) or driver(run)
+        question, words = _question(snapshot, run, label, window, stage)
     findings = lab.supervisor.diagnose(question) if question["layers"] else []
     if not any(finding["cause"] == "variance" for finding in findings):
         words = ""
@@ -67,6 +65,18 @@ def diagnosis(
     )
 
 
+def _question(
+    store: Snapshot, run: Run, label: str, window: int, stage: str
+) -> tuple[dict[str, Any], str]:
+    """The question of `backend.catalogue.diagnosis`, and words on its anatomy."""
+    members = read.members(run)
+    _allowed("stage", stage, [name for name in members if name], run)
+    layers = {name: [name] for name in members[stage]} if stage else members
+    question = read.question(store, run.id, label, window, layers)
+    question["anatomy"], words = _anatomy(store, run, label)
+    return question, words
+
+
 def _allowed(kind: str, asked: str, names: Sequence[str], run: Run) -> str:
     """What is asked for. Raises 422 for a name that the run does not have."""
     if asked and asked not in names:
@@ -74,7 +84,7 @@ def _allowed(kind: str, asked: str, names: Sequence[str], run: Run) -> str:
     return asked
 
 
-def _anatomy(store: Store, run: Run, label: str) -> tuple[dict[str, Any] | None, str]:
+def _anatomy(store: Snapshot, run: Run, label: str) -> tuple[dict[str, Any] | None, str]:
     """The newest variance anatomy of this estimator at the run's weights, and words on it."""
     microscopes, _ = store.runs(kind="microscope", parent=run.id, limit=MAX_ANATOMIES)
     for microscope in microscopes:

@@ -12,6 +12,7 @@ from backend import sharing
 from backend.api.deps import Lab, LabDep
 from backend.api.models import Id
 from backend.api.router import router
+from backend.store import Store
 
 routes = router("export")
 
@@ -25,10 +26,15 @@ def _as_attachment(name: str) -> dict[str, str]:
 def csv(run_id: Id, lab: LabDep) -> StreamingResponse:
     """Every point of a run as CSV."""
     run = lab.store.run(run_id)
-    rows = _begun(sharing.csv_rows(lab.store, [run.id]))
+    rows = _begun(_csv_rows(lab.store, run.id))
     return StreamingResponse(
         rows, media_type="text/csv", headers=_as_attachment(f"run-{run.number}.csv")
     )
+
+
+def _csv_rows(store: Store, run_id: str) -> Iterator[str]:
+    with store.snapshot() as snapshot:
+        yield from sharing.csv_rows(snapshot, [run_id])
 
 
 def _begun(pieces: Iterator[str]) -> Iterator[str]:
@@ -44,7 +50,8 @@ def parquet(run_id: Id, lab: LabDep) -> FileResponse:
     folder = tempfile.TemporaryDirectory(prefix="gradlab-")
     try:
         path = Path(folder.name) / f"run-{run.number}.parquet"
-        sharing.parquet(lab.store, [run.id], path)
+        with lab.store.snapshot() as snapshot:
+            sharing.parquet(snapshot, [run.id], path)
     except BaseException:
         folder.cleanup()
         raise
@@ -71,5 +78,6 @@ def dashboard_page(dashboard_id: Id, lab: LabDep) -> StreamingResponse:
 
 
 def _page(lab: Lab, runs: Sequence[str], title: str, text: str, name: str) -> StreamingResponse:
-    pieces = sharing.html_pieces(lab.store, runs, title, text)
+    with lab.store.snapshot() as snapshot:
+        pieces = sharing.html_pieces(snapshot, runs, title, text)
     return StreamingResponse(pieces, media_type="text/html", headers=_as_attachment(name))

@@ -22,7 +22,8 @@ def listing() -> dict[str, Any]:
 @routes.get("/figures/{name}")
 def figure(name: str, request: Request, lab: LabDep) -> dict[str, Any]:
     """Draw a figure. The query names the runs and the figure's parameters."""
-    return draw(name, lab.store, dict(request.query_params))
+    with lab.store.snapshot() as snapshot:
+        return draw(name, snapshot, dict(request.query_params))
 
 
 def draw(name: str, source: figures.Source, query: dict[str, str]) -> dict[str, Any]:

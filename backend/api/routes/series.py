@@ -18,7 +18,8 @@ MAX_POINTS = 20_000
 @routes.get("/runs/{run_id}/series")
 def series(run_id: Id, lab: LabDep) -> list[SeriesView]:
     """The series of a run, with the number of their points."""
-    stored = lab.store.series(lab.store.run(run_id).id)
+    with lab.store.snapshot() as snapshot:
+        stored = snapshot.series(snapshot.run(run_id).id)
     return [SeriesView.model_validate(s, from_attributes=True) for s in stored]
 
 
@@ -32,9 +33,10 @@ def points(
     last: Annotated[int | None, Query(ge=0, le=2**62)] = None,
 ) -> Response:
     """The points of a series. More than `max` are downsampled; the extrema are kept."""
-    if lab.store.series_run(series) != run_id:
-        raise HTTPException(404, f"run {run_id!r} has no series {series}")
-    stored = lab.store.points(series, max=max, first=first, last=last)
+    with lab.store.snapshot() as snapshot:
+        if snapshot.series_run(series) != snapshot.run(run_id).id:
+            raise HTTPException(404, f"run {run_id!r} has no series {series}")
+        stored = snapshot.points(series, max=max, first=first, last=last)
     body = {
         "steps": stored.steps.tolist(),
         "values": strict_json.numbers(stored.values),

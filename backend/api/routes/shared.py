@@ -31,10 +31,11 @@ def page(token: str, lab: LabDep) -> HTMLResponse:
 @routes.get("/{token}/dashboard")
 def dashboard(token: Token, lab: LabDep) -> SharedView:
     """The dashboard, with the public part of its runs."""
-    shared = lab.store.shared(token)
-    events = lab.store.marked_events(shared.runs)
-    runs = [shared_run(lab.store.run(run_id), events[run_id]) for run_id in shared.runs]
-    deleted = lab.store.deleted_runs(shared.id)
+    with lab.store.snapshot() as snapshot:
+        shared = snapshot.shared(token)
+        events = snapshot.marked_events(shared.runs)
+        runs = [shared_run(snapshot.run(run_id), events[run_id]) for run_id in shared.runs]
+        deleted = snapshot.deleted_runs(shared.id)
     return SharedView(**{**shared.model_dump(), "runs": runs}, deleted=deleted)
 
 
@@ -48,7 +49,8 @@ def figures(token: Token, lab: LabDep) -> dict[str, Any]:
 @routes.get("/{token}/figures/{name}")
 def figure(token: Token, name: str, request: Request, lab: LabDep) -> dict[str, Any]:
     """A figure of the dashboard's runs. Other runs do not exist here."""
-    shared = lab.store.shared(token)
-    query = dict(request.query_params)
-    query.setdefault("runs", ",".join(shared.runs))
-    return draw(name, RunsView(lab.store, shared.runs), query)
+    with lab.store.snapshot() as snapshot:
+        shared = snapshot.shared(token)
+        query = dict(request.query_params)
+        query.setdefault("runs", ",".join(shared.runs))
+        return draw(name, RunsView(snapshot, shared.runs), query)

@@ -135,7 +135,7 @@ def config_at(path: Path) -> dict[str, Any]:
     """The part of a run's configuration that may have changed by a checkpoint.
 
     `{"lr": …, "estimators": [driver, shadows …]}`, without `estimators` if they never changed.
-    Raises ValueError if the checkpoint cannot be read.
+    Raises FileNotFoundError if there is no such checkpoint, and ValueError if it cannot be read.
     """
     try:
         with safe_open(path, framework="numpy") as file:
@@ -145,6 +145,8 @@ def config_at(path: Path) -> dict[str, Any]:
         roles = stored_roles(trainer)
         if roles is not None:
             config["estimators"] = [member["estimator"] for member in roles["members"]]
+    except FileNotFoundError:
+        raise
     except Exception as error:  # a damaged file can raise many kinds of exceptions
         raise ValueError(damage_message(path)) from error
     return config

@@ -5,6 +5,8 @@ import sqlite3
 import pytest
 from sqlalchemy.exc import DatabaseError
 
+from backend.store.store import Snapshot
+
 
 def test_a_run_is_validated_and_queued(client, fake, config):
     answer = client.post("/api/runs", json=config)
@@ -213,8 +215,8 @@ def test_a_database_that_fails_is_told_in_a_sentence(client, store, monkeypatch)
 def test_a_csv_that_fails_at_once_is_no_broken_download(client, store, worker, packed, monkeypatch):
     worker.send(packed("train/loss", [0], [1.0]))
 
-    def damaged(_series):
+    def damaged(_store, _series):
         raise DatabaseError("SELECT", {}, sqlite3.DatabaseError("malformed"))
 
-    monkeypatch.setattr(store, "pieces", damaged)
+    monkeypatch.setattr(Snapshot, "pieces", damaged)
     assert client.get(f"/api/export/runs/{worker.run}.csv").status_code == 503

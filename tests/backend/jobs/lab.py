@@ -52,7 +52,7 @@ class Lab:
             self.store, self.executor, home, [home / "plugins"], slots=slots, devices=[cpu()],
             limits=limits,
         )  # fmt: skip
-        self.server = Server(self.store, self.supervisor)
+        self.server = Server(self)
         self._thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
 
     def __enter__(self) -> "Lab":
@@ -88,6 +88,21 @@ class Lab:
     def reaches(self, run: str, step: int) -> None:
         until(lambda: self.store.run(run).step >= step, lambda: self.describe(run))
 
+    def stops_at(self, run: str, step: int) -> None:
+        """Stop the run's worker (SIGSTOP) at its first report of so many steps, and wait for it.
+
+        A short run may end while a test looks at how far it is. Call this before it can be there.
+        """
+        self.server.stops[run] = step
+        until(lambda: run not in self.server.stops, lambda: self.describe(run))
+        self.reaches(run, step)
+
+    def kill(self, run: str, *signals: signal.Signals) -> None:
+        """Send signals to the run's worker, by default SIGKILL."""
+        pid = self.pid(run)
+        for each in signals or (signal.SIGKILL,):
+            os.kill(pid, each)
+
     def becomes(self, run: str, *statuses: str, seconds: float = 60) -> None:
         until(lambda: self.status(run) in statuses, lambda: self.describe(run), seconds)
 
@@ -121,9 +136,16 @@ def until(
 class Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, store: Store, supervisor: Supervisor) -> None:
+    def __init__(self, lab: Lab) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.store, self.supervisor = store, supervisor
+        self.lab = lab
+        self.stops: dict[str, int] = {}
+        """{run: the step at which its worker is stopped}."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a worker that was killed while it reported."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -133,14 +155,18 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         report = decode(self.rfile.read(int(self.headers["Content-Length"])))
+        lab, stops = self.server.lab, self.server.stops
         try:
-            run = self.server.store.by_token(self.headers["Authorization"].removeprefix("Bearer "))
-            run, _ = self.server.store.report(report)
+            run = lab.store.by_token(self.headers["Authorization"].removeprefix("Bearer "))
+            run, _ = lab.store.report(report)
         except MissingError:
             return self._answer(401, {})
         except ConflictError:
             return self._answer(409, {})
-        self.server.supervisor.reported(run.id, report.attempt, report.status)
+        if run.status == "running" and run.step >= stops.get(run.id, run.step + 1):
+            lab.kill(run.id, signal.SIGSTOP)
+            del stops[run.id]
+        lab.supervisor.reported(run.id, report.attempt, report.status)
         orders = ("run_until", "cancel", "stop", "changes")
         return self._answer(200, {name: getattr(run, name) for name in orders})
 
@@ -156,11 +182,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """Serve a home, submit the runs in $SUBMIT, print their ids when they work; be killed."""
+    """Serve a home, submit the runs in $SUBMIT, stop their workers, print their ids; be killed."""
     with Lab(Path(sys.argv[1]), slots=2) as lab:
         runs = [lab.submit(config) for config in json.loads(os.environ["SUBMIT"])]
         for run in runs:
-            lab.reaches(run, 100)
+            lab.stops_at(run, 100)
         print(*runs, flush=True)
         signal.pause()
 

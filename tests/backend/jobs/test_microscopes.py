@@ -1,8 +1,6 @@
 """Microscopes in the lab: queued, worked on, killed and begun again as runs are."""
 
-import os
 import shutil
-import signal
 from typing import Any
 
 import pytest
@@ -37,8 +35,8 @@ def place(lab, parent, **changed: Any) -> str:
 
 def test_a_killed_one_begins_again_and_sees_the_same(lab, parent):
     run = place(lab, parent)
-    lab.reaches(run, 100)
-    os.kill(lab.pid(run), signal.SIGKILL)
+    lab.stops_at(run, 100)
+    lab.kill(run)
     lab.becomes(run, "finished", seconds=60)
     again = place(lab, parent)
     lab.becomes(again, "finished", seconds=60)
@@ -69,6 +67,8 @@ def test_it_keeps_what_it_looks_at_and_can_be_cancelled(lab, parent):
         run_checkpoints.choose_step(lab.home, parent, None)
     with pytest.raises(MissingError, match="no longer has its checkpoint of step 50"):
         run_checkpoints.keep(lab.home, parent, 50, "r0")
+    with pytest.raises(MissingError, match="no longer has its checkpoint of step 50"):
+        run_checkpoints.config_at(lab.home, parent, 50)
     assert not run_folder(lab.home, "r0").exists()
 
 

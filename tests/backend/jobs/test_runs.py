@@ -41,8 +41,8 @@ def test_a_killed_worker_resumes_and_its_curve_is_the_undisturbed_one(lab, undis
     lab.becomes(run, "paused")
     until(lambda: (lab.home / "runs" / run / "checkpoints").is_dir())
     lab.steer(run, "resume")
-    lab.reaches(run, lab.store.run(run).step + 100)
-    os.kill(lab.pid(run), signal.SIGKILL)
+    lab.stops_at(run, lab.store.run(run).step + 100)
+    lab.kill(run)
     lab.becomes(run, "finished")
     row = lab.store.run(run)
     assert row.attempt == 2
@@ -109,8 +109,8 @@ def test_two_runs_sit_side_by_side_and_a_third_waits(lab):
 
 def test_a_worker_told_to_terminate_checkpoints_and_goes_on(lab, undisturbed):
     run = lab.submit(config())
-    lab.reaches(run, 100)
-    os.kill(lab.pid(run), signal.SIGTERM)
+    lab.stops_at(run, 100)
+    lab.kill(run, signal.SIGTERM, signal.SIGCONT)
     lab.becomes(run, "finished")
     row = lab.store.run(run)
     assert (row.attempt, row.facts["resumed_at"] >= 100) == (2, True)
@@ -209,11 +209,12 @@ def test_a_killed_servers_runs_are_found_by_the_next(tmp_path, undisturbed):
         stdout=subprocess.PIPE,
         env={**os.environ, "SUBMIT": json.dumps([config(), config()])},
     )
-    survivor, victim = first.stdout.readline().decode().split()  # printed when both are at work
+    survivor, victim = first.stdout.readline().decode().split()  # printed when both have stopped
     first.kill()
     first.wait()
     first.stdout.close()
-    os.kill(worker_process(tmp_path / "runs" / victim).pid, signal.SIGKILL)
+    for run, sent in ((victim, signal.SIGKILL), (survivor, signal.SIGCONT)):
+        os.kill(worker_process(tmp_path / "runs" / run).pid, sent)
     with Lab(tmp_path, slots=2) as lab:
         for run, attempts in ((survivor, 1), (victim, 2)):
             lab.becomes(run, "finished", seconds=30)
