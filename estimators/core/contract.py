@@ -78,6 +78,17 @@ class Estimate(NamedTuple):
     """Scalars, or {layer: scalar}, that become the series `estimator/<key>`."""
 
 
+class Signals(NamedTuple):
+    """What an estimator sends to the end of each block in the place of the exact cotangent."""
+
+    values: Mapping[str, Tensor]
+    """{boundary: cotangent of the mean loss, (B, ...), shaped as the activation there}."""
+    state: Any = None
+    """State for the next step, as that of `Estimate`."""
+    info: Mapping[str, Tensor | Mapping[str, Tensor]] = {}
+    """As that of `Estimate`."""
+
+
 class Law(NamedTuple):
     """The moments of one draw in closed form. A tensor that is not named has no law."""
 
@@ -150,6 +161,17 @@ class Estimator(ABC, Generic[Obj, S]):
     @abstractmethod
     def estimate(self, objective: Obj, params: Params, state: S, rng: Generator, /) -> Estimate:
         """Estimate the gradient at `params`, drawing all noise from `rng`."""
+
+    def signals(
+        self, objective: Obj, params: Params, state: S, rng: Generator, /
+    ) -> Signals | None:
+        """The cotangents of which `estimate` makes its gradients; None if it is made otherwise.
+
+        Pulled back through the block in front of each boundary they give the gradients of
+        `estimate` from the same `rng`, and the same next state. Another estimator can use them as
+        its guess.
+        """
+        return None
 
     def target(self, objective: Obj, params: Params, state: S, /) -> Params | None:
         """The exact gradient of what is estimated, if that is not the loss; else None."""

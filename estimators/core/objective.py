@@ -320,6 +320,16 @@ class Chain(Objective):
             self.forward({}, at_stage=keep)
         return tuple(places)
 
+    @property
+    def blocks(self) -> tuple[tuple[str, ...], ...]:
+        """The stages, divided at the boundaries: a block for each, and what reads the last one."""
+        blocks: list[list[str]] = [[]]
+        for name in self.stages:
+            blocks[-1].append(name)
+            if name in self._boundaries:
+                blocks.append([])
+        return tuple(map(tuple, blocks))
+
     @cached_property
     def whole(self) -> bool:
         """Whether the loss is one number that cannot be split into examples."""
