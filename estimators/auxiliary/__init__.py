@@ -1,0 +1,1 @@
+"""Auxiliary networks, which read a block's output and give it a loss of its own."""
