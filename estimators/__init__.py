@@ -49,6 +49,7 @@ _MODULES = {
     "feedback.kolen_pollack": ["KolenPollack"],
     "feedback.usf": ["USF"],
     "feedback.weight_mirror": ["WeightMirror"],
+    "guess.guess_and_target": ["GuessAndTarget"],
     "local.blocks": ["LocalHead"],
     "local.local_losses": ["LocalLosses"],
     "measurement.anatomy": ["anatomy"],
@@ -128,6 +129,7 @@ if TYPE_CHECKING:
     from estimators.feedback.kolen_pollack import KolenPollack
     from estimators.feedback.usf import USF
     from estimators.feedback.weight_mirror import WeightMirror
+    from estimators.guess.guess_and_target import GuessAndTarget
     from estimators.local.blocks import LocalHead
     from estimators.local.local_losses import LocalLosses
     from estimators.measurement.anatomy import anatomy

@@ -25,7 +25,7 @@ from estimators.core.names import snake_name
 from estimators.time_limit import OutOfTimeError, TimeLimit
 
 GROUP = "gradlab.estimators"
-FAMILIES = ("perturbation", "feedback", "local", "implicit", "combine", "control")
+FAMILIES = ("perturbation", "feedback", "local", "guess", "implicit", "combine", "control")
 Kind = Literal["builtin", "plugin", "entry_point"]
 
 

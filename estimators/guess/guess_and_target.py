@@ -1,0 +1,403 @@
+"""Guesses and targets of Fournier et al. (2023)."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import torch
+from torch import Generator, Tensor
+
+from estimators.autodiff.block_pass import BlockPass, names_in, parts_of
+from estimators.autodiff.calculus import coverage_between, cut_at_stages
+from estimators.auxiliary.local_loss import LocalLossName
+from estimators.auxiliary.networks import AuxiliaryName, AuxiliaryNorm
+from estimators.core import bounds
+from estimators.core.bounds import Ge, Gt, Le
+from estimators.core.contract import (
+    Claim,
+    Cost,
+    Coverage,
+    Estimate,
+    Estimator,
+    Law,
+    Need,
+    Params,
+    UnsupportedError,
+)
+from estimators.core.laws import certain, direction_factors, is_certain, squares
+from estimators.core.noise import Noise, stream
+from estimators.core.objective import Chain
+from estimators.core.optimizers import adam, adam_state
+from estimators.core.wrapper import unwrapped
+from estimators.feedback.direct_feedback_alignment import DirectFeedbackAlignment
+from estimators.guess._alignment import by_measure
+from estimators.guess._auxiliaries import (
+    Auxiliary,
+    Choice,
+    auxiliaries_of,
+    drawn_weights,
+    share_of_products,
+)
+from estimators.guess._projection import along_guess
+from estimators.guess._slopes import Target
+from estimators.guess._step import RANDOM, Guess, Step
+from estimators.guess._units import Unit, gradients, is_by_example
+from estimators.requirements import require
+
+State = dict[str, Any]
+"""auxiliary (weights), moments, fixed (weights that never move), guesser (its state), step."""
+
+Source = Literal["honest", "oracle"]
+
+PERIOD = 16
+"""Steps from one comparison of target and guess to the next; not at the first step, where many
+draws may start from one state."""
+MAX_EXAMPLE_NUMBERS = 2**26
+"""Numbers in the weights' tangents of all examples, in forward mode: 256 MiB in float32."""
+
+
+@dataclass(frozen=True)
+class GuessAndTarget(Estimator[Chain, State]):
+    """Projects the gradient one wants, the target t, on a direction one has, the guess s.
+
+    ĝ_u = ⟨t_u, s_u⟩ s_u / ‖s_u‖² for each unit u: a block's output and example, whose cotangent is
+    then pulled back through the block; a tensor; or a tensor and example. Raw, it is not divided by
+    ‖s_u‖². The last stage gets its exact gradient.
+
+    Use it to see how much a guess that costs little is worth: the better it is aligned with the
+    target, the smaller the error ‖t‖²(1 − cos²(t, s)). A projection on a fixed guess has no noise.
+
+    Claims are about the target: exact where guess and target are the same and it is projected,
+    unbiased for raw random guesses, else biased. Honest, it costs one forward-mode pass for each
+    unit from its block to the loss; with an oracle, a backward pass.
+
+    Source: Fournier, Rivaud, Belilovsky, Eickenberg and Oyallon (2023), arXiv:2306.06968.
+
+    Example:
+        >>> estimator = GuessAndTarget(target_loss="global", guess="local")
+        >>> measured = measure(net, loss, batch, [estimator])
+    """
+
+    title = "Guess and target"
+
+    target_loss: Target = "global"
+    """The loss whose gradient is wanted. global: the network's loss. local: the block's auxiliary
+    loss. look_ahead: the next block's auxiliary loss; for the last block, the network's."""
+    guess: Guess = "local"
+    """The direction that is at hand. local, look_ahead, global: gradients of these losses. normal,
+    rademacher: noise. ntk: local, of auxiliary networks that are drawn anew at every step.
+    fixed_ntk: local, of auxiliary networks drawn once and never trained. estimator: the estimate,
+    or for block outputs the signals, of the estimator below."""
+    guesser: Estimator = DirectFeedbackAlignment()  # noqa: RUF009, it is frozen
+    """The estimator that guesses, where guess is estimator; otherwise it is not used."""
+    unit: Unit = "output_and_example"
+    """What has one scalar. output_and_example: a block's output for an example, pulled back
+    through the block. tensor: a parameter of the network. tensor_and_example: a parameter, for each
+    example."""
+    normalise: Literal["auto", "projected", "raw"] = "auto"
+    """projected: divide by ‖s‖²; never longer than the target, but biased: a random guess shrinks
+    it to 1/d of d numbers. raw: do not divide; unbiased for random guesses, with a variance of d
+    times the target's square, and of no useful length for others. auto: raw for normal and
+    rademacher, projected otherwise."""
+    source: Source = "honest"
+    """honest: forward mode alone, one pass for each unit. oracle: projects the exact gradient of a
+    backward pass, as the paper's code does: the same numbers, cheaper, but not a way to train
+    without backpropagation."""
+    auxiliary: AuxiliaryName = "linear"
+    """The auxiliary networks behind the blocks, for local losses."""
+    auxiliary_width: Annotated[int, Ge(1), Le(8192), bounds.Unit("channels")] = 32
+    """Channels (cnn) or units (mlp) of an auxiliary network; the paper has 32 and 1024."""
+    auxiliary_norm: AuxiliaryNorm = "layer"
+    """Normalisation in auxiliary networks; the paper has batch, which couples the examples."""
+    auxiliary_rate: Annotated[float, Gt(0), Le(10)] = 1e-3
+    """Learning rate (Adam) of the auxiliary networks."""
+    local_loss: LocalLossName = "prediction"
+    """prediction: the network's loss on the auxiliary prediction. prediction_and_similarity: also
+    that outputs of a class are similar, which couples the examples."""
+
+    def claim(self, objective: Chain, /) -> Claim:
+        if self._is_exact():
+            return Claim.EXACT
+        if self.guess in RANDOM and not self._projects():
+            return Claim.UNBIASED
+        return Claim.BIASED
+
+    def needs(self) -> tuple[Need, ...]:
+        own = (Need.DIFFERENTIABLE, Need.STAGES)
+        forward = (Need.FORWARD_MODE,) if self.source == "honest" else ()
+        inner = self.guesser.needs() if self.guess == "estimator" else ()
+        return tuple(dict.fromkeys((*own, *forward, *inner)))
+
+    def check(self, objective: Chain, params: Params, /) -> None:
+        _refuse_tied(objective)
+        self._auxiliaries(objective)
+        if is_by_example(self.unit):
+            self._check_examples(objective, params)
+        if self.guess == "estimator":
+            self._check_guesser(objective, params)
+
+    def _check_examples(self, objective: Chain, params: Params) -> None:
+        whose = "local loss" if self.target_loss == "local" else "loss"
+        coupled = not objective.separable or (
+            self.target_loss != "global"
+            and not all(a.chain.separable for a in self._auxiliaries(objective))
+        )
+        if coupled and self.source == "honest":
+            raise UnsupportedError(
+                f"one forward-mode pass gives the scalars of all examples only if each example's "
+                f"{whose} depends on that example alone; batch normalisation, or a loss of several "
+                "examples, couples them: take source=oracle, unit=tensor, or group or layer "
+                "normalisation"
+            )
+        if self.unit != "tensor_and_example":
+            return
+        if not objective.separable:
+            raise UnsupportedError(
+                "gradients of single examples exist only where examples are not coupled: take "
+                "another unit, or group or layer normalisation"
+            )
+        guessed = [p for part in parts_of(objective)[:-1] for p in names_in(part, params)]
+        numbers = len(objective.x) * sum(params[name].numel() for name in guessed)
+        if self.source == "honest" and numbers > MAX_EXAMPLE_NUMBERS:
+            raise UnsupportedError(
+                f"honest, a scalar for each tensor and example takes {len(guessed)} forward-mode "
+                f"passes with weights of its own for each of {len(objective.x)} examples, "
+                f"{numbers:,} numbers; at most {MAX_EXAMPLE_NUMBERS:,} are served: take "
+                "source=oracle, a smaller batch or another unit"
+            )
+
+    def _check_guesser(self, objective: Chain, params: Params) -> None:
+        if isinstance(unwrapped(self.guesser), GuessAndTarget):
+            raise UnsupportedError(
+                "the guess of a guess_and_target cannot be a guess_and_target: choose another "
+                "estimator as guesser"
+            )
+        require(self.guesser, objective, params)
+        if self.unit == "output_and_example":
+            rng = stream(0, "estimator", "check")
+            state = self.guesser.init(objective, params, rng)
+            if self.guesser.signals(objective, params, state, rng) is None:
+                raise UnsupportedError(
+                    "this guesser has no signals at the outputs of blocks, it makes its gradients "
+                    "otherwise: take unit=tensor, or a guesser of the feedback or local family"
+                )
+
+    def cost(self, objective: Chain, /) -> Cost:
+        inner = self.guesser.cost(objective) if self.guess == "estimator" else Cost()
+        forwards, vjps = 1 + inner.forwards, inner.vjps
+        if choice := self._choice():
+            # Forwards and backwards through each auxiliary network, and twice with two sets.
+            sets = 1 + (self.guess in ("ntk", "fixed_ntk") and self.target_loss != "global")
+            forwards += 3 * sets * share_of_products(objective, choice)
+        if self.unit == "output_and_example" or self.guess not in RANDOM:
+            vjps += 1  # of the guesses, through their blocks
+            forwards += self.source == "honest"  # blocks are run again
+        if self.source == "oracle":
+            return Cost(forwards, inner.jvps, vjps + 1, "all")
+        jvps = inner.jvps + self._forward_passes(objective)
+        return Cost(forwards, jvps, vjps, "one stage")
+
+    def coverage(self, objective: Chain, params: Params, /) -> dict[str, Coverage]:
+        coverage: dict[str, Coverage] = coverage_between(cut_at_stages(objective, params))
+        if self.guess == "estimator":
+            guessed = self.guesser.coverage(objective, params)
+            none = {
+                n for n, c in guessed.items() if c == "no signal" and coverage[n] == "estimated"
+            }
+            coverage.update(dict.fromkeys(none, "no signal"))
+        if self._is_exact() and self.target_loss == "global":
+            coverage.update({n: "exact" for n, c in coverage.items() if c == "estimated"})
+        return coverage
+
+    def init(self, objective: Chain, params: Params, rng: Generator, /) -> State:
+        auxiliaries = self._auxiliaries(objective)
+        trained = drawn_weights(auxiliaries, rng) if self._trains() else {}
+        fixed = drawn_weights(auxiliaries, rng) if self.guess == "fixed_ntk" else {}
+        guesser = None
+        if self.guess == "estimator":
+            guesser = self.guesser.init(objective, params, rng)
+        return {
+            "auxiliary": trained,
+            "moments": adam_state(trained),
+            "fixed": fixed,
+            "guesser": guesser,
+            "step": torch.tensor(0),
+        }
+
+    def estimate(
+        self, objective: Chain, params: Params, state: State, rng: Generator, /
+    ) -> Estimate:
+        return self._estimate(objective, params, state, rng, self.source)
+
+    def oracle(
+        self, objective: Chain, params: Params, state: State, exact: Params, rng: Generator, /
+    ) -> Estimate | None:
+        if self.source == "oracle":
+            return None
+        return self._estimate(objective, params, state, rng, "oracle")
+
+    def target(self, objective: Chain, params: Params, state: State, /) -> Params | None:
+        if self.target_loss == "global":
+            return None
+        step = self._step(objective, params, state, record=True)
+        grads = {n: g for b in range(step.count) for n, g in step.target_gradient(b).items()}
+        return _in_order(params, {**grads, **step.run.readout_grads})
+
+    def advance(self, objective: Chain, params: Params, state: State, rng: Generator, /) -> State:
+        guesser = state["guesser"]
+        if self.guess == "estimator":
+            guesser = self.guesser.advance(objective, params, guesser, rng)
+        if not state["auxiliary"]:
+            return {**state, "guesser": guesser, "step": state["step"] + 1}
+        step = self._step(objective, params, state, record=False)
+        return self._after(step, state, guesser)
+
+    def law(self, objective: Chain, params: Params, state: State, exact: Params, /) -> Law | None:
+        """No noise where the guess has none. Of a raw random guess for each tensor (d_l ± 1)‖t_l‖²;
+        projected (1/d_l)(1 − 1/d_l)‖t_l‖² about t_l/d_l."""
+        if self._is_certain(objective, params, state, exact):
+            draw = self._estimate(objective, params, state, stream(0, "estimator"), "oracle")
+            return certain(draw.grads)
+        if self.guess not in RANDOM or self.unit != "tensor":
+            return None
+        aim = self.target_or(exact, objective, params, state)
+        guessed = {n for part in parts_of(objective)[:-1] for n in names_in(part, params)}
+        variance, mean = dict.fromkeys(exact, 0.0), dict(aim)
+        kind: Noise = "normal" if self.guess == "normal" else "rademacher"
+        size = squares(aim)
+        for name in guessed & set(exact):
+            d = exact[name].numel()
+            if self._projects():
+                variance[name] = (1 - 1 / d) / d * size[name]
+                mean[name] = aim[name] / d
+            else:
+                spread, own = direction_factors(d, kind, 1)
+                variance[name] = (spread * d + own) * size[name]
+        plain = self.target_loss == "global" and not self._projects()
+        return Law(variance, None if plain else mean)
+
+    def target_or(self, exact: Params, objective: Chain, params: Params, state: State) -> Params:
+        """The exact gradient of the target, given that of the loss."""
+        aim = self.target(objective, params, state)
+        return exact if aim is None else aim
+
+    # --- how an estimate is made ---
+
+    def _estimate(
+        self, objective: Chain, params: Params, state: State, rng: Generator, source: Source
+    ) -> Estimate:
+        step = self._step(objective, params, state, record=source == "oracle")
+        guesser = step.guess_all(self, objective, params, state, rng)
+        if source == "oracle":
+            for b in reversed(range(step.count)):
+                step.exact_target(b)
+            scalars = [step.exact_products(b) for b in range(step.count)]
+        else:
+            scalars = step.slopes()
+        grads: dict[str, Tensor] = {}
+        ascents: dict[str, Tensor] = {}
+        zeros: dict[str, Tensor] = {}
+        compared = int(state["step"]) % PERIOD == PERIOD - 1
+        for b, c in enumerate(scalars):
+            projected = along_guess(
+                c, step.guesses[b], by_example=is_by_example(self.unit), divide=self._projects()
+            )
+            own = gradients(step.run, b, projected.vectors, self.unit)
+            grads |= own
+            if compared:
+                name = step.names[b]
+                aim = step.target_gradient(b)
+                slope = sum((own[n] * aim[n]).sum() for n in own)
+                ascents[name] = torch.as_tensor(slope < 0).to(step.run.loss)
+                zeros[name] = projected.zeros.to(step.run.loss)
+        info = step.local_info()
+        if compared:
+            blocks = {step.names[b]: step.alignment(b) for b in range(step.count)}
+            info |= {**by_measure(blocks), "ascends": ascents, "zero_guesses": zeros}
+        loss, readout = step.run.loss, step.run.readout_grads
+        after = self._after(step, state, guesser)
+        return Estimate(_in_order(params, {**grads, **readout}), loss, after, info)
+
+    def _step(self, objective: Chain, params: Params, state: State, *, record: bool) -> Step:
+        run = BlockPass(objective, params, record=record)
+        return Step(
+            run,
+            tuple(place.name for place in objective.boundaries),
+            self._auxiliaries(objective),
+            state["auxiliary"],
+            self.target_loss,
+            self.unit,
+        )
+
+    def _after(self, step: Step, state: State, guesser: Any) -> State:
+        weights, moments = state["auxiliary"], state["moments"]
+        if weights:
+            weights, moments = adam(weights, step.local_grads(), moments, self.auxiliary_rate)
+        return {
+            **state,
+            "auxiliary": weights,
+            "moments": moments,
+            "guesser": guesser,
+            "step": state["step"] + 1,
+        }
+
+    # --- what the fields say ---
+
+    def _choice(self) -> Choice | None:
+        """The auxiliary networks; None if neither guess nor target has any."""
+        local = {"local", "look_ahead", "ntk", "fixed_ntk"}
+        if self.target_loss not in local and self.guess not in local:
+            return None
+        return Choice(self.auxiliary, self.auxiliary_width, self.auxiliary_norm, self.local_loss)
+
+    def _auxiliaries(self, objective: Chain) -> tuple[Auxiliary, ...]:
+        choice = self._choice()
+        return () if choice is None else auxiliaries_of(objective, choice)
+
+    def _trains(self) -> bool:
+        """Whether there are auxiliary networks that learn."""
+        return {self.target_loss, self.guess} & {"local", "look_ahead"} != set()
+
+    def _projects(self) -> bool:
+        if self.normalise == "auto":
+            return self.guess not in RANDOM
+        return self.normalise == "projected"
+
+    def _is_exact(self) -> bool:
+        return self.guess == self.target_loss and self._projects()
+
+    def _is_certain(self, objective: Chain, params: Params, state: State, exact: Params) -> bool:
+        """Whether the guess has no noise, given the state."""
+        if self.guess == "estimator":
+            law = self.guesser.law(objective, params, state["guesser"], exact)
+            return law is not None and is_certain(law, exact)
+        return self.guess not in (*RANDOM, "ntk")
+
+    def _forward_passes(self, objective: Chain) -> float:
+        """Forward-mode passes of one estimate, in passes through the whole network.
+
+        A pass that begins behind block b of n takes the rest, (n − b)/n, and two thirds of one
+        with tangents of the weights.
+        """
+        parts = parts_of(objective)
+        n, rest = len(parts), 0.0
+        for b, part in enumerate(parts[:-1], start=1):
+            here = 1 if self.unit == "output_and_example" else len(list(part.module.parameters()))
+            behind = {"global": n - b, "local": 0.2, "look_ahead": 1}[self.target_loss]
+            rest += here * behind / n
+        return 2 / 3 * rest
+
+
+def _refuse_tied(chain: Chain) -> None:
+    """Raise UnsupportedError for a weight that two blocks share: its name is the first block's."""
+    names = {name for name, _ in chain.module.named_parameters()}
+    for part in parts_of(chain):
+        for name, _ in part.module.named_parameters():
+            if name not in names:
+                raise UnsupportedError(
+                    f"{name} is tied to a weight of an earlier block; a block's target and guess "
+                    "take weights of its own: untie it"
+                )
+
+
+def _in_order(params: Params, grads: Params) -> dict[str, Tensor]:
+    return {n: grads[n] if n in grads else torch.zeros_like(p) for n, p in params.items()}
