@@ -1,0 +1,223 @@
+"""What learns, what never moves, what is reported, and what is refused."""
+
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import nn
+
+from estimators import Backprop, Chain, GuessAndTarget, Momentum, Stale, stream
+from estimators.autodiff.calculus import value_and_grad
+from estimators.core.contract import Estimate, UnsupportedError
+from estimators.core.optimizers import adam
+from estimators.feedback.direct_feedback_alignment import DirectFeedbackAlignment
+from estimators.guess import guess_and_target
+from estimators.guess._alignment import compare
+from estimators.guess.guess_and_target import PERIOD
+from estimators.perturbation.forward_gradient import ForwardGradient
+from estimators.requirements import require
+from tests.estimators.guess.setup_guess import begun, blocks_of, close, convolutional
+
+
+def test_fixed_auxiliary_networks_never_move_and_redrawn_ones_differ():
+    chain, params = convolutional()
+    fixed = GuessAndTarget(guess="fixed_ntk")
+    state = begun(fixed, chain, params)
+    first = {n: w.clone() for n, w in state["fixed"].items()}
+    for step in range(3):
+        state = fixed.estimate(chain, params, state, stream(0, "estimator", step)).state
+    assert all(torch.equal(w, first[n]) for n, w in state["fixed"].items())
+    assert state["auxiliary"] == {}
+
+    redrawn = GuessAndTarget(guess="ntk", target_loss="local")
+    state = begun(redrawn, chain, params)
+    a = redrawn.estimate(chain, params, state, stream(0, "estimator", 0))
+    b = redrawn.estimate(chain, params, state, stream(0, "estimator", 1))
+    assert not torch.equal(a.grads["stem.0.weight"], b.grads["stem.0.weight"])
+    # Those of the target learn from its loss alone, whatever the guess.
+    close(a.state["auxiliary"], b.state["auxiliary"], 0)
+    alone = GuessAndTarget(guess="normal", target_loss="local")
+    c = alone.estimate(chain, params, state, stream(0, "estimator", 2))
+    close(a.state["auxiliary"], c.state["auxiliary"], 0)
+
+
+def test_auxiliary_networks_take_a_step_of_adam_on_their_own_loss():
+    chain, params = convolutional()
+    estimator = GuessAndTarget(guess="local", auxiliary_rate=0.01)
+    state = begun(estimator, chain, params)
+    after = estimator.estimate(chain, params, state, stream(0, "estimator")).state
+    step = estimator._step(chain, params, state, record=True)
+    grads = {}
+    for b, name in enumerate(step.names):
+        auxiliary = step._auxiliaries[b]
+        own = {
+            n: w.detach().requires_grad_() for n, w in auxiliary.names(state["auxiliary"]).items()
+        }
+        loss = auxiliary.chain.on(step.run.outputs[b], chain.y)(own)
+        grads |= dict(zip(own, torch.autograd.grad(loss, list(own.values())), strict=True))
+        assert name in auxiliary.chain.stages[0]
+    expected, _ = adam(state["auxiliary"], grads, state["moments"], 0.01)
+    close(after["auxiliary"], expected, 1e-12)
+    losses = [
+        estimator.estimate(chain, params, s, stream(0, "estimator")).info["auxiliary_loss"]
+        for s in (state, after)
+    ]
+    assert all(losses[1][name] < losses[0][name] for name in losses[0])
+
+
+@pytest.mark.parametrize("unit", ["output_and_example", "tensor", "tensor_and_example"])
+@pytest.mark.parametrize("source", ["honest", "oracle"])
+def test_target_and_guess_are_compared_every_period(unit, source):
+    chain, params = convolutional()
+    estimator = GuessAndTarget(guess="local", unit=unit, source=source)
+    state = begun(estimator, chain, params)
+    draw = estimator.estimate(chain, params, state, stream(0, "estimator"))
+    assert "guess_cosine" not in draw.info
+    state = {**state, "step": torch.tensor(PERIOD - 1)}
+    draw = estimator.estimate(chain, params, state, stream(0, "estimator"))
+    info = draw.info
+    blocks = {"stem", "residual", "dense"}
+    for measure in ("guess_cosine", "guess_difference", "guess_norm_ratio", "projection_cosine",
+                    "ascends", "zero_guesses", "auxiliary_loss", "auxiliary_accuracy"):  # fmt: skip
+        assert {*info[measure]} == blocks, measure
+    assert ("span_cosine" in info) == (unit != "tensor")
+    step = estimator._step(chain, params, state, record=True)
+    step.guess_all(estimator, chain, params, state, stream(0, "estimator"))
+    for b, name in enumerate(step.names):
+        t, s = (torch.cat([v.sum(0).flatten() if unit == "tensor_and_example" else v.flatten()
+                           for v in side[b].values()])
+                for side in ([step.exact_target(i) for i in range(3)], step.guesses))  # fmt: skip
+        cos = (t @ s / (t.norm() * s.norm())).item()
+        assert float(info["guess_cosine"][name]) == pytest.approx(cos, abs=1e-12)
+        difference = ((t - s).norm() / t.norm()).item()
+        assert float(info["guess_difference"][name]) == pytest.approx(difference, rel=1e-10)
+
+
+@pytest.mark.parametrize("summed", [True, False])
+def test_alignment_by_example_and_on_the_span_of_the_guesses(summed):
+    rng = torch.Generator().manual_seed(0)
+    t = {"": torch.randn(4, 3, 5, generator=rng, dtype=torch.float64)}
+    s = {"": torch.randn(4, 3, 5, generator=rng, dtype=torch.float64)}
+    s[""][3] = s[""][2]  # fewer directions than examples
+    seen = compare(t, s, by_example=True, summed=summed)
+    rows, across = t[""].flatten(1), s[""].flatten(1)
+    q, _ = torch.linalg.qr(across[:3].T)
+    within = rows @ q @ q.T
+    whole = rows.sum(0) if summed else rows.flatten()
+    inside = within.sum(0) if summed else within.flatten()
+    assert float(seen["span_cosine"]) == pytest.approx(
+        float(inside.norm() / whole.norm()), rel=1e-9
+    )
+    each = (within.norm(dim=1) / rows.norm(dim=1)).mean()
+    assert float(seen["span_cosine_by_example"]) == pytest.approx(float(each), rel=1e-9)
+    cosines = torch.nn.functional.cosine_similarity(rows, across)
+    assert float(seen["guess_cosine_by_example"]) == pytest.approx(float(cosines.mean()), rel=1e-12)
+    assert float(seen["projection_cosine_by_example"]) == pytest.approx(
+        float(cosines.abs().mean()), rel=1e-12
+    )
+
+
+def test_ascent_is_counted_for_each_block():
+    """With a tensor and example, random guesses ascend now and then; the report says when."""
+    chain, params = convolutional()
+    estimator = GuessAndTarget(
+        guess="normal", unit="tensor_and_example", normalise="projected", source="oracle"
+    )
+    state = {**begun(estimator, chain, params), "step": torch.tensor(PERIOD - 1)}
+    exact, seen = value_and_grad(chain, params)[1], set()
+    for seed in range(60):
+        draw = estimator.estimate(chain, params, state, stream(seed, "estimator"))
+        for name, names in zip(("stem", "residual", "dense"), blocks_of(params), strict=True):
+            slope = sum(float((draw.grads[n] * exact[n]).sum()) for n in names)
+            assert float(draw.info["ascends"][name]) == (slope < 0)
+            seen.add(slope < 0)
+    assert seen == {True, False}
+
+
+class SilentForDense(ForwardGradient):
+    """Has no gradient for one block."""
+
+    def estimate(self, objective, params, state, rng, /):
+        draw = super().estimate(objective, params, state, rng)
+        silent = {n: torch.zeros_like(g) if n.startswith("dense.") else g
+                  for n, g in draw.grads.items()}  # fmt: skip
+        return Estimate(silent, draw.loss)
+
+
+def test_a_guess_of_zero_contributes_zero_and_is_counted():
+    chain, params = convolutional()
+    estimator = GuessAndTarget(guess="estimator", guesser=SilentForDense(), unit="tensor")
+    state = {**begun(estimator, chain, params), "step": torch.tensor(PERIOD - 1)}
+    draw = estimator.estimate(chain, params, state, stream(0, "estimator"))
+    assert {n: int(z) for n, z in draw.info["zero_guesses"].items()} == {
+        "stem": 0, "residual": 0, "dense": 2}  # fmt: skip
+    assert not draw.grads["dense.1.weight"].any()
+    assert all(g.isfinite().all() for g in draw.grads.values())
+
+
+@pytest.mark.parametrize("unit", ["tensor", "tensor_and_example"])
+def test_the_gradient_of_another_estimator_guesses(unit):
+    """One that is exact guesses the gradient itself; its state goes on."""
+    chain, params = convolutional()
+    estimator = GuessAndTarget(guess="estimator", guesser=Backprop(), unit=unit)
+    require(estimator, chain, params)
+    state = begun(estimator, chain, params)
+    draw = estimator.estimate(chain, params, state, stream(0, "estimator"))
+    close(draw.grads, value_and_grad(chain, params)[1])
+    late = GuessAndTarget(guess="estimator", guesser=Stale(steps=1), unit="tensor")
+    state = begun(late, chain, params)
+    after = late.estimate(chain, params, state, stream(0, "estimator")).state
+    assert len(after["guesser"]["waiting"]) == 1
+    moved = {n: p + 0.1 for n, p in params.items()}
+    draw = late.estimate(chain, moved, after, stream(0, "estimator"))
+    old = value_and_grad(chain, params)[1]
+    for name in ("stem.0.weight", "dense.1.bias"):
+        cos = torch.nn.functional.cosine_similarity(
+            draw.grads[name].flatten(), old[name].flatten(), 0
+        )
+        assert abs(float(cos)) == pytest.approx(1, abs=1e-12)
+
+
+def one_block():
+    module = nn.Sequential(OrderedDict(only=nn.Linear(4, 3))).double()
+    return Chain(module, torch.zeros(2, 4).double(), torch.tensor([0, 1])), None
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"guesser": GuessAndTarget()}, "cannot be a guess_and_target"),
+        ({"guesser": Momentum(inner=GuessAndTarget())}, "cannot be a guess_and_target"),
+        ({"guesser": ForwardGradient()}, "has no signals at the outputs of blocks"),
+    ],
+)
+def test_guessers_that_cannot_guess_are_refused(fields, words):
+    chain, params = convolutional()
+    with pytest.raises(UnsupportedError, match=words):
+        require(GuessAndTarget(guess="estimator", **fields), chain, params)
+    # An estimator that is not asked is no hindrance.
+    require(GuessAndTarget(guess="local", **fields), chain, params)
+
+
+def test_networks_that_do_not_fit_are_refused_in_words(monkeypatch):
+    chain, params = convolutional()
+    with pytest.raises(UnsupportedError, match=r"dense: the auxiliary cnn reads \(channels"):
+        require(GuessAndTarget(auxiliary="cnn"), chain, params)
+    require(GuessAndTarget(auxiliary="cnn", guess="normal"), chain, params)
+    with pytest.raises(UnsupportedError, match="at least two named stages"):
+        require(GuessAndTarget(), *one_block())
+    monkeypatch.setattr(guess_and_target, "MAX_EXAMPLE_NUMBERS", 10)
+    with pytest.raises(UnsupportedError, match=r"at most 10 are served: take source=oracle"):
+        require(GuessAndTarget(unit="tensor_and_example"), chain, params)
+    require(GuessAndTarget(unit="tensor_and_example", source="oracle"), chain, params)
+    tied = nn.Sequential(
+        OrderedDict(a=nn.Linear(4, 4), b=nn.Tanh(), c=nn.Linear(4, 4), d=nn.Linear(4, 3))
+    )
+    tied.c.weight = tied.a.weight
+    other = Chain(tied.double(), torch.zeros(2, 4).double(), torch.tensor([0, 1]))
+    with pytest.raises(UnsupportedError, match="tied to a weight of an earlier block"):
+        require(GuessAndTarget(guess="normal"), other)
+
+
+def test_the_default_guesser_is_not_asked_for_its_needs():
+    assert GuessAndTarget(guesser=DirectFeedbackAlignment()).needs() == GuessAndTarget().needs()
