@@ -30,8 +30,8 @@ class Configurable:
 
 
 def snake_case(name: str) -> str:
-    """`TwoMoons` -> `two_moons`, `AdamW` -> `adamw`, `CNN` -> `cnn`."""
-    if re.fullmatch(r"[A-Z]+|[A-Z][a-z]+[A-Z]", name):
+    """`TwoMoons` -> `two_moons`, `AdamW` -> `adamw`, `CNN` -> `cnn`, `ResNet` -> `resnet`."""
+    if re.fullmatch(r"[A-Z]+|[A-Z][a-z]+([A-Z]|Net)", name):
         return name.lower()
     name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()

@@ -47,7 +47,7 @@ def test_components_are_called_what_the_field_calls_them(found, plugins):
     called = {
         "forward_gradient": "Forward gradient", "kolen_pollack": "Kolen–Pollack", "mezo": "MeZO",
         "sign_of": "Sign of the gradient", "dkp": "Direct Kolen–Pollack (DKP)", "cnn": "CNN",
-        "local_mixer": "LocalMixer", "two_moons": "Two moons", "adamw": "AdamW",
+        "local_mixer": "LocalMixer", "resnet": "ResNet", "two_moons": "Two moons", "adamw": "AdamW",
     }  # fmt: skip
     assert {name: titles[name] for name in called} == called
     file = plugins[0] / "drifting.py"  # a plug-in's field of that name is a field
@@ -183,7 +183,10 @@ REFUSED = [
             "estimator": {"name": "local_losses", "inner": EACH},
         },
         ("estimator", "name"),
-        ["couples examples", "networks that serve it by default: bacho_cnn, cnn, local_mixer, mlp"],
+        [
+            "couples examples",
+            "networks that serve it by default: bacho_cnn, cnn, local_mixer, mlp, resnet",
+        ],
     ),
     (
         {"optimizer": {"name": "sgd", "schedule": {"name": "cosin"}}},
