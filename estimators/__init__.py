@@ -31,6 +31,7 @@ _MODULES = {
         "Law",
         "Need",
         "Params",
+        "Signals",
         "UnsupportedError",
     ],
     "core.info_nce": ["InfoNCE"],
@@ -111,6 +112,7 @@ if TYPE_CHECKING:
         Law,
         Need,
         Params,
+        Signals,
         UnsupportedError,
     )
     from estimators.core.info_nce import InfoNCE
