@@ -31,6 +31,7 @@ _MODULES = {
         "Law",
         "Need",
         "Params",
+        "Signals",
         "UnsupportedError",
     ],
     "core.info_nce": ["InfoNCE"],
@@ -112,6 +113,7 @@ if TYPE_CHECKING:
         Law,
         Need,
         Params,
+        Signals,
         UnsupportedError,
     )
     from estimators.core.info_nce import InfoNCE

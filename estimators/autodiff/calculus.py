@@ -1,8 +1,9 @@
 """The derivatives that estimators share: reverse mode, forward mode, and between cuts.
 
 `value_and_grad` is reverse mode, `push_forward` forward mode by dual numbers, which has less
-overhead than `torch.func.jvp`. `cut_at_sites` and `cut_at_stages` run a network once with the
-graph cut at places, and `pull_back` moves a signal given at each place back to the place before.
+overhead than `torch.func.jvp`. `signals_at_stages` are the derivatives by activations.
+`cut_at_sites` and `cut_at_stages` run a network once with the graph cut at places, and `pull_back`
+moves a signal given at each place back to the place before.
 """
 
 import warnings
@@ -43,6 +44,36 @@ def value_and_grad(objective: Objective, params: Params) -> tuple[Tensor, dict[s
         # No gradient is handed in: torch's checks of it cost as much as a small layer.
         grads = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
     return loss.detach(), {n: dense(g) for n, g in zip(leaves, grads, strict=True)}
+
+
+def signals_at_stages(chain: Chain, params: Params) -> dict[str, Tensor]:
+    """{boundary: ∂L/∂h, (B, ...)}, exact, by reverse mode; weights are not differentiated."""
+    still = {name: p.detach() for name, p in params.items()}
+    with chain.holding(still):
+        output, places = joined_at_stages(chain, still)
+        with torch.enable_grad():
+            loss = chain.loss(output)
+        grads = torch.autograd.grad(loss, places, materialize_grads=True)
+    return by_boundary(chain, grads)
+
+
+def joined_at_stages(chain: Chain, params: Params) -> tuple[Tensor, list[Tensor]]:
+    """(output, the activation at each boundary), with the graph from the first boundary on."""
+    places: list[Tensor] = []
+
+    def keep(_: int, h: Tensor) -> Tensor:
+        places.append(h if h.requires_grad else h.detach().requires_grad_())
+        return places[-1].clone()  # an in-place non-linearity may come next
+
+    with torch.enable_grad():
+        output = chain.forward({n: p.detach() for n, p in params.items()}, at_stage=keep)
+    return output, places
+
+
+def by_boundary(chain: Chain, signals: Sequence[Tensor]) -> dict[str, Tensor]:
+    """{boundary: its signal}, for signals in the order of the boundaries."""
+    ends = (block[-1] for block in chain.blocks[:-1])
+    return dict(zip(ends, signals, strict=True))
 
 
 def push_forward(

@@ -6,7 +6,15 @@ from typing import Annotated, Any
 from torch import Generator
 
 from estimators.core.bounds import Ge, Le, Unit
-from estimators.core.contract import Claim, Estimate, Estimator, Law, Params
+from estimators.core.contract import (
+    Claim,
+    Estimate,
+    Estimator,
+    Law,
+    Params,
+    Signals,
+    UnsupportedError,
+)
 from estimators.core.laws import certain
 from estimators.core.objective import Objective
 from estimators.core.wrapper import KeepingPast
@@ -51,8 +59,30 @@ class Stale(KeepingPast, Estimator[Objective, dict[str, Any]]):
     ) -> Estimate:
         grads, loss, inner, info = self.inner.estimate(objective, params, state["inner"], rng)
         waiting = [*state["waiting"], dict(grads)]
-        following = {"inner": inner, "waiting": waiting[-self.steps :]}
+        following = {**state, "inner": inner, "waiting": waiting[-self.steps :]}
         return Estimate(waiting[0], loss, following, info)
+
+    def signals(
+        self, objective: Objective, params: Params, state: dict[str, Any], rng: Generator, /
+    ) -> Signals | None:
+        """The inner signals of n steps ago, row by row those of that step's batch.
+
+        They wait beside the gradients, so that each kind is as old as the steps on which it was
+        asked for. Raises UnsupportedError if the batch had another size.
+        """
+        sent = self.inner.signals(objective, params, state["inner"], rng)
+        if sent is None:
+            return None
+        waiting = [*state.get("signals", []), dict(sent.values)]
+        for name, signal in sent.values.items():
+            if waiting[0][name].shape != signal.shape:
+                raise UnsupportedError(
+                    f"the signal of {self.steps} steps ago at {name} has the shape "
+                    f"{tuple(waiting[0][name].shape)}, and the activation there is now "
+                    f"{tuple(signal.shape)}: a stale signal needs batches of one size"
+                )
+        following = {**state, "inner": sent.state, "signals": waiting[-self.steps :]}
+        return Signals(waiting[0], following, sent.info)
 
     def law(
         self, objective: Objective, params: Params, state: dict[str, Any], exact: Params, /

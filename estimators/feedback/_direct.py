@@ -13,12 +13,24 @@ from torch import Generator, Tensor
 
 from estimators.autodiff.calculus import (
     Cut,
+    by_boundary,
     coverage_between,
     cut_at_stages,
+    joined_at_stages,
     output_error,
     pull_back,
 )
-from estimators.core.contract import Claim, Cost, Coverage, Estimate, Estimator, Law, Need, Params
+from estimators.core.contract import (
+    Claim,
+    Cost,
+    Coverage,
+    Estimate,
+    Estimator,
+    Law,
+    Need,
+    Params,
+    Signals,
+)
 from estimators.core.laws import GIVEN, certain
 from estimators.core.objective import Chain, Place
 from estimators.feedback._alignment import Alignment, alignment
@@ -68,15 +80,32 @@ class DrawnFeedback(DirectFeedback[Learnt]):
     def estimate(
         self, objective: Chain, params: Params, state: Learnt, rng: Generator, /
     ) -> Estimate:
-        step, feedback = state
         cut = cut_at_stages(objective, params)
         e = output_error(cut)
-        learnt = self.learn(cut, feedback, e)  # before the cut is pulled back and its graph freed
+        # Before the cut is pulled back and its graph freed.
+        after, info = self._after(objective, params, state, cut, e)
+        grads = pull_back_direct(cut, state[1], e)
+        return Estimate(grads, cut.losses.detach().mean(), after, info)
+
+    def signals(
+        self, objective: Chain, params: Params, state: Learnt, rng: Generator, /
+    ) -> Signals:
+        """e B_l at every boundary."""
+        cut = cut_at_stages(objective, params)
+        e = output_error(cut)
+        after, info = self._after(objective, params, state, cut, e)
+        sent = split(rows(e) @ state[1], cut.places)
+        return Signals(by_boundary(objective, sent), after, info)
+
+    def _after(
+        self, chain: Chain, params: Params, state: Learnt, cut: Cut, e: Tensor
+    ) -> tuple[Learnt, Alignment]:
+        """The state of the next step, and how well the feedback is aligned."""
+        step, feedback = state
         info = {}
         if is_compared(step, cut.output):
-            info = direct_alignment(objective, feedback, mean_jacobian(objective, params))
-        grads = pull_back_direct(cut, feedback, e)
-        return Estimate(grads, cut.losses.detach().mean(), (step + 1, learnt), info)
+            info = direct_alignment(chain, feedback, mean_jacobian(chain, params))
+        return (step + 1, self.learn(cut, feedback, e)), info
 
     def advance(self, objective: Chain, params: Params, state: Learnt, rng: Generator, /) -> Learnt:
         """The next step, with fixed feedback. A subclass that learns replaces this."""
@@ -128,17 +157,11 @@ def jacobian_moments(chain: Chain, params: Params) -> tuple[Feedback, Tensor]:
 
     It takes one backward pass for each output.
     """
-    places: list[Tensor] = []
-
-    def keep(i: int, h: Tensor) -> Tensor:
-        places.append(h if i else h.detach().requires_grad_())
-        return places[-1].clone()  # an in-place non-linearity may come next
-
-    still = {name: p.detach() for name, p in params.items()}
+    output, places = joined_at_stages(chain, params)
     with torch.enable_grad():
-        output = rows(chain.forward(still, at_stage=keep)).sum(0)
+        sums = rows(output).sum(0)
     means, squares = [], []
-    for o in output:
+    for o in sums:
         jacobians = torch.autograd.grad(o, places, retain_graph=True)
         means.append(torch.cat([g.mean(0).flatten() for g in jacobians]))
         squares.append(torch.stack([g.square().sum() / len(g) for g in jacobians]))

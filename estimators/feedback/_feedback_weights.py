@@ -5,6 +5,7 @@ from abc import abstractmethod
 import torch
 from torch import Generator, Tensor
 
+from estimators.autodiff.calculus import signals_at_stages
 from estimators.core.contract import (
     Claim,
     Cost,
@@ -14,6 +15,7 @@ from estimators.core.contract import (
     Law,
     Need,
     Params,
+    Signals,
     UnsupportedError,
 )
 from estimators.core.laws import GIVEN, certain
@@ -22,6 +24,7 @@ from estimators.feedback._alignment import alignment
 from estimators.feedback._transport import (
     Weights,
     coverage_of_transport,
+    through,
     transported,
     value_and_transported,
 )
@@ -79,12 +82,33 @@ class Transporting(Estimator[Chain, State]):
     def estimate(
         self, objective: Chain, params: Params, state: State, rng: Generator, /
     ) -> Estimate:
+        feedback, info = self._feedback_and_info(params, state, rng)
+        loss, grads = value_and_transported(objective, params, feedback)
+        return Estimate(grads, loss, self.advance(objective, params, state, rng), info)
+
+    def signals(
+        self, objective: Chain, params: Params, state: State, rng: Generator, /
+    ) -> Signals | None:
+        """What arrives at every boundary, sent through the B of all layers behind it.
+
+        In a block with more layers than one, `estimate` goes on through their B, where a pull-back
+        goes through their weights.
+        """
+        if len(objective.blocks) == 1:
+            return None
+        feedback, info = self._feedback_and_info(params, state, rng)
+        with through(objective, feedback):
+            values = signals_at_stages(objective, params)
+        return Signals(values, self.advance(objective, params, state, rng), info)
+
+    def _feedback_and_info(
+        self, params: Params, state: State, rng: Generator
+    ) -> tuple[Weights, dict[str, dict[str, Tensor]]]:
+        """B of each layer, and at some steps how well it is aligned."""
         step, kept = state
         weights = {name: params[name].detach() for name in kept}
         feedback = {name: self.feedback(w, kept[name], rng) for name, w in weights.items()}
-        loss, grads = value_and_transported(objective, params, feedback)
-        info = {} if int(step) % COMPARE_EVERY else alignment(feedback, weights)
-        return Estimate(grads, loss, self.advance(objective, params, state, rng), info)
+        return feedback, {} if int(step) % COMPARE_EVERY else alignment(feedback, weights)
 
     def advance(self, objective: Chain, params: Params, state: State, rng: Generator, /) -> State:
         step, kept = state

@@ -4,9 +4,18 @@ from dataclasses import dataclass
 
 from torch import Generator
 
-from estimators.autodiff.calculus import value_and_grad
-from estimators.core.contract import Claim, Cost, Estimate, Estimator, Law, Need, Params
-from estimators.core.objective import Objective
+from estimators.autodiff.calculus import signals_at_stages, value_and_grad
+from estimators.core.contract import (
+    Claim,
+    Cost,
+    Estimate,
+    Estimator,
+    Law,
+    Need,
+    Params,
+    Signals,
+)
+from estimators.core.objective import Chain, Objective
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,14 @@ class Backprop(Estimator[Objective, None]):
     ) -> Estimate:
         loss, grads = value_and_grad(objective, params)
         return Estimate(grads, loss)
+
+    def signals(
+        self, objective: Objective, params: Params, state: None, rng: Generator, /
+    ) -> Signals | None:
+        """∂L/∂h at every boundary; None where there is none."""
+        if not isinstance(objective, Chain) or len(objective.blocks) == 1:
+            return None
+        return Signals(signals_at_stages(objective, params))
 
     def law(self, objective: Objective, params: Params, state: None, exact: Params, /) -> Law:
         return Law(dict.fromkeys(exact, 0.0))

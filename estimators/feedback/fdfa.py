@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from estimators.autodiff.calculus import by_boundary
 from estimators.autodiff.refusal import FORWARD, refusing
 from estimators.autodiff.staged_pass import StagedPass
 from estimators.core.bounds import Gt, Le
-from estimators.core.contract import Cost, Estimate, Params
+from estimators.core.contract import Cost, Estimate, Params, Signals
 from estimators.core.noise import noise
 from estimators.core.objective import Chain
 from estimators.core.optimizers import adam
@@ -94,11 +95,15 @@ class FDFA(DirectFeedback[State]):
     def estimate(
         self, objective: Chain, params: Params, state: State, rng: Generator, /
     ) -> Estimate:
-        step, feedback, _ = state
         run, learnt = self._learn(objective, params, state, rng)
-        signals = split(rows(run.error) @ feedback, run.places)
-        info = self._comparison(objective, params, state) if is_compared(step, run.output) else {}
-        return Estimate(run.pull_back(signals), run.loss, learnt, info)
+        info = self._info(objective, params, state, run)
+        return Estimate(run.pull_back(_sent(run, state)), run.loss, learnt, info)
+
+    def signals(self, objective: Chain, params: Params, state: State, rng: Generator, /) -> Signals:
+        """e B_l at every boundary, with the feedback from before the step."""
+        run, learnt = self._learn(objective, params, state, rng)
+        info = self._info(objective, params, state, run)
+        return Signals(by_boundary(objective, _sent(run, state)), learnt, info)
 
     def advance(self, objective: Chain, params: Params, state: State, rng: Generator, /) -> State:
         return self._learn(objective, params, state, rng)[1]
@@ -131,6 +136,9 @@ class FDFA(DirectFeedback[State]):
         units = squares.new_tensor([math.prod(place.shape) for place in chain.boundaries])
         spread = share * (units * squares.sum() + sign * squares)
         return FeedbackLaw(jacobian, torch.lerp(jacobian, start, left), spread)
+
+    def _info(self, chain: Chain, params: Params, state: State, run: StagedPass) -> dict[str, Any]:
+        return self._comparison(chain, params, state) if is_compared(state[0], run.output) else {}
 
     def _comparison(self, chain: Chain, params: Params, state: State) -> dict[str, Any]:
         """Angle between feedback and Jacobian, and its stationary value.
@@ -166,6 +174,11 @@ class FDFA(DirectFeedback[State]):
             residual = torch.addmm(feedback, mean, p, alpha=-1)
             learnt, moments = _adam_step(feedback, residual, moments, step, self.lr)
         return run, (step + 1, learnt, moments)
+
+
+def _sent(run: StagedPass, state: State) -> list[Tensor]:
+    """e B_l at each boundary, (B, *units)."""
+    return split(rows(run.error) @ state[1], run.places)
 
 
 def _adam_step(

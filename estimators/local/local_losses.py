@@ -18,6 +18,7 @@ from estimators.core.contract import (
     Law,
     Need,
     Params,
+    Signals,
     UnsupportedError,
 )
 from estimators.core.laws import mean_of
@@ -163,6 +164,28 @@ class LocalLosses(Estimator[Chain, State]):
         after = self._trained(state, sweep.heads, tuple(e.state for e in estimates))
         infos = [dict(e.info) for e in estimates]
         return Estimate(sweep.grads, sweep.loss, after, self._info(objective, sweep, infos))
+
+    def signals(
+        self, objective: Chain, params: Params, state: State, rng: Generator, /
+    ) -> Signals | None:
+        """Inner's signals at the end of each block: of backprop, ∂ℓ_b/∂h_b if it is greedy."""
+        values: dict[str, Tensor] = {}
+        sent: list[Signals | None] = []
+
+        def ask(i: int, local: LocalChain, own: Params) -> Params:
+            sent.append(self.inner.signals(local, own, state["inner"][i], rng))
+            if sent[-1] is not None:
+                ends = (block.stages[-1] for block in self._members(objective, i))
+                values.update({end: sent[-1].values[end] for end in ends})
+            return {}
+
+        sweep = self._sweep(objective, params, state["heads"], ask)
+        arrived = [s for s in sent if s is not None]
+        if len(arrived) < len(sent):
+            return None
+        after = self._trained(state, sweep.heads, tuple(s.state for s in arrived))
+        infos = [dict(s.info) for s in arrived]
+        return Signals(values, after, self._info(objective, sweep, infos))
 
     def target(self, objective: Chain, params: Params, state: State, /) -> Params:
         def exact(i: int, local: LocalChain, own: Params) -> Params:
