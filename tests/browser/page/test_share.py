@@ -94,7 +94,7 @@ def test_what_is_gone_is_said_and_a_link_is_revoked(
 
 def test_a_dead_link_says_so(page: Page, lab: ServedLab, expected: list[str]) -> None:
     expected += ["404", "422"]
-    shell = (Path(__file__).parents[2] / "frontend/shared.html").read_text()
+    shell = (Path(__file__).parents[3] / "frontend/shared.html").read_text()
     gone = f"{lab.url}/s/{'x' * 43}"
     page.route(gone, lambda route: route.fulfill(body=shell, content_type="text/html"))
     page.goto(gone)

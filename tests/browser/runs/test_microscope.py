@@ -1,10 +1,10 @@
 """A checkpoint under the microscope: asked for in a dialog, seen live, drawn again."""
 
 import pytest
+from axe import violations
 from person import becomes, chart, enter, points, press_run, run_row, sees, small
 from playwright.sync_api import Page, expect
 from served import ServedLab
-from test_access import violations
 
 
 @pytest.mark.timeout(120)

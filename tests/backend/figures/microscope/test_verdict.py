@@ -82,7 +82,7 @@ def test_a_target_of_its_own_is_named():
 
 
 def test_the_measured_rate_is_the_documented_one():
-    text = (Path(__file__).parents[3] / "docs" / "measurement" / "calibration.md").read_text()
+    text = (Path(__file__).parents[4] / "docs" / "measurement" / "calibration.md").read_text()
     assert f"measured: {FALSE_VERDICTS[0]} of {FALSE_VERDICTS[1]}" in text
 
 

@@ -1,10 +1,10 @@
 """Where the variance comes from and what a step would do: asked for, seen, and a fork started."""
 
 import pytest
+from axe import violations
 from person import becomes, chart, enter, points, press_run, run_row, sees, small
 from playwright.sync_api import Page, expect
 from served import ServedLab
-from test_access import violations
 
 
 @pytest.mark.timeout(150)

@@ -1,29 +1,18 @@
 """Everybody can use it: axe finds nothing, in light, in dark, on a phone; nothing sticks out."""
 
-import json
-from importlib.resources import files
 from typing import Any
 
 import pytest
+from axe import violations
 from person import becomes, chart, enter, points, press_run, run_row, small
 from playwright.sync_api import Browser, Page, expect
 from served import ServedLab
 
-AXE = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 360, "height": 740}, "color_scheme": "light"},
 }
-
-
-def violations(page: Page) -> list[str]:
-    page.evaluate(AXE)
-    found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{one['id']}: {json.dumps([node['html'][:200] for node in one['nodes'][:3]])}"
-        for one in found["violations"]
-    ]
 
 
 @pytest.fixture(scope="module")

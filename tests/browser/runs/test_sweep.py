@@ -1,10 +1,10 @@
 """A sweep over the network: values are offered, points come, slopes are said, the axis switches."""
 
 import pytest
+from axe import violations
 from person import becomes, chart, enter, points, press_run, run_row, sees, small
 from playwright.sync_api import Page, expect
 from served import ServedLab
-from test_access import violations
 
 
 @pytest.mark.timeout(120)
