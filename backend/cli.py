@@ -56,6 +56,10 @@ def serve(
     plugins: Annotated[
         str | None, typer.Option(help="Folder of plug-in estimators. Default: HOME/plugins.")
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of image data sets, a folder each. Default: HOME/datasets."),
+    ] = None,
     slots: Annotated[
         int | None,
         typer.Option(
@@ -87,6 +91,7 @@ def serve(
         "executor": executor,
         "database_url": database_url,
         "plugins": plugins,
+        "data": data,
         "slots": slots,
         "public_url": public_url,
     }

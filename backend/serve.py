@@ -157,9 +157,9 @@ def _assemble(chosen: Settings, stack: ExitStack) -> ServedLab:
     store = Store(engine)
     notes = () if original is None else (_interrupt(store, home, original),)
     settle(home)
-    supervisor = Supervisor(
-        store, LocalExecutor(home.path), home.path, chosen.plugin_dirs, slots=chosen.slots
-    )
+    # Options of the command line, which the workers do not see.
+    executor = LocalExecutor(home.path, {"GRADLAB_DATA": str(chosen.data_dir)})
+    supervisor = Supervisor(store, executor, home.path, chosen.plugin_dirs, slots=chosen.slots)
     app = create_app(chosen, store, supervisor, home)
     return ServedLab(LabServer(server_config(app)), app, listening, home, url, notes)
 

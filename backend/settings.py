@@ -35,12 +35,14 @@ class Settings(BaseSettings):
     """SQLAlchemy URL of the database. Empty: SQLite in HOME/lab.db."""
     plugins: Path | None = None
     """Folder of plug-in estimators. Empty: HOME/plugins."""
+    data: Path | None = None
+    """Folder of image data sets, a folder each. Empty: HOME/datasets."""
     slots: Annotated[int, Field(ge=1, le=256)] | None = None
     """Runs at a time. Empty: one for each GPU; without one, half the cores (2 or more)."""
     public_url: str | None = None
     """URL under which others reach the lab, such as https://lab.example.org."""
 
-    @field_validator("home", "plugins")
+    @field_validator("home", "plugins", "data")
     @classmethod
     def _expand(cls, path: Path | None) -> Path | None:
         try:
@@ -82,6 +84,11 @@ class Settings(BaseSettings):
     def plugin_dirs(self) -> list[Path]:
         """The folders of plug-in estimators."""
         return [self.plugins or self.home / "plugins"]
+
+    @property
+    def data_dir(self) -> Path:
+        """The folder whose folders are image data sets."""
+        return self.data or self.home / "datasets"
 
     @cached_property
     def public_host(self) -> str | None:

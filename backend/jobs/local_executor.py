@@ -34,8 +34,10 @@ class LocalExecutor:
     and a new spawner is started.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
+        """Workers get `environment` beside the server's own; the home is added to it."""
         self._home = home
+        self._environment = {"GRADLAB_HOME": str(home), **(environment or {})}
         self._lock = threading.RLock()
         self._closed = False
         self._workers: dict[tuple[str, int], int | None] = {}
@@ -90,7 +92,12 @@ class LocalExecutor:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": _python_path(), OWNER: owner(self._home)},
+                env={
+                    **os.environ,
+                    **self._environment,
+                    "PYTHONPATH": _python_path(),
+                    OWNER: owner(self._home),
+                },
                 start_new_session=True,  # Ctrl-C in the terminal reaches the server alone
             )
         self._commands = cast("IO[bytes]", self._process.stdin)

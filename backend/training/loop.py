@@ -18,6 +18,7 @@ from backend.training.components.index import preload_imports
 from backend.training.control import Control
 from backend.training.divergence import DIVERGED, FINDING, EndOfLosses, nonfinite_weights
 from backend.training.facts import facts
+from backend.training.image_files.folders import DataError
 from backend.training.losses.contract import Plan
 from backend.training.memory_need import TooLargeError, require_memory
 from backend.training.networks.point import SurfacePath
@@ -34,7 +35,9 @@ FLUSH_SECONDS = 0.1
 CHECKPOINT_SECONDS = 10.0
 HEARTBEAT_SECONDS = 1.0
 
-_SENTENCES = (CheckpointError, TooLargeError, RandomObjectiveError, UnsupportedError)
+_SENTENCES = (
+    CheckpointError, DataError, TooLargeError, RandomObjectiveError, UnsupportedError,
+)  # fmt: skip
 """Errors whose message says what to do; the others are told with their traceback."""
 
 preload_imports()

@@ -45,6 +45,8 @@ class Dataset(Configurable, ABC):
     """The number of classes, which is the number of outputs of a network."""
     classified: ClassVar[bool] = True
     """Whether the outputs are class scores, so that there is an accuracy."""
+    fixed_test: ClassVar[bool] = False
+    """Whether no example of the test part is in another part under any other seed."""
 
     @property
     def losses(self) -> Losses:
@@ -70,14 +72,26 @@ def stratified(
     x: Tensor, y: Tensor, seed: int, validation: float = 0.2, test: float = 0.2
 ) -> Split:
     """Split (x, y) at random; every part has each class in the same proportion."""
-    order = torch.randperm(len(y), generator=stream(seed, "data", "split"))
-    place = torch.empty(len(y))  # of each shuffled example within its class, in [0, 1)
-    for label in y.unique():
-        members = (y[order] == label).nonzero().squeeze(1)
-        place[members] = torch.arange(len(members)) / len(members)
+    order, place = _places(y, seed)
     bounds = torch.tensor([test, test + validation])
     part = torch.bucketize(place, bounds, right=True)  # 0 test, 1 validation, 2 train
     test_part, validation_part, train_part = (
         Part(x[order[part == p]], y[order[part == p]]) for p in range(3)
     )
     return Split(train_part, validation_part, test_part)
+
+
+def interleaved(y: Tensor, seed: int) -> Tensor:
+    """A random order of examples (N,) in which every beginning has each class in proportion."""
+    order, place = _places(y, seed)
+    return order[place.argsort(stable=True)]
+
+
+def _places(y: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """A random order of the examples, and the place in [0, 1) of each within its class."""
+    order = torch.randperm(len(y), generator=stream(seed, "data", "split"))
+    place = torch.empty(len(y))
+    for label in y.unique():
+        members = (y[order] == label).nonzero().squeeze(1)
+        place[members] = torch.arange(len(members)) / len(members)
+    return order, place

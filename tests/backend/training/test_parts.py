@@ -14,7 +14,8 @@ from backend.training.optimizers import optimizers, schedules
 from estimators.core.objective import Chain
 from estimators.core.site import Site
 
-DATASETS = [cls() for cls in datasets().values() if cls.classified]
+FROM_FILES = {"parquet_images"}  # test_parquet_images.py makes its files
+DATASETS = [cls() for name, cls in datasets().items() if cls.classified and name not in FROM_FILES]
 NETWORKS = [
     networks()["mlp"](width=12, depth=3),
     networks()["mlp"](width=12, activation="tanh", normalisation="layer"),

@@ -1,0 +1,63 @@
+"""Where image data sets lie: folders of `HOME/datasets`, or of `GRADLAB_DATA`.
+
+A configuration names a folder. It never holds a path, so that whoever may start a run cannot choose
+what is read on the machine of the lab.
+"""
+
+import re
+from pathlib import Path
+
+from backend.settings import settings
+
+NAME = re.compile(r"[A-Za-z0-9_.-]+")
+"""What the name of a data set's folder may be made of."""
+
+
+class DataError(ValueError):
+    """A data set cannot be used; the message is one sentence for people."""
+
+
+def data_dir() -> Path:
+    """The folder whose folders are data sets."""
+    return settings().data_dir
+
+
+def cache_dir() -> Path:
+    """The folder of decoded images, which may be removed at any time."""
+    return settings().home / "cache" / "images"
+
+
+def names() -> list[str]:
+    """The names of the data sets that there are, sorted."""
+    try:
+        folders = [path for path in data_dir().iterdir() if any(path.glob("train-*.parquet"))]
+    except OSError:  # there is no such folder yet
+        return []
+    return sorted(path.name for path in folders if _is_name(path.name))
+
+
+def folder_of(name: str) -> Path:
+    """The folder of the data set `name`. Raises DataError if there is none."""
+    if not name:
+        raise DataError(f"folder is empty; {_available()}")
+    if not _is_name(name):
+        raise DataError(
+            f"folder is {name!r}; it must be a name of letters, digits, '.', '_' and '-' without "
+            f"'..': {_available()}"
+        )
+    folder = data_dir() / name
+    if not folder.is_dir():
+        raise DataError(f"there is no data set {name!r}; {_available()}")
+    return folder
+
+
+def _is_name(text: str) -> bool:
+    return bool(NAME.fullmatch(text)) and ".." not in text and text != "."
+
+
+def _available() -> str:
+    """The data sets that there are, in words."""
+    found = names()
+    if found:
+        return f"{data_dir()} has {', '.join(found)}"
+    return f"{data_dir()} has no data set, a folder with files train-*.parquet and test-*.parquet"

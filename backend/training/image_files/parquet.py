@@ -1,0 +1,231 @@
+"""Images in Parquet files laid out as on the Hugging Face hub: what they hold, and decoding them.
+
+A data set is a folder with files `train-*.parquet` and `test-*.parquet`. Each has a column `image`
+or `img` of structs {bytes, path} and a column `label` of integers.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from backend.training.image_files.folders import DataError, folder_of
+
+PARTS: tuple[str, ...] = ("train", "test")
+IMAGE_COLUMNS = ("image", "img")
+LABEL_COLUMN = "label"
+_GREY = ("1", "L", "LA")
+"""Pillow's modes of one channel."""
+_COLOUR = ("RGB", "RGBA", "RGBX", "P", "CMYK", "YCbCr")
+"""Those that are decoded to three channels; an alpha channel is left out."""
+
+
+class FileState(NamedTuple):
+    """A file, and what changes with its content."""
+
+    path: Path
+    size: int
+    modified: int
+    """Nanoseconds."""
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """The files of a data set, with what is known of it without decoding its images."""
+
+    name: str
+    files: dict[str, tuple[FileState, ...]]
+    """Those of each part."""
+    counts: dict[str, int]
+    """Images in each part."""
+    column: str
+    shape: tuple[int, int, int]
+    """Channels, height and width of the first image, which all others must have."""
+    classes: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the name, size or date of any of the files."""
+        states = [(f.path.name, f.size, f.modified) for part in PARTS for f in self.files[part]]
+        return sha256(json.dumps([self.column, states]).encode()).hexdigest()[:16]
+
+
+def image_files(name: str) -> ImageFiles:
+    """What the data set `name` holds; remembered while its files do not change.
+
+    Raises DataError, in one sentence, for a folder without such files, a missing column, labels
+    that are missing or are not 0 … C − 1, no images, or a first image that cannot be decoded.
+    """
+    folder = folder_of(name)
+    return _examined(name, tuple(_states(folder, name, part) for part in PARTS))
+
+
+def _states(folder: Path, name: str, part: str) -> tuple[FileState, ...]:
+    found = sorted(folder.glob(f"{part}-*.parquet"))
+    if not found:
+        raise DataError(f"the data set {name} has no file {part}-*.parquet")
+    stats = [(path, path.stat()) for path in found]
+    return tuple(FileState(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+
+
+@lru_cache(maxsize=64)
+def _examined(name: str, states: tuple[tuple[FileState, ...], ...]) -> ImageFiles:
+    files = dict(zip(PARTS, states, strict=True))
+    schemas = {f.path: _schema(f.path, name) for part in PARTS for f in files[part]}
+    column = _image_column(next(iter(schemas.values())), next(iter(schemas)), name)
+    for path, schema in schemas.items():
+        _check_columns(schema, column, path, name)
+    labels = {part: _labels(name, files[part]) for part in PARTS}
+    for part, read in labels.items():
+        if not len(read):
+            raise DataError(f"the {part} part of the data set {name} is empty")
+    classes = _classes(name, next(iter(schemas.values())), labels)
+    counts = {part: len(read) for part, read in labels.items()}
+    return ImageFiles(name, files, counts, column, _shape(name, files["train"], column), classes)
+
+
+def _shape(name: str, files: tuple[FileState, ...], column: str) -> tuple[int, int, int]:
+    """The shape of the first image."""
+    for file in files:
+        # Not by `rows`: the form waits for this, and the library takes a second to import.
+        for batch in pq.ParquetFile(file.path).iter_batches(1, columns=[column]):
+            where = f"row 0 of {file.path.name} of the data set {name}"
+            return decode(batch.column(0)[0].as_py(), where).shape
+    raise DataError(f"the train part of the data set {name} is empty")
+
+
+def _schema(path: Path, name: str) -> pa.Schema:
+    try:
+        return pq.read_schema(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path.name} of the data set {name} cannot be read: {error}") from error
+
+
+def _image_column(schema: pa.Schema, path: Path, name: str) -> str:
+    column = next((c for c in IMAGE_COLUMNS if c in schema.names), None)
+    if column is None:
+        raise DataError(
+            f"{path.name} of the data set {name} has no column image or img; it has "
+            f"{', '.join(schema.names) or 'none'}"
+        )
+    return column
+
+
+def _check_columns(schema: pa.Schema, column: str, path: Path, name: str) -> None:
+    where = f"{path.name} of the data set {name}"
+    for needed in (column, LABEL_COLUMN):
+        if needed not in schema.names:
+            others = ", ".join(schema.names) or "none"
+            raise DataError(f"{where} has no column {needed}; it has {others}")
+    kind = schema.field(column).type
+    if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
+        raise DataError(
+            f"the column {column} of {where} is {kind}; it must be struct{{bytes, path}}"
+        )
+    kind = schema.field(LABEL_COLUMN).type
+    if not pa.types.is_integer(kind):
+        raise DataError(f"the column {LABEL_COLUMN} of {where} is {kind}; it must be of integers")
+
+
+def _labels(name: str, files: tuple[FileState, ...]) -> np.ndarray:
+    """The labels of a part, (N,) int64."""
+    read = []
+    for file in files:
+        column = pq.read_table(file.path, columns=[LABEL_COLUMN]).column(0)
+        if column.null_count:
+            row = column.is_null().to_pylist().index(True)
+            raise DataError(f"row {row} of {file.path.name} of the data set {name} has no label")
+        read.append(column.to_numpy().astype(np.int64))
+    return np.concatenate(read)
+
+
+def _classes(name: str, schema: pa.Schema, labels: dict[str, np.ndarray]) -> int:
+    """The number of classes: that of the class names in the file, else of the labels."""
+    named = _named_classes(schema)
+    present, trained = np.unique(np.concatenate([*labels.values()])), np.unique(labels["train"])
+    classes = named or int(present[-1]) + 1
+    run = f"the labels of the data set {name} run from {present[0]} to {present[-1]}"
+    if present[0] < 0 or present[-1] >= classes or classes < 2:
+        names = f", and its file names {named} classes" if named else ""
+        raise DataError(f"{run}{names}; they must be 0 … C − 1 for C ≥ 2 classes")
+    if not named and len(trained) < classes:
+        gaps = trained != np.arange(len(trained))
+        missing = int(gaps.argmax()) if gaps.any() else len(trained)
+        raise DataError(
+            f"{run}, and no training image has the label {missing}; they must be 0 … C − 1"
+        )
+    return classes
+
+
+def _named_classes(schema: pa.Schema) -> int:
+    """The number of class names in the metadata that Hugging Face's library writes, or 0."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        feature = features[LABEL_COLUMN]
+        return len(feature["names"]) if feature["_type"] == "ClassLabel" else 0
+    except (KeyError, TypeError, ValueError):
+        return 0
+
+
+def rows(path: Path, column: str) -> Iterator[Any]:
+    """The images of a file, as {bytes, path} each, one after the other."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before the import: the files are all there is
+    import datasets
+
+    stream = datasets.load_dataset(
+        "parquet", data_files=[str(path)], split="train", streaming=True, columns=[column]
+    )
+    # Decoded by `decode`: the library would follow an image's path, even to another machine.
+    for row in stream.cast_column(column, datasets.Image(decode=False)):
+        yield row[column]
+
+
+def decode(image: Any, where: str, shape: tuple[int, int, int] | None = None) -> np.ndarray:
+    """The pixels (C, H, W) of an image, uint8; grey images become coloured where `shape` is.
+
+    Raises DataError, naming the row (`where`), if it cannot be decoded or has another shape.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    content = image and image["bytes"]
+    if not content:
+        raise DataError(f"{where} holds no image")
+    try:
+        with Image.open(BytesIO(content)) as opened:
+            channels = 1 if opened.mode in _GREY else 3 if opened.mode in _COLOUR else 0
+            if not channels:
+                raise DataError(f"{where} has pixels of the kind {opened.mode}, not of 8 bits")
+            own = (channels, opened.height, opened.width)
+            if shape is not None and (own[1:] != shape[1:] or channels > shape[0]):
+                raise DataError(f"{where} is {_size(own)}; the first image is {_size(shape)}")
+            wanted = channels if shape is None else shape[0]
+            pixels = np.asarray(opened.convert("L" if wanted == 1 else "RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = str(error).partition(" <_io")[0]
+        raise DataError(f"{where} cannot be decoded as an image: {reason}") from error
+    return pixels[None] if wanted == 1 else pixels.transpose(2, 0, 1)
+
+
+def _size(shape: tuple[int, int, int]) -> str:
+    return "×".join(map(str, shape))
+
+
+def decoded(files: ImageFiles, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """All images of a part, (N, C, H, W) uint8, and their labels, (N,) int64. Raises DataError."""
+    x = np.empty((files.counts[part], *files.shape), np.uint8)
+    place = 0
+    for file in files.files[part]:
+        for row, image in enumerate(rows(file.path, files.column)):
+            where = f"row {row} of {file.path.name} of the data set {files.name}"
+            x[place] = decode(image, where, files.shape)
+            place += 1
+    return x, _labels(files.name, files.files[part])
