@@ -72,6 +72,8 @@ export const MOST_RUNS = 200;
 export const runs = (ask) => request(`/api/runs?${query(ask)}`);
 /** @param {string} run @returns {Promise<Run>} */
 export const run = (run) => request(`/api/runs/${id(run)}`);
+/** @param {string} study @returns {Promise<{id: string, name: string, runs: Run[]}>} */
+export const study = (study) => request(`/api/studies/${id(study)}`);
 /** @param {any} config @returns {Promise<Run>} */
 export const start = (config) => send("/api/runs", config);
 /** @param {any} ask @returns {Promise<Run>} a microscope at a checkpoint of a run */

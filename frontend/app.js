@@ -1,7 +1,7 @@
 // @ts-check
 /** The lab's page: a form of new runs, the list of runs, and the charts of those shown. */
 import * as api from "./api.js";
-import {boards} from "./charts/board.js";
+import {boards, studyBoard} from "./charts/board.js";
 import {runForm} from "./form/run-form.js";
 import {icon} from "./icons.js";
 import {keysDialog} from "./keys.js";
@@ -14,11 +14,13 @@ import {loadPlotly} from "./plot.js";
 import {plugins} from "./plugins.js";
 import {forkFromDialog, openForkFrom} from "./runs/fork-from.js";
 import {microscopeDialog} from "./runs/microscope.js";
-import {listed, total} from "./runs/known-runs.js";
+import {listed, ofStudy, total} from "./runs/known-runs.js";
+import {openRuns} from "./runs/open-runs.js";
 import {runList} from "./runs/run-list.js";
+import {followStudy, studyHead} from "./runs/study.js";
 import {access, door, enter, followFragment} from "./session.js";
 import {shareButton} from "./share.js";
-import {followState} from "./state.js";
+import {addressOf, followState} from "./state.js";
 import {followTab, heard, isLive, on, openStream} from "./stream.js";
 import {followTheme, shade, toggleTheme} from "./theme.js";
 
@@ -70,6 +72,7 @@ const banner = () =>
 
 function lab() {
   const any = computed(() => shownRuns().length > 0);
+  const ofAny = computed(() => ofStudy().length > 0);
   return h(
     "div",
     {class: "lab"},
@@ -80,22 +83,28 @@ function lab() {
       runForm(),
       plugins(),
     ),
-    h("div", {class: "centre"}, runList(), () =>
-      any() ? charts() : listed() && total() > 0 && nothingShown(),
+    h(
+      "div",
+      {class: "centre"},
+      studyHead,
+      () => ofAny() && studyBoard({...context, runs: ofStudy, focused: () => undefined}),
+      runList(),
+      () => (any() ? boards(context) : listed() && total() > 0 && nothingShown()),
     ),
   );
 }
 
-const charts = () =>
-  boards({
-    runs: shownRuns,
-    focused,
-    figures,
-    fetch: api.figure,
-    diagnose: api.diagnosis,
-    forkFrom: openForkFrom,
-    dataUrl: (run, kind) => api.exportUrl(run.id, kind),
-  });
+/** @type {import("./charts/board.js").Context} */
+const context = {
+  runs: shownRuns,
+  focused,
+  figures,
+  fetch: api.figure,
+  diagnose: api.diagnosis,
+  forkFrom: openForkFrom,
+  dataUrl: (run, kind) => api.exportUrl(run.id, kind),
+  links: {address: addressOf, open: openRuns},
+};
 const nothingShown = () =>
   h(
     "p",
@@ -122,6 +131,7 @@ followTheme();
 followState();
 followFragment();
 followLab();
+followStudy();
 followTab();
 on("denied", () => access.set("out"));
 effect(() => {

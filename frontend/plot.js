@@ -123,6 +123,20 @@ export function onZoom(plot, zoomed, reset) {
 /** @type {WeakSet<Plot>} */
 const listening = new WeakSet();
 
+/**
+ * Call `clicked` with plotly's points when one is clicked; a plot has one such listener.
+ * @param {Plot} plot
+ * @param {(points: {data: any, pointNumber: number | [number, number]}[]) => void} clicked
+ */
+export function onPoint(plot, clicked) {
+  if (!plot.on || clickable.has(plot)) return;
+  clickable.add(plot);
+  plot.on("plotly_click", ({points}) => clicked(points));
+}
+
+/** @type {WeakSet<Plot>} */
+const clickable = new WeakSet();
+
 /** @param {Plot} plot */
 export async function resize(plot) {
   if (!isDrawn(plot) || !plot.clientWidth) return;

@@ -6,7 +6,7 @@
  * Each entry of the address is a signal of the same name. An empty value is left out of the
  * address: it stands for the default, which the catalogue of figures knows.
  */
-import {effect, signal} from "./lib/signal.js";
+import {batch, effect, signal} from "./lib/signal.js";
 
 /**
  * @template T
@@ -47,6 +47,8 @@ export function parameter(name) {
 keep("runs", () => shown().join(","));
 /** Id of the run that carpets, layers and the space bar are about; "" for the first shown. */
 export const focus = parameter("focus");
+/** Id of the study whose runs are listed; "" for all runs. */
+export const study = parameter("study");
 /** "light", "dark" or "" for what the system prefers. */
 export const theme = parameter("theme");
 // A parameter of the address stays in it before the page has asked for it.
@@ -64,13 +66,51 @@ export function address() {
   return location.pathname + (search && `?${search}`);
 }
 
-/** Keep the address bar in step with the state. */
+/** Whether the next address is a new entry of the browser's history. */
+let isVisit = false;
+
+/** Keep the address bar in step with the state, and the state with the browser's back and forward. */
 export function followState() {
   effect(() => {
     const now = address();
-    if (now !== location.pathname + location.search) history.replaceState(null, "", now);
+    if (now === location.pathname + location.search) return;
+    if (isVisit) history.pushState(null, "", now);
+    else history.replaceState(null, "", now);
   });
+  addEventListener("popstate", () => batch(readAddress));
 }
+
+function readAddress() {
+  const now = new URLSearchParams(location.search);
+  const ids = (now.get("runs") ?? "").split(",").filter(Boolean);
+  if (ids.join() !== shown.peek().join()) shown.set(ids);
+  for (const [name, value] of parameters) value.set(now.get(name) ?? "");
+}
+
+/** Go to another view, from which the browser's back button returns. @param {() => void} change */
+export function visit(change) {
+  isVisit = true;
+  try {
+    batch(change);
+  } finally {
+    isVisit = false;
+  }
+}
+
+/** The address of runs, the first of them in focus. @param {string[]} runs */
+export function addressOf(runs) {
+  const query = new URLSearchParams(address().split("?")[1] ?? "");
+  query.set("runs", runs.join(","));
+  query.set("focus", runs[0]);
+  return `${location.pathname}?${query.toString().replaceAll("%2C", ",")}`;
+}
+
+/** Show these runs alone, the first of them in focus. @param {string[]} runs */
+export const visitRuns = (runs) =>
+  visit(() => {
+    shown.set(runs);
+    focus.set(runs[0]);
+  });
 
 /** Show or hide a run. @param {string} run @param {boolean} on */
 export function show(run, on) {

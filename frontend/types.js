@@ -89,6 +89,7 @@
  * @property {string} title
  * @property {PickEntry[]} picks
  * @property {boolean} legend
+ * @property {boolean} optional whether it is left out while none of its charts is shown
  * @property {"" | "fork"} action
  *
  * @typedef {object} ChartEntry a chart of a figure (backend/figures/info.py describes the fields)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Page = Literal["run", "draws", "sweep", "anatomy", "one_step", "comparison"]
+Page = Literal["run", "draws", "sweep", "anatomy", "one_step", "comparison", "study"]
 """Where charts stand together: below training runs, below a microscope's draws, sweep, anatomy or
-one-step draws, or in a notebook's comparison."""
+one-step draws, in a notebook's comparison, or above the runs of a study."""
 Size = Literal["small", "tall", "wide", "table"]
 """small: shares a row, of one height; tall: shares a row, with the height that the figure asks
 for; wide: a row for itself; table: a row for itself, shown as a table."""
@@ -57,6 +57,8 @@ class Section:
     picks: tuple[Pick, ...] = ()
     legend: bool = False
     """Whether the section has one legend for those charts that share it."""
+    optional: bool = False
+    """Whether the section is left out while none of its charts is shown."""
     action: Literal["", "fork"] = ""
     """fork: a button that starts a training run at the microscope's checkpoint."""
 

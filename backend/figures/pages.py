@@ -7,6 +7,8 @@ from backend.figures.data.metrics import USUAL_MEASURES
 from backend.figures.info import Page, Pick, Section
 
 SECTIONS = (
+    Section("study", "study", "All runs of the study"),
+    Section("run", "guesses", "Guesses and targets", optional=True),
     Section("run", "training", "Training", (Pick("x"),)),
     Section("run", "measures", "Measures", (Pick("layer"), Pick("scale")), legend=True),
     Section(

@@ -114,7 +114,11 @@ def _panel(
     figures, count = {}, 0
     for choice in product(*(enumerate(menu.options) for menu in menus)):
         chosen = {menu.parameter: value for menu, (_, value) in zip(menus, choice, strict=True)}
-        usual = {pick.parameter: pick.choices[0] for pick in placed.chart.picks if pick.choices}
+        usual = {
+            pick.parameter: pick.choices[0]
+            for pick in placed.chart.picks
+            if pick.choices and not pick.empty
+        }
         query = {"runs": runs, **usual, **placed.chart.asks, **more, **chosen}
         drawn = draw(placed.figure, source, query)
         key = ",".join(str(at) for at, _ in choice)

@@ -30,6 +30,7 @@ import {why} from "./why.js";
  * @property {(run: string, estimator: string, stage?: string) => Promise<import("../types.js").Diagnosis>} [diagnose]
  * @property {boolean} [eager] whether charts are drawn before they are in view, for print
  * @property {(run: Run) => any} [forkFrom] asks what a fork from a microscope's checkpoint begins with
+ * @property {import("./links.js").Links} [links] how a figure's cells and points lead to their runs
  */
 
 /**
@@ -70,6 +71,12 @@ export function boards(context) {
     );
   };
 }
+
+/** The charts of a whole study. @param {Context} context of its runs */
+export const studyBoard = (context) => () => {
+  const catalogue = context.figures();
+  return catalogue && board(context, catalogue, "study");
+};
 
 /** @param {Run} run a microscope's */
 function pageOf(run) {
@@ -116,7 +123,7 @@ function sectionOf(whole, section, controls) {
   const id = section.name;
   return h(
     "section",
-    {id, "aria-labelledby": `${id}-title`},
+    {id, "aria-labelledby": `${id}-title`, class: section.optional && "optional"},
     h(
       "div",
       {class: "section-head"},

@@ -8,6 +8,7 @@ import {learnLines} from "../runs/colour.js";
 import {on} from "../stream.js";
 import {printing, shade} from "../theme.js";
 import {legend, newLines} from "./legend.js";
+import {follow as followLinks} from "./links.js";
 import {NOTHING, noteOf, textOf} from "./note.js";
 import {whenIdle} from "./prefetch.js";
 import {refresher} from "./refresher.js";
@@ -37,6 +38,7 @@ import {zoomMemory} from "./zoom.js";
  *   which a table stands in the plot's place
  * @property {boolean} [refines] whether the figure can be asked for the visible range alone
  * @property {boolean} [eager] whether it is drawn, when the page is idle, before it is in view
+ * @property {import("./links.js").Links} [links] how its cells and points lead to runs
  * @property {boolean} [coloursRuns] whether its lines are the samples in the list of runs
  */
 
@@ -120,7 +122,7 @@ function setUp(element, options) {
       plot,
       !options.lines && ownLegend(options, state),
     ),
-    () => state.table() && tableView(options.title, options.key, plot, state.drawn),
+    () => state.table() && tableView(options, plot, state.drawn),
     h("p", {class: "problem", role: "status", hidden: () => !state.problem()}, state.problem),
     h("p", {class: "chart-note"}, () => textOf(state.note(), state.grown()), " ", whole),
     h(
@@ -246,6 +248,7 @@ async function show(plot, answer, asked, options, state) {
   if (options.size !== "small") plot.style.height = `${figure.layout.height}px`;
   const layout = state.zoom.applied(figure.layout, asked);
   await draw(plot, {...figure, layout}, state.lines.hidden.peek());
+  if (options.links) followLinks(plot, options.links);
   if (options.coloursRuns) learnLines(figure.data);
   state.problem.set("");
   state.note.set(noteOf(answer));

@@ -36,11 +36,12 @@ export function control(pick, board, values, all = board.context) {
     values.set(name, value);
     return layerPick(context, value);
   }
-  const first = described.default || pick.choices[0]?.value || "";
+  const choices = pick.empty ? [{value: "", title: pick.empty}, ...pick.choices] : pick.choices;
+  const first = described.default || choices[0]?.value || "";
   values.set(name, () => value() || first);
   if (described.control === "slider") return slider(pick, described, value, first);
   if (described.values_of) return ratePick(pick, described.values_of, context, value);
-  return choice(pick.title, value, pick.choices, first);
+  return choice(pick.title, value, choices, first);
 }
 
 /** @param {string} title @param {HTMLElement} input */

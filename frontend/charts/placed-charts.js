@@ -125,6 +125,7 @@ function chartOf(whole, placed, lines, estimator) {
     lines: entry.shares_legend ? lines : undefined,
     controls: controls.length > 0 ? controls : undefined,
     coloursRuns: entry.colours_runs,
+    links: context.links,
     concerns: (metric, layer) => concerns(placed, ask(), metric, layer),
   });
 }

@@ -5,9 +5,10 @@
  */
 
 import {number} from "../lib/format.js";
+import {linkAt} from "./links.js";
 
 /** @typedef {number | string | null} Cell */
-/** @typedef {{name: string, cells: Cell[]}} Row of the line, panel or layer that is named */
+/** @typedef {{name: string, cells: Cell[], link?: string}} Row of the line, panel or layer that is named; `link`: the runs it leads to */
 /** @typedef {{head: string[], rows: Row[]}} Rows */
 /** @typedef {{[axis: string]: string}} Scales of axes: linear, log or "asinh UNIT" */
 
@@ -40,7 +41,11 @@ export function rowsOf({data, layout}, scales) {
   const kept = head.map((_, at) => !(even && at === 4) && all.some(({cells}) => cells[at] != null));
   return {
     head: head.filter((_, at) => kept[at]),
-    rows: all.map(({name, cells}) => ({name, cells: cells.filter((_, at) => kept[at])})),
+    rows: all.map(({name, cells, link}) => ({
+      name,
+      cells: cells.filter((_, at) => kept[at]),
+      link,
+    })),
   };
 }
 
@@ -64,6 +69,7 @@ function ofTrace(trace, layout, scales) {
   const count = Math.max(trace.x?.length ?? 0, trace.y?.length ?? 0);
   return Array.from({length: count}, (_, i) => ({
     name,
+    link: linkAt(trace, i),
     cells: [
       coordinate(trace, "x", i, layout, scales),
       coordinate(trace, "y", i, layout, scales),
@@ -153,26 +159,33 @@ function details(trace, i) {
     said.push(own.map((end) => number(end)).join(" … "));
   const known = new Set([legible(trace.name), legible(trace.meta?.full)]);
   // The bold line of a hover is the name of the line.
-  const bare = said.map((text) => String(text ?? "").replace(/^<b>.*?<\/b>(<br>)?/, ""));
+  const bare = said.map(withoutHead);
   const parts = bare.flatMap((text) => legible(text).split("; "));
   return [...new Set(parts)].filter((part) => part && !known.has(part)).join("; ") || null;
 }
 
+/** A hover text without the bold line that it begins with. @param {unknown} text */
+const withoutHead = (text) => String(text ?? "").replace(/^<b>.*?<\/b>(<br>)?/, "");
+
 /** A row for each cell of a grid that has a value. @param {any} trace @param {string} name @param {Scales} scales @returns {Row[]} */
 function ofGrid(trace, name, scales) {
-  const {z, text, customdata} = trace;
+  const {z, text, customdata, hovertext, texttemplate} = trace;
   const [x, y] = [placesOf(trace, "x", z[0]?.length ?? 0), placesOf(trace, "y", z.length)];
   const names = typeof y[0] === "string";
   return z.flatMap((/** @type {any[]} */ row, /** @type {number} */ j) =>
     row.flatMap((value, i) => {
       if (value == null) return [];
-      const said = legible(text?.[j]?.[i]) || null;
+      // Texts say why a cell has no number, unless they are printed in it.
+      const reason = legible(text?.[j]?.[i]) && !texttemplate;
+      const said = legible(withoutHead((texttemplate ? hovertext : text)?.[j]?.[i])) || null;
       const layer = legible(y[j]);
       const place = [x[i], names ? layer : valueAt(y[j], scales[axisOf(trace, "y")] ?? "linear")];
       // The number of a cell without a colour is only the number of its reason.
-      const cell = said ? null : (customdata?.[j]?.[i] ?? value);
+      const cell = reason || trace.meta?.valueless ? null : (customdata?.[j]?.[i] ?? value);
       const whose = [name, names ? layer : ""].filter(Boolean).join(" · ");
-      return [{name: whose, cells: [...place, cell, null, null, said]}];
+      return [
+        {name: whose, cells: [...place, cell, null, null, said], link: linkAt(trace, [j, i])},
+      ];
     }),
   );
 }

@@ -4,6 +4,7 @@ import {h} from "../lib/h.js";
 import {count, number} from "../lib/format.js";
 import {effect, signal, untracked} from "../lib/signal.js";
 import {saveBlob} from "../lib/take.js";
+import {anchor} from "./links.js";
 import {csvOf, legible, rowsOf} from "./rows.js";
 
 /** @typedef {import("./rows.js").Rows} Rows */
@@ -13,12 +14,11 @@ import {csvOf, legible, rowsOf} from "./rows.js";
 const ROWS = 200;
 
 /**
- * @param {string} title
- * @param {string} key of the chart, which names the file
+ * @param {Pick<import("./chart.js").Options, "title" | "key" | "links">} chart its key names the file
  * @param {any} plot
  * @param {() => any} drawn read again when the figure is drawn
  */
-export function tableView(title, key, plot, drawn) {
+export function tableView({title, key, links}, plot, drawn) {
   const page = signal(0);
   const rows = signal(/** @type {Rows} */ ({head: [], rows: []}));
   effect(() => {
@@ -39,7 +39,7 @@ export function tableView(title, key, plot, drawn) {
         const ready = (plot.data ?? []).find((/** @type {any} */ trace) => trace.type === "table");
         if (ready) return cells(ready);
         if (rows().rows.length === 0) return h("p", {class: "quiet"}, "No points yet.");
-        return sheet(rows(), page());
+        return sheet(rows(), page(), links);
       },
     ),
   ];
@@ -98,12 +98,20 @@ function lineOf(rows, page) {
   return select;
 }
 
-/** One page, the rows of each line under its name. @param {Rows} all @param {number} page */
-function sheet({head, rows}, page) {
-  const shown = rows
-    .slice(page * ROWS, (page + 1) * ROWS)
-    .map(({name, cells}) => [name, ...cells.map((cell) => (cell == null ? "" : number(cell)))]);
-  return parted(["line", ...head], grouped(shown));
+/**
+ * One page, the rows of each line under its name.
+ * @param {Rows} all
+ * @param {number} page
+ * @param {import("./links.js").Links} [links]
+ */
+function sheet({head, rows}, page, links) {
+  const lead = links && rows.some(({link}) => link);
+  const shown = rows.slice(page * ROWS, (page + 1) * ROWS).map(({name, cells, link = ""}) => {
+    const texts = cells.map((cell) => (cell == null ? "" : number(cell)));
+    const whose = [name, texts[0]].filter(Boolean).join(", ");
+    return [name, ...texts, ...(lead ? [link && anchor(link, whose, links)] : [])];
+  });
+  return parted(["line", ...head, ...(lead ? ["runs"] : [])], grouped(shown));
 }
 
 /** A figure that is a table; its values come by column. @param {any} trace */
@@ -118,11 +126,14 @@ function cells({header, cells: {values}}) {
   return groups.length === rows.length ? table(head, rows) : parted(head, groups);
 }
 
-/** Rows that follow each other under one name. @param {string[][]} rows */
+/** @typedef {string | HTMLElement} Shown a text, or a link */
+
+/** Rows that follow each other under one name. @param {Shown[][]} rows */
 function grouped(rows) {
-  /** @type {{name: string, rows: string[][]}[]} */
+  /** @type {{name: string, rows: Shown[][]}[]} */
   const groups = [];
-  for (const [name, ...rest] of rows) {
+  for (const [first, ...rest] of rows) {
+    const name = String(first);
     if (groups.at(-1)?.name !== name) groups.push({name, rows: []});
     groups.at(-1)?.rows.push(rest);
   }
@@ -132,7 +143,7 @@ function grouped(rows) {
 /**
  * What the first column repeats is said once, above its rows.
  * @param {string[]} head
- * @param {{name: string, rows: string[][]}[]} groups
+ * @param {{name: string, rows: Shown[][]}[]} groups
  */
 function parted([, ...head], groups) {
   return h(
@@ -167,15 +178,16 @@ const heading = (head) =>
     ),
   );
 
-/** @param {string} text */
-const isWords = (text) => text.length > 24 && !Number.isFinite(Number(text));
+/** @param {Shown} text */
+const isWords = (text) =>
+  typeof text === "string" && text.length > 24 && !Number.isFinite(Number(text));
 
-/** @param {string[]} row */
+/** @param {Shown[]} row */
 const row = ([first, ...rest]) =>
   h(
     "tr",
     null,
-    h("th", {scope: "row"}, breakable(first)),
+    h("th", {scope: "row"}, breakable(String(first))),
     rest.map((text) => h("td", {class: isWords(text) && "words"}, text)),
   );
 

@@ -5,6 +5,7 @@ import {exportLinks, SPREADSHEETS} from "../lib/export-links.js";
 import {count, date} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {computed, signal} from "../lib/signal.js";
+import {studyLink} from "./study.js";
 
 /** @typedef {import("../types.js").Run} Run */
 
@@ -19,6 +20,7 @@ export function facts(id, run) {
     "div",
     {class: "facts"},
     h("p", null, words),
+    run().study && h("p", null, studyLink(/** @type {string} */ (run().study))),
     h(
       "p",
       null,

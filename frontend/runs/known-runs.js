@@ -5,7 +5,7 @@
  */
 import * as api from "../api.js";
 import {batch, computed, signal} from "../lib/signal.js";
-import {focus, show, shown} from "../state.js";
+import {focus, show, shown, study} from "../state.js";
 import {compare, pending, settled} from "./pending.js";
 
 /** @typedef {import("../types.js").Run} Run */
@@ -40,11 +40,17 @@ const heard = new WeakSet();
 
 export const find = (/** @type {string} */ id) => runs().find((run) => run.id === id);
 
-/** The runs that the search is about. */
-export const matching = computed(() => runs().filter((run) => matches(run, sought())));
+/** The runs of the study that is looked at. */
+export const ofStudy = computed(() => runs().filter((run) => study() && run.study === study()));
+
+/** The runs that the search is about: of the study alone, while one is looked at. */
+export const matching = computed(() =>
+  (study() ? ofStudy() : runs()).filter((run) => matches(run, sought())),
+);
 
 /** How many runs of the list have not been read yet. */
 export const unread = computed(() => {
+  if (study()) return 0; // it is read as a whole
   if (!sought()) return total() - runs().length;
   return found().text === sought() ? found().total - matching().length : 0;
 });
@@ -122,6 +128,20 @@ export async function search(text) {
   if (!text) return;
   const number = /^#?(\d{1,15})$/.exec(text)?.[1];
   await Promise.all([readFound(text), number && api.run(number).then((run) => add([run]), absent)]);
+}
+
+/** Read all runs of a study. @param {string} id @returns {Promise<string>} its name */
+export async function readStudy(id) {
+  const read = await api.study(id);
+  add(read.runs);
+  return read.name;
+}
+
+/** Read the shown runs that are not known, such as those of an older view. */
+export async function readShown() {
+  const unknown = shown.peek().filter((id) => !find(id));
+  const read = await Promise.all(unknown.map(readOne));
+  add(read.flatMap((run) => run ?? []));
 }
 
 /** @param {string} text @param {number} [before] */

@@ -10,7 +10,8 @@ from backend.api.router import router
 from backend.figures.catalogue import modules
 
 routes = router("figures")
-MAX_RUNS = 64
+MAX_RUNS = 256
+"""As many as a study has."""
 
 
 @routes.get("/figures")

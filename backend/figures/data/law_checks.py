@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from backend.figures.data import laws
 from backend.figures.data.laws import Law
 from backend.figures.data.metrics import MEASURES, metric
-from backend.figures.data.select import estimators
+from backend.figures.data.select import described
 from backend.figures.data.source import Floats, PointsLike, RunLike, Source
 from backend.figures.drawing import canvas
 from backend.figures.drawing.scales import Scale
@@ -248,5 +248,4 @@ def likely_causes(disagreements: Iterable[tuple[RunLike, str]]) -> str:
 
 
 def _component(run: RunLike, label: str) -> object:
-    described = [run.config.get("estimator"), *run.config.get("shadows", ())]
-    return dict(zip(estimators(run)[: len(described)], described, strict=False)).get(label)
+    return described(run).get(label)

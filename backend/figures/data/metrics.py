@@ -1,6 +1,6 @@
 """The title, axis title and scale of each metric."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from backend.figures.data.source import FigureError
@@ -111,6 +111,45 @@ METRICS = {
     "probe/stride": Metric("Steps between probes", "steps between probes"),
     "probe/share": Metric("Share of time spent on probes", "probes' share of the run's time"),
 }
+REPORTS = {
+    "guess_cosine": Metric(
+        "Cosine of target and guess", "cosine of target and guess", "linear", (-1, 1)
+    ),
+    "guess_difference": Metric(
+        "Difference of target and guess", "relative difference<br>‖t − s‖ / ‖t‖"
+    ),
+    "guess_norm_ratio": Metric("Length of the guess", "norm ratio<br>‖s‖ / ‖t‖", "log"),
+    "projection_cosine": Metric(
+        "Cosine of target and projection",
+        "cosine of the target<br>and its projection on the guess",
+        "linear",
+        (-1, 1),
+    ),
+    "span_cosine": Metric(
+        "Cosine of target and span",
+        "cosine of the target and its projection<br>on the span of the batch's guesses",
+        "linear",
+        (-1, 1),
+    ),
+    "auxiliary_loss": Metric(
+        "Loss of the auxiliary networks", "loss of the auxiliary network (nats)", unit="nats"
+    ),
+    "auxiliary_accuracy": Metric(
+        "Accuracy of the auxiliary networks",
+        "accuracy of the auxiliary network",
+        "linear",
+        (0, 1),
+        fraction=True,
+    ),
+    "ascends": Metric(
+        "Steps that ascend", "share of steps with ⟨ĝ, t⟩ < 0", "linear", (0, 1), "share of steps"
+    ),
+}
+"""What estimators report of themselves, `estimator/<key>`; other keys are said as they are."""
+BY_EXAMPLE = "_by_example"
+"""The end of a reported key that is of each example, not of the batch."""
+EVENTS = ("estimator/ascends",)
+"""Reports that are 1 or 0 at each step: their mean over steps is a share."""
 SPLITS = ("train", "validation", "test")
 OF_A_PART = ("loss", "accuracy", "readout_accuracy", "own_view")
 """Metrics of a part of the data."""
@@ -148,9 +187,24 @@ def metric(name: str) -> Metric:
         if (bare := name.removeprefix(prefix)) in MEASURES:
             return METRICS[bare]
     prefix, _, key = name.partition("/")
+    if prefix == "estimator" and key.removesuffix(BY_EXAMPLE) in REPORTS:
+        return _report(key)
     if prefix == "estimator" and key:
         return Metric(key.replace("_", " "), f"{key}, reported by the estimator")
     raise FigureError(
         f"there is no metric {name!r}; allowed are train|validation|test/{'|'.join(OF_A_PART)}, "
         f"{', '.join(key for key in METRICS if key not in OF_A_PART)}, estimator/<key>"
+    )
+
+
+def _report(key: str) -> Metric:
+    """The words for a key that estimators report."""
+    words = REPORTS[key.removesuffix(BY_EXAMPLE)]
+    if not key.endswith(BY_EXAMPLE):
+        return words
+    return replace(
+        words,
+        title=f"{words.title}, by example",
+        axis=f"{words.axis}<br>mean over examples",
+        called=f"{words.short} by example",
     )

@@ -139,6 +139,12 @@ PARAMETERS: dict[str, Parameter] = {
         (Choice("", "nearest to the best of each"),),
         values_of=("what_if", "rates"),
     ),
+    "report": Parameter(
+        "Quantity",
+        "What an estimator reports of itself: a key; empty for the first ones.",
+        choices=(Choice("", "the first ones"),),
+        values_of=("driver_reports", "reports"),
+    ),
     "max": Parameter(
         "Points", f"Most shown points of a trace, at most {POINTS}.", "whole", (), str(POINTS),
         "points", (2, POINTS),
@@ -173,6 +179,7 @@ class Query:
     parts: str
     budget: int | None
     rate: float | None
+    report: str
     max: int
     first: int | None
     last: int | None

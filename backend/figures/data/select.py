@@ -1,7 +1,9 @@
 """Selecting the series that a query asks for, in the order in which they are drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 from backend.figures.data.query import Query
 from backend.figures.data.source import FigureError, RunLike, SeriesLike, Source
@@ -63,6 +65,32 @@ def driver(run: RunLike) -> str:
 def estimators(run: RunLike) -> list[str]:
     """A run's labels: the driver, then the shadows."""
     return [label for label in (driver(run), *run.labels.get("shadows", ())) if label]
+
+
+def described(run: RunLike) -> dict[str, Mapping[str, Any]]:
+    """{label: the estimator's description}, as far as the run's configuration has them.
+
+    A configuration names the estimators as they were at the start. Labels are as they are now, so
+    that changes of the driver are undone first.
+    """
+    configs = [run.config.get("estimator"), *run.config.get("shadows", ())]
+    pairs = zip(_first_labels(run, len(configs)), configs, strict=False)
+    return {label: config for label, config in pairs if isinstance(config, Mapping)}
+
+
+def _first_labels(run: RunLike, count: int) -> list[str]:
+    """A run's labels at its start, when there were so many."""
+    labels = estimators(run)
+    for former, new in reversed([*pairwise(_former_drivers(run))]):
+        if former not in labels or labels[0] != new:
+            continue
+        at = labels.index(former)
+        labels[0] = former
+        if at == len(labels) - 1 and len(labels) > count:
+            labels.pop()  # the new driver had no place before
+        else:
+            labels[at] = new
+    return labels[:count]
 
 
 def families(runs: Sequence[RunLike]) -> list[list[str]]:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from backend.figures.data import slope, sweep
 from backend.figures.data.query import Query
-from backend.figures.data.select import estimators
+from backend.figures.data.select import described
 from backend.figures.data.source import Floats
 from backend.figures.data.sweep import Curve
 from backend.figures.drawing import canvas, style
@@ -54,13 +54,11 @@ def slopes(
 
 
 def _expected(curve: Curve, bare: str) -> int | None:
-    config = curve.line.run.config
-    labels, described = estimators(curve.line.run), [config.get("estimator")]
-    described += config.get("shadows", ())
-    if curve.line.label not in labels[: len(described)]:
+    run = curve.line.run
+    component = described(run).get(curve.line.label)
+    if component is None:
         return None
-    component = described[labels.index(curve.line.label)] or {}
-    return slope.expected(component, config.get("network", {}), sweep.field(curve.line), bare)
+    return slope.expected(component, run.config.get("network", {}), sweep.field(curve.line), bare)
 
 
 def _guide(curve: Curve, y: Floats, power: int, scale: Scale) -> list[go.Scatter]:

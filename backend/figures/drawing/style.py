@@ -49,7 +49,13 @@ USUAL = {
     "random_direction": OLIVE,
     "sign_of": ORANGE,
     "stale": BLUE,
+    "guess_and_target": PURPLE,
 }
+GUESSES = {
+    "global": GREY, "local": PURPLE, "look_ahead": SKY, "normal": VERMILION,
+    "rademacher": ORANGE, "ntk": GREEN, "fixed_ntk": OLIVE,
+}  # fmt: skip
+"""By what an estimator guesses its target, as its label has it."""
 OTHERS = (PURPLE, SKY, YELLOW, ORANGE, GREEN, VERMILION, BLUE)
 SYMBOLS = (
     "circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down",
@@ -67,12 +73,17 @@ DIVERGING = [[0.0, "#f59322"], [0.5, "#e8eaeb"], [1.0, "#0877bd"]]
 def colour(label: str) -> str:
     """The colour of an estimator's label: its catalogue name's, shaded by its fields.
 
-    Where the fields name an inner estimator, it is that one's colour.
+    Where the fields name an inner estimator, it is that one's colour; of a guess, the guess's.
     """
     name, _, fields = label.partition("(")
-    if inner := re.search(r"\b(?:inner|guide)=(\w+)", fields):
+    guess = re.search(r"\bguess=(\w+)", fields)
+    if inner := re.search(r"\b(?:inner|guide|guesser)=(\w+)", fields):
         name = inner[1]
-    base = USUAL.get(name) or OTHERS[_number(name) % len(OTHERS)]
+    base = (
+        GUESSES.get(guess[1] if guess else "")
+        or USUAL.get(name)
+        or OTHERS[_number(name) % len(OTHERS)]
+    )
     rest = fields or label.partition(" #")[2]
     return _shade(base, 0.18 + 0.3 * (_number(rest) / 2**32)) if rest else base
 

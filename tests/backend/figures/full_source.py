@@ -31,11 +31,13 @@ def run_of(figure: str) -> str:
         return "m2"
     if figure == "path":
         return "p1"
+    if figure == "guess_target_grid":
+        return "g1"
     return "r1" if figure in {placed.figure for placed in charts_of("run")} else "m1"
 
 
 def full_source() -> Memory:
-    """A training run, a microscope, a sweep and a run on a surface."""
+    """A training run, a microscope, a sweep, a run on a surface and one with a guess."""
     source, rng = Memory(), np.random.default_rng(0)
     labels = {"driver": ALIKE[0], "shadows": ALIKE[1:]}
     source.add_run("r1", run(labels=labels))
@@ -66,4 +68,9 @@ def full_source() -> Memory:
     source.add_run("p1", run(3, labels=labels, config={"dataset": surface}))
     for name in ("path/x0", "path/x1"):
         source.add("p1", name, np.arange(20), rng.random(20))
+    guess = {"name": "guess_and_target", "target": "global", "guess": "local"}
+    config = {"estimator": guess, "shadows": [{"name": "mean_of_draws"} for _ in ALIKE]}
+    source.add_run("g1", run(4, labels={"driver": "a guess", "shadows": ALIKE}, config=config))
+    for label in ("a guess", *ALIKE):
+        source.add("g1", "cosine", np.arange(20), rng.random(20), estimator=label)
     return source

@@ -1,0 +1,1 @@
+"""What the grid of guesses and targets shows: which cell an estimator has, and its values."""

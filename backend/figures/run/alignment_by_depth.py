@@ -1,0 +1,244 @@
+"""A measure of each layer against depth, a line for each estimator."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from backend.figures.data import cautions
+from backend.figures.data.metrics import metric
+from backend.figures.data.query import Query
+from backend.figures.data.select import TRACES, driver, estimators, is_microscope, layers
+from backend.figures.data.source import Floats, RunLike, SeriesLike, Source
+from backend.figures.drawing import canvas, style
+from backend.figures.drawing.names import numbered
+from backend.figures.drawing.scales import Scale, choose
+from backend.figures.drawing.text import clipped, full_name, hover_head, line_name, plain
+from backend.figures.guesses.members import setting_of
+from backend.figures.info import Chart, FigureInfo, Pick, Place
+from estimators.statistics.formatting import short
+from estimators.statistics.student import Sample, half_width
+
+USUAL = ("estimator/guess_cosine", "cosine")
+"""What is drawn where no measure is asked for: the first of these that there is."""
+MEASURES = (
+    "cosine", "scaled_error", "norm_ratio", "relative_variance", "relative_squared_bias",
+    "estimator/guess_cosine", "estimator/guess_cosine_by_example", "estimator/projection_cosine",
+    "estimator/span_cosine", "estimator/guess_difference", "estimator/guess_norm_ratio",
+    "estimator/auxiliary_accuracy",
+)  # fmt: skip
+INFO = FigureInfo(
+    title="Alignment by depth",
+    help="A measure of every estimator against the layers in the order of the network, from the "
+    "latest probes or reports: the cosine of target and guess where the driver reports it, else "
+    "the cosine with the exact gradient. Runs that differ in their seed alone share a line.",
+    takeaway="A line that falls towards the first layers is an estimator that loses the gradient "
+    "on its way back.",
+    parameters=("runs", "metric", "estimator", "level", "window"),
+    charts=(
+        Chart("study-depth", (Place("study", "study", 20),), follows=("cosine", "{metric}")),
+        Chart(
+            "alignment-by-depth",
+            (Place("run", "layers", 15), Place("draws", "layers", 15)),
+            follows=("cosine", "estimator/*", "{metric}"),
+            picks=(Pick("metric", choices=MEASURES, empty="automatic", own=True),),
+            menus={"metric": ("cosine", "scaled_error", "estimator/guess_cosine")},
+            together={},
+        ),
+    ),
+)
+INTERVAL = "95 % t-interval over seeds"
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A point of a line: a mean, and how far its whisker reaches."""
+
+    mean: float
+    low: float
+    high: float
+    words: str
+
+
+@dataclass(frozen=True)
+class DepthLine:
+    """An estimator of one run, or of several that differ in their seed alone."""
+
+    runs: tuple[tuple[str, RunLike], ...]
+    label: str
+    place: int
+    """The position of its first run in the query."""
+
+
+def figure(source: Source, query: Query) -> go.Figure:
+    """Draw the first metric named; else the first of the usual ones that there is."""
+    runs = {run_id: source.run(run_id) for run_id in query.runs}
+    series = {run_id: source.series(run_id) for run_id in runs}
+    name = query.metrics[0] if query.metrics else _usual(series)
+    of_each = [layers(source, run, run_id, name, query.level) for run_id, run in runs.items()]
+    names = list(dict.fromkeys(layer for of_run in of_each for layer in of_run))
+    lines = [line for line in _lines(runs) if query.estimator in ("", line.label)]
+    pooled = _Pool(source, series, name, query.window)
+    drawn = [(line, spots) for line in lines if (spots := _spots(pooled, line, names))]
+    shown = drawn[:TRACES]
+    values = [end for _, spots in shown for s in spots.values() for end in (s.low, s.mean, s.high)]
+    words = metric(name)
+    scale = choose(words.scaling, np.array(values, np.float64))
+    marks = style.symbols(line.label for line, _ in shown)
+    counts = [sum(len(spots) for _, spots in some) for some in (shown, drawn)]
+    tally = canvas.Tally(counts[0], counts[1], "the first lines")
+    for sentence in (
+        f"{words.axis.replace('<br>', ', ')}; {query.level}s from the first to the last",
+        *_whiskers([line for line, _ in shown], query),
+        *cautions.sentences(source, query, [line.label for line, _ in shown]),
+    ):
+        tally.say(sentence)
+    traces = [
+        _trace(line, spots, name, scale, several=len(runs) > 1).update(
+            marker_symbol=marks[line.label]
+        )
+        for line, spots in shown
+    ]
+    return canvas.finish(
+        traces,
+        tally,
+        title=f"{words.title} by depth",
+        xaxis=canvas.axis("", **_layers(names)),
+        yaxis=canvas.axis(words.axis, **scale.axis()),
+    )
+
+
+def _usual(series: Mapping[str, Sequence[SeriesLike]]) -> str:
+    reported = {each.metric for of_run in series.values() for each in of_run if each.count}
+    return next((name for name in USUAL if name in reported), USUAL[-1])
+
+
+def _lines(runs: Mapping[str, RunLike]) -> list[DepthLine]:
+    """A line for each estimator of each setting; runs of one seed are never averaged."""
+    groups: dict[tuple[Any, ...], dict[str, tuple[str, RunLike]]] = {}
+    places = list(runs)
+    for run_id, run in runs.items():
+        setting = tuple(sorted(setting_of(run).items()))
+        for label in estimators(run):
+            # A microscope's seed is of its draws: each is a line of its own.
+            alone = run_id if is_microscope(run) else ""
+            group = groups.setdefault((label, driver(run), setting, alone), {})
+            group[str(run.config.get("seed", run_id))] = (run_id, run)
+    return [
+        DepthLine(tuple(group.values()), label, places.index(next(iter(group.values()))[0]))
+        for (label, *_), group in groups.items()
+    ]
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The latest values of a metric in every layer."""
+
+    source: Source
+    series: Mapping[str, Sequence[SeriesLike]]
+    """Of each run."""
+    name: str
+    window: int
+
+    def read(self, run_id: str, run: RunLike, label: str) -> dict[str, Floats]:
+        """{layer: the finite values among the latest points} of an estimator."""
+        newest = 1 if is_microscope(run) else self.window
+        read = {
+            series.layer: self.source.points(series.id, newest=newest).values
+            for series in self.series[run_id]
+            if series.count and (series.metric, series.estimator) == (self.name, label)
+        }
+        finite = {layer: values[np.isfinite(values)] for layer, values in read.items()}
+        return {layer: values for layer, values in finite.items() if len(values)}
+
+
+def _spots(pool: _Pool, line: DepthLine, names: Sequence[str]) -> dict[str, Spot]:
+    """{layer: its point} of a line, for the layers that have one."""
+    read = [pool.read(run_id, run, line.label) for run_id, run in line.runs]
+    spots = {}
+    for layer in names:
+        of_layer = [values[layer] for values in read if layer in values]
+        if len(read) > 1 and of_layer:
+            spots[layer] = _over_seeds([float(np.mean(values)) for values in of_layer])
+        elif of_layer:
+            spots[layer] = _over_probes(of_layer[0])
+    return spots
+
+
+def _over_probes(values: Floats) -> Spot:
+    words = f"lowest {short(values.min())}, highest {short(values.max())} of {len(values)}"
+    ends = float(values.min()), float(values.max())
+    return Spot(float(values.mean()), *ends, words if len(values) > 1 else "")
+
+
+def _over_seeds(means: Sequence[float]) -> Spot:
+    sample = Sample.from_values(means)
+    half = half_width(sample.count) * sample.standard_error
+    if not isfinite(half):
+        return Spot(sample.mean, sample.mean, sample.mean, "of one seed: no interval")
+    ends = sample.mean - half, sample.mean + half
+    words = f"{short(ends[0])} … {short(ends[1])}, {INTERVAL} ({sample.count})"
+    return Spot(sample.mean, *ends, words)
+
+
+def _whiskers(lines: Sequence[DepthLine], query: Query) -> list[str]:
+    """What points and whiskers are."""
+    said = []
+    if any(len(line.runs) == 1 and not is_microscope(line.runs[0][1]) for line in lines):
+        said.append(
+            f"mean of the last {query.window} points, whisker: lowest to highest of these, not a "
+            "confidence interval"
+        )
+    if any(len(line.runs) > 1 for line in lines):
+        said.append(f"of runs that differ in their seed: mean over seeds, whisker: {INTERVAL}")
+    return said
+
+
+def _trace(
+    line: DepthLine, spots: Mapping[str, Spot], name: str, scale: Scale, *, several: bool
+) -> go.Scatter:
+    (run_id, run), *more = line.runs
+    whose = numbered(run.number, run.name) if several else ""
+    whole = full_name(line.label, f"{len(line.runs)} seeds" if more else whose)
+    called = line_name(line.label, run.number, run.name, several=several and not more)
+    means, lows, highs = (
+        np.array([getattr(spot, part) for spot in spots.values()])
+        for part in ("mean", "low", "high")
+    )
+    y, low, high = (scale.positions(each) for each in (means, lows, highs))
+    has_whisker = bool((highs > lows).any())
+    what = metric(name)
+    meta: dict[str, Any] = {"run": run_id, "full": whole}
+    if several:
+        meta["links"] = [",".join(run_id for run_id, _ in line.runs)] * len(spots)
+    return go.Scatter(
+        x=[plain(layer) for layer in spots],
+        y=canvas.numbers(y),
+        customdata=canvas.numbers(means),
+        text=[spot.words for spot in spots.values()],
+        error_y={
+            "type": "data", "symmetric": False, "thickness": 1, "width": 3,
+            "array": canvas.numbers(high - y), "arrayminus": canvas.numbers(y - low),
+        } if has_whisker else None,
+        name=called,
+        legendgroup=f"{run_id} {line.label}",
+        mode="lines+markers",
+        line={"color": style.colour(line.label), "width": 2, "dash": style.dash(line.place)},
+        marker={"size": 7},
+        hovertemplate=f"{hover_head(whole)}<br>%{{x}}<br>{what.short} "
+        f"%{{customdata:.4~g}}{what.suffix}<br>%{{text}}<extra></extra>",
+        meta=meta,
+    )  # fmt: skip
+
+
+def _layers(names: Sequence[str]) -> dict[str, Any]:
+    """Layers from the left, in the order of the network; of many, some are named."""
+    shown = names[:: max(1, -(-len(names) // 24))]
+    return {
+        "type": "category", "categoryorder": "array", "categoryarray": [plain(n) for n in names],
+        "tickmode": "array", "tickvals": [plain(name) for name in shown],
+        "ticktext": [plain(clipped(name, 24)) for name in shown], "autotickangles": [0, -30, -90],
+    }  # fmt: skip
