@@ -34,6 +34,10 @@ def _local(inner: str, *, greedy: bool) -> dict[str, Any]:
     return {"name": "local_losses", "inner": {"name": inner}, "greedy": greedy}
 
 
+def _guess(guess: str, **fields: Any) -> dict[str, Any]:
+    return {"name": "guess_and_target", "guess": guess, "source": "oracle", **fields}
+
+
 FAMILIES: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
     "directions": (
         MLP,
@@ -65,6 +69,17 @@ FAMILIES: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
             _local("backprop", greedy=False),
             _local(ACTIVITY, greedy=True),
             _local(FORWARD, greedy=True),
+        ],
+    ),
+    "guesses-and-targets": (
+        MLP,
+        [
+            _guess("local"),
+            _guess("look_ahead"),
+            _guess("fixed_ntk"),
+            _guess("normal"),
+            _guess("local", unit="tensor"),
+            _guess("estimator", guesser={"name": "fdfa"}),
         ],
     ),
     "controls-and-wrappers": (
