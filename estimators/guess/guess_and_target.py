@@ -155,6 +155,12 @@ class GuessAndTarget(Estimator[Chain, State]):
                 "gradients of single examples exist only where examples are not coupled: take "
                 "another unit, or group or layer normalisation"
             )
+        if objective.views > 1 and self.guess == "estimator":
+            raise UnsupportedError(
+                "an estimator guesses for single examples by itself, and this loss compares "
+                f"{objective.views} views of each example with the rest of the batch: take another "
+                "unit or another guess"
+            )
         guessed = [p for part in parts_of(objective)[:-1] for p in names_in(part, params)]
         numbers = len(objective.x) * sum(params[name].numel() for name in guessed)
         if self.source == "honest" and numbers > MAX_EXAMPLE_NUMBERS:
@@ -309,10 +315,13 @@ class GuessAndTarget(Estimator[Chain, State]):
                 slope = sum((own[n] * aim[n]).sum() for n in own)
                 ascents[name] = torch.as_tensor(slope < 0).to(step.run.loss)
                 zeros[name] = projected.zeros.to(step.run.loss)
-        info = step.local_info()
+        info: dict[str, Any] = {**step.local_info()}
         if compared:
             blocks = {step.names[b]: step.alignment(b) for b in range(step.count)}
             info |= {**by_measure(blocks), "ascends": ascents, "zero_guesses": zeros}
+            if choice := self._choice():
+                share = share_of_products(objective, choice)
+                info["auxiliary_share"] = torch.tensor(share)
         loss, readout = step.run.loss, step.run.readout_grads
         after = self._after(step, state, guesser)
         return Estimate(_in_order(params, {**grads, **readout}), loss, after, info)

@@ -134,6 +134,34 @@ def test_ascent_is_counted_for_each_block():
     assert seen == {True, False}
 
 
+class Tiny(Backprop):
+    """The gradient, in a length whose square is next to nothing."""
+
+    def estimate(self, objective, params, state, rng, /):
+        draw = super().estimate(objective, params, state, rng)
+        return Estimate({n: 1e-30 * g for n, g in draw.grads.items()}, draw.loss)
+
+
+def test_the_length_of_a_guess_does_not_matter_however_small():
+    chain, params = convolutional()
+    estimator = GuessAndTarget(guess="estimator", guesser=Tiny(), unit="tensor")
+    draw = estimator.estimate(
+        chain, params, begun(estimator, chain, params), stream(0, "estimator")
+    )
+    close(draw.grads, value_and_grad(chain, params)[1])
+
+
+def test_the_share_of_the_auxiliary_networks_is_reported():
+    """Of the dense layer alone: 144·5 products and 5·3 in the head; 2×2×4·3 twice and 5·3."""
+    chain, params = convolutional()
+    estimator = GuessAndTarget(guess="local")
+    state = {**begun(estimator, chain, params), "step": torch.tensor(PERIOD - 1)}
+    draw = estimator.estimate(chain, params, state, stream(0, "estimator"))
+    convolutions = 36 * 9 * (4 * 1 + 4 * 4)
+    share = (2 * 16 * 3 + 5 * 3) / (convolutions + 144 * 5 + 5 * 3)
+    assert float(draw.info["auxiliary_share"]) == pytest.approx(share, rel=1e-6)
+
+
 class SilentForDense(ForwardGradient):
     """Has no gradient for one block."""
 
@@ -164,6 +192,20 @@ def test_the_gradient_of_another_estimator_guesses(unit):
     state = begun(estimator, chain, params)
     draw = estimator.estimate(chain, params, state, stream(0, "estimator"))
     close(draw.grads, value_and_grad(chain, params)[1])
+    raw = GuessAndTarget(guess="estimator", guesser=Backprop(), unit=unit, normalise="raw")
+    draw = raw.estimate(chain, params, state, stream(0, "estimator"))
+    exact = value_and_grad(chain, params)[1]
+    if unit == "tensor":
+        expected = {n: g * g.square().sum() for n, g in exact.items()}
+    else:
+        expected = dict.fromkeys(exact, 0.0)
+        for n in range(6):
+            alone = value_and_grad(chain.on(chain.x[n : n + 1], chain.y[n : n + 1]), params)[1]
+            for name, g in alone.items():
+                expected[name] += g / 6 * (g / 6).square().sum()
+    guessed = [n for n in params if not n.startswith("head.")]
+    close({n: draw.grads[n] for n in guessed}, {n: expected[n] for n in guessed})
+
     late = GuessAndTarget(guess="estimator", guesser=Stale(steps=1), unit="tensor")
     state = begun(late, chain, params)
     after = late.estimate(chain, params, state, stream(0, "estimator")).state
@@ -197,6 +239,15 @@ def test_guessers_that_cannot_guess_are_refused(fields, words):
         require(GuessAndTarget(guess="estimator", **fields), chain, params)
     # An estimator that is not asked is no hindrance.
     require(GuessAndTarget(guess="local", **fields), chain, params)
+
+
+def test_views_are_no_examples_by_themselves():
+    chain, params = convolutional()
+    views = Chain(chain.module, chain.x, chain.y, views=2)
+    asked = GuessAndTarget(guess="estimator", guesser=Backprop(), unit="tensor_and_example")
+    with pytest.raises(UnsupportedError, match="compares 2 views of each example"):
+        require(asked, views, params)
+    require(GuessAndTarget(unit="tensor_and_example"), views, params)
 
 
 def test_networks_that_do_not_fit_are_refused_in_words(monkeypatch):
