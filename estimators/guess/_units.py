@@ -100,8 +100,8 @@ def _example_tangents(part: Chain, params: Params, h: Tensor, y: Tensor, vectors
 
 
 def _on_example(part: Chain, x: Tensor, y: Tensor) -> Callable[[Params], Tensor]:
-    here = part.on(x[None].clone(), y[:1])
-    return here.forward
+    # A copy at each call, because the block may begin with an in-place non-linearity.
+    return lambda own: part.on(x[None].clone(), y[:1]).forward(own)
 
 
 def _over_examples(

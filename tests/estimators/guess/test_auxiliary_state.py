@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from estimators import Backprop, Chain, GuessAndTarget, Momentum, Stale, stream
+from estimators import FDFA, Backprop, Chain, GuessAndTarget, Momentum, Stale, stream
 from estimators.autodiff.calculus import value_and_grad
 from estimators.core.contract import Estimate, UnsupportedError
 from estimators.core.optimizers import adam
@@ -16,7 +16,7 @@ from estimators.guess._alignment import compare
 from estimators.guess.guess_and_target import PERIOD
 from estimators.perturbation.forward_gradient import ForwardGradient
 from estimators.requirements import require
-from tests.estimators.guess.setup_guess import begun, blocks_of, close, convolutional
+from tests.estimators.guess.setup_guess import UNITS, begun, blocks_of, close, convolutional
 
 
 def test_fixed_auxiliary_networks_never_move_and_redrawn_ones_differ():
@@ -272,3 +272,52 @@ def test_networks_that_do_not_fit_are_refused_in_words(monkeypatch):
 
 def test_the_default_guesser_is_not_asked_for_its_needs():
     assert GuessAndTarget(guesser=DirectFeedbackAlignment()).needs() == GuessAndTarget().needs()
+
+
+@pytest.mark.parametrize("unit", ["output_and_example", "tensor"])
+def test_the_state_of_a_guesser_goes_on(unit):
+    """In a draw and when it advances beside another driver."""
+    chain, params = convolutional()
+    estimator = GuessAndTarget(guess="estimator", guesser=FDFA(rate=0.5), unit=unit)
+    state = begun(estimator, chain, params)
+    draw = estimator.estimate(chain, params, state, stream(0, "estimator"))
+    alone = estimator.guesser.estimate(chain, params, state["guesser"], stream(0, "estimator"))
+    after = estimator.advance(chain, params, state, stream(0, "estimator"))
+    for moved in (draw.state, after):
+        step, feedback, _ = moved["guesser"]
+        assert int(step) == 1
+        torch.testing.assert_close(feedback, alone.state[1])
+        assert not torch.equal(feedback, state["guesser"][1])
+        assert int(moved["step"]) == 1
+
+
+class Unbatchable(nn.Module):
+    """Reads a number of its input, which no batched function can."""
+
+    def forward(self, h):
+        return torch.tanh(h) if float(h.detach().sum()) < 1e9 else h
+
+
+def test_blocks_may_begin_in_place_and_need_not_be_batched():
+    """Such a network gives the estimates of the same one written otherwise."""
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 3, generator=rng, dtype=torch.float64)
+    y = torch.tensor([0, 1, 0, 1])
+
+    def chain(squash, relu):
+        first = nn.Sequential(nn.Linear(3, 4), squash)
+        second = nn.Sequential(relu, nn.Linear(4, 4))
+        third = nn.Sequential(nn.Tanh(), nn.Linear(4, 2))
+        module = nn.Sequential(OrderedDict(first=first, second=second, third=third)).double()
+        return Chain(module, x, y)
+
+    plain = chain(nn.Tanh(), nn.ReLU())
+    odd = chain(Unbatchable(), nn.ReLU(inplace=True))
+    params = {n: p.detach() for n, p in plain.module.named_parameters()}
+    for fields in ({"unit": u, "source": s} for u in UNITS for s in ("honest", "oracle")):
+        estimator = GuessAndTarget(guess="normal", **fields)
+        draws = [
+            estimator.estimate(c, params, begun(estimator, c, params), stream(0, "estimator"))
+            for c in (plain, odd)
+        ]
+        close(*(draw.grads for draw in draws), 1e-12)
