@@ -53,7 +53,8 @@ class Trainer:
         """Make one update and advance the states; returns the driver's estimate."""
         label, estimator = self.roles.driver
         rng = stream(self._seed, "estimator", step, device=self._device)
-        estimate = estimator.estimate(objective, self.params, self.states[label], rng)
+        with self._running.watching(objective, self.params):
+            estimate = estimator.estimate(objective, self.params, self.states[label], rng)
         if self._stateful_shadows:
             self._advance(step, objective)
         self._running.update(objective.x)

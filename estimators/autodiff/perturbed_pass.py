@@ -57,14 +57,18 @@ def engine_of(chain: Chain, params: Params) -> Engine:
     return _CHOICES.get_or_make(chain, None, lambda: _Choice(chain, params)).engine(chain, params)
 
 
-def unperturbed(chain: Chain, params: Params) -> Perturbed:
-    """The pass alone: ℓ_n over their number as coefficients, and the pull-back between sites."""
+def unperturbed(chain: Chain, params: Params) -> tuple[Perturbed, list[Tensor]]:
+    """The pass alone, and the activation at each site.
+
+    The coefficients are ℓ_n over their number, and the pull-back is that between sites.
+    """
     cut = cut_at_sites(chain, params)
     need_sites(cut.places)
     losses = cut.losses.detach()
-    return Perturbed(
+    alone = Perturbed(
         losses.mean(), losses / losses.numel(), [], lambda signals: pull_back(cut, signals)
     )
+    return alone, [z.detach() for z in cut.places]
 
 
 class _Choice:

@@ -22,6 +22,7 @@ from estimators.core.module_call import (
     has_own_hooks,
     replaced_forwards,
 )
+from estimators.core.plain_pass import Keep, PlainPass
 from estimators.core.site import Site, visiting
 from estimators.core.stateless import Stateless
 from estimators.core.structure import (
@@ -136,6 +137,8 @@ class Chain(Objective):
         self.per_network: dict[PerNetwork, dict[Hashable, Any]] = {}
         """What `PerNetwork` keeps, shared with the chains that `on` makes."""
         self._stateless, self._whole_module = Stateless(module), SequentialForward(module)
+        self.plain_pass: PlainPass | None = None
+        """What is told of an ordinary pass, where somebody waits for one."""
         self._stages = stages_of(module)
         self.stages = tuple(self._stages)
         self._boundaries = boundaries_of(self._stages)
@@ -254,7 +257,8 @@ class Chain(Objective):
         """
         run = lambda: self._run(at_stage, run_stage)  # noqa: E731
         if at_site is None:
-            return self._call(params, run)
+            awaited = None if at_stage or run_stage else self.plain_pass
+            return self._call(params, run, awaited and awaited.keep_from(self.x, params))
         count = -1
 
         def visit(site: Site, z: Tensor) -> Tensor:
@@ -265,11 +269,13 @@ class Chain(Objective):
         with visiting(visit):
             return self._call(params, run)
 
-    def _call(self, params: Mapping[str, Tensor], run: Callable[[], Tensor]) -> Tensor:
+    def _call(
+        self, params: Mapping[str, Tensor], run: Callable[[], Tensor], keep: Keep | None = None
+    ) -> Tensor:
         if not self._stateless.inspected:
             with visiting(lambda _, z: z):
                 self._stateless.inspect(lambda: self._whole_module(self.x))
-        return self._stateless.call(params, run)
+        return self._stateless.call(params, run, keep)
 
     def _run(self, at_stage: Replace | None, run_stage: RunStage | None) -> Tensor:
         if run_stage is None and (at_stage is None or not self._boundaries):

@@ -44,3 +44,8 @@ def visiting(visitor: Visitor) -> Iterator[None]:
         yield
     finally:
         _visitor.reset(token)
+
+
+def is_visited() -> bool:
+    """Whether a visitor is called at the sites."""
+    return _visitor.get() is not None

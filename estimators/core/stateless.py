@@ -2,13 +2,14 @@
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from estimators.core.memory_order import InMemoryOrder
+from estimators.core.plain_pass import Keep
 
 T = TypeVar("T")
 Slot = tuple[dict[str, Any], str]
@@ -81,8 +82,13 @@ class Stateless:
             for place, key, p in before:
                 place[key] = p
 
-    def call(self, params: Mapping[str, Tensor], run: Callable[[], T]) -> T:
-        """`run()`, with `params` in the module. Raises ValueError at an unknown name."""
+    def call(
+        self, params: Mapping[str, Tensor], run: Callable[[], T], keep: Keep | None = None
+    ) -> T:
+        """`run()`, with `params` in the module; `keep` gets the buffers as the call leaves them.
+
+        Raises ValueError at an unknown name.
+        """
         before: list[tuple[dict[str, Any], str, Any]] = []
         try:
             for name, tensor in params.items():
@@ -95,10 +101,11 @@ class Stateless:
             for place, key in self._buffers:
                 before.append((place, key, place[key]))
                 place[key] = self._copy(place[key])
-            if not self._copies:
-                return run()
-            with InMemoryOrder():
-                return run()
+            with InMemoryOrder() if self._copies else nullcontext():
+                value = run()
+            if keep is not None and self._dtype is None:
+                keep([(place, key, place[key]) for place, key in self._buffers])
+            return value
         except KeyError as error:
             if error.args and error.args[0] in set(params) - set(self._slots):
                 raise ValueError(

@@ -13,6 +13,7 @@ from torch.autograd import forward_ad
 
 from estimators.core.contract import Params
 from estimators.core.objective import Chain, Losses, Move, Replace, RunStage
+from estimators.core.plain_pass import is_same, version_of
 from estimators.local._replicated import Pattern, pooled, replicated_mean
 
 Units = tuple[str, ...]
@@ -113,9 +114,9 @@ class LocalChain(Chain):
                 assert replace is not None
                 if not unchanged:
                     return replace(place, z)
-                version = _version(z)
+                version = version_of(z)
                 after = replace(place, z)
-                unchanged = _is_same(after, z) and _version(z) == version
+                unchanged = is_same(after, z) and version_of(z) == version
                 return after
 
             return None if replace is None else run
@@ -145,26 +146,8 @@ class LocalChain(Chain):
     def _is_point(self, params: Params) -> bool:
         """Whether these parameters are the point's own numbers, unchanged since `at`."""
         return bool(self._theta) and all(
-            n in params and _is_same(params[n], p) and _version(p) == version
+            n in params and is_same(params[n], p) and version_of(p) == version
             for (n, p), version in zip(self._theta.items(), self._versions, strict=True)
-        )
-
-
-def _version(t: Tensor) -> int:
-    """How often a tensor was changed in place; an intercepting mode does not see the question."""
-    with torch._C.DisableTorchFunction():
-        return 0 if t.is_inference() else t._version
-
-
-def _is_same(a: Tensor, b: Tensor) -> bool:
-    """Whether `a` is `b`, detached or with a tangent: one storage, which `b` keeps alive."""
-    if torch._C._functorch.is_functorch_wrapped_tensor(a):  # type: ignore[attr-defined]
-        return False  # many at once, without a storage of its own
-    with torch._C.DisableTorchFunction():
-        return a is b or (
-            a.untyped_storage()._cdata == b.untyped_storage()._cdata
-            and (a.shape, a.stride(), a.storage_offset())
-            == (b.shape, b.stride(), b.storage_offset())
         )
 
 

@@ -64,11 +64,13 @@ class NodePerturbation(Estimator[Chain, None]):
         self, objective: Chain, params: Params, state: None, rng: Generator, /
     ) -> Estimate:
         sharing = self._sharing
-        base = unperturbed(objective, params)
+        base, places = unperturbed(objective, params)
 
         def draw() -> list[Tensor]:
-            moved = self._moved(objective, params, base, sharing, rng)
-            return sharing.signals(objective, moved)
+            # Of the activations before any noise, which alone say what unit is inactive.
+            noise = sharing.draw(objective, 1, rng)
+            us = [noise(site, z) for site, z in enumerate(places)]
+            return sharing.signals(objective, self._moved(objective, params, base, us))
 
         return Estimate(base.pull_back(mean_over_draws(draw, self.draws)), base.loss)
 
@@ -80,17 +82,11 @@ class NodePerturbation(Estimator[Chain, None]):
     def _sharing(self) -> NoiseSharing:
         return NoiseSharing(self.noise, batch=False, unit="", masked=self.masked_noise)
 
-    def _moved(
-        self, chain: Chain, params: Params, base: Perturbed, sharing: NoiseSharing, rng: Generator
-    ) -> Perturbed:
-        """A pass with noise at all sites, and its coefficients c_n."""
-        noise, us = sharing.draw(chain, 1, rng), []
-
-        def move(site: int, z: Tensor) -> Tensor:
-            us.append(noise(site, z))
-            return z + self.eps * us[-1]
-
+    def _moved(self, chain: Chain, params: Params, base: Perturbed, us: list[Tensor]) -> Perturbed:
+        """A pass with the noise at all sites, and its coefficients c_n."""
         with no_grad():
-            losses = chain.losses(chain.forward(params, at_site=move))
+            losses = chain.losses(
+                chain.forward(params, at_site=lambda site, z: z + self.eps * us[site])
+            )
         c = (losses / losses.numel() - base.coefficients) / self.eps
         return Perturbed(base.loss, c, us, base.pull_back)

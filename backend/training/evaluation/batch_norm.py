@@ -6,6 +6,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from estimators.core.contract import Params
+from estimators.core.objective import Chain
+from estimators.core.plain_pass import PlainPass
+
 
 def has_batch_norm(module: nn.Module) -> bool:
     """Whether the module has a batch normalisation layer."""
@@ -15,18 +19,29 @@ def has_batch_norm(module: nn.Module) -> bool:
 class RunningStatistics:
     """Updates the running statistics once a step, with the batch at the weights before the update.
 
-    This costs one forward pass if the network has batch normalisation, and nothing otherwise.
-    The number of draws of a probe or an estimate then has no effect on validation and test.
+    They are those of the driver's own pass, where it makes an ordinary one (backprop does), else
+    this costs one forward pass; and nothing if the network has no batch normalisation. The number
+    of draws of a probe or an estimate then has no effect on validation and test.
     """
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
-        self._needed = has_batch_norm(module)
+        self._passed = PlainPass(module) if has_batch_norm(module) else None
+
+    @contextmanager
+    def watching(self, chain: Chain, params: Params) -> Iterator[None]:
+        """While this is open, an ordinary pass of `chain` at `params` gives the statistics."""
+        if self._passed is None:
+            yield
+            return
+        chain.plain_pass = self._passed
+        with self._passed.during(chain.x, params):
+            yield
 
     @torch.no_grad()
     def update(self, x: Tensor) -> None:
-        """Update the statistics with a batch."""
-        if self._needed:
+        """Update the statistics with a batch, which is that of the pass that was watched."""
+        if self._passed is not None and not self._passed.update():
             self._module(x)
 
 
