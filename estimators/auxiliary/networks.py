@@ -66,13 +66,20 @@ def auxiliary_network(
     def make() -> nn.Module:
         match name:
             case "linear":
-                return nn.Sequential(*_norm(norm, shape), *_readout(shape, outputs))
+                return _Network(*_norm(norm, shape), *_readout(shape, outputs))
             case "mlp":
-                return nn.Sequential(*_mlp(shape, outputs, width, norm))
+                return _Network(*_mlp(shape, outputs, width, norm))
             case "cnn":
-                return nn.Sequential(*_cnn(shape, outputs, width, norm))
+                return _Network(*_cnn(shape, outputs, width, norm))
 
     return blank(make, like)
+
+
+class _Network(nn.Sequential):
+    """Layers on an input whose numbers lie in order, as `core.memory_order` says why."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.contiguous())
 
 
 def blank(make: Callable[[], M], like: Tensor) -> M:

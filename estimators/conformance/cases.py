@@ -61,8 +61,8 @@ def cases() -> list[Case]:
         "conv1": nn.Sequential(
             nn.Conv2d(1, 2, 3, padding=1), nn.GroupNorm(1, 2), Site(), nn.ReLU(), nn.AvgPool2d(2)
         ),
-        "conv2": nn.Sequential(nn.Conv2d(2, 3, 2), Site(), nn.Tanh(), nn.Flatten()),
-        "output": nn.Linear(12, 3),
+        "conv2": nn.Sequential(nn.Conv2d(2, 3, 2), Site(), nn.Tanh()),
+        "output": nn.Sequential(nn.Flatten(), nn.Linear(12, 3)),
     }
     return [_case("mlp", dense, (4,), BALANCED), _case("cnn", convolutional, (1, 6, 6))]
 

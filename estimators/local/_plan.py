@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from functools import cached_property
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from estimators.core.contract import UnsupportedError
 from estimators.core.objective import Chain
 from estimators.core.structure import PerNetwork
-from estimators.local._replicated import POOLED
+from estimators.local._heads import MadeHeads, PooledLinear, first_head
 from estimators.local.blocks import (
     Block,
     HeadChain,
@@ -48,34 +49,46 @@ class Plan:
         return heads
 
     def first_heads(self, rng: Generator) -> dict[str, Tensor]:
-        """The same with weights uniform in ±1/√features."""
-        heads = self.blank_heads()
+        """The same with the weights that they have before the first step."""
+        heads = {}
         for block in self.made():
-            weight = heads[block.names[0]]
-            bound = weight.shape[1] ** -0.5
-            weight.uniform_(-bound, bound, generator=rng)
+            heads |= zip(block.names, first_head(block.head, rng), strict=True)
         return heads
+
+    @cached_property
+    def share_of_heads(self) -> float:
+        """Multiplications of the heads that are made, as a share of the network's own."""
+        weights = self.blank_heads()
+        with torch.no_grad(), FlopCounterMode(display=False) as network:
+            ends = [block.trunk.forward({}) for block in self.blocks]
+            self.readout.forward({})
+        with torch.no_grad(), FlopCounterMode(display=False) as heads:
+            for block, h in zip(self.blocks, ends, strict=True):
+                if not block.brought:
+                    block.answer(h, weights)
+        return heads.get_total_flops() / max(1, network.get_total_flops())
 
 
 _PLANS = PerNetwork[Plan]()
 
 
-def plan(chain: Chain, greedy: bool, per: Units) -> Plan:
+def plan(chain: Chain, greedy: bool, per: Units, heads: MadeHeads) -> Plan:
     """The chain's blocks, worked out once for each network.
 
     Args:
         chain: The network.
         greedy: Each block is a segment of its own; else all blocks are one segment.
         per: Units that have losses of their own, in greedy segments whose network names them.
+        heads: Those that are made where the network brings none.
     """
-    return _PLANS.get_or_make(chain, (greedy, per), lambda: _divide(chain, greedy, per))
+    key = (greedy, per, heads)
+    return _PLANS.get_or_make(chain, key, lambda: _divide(chain, greedy, per, heads))
 
 
-def _divide(chain: Chain, greedy: bool, per: Units) -> Plan:
-    groups = _groups(chain)
-    for group in groups:
+def _divide(chain: Chain, greedy: bool, per: Units, heads: MadeHeads) -> Plan:
+    *groups, last = chain.blocks
+    for group in chain.blocks:
         _refuse_tied(chain, group)
-    last = groups.pop()
     ends: list[Tensor] = []
 
     def keep(_: int, h: Tensor) -> Tensor:
@@ -92,7 +105,7 @@ def _divide(chain: Chain, greedy: bool, per: Units) -> Plan:
     few = chain.on(chain.x[:2].clone(), chain.y[:2].clone())  # batch norm refuses one alone
     inputs = [few.x, *(torch.zeros_like(h[:2]) for h in ends)]
     blocks = [
-        _block(few.part(group).on(x, few.y), h, output.shape[1])
+        _block(few.part(group).on(x, few.y), h[:2], output.shape[1], heads)
         for group, x, h in zip(groups, inputs[:-1], ends, strict=True)
     ]
     members = tuple((block,) for block in blocks) if greedy else (tuple(blocks),)
@@ -122,41 +135,28 @@ def _segment(chain: Chain, members: tuple[Block, ...], per: Units) -> LocalChain
     return HeadChain(chain, members)
 
 
-def _groups(chain: Chain) -> list[tuple[str, ...]]:
-    """The stages, divided at the boundaries."""
-    ends = {place.name for place in chain.boundaries}
-    groups: list[list[str]] = [[]]
-    for name in chain.stages:
-        groups[-1].append(name)
-        if name in ends:
-            groups.append([])
-    return [tuple(group) for group in groups]
-
-
-def _block(trunk: Chain, h: Tensor, outputs: int) -> Block:
+def _block(trunk: Chain, h: Tensor, outputs: int, heads: MadeHeads) -> Block:
     """The block that ends in `h`, (B, *units)."""
     stages, shape = trunk.stages, tuple(h.shape[1:])
     own = [name for name, _ in trunk.module.named_parameters()]
     for name, module in trunk.module.named_modules():
         if isinstance(module, LocalHead):
-            names = (f"{name}.linear.weight", f"{name}.linear.bias")
+            head = PooledLinear(module.linear, module.units)
+            names = tuple(f"{name}.{n}" for n, _ in head.named_parameters())
             rest = tuple(n for n in own if n not in names)
-            return Block(stages, module.units, module.linear, names, True, trunk, rest)
+            losses, columns = trunk._losses, module.linear.out_features
+            return Block(stages, module.units, head, names, losses, columns, True, trunk, rest)
     units = _units(trunk, shape)
-    sizes = [n for n, unit in zip(shape, units, strict=True) if unit not in POOLED]
-    head = _blank(prod(sizes), outputs, h)
-    prefix = f"{name_of_head(stages[0])}.linear"
-    names = (f"{prefix}.weight", f"{prefix}.bias")
-    return Block(stages, units, head, names, False, trunk, tuple(own))
-
-
-def _blank(features: int, outputs: int, like: Tensor) -> nn.Linear:
-    """A linear map of zeros, made without torch's global generator."""
-    head = nn.Linear(features, outputs, device="meta", dtype=like.dtype)
-    head = head.to_empty(device=like.device)
-    for p in head.parameters():
-        nn.init.zeros_(p)
-    return head
+    try:
+        head, losses = heads.module(h, units, outputs), heads.losses(trunk, outputs)
+    except UnsupportedError as error:
+        text = f"no head can be made for {stages[0]}: {error}"
+        raise UnsupportedError(text, network=error.network) from error
+    names = tuple(f"{name_of_head(stages[0])}.{n}" for n, _ in head.named_parameters())
+    with torch.no_grad():
+        columns = head(h).shape[1]
+    couples = heads.loss != "prediction"
+    return Block(stages, units, head, names, losses, columns, False, trunk, tuple(own), couples)
 
 
 def _units(trunk: Chain, shape: tuple[int, ...]) -> Units:

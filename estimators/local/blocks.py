@@ -4,8 +4,9 @@ import copy
 from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from torch.autograd import forward_ad
 from estimators.core.contract import Params
 from estimators.core.objective import Chain, Losses, Move, Replace, RunStage
 from estimators.core.plain_pass import is_same, version_of
+from estimators.core.structure import is_uncoupled
+from estimators.local._heads import PooledLinear
 from estimators.local._replicated import Pattern, pooled, replicated_mean
 
 Units = tuple[str, ...]
@@ -38,21 +41,29 @@ class LocalHead(nn.Module):
         return ", ".join(self.units)
 
 
-class Block(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Block:
     """Consecutive stages of which the first has parameters, and the head behind them."""
 
     stages: tuple[str, ...]
     units: Units
     """The axes of its output."""
-    head: nn.Linear
-    names: tuple[str, str]
-    """Of the head's weight and bias."""
+    head: nn.Module
+    """From the block's output to (B, columns)."""
+    names: tuple[str, ...]
+    """Of the head's parameters, in their order."""
+    losses: Losses
+    """Of what the head puts out."""
+    columns: int
+    """Numbers that the head puts out for an example."""
     brought: bool
     """Whether the head is the network's own."""
     trunk: Chain
     """The stages alone: their output has no head behind it."""
     own: tuple[str, ...]
     """The names of the stages' parameters, without the head."""
+    couples: bool = False
+    """Whether its loss couples the examples of a batch."""
 
     @property
     def sample(self) -> tuple[Tensor, Tensor]:
@@ -63,21 +74,29 @@ class Block(NamedTuple):
     def name(self) -> str:
         return self.stages[0]
 
-    def losses(self, features: Tensor, head: Params, y: Tensor) -> Tensor:
-        """The head's losses of its features (B, features)."""
-        weight, bias = (head[name] for name in self.names)
-        return self.trunk._losses(nn.functional.linear(features, weight, bias), y)
+    def answer(self, h: Tensor, heads: Params) -> Tensor:
+        """What the head puts out for the block's output `h`, with its weights among `heads`."""
+        if isinstance(self.head, PooledLinear):
+            return self.read(pooled(h, self.units), heads)
+        own = (name for name, _ in self.head.named_parameters())
+        weights = {name: heads[full] for name, full in zip(own, self.names, strict=True)}
+        return torch.func.functional_call(self.head, weights, (h,))
+
+    def read(self, features: Tensor, heads: Params) -> Tensor:
+        """The same from the features (B, features) of a linear head."""
+        weight, bias = (heads[name] for name in self.names)
+        return nn.functional.linear(features, weight, bias)
 
     @torch.no_grad()
     def loss(self, h: Tensor, heads: Params, y: Tensor) -> Tensor:
         """The head's mean loss at the block's output `h`, ()."""
-        return self.losses(pooled(h, self.units), heads, y).mean()
+        return self.losses(self.answer(h, heads), y).mean()
 
     def head_gradient(self, h: Tensor, heads: Params, y: Tensor) -> tuple[Tensor, Params]:
         """The head's mean loss at the block's output `h`, and its exact gradient by the head."""
         head = {name: heads[name].detach().requires_grad_() for name in self.names}
         with torch.enable_grad():
-            loss = self.losses(pooled(h, self.units), head, y).mean()
+            loss = self.losses(self.answer(h, head), y).mean()
         grads = torch.autograd.grad(loss, list(head.values()))
         return loss.detach(), dict(zip(head, grads, strict=True))
 
@@ -152,7 +171,7 @@ class LocalChain(Chain):
 
 
 class HeadChain(LocalChain):
-    """Blocks and their heads: L = Σ_b ℓ(head_b(h_b), y). One block's output is (B, outputs)."""
+    """Blocks and their heads: L = Σ_b ℓ(head_b(h_b), y), on the heads' outputs side by side."""
 
     def __init__(self, chain: Chain, blocks: Sequence[Block]) -> None:
         stages: dict[str, nn.Module] = {}
@@ -160,14 +179,13 @@ class HeadChain(LocalChain):
         for block in blocks[:-1]:
             taps.append(_Tap(block))
             stages |= {**_stages(chain, block), name_of_head(block.name): taps[-1]}
-        last = blocks[-1]
+        last, uncoupled = blocks[-1], chain.separable and all(is_uncoupled(b.head) for b in blocks)
         stages |= {**_stages(chain, last), name_of_head(last.name): _LastHead(last, taps)}
-        count = len(blocks)
         super().__init__(
             nn.Sequential(OrderedDict(stages)),
             *blocks[0].sample,
-            chain._losses if count == 1 else _sum_of(chain._losses, count),
-            separable=chain.separable,
+            last.losses if len(blocks) == 1 else _sum_of(blocks),
+            separable=uncoupled and not any(b.couples for b in blocks),
             views=chain.views,
         )
 
@@ -195,7 +213,7 @@ class UnitChain(LocalChain):
 
     def losses(self, output: Tensor) -> Tensor:
         def head_losses(features: Tensor) -> Tensor:
-            return self.block.losses(features, self.heads, self.y)
+            return self.block.losses(self.block.read(features, self.heads), self.y)
 
         return replicated_mean(output, head_losses, Pattern(self.block.units, self.loss_units))
 
@@ -210,12 +228,14 @@ class _Head(nn.Module):
 
     def __init__(self, block: Block) -> None:
         super().__init__()
-        self.linear, self._units = block.head, block.units
+        for name, part in block.head.named_children():  # its parameters are named as the block says
+            self.add_module(name, part)
+        self._run = block.head.forward
 
     def answer(self, h: Tensor) -> Tensor:
-        """The head's prediction from its block's output."""
+        """What the head puts out for its block's output."""
         self._input = h
-        return self.linear(pooled(h, self._units))
+        return self._run(h)
 
     def take_input(self) -> Tensor:
         """The block's output in the last pass, which is then forgotten."""
@@ -235,7 +255,7 @@ class _Tap(_Head):
 
 
 class _LastHead(_Head):
-    """The last block's head: (B, outputs), or all predictions, (B, blocks, outputs)."""
+    """The last block's head: what all heads put out, side by side, (B, Σ_b columns)."""
 
     def __init__(self, block: Block, earlier: list[_Tap]) -> None:
         super().__init__(block)
@@ -248,14 +268,20 @@ class _LastHead(_Head):
         earlier = [tap.prediction for tap in self._earlier if tap.prediction is not None]
         for tap in self._earlier:
             tap.prediction = None
-        return torch.stack([*earlier, last], 1)
+        return torch.cat([*earlier, last], 1)
 
 
-def _sum_of(losses: Losses, count: int) -> Losses:
+def _sum_of(blocks: Sequence[Block]) -> Losses:
+    """The losses of all heads: one for each example, or one number where one of them is."""
+
     def summed(outputs: Tensor, y: Tensor) -> Tensor:
-        total = losses(outputs[:, 0], y)
-        for i in range(1, count):
-            total = total + losses(outputs[:, i], y)
+        parts = outputs.split([block.columns for block in blocks], 1)
+        terms = [block.losses(part, y) for block, part in zip(blocks, parts, strict=True)]
+        if any(term.ndim == 0 for term in terms):
+            terms = [term.mean() for term in terms]
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
         return total
 
     return summed

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
 from estimators.autodiff.calculus import value_and_grad
-from estimators.core.bounds import Gt, Le
+from estimators.auxiliary.local_loss import LocalLossName
+from estimators.auxiliary.networks import AuxiliaryNorm
+from estimators.core.bounds import Ge, Gt, Le, Unit
 from estimators.core.contract import (
     Claim,
     Cost,
@@ -26,6 +28,7 @@ from estimators.core.objective import Chain
 from estimators.core.optimizers import adam, adam_state
 from estimators.core.structure import PerNetwork
 from estimators.core.wrapper import Wrapping, unwrapped
+from estimators.local._heads import HeadName, MadeHeads
 from estimators.local._plan import Plan, plan
 from estimators.local.blocks import Block, HeadChain, LocalChain
 from estimators.perturbation.activity_forward_gradient import ActivityForwardGradient
@@ -62,18 +65,20 @@ class LocalLosses(Estimator[Chain, State]):
     """Gives each block a loss of its own, and estimates its gradient with any estimator.
 
     ĝ_b is the inner estimate of ∇_b Σ_c ℓ(head_c(h_c), y), with h_c the output of block c. Heads
-    and the last stage, which reads a detached activation, get exact gradients. A network without
-    heads gets linear ones, which are trained by Adam.
+    and the last stage, which reads a detached activation, get exact gradients. For a network
+    without heads they are made: linear ones or auxiliary networks, which are trained by Adam, drawn
+    anew for each estimate, or fixed.
 
     Use it to make estimators scale to deeper networks: their variance grows with the perturbed
     units and the depth between a unit and its loss, and both are smaller within a block.
 
-    The claim of the inner estimator, about the local losses and not about the network's. Costs
-    what the inner estimator costs and a forward pass, and stores the activations of one stage if
-    it is greedy.
+    The claim of the inner estimator, about the local losses and not about the network's; biased
+    where heads are drawn anew. Costs what the inner estimator costs, a forward pass and the passes
+    of auxiliary networks, and stores the activations of one stage if it is greedy.
 
     Source: Ren, Kornblith, Liao and Hinton (2022), arXiv:2210.03310; greedy learning with auxiliary
-    heads: Belilovsky, Eickenberg and Oyallon (2020), arXiv:1901.08164.
+    heads: Belilovsky, Eickenberg and Oyallon (2020), arXiv:1901.08164; heads drawn anew or fixed:
+    Fournier, Rivaud, Belilovsky, Eickenberg and Oyallon (2023), arXiv:2306.06968.
 
     Example:
         >>> estimator = LocalLosses(inner=ActivityForwardGradient(tangents=4))
@@ -92,8 +97,24 @@ class LocalLosses(Estimator[Chain, State]):
     bias."""
     head_rate: Annotated[float, Gt(0), Le(10)] = 1e-3
     """Learning rate (Adam) of the heads that are made for a network that brings none."""
+    auxiliary: HeadName = "pooled_linear"
+    """The heads that are made: a linear map of the mean over the places of an image, or an
+    auxiliary network: a linear map of its 2x2 pooled places, an MLP of three hidden layers, or a
+    CNN of four convolutions."""
+    auxiliary_width: Annotated[int, Ge(1), Le(4096), Unit("channels")] = 32
+    """Channels of an auxiliary CNN, features of an auxiliary MLP."""
+    auxiliary_norm: AuxiliaryNorm = "layer"
+    """Normalisation of each layer in auxiliary networks; that of the batch couples examples."""
+    heads: Literal["trained", "redrawn", "fixed"] = "trained"
+    """Whether heads that are made are trained, drawn anew for each estimate (the NTK guess of
+    Fournier et al.), or drawn once and left as they are (fixed NTK)."""
+    local_loss: LocalLossName = "prediction"
+    """The loss of heads that are made: the network's own, or 1 % of it and 99 % of a similarity
+    matching between features and classes (pred-sim)."""
 
     def claim(self, objective: Chain, /) -> Claim:
+        if self._redraws(objective):
+            return Claim.BIASED
         claims = {self.inner.claim(segment) for segment in self._plan(objective).segments}
         return max(claims, key=list(Claim).index)
 
@@ -127,14 +148,23 @@ class LocalLosses(Estimator[Chain, State]):
     def cost(self, objective: Chain, /) -> Cost:
         inner = self.inner.cost(objective)
         stored = "one stage" if self.greedy and inner.stored == "all" else inner.stored
-        return Cost(inner.forwards + 1, inner.jvps, inner.vjps, stored)
+        # Inner's passes go through the heads; the loss that is reported, or their own gradient,
+        # takes another. Linear heads are small.
+        small = (self.auxiliary, self.local_loss) == ("pooled_linear", "prediction")
+        more = 1 if small else 1 + self._plan(objective).share_of_heads
+        return Cost(more * (inner.forwards + 1), more * inner.jvps, more * inner.vjps, stored)
 
     def coverage(self, objective: Chain, params: Params, /) -> dict[str, Coverage]:
         coverage: dict[str, Coverage] = dict.fromkeys(params, "exact")
+        drawn = self._redraws(objective)
 
         def ask(i: int, local: LocalChain, own: Params) -> Params:
             covered = self.inner.coverage(local, own)
-            coverage.update({n: covered[n] for b in self._members(objective, i) for n in b.own})
+            for block in self._members(objective, i):
+                noisy = drawn and not block.brought
+                for name in block.own:
+                    exact = covered[name] == "exact"
+                    coverage[name] = "estimated" if exact and noisy else covered[name]
             return {}
 
         self._sweep(objective, params, self._plan(objective).blank_heads(), ask)
@@ -149,18 +179,21 @@ class LocalLosses(Estimator[Chain, State]):
             return {}
 
         self._sweep(objective, params, heads, begin)
-        return {"heads": heads, "moments": adam_state(heads), "inner": tuple(inner)}
+        kept = {} if self.heads == "redrawn" else heads
+        moments = adam_state(kept if self.heads == "trained" else {})
+        return {"heads": kept, "moments": moments, "inner": tuple(inner)}
 
     def estimate(
         self, objective: Chain, params: Params, state: State, rng: Generator, /
     ) -> Estimate:
         estimates: list[Estimate] = []
+        heads = self._heads(objective, state, rng)
 
         def estimate(i: int, local: LocalChain, own: Params) -> Params:
             estimates.append(self.inner.estimate(local, own, state["inner"][i], rng))
             return estimates[-1].grads
 
-        sweep = self._sweep(objective, params, state["heads"], estimate)
+        sweep = self._sweep(objective, params, heads, estimate)
         after = self._trained(state, sweep.heads, tuple(e.state for e in estimates))
         infos = [dict(e.info) for e in estimates]
         return Estimate(sweep.grads, sweep.loss, after, self._info(objective, sweep, infos))
@@ -171,6 +204,7 @@ class LocalLosses(Estimator[Chain, State]):
         """Inner's signals at the end of each block: of backprop, ∂ℓ_b/∂h_b if it is greedy."""
         values: dict[str, Tensor] = {}
         sent: list[Signals | None] = []
+        heads = self._heads(objective, state, rng)
 
         def ask(i: int, local: LocalChain, own: Params) -> Params:
             sent.append(self.inner.signals(local, own, state["inner"][i], rng))
@@ -179,7 +213,7 @@ class LocalLosses(Estimator[Chain, State]):
                 values.update({end: sent[-1].values[end] for end in ends})
             return {}
 
-        sweep = self._sweep(objective, params, state["heads"], ask)
+        sweep = self._sweep(objective, params, heads, ask)
         arrived = [s for s in sent if s is not None]
         if len(arrived) < len(sent):
             return None
@@ -187,7 +221,11 @@ class LocalLosses(Estimator[Chain, State]):
         infos = [dict(s.info) for s in arrived]
         return Signals(values, after, self._info(objective, sweep, infos))
 
-    def target(self, objective: Chain, params: Params, state: State, /) -> Params:
+    def target(self, objective: Chain, params: Params, state: State, /) -> Params | None:
+        """The exact gradient of the local losses; None where heads are drawn for each estimate."""
+        if self._redraws(objective):
+            return None
+
         def exact(i: int, local: LocalChain, own: Params) -> Params:
             aim = self.inner.target(local, own, state["inner"][i])
             return value_and_grad(local, own)[1] if aim is None else aim
@@ -196,6 +234,8 @@ class LocalLosses(Estimator[Chain, State]):
 
     def law(self, objective: Chain, params: Params, state: State, exact: Params, /) -> Law | None:
         """The inner estimator's law on each segment, with the exact gradient of its own loss."""
+        if self._redraws(objective):
+            return None
         laws: list[Law | None] = []
         variance: dict[str, float | None] = {}
 
@@ -218,15 +258,17 @@ class LocalLosses(Estimator[Chain, State]):
         return Law(with_law, mean, max(law.note for law in laws if law))
 
     def advance(self, objective: Chain, params: Params, state: State, rng: Generator, /) -> State:
-        if not state["heads"] and type(self.inner).advance is Estimator.advance:
+        trains = self.heads == "trained" and bool(state["heads"])
+        if not trains and type(self.inner).advance is Estimator.advance:
             return state
         after: list[Any] = []
+        heads = self._heads(objective, state, rng)
 
         def step(i: int, local: LocalChain, own: Params) -> Params:
             after.append(self.inner.advance(local, own, state["inner"][i], rng))
             return {}
 
-        sweep = self._sweep(objective, params, state["heads"], step)
+        sweep = self._sweep(objective, params, heads, step)
         return self._trained(state, sweep.heads, tuple(after))
 
     # --- how it goes through the network ---
@@ -234,7 +276,22 @@ class LocalLosses(Estimator[Chain, State]):
     def _plan(self, objective: Chain) -> Plan:
         wanted = {"patch": self.patchwise, "group": self.groupwise}
         per = tuple(unit for unit, on in wanted.items() if on)
-        return plan(objective, self.greedy, per if self._separates_units(objective) else ())
+        per = per if self._separates_units(objective) else ()
+        return plan(objective, self.greedy, per, self._made)
+
+    @property
+    def _made(self) -> MadeHeads:
+        return MadeHeads(self.auxiliary, self.auxiliary_width, self.auxiliary_norm, self.local_loss)
+
+    def _redraws(self, objective: Chain) -> bool:
+        """Whether an estimate draws heads."""
+        return self.heads == "redrawn" and bool(self._plan(objective).made())
+
+    def _heads(self, objective: Chain, state: State, rng: Generator) -> Params:
+        """The heads of an estimate that are not the network's own."""
+        if self._redraws(objective):
+            return self._plan(objective).first_heads(rng)
+        return state["heads"]
 
     def _separates_units(self, objective: Chain) -> bool:
         """Whether inner takes derivatives of the losses along noise at sites.
@@ -244,12 +301,12 @@ class LocalLosses(Estimator[Chain, State]):
         """
 
         def perturbs_without_bias() -> bool:
-            first = plan(objective, self.greedy, ()).segments[0]
+            first = plan(objective, self.greedy, (), self._made).segments[0]
             perturbs = Need.SITES in self.inner.needs() and bool(first.places)
             return perturbs and self.inner.claim(first) is Claim.UNBIASED
 
         return _SEPARATES_UNITS.get_or_make(
-            objective, (repr(self.inner), self.greedy), perturbs_without_bias
+            objective, (repr(self.inner), self.greedy, self._made), perturbs_without_bias
         )
 
     def _members(self, objective: Chain, i: int) -> tuple[Block, ...]:
@@ -268,7 +325,9 @@ class LocalLosses(Estimator[Chain, State]):
             grads |= rule(i, here, self._own(here, theta, mine))
             for place, block in enumerate(members):
                 x = _output(block, x, y, params) if here.outputs is None else here.outputs[place]
-                if block.names[0] in grads and not isinstance(self.inner, Wrapping):
+                learnt = block.brought or self.heads == "trained"
+                given = block.names[0] in grads and not isinstance(self.inner, Wrapping)
+                if given or not learnt:
                     # Inner has the head's gradient; a wrapper would have clipped or delayed it.
                     local[block.name] = block.loss(x, heads, y)
                 else:
@@ -303,6 +362,8 @@ class LocalLosses(Estimator[Chain, State]):
         return full if _HEADS_ARE_EXACT.get_or_make(here, repr(self.inner), are_exact) else theta
 
     def _trained(self, state: State, grads: Params, inner: tuple[Any, ...]) -> State:
+        if self.heads != "trained":
+            return {**state, "inner": inner}
         heads, moments = adam(state["heads"], grads, state["moments"], self.head_rate)
         return {"heads": heads, "moments": moments, "inner": inner}
 

@@ -27,7 +27,12 @@ from estimators.registry import discover
 X = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 Y = torch.tensor([0, 1, 2] * 2)
 RNG = lambda: stream(0, "estimator")  # noqa: E731
-ALL = [e for entry in discover().estimators.values() for e in settings(entry.cls)]
+ALL = [
+    e
+    for entry in discover().estimators.values()
+    for e in settings(entry.cls)
+    if getattr(e, "auxiliary", "") != "cnn"  # it reads images
+]
 
 
 def network(norm=None, inplace=False, bias=True):
