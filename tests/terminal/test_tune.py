@@ -3,18 +3,21 @@
 import io
 import json
 import math
+from pathlib import Path
 
 import pytest
 import yaml
 from rich.console import Console
 
 from backend.terminal import tune as command
+from backend.terminal.document import read
 from backend.terminal.tune import TuneError, tune
 from backend.tuning.results import choose, results
 from backend.tuning.study_file import StudyFileError, parse
 from estimators.statistics.paired import paired
 from tests.terminal.test_cli import gradlab
 
+STUDIES = Path(__file__).parents[2] / "docs" / "studies"
 STUDY = {
     "name": "two methods",
     "base": {
@@ -230,6 +233,12 @@ def test_a_bad_study_is_refused_in_a_sentence(changes, said):
     with pytest.raises(StudyFileError) as refused:
         changed(**changes)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=lambda file: file.name)
+def test_the_studies_of_the_documentation_can_be_read(file):
+    study = parse(read(file))
+    assert all(study.config(each, 0.1)["probe"] == {"budget": 0} for each in study.configs)
 
 
 def test_the_problems_of_all_configurations_are_told_before_the_first_run(tmp_path):
