@@ -15,6 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema, to_jsonable_python
 
 from backend.training.components.resolve import describe, nested
+from backend.training.datasets import Dataset
 from backend.training.networks.mlp import MLP
 from estimators.core.contract import Estimator, UnsupportedError
 from estimators.core.names import words_of
@@ -29,7 +30,8 @@ def component(name: str, cls: type, family: str) -> dict[str, Any]:
     """The entry of a built-in component."""
     file = Path(inspect.getfile(cls))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return _entry(name, cls, family, {"kind": "builtin", "file": str(file), "hash": digest})
+    entry = _entry(name, cls, family, {"kind": "builtin", "file": str(file), "hash": digest})
+    return {**entry, "separate_test": cls.separate_test} if issubclass(cls, Dataset) else entry
 
 
 def estimator(name: str, entry: Entry) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The commands of `gradlab` besides `serve`: run, probe, check and export."""
+"""The commands of `gradlab` besides `serve`: run, tune, probe, check and export."""

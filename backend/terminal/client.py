@@ -1,11 +1,14 @@
 """`Client`: a small HTTP client of a running lab, for the command line."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
 
 from backend.figures import note_text
+
+PAGE = 50
+"""Runs in one answer."""
 
 
 class RefusedError(Exception):
@@ -29,6 +32,38 @@ class Client:
     def probe(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Queue a microscope's run."""
         return self._call("POST", "/probes", json=request)
+
+    def study(
+        self, name: str, configs: Sequence[Any], seeds: Sequence[int]
+    ) -> list[dict[str, Any]]:
+        """Queue each configuration with each seed; returns the runs, seed by seed of each."""
+        body = {"name": name, "configs": configs, "seeds": seeds}
+        return self._call("POST", "/studies", json=body)["runs"]
+
+    def validated(self, configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The configurations with every default; nothing is queued."""
+        return self._call("POST", "/studies/validate", json={"configs": configs})
+
+    def runs(self, search: str) -> list[dict[str, Any]]:
+        """All training runs whose name contains `search`, newest first."""
+        found: list[dict[str, Any]] = []
+        query: dict[str, Any] = {"search": search, "kind": "training", "limit": PAGE}
+        while page := self._call("GET", "/runs", params=query)["runs"]:
+            found += page
+            query["before"] = page[-1]["number"]
+        return found
+
+    def value(self, run_id: str, metric: str) -> float | None:
+        """The newest value of a series that belongs to the run as a whole, if there is one."""
+        for s in self._call("GET", f"/runs/{run_id}/series"):
+            if (s["metric"], s["estimator"], s["layer"]) == (metric, "", ""):
+                return next(self._last(run_id, s["id"]), None)
+        return None
+
+    def separate_test(self, dataset: str) -> bool:
+        """Whether no example that is tested with one seed is in another part with another."""
+        entries = self._call("GET", "/catalogue")["datasets"]
+        return next(entry["separate_test"] for entry in entries if entry["name"] == dataset)
 
     def run(self, run_id: str) -> dict[str, Any]:
         """A run."""

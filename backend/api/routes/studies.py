@@ -1,6 +1,6 @@
 """Studies: a grid of configurations and seeds."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import HTTPException
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +23,20 @@ class Grid(BaseModel):
     name: Title
     configs: Annotated[list[Draft], Field(min_length=1, max_length=MAX_RUNS)]
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=MAX_RUNS)] = [0]
+
+
+class Drafts(BaseModel):
+    """Configurations that are to be validated."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    configs: Annotated[list[Draft], Field(min_length=1, max_length=4 * MAX_RUNS)]
+
+
+@routes.post("/studies/validate")
+def validate(drafts: Drafts, lab: LabDep) -> list[dict[str, Any]]:
+    """Each configuration with every default; queues nothing. 422 names the problems of all."""
+    return [checked["config"] for checked in validated(lab.supervisor, drafts.configs)]
 
 
 @routes.post("/studies", status_code=201)

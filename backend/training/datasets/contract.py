@@ -45,8 +45,8 @@ class Dataset(Configurable, ABC):
     """The number of classes, which is the number of outputs of a network."""
     classified: ClassVar[bool] = True
     """Whether the outputs are class scores, so that there is an accuracy."""
-    fixed_test: ClassVar[bool] = False
-    """Whether no example of the test part is in another part under any other seed."""
+    separate_test: ClassVar[bool] = False
+    """Whether no example of the test part is in another part with any other seed."""
 
     @property
     def losses(self) -> Losses:

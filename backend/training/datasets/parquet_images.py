@@ -56,7 +56,7 @@ class ParquetImages(Dataset):
     validation: Annotated[float, Gt(0), Lt(1)] = 0.1
     """Share of the training files for the validation part, drawn by the seed."""
 
-    fixed_test: ClassVar[bool] = True
+    separate_test: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.training is not None and self.training > self._available:

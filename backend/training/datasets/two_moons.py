@@ -22,6 +22,7 @@ class TwoMoons(Dataset):
 
     shape: ClassVar = (2,)
     classes: ClassVar = 2
+    separate_test: ClassVar[bool] = True
 
     @property
     def description(self) -> str:

@@ -1,0 +1,99 @@
+"""The results of a tuned study as a table for the terminal, and as a JSON document."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from backend.tuning.results import Result
+from backend.tuning.study_file import StudyFile
+
+CAPTION = (
+    "rates chosen by mean validation accuracy of the tuning seeds; test: mean ± half of Student's "
+    "95 % interval over the other seeds; difference of test: paired by seed, with its 95 % interval"
+)
+
+
+def tabulate(study: StudyFile, results: Sequence[Result], console: Console) -> None:
+    """Print a row for each configuration, and what the numbers are."""
+    heads = ("best rate", "validation", "test", "difference", "seeds", "")
+    columns = [Column("", overflow="fold"), *(Column(escape(head)) for head in heads)]
+    table = Table(*columns, box=None, pad_edge=False)
+    for result in results:
+        table.add_row(*map(escape, _cells(study, result)))
+    console.print(table)
+    console.print(f"{CAPTION}; from {study.baseline}", style="dim", highlight=False, markup=False)
+
+
+def _cells(study: StudyFile, result: Result) -> list[str]:
+    sample, comparison = result.sample, result.difference
+    difference = ""
+    if comparison is not None:
+        ends = f" ({comparison.low:+.4f} … {comparison.high:+.4f})" if comparison.judged else ""
+        difference = f"{comparison.difference:+.4f}{ends}"
+    seeds = len(study.seeds)
+    diverged = len(result.test) - sample.count
+    notes = [result.choice.note, f"{diverged} of {seeds} seeds diverged" if diverged else ""]
+    rate = "–" if result.choice.rate is None else f"{result.choice.rate:g}"
+    return [
+        result.label,
+        rate,
+        _number(result.choice.accuracy),
+        f"{_number(sample.mean)}{_spread(result.half_width)}",
+        difference,
+        str(sample.count),
+        "; ".join(filter(None, notes)),
+    ]
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else "–"
+
+
+def _spread(half: float) -> str:
+    return f" ± {half:.4f}" if math.isfinite(half) else ""
+
+
+def document(
+    study: StudyFile, results: Sequence[Result], runs: Sequence[dict[str, Any]], notes: list[str]
+) -> dict[str, Any]:
+    """Everything, for a file: the study, the results, every run that they come from."""
+    return {
+        "study": study.model_dump(mode="json"),
+        "notes": [CAPTION, *notes],
+        "results": [_entry(result) for result in results],
+        "runs": list(runs),
+    }
+
+
+def _entry(result: Result) -> dict[str, Any]:
+    choice, comparison = result.choice, result.difference
+    entry: dict[str, Any] = {
+        "label": result.label,
+        "rate": choice.rate,
+        "note": choice.note,
+        "validation": _finite(choice.accuracy),
+        "curve": [{"rate": r, "validation": _finite(v)} for r, v in choice.curve.items()],
+        "test": [_finite(value) for value in result.test],
+        "mean": _finite(result.sample.mean),
+        "half_width": _finite(result.half_width),
+        "seeds": result.sample.count,
+        "difference": None,
+    }
+    if comparison is not None:
+        entry["difference"] = {
+            "mean": _finite(comparison.difference),
+            "low": _finite(comparison.low),
+            "high": _finite(comparison.high),
+            "larger": comparison.first_larger,
+            "pairs": comparison.pairs,
+        }
+    return entry
+
+
+def _finite(value: float) -> float | None:
+    """The number, or None, since JSON has no NaN."""
+    return value if math.isfinite(value) else None
