@@ -239,3 +239,12 @@ def test_without_such_an_estimator_there_is_nothing_to_draw():
     lab = Lab()
     lab.train({"name": "backprop"}, 0.9)
     assert grid(lab)["count"] == 0
+
+
+def test_without_an_accuracy_the_rate_of_the_lowest_validation_loss_is_shown():
+    lab = Lab()
+    for lr, loss in ((0.1, 2.0), (1.0, 1.0), (10.0, 3.0)):
+        run_id = lab.train(GUESS, lr=lr)
+        lab.add(run_id, "validation/loss", [9], [loss])
+        lab.add(run_id, "test/loss", [9], [loss + lr])
+    assert cells(grid(lab, metric="test/loss"))["global", "local"] == 2.0
