@@ -61,11 +61,14 @@ function styled(layout, background, token) {
   return made;
 }
 
+const INK = {light: "#46515d", dark: "#b6c0ca"};
 /** The middle of a diverging colour scale, on a light page and on a dark one: zero must not shine. */
 const NEUTRAL = {light: "#e8eaeb", dark: "#27323c"};
 
 /** A trace whose colours fit the page. @param {any} trace @param {"light" | "dark"} shade @returns {any} */
 export function inShade(trace, shade) {
+  // What stands in a cell without a value is read on the page itself.
+  if (trace.meta?.valueless) return {...trace, textfont: {...trace.textfont, color: INK[shade]}};
   if (!Array.isArray(trace.colorscale)) return trace;
   const neutrals = Object.values(NEUTRAL);
   const colorscale = trace.colorscale.map((/** @type {[number, string]} */ [at, colour]) => [

@@ -40,12 +40,15 @@ const heard = new WeakSet();
 
 export const find = (/** @type {string} */ id) => runs().find((run) => run.id === id);
 
-/** The runs of the study that is looked at. */
-export const ofStudy = computed(() => runs().filter((run) => study() && run.study === study()));
+/** @param {Run} run */
+const isOfStudy = (run) => study() !== "" && run.study === study();
+
+/** The runs of the study that is looked at, in the order in which it was made. */
+export const ofStudy = computed(() => runs().filter(isOfStudy).toReversed());
 
 /** The runs that the search is about: of the study alone, while one is looked at. */
 export const matching = computed(() =>
-  (study() ? ofStudy() : runs()).filter((run) => matches(run, sought())),
+  runs().filter((run) => (!study() || isOfStudy(run)) && matches(run, sought())),
 );
 
 /** How many runs of the list have not been read yet. */

@@ -55,14 +55,7 @@ export const studyHead = () =>
     h("p", {class: "problem", role: "status", hidden: () => !problem()}, problem),
   );
 
-const showAll = () =>
-  visit(() =>
-    shown.set(
-      ofStudy()
-        .map((run) => run.id)
-        .toReversed(),
-    ),
-  );
+const showAll = () => visit(() => shown.set(ofStudy().map((run) => run.id)));
 
 const leave = () => visit(() => study.set(""));
 

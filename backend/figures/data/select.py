@@ -80,14 +80,15 @@ def described(run: RunLike) -> dict[str, Mapping[str, Any]]:
 
 def _first_labels(run: RunLike, count: int) -> list[str]:
     """A run's labels at its start, when there were so many."""
-    labels = estimators(run)
-    for former, new in reversed([*pairwise(_former_drivers(run))]):
+    labels, drivers = estimators(run), _former_drivers(run)
+    for change, (former, new) in reversed([*enumerate(pairwise(drivers), 1)]):
         if former not in labels or labels[0] != new:
             continue
         at = labels.index(former)
         labels[0] = former
-        if at == len(labels) - 1 and len(labels) > count:
-            labels.pop()  # the new driver had no place before
+        # Without a place among the shadows, it was another estimator's that came last.
+        if at == len(labels) - 1 and len(labels) > count and new not in drivers[:change]:
+            labels.pop()
         else:
             labels[at] = new
     return labels[:count]

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from backend.figures.data.metrics import is_of_the_run, metric
 from backend.figures.data.query import Query
 from backend.figures.data.source import Source
-from backend.figures.drawing import canvas, cells
+from backend.figures.drawing import canvas, cells, style
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.guesses import members
 from backend.figures.guesses.cells import (
@@ -60,7 +60,7 @@ INFO = FigureInfo(
     ),
 )
 PANELS = 6
-ROW, HEAD = 44, 96
+ROW, HEAD = 44, 84
 """Pixels for a row, and for the names around a panel."""
 NO_RUN, NO_VALUE = 1, 2
 GREYS = [[0.0, "rgba(128,128,128,0.12)"], [1.0, "rgba(128,128,128,0.35)"]]
@@ -192,19 +192,21 @@ def _traces(
     ]
     shared: dict[str, Any] = {
         "x": [plain(each) for each in panel.columns], "y": [plain(each) for each in panel.rows],
-        "text": _each(panel, lambda i, j: _printed(panel, i, j)),
         "hovertext": _each(panel, lambda i, j: _hover(panel, i, j, name)),
-        "texttemplate": "%{text}", "hovertemplate": "%{text}<extra></extra>", "hoverongaps": False,
-        "xgap": 3, "ygap": 3, "name": "", **axes,
+        "texttemplate": "%{text}", "hovertemplate": "%{hovertext}<extra></extra>",
+        "hoverongaps": False, "xgap": 3, "ygap": 3, "name": "", **axes,
     }  # fmt: skip
     links = {"links": _each(panel, lambda i, j: _link(panel, i, j))} if linked else {}
     value = go.Heatmap(
-        **shared, z=positions, customdata=cells.gaps(means), zmin=colours.low, zmax=colours.high,
+        **shared, text=_each(panel, lambda i, j: _printed(panel, i, j) if has_colour[i, j] else ""),
+        z=positions, customdata=cells.gaps(means), zmin=colours.low, zmax=colours.high,
         colorscale=colours.scale, showscale=at == 0, colorbar=colours.bar() if at == 0 else None,
         meta=links,
     )  # fmt: skip
     without = go.Heatmap(
-        **shared, z=codes, zmin=NO_RUN, zmax=NO_VALUE, colorscale=GREYS, showscale=False,
+        **shared, text=_each(panel, lambda i, j: "" if has_colour[i, j] else _printed(panel, i, j)),
+        textfont={"color": style.GREY}, z=codes,
+        zmin=NO_RUN, zmax=NO_VALUE, colorscale=GREYS, showscale=False,
         meta={**links, "valueless": True},
     )  # fmt: skip
     return [value, without]
@@ -246,7 +248,7 @@ def _layout(drawn: Sequence[Panel]) -> dict[str, Any]:
     """Panels below each other, each as high as its rows, headings above them."""
     heights = [ROW * len(panel.rows) + (HEAD if panel.named else HEAD / 2) for panel in drawn]
     whole = sum(heights) or 1.0
-    layout: dict[str, Any] = {"height": int(np.clip(whole + 120, 220, 2400)), "annotations": []}
+    layout: dict[str, Any] = {"height": int(np.clip(whole + 100, 220, 2400)), "annotations": []}
     top = 1.0
     for at, (panel, height) in enumerate(zip(drawn, heights, strict=True)):
         suffix, share = at + 1 if at else "", height / whole

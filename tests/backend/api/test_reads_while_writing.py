@@ -26,7 +26,7 @@ Change = Callable[[], object]
 def runs(store) -> dict[str, str]:
     """The runs of `full_source`, in the store: {id there: id here}."""
     source, ids = full_source(), {}
-    for there in ("r1", "m1", "m2", "p1"):
+    for there in ("r1", "m1", "m2", "p1", "g1"):
         run = source.run(there)
         kind = "microscope" if there.startswith("m") else "training"
         made = {"config": {**run.config, "name": there}, "labels": {**run.labels}, "kind": kind}

@@ -1,6 +1,6 @@
 """What a driver reports of itself is drawn, a panel a quantity."""
 
-from backend.figures import Memory, MemoryRun, draw
+from backend.figures import Memory, MemoryRun, draw, note_text
 
 
 def source() -> Memory:
@@ -46,3 +46,46 @@ def test_runs_are_told_apart_and_one_that_reports_nothing_is_empty():
     answer = draw("driver_reports", source(), {"runs": "b,a"})
     assert all(one["line"]["dash"] == "dash" for one in answer["figure"]["data"])
     assert draw("driver_reports", source(), {"runs": "b"})["count"] == 0
+
+
+def guessing(blocks: int, keys: tuple[str, ...], points: int = 2) -> Memory:
+    found = Memory()
+    found.add_run("a", MemoryRun(1, "guess", labels={"driver": "g", "shadows": []}, steps=40))
+    for key in keys:
+        for block in range(blocks):
+            found.add(
+                "a", f"estimator/{key}", range(points), [0.5] * points, layer=f"block{block}",
+                estimator="g",
+            )  # fmt: skip
+    return found
+
+
+def test_as_many_quantities_as_have_room_for_their_lines_and_any_other_on_demand():
+    keys = ("guess_cosine", "guess_difference", "span_cosine", "auxiliary_loss")
+    answer = draw("driver_reports", guessing(16, keys), {"runs": "a"})
+    assert len(answer["figure"]["data"]) == 32, "two quantities of sixteen blocks"
+    assert "2 of 4 quantities: choose another one above" in note_text(answer)
+    assert answer["meta"]["reports"] == [*keys]
+    answer = draw("driver_reports", guessing(16, keys), {"runs": "a", "report": "span_cosine"})
+    assert len(answer["figure"]["data"]) == 16
+    axis = answer["figure"]["layout"]["yaxis"]
+    assert axis["title"]["text"] == "Cosine of target and span"
+
+
+def test_a_quantity_by_example_says_so():
+    answer = draw("driver_reports", guessing(1, ("guess_cosine_by_example",)), {"runs": "a"})
+    title = answer["figure"]["layout"]["yaxis"]["title"]["text"]
+    assert title == "Cosine of target and guess, by example"
+
+
+def test_steps_that_ascend_are_a_share_of_all_reports_and_not_of_the_thinned_ones():
+    found = guessing(0, ())
+    ascends = [1.0 if step % 4 == 0 else 0.0 for step in range(4000)]
+    found.add("a", "estimator/ascends", range(4000), ascends, layer="block1", estimator="g")
+    answer = draw("driver_reports", found, {"runs": "a", "max": "100"})
+    (trace,) = answer["figure"]["data"]
+    assert trace["y"][0] == 1.0, "the share of the first report alone"
+    assert set(trace["y"][1:]) == {0.25}, "of every 32 reports a quarter"
+    assert len(trace["x"]) == 100
+    assert "series" not in trace["meta"], "a raw point is no share: it must not be appended"
+    assert "mean over the last 32 reports" in note_text(answer)

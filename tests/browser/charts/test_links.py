@@ -1,0 +1,148 @@
+"""A study's grid of targets and guesses: each cell leads to its runs, and back."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe import violations
+from person import enter, run_row, sees
+from playwright.sync_api import Browser, Page, expect
+from served import ServedLab
+from study import fill
+
+Study = tuple[ServedLab, str, dict[str, list[str]]]
+LOOKS: dict[str, dict[str, Any]] = {
+    "dark": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 360, "height": 740}, "color_scheme": "light"},
+}
+CENTRE = """([row, column]) => {
+  const plot = document.querySelector("[data-chart=study-grid]");
+  const {x, y} = plot.data[0];
+  const {xaxis, yaxis} = plot._fullLayout;
+  const box = plot.querySelector(".nsewdrag").getBoundingClientRect();
+  return [
+    box.left + xaxis.c2p(x.indexOf(column)), box.top + yaxis.c2p(y.indexOf(row)),
+  ];
+}"""
+
+HEAR = """() => document.querySelector("[data-chart=study-grid]").on("plotly_click", ({points}) => {
+  const [{data, pointNumber: [row, column]}] = points;
+  window.clicked = data.text[row][column];
+})"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
+    """A lab with one study, whose runs have ended."""
+    home = tmp_path_factory.mktemp("study")
+    found, ids = fill(home)
+    served = ServedLab(home)
+    served.start()
+    yield served, found, ids
+    served.stop()
+
+
+def opened(page: Page, study: Study) -> str:
+    """The page of the study by its link alone; its address."""
+    lab, found, _ = study
+    enter(page, lab.start_url)
+    page.goto(f"{lab.url}/?study={found}")
+    page.locator("[data-chart=study-grid]").scroll_into_view_if_needed()
+    sees(page, "() => document.querySelector('[data-chart=study-grid].has-links')")
+    return page.url
+
+
+@pytest.mark.timeout(90)
+def test_a_cell_leads_to_its_runs_and_the_browser_leads_back(page: Page, study: Study) -> None:
+    ids = study[2]
+    address = opened(page, study)
+    expect(page.get_by_role("heading", name="Study Guesses of targets")).to_be_visible()
+    expect(page.locator(".run")).to_have_count(8)
+    x, y = page.evaluate(CENTRE, ["global", "normal"])
+    page.mouse.move(x - 9, y)
+    plot = page.locator("[data-chart=study-grid] .hoverlayer")
+    expect(plot).to_contain_text("mean over 2 seeds, 95 % t-interval")
+    page.mouse.click(x, y)
+    wanted = ids["global-normal"]
+    page.wait_for_url(f"**runs={','.join(wanted)}&focus={wanted[0]}&study={study[1]}")
+    row = run_row(page, "global-normal, seed 0")
+    expect(row).to_have_attribute("data-focused", "true")
+    expect(row.locator(".run-name")).to_be_focused()
+    for seed in (0, 1):
+        shown = run_row(page, f"global-normal, seed {seed}").get_by_role("checkbox")
+        expect(shown).to_be_checked()
+    page.go_back()
+    expect(page.locator(".run input:checked")).to_have_count(0)
+    assert page.url == address
+    page.go_forward()
+    expect(page.locator(".run input:checked")).to_have_count(2)
+
+
+@pytest.mark.timeout(90)
+def test_a_cell_without_a_run_says_so_and_leads_nowhere(page: Page, study: Study) -> None:
+    address = opened(page, study)
+    plot = page.locator("[data-chart=study-grid]")
+    expect(plot.get_by_text("no run", exact=True).first).to_be_visible()
+    page.evaluate(HEAR)
+    x, y = page.evaluate(CENTRE, ["local", "normal"])
+    page.mouse.click(x, y)
+    assert sees(page, "() => window.clicked") == "no run"
+    assert page.url == address
+
+
+@pytest.mark.timeout(90)
+def test_the_table_has_the_numbers_and_links_for_the_keyboard(page: Page, study: Study) -> None:
+    ids = study[2]
+    opened(page, study)
+    tools = page.get_by_role("group", name="Targets and guesses: tools")
+    tools.get_by_label("Show as a table").press("Enter")
+    table = page.get_by_role("region", name="Targets and guesses, as a table")
+    expect(table.locator("thead")).to_contain_text("guess")
+    expect(table).to_contain_text("mean over 2 seeds, 95 % t-interval")
+    expect(table).to_contain_text("no run has this target and guess")
+    expect(table).to_contain_text("backprop")
+    links = table.get_by_role("link")
+    expect(links).to_have_count(4)
+    link = table.get_by_role("link", name="Open 2 runs of local, local")
+    link.press("Enter")
+    page.wait_for_url(f"**runs={','.join(ids['local-local'])}&focus=**")
+    expect(run_row(page, "local-local, seed 1").get_by_role("checkbox")).to_be_checked()
+
+
+@pytest.mark.timeout(90)
+def test_all_runs_of_a_study_are_shown_with_one_press(page: Page, study: Study) -> None:
+    opened(page, study)
+    page.get_by_role("button", name="Show all runs of this study").click()
+    expect(page.locator(".run input:checked")).to_have_count(8)
+    page.locator(".run summary", has_text="Details").first.click()
+    page.get_by_role("button", name="Leave the study").click()
+    expect(page.get_by_role("heading", name="Study Guesses of targets")).to_have_count(0)
+    assert "study=" not in page.url
+    page.get_by_role("link", name="Its study").click()
+    expect(page.get_by_role("heading", name="Study Guesses of targets")).to_be_visible()
+
+
+@pytest.mark.timeout(60)
+def test_a_study_that_is_not_there_says_so(page: Page, study: Study, expected: list[str]) -> None:
+    expected.append("404")
+    lab = study[0]
+    enter(page, lab.start_url)
+    page.goto(f"{lab.url}/?study=y0123456789abcdef")
+    expect(page.get_by_text("There is no study y0123456789abcdef in this lab.")).to_be_visible()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.timeout(90)
+def test_axe_finds_nothing_on_a_study(look: str, browser: Browser, study: Study) -> None:
+    context = browser.new_context(**LOOKS[look], reduced_motion="reduce")
+    page = context.new_page()
+    opened(page, study)
+    page.locator("[data-chart=study-depth]").scroll_into_view_if_needed()
+    sees(page, "() => document.querySelector('[data-chart=study-depth]')?._fullData?.length > 0")
+    tools = page.get_by_role("group", name="Targets and guesses: tools")
+    tools.get_by_label("Show as a table").click()
+    expect(page.get_by_role("link", name="Open 2 runs of local, local")).to_be_visible()
+    assert violations(page) == []
+    width = page.evaluate("() => document.documentElement.scrollWidth")
+    assert width <= LOOKS[look]["viewport"]["width"]
+    context.close()
