@@ -17,9 +17,9 @@ def fill(home: Path) -> tuple[str, dict[str, list[str]]]:
     """The study's id, and {driver: ids of its runs}; one pair of target and guess has no run."""
     guess = {"name": "guess_and_target", "unit": "tensor"}
     drivers = {
-        "global-local": {**guess, "target": "global", "guess": "local"},
-        "global-normal": {**guess, "target": "global", "guess": "normal"},
-        "local-local": {**guess, "target": "local", "guess": "local"},
+        "global-local": {**guess, "target_loss": "global", "guess": "local"},
+        "global-normal": {**guess, "target_loss": "global", "guess": "normal"},
+        "local-local": {**guess, "target_loss": "local", "guess": "local"},
         "backprop": {"name": "backprop"},
     }
     described = [

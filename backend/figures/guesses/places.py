@@ -7,7 +7,7 @@ from typing import Any
 
 NAME = "guess_and_target"
 DEFAULTS: dict[str, Any] = {
-    "target": "global",
+    "target_loss": "global",
     "guess": "local",
     "unit": "output_and_example",
     "normalise": "auto",
@@ -50,7 +50,7 @@ def place_of(description: Mapping[str, Any]) -> Place | None:
     """The estimator's cell; None for an estimator of another kind."""
     if description.get("name") != NAME:
         return None
-    target, guess = (str(value_of(description, field)) for field in ("target", "guess"))
+    target, guess = (str(value_of(description, field)) for field in ("target_loss", "guess"))
     if guess != OF_ESTIMATOR:
         return Place(target, guess, "")
     guesser = description.get("guesser")
@@ -60,7 +60,7 @@ def place_of(description: Mapping[str, Any]) -> Place | None:
 
 def variant_of(description: Mapping[str, Any]) -> dict[str, str]:
     """Everything else that makes it the estimator that it is: its unit, its source, …"""
-    cell = ("name", "target", "guess", "guesser")
+    cell = ("name", "target_loss", "guess", "guesser")
     whole = {**DEFAULTS, **description}
     return flat({name: value for name, value in whole.items() if name not in cell})
 

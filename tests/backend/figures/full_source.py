@@ -68,7 +68,7 @@ def full_source() -> Memory:
     source.add_run("p1", run(3, labels=labels, config={"dataset": surface}))
     for name in ("path/x0", "path/x1"):
         source.add("p1", name, np.arange(20), rng.random(20))
-    guess = {"name": "guess_and_target", "target": "global", "guess": "local"}
+    guess = {"name": "guess_and_target", "target_loss": "global", "guess": "local"}
     config = {"estimator": guess, "shadows": [{"name": "mean_of_draws"} for _ in ALIKE]}
     source.add_run("g1", run(4, labels={"driver": "a guess", "shadows": ALIKE}, config=config))
     for label in ("a guess", *ALIKE):

@@ -8,7 +8,7 @@ import pytest
 from backend.figures import Memory, MemoryRun, draw, note_text
 from estimators.statistics.student import half_width
 
-GUESS = {"name": "guess_and_target", "target": "global", "guess": "local", "unit": "tensor"}
+GUESS = {"name": "guess_and_target", "target_loss": "global", "guess": "local", "unit": "tensor"}
 
 
 class Lab(Memory):
@@ -57,7 +57,7 @@ def grid(lab, **asked):
 def test_a_run_is_placed_by_its_configuration_and_not_by_its_label():
     lab = Lab()
     lab.train(GUESS, 0.6, label="guess_and_target(target=local, guess=normal)")
-    lab.train({**GUESS, "target": "local", "guess": "normal"}, 0.5)
+    lab.train({**GUESS, "target_loss": "local", "guess": "normal"}, 0.5)
     drawn = grid(lab)
     assert cells(drawn) == {
         ("global", "local"): 0.6, ("global", "normal"): None,
