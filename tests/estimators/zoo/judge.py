@@ -69,11 +69,12 @@ def _judge(
     expected = _expected(foreign, chain, params, estimator, state)
     if expected is not None:
         compare(grads, expected, foreign.precision)
-    covered = estimator.coverage(chain, params)
+    covered, target = estimator.coverage(chain, params), estimator.target(chain, params, state)
+    aim = exact if target is None else target  # local losses are exact for their own loss
     compare(
         {n: grads[n] for n, how in covered.items() if how != "estimated"},
         {
-            n: exact[n] if how == "exact" else torch.zeros_like(exact[n])
+            n: aim[n] if how == "exact" else torch.zeros_like(exact[n])
             for n, how in covered.items()
             if how != "estimated"
         },
