@@ -11,6 +11,7 @@ from estimators.conformance import CHECKS, Trial, check, every_case, served, set
 FOUND = {name: entry.cls for name, entry in discover().estimators.items()}
 
 
+@pytest.mark.timeout(600)  # a slow machine takes minutes for those with many settings
 @pytest.mark.parametrize("name", FOUND)
 def test_contract(name):
     broken = [f"{v.name}: {v.detail}" for v in check(FOUND[name]) if not v.passed]
