@@ -5,17 +5,19 @@ Block b maps h_{b−1} to h_b, the activation at boundary b. The last block, the
 loss. `push` and `push_to_losses` are forward mode through one block, with K tangents at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.func import jvp, vmap
 
-from estimators.core.contract import Params
+from estimators.core.contract import Params, UnsupportedError
 from estimators.core.objective import Chain
 from estimators.core.structure import PerNetwork
 from estimators.core.vectors import dense
+
+Function = Callable[[Tensor], Tensor]
 
 _PARTS = PerNetwork[tuple[Chain, ...]]()
 
@@ -28,6 +30,18 @@ def parts_of(chain: Chain) -> tuple[Chain, ...]:
 def names_in(part: Chain, params: Params) -> list[str]:
     """The names of a block's parameters, of those in `params`."""
     return [name for name, _ in part.module.named_parameters() if name in params]
+
+
+def refuse_tied(chain: Chain) -> None:
+    """Raise UnsupportedError for a weight that two blocks share: its name is the first block's."""
+    names = {name for name, _ in chain.module.named_parameters()}
+    for part in parts_of(chain):
+        for name, _ in part.module.named_parameters():
+            if name not in names:
+                raise UnsupportedError(
+                    f"{name} is tied to a weight of an earlier block; a block's target and guess "
+                    "take weights of its own: untie it"
+                )
 
 
 class BlockPass:
@@ -175,7 +189,7 @@ def tangents_of_output(part: Chain, params: Params, h: Tensor, y: Tensor, moved:
     return torch.stack([moved_by(name) for name in moved])
 
 
-def _pushed(run, h: Tensor, tangents: Tensor) -> Tensor:  # noqa: ANN001
+def _pushed(run: Function, h: Tensor, tangents: Tensor) -> Tensor:
     """The K tangents of run(h): one by dual numbers, several batched where that is possible."""
     if len(tangents) > 1:
         try:
@@ -186,13 +200,8 @@ def _pushed(run, h: Tensor, tangents: Tensor) -> Tensor:  # noqa: ANN001
     return torch.stack([_dual(run, h, t) for t in tangents])
 
 
-def _dual(run, h: Tensor, tangent: Tensor) -> Tensor:  # noqa: ANN001
+def _dual(run: Function, h: Tensor, tangent: Tensor) -> Tensor:
     with torch.no_grad(), forward_ad.dual_level():
         output = run(forward_ad.make_dual(h.clone(), tangent.clone()))
         primal, moved = forward_ad.unpack_dual(output)
         return torch.zeros_like(primal) if moved is None else moved
-
-
-def stacked(tangents: Sequence[Tensor]) -> Tensor:
-    """Stacks of tangents one behind the other."""
-    return tangents[0] if len(tangents) == 1 else torch.cat(list(tangents))

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Generator, Tensor
 
-from estimators.autodiff.block_pass import BlockPass, names_in, parts_of
+from estimators.autodiff.block_pass import BlockPass, names_in, parts_of, refuse_tied
 from estimators.autodiff.calculus import coverage_between, cut_at_stages
 from estimators.auxiliary.local_loss import LocalLossName
 from estimators.auxiliary.networks import AuxiliaryName, AuxiliaryNorm
@@ -66,9 +66,9 @@ class GuessAndTarget(Estimator[Chain, State]):
     Use it to see how much a guess that costs little is worth: the better it is aligned with the
     target, the smaller the error ‖t‖²(1 − cos²(t, s)). A projection on a fixed guess has no noise.
 
-    Claims are about the target: exact where guess and target are the same and it is projected,
-    unbiased for raw random guesses, else biased. Honest, it costs one forward-mode pass for each
-    unit from its block to the loss; with an oracle, a backward pass.
+    The claim is about the target: exact where guess and target are the same and it is projected,
+    unbiased for raw random guesses, else biased. Costs one forward-mode pass for each unit, from
+    its block to the loss, if honest; a backward pass with an oracle.
 
     Source: Fournier, Rivaud, Belilovsky, Eickenberg and Oyallon (2023), arXiv:2306.06968.
 
@@ -128,7 +128,7 @@ class GuessAndTarget(Estimator[Chain, State]):
         return tuple(dict.fromkeys((*own, *forward, *inner)))
 
     def check(self, objective: Chain, params: Params, /) -> None:
-        _refuse_tied(objective)
+        refuse_tied(objective)
         self._auxiliaries(objective)
         if is_by_example(self.unit):
             self._check_examples(objective, params)
@@ -394,18 +394,6 @@ class GuessAndTarget(Estimator[Chain, State]):
             behind = {"global": n - b, "local": 0.2, "look_ahead": 1}[self.target_loss]
             rest += here * behind / n
         return 2 / 3 * rest
-
-
-def _refuse_tied(chain: Chain) -> None:
-    """Raise UnsupportedError for a weight that two blocks share: its name is the first block's."""
-    names = {name for name, _ in chain.module.named_parameters()}
-    for part in parts_of(chain):
-        for name, _ in part.module.named_parameters():
-            if name not in names:
-                raise UnsupportedError(
-                    f"{name} is tied to a weight of an earlier block; a block's target and guess "
-                    "take weights of its own: untie it"
-                )
 
 
 def _in_order(params: Params, grads: Params) -> dict[str, Tensor]:
