@@ -24,6 +24,8 @@ from estimators.core.contract import Estimator, Need, UnsupportedError
 from estimators.core.objective import Chain
 from estimators.requirements import require
 
+FEW = 2
+"""Examples of a batch that stands for any; batch normalisation refuses one."""
 MAX_PARAMETERS = 500_000_000
 MAX_STEPS = 10_000_000
 R = TypeVar("R")
@@ -98,10 +100,12 @@ def _check_estimators(
     network: Network, task: Task, parts: Parts, run: RunConfig | None
 ) -> Iterator[Problem]:
     suitable: dict[Loc, Estimator] = {}
+    # What an estimator may take for each example depends on their number.
+    batch = FEW if run is None else max(FEW, run.batch_size)
     for loc, component in parts.made.items():
         if isinstance(component, Estimator):
             problems = [
-                *_check_needs(component, network, task, loc),
+                *_check_needs(component, network, task, loc, batch),
                 *_check_stop_gradient(task.loss, component, loc),
             ]
             yield from problems
@@ -119,17 +123,21 @@ def _other_networks(network: Network, task: Task, problem: str) -> str:
     return "" if verb and hasattr(network, field) else networks_for_data(*task)
 
 
-def _check_needs(estimator: Estimator, network: Network, task: Task, loc: Loc) -> Iterator[Problem]:
-    refusal = _refusal(estimator, network, *task)
+def _check_needs(
+    estimator: Estimator, network: Network, task: Task, loc: Loc, batch: int
+) -> Iterator[Problem]:
+    refusal = _refusal(estimator, network, *task, batch)
     if refusal:
         yield Problem((*loc, "name"), refusal)
 
 
 @_remembered
-def _refusal(estimator: Estimator, network: Network, dataset: Dataset, loss: Loss) -> str:
-    """Why the estimator does not serve the network; empty if it does."""
+def _refusal(
+    estimator: Estimator, network: Network, dataset: Dataset, loss: Loss, batch: int = FEW
+) -> str:
+    """Why the estimator does not serve the network on batches of this size; empty if it does."""
     try:
-        require(estimator, _meta_chain(network, dataset, loss))
+        require(estimator, _meta_chain(network, dataset, loss, batch))
     except UnsupportedError as error:
         others = networks_for_estimator(estimator, dataset, loss) if error.network else ""
         return f"{error}{others}"
@@ -137,8 +145,8 @@ def _refusal(estimator: Estimator, network: Network, dataset: Dataset, loss: Los
 
 
 @_remembered
-def _meta_chain(network: Network, dataset: Dataset, loss: Loss) -> Chain:
-    return on_meta_device(network, dataset, loss)
+def _meta_chain(network: Network, dataset: Dataset, loss: Loss, batch: int = FEW) -> Chain:
+    return on_meta_device(network, dataset, loss, batch)
 
 
 _memory_need = _remembered(memory_need)

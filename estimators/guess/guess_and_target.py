@@ -24,6 +24,7 @@ from estimators.core.contract import (
     UnsupportedError,
 )
 from estimators.core.laws import certain, direction_factors, is_certain, squares
+from estimators.core.names import label
 from estimators.core.noise import Noise, stream
 from estimators.core.objective import Chain
 from estimators.core.optimizers import adam, adam_state
@@ -81,18 +82,19 @@ class GuessAndTarget(Estimator[Chain, State]):
 
     target_loss: Target = "global"
     """The loss whose gradient is wanted. global: the network's loss. local: the block's auxiliary
-    loss. look_ahead: the next block's auxiliary loss; for the last block, the network's."""
+    loss. look_ahead: the next block's auxiliary loss; for the last block that has one, the
+    network's."""
     guess: Guess = "local"
-    """The direction that is at hand. local, look_ahead, global: gradients of these losses. normal,
-    rademacher: noise. ntk: local, of auxiliary networks that are drawn anew at every step.
-    fixed_ntk: local, of auxiliary networks drawn once and never trained. estimator: the estimate,
-    or for block outputs the signals, of the estimator below."""
+    """The direction on which the target is projected. local, look_ahead, global: gradients of
+    these losses. normal, rademacher: noise. ntk: local, of auxiliary networks drawn anew at every
+    step. fixed_ntk: local, of auxiliary networks drawn once and never trained. estimator: the
+    estimate, or for block outputs the signals, of the estimator below."""
     guesser: Estimator = DirectFeedbackAlignment()  # noqa: RUF009, it is frozen
     """The estimator that guesses, where guess is estimator; otherwise it is not used."""
     unit: Unit = "output_and_example"
-    """What has one scalar. output_and_example: a block's output for an example, pulled back
-    through the block. tensor: a parameter of the network. tensor_and_example: a parameter, for each
-    example."""
+    """What the target is projected along with one factor of its own. output_and_example: each
+    block's output for each example; the result is pulled back through the block. tensor: each
+    parameter of the network. tensor_and_example: each parameter for each example."""
     normalise: Literal["auto", "projected", "raw"] = "auto"
     """projected: divide by ‖s‖²; never longer than the target, but biased: a random guess shrinks
     it to 1/d of d numbers. raw: do not divide; unbiased for random guesses, with a variance of d
@@ -105,7 +107,7 @@ class GuessAndTarget(Estimator[Chain, State]):
     auxiliary: AuxiliaryName = "linear"
     """The auxiliary networks behind the blocks, for local losses."""
     auxiliary_width: Annotated[int, Ge(1), Le(8192), bounds.Unit("channels")] = 32
-    """Channels (cnn) or units (mlp) of an auxiliary network; the paper has 32 and 1024."""
+    """Channels of a cnn (32 in the paper) or units of an mlp (1,024 there); linear has none."""
     auxiliary_norm: AuxiliaryNorm = "layer"
     """Normalisation in auxiliary networks; the paper has batch, which couples the examples."""
     auxiliary_rate: Annotated[float, Gt(0), Le(10)] = 1e-3
@@ -145,7 +147,7 @@ class GuessAndTarget(Estimator[Chain, State]):
             raise UnsupportedError(
                 f"one forward-mode pass gives the scalars of all examples only if each example's "
                 f"{whose} depends on that example alone; batch normalisation, or a loss of several "
-                "examples, couples them: take source=oracle, unit=tensor, or group or layer "
+                "examples, couples them: take source=oracle or unit=tensor, or another "
                 "normalisation"
             )
         if self.unit != "tensor_and_example":
@@ -153,7 +155,7 @@ class GuessAndTarget(Estimator[Chain, State]):
         if not objective.separable:
             raise UnsupportedError(
                 "gradients of single examples exist only where examples are not coupled: take "
-                "another unit, or group or layer normalisation"
+                "another unit or another normalisation"
             )
         if objective.views > 1 and self.guess == "estimator":
             raise UnsupportedError(
@@ -183,8 +185,9 @@ class GuessAndTarget(Estimator[Chain, State]):
             state = self.guesser.init(objective, params, rng)
             if self.guesser.signals(objective, params, state, rng) is None:
                 raise UnsupportedError(
-                    "this guesser has no signals at the outputs of blocks, it makes its gradients "
-                    "otherwise: take unit=tensor, or a guesser of the feedback or local family"
+                    f"{label(self.guesser)} sends no signals to the outputs of blocks: take "
+                    "unit=tensor, or as guesser backprop, a method of feedback, or local_losses or "
+                    "stale around one of these"
                 )
 
     def cost(self, objective: Chain, /) -> Cost:

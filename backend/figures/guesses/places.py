@@ -18,6 +18,8 @@ an older lab lack fields that came later."""
 TARGETS = ("global", "look_ahead", "local")
 GUESSES = ("global", "look_ahead", "local", "ntk", "fixed_ntk", "normal", "rademacher")
 """In the order of the grid; guessing estimators follow."""
+WITH_AUXILIARIES = {"local", "look_ahead", "ntk", "fixed_ntk"}
+"""Targets and guesses that auxiliary networks give; the fields about them say nothing otherwise."""
 OF_ESTIMATOR = "estimator"
 """The value of `guess` that stands for the estimator in the field `guesser`."""
 
@@ -60,9 +62,11 @@ def place_of(description: Mapping[str, Any]) -> Place | None:
 
 def variant_of(description: Mapping[str, Any]) -> dict[str, str]:
     """Everything else that makes it the estimator that it is: its unit, its source, …"""
-    cell = ("name", "target_loss", "guess", "guesser")
+    unused = {"name", "target_loss", "guess", "guesser"}
     whole = {**DEFAULTS, **description}
-    return flat({name: value for name, value in whole.items() if name not in cell})
+    if not {whole["target_loss"], whole["guess"]} & WITH_AUXILIARIES:
+        unused |= {name for name in whole if name.startswith("auxiliary") or name == "local_loss"}
+    return flat({name: value for name, value in whole.items() if name not in unused})
 
 
 def flat(nested: Mapping[str, Any], before: str = "") -> dict[str, str]:

@@ -72,3 +72,15 @@ def test_an_estimator_with_a_field_that_cannot_be_hashed_is_checked_all_the_same
 
     with pytest.raises(AttributeError):  # `require` sees it: the cache did not refuse it
         _refusal(Listed(), None, None, None)
+
+
+@pytest.mark.parametrize(("batch_size", "served"), [(2, True), (2048, False)])
+def test_what_an_estimator_keeps_for_each_example_is_counted_for_the_runs_batch(batch_size, served):
+    """256·64 weights and more, 2,048 times: beyond the limit of 2²⁶ numbers."""
+    guess = {"name": "guess_and_target", "unit": "tensor_and_example"}
+    network = {"name": "mlp", "width": 256, "depth": 2}
+    config = {**EXAMPLE_RUN, "network": network, "estimator": guess, "batch_size": batch_size}
+    errors = validate({**config, "dataset": {"name": "digits"}, "shadows": []})["errors"]
+    messages = [e["msg"] for e in errors if e["loc"] == ["estimator", "name"]]
+    assert bool(messages) == (not served), errors
+    assert all("take source=oracle, a smaller batch" in message for message in messages)

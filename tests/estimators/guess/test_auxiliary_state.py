@@ -230,7 +230,7 @@ def one_block():
     [
         ({"guesser": GuessAndTarget()}, "cannot be a guess_and_target"),
         ({"guesser": Momentum(inner=GuessAndTarget())}, "cannot be a guess_and_target"),
-        ({"guesser": ForwardGradient()}, "has no signals at the outputs of blocks"),
+        ({"guesser": ForwardGradient()}, "sends no signals to the outputs of blocks"),
     ],
 )
 def test_guessers_that_cannot_guess_are_refused(fields, words):
