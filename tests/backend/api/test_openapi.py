@@ -24,7 +24,10 @@ CHECKS = [
     response_schema_conformance,
 ]
 ENDLESS = "/api/stream"
-NAMED = ("/runs", "/studies", "/probes", "/fork", "/diagnosis", "/figures/{name}", "/change")
+NAMED = (
+    "/runs", "/studies", "/studies/validate", "/probes", "/fork", "/diagnosis", "/figures/{name}",
+    "/change",
+)  # fmt: skip
 """Ends of paths whose requests name components, runs or estimators: they may not exist."""
 RELATED = ("/worker/report",)
 """Ends of paths whose requests relate values, such as step ≤ steps: a schema cannot say so."""
