@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from estimators.autodiff.block_pass import BlockPass, names_in, parts_of
 from estimators.autodiff.calculus import coverage_between, cut_at_stages
-from estimators.auxiliary.local_loss import LocalLossName
+from estimators.auxiliary.local_loss import LocalLossName, refuse_targets
 from estimators.auxiliary.networks import AuxiliaryName, AuxiliaryNorm
 from estimators.core import bounds
 from estimators.core.bounds import Ge, Gt, Le
@@ -129,7 +129,9 @@ class GuessAndTarget(Estimator[Chain, State]):
 
     def check(self, objective: Chain, params: Params, /) -> None:
         _refuse_tied(objective)
-        self._auxiliaries(objective)
+        if self._choice():
+            self._auxiliaries(objective)
+            refuse_targets(self.local_loss, objective.y)
         if is_by_example(self.unit):
             self._check_examples(objective, params)
         if self.guess == "estimator":
@@ -249,13 +251,21 @@ class GuessAndTarget(Estimator[Chain, State]):
         return _in_order(params, {**grads, **step.run.readout_grads})
 
     def advance(self, objective: Chain, params: Params, state: State, rng: Generator, /) -> State:
-        guesser = state["guesser"]
-        if self.guess == "estimator":
-            guesser = self.guesser.advance(objective, params, guesser, rng)
+        guesser = self._advanced(objective, params, state["guesser"], rng)
         if not state["auxiliary"]:
             return {**state, "guesser": guesser, "step": state["step"] + 1}
         step = self._step(objective, params, state, record=False)
         return self._after(step, state, guesser)
+
+    def _advanced(self, objective: Chain, params: Params, state: Any, rng: Generator) -> Any:
+        """The next state of the guesser."""
+        if self.guess != "estimator":
+            return state
+        if self.unit == "output_and_example":  # what keeps past signals moves by them alone
+            sent = self.guesser.signals(objective, params, state, rng)
+            assert sent is not None, "check() has refused a guesser without signals"
+            return sent.state
+        return self.guesser.advance(objective, params, state, rng)
 
     def law(self, objective: Chain, params: Params, state: State, exact: Params, /) -> Law | None:
         """No noise where the guess has none. Of a raw random guess for each tensor (d_l ± 1)‖t_l‖²;
@@ -317,7 +327,8 @@ class GuessAndTarget(Estimator[Chain, State]):
                 zeros[name] = projected.zeros.to(step.run.loss)
         info: dict[str, Any] = {**step.local_info()}
         if compared:
-            blocks = {step.names[b]: step.alignment(b) for b in range(step.count)}
+            with_guess = [b for b in range(step.count) if step.guesses[b]]  # not frozen
+            blocks = {step.names[b]: step.alignment(b) for b in with_guess}
             info |= {**by_measure(blocks), "ascends": ascents, "zero_guesses": zeros}
             if choice := self._choice():
                 share = share_of_products(objective, choice)

@@ -5,13 +5,23 @@ from collections import OrderedDict
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
-from estimators import FDFA, Backprop, Chain, GuessAndTarget, Momentum, Stale, stream
+from estimators import (
+    FDFA,
+    Backprop,
+    Chain,
+    GuessAndTarget,
+    Momentum,
+    Stale,
+    WeightMirror,
+    stream,
+)
 from estimators.autodiff.calculus import value_and_grad
 from estimators.core.contract import Estimate, UnsupportedError
 from estimators.core.optimizers import adam
 from estimators.feedback.direct_feedback_alignment import DirectFeedbackAlignment
-from estimators.guess import guess_and_target
+from estimators.guess import _slopes, guess_and_target
 from estimators.guess._alignment import compare
 from estimators.guess.guess_and_target import PERIOD
 from estimators.perturbation.forward_gradient import ForwardGradient
@@ -274,6 +284,22 @@ def test_the_default_guesser_is_not_asked_for_its_needs():
     assert GuessAndTarget(guesser=DirectFeedbackAlignment()).needs() == GuessAndTarget().needs()
 
 
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize(
+    "guesser", [FDFA(rate=0.5), WeightMirror(), Stale(), Stale(inner=FDFA(rate=0.5), steps=2)]
+)
+def test_a_guesser_beside_a_run_moves_as_one_that_drives_it(guesser, unit):
+    """`advance` gives the state that an estimate from the same noise leaves."""
+    chain, params = convolutional()
+    estimator = GuessAndTarget(guess="estimator", guesser=guesser, unit=unit, source="oracle")
+    driver = shadow = begun(estimator, chain, params)
+    for step in range(3):
+        batch = chain.on(chain.x + step, chain.y)
+        driver = estimator.estimate(batch, params, driver, stream(0, "estimator", step)).state
+        shadow = estimator.advance(batch, params, shadow, stream(0, "estimator", step))
+        assert repr(driver) == repr(shadow)
+
+
 @pytest.mark.parametrize("unit", ["output_and_example", "tensor"])
 def test_the_state_of_a_guesser_goes_on(unit):
     """In a draw and when it advances beside another driver."""
@@ -321,3 +347,77 @@ def test_blocks_may_begin_in_place_and_need_not_be_batched():
             for c in (plain, odd)
         ]
         close(*(draw.grads for draw in draws), 1e-12)
+
+
+def test_the_first_estimate_does_not_run_an_in_place_non_linearity_twice():
+    """ELU of an ELU is another number, as the ReLU of a ReLU is not."""
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 3, generator=rng, dtype=torch.float64)
+    params = None
+    losses = []
+    for inplace in (False, True):
+        stages = OrderedDict(
+            first=nn.Linear(3, 4),
+            second=nn.Sequential(nn.ELU(inplace=inplace), nn.Linear(4, 4)),
+            third=nn.Sequential(nn.ELU(inplace=inplace), nn.Linear(4, 2)),
+        )
+        module = nn.Sequential(stages).double()
+        params = params or {n: p.detach() for n, p in module.named_parameters()}
+        chain = Chain(module, x, torch.tensor([0, 1, 0, 1]))
+        estimator = GuessAndTarget(guess="normal")
+        state = begun(estimator, chain, params)
+        losses.append(estimator.estimate(chain, params, state, stream(0, "estimator")))
+    close(losses[1].grads, losses[0].grads, 1e-12)
+    assert torch.equal(losses[1].loss, losses[0].loss)
+
+
+@pytest.mark.parametrize("most", [_slopes.MAX_STACKED, 0])
+@pytest.mark.parametrize("frozen", [("stem",), ("residual",), ("stem", "residual", "dense")])
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("target", ["global", "look_ahead"])
+def test_blocks_may_be_frozen(target, unit, frozen, most, monkeypatch):
+    """The others get what they get in a network that learns as a whole."""
+    monkeypatch.setattr(_slopes, "MAX_STACKED", most)
+    chain, params = convolutional()
+    left = {n: p for n, p in params.items() if n.partition(".")[0] not in frozen}
+    fields = {"target_loss": target, "guess": "local", "unit": unit}
+    for estimator in (GuessAndTarget(**fields), GuessAndTarget(source="oracle", **fields)):
+        require(estimator, chain, left)
+        state = {**begun(estimator, chain, params), "step": torch.tensor(PERIOD - 1)}
+        rng = lambda: stream(0, "estimator")  # noqa: E731
+        whole = estimator.estimate(chain, params, state, rng()).grads
+        close(estimator.estimate(chain, left, state, rng()).grads, {n: whole[n] for n in left})
+
+
+class Checkpointed(nn.Module):
+    """Forgets its activations, by hooks that torch.func does not support."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, h):
+        return checkpoint(lambda t: torch.tanh(self.layer(t)), h, use_reentrant=False)
+
+
+@pytest.mark.parametrize("source", ["honest", "oracle"])
+def test_gradients_of_examples_do_not_need_functions_that_torch_can_transform(source):
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 5, (4, 2), generator=rng)
+    first = nn.Sequential(nn.Embedding(5, 2, sparse=True), nn.Flatten())
+    stages = OrderedDict(first=first, second=Checkpointed(), third=nn.Linear(4, 2))
+    module = nn.Sequential(stages).double()
+    params = {n: p.detach() for n, p in module.named_parameters()}
+    chain = Chain(module, x, torch.tensor([0, 1, 0, 1]))
+    estimator = GuessAndTarget(guess="global", unit="tensor_and_example", source=source)
+    state = begun(estimator, chain, params)
+    draw = estimator.estimate(chain, params, state, stream(0, "estimator"))
+    _, exact = value_and_grad(chain, params)
+    close(draw.grads, exact)
+
+
+def test_a_local_loss_that_needs_classes_is_refused_before_the_run():
+    chain, params = convolutional()
+    other = Chain(chain.module, chain.x, torch.randn(6, 3), lambda o, y: (o - y).square().mean(1))
+    with pytest.raises(UnsupportedError, match="similarity matching compares the features with"):
+        require(GuessAndTarget(local_loss="prediction_and_similarity"), other, params)
