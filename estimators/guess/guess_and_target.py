@@ -37,7 +37,7 @@ from estimators.guess._auxiliaries import (
     drawn_weights,
     share_of_products,
 )
-from estimators.guess._projection import along_guess
+from estimators.guess._projection import along_guess, products
 from estimators.guess._slopes import Target
 from estimators.guess._step import RANDOM, Guess, Step
 from estimators.guess._units import Unit, gradients, is_by_example
@@ -132,6 +132,11 @@ class GuessAndTarget(Estimator[Chain, State]):
         if self._choice():
             self._auxiliaries(objective)
             refuse_targets(self.local_loss, objective.y)
+            if self.auxiliary_norm == "batch" and len(objective.x) < 2:
+                raise UnsupportedError(
+                    "auxiliary_norm=batch takes the statistics of at least two examples, and the "
+                    f"batch has {len(objective.x)}: take a larger batch, or layer or none"
+                )
         if is_by_example(self.unit):
             self._check_examples(objective, params)
         if self.guess == "estimator":
@@ -322,7 +327,7 @@ class GuessAndTarget(Estimator[Chain, State]):
             if compared:
                 name = step.names[b]
                 aim = step.target_gradient(b)
-                slope = sum((own[n] * aim[n]).sum() for n in own)
+                slope = sum(products(aim, own, by_example=False).values())
                 ascents[name] = torch.as_tensor(slope < 0).to(step.run.loss)
                 zeros[name] = projected.zeros.to(step.run.loss)
         info: dict[str, Any] = {**step.local_info()}

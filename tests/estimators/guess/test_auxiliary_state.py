@@ -1,5 +1,6 @@
 """What learns, what never moves, what is reported, and what is refused."""
 
+import copy
 from collections import OrderedDict
 
 import pytest
@@ -421,3 +422,53 @@ def test_a_local_loss_that_needs_classes_is_refused_before_the_run():
     other = Chain(chain.module, chain.x, torch.randn(6, 3), lambda o, y: (o - y).square().mean(1))
     with pytest.raises(UnsupportedError, match="similarity matching compares the features with"):
         require(GuessAndTarget(local_loss="prediction_and_similarity"), other, params)
+
+
+@pytest.mark.parametrize("summed", [True, False])
+def test_the_span_in_single_precision_is_that_of_double(summed):
+    """Guesses of more examples than directions, along some of which they hardly differ."""
+    rng = torch.Generator().manual_seed(0)
+    lengths = torch.logspace(0, -4, 8, dtype=torch.float64)
+    within = torch.randn(32, 8, generator=rng, dtype=torch.float64) * lengths
+    basis = torch.linalg.qr(torch.randn(12, 8, generator=rng, dtype=torch.float64))[0]
+    s, t = within @ basis.T, torch.randn(32, 12, generator=rng, dtype=torch.float64)
+    double, single = (
+        compare({"": t.to(dtype)}, {"": s.to(dtype)}, by_example=True, summed=summed)
+        for dtype in (torch.float64, torch.float32)
+    )
+    for name in ("span_cosine", "span_cosine_by_example"):
+        # The shortest direction is 1e-4 of the longest: 6e-8 of rounding turn it by 1e-3, and a
+        # cosine moves by no more than that.
+        assert float(single[name]) == pytest.approx(float(double[name]), abs=2e-3)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_small_cotangents_do_not_underflow_in_half_precision(unit):
+    """Their squares, of the order of 1e-8 here, are below what float16 resolves."""
+    chain, params = convolutional()
+    half = Chain(copy.deepcopy(chain.module).half(), chain.x.half(), chain.y)
+    estimator = GuessAndTarget(guess="estimator", guesser=Backprop(), unit=unit, source="oracle")
+    few = {n: p.half() for n, p in params.items()}
+    small = lambda o, y: 1e-3 * nn.functional.cross_entropy(o, y, reduction="none")  # noqa: E731
+    half._losses, half._plain = small, False
+    state = {**begun(estimator, half, few), "step": torch.tensor(PERIOD - 1)}
+    draw = estimator.estimate(half, few, state, stream(0, "estimator"))
+    exact = {n: 1e-3 * g for n, g in value_and_grad(chain, params)[1].items()}
+    # Numbers have 11 bits, and cotangents of 1e-4 as subnormal numbers have fewer: a tenth.
+    close({n: g.double() for n, g in draw.grads.items()}, exact, 0.1)
+    assert all(v > 0.98 for v in draw.info["guess_cosine"].values())
+
+
+def test_the_alignment_of_a_guess_that_is_not_finite_is_no_number():
+    """A cosine of zero would say that target and guess are orthogonal."""
+    t = {"": torch.ones(2, 3, dtype=torch.float64)}
+    s = {"": torch.full((2, 3), torch.nan, dtype=torch.float64)}
+    seen = compare(t, s, by_example=False, summed=True)
+    assert all(torch.isnan(value) for value in seen.values()), seen
+
+
+def test_batch_statistics_of_one_example_are_refused_before_the_run():
+    chain, params = convolutional()
+    alone = chain.on(chain.x[:1], chain.y[:1])
+    with pytest.raises(UnsupportedError, match="at least two examples, and the batch has 1"):
+        require(GuessAndTarget(auxiliary_norm="batch", unit="tensor"), alone, params)
