@@ -5,8 +5,6 @@ Block b maps h_{b−1} to h_b, the activation at boundary b. The last block, the
 loss. `push` and `push_to_losses` are forward mode through one block, with K tangents at once.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -193,8 +191,3 @@ def _dual(run, h: Tensor, tangent: Tensor) -> Tensor:  # noqa: ANN001
         output = run(forward_ad.make_dual(h.clone(), tangent.clone()))
         primal, moved = forward_ad.unpack_dual(output)
         return torch.zeros_like(primal) if moved is None else moved
-
-
-def stacked(tangents: Sequence[Tensor]) -> Tensor:
-    """Stacks of tangents one behind the other."""
-    return tangents[0] if len(tangents) == 1 else torch.cat(list(tangents))

@@ -172,8 +172,8 @@ class Step:
             return self.local(block).at_output
         if block == self.count - 1:
             return self.run.exact_signal(block)
-        ahead = self.local(block + 1).at_output
-        at_input, _ = self.run.back(block + 1, ahead, to_input=True)
+        behind = self.local(block + 1).at_output
+        at_input, _ = self.run.back(block + 1, behind, to_input=True)
         assert at_input is not None
         return at_input
 
