@@ -95,6 +95,8 @@ class BlockPass:
             zeros = {n: torch.zeros_like(p) for n, p in leaves.items()} if to_params else {}
             return (torch.zeros_like(start) if to_input else None), zeros
         wanted = [*([start] if to_input else []), *(leaves.values() if to_params else [])]
+        if not wanted:  # all of the block's parameters are frozen
+            return None, {}
         grads = torch.autograd.grad(
             end, wanted, signal, retain_graph=self._record, materialize_grads=True
         )

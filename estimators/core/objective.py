@@ -274,7 +274,8 @@ class Chain(Objective):
     ) -> Tensor:
         if not self._stateless.inspected:
             with visiting(lambda _, z: z):
-                self._stateless.inspect(lambda: self._whole_module(self.x))
+                # A copy, because the network may begin with an in-place non-linearity.
+                self._stateless.inspect(lambda: self._whole_module(self.x.clone()))
         return self._stateless.call(params, run, keep)
 
     def _run(self, at_stage: Replace | None, run_stage: RunStage | None) -> Tensor:

@@ -5,10 +5,18 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from estimators.guess._projection import Vectors, along_guess, products
+from estimators.guess._projection import (
+    Vectors,
+    along_guess,
+    at_least_single,
+    products,
+)
 
 Alignment = dict[str, Tensor]
 """{measure: (), float}."""
+
+_COLUMNS = 2**18
+"""Columns that are in float64 at a time."""
 
 
 def compare(t: Vectors, s: Vectors, *, by_example: bool, summed: bool) -> Alignment:
@@ -49,9 +57,16 @@ def _measures(t: Tensor, s: Tensor, p: Tensor) -> Alignment:
 
 def _span(t: Tensor, s: Tensor, summed: bool) -> Alignment:
     """The cosine of targets with their projections on the span of all guesses, by rows (B, D)."""
-    gram, cross = (s @ s.T).double(), (s @ t.T).double()
+    gram, cross = _inner(s, s), _inner(s, t)
+    # A span has no lengths. Of directions that differ by rounding alone it has one.
+    lengths = gram.diagonal().sqrt()[:, None]
+    unit = torch.where(lengths > 0, 1 / lengths, torch.zeros_like(lengths))
+    gram, cross = unit * gram * unit.T, unit * cross
+    relative = max(
+        torch.finfo(s.dtype).eps ** 2 * max(s.shape), len(s) * torch.finfo(gram.dtype).eps
+    )
     # ‖P t‖² = cᵀ G⁺ c with c = S t: rows of equal or zero guesses are no trouble to G⁺.
-    inverse = torch.linalg.pinv(gram, hermitian=True)
+    inverse = torch.linalg.pinv(gram, rtol=relative, hermitian=True)
     squares = t.double().square().sum(1)
     each = (cross * (inverse @ cross)).sum(0).clamp(min=0)
     cosines = _ratio(each, squares).sqrt().clamp(max=1)
@@ -68,18 +83,26 @@ def _span(t: Tensor, s: Tensor, summed: bool) -> Alignment:
     return {name: value.to(t.dtype) for name, value in means.items()}
 
 
+def _inner(a: Tensor, b: Tensor) -> Tensor:
+    """Inner products of rows in float64, (B, B), a part of the columns at a time."""
+    parts = zip(a.split(_COLUMNS, 1), b.split(_COLUMNS, 1), strict=True)
+    products = [x.double() @ y.double().T for x, y in parts]
+    return torch.stack(products).sum(0)
+
+
 def _cosine(a: Tensor, b: Tensor) -> Tensor:
     lengths = torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(b, dim=1)
     return _ratio(torch.linalg.vecdot(a, b), lengths)
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:
-    return torch.where(b > 0, a / b, torch.zeros_like(a))
+    return torch.where(b == 0, torch.zeros_like(a), a / b)  # what is not finite stays so
 
 
 def _rows(vectors: Vectors, by_example: bool) -> Tensor:
     """A block's vectors side by side: a row, or a row for each example."""
-    parts = [v.flatten(1) if by_example else v.reshape(1, -1) for v in vectors.values()]
+    single = [at_least_single(v) for v in vectors.values()]
+    parts = [v.flatten(1) if by_example else v.reshape(1, -1) for v in single]
     return torch.cat(parts, 1)
 
 

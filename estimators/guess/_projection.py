@@ -38,11 +38,17 @@ def along_guess(c: Coefficients, s: Vectors, *, by_example: bool, divide: bool) 
         factor = c[name]
         if divide:
             factor = torch.where(square == 0, torch.zeros_like(square), factor / square)
-        vectors[name] = _rowwise(factor, v) * v
+        vectors[name] = (_rowwise(factor, v) * at_least_single(v)).to(v.dtype)
     return Projected(vectors, zeros)
 
 
+def at_least_single(v: Tensor) -> Tensor:
+    """The numbers in float32 where they are of half precision: their squares would underflow."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _dot(a: Tensor, b: Tensor, by_example: bool) -> Tensor:
+    a, b = at_least_single(a), at_least_single(b)
     if not by_example:
         return (a * b).sum()
     return torch.linalg.vecdot(a.flatten(1), b.flatten(1))

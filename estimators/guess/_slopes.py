@@ -18,6 +18,8 @@ Target = Literal["global", "local", "look_ahead"]
 End = tuple[BlockPass, int, Vectors, Unit]
 """A block of a pass, and its guess."""
 
+_NONE = torch.empty(0)
+"""The slopes of a block whose parameters are all frozen."""
 MAX_STACKED = 2**25
 """Numbers in the tangents that are pushed forward together: 128 MiB in float32."""
 
@@ -36,7 +38,7 @@ def slopes(
         moved = _stacked(run, ends) if _fit(run, guesses, unit) else _in_turn(run, ends)
     else:
         moved = [_nearby(run, b, output_tangents(*ends[b]), target, auxiliaries, weights)
-                 for b in range(len(guesses))]  # fmt: skip
+                 if guess else _NONE for b, guess in enumerate(guesses)]  # fmt: skip
     return [
         dict(zip(guess, _per_unit(rows, unit), strict=True))
         for guess, rows in zip(guesses, moved, strict=True)
@@ -65,12 +67,13 @@ def _stacked(run: BlockPass, ends: Sequence[End]) -> Sequence[Tensor]:
     """All tangents in one pass; a block adds its own to those that come from before."""
     stack: Tensor | None = None
     for b, end in enumerate(ends):
-        own = output_tangents(*end)
         if stack is not None:
-            before = push(run.parts[b], run.params, run.inputs[b], run.y, stack)
-            own = torch.cat([before, own])
-        stack = own
-    assert stack is not None
+            stack = push(run.parts[b], run.params, run.inputs[b], run.y, stack)
+        if end[2]:
+            own = output_tangents(*end)
+            stack = own if stack is None else torch.cat([stack, own])
+    if stack is None:
+        return [_NONE] * len(ends)
     return _to_loss(run, stack).split([len(end[2]) for end in ends])
 
 
@@ -78,13 +81,13 @@ def _in_turn(run: BlockPass, ends: Sequence[End]) -> Sequence[Tensor]:
     """The tangents of one block after those of another."""
     rows = []
     for b, end in enumerate(ends):
-        stack = output_tangents(*end)
+        stack = output_tangents(*end) if end[2] else _NONE
         parts = []
-        for tangent in stack.split(1):
+        for tangent in stack.split(1) if len(stack) else ():
             for later in range(b + 1, len(ends)):
                 tangent = push(run.parts[later], run.params, run.inputs[later], run.y, tangent)
             parts.append(_to_loss(run, tangent))
-        rows.append(torch.cat(parts))
+        rows.append(torch.cat(parts) if parts else _NONE)
     return rows
 
 

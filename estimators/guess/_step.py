@@ -112,6 +112,8 @@ class Step:
             estimate = guesser.estimate(objective, params, state, rng)
             self.guesses = [self._own(b, estimate.grads) for b in range(self.count)]
             return estimate.state
+        # First, so that it draws what `advance` alone would draw.
+        following = guesser.advance(objective, params, state, rng)
         batch = len(objective.x)
         rows: list[dict[str, list[Tensor]]] = [{} for _ in range(self.count)]
         for n in range(batch):
@@ -121,7 +123,7 @@ class Step:
                 for name, g in self._own(b, grads).items():
                     row.setdefault(name, []).append(g / batch)
         self.guesses = [{n: torch.stack(gs) for n, gs in row.items()} for row in rows]
-        return guesser.advance(objective, params, state, rng)
+        return following
 
     def _own(self, block: int, grads: Params) -> dict[str, Tensor]:
         names = names_in(self.run.parts[block], grads)

@@ -12,9 +12,13 @@ from estimators.autodiff.block_pass import BlockPass, names_in, tangents_of_outp
 from estimators.core.contract import Params
 from estimators.core.noise import Noise, noise
 from estimators.core.objective import Chain
+from estimators.core.vectors import dense
 
 Unit = Literal["output_and_example", "tensor", "tensor_and_example"]
 """What has one scalar: a block's output and example, a tensor, or a tensor and example."""
+
+OfExample = Callable[[Tensor, Tensor], dict[str, Tensor]]
+"""Of an example's input and its vector."""
 
 
 def is_by_example(unit: Unit) -> bool:
@@ -79,10 +83,16 @@ def _example_grads(
     own = {n: params[n].detach() for n in names_in(part, params)}
 
     def pulled(x: Tensor, c: Tensor) -> dict[str, Tensor]:
-        run = _on_example(part, x, y)
-        return vjp(run, own)[1](c[None])[0]
+        return vjp(_on_example(part, x, y), own)[1](c[None])[0]
 
-    return _over_examples(pulled, h, signal)
+    def by_autograd(x: Tensor, c: Tensor) -> dict[str, Tensor]:
+        leaves = {n: p.detach().requires_grad_() for n, p in own.items()}
+        with torch.enable_grad():
+            end = _on_example(part, x, y)(leaves)
+        grads = torch.autograd.grad(end, list(leaves.values()), c[None], materialize_grads=True)
+        return {n: dense(g) for n, g in zip(leaves, grads, strict=True)}
+
+    return _over_examples(pulled, by_autograd, h, signal) if own else {}
 
 
 def _example_tangents(part: Chain, params: Params, h: Tensor, y: Tensor, vectors: Params) -> Tensor:
@@ -94,7 +104,10 @@ def _example_tangents(part: Chain, params: Params, h: Tensor, y: Tensor, vectors
             alone = lambda w: run({**own, name: w})  # noqa: E731
             return {"": jvp(alone, (own[name],), (v,))[1][0]}
 
-        return _over_examples(moved, h, vectors[name])[""]
+        def by_dual_numbers(x: Tensor, v: Tensor) -> dict[str, Tensor]:
+            return {"": tangents_of_output(part, params, x[None], y[:1], {name: v})[0, 0]}
+
+        return _over_examples(moved, by_dual_numbers, h, vectors[name])[""]
 
     return torch.stack([moved_by(name) for name in vectors])
 
@@ -105,11 +118,12 @@ def _on_example(part: Chain, x: Tensor, y: Tensor) -> Callable[[Params], Tensor]
 
 
 def _over_examples(
-    function: Callable[[Tensor, Tensor], dict[str, Tensor]], h: Tensor, each: Tensor
+    function: OfExample, alone: OfExample, h: Tensor, each: Tensor
 ) -> dict[str, Tensor]:
-    """`function` of each example: batched, or one after the other where that is not possible."""
+    """`function` of all examples in one batch; where torch.func does not allow it, `alone` of one
+    after the other."""
     try:
         return vmap(function)(h, each)
     except RuntimeError:
-        rows = [function(x, c) for x, c in zip(h, each, strict=True)]
+        rows = [alone(x, c) for x, c in zip(h, each, strict=True)]
         return {n: torch.stack([row[n] for row in rows]) for n in rows[0]}

@@ -24,7 +24,6 @@ from estimators.core.contract import (
     UnsupportedError,
 )
 from estimators.core.laws import certain, direction_factors, is_certain, squares
-from estimators.core.names import label
 from estimators.core.noise import Noise, stream
 from estimators.core.objective import Chain
 from estimators.core.optimizers import adam, adam_state
@@ -38,7 +37,14 @@ from estimators.guess._auxiliaries import (
     drawn_weights,
     share_of_products,
 )
-from estimators.guess._projection import along_guess
+from estimators.guess._projection import along_guess, products
+from estimators.guess._refusals import (
+    refuse_coupled,
+    refuse_for_auxiliaries,
+    refuse_single_examples,
+    refuse_too_many,
+    refuse_without_signals,
+)
 from estimators.guess._slopes import Target
 from estimators.guess._step import RANDOM, Guess, Step
 from estimators.guess._units import Unit, gradients, is_by_example
@@ -52,8 +58,6 @@ Source = Literal["honest", "oracle"]
 PERIOD = 16
 """Steps from one comparison of target and guess to the next; not at the first step, where many
 draws may start from one state."""
-MAX_EXAMPLE_NUMBERS = 2**26
-"""Numbers in the weights' tangents of all examples, in forward mode: 256 MiB in float32."""
 
 
 @dataclass(frozen=True)
@@ -131,64 +135,25 @@ class GuessAndTarget(Estimator[Chain, State]):
 
     def check(self, objective: Chain, params: Params, /) -> None:
         refuse_tied(objective)
-        self._auxiliaries(objective)
-        if is_by_example(self.unit):
-            self._check_examples(objective, params)
+        auxiliaries = self._auxiliaries(objective)
+        if choice := self._choice():
+            refuse_for_auxiliaries(choice, objective)
+        if is_by_example(self.unit) and self.source == "honest":
+            needed = auxiliaries if self.target_loss != "global" else ()
+            refuse_coupled(objective, needed)
+        if self.unit == "tensor_and_example":
+            refuse_single_examples(objective, by_itself=self.guess == "estimator")
+            if self.source == "honest":
+                refuse_too_many(objective, params)
         if self.guess == "estimator":
-            self._check_guesser(objective, params)
-
-    def _check_examples(self, objective: Chain, params: Params) -> None:
-        whose = "local loss" if self.target_loss == "local" else "loss"
-        coupled = not objective.separable or (
-            self.target_loss != "global"
-            and not all(a.chain.separable for a in self._auxiliaries(objective))
-        )
-        if coupled and self.source == "honest":
-            raise UnsupportedError(
-                f"one forward-mode pass gives the scalars of all examples only if each example's "
-                f"{whose} depends on that example alone; batch normalisation, or a loss of several "
-                "examples, couples them: take source=oracle or unit=tensor, or another "
-                "normalisation"
-            )
-        if self.unit != "tensor_and_example":
-            return
-        if not objective.separable:
-            raise UnsupportedError(
-                "gradients of single examples exist only where examples are not coupled: take "
-                "another unit or another normalisation"
-            )
-        if objective.views > 1 and self.guess == "estimator":
-            raise UnsupportedError(
-                "an estimator guesses for single examples by itself, and this loss compares "
-                f"{objective.views} views of each example with the rest of the batch: take another "
-                "unit or another guess"
-            )
-        guessed = [p for part in parts_of(objective)[:-1] for p in names_in(part, params)]
-        numbers = len(objective.x) * sum(params[name].numel() for name in guessed)
-        if self.source == "honest" and numbers > MAX_EXAMPLE_NUMBERS:
-            raise UnsupportedError(
-                f"honest, a scalar for each tensor and example takes {len(guessed)} forward-mode "
-                f"passes with weights of its own for each of {len(objective.x)} examples, "
-                f"{numbers:,} numbers; at most {MAX_EXAMPLE_NUMBERS:,} are served: take "
-                "source=oracle, a smaller batch or another unit"
-            )
-
-    def _check_guesser(self, objective: Chain, params: Params) -> None:
-        if isinstance(unwrapped(self.guesser), GuessAndTarget):
-            raise UnsupportedError(
-                "the guess of a guess_and_target cannot be a guess_and_target: choose another "
-                "estimator as guesser"
-            )
-        require(self.guesser, objective, params)
-        if self.unit == "output_and_example":
-            rng = stream(0, "estimator", "check")
-            state = self.guesser.init(objective, params, rng)
-            if self.guesser.signals(objective, params, state, rng) is None:
+            if isinstance(unwrapped(self.guesser), GuessAndTarget):
                 raise UnsupportedError(
-                    f"{label(self.guesser)} sends no signals to the outputs of blocks: take "
-                    "unit=tensor, or as guesser backprop, a method of feedback, or local_losses or "
-                    "stale around one of these"
+                    "the guess of a guess_and_target cannot be a guess_and_target: choose another "
+                    "estimator as guesser"
                 )
+            require(self.guesser, objective, params)
+            if self.unit == "output_and_example":
+                refuse_without_signals(self.guesser, objective, params)
 
     def cost(self, objective: Chain, /) -> Cost:
         inner = self.guesser.cost(objective) if self.guess == "estimator" else Cost()
@@ -252,13 +217,21 @@ class GuessAndTarget(Estimator[Chain, State]):
         return _in_order(params, {**grads, **step.run.readout_grads})
 
     def advance(self, objective: Chain, params: Params, state: State, rng: Generator, /) -> State:
-        guesser = state["guesser"]
-        if self.guess == "estimator":
-            guesser = self.guesser.advance(objective, params, guesser, rng)
+        guesser = self._advanced(objective, params, state["guesser"], rng)
         if not state["auxiliary"]:
             return {**state, "guesser": guesser, "step": state["step"] + 1}
         step = self._step(objective, params, state, record=False)
         return self._after(step, state, guesser)
+
+    def _advanced(self, objective: Chain, params: Params, state: Any, rng: Generator) -> Any:
+        """The next state of the guesser."""
+        if self.guess != "estimator":
+            return state
+        if self.unit == "output_and_example":  # what keeps past signals moves by them alone
+            sent = self.guesser.signals(objective, params, state, rng)
+            assert sent is not None, "check() has refused a guesser without signals"
+            return sent.state
+        return self.guesser.advance(objective, params, state, rng)
 
     def law(self, objective: Chain, params: Params, state: State, exact: Params, /) -> Law | None:
         """No noise where the guess has none. Of a raw random guess for each tensor (d_l ± 1)‖t_l‖²;
@@ -315,12 +288,13 @@ class GuessAndTarget(Estimator[Chain, State]):
             if compared:
                 name = step.names[b]
                 aim = step.target_gradient(b)
-                slope = sum((own[n] * aim[n]).sum() for n in own)
+                slope = sum(products(aim, own, by_example=False).values())
                 ascents[name] = torch.as_tensor(slope < 0).to(step.run.loss)
                 zeros[name] = projected.zeros.to(step.run.loss)
         info: dict[str, Any] = {**step.local_info()}
         if compared:
-            blocks = {step.names[b]: step.alignment(b) for b in range(step.count)}
+            with_guess = [b for b in range(step.count) if step.guesses[b]]  # not frozen
+            blocks = {step.names[b]: step.alignment(b) for b in with_guess}
             info |= {**by_measure(blocks), "ascends": ascents, "zero_guesses": zeros}
             if choice := self._choice():
                 share = share_of_products(objective, choice)

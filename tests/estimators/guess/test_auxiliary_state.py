@@ -1,17 +1,28 @@
 """What learns, what never moves, what is reported, and what is refused."""
 
+import copy
 from collections import OrderedDict
 
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
-from estimators import FDFA, Backprop, Chain, GuessAndTarget, Momentum, Stale, stream
+from estimators import (
+    FDFA,
+    Backprop,
+    Chain,
+    GuessAndTarget,
+    Momentum,
+    Stale,
+    WeightMirror,
+    stream,
+)
 from estimators.autodiff.calculus import value_and_grad
 from estimators.core.contract import Estimate, UnsupportedError
 from estimators.core.optimizers import adam
 from estimators.feedback.direct_feedback_alignment import DirectFeedbackAlignment
-from estimators.guess import guess_and_target
+from estimators.guess import _refusals, _slopes
 from estimators.guess._alignment import compare
 from estimators.guess.guess_and_target import PERIOD
 from estimators.perturbation.forward_gradient import ForwardGradient
@@ -257,7 +268,7 @@ def test_networks_that_do_not_fit_are_refused_in_words(monkeypatch):
     require(GuessAndTarget(auxiliary="cnn", guess="normal"), chain, params)
     with pytest.raises(UnsupportedError, match="at least two named stages"):
         require(GuessAndTarget(), *one_block())
-    monkeypatch.setattr(guess_and_target, "MAX_EXAMPLE_NUMBERS", 10)
+    monkeypatch.setattr(_refusals, "MAX_EXAMPLE_NUMBERS", 10)
     with pytest.raises(UnsupportedError, match=r"at most 10 are served: take source=oracle"):
         require(GuessAndTarget(unit="tensor_and_example"), chain, params)
     require(GuessAndTarget(unit="tensor_and_example", source="oracle"), chain, params)
@@ -272,6 +283,22 @@ def test_networks_that_do_not_fit_are_refused_in_words(monkeypatch):
 
 def test_the_default_guesser_is_not_asked_for_its_needs():
     assert GuessAndTarget(guesser=DirectFeedbackAlignment()).needs() == GuessAndTarget().needs()
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize(
+    "guesser", [FDFA(rate=0.5), WeightMirror(), Stale(), Stale(inner=FDFA(rate=0.5), steps=2)]
+)
+def test_a_guesser_beside_a_run_moves_as_one_that_drives_it(guesser, unit):
+    """`advance` gives the state that an estimate from the same noise leaves."""
+    chain, params = convolutional()
+    estimator = GuessAndTarget(guess="estimator", guesser=guesser, unit=unit, source="oracle")
+    driver = shadow = begun(estimator, chain, params)
+    for step in range(3):
+        batch = chain.on(chain.x + step, chain.y)
+        driver = estimator.estimate(batch, params, driver, stream(0, "estimator", step)).state
+        shadow = estimator.advance(batch, params, shadow, stream(0, "estimator", step))
+        assert repr(driver) == repr(shadow)
 
 
 @pytest.mark.parametrize("unit", ["output_and_example", "tensor"])
@@ -321,3 +348,127 @@ def test_blocks_may_begin_in_place_and_need_not_be_batched():
             for c in (plain, odd)
         ]
         close(*(draw.grads for draw in draws), 1e-12)
+
+
+def test_the_first_estimate_does_not_run_an_in_place_non_linearity_twice():
+    """ELU of an ELU is another number, as the ReLU of a ReLU is not."""
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 3, generator=rng, dtype=torch.float64)
+    params = None
+    losses = []
+    for inplace in (False, True):
+        stages = OrderedDict(
+            first=nn.Linear(3, 4),
+            second=nn.Sequential(nn.ELU(inplace=inplace), nn.Linear(4, 4)),
+            third=nn.Sequential(nn.ELU(inplace=inplace), nn.Linear(4, 2)),
+        )
+        module = nn.Sequential(stages).double()
+        params = params or {n: p.detach() for n, p in module.named_parameters()}
+        chain = Chain(module, x, torch.tensor([0, 1, 0, 1]))
+        estimator = GuessAndTarget(guess="normal")
+        state = begun(estimator, chain, params)
+        losses.append(estimator.estimate(chain, params, state, stream(0, "estimator")))
+    close(losses[1].grads, losses[0].grads, 1e-12)
+    assert torch.equal(losses[1].loss, losses[0].loss)
+
+
+@pytest.mark.parametrize("most", [_slopes.MAX_STACKED, 0])
+@pytest.mark.parametrize("frozen", [("stem",), ("residual",), ("stem", "residual", "dense")])
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("target", ["global", "look_ahead"])
+def test_blocks_may_be_frozen(target, unit, frozen, most, monkeypatch):
+    """The others get what they get in a network that learns as a whole."""
+    monkeypatch.setattr(_slopes, "MAX_STACKED", most)
+    chain, params = convolutional()
+    left = {n: p for n, p in params.items() if n.partition(".")[0] not in frozen}
+    fields = {"target_loss": target, "guess": "local", "unit": unit}
+    for estimator in (GuessAndTarget(**fields), GuessAndTarget(source="oracle", **fields)):
+        require(estimator, chain, left)
+        state = {**begun(estimator, chain, params), "step": torch.tensor(PERIOD - 1)}
+        rng = lambda: stream(0, "estimator")  # noqa: E731
+        whole = estimator.estimate(chain, params, state, rng()).grads
+        close(estimator.estimate(chain, left, state, rng()).grads, {n: whole[n] for n in left})
+
+
+class Checkpointed(nn.Module):
+    """Forgets its activations, by hooks that torch.func does not support."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, h):
+        return checkpoint(lambda t: torch.tanh(self.layer(t)), h, use_reentrant=False)
+
+
+@pytest.mark.parametrize("source", ["honest", "oracle"])
+def test_gradients_of_examples_do_not_need_functions_that_torch_can_transform(source):
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 5, (4, 2), generator=rng)
+    first = nn.Sequential(nn.Embedding(5, 2, sparse=True), nn.Flatten())
+    stages = OrderedDict(first=first, second=Checkpointed(), third=nn.Linear(4, 2))
+    module = nn.Sequential(stages).double()
+    params = {n: p.detach() for n, p in module.named_parameters()}
+    chain = Chain(module, x, torch.tensor([0, 1, 0, 1]))
+    estimator = GuessAndTarget(guess="global", unit="tensor_and_example", source=source)
+    state = begun(estimator, chain, params)
+    draw = estimator.estimate(chain, params, state, stream(0, "estimator"))
+    _, exact = value_and_grad(chain, params)
+    close(draw.grads, exact)
+
+
+def test_a_local_loss_that_needs_classes_is_refused_before_the_run():
+    chain, params = convolutional()
+    other = Chain(chain.module, chain.x, torch.randn(6, 3), lambda o, y: (o - y).square().mean(1))
+    with pytest.raises(UnsupportedError, match="similarity matching compares the features with"):
+        require(GuessAndTarget(local_loss="prediction_and_similarity"), other, params)
+
+
+@pytest.mark.parametrize("summed", [True, False])
+def test_the_span_in_single_precision_is_that_of_double(summed):
+    """Guesses of more examples than directions, along some of which they hardly differ."""
+    rng = torch.Generator().manual_seed(0)
+    lengths = torch.logspace(0, -4, 8, dtype=torch.float64)
+    within = torch.randn(32, 8, generator=rng, dtype=torch.float64) * lengths
+    basis = torch.linalg.qr(torch.randn(12, 8, generator=rng, dtype=torch.float64))[0]
+    s, t = within @ basis.T, torch.randn(32, 12, generator=rng, dtype=torch.float64)
+    double, single = (
+        compare({"": t.to(dtype)}, {"": s.to(dtype)}, by_example=True, summed=summed)
+        for dtype in (torch.float64, torch.float32)
+    )
+    for name in ("span_cosine", "span_cosine_by_example"):
+        # The shortest direction is 1e-4 of the longest: 6e-8 of rounding turn it by 1e-3, and a
+        # cosine moves by no more than that.
+        assert float(single[name]) == pytest.approx(float(double[name]), abs=2e-3)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_small_cotangents_do_not_underflow_in_half_precision(unit):
+    """Their squares, of the order of 1e-8 here, are below what float16 resolves."""
+    chain, params = convolutional()
+    half = Chain(copy.deepcopy(chain.module).half(), chain.x.half(), chain.y)
+    estimator = GuessAndTarget(guess="estimator", guesser=Backprop(), unit=unit, source="oracle")
+    few = {n: p.half() for n, p in params.items()}
+    small = lambda o, y: 1e-3 * nn.functional.cross_entropy(o, y, reduction="none")  # noqa: E731
+    half._losses, half._plain = small, False
+    state = {**begun(estimator, half, few), "step": torch.tensor(PERIOD - 1)}
+    draw = estimator.estimate(half, few, state, stream(0, "estimator"))
+    exact = {n: 1e-3 * g for n, g in value_and_grad(chain, params)[1].items()}
+    # Numbers have 11 bits, and cotangents of 1e-4 as subnormal numbers have fewer: a tenth.
+    close({n: g.double() for n, g in draw.grads.items()}, exact, 0.1)
+    assert all(v > 0.98 for v in draw.info["guess_cosine"].values())
+
+
+def test_the_alignment_of_a_guess_that_is_not_finite_is_no_number():
+    """A cosine of zero would say that target and guess are orthogonal."""
+    t = {"": torch.ones(2, 3, dtype=torch.float64)}
+    s = {"": torch.full((2, 3), torch.nan, dtype=torch.float64)}
+    seen = compare(t, s, by_example=False, summed=True)
+    assert all(torch.isnan(value) for value in seen.values()), seen
+
+
+def test_batch_statistics_of_one_example_are_refused_before_the_run():
+    chain, params = convolutional()
+    alone = chain.on(chain.x[:1], chain.y[:1])
+    with pytest.raises(UnsupportedError, match="at least two examples, and the batch has 1"):
+        require(GuessAndTarget(auxiliary_norm="batch", unit="tensor"), alone, params)
