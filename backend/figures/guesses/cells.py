@@ -175,11 +175,19 @@ def by_place(members: Sequence[Member]) -> Mapping[tuple[str, tuple[str, str]], 
 
 
 def panels(members: Sequence[Member]) -> list[list[Member]]:
-    """Members of one setting together, in the order of the runs."""
-    groups: dict[tuple[tuple[str, str], ...], list[Member]] = {}
-    for member in members:
-        groups.setdefault(tuple(sorted(member.setting.items())), []).append(member)
-    return list(groups.values())
+    """Members of one setting together, those with the most fields first.
+
+    An estimator without auxiliary networks has no fields about them: it stands in every panel
+    whose other fields are its own.
+    """
+    settings = {frozenset(member.setting.items()) for member in members}
+    widest = [each for each in settings if not any(each < other for other in settings)]
+    groups = [
+        [member for member in members if frozenset(member.setting.items()) <= setting]
+        for setting in widest
+    ]
+    ordered = sorted(groups, key=lambda group: members.index(group[0]))
+    return [sorted(group, key=lambda member: -len(member.setting)) for group in ordered]
 
 
 def rows_of_others(members: Sequence[Member]) -> dict[str, list[Member]]:
