@@ -39,9 +39,30 @@ def refuse_tied(chain: Chain) -> None:
         for name, _ in part.module.named_parameters():
             if name not in names:
                 raise UnsupportedError(
-                    f"{name} is tied to a weight of an earlier block; a block's target and guess "
-                    "take weights of its own: untie it"
+                    f"{name} is tied to a weight of an earlier block; blocks that have losses or "
+                    "guesses of their own take weights of their own: untie it"
                 )
+
+
+def outputs_of_blocks(chain: Chain) -> tuple[list[Tensor], int]:
+    """The activation at each boundary, and the number of classes, for heads behind the blocks.
+
+    Raises UnsupportedError where the network's output is not one number a class, (B, classes).
+    """
+    ends: list[Tensor] = []
+
+    def keep(_: int, h: Tensor) -> Tensor:
+        ends.append(h)
+        return h
+
+    with torch.no_grad():
+        output = chain.forward({}, at_stage=keep)
+    if output.ndim != 2:
+        raise UnsupportedError(
+            "local losses need an output of one number a class, (B, classes); this network's has "
+            f"shape {tuple(output.shape)}"
+        )
+    return ends, output.shape[1]
 
 
 class BlockPass:

@@ -135,9 +135,23 @@ def multiply_adds(module: nn.Module, shape: tuple[int, ...]) -> int:
     dtype = next((t.dtype for t in own.values() if t.is_floating_point()), None)
     examples = 2  # batch normalisation refuses one
     x = torch.empty(examples, *shape, device="meta", dtype=dtype)
+    products = _products(lambda: torch.func.functional_call(module, shapes, (x,)))
+    return products // (2 * examples)
+
+
+def share_of_products(part: Callable[[], object], whole: Callable[[], object]) -> float:
+    """Matrix products and convolutions of a call, as a share of those of another, run first.
+
+    Norms, non-linearities and pooling are not counted.
+    """
+    of_whole = _products(whole)
+    return _products(part) / max(1, of_whole)
+
+
+def _products(call: Callable[[], object]) -> int:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        torch.func.functional_call(module, shapes, (x,))
-    return counter.get_total_flops() // (2 * examples)
+        call()
+    return counter.get_total_flops()
 
 
 def _refuse(name: AuxiliaryName, shape: tuple[int, ...], width: int, norm: AuxiliaryNorm) -> None:

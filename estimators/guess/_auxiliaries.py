@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from estimators.autodiff.block_pass import outputs_of_blocks
 from estimators.auxiliary.local_loss import (
     LocalLossName,
     local_losses,
@@ -19,7 +19,7 @@ from estimators.auxiliary.networks import (
     AuxiliaryNorm,
     auxiliary_network,
     first_weights,
-    multiply_adds,
+    share_of_products,
 )
 from estimators.core.contract import Params, UnsupportedError
 from estimators.core.objective import Chain
@@ -93,22 +93,10 @@ def auxiliaries_of(chain: Chain, choice: Choice) -> tuple[Auxiliary, ...]:
 
 
 def _make(chain: Chain, choice: Choice) -> tuple[Auxiliary, ...]:
-    ends: list[Tensor] = []
-
-    def keep(_: int, h: Tensor) -> Tensor:
-        ends.append(h)
-        return h
-
-    with torch.no_grad():
-        output = chain.forward({}, at_stage=keep)
-    if output.ndim != 2:
-        raise UnsupportedError(
-            "an auxiliary network predicts one number a class, (B, classes); this network's output "
-            f"has shape {tuple(output.shape)}"
-        )
+    ends, outputs = outputs_of_blocks(chain)
     names = [place.name for place in chain.boundaries]
     made = zip(names, ends, strict=True)
-    return tuple(_auxiliary(chain, choice, name, h, output.shape[1]) for name, h in made)
+    return tuple(_auxiliary(chain, choice, name, h, outputs) for name, h in made)
 
 
 def _auxiliary(chain: Chain, choice: Choice, block: str, h: Tensor, outputs: int) -> Auxiliary:
@@ -151,16 +139,14 @@ def drawn_weights(auxiliaries: tuple[Auxiliary, ...], rng: Generator) -> dict[st
 _SHARES = PerNetwork[float]()
 
 
-def share_of_products(chain: Chain, choice: Choice) -> float:
+def share_of_auxiliaries(chain: Chain, choice: Choice) -> float:
     """Products of a forward pass of all auxiliary networks, as a share of the network's own."""
 
     def share() -> float:
         few = chain.on(chain.x[:2], chain.y[:2])
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            few.forward({})
-        own = counter.get_total_flops() / (2 * len(few.x))
-        auxiliaries = auxiliaries_of(chain, choice)
-        theirs = sum(multiply_adds(a.chain.module, tuple(a.chain.x.shape[1:])) for a in auxiliaries)
-        return theirs / own if own else 0.0
+        networks = [auxiliary.chain for auxiliary in auxiliaries_of(chain, choice)]
+        return share_of_products(
+            lambda: [network.forward({}) for network in networks], lambda: few.forward({})
+        )
 
     return _SHARES.get_or_make(chain, choice, share)

@@ -35,7 +35,7 @@ from estimators.guess._auxiliaries import (
     Choice,
     auxiliaries_of,
     drawn_weights,
-    share_of_products,
+    share_of_auxiliaries,
 )
 from estimators.guess._projection import along_guess, products
 from estimators.guess._refusals import (
@@ -161,7 +161,7 @@ class GuessAndTarget(Estimator[Chain, State]):
         if choice := self._choice():
             # Forwards and backwards through each auxiliary network, and twice with two sets.
             sets = 1 + (self.guess in ("ntk", "fixed_ntk") and self.target_loss != "global")
-            forwards += 3 * sets * share_of_products(objective, choice)
+            forwards += 3 * sets * share_of_auxiliaries(objective, choice)
         if self.unit == "output_and_example" or self.guess not in RANDOM:
             vjps += 1  # of the guesses, through their blocks
             forwards += self.source == "honest"  # blocks are run again
@@ -241,7 +241,7 @@ class GuessAndTarget(Estimator[Chain, State]):
             return certain(draw.grads)
         if self.guess not in RANDOM or self.unit != "tensor":
             return None
-        aim = self.target_or(exact, objective, params, state)
+        aim = self._aim(exact, objective, params, state)
         guessed = {n for part in parts_of(objective)[:-1] for n in names_in(part, params)}
         variance, mean = dict.fromkeys(exact, 0.0), dict(aim)
         kind: Noise = "normal" if self.guess == "normal" else "rademacher"
@@ -257,7 +257,7 @@ class GuessAndTarget(Estimator[Chain, State]):
         plain = self.target_loss == "global" and not self._projects()
         return Law(variance, None if plain else mean)
 
-    def target_or(self, exact: Params, objective: Chain, params: Params, state: State) -> Params:
+    def _aim(self, exact: Params, objective: Chain, params: Params, state: State) -> Params:
         """The exact gradient of the target, given that of the loss."""
         aim = self.target(objective, params, state)
         return exact if aim is None else aim
@@ -297,7 +297,7 @@ class GuessAndTarget(Estimator[Chain, State]):
             blocks = {step.names[b]: step.alignment(b) for b in with_guess}
             info |= {**by_measure(blocks), "ascends": ascents, "zero_guesses": zeros}
             if choice := self._choice():
-                share = share_of_products(objective, choice)
+                share = share_of_auxiliaries(objective, choice)
                 info["auxiliary_share"] = torch.tensor(share)
         loss, readout = step.run.loss, step.run.readout_grads
         after = self._after(step, state, guesser)

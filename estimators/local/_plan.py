@@ -1,13 +1,13 @@
 """A network divided into blocks that end in heads of their own."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Generator, Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
+from estimators.autodiff.block_pass import outputs_of_blocks, refuse_tied
+from estimators.auxiliary.networks import share_of_products
 from estimators.core.contract import UnsupportedError
 from estimators.core.objective import Chain
 from estimators.core.structure import PerNetwork
@@ -59,14 +59,18 @@ class Plan:
     def share_of_heads(self) -> float:
         """Multiplications of the heads that are made, as a share of the network's own."""
         weights = self.blank_heads()
-        with torch.no_grad(), FlopCounterMode(display=False) as network:
-            ends = [block.trunk.forward({}) for block in self.blocks]
+        ends: list[Tensor] = []
+
+        def network() -> None:
+            ends.extend(block.trunk.forward({}) for block in self.blocks)
             self.readout.forward({})
-        with torch.no_grad(), FlopCounterMode(display=False) as heads:
+
+        def heads() -> None:
             for block, h in zip(self.blocks, ends, strict=True):
                 if not block.brought:
                     block.answer(h, weights)
-        return heads.get_total_flops() / max(1, network.get_total_flops())
+
+        return share_of_products(heads, network)
 
 
 _PLANS = PerNetwork[Plan]()
@@ -87,25 +91,12 @@ def plan(chain: Chain, greedy: bool, per: Units, heads: MadeHeads) -> Plan:
 
 def _divide(chain: Chain, greedy: bool, per: Units, heads: MadeHeads) -> Plan:
     *groups, last = chain.blocks
-    for group in chain.blocks:
-        _refuse_tied(chain, group)
-    ends: list[Tensor] = []
-
-    def keep(_: int, h: Tensor) -> Tensor:
-        ends.append(h)
-        return h
-
-    with torch.no_grad():
-        output = chain.forward({}, at_stage=keep)
-    if output.ndim != 2:
-        raise UnsupportedError(
-            "local losses need an output of one number a class, (B, classes); this network's "
-            f"has shape {tuple(output.shape)}"
-        )
+    refuse_tied(chain)
+    ends, outputs = outputs_of_blocks(chain)
     few = chain.on(chain.x[:2].clone(), chain.y[:2].clone())  # batch norm refuses one alone
     inputs = [few.x, *(torch.zeros_like(h[:2]) for h in ends)]
     blocks = [
-        _block(few.part(group).on(x, few.y), h[:2], output.shape[1], heads)
+        _block(few.part(group).on(x, few.y), h[:2], outputs, heads)
         for group, x, h in zip(groups, inputs[:-1], ends, strict=True)
     ]
     members = tuple((block,) for block in blocks) if greedy else (tuple(blocks),)
@@ -114,17 +105,6 @@ def _divide(chain: Chain, greedy: bool, per: Units, heads: MadeHeads) -> Plan:
         members,
         chain.part(last).on(inputs[-1], few.y),
     )
-
-
-def _refuse_tied(chain: Chain, group: Sequence[str]) -> None:
-    """Raise UnsupportedError for a weight that two blocks share: its name is the first block's."""
-    names = {name for name, _ in chain.module.named_parameters()}
-    for name, _ in chain.part(group).module.named_parameters():
-        if name not in names:
-            raise UnsupportedError(
-                f"{name} is tied to a weight of an earlier block; blocks that have losses of "
-                "their own take weights of their own: untie it"
-            )
 
 
 def _segment(chain: Chain, members: tuple[Block, ...], per: Units) -> LocalChain:
