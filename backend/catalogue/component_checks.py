@@ -100,8 +100,8 @@ def _check_estimators(
     network: Network, task: Task, parts: Parts, run: RunConfig | None
 ) -> Iterator[Problem]:
     suitable: dict[Loc, Estimator] = {}
-    # What an estimator may take for each example depends on their number.
-    batch = FEW if run is None else max(FEW, run.batch_size)
+    # What an estimator may take for each example depends on their number; views come in pairs.
+    batch = FEW if run is None else run.batch_size + run.batch_size % FEW
     for loc, component in parts.made.items():
         if isinstance(component, Estimator):
             problems = [

@@ -15,12 +15,14 @@ export function facts(id, run) {
   const problem = signal("");
   const words = computed(() => summary(run()));
   const config = computed(() => JSON.stringify(run().config, null, 2));
+  // Not read while the facts are made, or they would be made anew at every step of the run.
+  const study = computed(() => run().study ?? "");
   api.events(id).then(events.set, (error) => problem.set(error.message));
   return h(
     "div",
     {class: "facts"},
     h("p", null, words),
-    run().study && h("p", null, studyLink(/** @type {string} */ (run().study))),
+    () => study() && h("p", null, studyLink(study())),
     h(
       "p",
       null,
