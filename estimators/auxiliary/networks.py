@@ -45,14 +45,16 @@ def auxiliary_network(
     - cnn: 1x1 convolution to `width` channels, norm, ReLU, three times (3x3 convolution of stride
       2, norm, ReLU), pooling, linear.
 
-    Pooling takes the means over a grid of 2x2 places of an image and flattens them. The norm
-    "layer" is `LayerNorm` of a vector and `GroupNorm` with one group of an image; "batch" is batch
+    Pooling takes the means over a grid of 2x2 places of an image, (channels, height, width), and
+    flattens them. Any other output of more than one dimension, such as the (positions, features)
+    of a sequence, is flattened at the beginning; the cnn reads images alone. The norm "layer" is
+    `LayerNorm` of a vector and `GroupNorm` with one group of an image; "batch" is batch
     normalisation by the statistics of the batch alone, which keeps no running ones and couples the
     examples. Nothing is drawn: `first_weights` draws the weights.
 
     Args:
         name: Which network.
-        shape: Of the block's output for one example: (features,) or (channels, height, width).
+        shape: Of the block's output for one example, with at least one dimension.
         outputs: Numbers that the network puts out for each example.
         width: Channels of the cnn or features of the mlp between their layers.
         norm: The normalisation.
@@ -62,15 +64,18 @@ def auxiliary_network(
         UnsupportedError: The network does not read an output of this shape.
     """
     _refuse(name, shape, width, norm)
+    flat = len(shape) not in (1, 3)
+    read = (math.prod(shape),) if flat else shape
 
     def make() -> nn.Module:
         match name:
             case "linear":
-                return _Network(*_norm(norm, shape), *_readout(shape, outputs))
+                layers = [*_norm(norm, read), *_readout(read, outputs)]
             case "mlp":
-                return _Network(*_mlp(shape, outputs, width, norm))
+                layers = _mlp(read, outputs, width, norm)
             case "cnn":
-                return _Network(*_cnn(shape, outputs, width, norm))
+                layers = _cnn(read, outputs, width, norm)
+        return _Network(nn.Flatten(), *layers) if flat else _Network(*layers)
 
     return blank(make, like)
 
@@ -162,11 +167,11 @@ def _refuse(name: AuxiliaryName, shape: tuple[int, ...], width: int, norm: Auxil
             f"{', '.join(get_args(AuxiliaryName))} with {', '.join(get_args(AuxiliaryNorm))}"
         )
     came = f"this block puts out {shape} an example"
-    if len(shape) not in (1, 3):
+    if not shape:
         raise UnsupportedError(
-            f"auxiliary networks read (features,) or (channels, height, width), and {came}"
+            f"auxiliary networks read outputs of at least one dimension, and {came}"
         )
-    if name == "cnn" and len(shape) == 1:
+    if name == "cnn" and len(shape) != 3:
         raise UnsupportedError(
             f"the auxiliary cnn reads (channels, height, width), and {came}: choose mlp or linear"
         )

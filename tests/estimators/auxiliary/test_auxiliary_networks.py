@@ -9,9 +9,12 @@ from estimators import UnsupportedError, stream
 from estimators.auxiliary.networks import auxiliary_network, first_weights, multiply_adds
 
 LIKE = torch.zeros((), dtype=torch.float64)
-VECTOR, IMAGE = (6,), (3, 9, 8)
+VECTOR, SEQUENCE, IMAGE, VOLUME = (6,), (5, 3), (3, 9, 8), (2, 2, 3, 2)
 B, OUT, WIDTH = 4, 5, 7
-FITTING = [("linear", VECTOR), ("linear", IMAGE), ("mlp", VECTOR), ("mlp", IMAGE), ("cnn", IMAGE)]
+FITTING = [
+    *((name, shape) for name in ("linear", "mlp") for shape in (VECTOR, SEQUENCE, IMAGE, VOLUME)),
+    ("cnn", IMAGE),
+]
 EPS = 1e-5
 """What torch's norms add to the variance."""
 
@@ -57,6 +60,8 @@ def by_hand(name, h, weights, norm):
     def normed(z):
         return z if norm == "none" else normalised(z, norm, next(values), next(values))
 
+    if h.ndim not in (2, 4):
+        h = h.flatten(1)
     if name == "linear":
         h = normed(h)
     elif name == "mlp":
@@ -148,6 +153,7 @@ def test_weights_of_other_layers_are_not_drawn():
     [
         ("linear", VECTOR, 6 * OUT),
         ("linear", IMAGE, 12 * OUT),
+        ("linear", SEQUENCE, 15 * OUT),
         ("mlp", VECTOR, 6 * WIDTH + 2 * WIDTH**2 + WIDTH * OUT),
         ("mlp", IMAGE, 12 * WIDTH + 2 * WIDTH**2 + WIDTH * OUT),
         (
@@ -183,8 +189,8 @@ def test_the_cnn_reads_small_images(side):
     [
         ("cnn", (6,), "none", 4, r"reads \(channels, height, width\), .* \(6,\) .* mlp or linear"),
         ("cnn", (6, 1, 4), "none", 4, r"at least 2, .* \(6, 1, 4\) .* choose mlp or linear"),
-        ("mlp", (3, 4, 4, 4), "none", 4, r"read \(features,\) or .* \(3, 4, 4, 4\)"),
-        ("linear", (3, 4), "none", 4, r"read \(features,\) or .* \(3, 4\)"),
+        ("cnn", (3, 4), "none", 4, r"reads \(channels, height, width\), .* \(3, 4\) .* linear"),
+        ("linear", (), "none", 4, r"at least one dimension, .* puts out \(\) an example"),
         ("mlp", (6,), "layer", 1, "norm none, or a width of at least 2"),
         ("linear", (1,), "layer", 4, "normalise single numbers"),
     ],

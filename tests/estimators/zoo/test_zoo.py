@@ -35,6 +35,7 @@ STRUCTURE = "|".join(
         "a single stage with parameters",
         "stands behind another layer with parameters",
         "couples examples",
+        "couples them: take source=oracle",
         "is frozen: let it learn",
         "one number a class",
         "is tied to a weight",
