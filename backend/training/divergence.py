@@ -102,7 +102,9 @@ def first_nonfinite_estimate(
         tensor = _nonfinite_tensor(trainer, estimate.grads)
         if tensor:
             label = trainer.roles.driver.label
+            guesses = bool(estimate.info.get("nonfinite_guesses", 0))
             text = f"the estimate of {label} was not finite at step {step:,}, first in {tensor}"
+            text += ", since its guess was not" if guesses else ""
             return f"{text}: {_loss_sentence(loss, first)}"
         if perf_counter() > deadline:
             break

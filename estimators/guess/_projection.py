@@ -21,25 +21,27 @@ def products(t: Vectors, s: Vectors, by_example: bool) -> dict[str, Tensor]:
 
 
 class Projected(NamedTuple):
-    """The estimate's vectors, and the units that have no guess."""
+    """The estimate's vectors, and how many units have no usable guess."""
 
     vectors: dict[str, Tensor]
-    zeros: Tensor
-    """How many units have a guess of length zero, ()."""
+    zeros: dict[str, Tensor]
+    """By tensor, the number of units whose guess has length zero, ()."""
+    nonfinite: dict[str, Tensor]
+    """By tensor, the number of units whose guess has a length that is not finite, ()."""
 
 
 def along_guess(c: Coefficients, s: Vectors, *, by_example: bool, divide: bool) -> Projected:
     """c_u s_u, divided by ‖s_u‖² for a projection. A unit whose guess is zero contributes zero."""
-    vectors: dict[str, Tensor] = {}
-    zeros = torch.zeros((), dtype=torch.int64)
+    result = Projected({}, {}, {})
     for name, v in s.items():
         square = _dot(v, v, by_example)
-        zeros = zeros + (square == 0).sum().to(zeros.device)
+        result.zeros[name] = (square == 0).sum()
+        result.nonfinite[name] = (~square.isfinite()).sum()
         factor = c[name]
         if divide:
             factor = torch.where(square == 0, torch.zeros_like(square), factor / square)
-        vectors[name] = (_rowwise(factor, v) * at_least_single(v)).to(v.dtype)
-    return Projected(vectors, zeros)
+        result.vectors[name] = (_rowwise(factor, v) * at_least_single(v)).to(v.dtype)
+    return result
 
 
 def at_least_single(v: Tensor) -> Tensor:

@@ -78,7 +78,7 @@ def refuse_too_many(chain: Chain, params: Params) -> None:
 
 def refuse_without_signals(guesser: Estimator, chain: Chain, params: Params) -> None:
     """Raise UnsupportedError for a guesser that has no cotangents at the outputs of blocks."""
-    rng = stream(0, "estimator", "check")
+    rng = stream(0, "estimator", "check", device=chain.x.device)
     state = guesser.init(chain, params, rng)
     if guesser.signals(chain, params, state, rng) is None:
         raise UnsupportedError(

@@ -237,8 +237,8 @@ class GuessAndTarget(Estimator[Chain, State]):
         """No noise where the guess has none. Of a raw random guess for each tensor (d_l ± 1)‖t_l‖²;
         projected (1/d_l)(1 − 1/d_l)‖t_l‖² about t_l/d_l."""
         if self._is_certain(objective, params, state, exact):
-            draw = self._estimate(objective, params, state, stream(0, "estimator"), "oracle")
-            return certain(draw.grads)
+            rng = stream(0, "estimator", device=objective.x.device)
+            return certain(self._estimate(objective, params, state, rng, "oracle").grads)
         if self.guess not in RANDOM or self.unit != "tensor":
             return None
         aim = self._aim(exact, objective, params, state)
@@ -278,6 +278,7 @@ class GuessAndTarget(Estimator[Chain, State]):
         grads: dict[str, Tensor] = {}
         ascents: dict[str, Tensor] = {}
         zeros: dict[str, Tensor] = {}
+        nonfinite: list[Tensor] = []
         compared = int(state["step"]) % PERIOD == PERIOD - 1
         for b, c in enumerate(scalars):
             projected = along_guess(
@@ -285,13 +286,16 @@ class GuessAndTarget(Estimator[Chain, State]):
             )
             own = gradients(step.run, b, projected.vectors, self.unit)
             grads |= own
+            nonfinite += projected.nonfinite.values()
             if compared:
                 name = step.names[b]
                 aim = step.target_gradient(b)
                 slope = sum(products(aim, own, by_example=False).values())
                 ascents[name] = torch.as_tensor(slope < 0).to(step.run.loss)
-                zeros[name] = projected.zeros.to(step.run.loss)
+                zeros |= {n or name: z.to(step.run.loss) for n, z in projected.zeros.items()}
         info: dict[str, Any] = {**step.local_info()}
+        if nonfinite:
+            info["nonfinite_guesses"] = torch.stack(nonfinite).sum().to(step.run.loss)
         if compared:
             with_guess = [b for b in range(step.count) if step.guesses[b]]  # not frozen
             blocks = {step.names[b]: step.alignment(b) for b in with_guess}

@@ -1,6 +1,7 @@
 """The loop: what it yields, how it is steered, and how it ends."""
 
 import math
+import re
 from itertools import pairwise
 
 import pytest
@@ -153,6 +154,21 @@ def test_a_broken_loss_is_kept_and_nothing_after_it(config, gather, plugins, tmp
     assert all(map(math.isfinite, losses.values()))
     assert max(step for series in run.points.values() for step in series) == 11
     assert max(int(p.stem[5:]) for p in folder.iterdir()) <= 10
+
+
+def test_a_broken_guess_is_named(config, gather, plugins, tmp_path):
+    estimator = {
+        "name": "guess_and_target",
+        "guess": "estimator",
+        "guesser": {"name": "drifting", "breaks_at": 10},
+        "unit": "tensor",
+    }
+    run = gather(
+        train(config(estimator=estimator), plugin_dirs=plugins, checkpoint_dir=tmp_path / "kept")
+    )
+    assert run.ended.status == "diverged"
+    words = r"not finite at step 10, first in \S+, since its guess was not:"
+    assert re.search(words, run.ended.error)
 
 
 def test_a_loss_that_overflows_is_not_laid_to_the_estimator(config, gather, tmp_path):

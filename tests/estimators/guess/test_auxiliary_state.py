@@ -89,8 +89,10 @@ def test_target_and_guess_are_compared_every_period(unit, source):
     info = draw.info
     blocks = {"stem", "residual", "dense"}
     for measure in ("guess_cosine", "guess_difference", "guess_norm_ratio", "projection_cosine",
-                    "ascends", "zero_guesses", "auxiliary_loss", "auxiliary_accuracy"):  # fmt: skip
+                    "ascends", "auxiliary_loss", "auxiliary_accuracy"):  # fmt: skip
         assert {*info[measure]} == blocks, measure
+    units = {n for n in params if not n.startswith("head.")} if "tensor" in unit else blocks
+    assert {*info["zero_guesses"]} == units
     assert ("span_cosine" in info) == (unit != "tensor")
     step = estimator._step(chain, params, state, record=True)
     step.guess_all(estimator, chain, params, state, stream(0, "estimator"))
@@ -188,10 +190,31 @@ def test_a_guess_of_zero_contributes_zero_and_is_counted():
     estimator = GuessAndTarget(guess="estimator", guesser=SilentForDense(), unit="tensor")
     state = {**begun(estimator, chain, params), "step": torch.tensor(PERIOD - 1)}
     draw = estimator.estimate(chain, params, state, stream(0, "estimator"))
-    assert {n: int(z) for n, z in draw.info["zero_guesses"].items()} == {
-        "stem": 0, "residual": 0, "dense": 2}  # fmt: skip
+    zeros = {n for n, z in draw.info["zero_guesses"].items() if int(z)}
+    assert zeros == {"dense.1.weight", "dense.1.bias"}
+    assert set(draw.info["zero_guesses"]) == {n for n in params if not n.startswith("head.")}
     assert not draw.grads["dense.1.weight"].any()
     assert all(g.isfinite().all() for g in draw.grads.values())
+
+
+class BrokenForDense(ForwardGradient):
+    """Has an infinite gradient for one tensor."""
+
+    def estimate(self, objective, params, state, rng, /):
+        draw = super().estimate(objective, params, state, rng)
+        broken = torch.full_like(draw.grads["dense.1.bias"], torch.inf)
+        return Estimate({**draw.grads, "dense.1.bias": broken}, draw.loss)
+
+
+def test_a_guess_that_is_not_finite_is_counted_and_spoils_its_tensor_alone():
+    chain, params = convolutional()
+    for guesser, count in ((BrokenForDense(), 1), (ForwardGradient(), 0)):
+        estimator = GuessAndTarget(guess="estimator", guesser=guesser, unit="tensor")
+        state = begun(estimator, chain, params)
+        draw = estimator.estimate(chain, params, state, stream(0, "estimator"))
+        assert float(draw.info["nonfinite_guesses"]) == count
+        spoilt = {n for n, g in draw.grads.items() if not g.isfinite().all()}
+        assert spoilt == ({"dense.1.bias"} if count else set())
 
 
 @pytest.mark.parametrize("unit", ["tensor", "tensor_and_example"])
