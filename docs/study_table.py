@@ -12,11 +12,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from backend.figures.data.query import Query
+from backend.figures.data.query import parse
 from backend.figures.data.select import driver
 from backend.figures.guesses.cells import Reader
 from backend.figures.guesses.members import Member
-from backend.store import Store
+from backend.store.engine import open_engine
+from backend.store.store import Store
 
 COSINE = "estimator/guess_cosine"
 NONE = "–"
@@ -27,7 +28,7 @@ def main(results: Path, home: Path) -> None:
     document = json.loads(results.read_text())
     seeds = document["study"]["seeds"]
     chosen: dict[str, list[Any]] = {entry["label"]: [] for entry in document["results"]}
-    store = Store(home)
+    store = Store(open_engine(f"sqlite:///{home.resolve() / 'lab.db'}"))
     for run in document["runs"]:
         if run["seed"] in seeds:
             chosen[run["label"]].append(store.run(run["run"]))
@@ -70,8 +71,10 @@ def _blocks(store: Store, runs: Sequence[Any]) -> list[str]:
 
 
 def _cosine(store: Store, runs: Sequence[Any], block: str) -> str:
-    reader = Reader(store, Query(layer=block))
-    read = [reader.read(Member(run.id, run, driver(run), None), COSINE) for run in runs]
+    read = []
+    for run in runs:
+        reader = Reader(store, parse({"runs": run.id, "layer": block}))
+        read.append(reader.read(Member(run.id, run, driver(run), None), COSINE))
     finite = [value for value in read if isfinite(value)]
     return f"{sum(finite) / len(finite):.2f}" if finite else NONE
 
