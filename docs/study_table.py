@@ -20,6 +20,7 @@ from backend.store.engine import open_engine
 from backend.store.store import Store
 
 COSINE = "estimator/guess_cosine"
+SECONDS = "train/seconds"
 NONE = "–"
 
 
@@ -33,12 +34,12 @@ def main(results: Path, home: Path) -> None:
         if run["seed"] in seeds:
             chosen[run["label"]].append(store.run(run["run"]))
     blocks = _blocks(store, [run for runs in chosen.values() for run in runs])
-    baseline = _seconds(chosen[document["study"]["baseline"]])
+    baseline = _seconds(store, chosen[document["study"]["baseline"]])
     heads = ["", "rate", "test accuracy, %", "difference", *blocks, "time"]
     print(_row(heads), _row(["---"] * len(heads)), sep="\n")
     for entry in document["results"]:
         runs = chosen[entry["label"]]
-        time = f"{_seconds(runs) / baseline:.2f}" if runs else NONE
+        time = f"{_seconds(store, runs) / baseline:.2f}" if runs else NONE
         cosines = [_cosine(store, runs, block) for block in blocks]
         print(_row([entry["label"], _rate(entry), *_accuracy(entry), *cosines, time]))
 
@@ -79,9 +80,15 @@ def _cosine(store: Store, runs: Sequence[Any], block: str) -> str:
     return f"{sum(finite) / len(finite):.2f}" if finite else NONE
 
 
-def _seconds(runs: Sequence[Any]) -> float:
-    """Mean time of a run's steps."""
-    return sum(run.seconds or 0.0 for run in runs) / max(1, len(runs))
+def _seconds(store: Store, runs: Sequence[Any]) -> float:
+    """The mean time of a run's updates, without its evaluations."""
+    newest = [
+        float(store.points(each.id, newest=1).values[-1])
+        for run in runs
+        for each in store.series(run.id)
+        if each.metric == SECONDS and each.count
+    ]
+    return sum(newest) / max(1, len(newest))
 
 
 if __name__ == "__main__":
