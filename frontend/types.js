@@ -74,7 +74,8 @@
  * @property {string} unit
  * @property {"select" | "slider"} control
  * @property {Condition | null} when
- * @property {[string, string] | null} values_of the figure, and the key of its `meta`
+ * @property {[string, string] | null} values_of the figure, and the key of its `meta`:
+ *   values, each by itself or as {value, title}
  *
  * @typedef {object} PickEntry a control of a parameter
  * @property {string} parameter

@@ -40,7 +40,7 @@ export function control(pick, board, values, all = board.context) {
   const first = described.default || choices[0]?.value || "";
   values.set(name, () => value() || first);
   if (described.control === "slider") return slider(pick, described, value, first);
-  if (described.values_of) return ratePick(pick, described.values_of, context, value);
+  if (described.values_of) return offeredPick(pick, described.values_of, context, value);
   return choice(pick.title, value, choices, first);
 }
 
@@ -176,8 +176,9 @@ function slider({title, choices}, {unit}, value, first) {
  * @param {Context} context
  * @param {Text} value
  */
-function ratePick({title, choices}, [figure, key], context, value) {
-  const offered = signal("");
+function offeredPick({title, choices}, [figure, key], context, value) {
+  // As text, so that an answer that says the same again leaves the control as it is.
+  const offered = signal("[]");
   const ids = computed(() =>
     context
       .runs()
@@ -191,21 +192,27 @@ function ratePick({title, choices}, [figure, key], context, value) {
     const read = () =>
       // A failure is told by the charts beside it, which ask the same server.
       context.fetch(figure, {runs}, gone.signal).then(
-        ({meta}) => !gone.signal.aborted && meta[key] && offered.set(meta[key].join(" ")),
+        ({meta}) => !gone.signal.aborted && meta[key] && offered.set(JSON.stringify(meta[key])),
         () => undefined,
       );
     if (runs) read();
+    /** @type {Set<string>} metrics that have come since, each of which may add a value */
+    const heard = new Set();
     onEnd(
-      on("points", ({run}) => {
-        if (runs.split(",").includes(run) && offered.peek() === "") read();
+      on("points", ({run, series}) => {
+        if (!runs.split(",").includes(run)) return;
+        const before = heard.size;
+        for (const {metric} of series) heard.add(metric);
+        if (heard.size > before || offered.peek() === "[]") read();
       }),
     );
   });
   return () => {
-    const rates = offered()
-      .split(" ")
-      .filter(Boolean)
-      .map((text) => ({value: text, title: text}));
-    return choice(title, value, [...choices, ...rates], "");
+    const options = JSON.parse(offered()).map(optionFrom);
+    return choice(title, value, [...choices, ...options], "");
   };
 }
+
+/** A value by itself, or with its title. @param {string | number | Choice} offered @returns {Choice} */
+const optionFrom = (offered) =>
+  typeof offered === "object" ? offered : {value: String(offered), title: String(offered)};

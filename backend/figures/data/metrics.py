@@ -144,6 +144,11 @@ REPORTS = {
     "ascends": Metric(
         "Steps that ascend", "share of steps with ⟨ĝ, t⟩ < 0", "linear", (0, 1), "share of steps"
     ),
+    "zero_guesses": Metric("Guesses of zero", "units whose guess is zero"),
+    "auxiliary_share": Metric(
+        "Share of the auxiliary networks",
+        "multiplications of the auxiliary networks<br>÷ those of the network",
+    ),
 }
 """What estimators report of themselves, `estimator/<key>`; other keys are said as they are."""
 BY_EXAMPLE = "_by_example"

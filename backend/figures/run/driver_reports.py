@@ -1,13 +1,14 @@
 """What a run's driver reports of itself: feedback angles, local losses, norms before clipping."""
 
 from itertools import accumulate
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.data import progress, window
-from backend.figures.data.metrics import EVENTS, metric
+from backend.figures.data.metrics import EVENTS, Metric, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line
 from backend.figures.data.source import Source
@@ -36,8 +37,8 @@ INFO = FigureInfo(
 PANELS = 6
 PANEL = 190
 """Height of one, in pixels."""
-
-
+LINE = 26
+"""Most characters of a line of an axis title: what the height of a panel holds."""
 SHARE_OF = 32
 """Reports that a share of steps is the mean over."""
 
@@ -66,10 +67,21 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally,
         title=INFO.title,
         height=90 + PANEL * max(1, len(panels)),
-        meta={"reports": [key.removeprefix(PREFIX) for key in keys]},
-        **_axes([f"{w.title}{f' ({w.unit})' if w.unit else ''}" for w in words],
-                progress.TITLES[query.x]),
-    )  # fmt: skip
+        meta={"reports": [_choice(key) for key in keys]},
+        **_axes([_axis_title(each) for each in words], progress.TITLES[query.x]),
+    )
+
+
+def _choice(name: str) -> dict[str, str]:
+    """A quantity as the page's control offers it: its key, and what it is called."""
+    return {"value": name.removeprefix(PREFIX), "title": metric(name).title}
+
+
+def _axis_title(words: Metric) -> str:
+    """A quantity and its unit, in lines that fit beside a panel."""
+    whole = f"{words.title}{f' ({words.unit})' if words.unit else ''}"
+    lines = wrap(whole, LINE, break_long_words=False)
+    return "<br>".join(map(plain, lines))
 
 
 def _fitting(keys: list[str], lines: list[Line]) -> list[str]:

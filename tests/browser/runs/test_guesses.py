@@ -58,3 +58,11 @@ def test_a_study_of_targets_and_guesses_is_seen_as_a_grid(page: Page, lab: Serve
     )
     reported = chart(page, "driver-reports")
     expect(reported).to_contain_text("Loss of the auxiliary")
+    offered = page.locator("#chart-driver-reports").get_by_label("Quantity")
+    expect(offered.get_by_role("option", name="Cosine of target and guess")).to_be_attached()
+    offered.select_option(label="Cosine of target and guess")
+    sees(
+        page,
+        """() => document.querySelector("[data-chart=driver-reports]")
+          ?.data?.some((line) => line.name.startsWith("Cosine of target and guess"))""",
+    )

@@ -1,6 +1,7 @@
 """What a driver reports of itself is drawn, a panel a quantity."""
 
 from backend.figures import Memory, MemoryRun, draw, note_text
+from backend.figures.run.driver_reports import LINE
 
 
 def source() -> Memory:
@@ -65,17 +66,36 @@ def test_as_many_quantities_as_have_room_for_their_lines_and_any_other_on_demand
     answer = draw("driver_reports", guessing(16, keys), {"runs": "a"})
     assert len(answer["figure"]["data"]) == 32, "two quantities of sixteen blocks"
     assert "2 of 4 quantities: choose another one above" in note_text(answer)
-    assert answer["meta"]["reports"] == [*keys]
+    assert [offered["value"] for offered in answer["meta"]["reports"]] == [*keys]
     answer = draw("driver_reports", guessing(16, keys), {"runs": "a", "report": "span_cosine"})
     assert len(answer["figure"]["data"]) == 16
     axis = answer["figure"]["layout"]["yaxis"]
     assert axis["title"]["text"] == "Cosine of target and span"
 
 
+def test_quantities_are_offered_by_their_titles_and_those_of_a_plug_in_by_their_keys():
+    keys = ("span_cosine", "guess_cosine_by_example", "zero_guesses", "my_angle")
+    answer = draw("driver_reports", guessing(1, keys), {"runs": "a"})
+    assert [offered["title"] for offered in answer["meta"]["reports"]] == [
+        "Cosine of target and span",
+        "Cosine of target and guess, by example",
+        "Guesses of zero",
+        "my angle",
+    ]
+
+
+def test_a_long_title_is_broken_into_lines_that_fit_beside_its_panel():
+    keys = ("auxiliary_loss", "projection_cosine_by_example", "auxiliary_share")
+    layout = draw("driver_reports", guessing(1, keys), {"runs": "a"})["figure"]["layout"]
+    titles = [layout[f"yaxis{at or ''}"]["title"]["text"] for at in ("", 2, 3)]
+    assert titles[0] == "Loss of the auxiliary<br>networks (nats)"
+    assert all(len(line) <= LINE for title in titles for line in title.split("<br>"))
+
+
 def test_a_quantity_by_example_says_so():
     answer = draw("driver_reports", guessing(1, ("guess_cosine_by_example",)), {"runs": "a"})
     title = answer["figure"]["layout"]["yaxis"]["title"]["text"]
-    assert title == "Cosine of target and guess, by example"
+    assert title == "Cosine of target and<br>guess, by example"
 
 
 def test_steps_that_ascend_are_a_share_of_all_reports_and_not_of_the_thinned_ones():
