@@ -202,6 +202,14 @@ def metric(name: str) -> Metric:
     )
 
 
+def metric_of_part(name: str) -> Metric:
+    """The words for a metric's name that say which part of the data it is of: `test accuracy`."""
+    words, part = metric(name), split_of(name)
+    if not part:
+        return words
+    return replace(words, axis=f"{part} {words.axis}", called=f"{part} {words.short}")
+
+
 def _report(key: str) -> Metric:
     """The words for a key that estimators report."""
     words = REPORTS[key.removesuffix(BY_EXAMPLE)]

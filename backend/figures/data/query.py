@@ -42,8 +42,8 @@ class Parameter:
     when: Condition | None = None
     """The page offers it only for a run that fulfils this condition."""
     values_of: tuple[str, str] | None = None
-    """The figure, and the key of its `meta`, that hold the values which a run offers: each by itself,
-    or as `{value, title}`."""
+    """The figure, and the key of its `meta`, that hold the values which a run offers: each by
+    itself, or as `{value, title}`."""
 
 
 def _choices(**titles: str) -> tuple[Choice, ...]:

@@ -6,7 +6,7 @@ from math import inf, isfinite, nan
 
 import numpy as np
 
-from backend.figures.data.metrics import is_of_the_run, metric, split_of
+from backend.figures.data.metrics import is_of_the_run, metric_of_part, split_of
 from backend.figures.data.query import Query
 from backend.figures.data.select import is_microscope, is_tensor
 from backend.figures.data.source import SeriesLike, Source
@@ -54,8 +54,8 @@ class Cell:
 
     def words(self, name: str) -> list[str]:
         """All that is to be said of its value: interval, seeds, runs without one."""
-        what, sample = metric(name), self.sample
-        said = [f"{called(name)} {short(sample.mean)}{what.suffix}"] if sample.count else []
+        what, sample = metric_of_part(name), self.sample
+        said = [f"{what.short} {short(sample.mean)}{what.suffix}"] if sample.count else []
         if sample.count > 1:
             half = half_width(sample.count) * sample.standard_error
             ends = f"{short(sample.mean - half)} … {short(sample.mean + half)}"
@@ -68,11 +68,6 @@ class Cell:
                 f"{len(self.missing)} of {count} without a value: " + ", ".join(self.missing)
             )
         return [*said, *self.notes]
-
-
-def called(name: str) -> str:
-    """A metric within a sentence, with the part of the data that it is of."""
-    return " ".join([*filter(None, [split_of(name)]), metric(name).short])
 
 
 class Reader:

@@ -11,13 +11,15 @@ import plotly.graph_objects as go
 from backend.figures.data import cautions
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
-from backend.figures.data.select import TRACES, driver, estimators, is_microscope, layers
+from backend.figures.data.select import TRACES, described, driver, estimators, is_microscope, layers
 from backend.figures.data.source import Floats, RunLike, SeriesLike, Source
 from backend.figures.drawing import canvas, style
 from backend.figures.drawing.names import numbered
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, full_name, hover_head, line_name, plain
 from backend.figures.guesses.members import setting_of
+from backend.figures.guesses.names import short_names
+from backend.figures.guesses.places import Flat
 from backend.figures.info import Chart, FigureInfo, Pick, Place
 from estimators.statistics.formatting import short
 from estimators.statistics.student import Sample, half_width
@@ -96,11 +98,12 @@ def figure(source: Source, query: Query) -> go.Figure:
         *cautions.sentences(source, query, [line.label for line, _ in shown]),
     ):
         tally.say(sentence)
+    names_of_lines = _names([line for line, _ in shown], several=len(runs) > 1)
     traces = [
-        _trace(line, spots, name, scale, several=len(runs) > 1).update(
+        _trace(line, spots, name, scale, called=called, several=len(runs) > 1).update(
             marker_symbol=marks[line.label]
         )
-        for line, spots in shown
+        for (line, spots), called in zip(shown, names_of_lines, strict=True)
     ]
     return canvas.finish(
         traces,
@@ -197,13 +200,36 @@ def _whiskers(lines: Sequence[DepthLine], query: Query) -> list[str]:
     return said
 
 
+def _names(lines: Sequence[DepthLine], *, several: bool) -> list[str]:
+    """What the legend calls each line, escaped: a target and a guess where that tells all apart."""
+    first_runs = [line.runs[0][1] for line in lines]
+    guesses = [
+        (described(run).get(line.label, {}), _without_driver(setting_of(run)))
+        for line, run in zip(lines, first_runs, strict=True)
+    ]
+    return [
+        plain(short_name)
+        or line_name(line.label, run.number, run.name, several=several and len(line.runs) == 1)
+        for line, run, short_name in zip(lines, first_runs, short_names(guesses), strict=True)
+    ]
+
+
+def _without_driver(setting: Flat) -> Flat:
+    return {name: v for name, v in setting.items() if not name.startswith("estimator.")}
+
+
 def _trace(
-    line: DepthLine, spots: Mapping[str, Spot], name: str, scale: Scale, *, several: bool
+    line: DepthLine,
+    spots: Mapping[str, Spot],
+    name: str,
+    scale: Scale,
+    *,
+    called: str,
+    several: bool,
 ) -> go.Scatter:
     (run_id, run), *more = line.runs
     whose = numbered(run.number, run.name) if several else ""
     whole = full_name(line.label, f"{len(line.runs)} seeds" if more else whose)
-    called = line_name(line.label, run.number, run.name, several=several and not more)
     means, lows, highs = (
         np.array([getattr(spot, part) for spot in spots.values()])
         for part in ("mean", "low", "high")

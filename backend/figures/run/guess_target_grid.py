@@ -2,22 +2,23 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data.metrics import is_of_the_run, metric
+from backend.figures.data.metrics import is_of_the_run, metric, metric_of_part
 from backend.figures.data.query import Query
 from backend.figures.data.source import Source
 from backend.figures.drawing import canvas, cells, style
+from backend.figures.drawing.names import distinct
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.guesses import members
 from backend.figures.guesses.cells import (
     Cell,
     Reader,
     by_place,
-    called,
     cell_of,
     is_at_a_point,
     panels,
@@ -60,8 +61,10 @@ INFO = FigureInfo(
     ),
 )
 PANELS = 6
-ROW, HEAD = 44, 84
-"""Pixels for a row, and for the names around a panel."""
+ROW, BELOW, LINE = 44, 58, 16
+"""Pixels for a row, for the names of the columns below a panel, and for a line of its heading."""
+WIDTH, MOST_LINES = 48, 6
+"""Most characters of a line of a heading, which a phone holds, and most lines."""
 NO_RUN, NO_VALUE = 1, 2
 GREYS = [[0.0, "rgba(128,128,128,0.12)"], [1.0, "rgba(128,128,128,0.35)"]]
 
@@ -74,8 +77,25 @@ class Panel:
     rows: list[str]
     columns: list[str]
     cells: Sequence[Sequence[Cell | None]]
+    of_runs: bool
+    """Whether cells are of runs; else of the estimators of a single run."""
     named: bool = True
     """Whether rows and columns are named at their sides; else each cell says its row."""
+
+    @property
+    def lines(self) -> list[str]:
+        """The heading in lines; the last says so where more would follow."""
+        return wrap(self.heading, WIDTH, max_lines=MOST_LINES, placeholder=" …")
+
+    @property
+    def above(self) -> int:
+        """Pixels for the heading."""
+        return 10 + LINE * max(1, len(self.lines))
+
+    @property
+    def height(self) -> int:
+        """Pixels in all."""
+        return self.above + ROW * len(self.rows) + (BELOW if self.named else 16)
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -93,14 +113,12 @@ def figure(source: Source, query: Query) -> go.Figure:
     values = [[cell.sample.mean] for panel in shown for row in panel.cells for cell in row if cell]
     colours = cells.Colours.for_values(metric(name), np.array(values, np.float64).reshape(-1, 1))
     traces = [
-        trace
-        for at, panel in enumerate(shown)
-        for trace in _traces(at, panel, name, colours, linked=group.several)
+        trace for at, panel in enumerate(shown) for trace in _traces(at, panel, name, colours)
     ]
     return canvas.finish(
         traces,
         tally,
-        title=f"{INFO.title}: {called(name)}",
+        title=f"{INFO.title}: {metric_of_part(name).short}",
         showlegend=False,
         **_layout(shown),
     )
@@ -135,10 +153,11 @@ def _panels(group: members.Members, reader: Reader, name: str) -> list[Panel]:
             ]
             for target in targets
         ]
-        drawn.append(Panel(heading, targets, list(titles.values()), rows))
+        drawn.append(Panel(heading, targets, list(titles.values()), rows, group.several))
     if others := rows_of_others(group.others):
         rows = [[cell_of(reader, each, name)] for each in others.values()]
-        drawn.append(Panel("Without a guess", list(others), ["none"], rows, named=False))
+        names = list(others)
+        drawn.append(Panel("Without a guess", names, ["none"], rows, group.several, named=False))
     return drawn
 
 
@@ -149,7 +168,7 @@ def _notes(
     all_cells = [cell for panel in drawn for row in panel.cells for cell in row if cell]
     if not all_cells:
         return
-    yield f"colour: {metric(name).axis.replace('<br>', ', ')}{_where(name, query)}"
+    yield f"colour: {metric_of_part(name).axis.replace('<br>', ', ')}{_where(name, query)}"
     if all(is_at_a_point(member, name) for cell in all_cells for member in cell.members):
         yield "newest value"
     else:
@@ -173,10 +192,8 @@ def _where(name: str, query: Query) -> str:
     return ", mean over the blocks" if name.startswith("estimator/") else ""
 
 
-def _traces(
-    at: int, panel: Panel, name: str, colours: cells.Colours, *, linked: bool
-) -> list[go.Heatmap]:
-    """The cells that have a value, and in grey those that have none or no run."""
+def _traces(at: int, panel: Panel, name: str, colours: cells.Colours) -> list[go.Heatmap]:
+    """The cells that have a value, and in grey those that have none or nobody in them."""
     axes = {"xaxis": f"x{at + 1 if at else ''}", "yaxis": f"y{at + 1 if at else ''}"}
     means = np.array(
         [[cell.sample.mean if cell else np.nan for cell in row] for row in panel.cells], np.float64
@@ -196,18 +213,20 @@ def _traces(
         "texttemplate": "%{text}", "hovertemplate": "%{hovertext}<extra></extra>",
         "hoverongaps": False, "xgap": 3, "ygap": 3, "name": "", **axes,
     }  # fmt: skip
-    links = {"links": _each(panel, lambda i, j: _link(panel, i, j))} if linked else {}
+    meta: dict[str, Any] = {"full": plain(panel.heading)} if panel.heading else {}
+    if panel.of_runs:
+        meta["links"] = _each(panel, lambda i, j: _link(panel, i, j))
     value = go.Heatmap(
         **shared, text=_each(panel, lambda i, j: _printed(panel, i, j) if has_colour[i, j] else ""),
         z=positions, customdata=cells.gaps(means), zmin=colours.low, zmax=colours.high,
         colorscale=colours.scale, showscale=at == 0, colorbar=colours.bar() if at == 0 else None,
-        meta=links,
+        meta=meta,
     )  # fmt: skip
     without = go.Heatmap(
         **shared, text=_each(panel, lambda i, j: "" if has_colour[i, j] else _printed(panel, i, j)),
         textfont={"color": style.GREY}, z=codes,
         zmin=NO_RUN, zmax=NO_VALUE, colorscale=GREYS, showscale=False,
-        meta={**links, "valueless": True},
+        meta={**meta, "valueless": True},
     )  # fmt: skip
     return [value, without]
 
@@ -219,9 +238,9 @@ def _each(panel: Panel, text_of: Callable[[int, int], str]) -> list[list[str]]:
 def _printed(panel: Panel, i: int, j: int) -> str:
     """What stands in a cell: its value, or in a word why there is none."""
     cell = panel.cells[i][j]
-    whose = "" if panel.named else f"{plain(clipped(panel.rows[i], 30))}: "
+    whose = "" if panel.named else f"{plain(distinct(tuple(panel.rows), 30)[panel.rows[i]])}: "
     if cell is None:
-        return "no run"
+        return "no run" if panel.of_runs else "not measured"
     if not cell.sample.count:
         statuses = dict.fromkeys(member.run.status for member in cell.members)
         ended = "no value" if "finished" in statuses else next(iter(statuses))
@@ -233,7 +252,8 @@ def _hover(panel: Panel, i: int, j: int, name: str) -> str:
     cell = panel.cells[i][j]
     row, column = plain(panel.rows[i]), plain(panel.columns[j])
     head = hover_head(f"target {row}, guess {column}" if panel.named else row)
-    said = cell.words(name) if cell else ["no run has this target and guess"]
+    whole = "no run" if panel.of_runs else "no estimator of this run"
+    said = cell.words(name) if cell else [f"{whole} has this target and guess"]
     runs = [f"#{member.run.number}" for member in cell.members if member.run.number] if cell else []
     whose = [", ".join(runs[:6]) + (" …" if len(runs) > 6 else "")] if runs else []
     return "<br>".join([head, *(plain(line) for line in [*said, *whose])])
@@ -246,15 +266,14 @@ def _link(panel: Panel, i: int, j: int) -> str:
 
 def _layout(drawn: Sequence[Panel]) -> dict[str, Any]:
     """Panels below each other, each as high as its rows, headings above them."""
-    heights = [ROW * len(panel.rows) + (HEAD if panel.named else HEAD / 2) for panel in drawn]
-    whole = sum(heights) or 1.0
+    whole = sum(panel.height for panel in drawn) or 1.0
     layout: dict[str, Any] = {"height": int(np.clip(whole + 100, 220, 2400)), "annotations": []}
     top = 1.0
-    for at, (panel, height) in enumerate(zip(drawn, heights, strict=True)):
-        suffix, share = at + 1 if at else "", height / whole
-        above, below = 26 / whole, (HEAD - 26) / whole if panel.named else 0.0
+    for at, panel in enumerate(drawn):
+        suffix, share = at + 1 if at else "", panel.height / whole
+        above, below = panel.above / whole, BELOW / whole if panel.named else 0.0
         domain = [max(0.0, top - share + below), top - above]
-        layout["annotations"].append(_heading(panel.heading, domain[1]))
+        layout["annotations"].append(_heading(panel.lines, domain[1]))
         layout |= _axes(panel, suffix, domain)
         top -= share
     return layout
@@ -274,8 +293,9 @@ def _axes(panel: Panel, suffix: int | str, domain: list[float]) -> Mapping[str, 
     }  # fmt: skip
 
 
-def _heading(text: str, y: float) -> dict[str, Any]:
+def _heading(lines: Sequence[str], y: float) -> dict[str, Any]:
     return {
-        "text": plain(clipped(text)), "x": 0, "xref": "paper", "xanchor": "left", "y": y,
+        "text": "<br>".join(map(plain, lines)), "x": 0, "xref": "paper", "xanchor": "left", "y": y,
         "yref": "paper", "yanchor": "bottom", "showarrow": False, "font": {"size": 12},
+        "align": "left",
     }  # fmt: skip

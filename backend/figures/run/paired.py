@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.data import draws
-from backend.figures.data.metrics import USUAL_MEASURES, Metric, is_of_the_run, metric
+from backend.figures.data.metrics import USUAL_MEASURES, Metric, is_of_the_run, metric_of_part
 from backend.figures.data.query import Query
 from backend.figures.data.select import driver, estimators
 from backend.figures.data.source import FigureError, RunLike, Source
@@ -79,7 +79,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     probes of the first run.
     """
     name = query.metrics[0] if query.metrics else "scaled_error"
-    what = metric(name)
+    what = metric_of_part(name)
     pairing = _pairing(source, query, name)
     count = sum(comparison.pairs for comparison in pairing.comparisons.values())
     tally = canvas.Tally(count, count)

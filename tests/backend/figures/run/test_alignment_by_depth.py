@@ -73,3 +73,46 @@ def test_points_that_are_not_finite_are_left_out():
     trained(source, "r1", {"first": [0.5, float("nan")], "middle": [float("inf")]})
     spsa = draw("alignment_by_depth", source, {"runs": "r1"})["figure"]["data"][0]
     assert (spsa["x"], spsa["y"]) == (["first"], [0.5])
+
+
+def guessing(source: Memory, number: int, target: str, guess: str, **config) -> None:
+    """A run whose driver is labelled as the lab does it, with a shadow of another kind."""
+    driver = {"name": "guess_and_target", "target_loss": target, "guess": guess}
+    driver |= config.pop("more", {})
+    label = "guess_and_target(" + ", ".join(f"{k}={v}" for k, v in driver.items()) + ")"
+    whole = {"estimator": driver, "shadows": [{"name": "backprop"}], **config}
+    labels = {"driver": label, "shadows": ["backprop"]}
+    name = f"a study: {target}, {guess}"
+    source.add_run(f"r{number}", MemoryRun(number, name, whole, labels, facts=FACTS))
+    for each in (label, "backprop"):
+        source.add(f"r{number}", "cosine", [0], [0.5], layer="first", estimator=each)
+
+
+def legend(source: Memory, runs: str) -> list[str]:
+    drawn = draw("alignment_by_depth", source, {"runs": runs})
+    return [trace["name"] for trace in drawn["figure"]["data"]]
+
+
+def test_guesses_are_called_by_target_and_guess():
+    source = Memory()
+    guessing(source, 1, "global", "local")
+    guessing(source, 2, "local", "normal")
+    names = legend(source, "r1,r2")
+    assert (names[0], names[2]) == ("global ← local", "local ← normal")
+    assert "#1" in names[1], "another estimator of two runs is told apart by its run"
+    assert "#2" in names[3]
+
+
+def test_guesses_of_one_pair_are_called_by_what_tells_them_apart():
+    source = Memory()
+    guessing(source, 1, "global", "local", batch_size=32)
+    guessing(source, 2, "global", "local", batch_size=32, more={"unit": "tensor"})
+    guessing(source, 3, "local", "normal", batch_size=64)
+    names = legend(source, "r1,r2,r3")[::2]
+    assert names[1:] == ["global ← local, unit tensor", "local ← normal"]
+    # Nothing but the run tells two microscopes of one setting apart.
+    guessing(source, 4, "global", "local", microscope={}, seed=0)
+    guessing(source, 5, "global", "local", microscope={}, seed=1)
+    alike = legend(source, "r4,r5")[::2]
+    assert len(set(alike)) == 2
+    assert all(f"#{number}" in name for number, name in zip((4, 5), alike, strict=True))

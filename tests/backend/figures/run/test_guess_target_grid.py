@@ -140,6 +140,26 @@ def test_other_fields_of_the_estimator_make_panels(field, one, other, heading):
     assert "different settings are never averaged" in note_text(drawn)
 
 
+def test_a_long_heading_is_broken_into_lines_and_not_cut():
+    lab = Lab()
+    one = {"unit": "tensor", "source": "honest", "auxiliary": "mlp", "auxiliary_norm": "layer"}
+    other = {"unit": "output_and_example", "source": "oracle", "auxiliary": "cnn"}
+    lab.train({**GUESS, **one}, 0.5, batch_size=32)
+    lab.train({**GUESS, **other}, 0.7, batch_size=64)
+    layout = grid(lab)["figure"]["layout"]
+    heading = layout["annotations"][1]["text"]
+    lines = heading.split("<br>")
+    assert max(map(len, lines)) <= 48
+    assert " ".join(lines) == (
+        "unit output_and_example, source oracle, auxiliary cnn, auxiliary_norm none, batch_size 64"
+    )
+    upper = layout["yaxis"]["domain"], layout["yaxis2"]["domain"]
+    pixels = (upper[0][0] - upper[1][1]) * (layout["height"] - 100)
+    assert pixels > 16 * len(lines), "the panel above ends before the heading begins"
+    meta = grid(lab)["figure"]["data"][2]["meta"]
+    assert meta["full"] == " ".join(lines), "for the table, which names the panel"
+
+
 def test_another_network_or_batch_size_is_another_panel():
     lab = Lab()
     for seed, size in enumerate((32, 64)):
@@ -188,6 +208,22 @@ def test_drivers_of_another_kind_are_listed_below_and_linked():
     assert cells(drawn, 1, "links")["backprop", "none"] == "r2,r3"
 
 
+def test_long_names_of_other_drivers_that_begin_alike_are_told_apart():
+    lab = Lab()
+    lab.train(GUESS, 0.5)
+    for pooling in ("mean", "max"):
+        driver = {"name": "local_losses", "pooling": pooling}
+        lab.train(driver, 0.9, label=f"local_losses(inner=backprop, pooling={pooling})")
+    texts = [text for (text,) in grid(lab)["figure"]["data"][2]["text"]]
+    assert len({text.partition(":")[0] for text in texts}) == 2
+
+
+def test_the_caption_says_which_part_of_the_data_an_accuracy_is_of():
+    lab = Lab()
+    lab.train(GUESS, 0.5)
+    assert "colour: test accuracy (fraction)" in note_text(grid(lab, metric="test/accuracy"))
+
+
 def test_a_run_whose_driver_was_changed_is_left_out_in_words():
     lab = Lab()
     lab.train(GUESS, 0.5)
@@ -221,6 +257,14 @@ def test_of_a_single_run_every_estimator_has_a_cell_and_leads_nowhere():
     }
     assert cells(drawn, 1)["backprop", "none"] == pytest.approx(0.55, rel=1e-14)
     assert "links" not in drawn["figure"]["data"][0].get("meta", {})
+    source = single()
+    source._runs["r1"].config["shadows"].append(
+        {**GUESS, "guess": "normal", "target_loss": "local"}
+    )
+    source._runs["r1"].labels["shadows"].append("three")
+    without = draw("guess_target_grid", source, {"runs": "r1"})["figure"]["data"][1]
+    assert without["text"] == [["", ""], ["not measured", "no value"]]
+    assert "no estimator of this run has this target and guess" in without["hovertext"][1][0]
     newest = draw("guess_target_grid", single(), {"runs": "r1", "window": "1"})
     assert cells(newest)["global", "local"] == 0.1
 

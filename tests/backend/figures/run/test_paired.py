@@ -117,7 +117,7 @@ def test_drivers_are_compared_by_what_their_runs_end_with():
         source.add(f"r{i}", "test/accuracy", [100], [0.9 - 0.1 * (i % 2) + 0.001 * i])
     drawn = asked(source, ",".join(f"r{i}" for i in range(10)), metric="test/accuracy")
     assert bar(drawn)[0] == pytest.approx(-0.099)
-    assert "accuracy smaller than forward_gradient's" in note_text(drawn)
+    assert "test accuracy smaller than forward_gradient's" in note_text(drawn)
 
 
 def test_a_microscope_s_draws_are_not_paired():
@@ -152,4 +152,4 @@ def test_runs_of_two_seeds_are_paired_as_far_as_they_go():
     assert drawn["count"] == 1
     alone = asked(source, "r1,r2", metric="test/accuracy")
     assert [a["text"] for a in alone["figure"]["layout"]["annotations"]] == ["nothing to compare"]
-    assert "two runs with accuracy, of one seed and two drivers" in note_text(alone)
+    assert "two runs with test accuracy, of one seed and two drivers" in note_text(alone)
