@@ -97,18 +97,21 @@ export function visit(change) {
   }
 }
 
-/** The address of runs, the first of them in focus. @param {string[]} runs */
+/** Those that are shown, then those of these runs that are not. @param {string[]} runs */
+const besideShown = (runs) => [...new Set([...shown(), ...runs])];
+
+/** The address of these runs beside the shown ones, the first of them in focus. @param {string[]} runs */
 export function addressOf(runs) {
   const query = new URLSearchParams(address().split("?")[1] ?? "");
-  query.set("runs", runs.join(","));
+  query.set("runs", besideShown(runs).join(","));
   query.set("focus", runs[0]);
   return `${location.pathname}?${query.toString().replaceAll("%2C", ",")}`;
 }
 
-/** Show these runs alone, the first of them in focus. @param {string[]} runs */
+/** Show these runs beside the shown ones, the first of them in focus. @param {string[]} runs */
 export const visitRuns = (runs) =>
   visit(() => {
-    shown.set(runs);
+    shown.set(besideShown(runs));
     focus.set(runs[0]);
   });
 

@@ -5,7 +5,7 @@ import {say} from "../lib/take.js";
 import {visitRuns} from "../state.js";
 import {find} from "./known-runs.js";
 
-/** Show these runs alone, and put the focus on the first of them. @param {string[]} ids */
+/** Show these runs beside the shown ones, and put the focus on the first of them. @param {string[]} ids */
 export function openRuns(ids) {
   visitRuns(ids);
   const row = document.querySelector(`.run[data-run="${CSS.escape(ids[0])}"] .run-name`);

@@ -79,6 +79,30 @@ def test_a_cell_leads_to_its_runs_and_the_browser_leads_back(page: Page, study: 
 
 
 @pytest.mark.timeout(90)
+def test_a_cell_adds_its_runs_to_those_that_are_shown(page: Page, study: Study) -> None:
+    ids = study[2]
+    opened(page, study)
+    for shown in ("backprop, seed 0", "global-normal, seed 1"):
+        run_row(page, shown).get_by_role("checkbox").check()
+    page.locator("[data-chart=study-grid]").scroll_into_view_if_needed()
+    x, y = page.evaluate(CENTRE, ["global", "normal"])
+    page.mouse.click(x, y)
+    expect(page.locator(".run input:checked")).to_have_count(3)
+    first, second = ids["global-normal"]
+    page.wait_for_url(f"**runs={ids['backprop'][0]},{second},{first}&focus={first}&**")
+    expect(run_row(page, "global-normal, seed 0").locator(".run-name")).to_be_focused()
+    tools = page.get_by_role("group", name="Targets and guesses: tools")
+    tools.get_by_label("Show as a table").press("Enter")
+    link = page.get_by_role("link", name="Open 2 runs of local, local")
+    address = link.get_attribute("href") or ""
+    assert (
+        f"{second},{first},{','.join(ids['local-local'])}&focus={ids['local-local'][0]}" in address
+    )
+    link.press("Enter")
+    expect(page.locator(".run input:checked")).to_have_count(5)
+
+
+@pytest.mark.timeout(90)
 def test_a_cell_without_a_run_says_so_and_leads_nowhere(page: Page, study: Study) -> None:
     address = opened(page, study)
     plot = page.locator("[data-chart=study-grid]")
