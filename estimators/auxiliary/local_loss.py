@@ -119,9 +119,10 @@ def refuse_targets(kind: LocalLossName, y: Tensor) -> None:
     if kind == "prediction" or (y.ndim == 1 and y.dtype in (torch.int64, torch.int32)):
         return
     raise UnsupportedError(
-        "similarity matching compares the features with the classes of the examples, (B,) of "
-        f"integers, and these targets are {str(y.dtype).removeprefix('torch.')} of shape "
-        f"{tuple(y.shape)}: choose the local loss prediction"
+        f"local_loss is {kind}, and similarity matching compares the features with the classes of "
+        "the examples, (B,) of integers, and these targets are "
+        f"{str(y.dtype).removeprefix('torch.')} of shape {tuple(y.shape)}: choose the "
+        "local loss prediction"
     )
 
 

@@ -101,14 +101,17 @@ def _make(chain: Chain, choice: Choice) -> tuple[Auxiliary, ...]:
 
 def _auxiliary(chain: Chain, choice: Choice, block: str, h: Tensor, outputs: int) -> Auxiliary:
     shape = tuple(h.shape[1:])
+    field = f"auxiliary is {choice.name}"
     try:
         network = auxiliary_network(
             choice.name, shape, outputs, width=choice.width, norm=choice.norm, like=h
         )
         if choice.loss == "prediction_and_similarity":
+            field = f"local_loss is {choice.loss}"
             network = with_similarity(network, shape, like=h)
     except UnsupportedError as error:
-        raise UnsupportedError(f"{block}: {error}", network=True) from None
+        said = f"{field}, which does not fit {block}: {error}"
+        raise UnsupportedError(said, network=True) from None
     few = slice(0, 2)
     module = nn.Sequential(OrderedDict({f"auxiliary of {block}": network}))
     separable = chain.separable and choice.norm != "batch" and choice.loss == "prediction"

@@ -1,4 +1,7 @@
-"""What a network or a guesser lacks for guesses and targets, in words, before the run."""
+"""What a network or a guesser lacks for guesses and targets, in words, before the run.
+
+Each sentence begins with the field that does not fit: the lab's form shows it there.
+"""
 
 from collections.abc import Sequence
 
@@ -9,6 +12,7 @@ from estimators.core.names import label
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
 from estimators.guess._auxiliaries import Auxiliary, Choice
+from estimators.requirements import require
 
 MAX_EXAMPLE_NUMBERS = 2**26
 """Numbers in the weights' tangents of all examples, in forward mode: 256 MiB in float32."""
@@ -19,8 +23,8 @@ def refuse_for_auxiliaries(choice: Choice, chain: Chain) -> None:
     refuse_targets(choice.loss, chain.y)
     if choice.norm == "batch" and len(chain.x) < 2:
         raise UnsupportedError(
-            "auxiliary_norm=batch takes the statistics of at least two examples, and the batch has "
-            f"{len(chain.x)}: take a larger batch, or layer or none"
+            "auxiliary_norm is batch, which takes the statistics of at least two examples, and the "
+            f"batch has {len(chain.x)}: take a larger batch, or layer or none"
         )
 
 
@@ -40,8 +44,9 @@ def refuse_coupled(chain: Chain, auxiliaries: Sequence[Auxiliary]) -> None:
     else:
         return
     raise UnsupportedError(
-        "one forward-mode pass gives the scalars of all examples only if each example's loss "
-        f"depends on that example alone; {what}: take source=oracle, unit=tensor, {way}"
+        "source is honest, and one forward-mode pass gives the scalars of all examples only if "
+        f"each example's loss depends on that example alone; {what}: take source=oracle, "
+        f"unit=tensor, {way}"
     )
 
 
@@ -52,14 +57,14 @@ def refuse_single_examples(chain: Chain, *, by_itself: bool) -> None:
     """
     if not chain.separable:
         raise UnsupportedError(
-            "gradients of single examples exist only where examples are not coupled: take another "
-            "unit or another normalisation"
+            "unit is tensor_and_example, and gradients of single examples exist only where "
+            "examples are not coupled: take another unit or another normalisation"
         )
     if chain.views > 1 and by_itself:
         raise UnsupportedError(
-            "an estimator guesses for single examples by itself, and this loss compares "
-            f"{chain.views} views of each example with the rest of the batch: take another unit or "
-            "another guess"
+            "unit is tensor_and_example, where an estimator guesses for single examples by itself, "
+            f"and this loss compares {chain.views} views of each example with the rest of the "
+            "batch: take another unit or another guess"
         )
 
 
@@ -69,11 +74,20 @@ def refuse_too_many(chain: Chain, params: Params) -> None:
     numbers = len(chain.x) * sum(params[name].numel() for name in guessed)
     if numbers > MAX_EXAMPLE_NUMBERS:
         raise UnsupportedError(
-            f"honest, a scalar for each tensor and example takes {len(guessed)} forward-mode "
-            f"passes with weights of its own for each of {len(chain.x)} examples, {numbers:,} "
-            f"numbers; at most {MAX_EXAMPLE_NUMBERS:,} are served: take source=oracle, a smaller "
-            "batch or another unit"
+            "source is honest, and a scalar for each tensor and example then takes "
+            f"{len(guessed)} forward-mode passes with weights of its own for each of "
+            f"{len(chain.x)} examples, {numbers:,} numbers; at most {MAX_EXAMPLE_NUMBERS:,} are "
+            "served: take source=oracle, a smaller batch or another unit"
         )
+
+
+def refuse_unfit(guesser: Estimator, chain: Chain, params: Params) -> None:
+    """Raise UnsupportedError for a guesser that does not support the chain."""
+    try:
+        require(guesser, chain, params)
+    except UnsupportedError as error:
+        said = f"guesser is {label(guesser)}, which does not serve here: {error}"
+        raise UnsupportedError(said, network=error.network) from None
 
 
 def refuse_without_signals(guesser: Estimator, chain: Chain, params: Params) -> None:
@@ -82,6 +96,7 @@ def refuse_without_signals(guesser: Estimator, chain: Chain, params: Params) -> 
     state = guesser.init(chain, params, rng)
     if guesser.signals(chain, params, state, rng) is None:
         raise UnsupportedError(
-            f"{label(guesser)} sends no signals to the outputs of blocks: take unit=tensor, or as "
-            "guesser backprop, a method of feedback, or local_losses or stale around one of these"
+            f"guesser is {label(guesser)}, which sends no signals to the outputs of blocks: take "
+            "unit=tensor, or backprop, a method of feedback, or local_losses or stale around "
+            "one of these"
         )

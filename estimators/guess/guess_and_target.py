@@ -24,6 +24,7 @@ from estimators.core.contract import (
     UnsupportedError,
 )
 from estimators.core.laws import certain, direction_factors, is_certain, squares
+from estimators.core.names import label
 from estimators.core.noise import Noise, stream
 from estimators.core.objective import Chain
 from estimators.core.optimizers import adam, adam_state
@@ -43,12 +44,12 @@ from estimators.guess._refusals import (
     refuse_for_auxiliaries,
     refuse_single_examples,
     refuse_too_many,
+    refuse_unfit,
     refuse_without_signals,
 )
 from estimators.guess._slopes import Target
 from estimators.guess._step import RANDOM, Guess, Step
 from estimators.guess._units import Unit, gradients, is_by_example
-from estimators.requirements import require
 
 State = dict[str, Any]
 """auxiliary (weights), moments, fixed (weights that never move), guesser (its state), step."""
@@ -148,10 +149,10 @@ class GuessAndTarget(Estimator[Chain, State]):
         if self.guess == "estimator":
             if isinstance(unwrapped(self.guesser), GuessAndTarget):
                 raise UnsupportedError(
-                    "the guess of a guess_and_target cannot be a guess_and_target: choose another "
-                    "estimator as guesser"
+                    f"guesser is {label(self.guesser)}, and the guess of a guess_and_target cannot "
+                    "be a guess_and_target: choose another estimator"
                 )
-            require(self.guesser, objective, params)
+            refuse_unfit(self.guesser, objective, params)
             if self.unit == "output_and_example":
                 refuse_without_signals(self.guesser, objective, params)
 

@@ -70,8 +70,9 @@ class MadeHeads(NamedTuple):
         """The loss of such a head's output. Raises UnsupportedError if the targets do not fit."""
         if self.loss != "prediction" and chain.views > 1:
             raise UnsupportedError(
-                "similarity matching compares the features with the classes of the examples, and "
-                "this loss compares views of them: choose the local loss prediction"
+                f"local_loss is {self.loss}, and similarity matching compares the features with "
+                "the classes of the examples, and this loss compares views of them: choose the "
+                "local loss prediction"
             )
         refuse_targets(self.loss, chain.y)
         return local_losses(self.loss, chain._losses, outputs)

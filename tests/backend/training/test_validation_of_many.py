@@ -74,6 +74,29 @@ def test_an_estimator_with_a_field_that_cannot_be_hashed_is_checked_all_the_same
         _refusal(Listed(), None, None, None)
 
 
+@pytest.mark.parametrize(
+    ("field", "fields", "norm"),
+    [
+        ("auxiliary", {"auxiliary": "cnn"}, "none"),
+        ("source", {}, "batch"),
+        ("source", {"auxiliary_norm": "batch", "target_loss": "local"}, "none"),
+        ("unit", {"unit": "tensor_and_example", "source": "oracle"}, "batch"),
+        ("guesser", {"guess": "estimator", "guesser": {"name": "spsa"}}, "none"),
+        ("guesser", {"guess": "estimator", "guesser": {"name": "guess_and_target"}}, "none"),
+        ("guesser", {"guess": "estimator", "guesser": {"name": "local_losses", "auxiliary": "cnn",
+                                                       "inner": {"name": "backprop"}}}, "none"),
+    ],
+)  # fmt: skip
+def test_a_refusal_of_guesses_and_targets_stands_at_the_field_that_it_is_about(field, fields, norm):
+    network = {"name": "mlp", "width": 8, "depth": 2, "normalisation": norm}
+    config = {**EXAMPLE_RUN, "network": network, "shadows": []}
+    for loc, guess in ((["estimator"], "estimator"), (["shadows", 0], "shadows")):
+        described = {"name": "guess_and_target", **fields}
+        changes = {guess: described if guess == "estimator" else [described]}
+        errors = validate({**config, "estimator": {"name": "backprop"}, **changes})["errors"]
+        assert [error["loc"] for error in errors] == [[*loc, field]], errors
+
+
 @pytest.mark.parametrize(("batch_size", "served"), [(2, True), (2048, False)])
 def test_what_an_estimator_keeps_for_each_example_is_counted_for_the_runs_batch(batch_size, served):
     """256·64 weights and more, 2,048 times: beyond the limit of 2²⁶ numbers."""
@@ -81,6 +104,6 @@ def test_what_an_estimator_keeps_for_each_example_is_counted_for_the_runs_batch(
     network = {"name": "mlp", "width": 256, "depth": 2}
     config = {**EXAMPLE_RUN, "network": network, "estimator": guess, "batch_size": batch_size}
     errors = validate({**config, "dataset": {"name": "digits"}, "shadows": []})["errors"]
-    messages = [e["msg"] for e in errors if e["loc"] == ["estimator", "name"]]
+    messages = [e["msg"] for e in errors if e["loc"] == ["estimator", "source"]]
     assert bool(messages) == (not served), errors
     assert all("take source=oracle, a smaller batch" in message for message in messages)

@@ -286,7 +286,7 @@ def test_views_are_no_examples_by_themselves():
 
 def test_networks_that_do_not_fit_are_refused_in_words(monkeypatch):
     chain, params = convolutional()
-    with pytest.raises(UnsupportedError, match=r"dense: the auxiliary cnn reads \(channels"):
+    with pytest.raises(UnsupportedError, match=r"^auxiliary is cnn, .* dense: the auxiliary cnn"):
         require(GuessAndTarget(auxiliary="cnn"), chain, params)
     require(GuessAndTarget(auxiliary="cnn", guess="normal"), chain, params)
     with pytest.raises(UnsupportedError, match="at least two named stages"):
