@@ -20,7 +20,7 @@ _MODULES = {
     "control.random_direction": ["RandomDirection"],
     "control.sign_of": ["SignOf"],
     "control.stale": ["Stale"],
-    "core.bounds": ["Ge", "Gt", "Le", "Lt", "Unit"],
+    "core.bounds": ["Ge", "Gt", "Le", "Lt", "Unit", "UsedIf"],
     "core.contract": [
         "BatchedDraws",
         "Claim",
@@ -102,7 +102,7 @@ if TYPE_CHECKING:
     from estimators.control.random_direction import RandomDirection
     from estimators.control.sign_of import SignOf
     from estimators.control.stale import Stale
-    from estimators.core.bounds import Ge, Gt, Le, Lt, Unit
+    from estimators.core.bounds import Ge, Gt, Le, Lt, Unit, UsedIf
     from estimators.core.contract import (
         BatchedDraws,
         Claim,

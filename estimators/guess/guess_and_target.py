@@ -11,7 +11,7 @@ from estimators.autodiff.calculus import coverage_between, cut_at_stages
 from estimators.auxiliary.local_loss import LocalLossName
 from estimators.auxiliary.networks import AuxiliaryName, AuxiliaryNorm
 from estimators.core import bounds
-from estimators.core.bounds import Ge, Gt, Le
+from estimators.core.bounds import Ge, Gt, Le, UsedIf
 from estimators.core.contract import (
     Claim,
     Cost,
@@ -60,6 +60,11 @@ PERIOD = 16
 """Steps from one comparison of target and guess to the next; not at the first step, where many
 draws may start from one state."""
 
+_WITH_AUXILIARIES = UsedIf(
+    target_loss=("local", "look_ahead"), guess=("local", "look_ahead", "ntk", "fixed_ntk")
+)
+_TRAINED = UsedIf(target_loss=("local", "look_ahead"), guess=("local", "look_ahead"))
+
 
 @dataclass(frozen=True)
 class GuessAndTarget(Estimator[Chain, State]):
@@ -94,7 +99,7 @@ class GuessAndTarget(Estimator[Chain, State]):
     these losses. normal, rademacher: noise. ntk: local, of auxiliary networks drawn anew at every
     step. fixed_ntk: local, of auxiliary networks drawn once and never trained. estimator: the
     estimate, or for block outputs the signals, of the estimator below."""
-    guesser: Estimator = DirectFeedbackAlignment()  # noqa: RUF009, it is frozen
+    guesser: Annotated[Estimator, UsedIf(guess="estimator")] = DirectFeedbackAlignment()  # noqa: RUF009
     """The estimator that guesses, where guess is estimator; otherwise it is not used."""
     unit: Unit = "output_and_example"
     """What the target is projected along with one factor of its own. output_and_example: each
@@ -109,15 +114,18 @@ class GuessAndTarget(Estimator[Chain, State]):
     """honest: forward mode alone, one pass for each unit. oracle: projects the exact gradient of a
     backward pass, as the paper's code does: the same numbers, cheaper, but not a way to train
     without backpropagation."""
-    auxiliary: AuxiliaryName = "linear"
+    auxiliary: Annotated[AuxiliaryName, _WITH_AUXILIARIES] = "linear"
     """The auxiliary networks behind the blocks, for local losses."""
-    auxiliary_width: Annotated[int, Ge(1), Le(8192), bounds.Unit("channels")] = 32
+    auxiliary_width: Annotated[
+        int, Ge(1), Le(8192), bounds.Unit("channels"), _WITH_AUXILIARIES,
+        UsedIf(auxiliary=("mlp", "cnn")),
+    ] = 32  # fmt: skip
     """Channels of a cnn (32 in the paper) or units of an mlp (1,024 there); linear has none."""
-    auxiliary_norm: AuxiliaryNorm = "layer"
+    auxiliary_norm: Annotated[AuxiliaryNorm, _WITH_AUXILIARIES] = "layer"
     """Normalisation in auxiliary networks; the paper has batch, which couples the examples."""
-    auxiliary_rate: Annotated[float, Gt(0), Le(10)] = 1e-3
+    auxiliary_rate: Annotated[float, Gt(0), Le(10), _TRAINED] = 1e-3
     """Learning rate (Adam) of the auxiliary networks."""
-    local_loss: LocalLossName = "prediction"
+    local_loss: Annotated[LocalLossName, _WITH_AUXILIARIES] = "prediction"
     """prediction: the network's loss on the auxiliary prediction. prediction_and_similarity: also
     that outputs of a class are similar, which couples the examples."""
 

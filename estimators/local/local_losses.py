@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from estimators.autodiff.calculus import value_and_grad
 from estimators.auxiliary.local_loss import LocalLossName
 from estimators.auxiliary.networks import AuxiliaryNorm
-from estimators.core.bounds import Ge, Gt, Le, Unit
+from estimators.core.bounds import Ge, Gt, Le, Unit, UsedIf
 from estimators.core.contract import (
     Claim,
     Cost,
@@ -95,13 +95,15 @@ class LocalLosses(Estimator[Chain, State]):
     groupwise: bool = True
     """A loss for each group of channels, where heads name groups and inner perturbs sites without
     bias."""
-    head_rate: Annotated[float, Gt(0), Le(10)] = 1e-3
+    head_rate: Annotated[float, Gt(0), Le(10), UsedIf(heads="trained")] = 1e-3
     """Learning rate (Adam) of the heads that are made for a network that brings none."""
     auxiliary: HeadName = "pooled_linear"
     """The heads that are made: a linear map of the mean over the places of an image, or an
     auxiliary network: a linear map of its 2x2 pooled places, an MLP of three hidden layers, or a
     CNN of four convolutions."""
-    auxiliary_width: Annotated[int, Ge(1), Le(4096), Unit("channels")] = 32
+    auxiliary_width: Annotated[
+        int, Ge(1), Le(4096), Unit("channels"), UsedIf(auxiliary=("mlp", "cnn"))
+    ] = 32
     """Channels of an auxiliary CNN, features of an auxiliary MLP."""
     auxiliary_norm: AuxiliaryNorm = "layer"
     """Normalisation of each layer in auxiliary networks; that of the batch couples examples."""

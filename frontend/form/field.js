@@ -20,6 +20,7 @@ export const PLAIN = {
   range: "",
   family: "",
   parts: [],
+  usedIf: [],
 };
 
 /**

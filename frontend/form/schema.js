@@ -17,6 +17,8 @@ import {words} from "../lib/format.js";
  * @property {string} range in words
  * @property {string} family the catalogue's list of components that may stand here
  * @property {Spec[]} parts of a group
+ * @property {Record<string, string[]>[]} usedIf conditions that all must hold for the field to be
+ *   used: one of these other fields has one of its values
  */
 
 /**
@@ -52,6 +54,7 @@ export function spec(name, property, root) {
     range: range(main),
     family: main.component ?? "",
     parts: main.properties ? specs(main, root) : [],
+    usedIf: main.used_if ?? [],
   };
 }
 

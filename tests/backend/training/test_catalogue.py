@@ -75,6 +75,20 @@ def test_estimators_say_what_they_claim_and_need(found):
     assert "sites" in needs["activity_forward_gradient"]
 
 
+def test_fields_say_with_which_choices_they_are_used(found):
+    components = [entry for kind in LISTS for entry in found[kind]]
+    schemas = {entry["name"]: entry["schema"]["properties"] for entry in components}
+    guess = schemas["guess_and_target"]
+    assert guess["guesser"]["used_if"] == [{"guess": ["estimator"]}]
+    assert guess["auxiliary_width"]["used_if"][-1] == {"auxiliary": ["mlp", "cnn"]}
+    assert "used_if" not in guess["unit"]
+    # A name or a value that does not exist would hide a field for ever.
+    for fields in schemas.values():
+        conditions = [each for field in fields.values() for each in field.get("used_if", [])]
+        for name, values in (pair for condition in conditions for pair in condition.items()):
+            assert set(values) <= set(fields[name]["enum"]), name
+
+
 def test_bounds_units_and_nested_components_are_in_the_schema(found):
     networks = {entry["name"]: entry["schema"]["properties"] for entry in found["networks"]}
     width = networks["mlp"]["width"]

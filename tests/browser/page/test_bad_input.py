@@ -109,3 +109,46 @@ def test_what_was_typed_is_kept(page: Page, lab: ServedLab) -> None:
     expect(form.get_by_role("button", name="Remove shadow SPSA")).to_be_visible()
     form.get_by_role("button", name="Remove shadow SPSA").click()
     expect(form.get_by_role("button", name="Remove shadow SPSA")).to_have_count(0)
+
+
+def test_fields_that_the_other_choices_leave_unused_are_named_and_hidden(
+    page: Page, lab: ServedLab, expected: list[str]
+) -> None:
+    expected.append("422")
+    enter(page, lab.start_url)
+    form = page.locator("form.run-form")
+    fill(page, Driver="Guess and target")
+    width, guesser = (
+        form.get_by_label(name, exact=True) for name in ("Auxiliary width", "Guesser")
+    )
+    expect(form.get_by_label("Auxiliary", exact=True)).to_be_visible()
+    expect(width).to_be_hidden()
+    expect(guesser).to_be_hidden()
+    expect(form).to_contain_text("Not used with these choices: Guesser, Auxiliary width.")
+    fill(page, Auxiliary="cnn")
+    expect(width).to_be_visible()
+    fill(page, Guess="estimator")
+    expect(guesser).to_be_visible()
+    expect(width).to_be_hidden()
+    fill(page, **{"Target loss": "local"})
+    expect(form.locator(".unused:visible")).to_have_count(0)
+    # The cnn reads no vectors: the refusal stands at the field that it names.
+    press_run(page)
+    assert "auxiliary is cnn" in beside(page, "Auxiliary")
+
+
+def test_a_problem_of_an_unused_field_is_seen(
+    page: Page, lab: ServedLab, expected: list[str]
+) -> None:
+    expected.append("422")
+    enter(page, lab.start_url)
+    form = page.locator("form.run-form")
+    fill(page, Driver="Guess and target", Auxiliary="cnn")
+    fill(page, **{"Auxiliary width": "0"})
+    fill(page, Guess="normal")
+    width = form.get_by_label("Auxiliary width", exact=True)
+    expect(width).to_be_hidden()
+    press_run(page)
+    assert "auxiliary_width is 0" in beside(page, "Auxiliary width")
+    fill(page, Guess="rademacher")
+    expect(width).to_be_visible()
