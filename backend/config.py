@@ -5,7 +5,7 @@ name with any fields; `backend.catalogue.validation` checks the fields where tor
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -27,6 +27,13 @@ def printable(text: str) -> str:
     return text
 
 
+def with_seed(config: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """A run's configuration with a seed, which its name says: runs of a study are told apart."""
+    ending = f", seed {seed}"
+    name = f"{config['name'][: MAX_NAME_LENGTH - len(ending)]}{ending}"
+    return {**config, "seed": seed, "name": name}
+
+
 def _not_one(draws: Any) -> Any:
     """Return `draws` unless it is 1. Raises ValueError."""
     if draws == 1 and draws is not True:
@@ -34,12 +41,13 @@ def _not_one(draws: Any) -> Any:
     return draws
 
 
+MAX_NAME_LENGTH = 200
 PRINTABLE = r"[^\x00-\x1f\x7f-\x9f]"
 """A character that `printable` allows, for OpenAPI."""
 ONE_LINE = Field(json_schema_extra={"pattern": f"^{PRINTABLE}*$"})
 Text = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, max_length=200),
+    StringConstraints(strip_whitespace=True, max_length=MAX_NAME_LENGTH),
     AfterValidator(printable),
     ONE_LINE,
 ]

@@ -9,13 +9,12 @@ from pydantic_core import to_jsonable_python
 
 from backend.catalogue.component_checks import check
 from backend.catalogue.structure_checks import read
-from backend.config import COMPONENTS, RunConfig
+from backend.config import COMPONENTS, MAX_NAME_LENGTH, RunConfig
 from backend.training.components.assemble import Parts, make_parts
 from backend.training.components.index import ComponentIndex, component_index
 from backend.training.components.resolve import Loc, Problem, describe
 from estimators.core.names import labels
 
-MAX_NAME_LENGTH = 200
 _NAME_THEIR_FIELDS = ("network", "estimator", "shadows")
 """Components whose checks begin with the name of the field that does not fit."""
 

@@ -19,8 +19,9 @@ class Client:
     """Requests to the lab at `url`. Raises RefusedError with the server's message."""
 
     def __init__(self, url: str, token: str) -> None:
+        self._url = url.rstrip("/")
         self._http = httpx.Client(
-            base_url=f"{url.rstrip('/')}/api",
+            base_url=f"{self._url}/api",
             headers={"Authorization": f"Bearer {token}"},
             timeout=60,
         )
@@ -32,6 +33,10 @@ class Client:
     def probe(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Queue a microscope's run."""
         return self._call("POST", "/probes", json=request)
+
+    def address_of(self, study_id: str) -> str:
+        """The address of the page with a study."""
+        return f"{self._url}/?study={study_id}"
 
     def study(
         self, name: str, configs: Sequence[Any], seeds: Sequence[int]

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from backend.config import ACTIVE
+from backend.config import ACTIVE, with_seed
 from backend.tuning.report import document, tabulate
 from backend.tuning.results import DIVERGED, choose, results
 from backend.tuning.study_file import Planned, StudyFile, reported_runs, tuning_runs
@@ -36,6 +36,7 @@ class Lab(Protocol):
     def runs(self, search: str) -> list[Run]: ...
     def run(self, run_id: str) -> Run: ...
     def study(self, name: str, configs: Sequence[Any], seeds: Sequence[int]) -> list[Run]: ...
+    def address_of(self, study_id: str) -> str: ...
     def value(self, run_id: str, metric: str) -> float | None: ...
     def separate_test(self, dataset: str) -> bool: ...
 
@@ -94,7 +95,7 @@ def _carried_out(
     console: Console,
 ) -> dict[Planned, Run]:
     """The run of each planned one when all have ended; queues those that are not there yet."""
-    wanted = {p: {**configs[p.label, p.rate], "seed": p.seed} for p in plan}
+    wanted = {p: with_seed(configs[p.label, p.rate], p.seed) for p in plan}
     runs = _existing(lab, study, wanted)
     missing = [planned for planned in plan if planned not in runs]
     if len(missing) < len(plan):
@@ -105,6 +106,9 @@ def _carried_out(
         made = lab.study(f"{study.name}: {phase}", [configs[key] for key in group], seeds)
         pairs = [Planned(*key, seed) for key in group for seed in seeds]
         runs.update(zip(pairs, made, strict=True))
+    for study_id in dict.fromkeys(filter(None, (runs[planned]["study"] for planned in plan))):
+        address = lab.address_of(study_id)
+        console.print(f"{phase}: {address}", highlight=False, markup=False, soft_wrap=True)
     return _ended(lab, phase, {planned: runs[planned] for planned in plan}, console)
 
 
@@ -117,8 +121,10 @@ def _existing(
     for run in lab.runs(study.name):
         by_name[run["name"]].append(run)
     for planned, config in wanted.items():
-        for run in by_name[config["name"]]:
-            if run["status"] in _USABLE and run["config"] == config:
+        # Names of older runs do not say the seed.
+        older = config["name"].removesuffix(f", seed {planned.seed}")
+        for run in (*by_name[config["name"]], *by_name[older]):
+            if run["status"] in _USABLE and {**run["config"], "name": config["name"]} == config:
                 found.setdefault(planned, run)
     return found
 

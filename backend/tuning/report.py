@@ -13,30 +13,31 @@ from backend.tuning.study_file import StudyFile
 
 CAPTION = (
     "rates chosen by mean validation accuracy of the tuning seeds; test: mean ± half of Student's "
-    "95 % interval over the other seeds; difference of test: paired by seed, with its 95 % interval"
+    "95 % interval over the other seeds; difference of test: paired by seed, ± half of its 95 % "
+    "interval"
 )
 
 
 def tabulate(study: StudyFile, results: Sequence[Result], console: Console) -> None:
-    """Print a row for each configuration, and what the numbers are."""
-    heads = ("best rate", "validation", "test", "difference", "seeds", "")
-    columns = [Column("", overflow="fold"), *(Column(escape(head)) for head in heads)]
+    """Print a row for each configuration, what must be said of some, and what the numbers are."""
+    # Labels are broken where the terminal is narrow, numbers are not.
+    heads = ("rate", "validation", "test", "difference", "seeds")
+    columns = [Column("", overflow="fold"), *(Column(escape(head), no_wrap=True) for head in heads)]
     table = Table(*columns, box=None, pad_edge=False)
     for result in results:
-        table.add_row(*map(escape, _cells(study, result)))
+        table.add_row(*map(escape, _cells(result)))
     console.print(table)
+    for result in results:
+        if note := _note(study, result):
+            console.print(f"{result.label}: {note}", highlight=False, markup=False)
     console.print(f"{CAPTION}; from {study.baseline}", style="dim", highlight=False, markup=False)
 
 
-def _cells(study: StudyFile, result: Result) -> list[str]:
+def _cells(result: Result) -> list[str]:
     sample, comparison = result.sample, result.difference
     difference = ""
     if comparison is not None:
-        ends = f" ({comparison.low:+.4f} … {comparison.high:+.4f})" if comparison.judged else ""
-        difference = f"{comparison.difference:+.4f}{ends}"
-    seeds = len(study.seeds)
-    diverged = len(result.test) - sample.count
-    notes = [result.choice.note, f"{diverged} of {seeds} seeds diverged" if diverged else ""]
+        difference = f"{comparison.difference:+.4f}{_spread(comparison.half_width)}"
     rate = "–" if result.choice.rate is None else f"{result.choice.rate:g}"
     return [
         result.label,
@@ -45,8 +46,14 @@ def _cells(study: StudyFile, result: Result) -> list[str]:
         f"{_number(sample.mean)}{_spread(result.half_width)}",
         difference,
         str(sample.count),
-        "; ".join(filter(None, notes)),
     ]
+
+
+def _note(study: StudyFile, result: Result) -> str:
+    """What must be said beside the numbers; may be empty."""
+    diverged = len(result.test) - result.sample.count
+    lost = f"{diverged} of {len(study.seeds)} seeds diverged" if diverged else ""
+    return "; ".join(filter(None, [result.choice.note, lost]))
 
 
 def _number(value: float) -> str:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from rich.console import Console
 
+from backend.config import with_seed
 from backend.terminal import tune as command
 from backend.terminal.document import read
 from backend.terminal.tune import TuneError, tune
@@ -69,17 +70,21 @@ class FakeLab:
 
     def study(self, name, configs, seeds):
         assert len(configs) * len(seeds) <= command.MOST_RUNS
-        made = [self._made(config, seed) for config in configs for seed in seeds]
+        study = f"y-{name.rpartition(': ')[2]}"
+        made = [self._made(config, seed, study) for config in configs for seed in seeds]
         self.made += made
         return made
 
-    def _made(self, config, seed):
+    def address_of(self, study_id):
+        return f"http://lab:8000/?study={study_id}"
+
+    def _made(self, config, seed, study):
         rate, number = config["optimizer"]["lr"], len(self.made) + 1
         status = "diverged" if rate in self.diverging else "finished"
         status = "failed" if seed in self.failing else status
-        run_id = f"r{config['name']}{seed}"
-        return {"id": run_id, "number": number, "name": config["name"], "status": status,
-                "config": {**config, "seed": seed}, "error": "out of luck"}  # fmt: skip
+        run_id, whole = f"r{config['name']}{seed}", with_seed(config, seed)
+        return {"id": run_id, "number": number, "name": whole["name"], "status": status,
+                "config": whole, "error": "out of luck", "study": study}  # fmt: skip
 
     def value(self, run_id, metric):
         run = self.run(run_id)
@@ -93,9 +98,9 @@ class FakeLab:
         return TEST[rate] + bonus
 
 
-def carried_out(lab, study=None):
+def carried_out(lab, study=None, width=200):
     text = io.StringIO()
-    return tune(lab, study or parse(STUDY), Console(file=text, width=200)), text.getvalue()
+    return tune(lab, study or parse(STUDY), Console(file=text, width=width)), text.getvalue()
 
 
 def test_the_rate_is_chosen_on_validation_with_the_tuning_seeds_alone():
@@ -121,7 +126,37 @@ def test_the_difference_is_paired_by_seed():
     # Sums of a few numbers below 1, and a root of their differences of size 0.01.
     assert forward["difference"]["mean"] == pytest.approx(by_hand.difference, abs=1e-15)
     assert forward["difference"]["low"] == pytest.approx(by_hand.low, abs=1e-13)
-    assert "-0.0600 (-0.0848 … -0.0352)" in text
+    assert "-0.0600 ± 0.0248" in text
+
+
+def test_the_page_of_each_phase_is_named_before_its_runs_have_ended():
+    lab = FakeLab(failing=(6,))
+    text = io.StringIO()
+    with pytest.raises(TuneError):
+        tune(lab, parse(STUDY), Console(file=text, width=30))
+    lines = text.getvalue().splitlines()
+    assert lines.count("tuning: http://lab:8000/?study=y-tuning") == 1
+    assert lines.count("test: http://lab:8000/?study=y-test") == 1
+
+
+def test_runs_are_told_apart_by_their_seeds_and_older_ones_without_them_are_found():
+    lab = FakeLab()
+    found, _ = carried_out(lab)
+    assert len({run["name"] for run in lab.made}) == len(lab.made)
+    assert lab.made[1]["name"] == "two methods: exact, lr 0.01, seed 1"
+    for run in lab.made:
+        run["name"] = run["config"]["name"] = run["name"].partition(", seed")[0]
+    count = len(lab.made)
+    assert carried_out(lab)[0] == found
+    assert len(lab.made) == count
+
+
+def test_the_table_fits_a_terminal_of_80_columns():
+    _, text = carried_out(FakeLab(), changed(rates=[0.01, 0.1]), width=80)
+    row = next(line for line in text.splitlines() if line.startswith("forward "))
+    numbers = ("forward", "0.1", "0.8005", "0.4000 ± 0.0000", "-0.0600 ± 0.0248", "3")
+    assert " ".join(row.split()) == " ".join(numbers)
+    assert "forward: best at the edge: try larger rates" in text.splitlines()
 
 
 def test_the_best_at_an_edge_is_said():
@@ -199,7 +234,9 @@ def test_a_large_grid_is_queued_in_parts():
 def test_a_run_without_the_metric_is_named():
     lab = FakeLab()
     lab.value = lambda run_id, metric: None
-    with pytest.raises(TuneError, match=r"run 1 \(two methods: exact, lr 0.01\) has no validation"):
+    with pytest.raises(
+        TuneError, match=r"run 1 \(two methods: exact, lr 0.01, seed 0\) has no validation"
+    ):
         carried_out(lab)
 
 

@@ -9,6 +9,7 @@ from backend.api.deps import LabDep
 from backend.api.models import Id, StudyView, Title, run_views
 from backend.api.router import router
 from backend.api.validation import Draft, validated
+from backend.config import with_seed
 
 routes = router("studies")
 MAX_RUNS = 256
@@ -16,7 +17,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class Grid(BaseModel):
-    """Configurations, each of which is run with each seed."""
+    """Configurations, each of which is run with each seed. Where seeds are given, the names of the
+    runs say them."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,8 +48,9 @@ def start(grid: Grid, lab: LabDep) -> StudyView:
     if count > MAX_RUNS:
         raise HTTPException(422, f"the grid has {count} runs; at most {MAX_RUNS} are allowed")
     checked = validated(lab.supervisor, grid.configs)
+    named = "seeds" in grid.model_fields_set
     seeded = [
-        {**each, "config": {**each["config"], "seed": seed}}
+        {**each, "config": _seeded(each["config"], seed, named=named)}
         for each in checked
         for seed in grid.seeds
     ]
@@ -55,6 +58,10 @@ def start(grid: Grid, lab: LabDep) -> StudyView:
     for run in runs:
         lab.supervisor.submit(run.id)
     return study(study_id or "", lab)
+
+
+def _seeded(config: dict[str, Any], seed: int, *, named: bool) -> dict[str, Any]:
+    return with_seed(config, seed) if named else {**config, "seed": seed}
 
 
 @routes.get("/studies/{study_id}")

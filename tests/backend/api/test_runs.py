@@ -180,6 +180,17 @@ def test_a_study_is_a_grid_and_all_or_nothing(client, config):
     assert client.get("/api/runs").json()["total"] == 6
 
 
+def test_runs_of_a_study_with_seeds_are_named_by_them(client, config):
+    grid = {"name": "grid", "configs": [{**config, "name": "n" * 200}], "seeds": [1, 12]}
+    runs = client.post("/api/studies", json=grid).json()["runs"]
+    assert [run["name"][-9:] for run in runs] == ["n, seed 1", ", seed 12"]
+    assert all(len(run["name"]) == 200 for run in runs)
+    assert all(run["config"]["name"] == run["name"] for run in runs)
+    del grid["seeds"]
+    (alone,) = client.post("/api/studies", json=grid).json()["runs"]
+    assert alone["name"] == "n" * 200
+
+
 def test_the_catalogue_is_refreshed(client):
     assert client.get("/api/catalogue").json()["version"] == "1"
     assert client.post("/api/catalogue/refresh").json()["version"] == "2"
