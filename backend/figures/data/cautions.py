@@ -5,8 +5,9 @@ Of a training run both are about its latest probes, of a microscope about all dr
 sweep about all its values together.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,15 +100,23 @@ def heavy_tails(source: Source, run_id: str, label: str, layer: str) -> bool:
     return any((values > 0).any() for _, values in points.values())
 
 
-def sentences(source: Source, query: Query, labels: Sequence[str] = ()) -> Iterator[str]:
-    """The cautions of these estimators, or of all estimators of the runs."""
+def sentences(
+    source: Source,
+    query: Query,
+    labels: Sequence[str] = (),
+    called: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[str]:
+    """The cautions of these estimators, or of all estimators of the runs.
+
+    `called`: what the figure calls an estimator, where that is not its label.
+    """
     several = len(query.runs) > 1
     for run_id in query.runs:
         run = source.run(run_id)
         for label in labels or estimators(run):
             if query.estimator not in ("", label):
                 continue
-            name = clipped(label) + (f" (run {run.number})" if several else "")
+            name = called.get(label, clipped(label)) + (f" (run {run.number})" if several else "")
             if words := lost(source, run_id, label, query.window).words:
                 yield f"{name}: {words} and are left out"
             if uphill(source, run_id, label, query.layer, query.window):

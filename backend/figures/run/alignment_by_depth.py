@@ -92,18 +92,23 @@ def figure(source: Source, query: Query) -> go.Figure:
     marks = style.symbols(line.label for line, _ in shown)
     counts = [sum(len(spots) for _, spots in some) for some in (shown, drawn)]
     tally = canvas.Tally(counts[0], counts[1], "the first lines")
+    short_names_of_lines = _short_names([line for line, _ in shown])
+    called = {
+        line.label: short_name
+        for (line, _), short_name in zip(shown, short_names_of_lines, strict=True)
+        if short_name and len(runs) == 1
+    }
     for sentence in (
         f"{words.axis.replace('<br>', ', ')}; {query.level}s from the first to the last",
         *_whiskers([line for line, _ in shown], query),
-        *cautions.sentences(source, query, [line.label for line, _ in shown]),
+        *cautions.sentences(source, query, [line.label for line, _ in shown], called),
     ):
         tally.say(sentence)
-    names_of_lines = _names([line for line, _ in shown], several=len(runs) > 1)
     traces = [
-        _trace(line, spots, name, scale, called=called, several=len(runs) > 1).update(
+        _trace(line, spots, name, scale, short_name, several=len(runs) > 1).update(
             marker_symbol=marks[line.label]
         )
-        for (line, spots), called in zip(shown, names_of_lines, strict=True)
+        for (line, spots), short_name in zip(shown, short_names_of_lines, strict=True)
     ]
     return canvas.finish(
         traces,
@@ -200,18 +205,15 @@ def _whiskers(lines: Sequence[DepthLine], query: Query) -> list[str]:
     return said
 
 
-def _names(lines: Sequence[DepthLine], *, several: bool) -> list[str]:
-    """What the legend calls each line, escaped: a target and a guess where that tells all apart."""
-    first_runs = [line.runs[0][1] for line in lines]
-    guesses = [
-        (described(run).get(line.label, {}), _without_driver(setting_of(run)))
-        for line, run in zip(lines, first_runs, strict=True)
-    ]
-    return [
-        plain(short_name)
-        or line_name(line.label, run.number, run.name, several=several and len(line.runs) == 1)
-        for line, run, short_name in zip(lines, first_runs, short_names(guesses), strict=True)
-    ]
+def _short_names(lines: Sequence[DepthLine]) -> list[str]:
+    """Target and guess of each line, where that tells all apart; else ""."""
+    runs = [line.runs[0][1] for line in lines]
+    return short_names(
+        [
+            (described(run).get(line.label, {}), _without_driver(setting_of(run)))
+            for line, run in zip(lines, runs, strict=True)
+        ]
+    )
 
 
 def _without_driver(setting: Flat) -> Flat:
@@ -223,13 +225,16 @@ def _trace(
     spots: Mapping[str, Spot],
     name: str,
     scale: Scale,
+    short_name: str,
     *,
-    called: str,
     several: bool,
 ) -> go.Scatter:
     (run_id, run), *more = line.runs
     whose = numbered(run.number, run.name) if several else ""
     whole = full_name(line.label, f"{len(line.runs)} seeds" if more else whose)
+    called = plain(short_name) or line_name(
+        line.label, run.number, run.name, several=several and not more
+    )
     means, lows, highs = (
         np.array([getattr(spot, part) for spot in spots.values()])
         for part in ("mean", "low", "high")

@@ -1,5 +1,6 @@
 """The grid of targets and guesses: a measure as colour, a cell for each pair."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
@@ -61,10 +62,12 @@ INFO = FigureInfo(
     ),
 )
 PANELS = 6
-ROW, BELOW, LINE = 44, 58, 16
-"""Pixels for a row, for the names of the columns below a panel, and for a line of its heading."""
+ROW, LINE, LETTER = 44, 16, 7
+"""Pixels for a row, for a line of a heading, and for a letter of a column's name."""
 WIDTH, MOST_LINES = 48, 6
 """Most characters of a line of a heading, which a phone holds, and most lines."""
+COLUMN = 14
+"""Most characters of a line of a column's name, unless a word is longer."""
 NO_RUN, NO_VALUE = 1, 2
 GREYS = [[0.0, "rgba(128,128,128,0.12)"], [1.0, "rgba(128,128,128,0.35)"]]
 
@@ -93,9 +96,15 @@ class Panel:
         return 10 + LINE * max(1, len(self.lines))
 
     @property
+    def below(self) -> int:
+        """Pixels for the names of the columns, which stand upright on a phone."""
+        longest = max((len(line) for name in self.columns for line in _broken(name)), default=0)
+        return 34 + LETTER * longest if self.named else 16
+
+    @property
     def height(self) -> int:
         """Pixels in all."""
-        return self.above + ROW * len(self.rows) + (BELOW if self.named else 16)
+        return self.above + ROW * len(self.rows) + self.below
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -169,6 +178,10 @@ def _notes(
     if not all_cells:
         return
     yield f"colour: {metric_of_part(name).axis.replace('<br>', ', ')}{_where(name, query)}"
+    if not group.several and any(
+        cell is None for panel in drawn for row in panel.cells for cell in row
+    ):
+        yield "none: no estimator of this run has this target and guess"
     if all(is_at_a_point(member, name) for cell in all_cells for member in cell.members):
         yield "newest value"
     else:
@@ -240,7 +253,7 @@ def _printed(panel: Panel, i: int, j: int) -> str:
     cell = panel.cells[i][j]
     whose = "" if panel.named else f"{plain(distinct(tuple(panel.rows), 30)[panel.rows[i]])}: "
     if cell is None:
-        return "no run" if panel.of_runs else "not measured"
+        return "no run" if panel.of_runs else "none"
     if not cell.sample.count:
         statuses = dict.fromkeys(member.run.status for member in cell.members)
         ended = "no value" if "finished" in statuses else next(iter(statuses))
@@ -271,7 +284,7 @@ def _layout(drawn: Sequence[Panel]) -> dict[str, Any]:
     top = 1.0
     for at, panel in enumerate(drawn):
         suffix, share = at + 1 if at else "", panel.height / whole
-        above, below = panel.above / whole, BELOW / whole if panel.named else 0.0
+        above, below = panel.above / whole, panel.below / whole if panel.named else 0.0
         domain = [max(0.0, top - share + below), top - above]
         layout["annotations"].append(_heading(panel.lines, domain[1]))
         layout |= _axes(panel, suffix, domain)
@@ -284,13 +297,26 @@ def _axes(panel: Panel, suffix: int | str, domain: list[float]) -> Mapping[str, 
     return {
         f"xaxis{suffix}": canvas.axis(
             "guess" if panel.named else "", anchor=f"y{suffix}", showticklabels=panel.named,
-            autotickangles=[0, -30, -90], **shared,
+            tickmode="array", tickvals=[plain(name) for name in panel.columns],
+            ticktext=["<br>".join(map(plain, _broken(name))) for name in panel.columns],
+            autotickangles=[0, -90], **shared,
         ),
         f"yaxis{suffix}": canvas.axis(
             "target" if panel.named else "", anchor=f"x{suffix}", domain=domain,
             autorange="reversed", showticklabels=panel.named, **shared,
         ),
     }  # fmt: skip
+
+
+def _broken(name: str) -> list[str]:
+    """A column's name in lines: broken behind spaces and underscores."""
+    lines: list[str] = []
+    for word in re.findall(r"[^_ ]*[_ ]?", name):
+        if lines and len(lines[-1] + word.rstrip()) <= COLUMN:
+            lines[-1] += word
+        else:
+            lines.append(word)
+    return [line.rstrip() for line in lines if line.strip()]
 
 
 def _heading(lines: Sequence[str], y: float) -> dict[str, Any]:

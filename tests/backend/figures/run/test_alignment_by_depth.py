@@ -103,6 +103,16 @@ def test_guesses_are_called_by_target_and_guess():
     assert "#2" in names[3]
 
 
+def test_a_caution_calls_a_guess_as_the_legend_does():
+    source = Memory()
+    guessing(source, 1, "global", "local")
+    label = source.run("r1").labels["driver"]
+    for metric, value in (("along", -1.0), ("along_se", 0.01)):
+        source.add("r1", metric, range(8), [value] * 8, estimator=label)
+    note = note_text(draw("alignment_by_depth", source, {"runs": "r1"}))
+    assert "global ← local points uphill" in note
+
+
 def test_guesses_of_one_pair_are_called_by_what_tells_them_apart():
     source = Memory()
     guessing(source, 1, "global", "local", batch_size=32)

@@ -195,6 +195,15 @@ def test_guessing_estimators_are_columns_of_their_own():
     }  # fmt: skip
 
 
+def test_long_names_of_columns_are_broken_into_lines():
+    lab = Lab()
+    for guesser in ("direct_feedback_alignment", "fdfa"):
+        lab.train({**GUESS, "guess": "estimator", "guesser": {"name": guesser}}, 0.5)
+    axis = grid(lab)["figure"]["layout"]["xaxis"]
+    assert axis["tickvals"] == ["direct_feedback_alignment", "fdfa"]
+    assert axis["ticktext"] == ["direct_<br>feedback_<br>alignment", "fdfa"]
+
+
 def test_drivers_of_another_kind_are_listed_below_and_linked():
     lab = Lab()
     lab.train(GUESS, 0.5)
@@ -263,8 +272,10 @@ def test_of_a_single_run_every_estimator_has_a_cell_and_leads_nowhere():
     )
     source._runs["r1"].labels["shadows"].append("three")
     without = draw("guess_target_grid", source, {"runs": "r1"})["figure"]["data"][1]
-    assert without["text"] == [["", ""], ["not measured", "no value"]]
-    assert "no estimator of this run has this target and guess" in without["hovertext"][1][0]
+    assert without["text"] == [["", ""], ["none", "no value"]]
+    said = "no estimator of this run has this target and guess"
+    assert said in without["hovertext"][1][0]
+    assert f"none: {said}" in note_text(draw("guess_target_grid", source, {"runs": "r1"}))
     newest = draw("guess_target_grid", single(), {"runs": "r1", "window": "1"})
     assert cells(newest)["global", "local"] == 0.1
 
