@@ -1,9 +1,12 @@
-"""The cell of an estimator that projects its target on a guess, read from its configuration."""
+"""The cell and the short name of an estimator that projects its target on a guess, read from its
+configuration."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from backend.figures.drawing.names import distinct
 
 NAME = "guess_and_target"
 DEFAULTS: dict[str, Any] = {
@@ -119,3 +122,26 @@ def _order(column: tuple[str, str]) -> tuple[int, str, str]:
 def target_order(target: str) -> tuple[int, str]:
     """The place of a target's row."""
     return (TARGETS.index(target) if target in TARGETS else len(TARGETS), target)
+
+
+def short_names(estimators: Sequence[tuple[Mapping[str, Any], Flat]]) -> list[str]:
+    """A name for each estimator of a figure: its target and its guess, and where another one has
+    both, too, what tells them apart: `global ← local, unit tensor`.
+
+    Args:
+        estimators: The configuration of each, and the setting of its run.
+
+    Returns:
+        "" for an estimator of another kind, and for those that nothing tells apart.
+    """
+    places = [place_of(description) for description, _ in estimators]
+    titles = column_titles([place for place in places if place])
+    pairs = [f"{place.target} ← {titles[place.column]}" if place else "" for place in places]
+    names = list(pairs)
+    for pair in dict.fromkeys(filter(None, pairs)):
+        alike = [at for at, other in enumerate(pairs) if other == pair]
+        whole = [{**estimators[at][1], **variant_of(estimators[at][0])} for at in alike]
+        for at, words in zip(alike, differences(whole), strict=True):
+            names[at] = f"{pair}, {words}" if words else pair
+    shown = distinct(tuple(dict.fromkeys(names)))
+    return [shown[name] if names.count(name) == 1 else "" for name in names]

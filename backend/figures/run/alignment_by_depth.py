@@ -18,8 +18,7 @@ from backend.figures.drawing.names import numbered
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, full_name, hover_head, line_name, plain
 from backend.figures.guesses.members import setting_of
-from backend.figures.guesses.names import short_names
-from backend.figures.guesses.places import Flat
+from backend.figures.guesses.places import Flat, short_names
 from backend.figures.info import Chart, FigureInfo, Pick, Place
 from estimators.statistics.formatting import short
 from estimators.statistics.student import Sample, half_width
