@@ -92,7 +92,9 @@ def refuse_unfit(guesser: Estimator, chain: Chain, params: Params) -> None:
 
 def refuse_without_signals(guesser: Estimator, chain: Chain, params: Params) -> None:
     """Raise UnsupportedError for a guesser that has no cotangents at the outputs of blocks."""
-    rng = stream(0, "estimator", "check", device=chain.x.device)
+    # Before a run the tensors hold no numbers, and on their device there is no generator.
+    device = "cpu" if chain.x.is_meta else chain.x.device
+    rng = stream(0, "estimator", "check", device=device)
     state = guesser.init(chain, params, rng)
     if guesser.signals(chain, params, state, rng) is None:
         raise UnsupportedError(

@@ -97,6 +97,11 @@ def test_a_refusal_of_guesses_and_targets_stands_at_the_field_that_it_is_about(f
         assert [error["loc"] for error in errors] == [[*loc, field]], errors
 
 
+def test_an_estimator_that_guesses_is_served():
+    guess = {"name": "guess_and_target", "guess": "estimator"}
+    assert validate({**EXAMPLE_RUN, "estimator": guess, "shadows": []})["errors"] == []
+
+
 @pytest.mark.parametrize(("batch_size", "served"), [(2, True), (2048, False)])
 def test_what_an_estimator_keeps_for_each_example_is_counted_for_the_runs_batch(batch_size, served):
     """256·64 weights and more, 2,048 times: beyond the limit of 2²⁶ numbers."""
