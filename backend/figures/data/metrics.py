@@ -145,6 +145,7 @@ REPORTS = {
         "Steps that ascend", "share of steps with ⟨ĝ, t⟩ < 0", "linear", (0, 1), "share of steps"
     ),
     "zero_guesses": Metric("Guesses of zero", "units whose guess is zero"),
+    "nonfinite_guesses": Metric("Guesses that are not finite", "units whose guess is not finite"),
     "auxiliary_share": Metric(
         "Share of the auxiliary networks",
         "multiplications of the auxiliary networks<br>÷ those of the network",
