@@ -112,8 +112,12 @@ def _check_estimators(
             suitable |= {} if problems else {loc: component}
     if run is not None:
         optimizer = parts.made.get(("optimizer",))
-        need = _memory_need(network, *task, optimizer, run.batch_size, run.probe.possible)
-        yield from check_memory(need, run.device)
+        yield from check_memory(
+            lambda device: _memory_need(
+                network, *task, optimizer, run.batch_size, run.probe.possible, device
+            ),
+            run.device,
+        )
         yield from check_probe_cost(suitable, _meta_chain(network, *task), run.probe)
 
 

@@ -1,6 +1,6 @@
 """What a configuration needs of the machine: forward passes of a probe, memory of the network."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from backend.config import Probe
 from backend.training.components.assemble import find_device
@@ -33,11 +33,11 @@ def check_probe_cost(
         )
 
 
-def check_memory(need: MemoryNeed, device: str) -> Iterator[Problem]:
+def check_memory(need_on: Callable[[str], MemoryNeed], device: str) -> Iterator[Problem]:
     """A problem if the run does not fit into the memory of `device`, whatever else runs there."""
     try:
         place = str(find_device(device))
     except ValueError:
         return  # no such device; another check reports it
-    if problem := refusal(need, place, now=False):
+    if problem := refusal(need_on(place), place, now=False):
         yield Problem(("network",), problem)

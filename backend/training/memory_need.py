@@ -25,7 +25,7 @@ from backend.config import MicroscopeConfig, RunConfig
 from backend.machine_memory import capacity, free, in_words
 from backend.training.components.assemble import Assembly
 from backend.training.datasets import Dataset
-from backend.training.evaluation.evaluation import CHUNK
+from backend.training.evaluation.evaluation import examples_at_once
 from backend.training.losses import Loss
 from backend.training.networks import Network
 from backend.training.optimizers import Optimizer
@@ -89,7 +89,7 @@ def require_memory(assembly: Assembly, config: RunConfig, device: torch.device) 
     """
     need = memory_need(
         assembly.network, assembly.dataset, assembly.loss, assembly.optimizer, config.batch_size,
-        isinstance(config, MicroscopeConfig) or config.probe.possible,
+        isinstance(config, MicroscopeConfig) or config.probe.possible, str(device),
     )  # fmt: skip
     if problem := refusal(need, str(device), now=True):
         raise TooLargeError(problem)
@@ -98,9 +98,9 @@ def require_memory(assembly: Assembly, config: RunConfig, device: torch.device) 
 
 def memory_need(
     network: Network, dataset: Dataset, loss: Loss, optimizer: Optimizer | None, batch_size: int,
-    probed: bool,
+    probed: bool, device: str = "cpu",
 ) -> MemoryNeed:  # fmt: skip
-    """The need of a run of these components."""
+    """The need of a run of these components on a device."""
     chain = on_meta_device(network, dataset, loss, batch_size)
     params = {name: p.detach() for name, p in chain.module.named_parameters()}
     count, moments = sum(p.numel() for p in params.values()), _moments(optimizer)
@@ -108,7 +108,8 @@ def memory_need(
     total, largest = _results(chain, params)
     at_once = max(1, min(AT_ONCE, MOST // max(1, count))) if probed else 0
     examples = dataset.training_examples
-    evaluated = 3 * largest * min(CHUNK, examples) // batch_size
+    at_once_evaluated = examples_at_once(dataset.shape, torch.device(device).type)
+    evaluated = 3 * largest * min(at_once_evaluated, examples) // batch_size
     data = int(ALL_PARTS * examples * (4 * prod(dataset.shape) + 8)) * 2
     batch = total * (3 + at_once) + evaluated
     return MemoryNeed(count, count * per_parameter, batch, data)

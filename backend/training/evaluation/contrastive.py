@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 
 from backend.training.datasets import Part, Split
 from backend.training.evaluation.batch_norm import evaluating
-from backend.training.evaluation.evaluation import CHUNK, affordable, due, interval
+from backend.training.evaluation.evaluation import affordable, due, examples_at_once, interval
 from backend.training.evaluation.readout import readout, watching
 from estimators.core.info_nce import InfoNCE
 from estimators.core.noise import stream
@@ -105,6 +105,6 @@ class Contrastive:
     @torch.no_grad()
     def _features(self, part: Part) -> Part:
         with evaluating(self._module), watching(self._module) as kept:
-            for x in part.x.split(CHUNK):
+            for x in part.x.split(examples_at_once(part.x.shape[1:], part.x.device.type)):
                 self._module(x)
         return Part(torch.cat(kept), part.y)

@@ -1,6 +1,7 @@
 """Loss and accuracy on parts of the data, at steps that depend on the run's length alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from backend.training.evaluation.batch_norm import evaluating
 from estimators.core.objective import Losses, cross_entropy
 
 CHUNK = 4096  # examples in one forward pass, to bound its memory
+CPU_NUMBERS = 2**18  # of input in one forward pass on a CPU, whose caches hold the activations then
 MIN_EXAMPLES = (128, 512)  # of training and validation that are always evaluated
 MIN_EVALUATIONS = 50  # over a run, if it has that many steps
 
@@ -31,6 +33,15 @@ def affordable(step: int, every: int, batch_size: int) -> int:
     All steps before `every` together take no more than `every` itself.
     """
     return (every if step % every == 0 or step > every else step) * batch_size // 8
+
+
+def examples_at_once(shape: Sequence[int], device_type: str) -> int:
+    """Examples of a shape in one forward pass: on a CPU no more than its caches hold.
+
+    Residual networks on 32×32 images take a third of the time that 640 of them at once do.
+    """
+    most = CPU_NUMBERS // max(1, prod(shape)) if device_type == "cpu" else CHUNK
+    return max(1, min(CHUNK, most))
 
 
 class Evaluation:
@@ -95,6 +106,7 @@ class Evaluation:
     def _examine(self, part: Part) -> tuple[Tensor, Tensor]:
         """The loss of each example, and 1 if it is classified correctly, else 0."""
         with evaluating(self._module):
-            outputs = [self._module(x) for x in part.x.split(CHUNK)]
+            count = examples_at_once(part.x.shape[1:], part.x.device.type)
+            outputs = [self._module(x) for x in part.x.split(count)]
         output = torch.cat(outputs) if outputs[1:] else outputs[0]
         return self._losses(output, part.y), (output.argmax(1) == part.y).float()

@@ -9,6 +9,7 @@ import pytest
 
 from backend.config import MicroscopeConfig
 from backend.training.components.assemble import assemble
+from backend.training.evaluation.evaluation import examples_at_once
 from backend.training.loop import train
 from backend.training.memory_need import memory_need, refusal, warning
 from backend.training.microscope.run import run_microscope
@@ -113,3 +114,11 @@ def test_a_run_that_nearly_fills_the_memory_says_so_and_goes_on(config, gather, 
     run = gather(train(config()))
     assert run.ended.status == "finished"
     assert [e.kind for e in run.events] == ["memory"]
+
+
+def test_an_evaluation_counts_as_many_examples_as_it_takes_at_once():
+    """On a CPU so many that their input has 2^18 numbers, elsewhere 4,096."""
+    assert examples_at_once((3, 32, 32), "cpu") == 85
+    assert examples_at_once((3, 32, 32), "cuda") == 4096
+    assert examples_at_once((1, 8, 8), "cpu") == 4096
+    assert examples_at_once((2**20,), "cpu") == 1

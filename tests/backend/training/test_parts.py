@@ -8,6 +8,7 @@ from torch import nn
 
 from backend.training.batches import Batches
 from backend.training.datasets import Part, Split, datasets
+from backend.training.evaluation import evaluation
 from backend.training.evaluation.evaluation import Evaluation, affordable, due, interval
 from backend.training.networks import networks
 from backend.training.optimizers import optimizers, schedules
@@ -178,3 +179,17 @@ def test_an_early_evaluation_sees_the_beginning_of_the_sample():
     along = Evaluation(module, Split(part, part, part), 10**6, 8, first).along
     means = [dict(along(step))["validation/loss"].item() for step in (0, 1, 1024, 10**6)]
     assert means == [2047.5, 255.5, 511.5, 2047.5]
+
+
+def test_an_evaluation_in_parts_is_that_of_all_examples_at_once(monkeypatch):
+    x, y = torch.randn(50, 2, dtype=torch.float64), torch.arange(50) % 3
+    module = nn.Linear(2, 3).double()
+    sizes: list[int] = []
+    module.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    judged = Evaluation(module, Split(*[Part(x, y)] * 3), 10, 4)
+    whole = dict(judged.last())
+    monkeypatch.setattr(evaluation, "CPU_NUMBERS", 2 * 8)
+    parts = dict(judged.last())
+    assert sizes == [50, *[8] * 6, 2]
+    torch.testing.assert_close(parts, whole, rtol=1e-12, atol=0)
+    assert whole["test/accuracy"] == (module(x).argmax(1) == y).float().mean()
