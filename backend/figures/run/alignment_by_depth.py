@@ -169,7 +169,8 @@ def _spots(pool: _Pool, line: DepthLine, names: Sequence[str]) -> dict[str, Spot
     for layer in names:
         of_layer = [values[layer] for values in read if layer in values]
         if len(read) > 1 and of_layer:
-            spots[layer] = _over_seeds([float(np.mean(values)) for values in of_layer])
+            means = [float(np.mean(values)) for values in of_layer]
+            spots[layer] = _over_seeds(means, metric(pool.name).bounds)
         elif of_layer:
             spots[layer] = _over_probes(of_layer[0])
     return spots
@@ -181,13 +182,15 @@ def _over_probes(values: Floats) -> Spot:
     return Spot(float(values.mean()), *ends, words if len(values) > 1 else "")
 
 
-def _over_seeds(means: Sequence[float]) -> Spot:
+def _over_seeds(means: Sequence[float], bounds: tuple[float, float] | None) -> Spot:
     sample = Sample.from_values(means)
     half = half_width(sample.count) * sample.standard_error
     if not isfinite(half):
         return Spot(sample.mean, sample.mean, sample.mean, "of one seed: no interval")
     ends = sample.mean - half, sample.mean + half
     words = f"{short(ends[0])} … {short(ends[1])}, {INTERVAL} ({sample.count})"
+    if bounds:  # a wide interval of few seeds must not flatten the lines
+        ends = max(ends[0], bounds[0]), min(ends[1], bounds[1])
     return Spot(sample.mean, *ends, words)
 
 
@@ -200,7 +203,10 @@ def _whiskers(lines: Sequence[DepthLine], query: Query) -> list[str]:
             "confidence interval"
         )
     if any(len(line.runs) > 1 for line in lines):
-        said.append(f"of runs that differ in their seed: mean over seeds, whisker: {INTERVAL}")
+        said.append(
+            f"of runs that differ in their seed: mean over seeds, whisker: {INTERVAL}, drawn "
+            "within the measure's range"
+        )
     return said
 
 

@@ -62,7 +62,10 @@ def test_runs_that_differ_in_their_seed_alone_share_a_line():
     sample = Sample.from_values(means)
     assert shared["y"] == pytest.approx([sample.mean], rel=1e-15)
     half = half_width(3) * sample.standard_error
-    assert shared["error_y"]["array"] == pytest.approx([half], rel=1e-13)
+    assert sample.mean + half > 1 > sample.mean - half > -1
+    assert shared["error_y"]["array"] == pytest.approx([1 - sample.mean], rel=1e-13)
+    assert shared["error_y"]["arrayminus"] == pytest.approx([half], rel=1e-13)
+    assert f"… {sample.mean + half:.3g}, 95 % t-interval" in shared["text"][0]
     assert shared["meta"]["links"] == ["r1,r2,r3"]
     assert (alone["y"], alone["meta"]["links"]) == ([0.7], ["r4"])
     assert "whisker: 95 % t-interval over seeds" in note_text(drawn)
