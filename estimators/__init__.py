@@ -52,6 +52,7 @@ _MODULES = {
     "feedback.weight_mirror": ["WeightMirror"],
     "guess.guess_and_target": ["GuessAndTarget"],
     "implicit.equilibrium": ["Equilibrium"],
+    "implicit.implicit_adjoint": ["ImplicitAdjoint"],
     "implicit.solvers.anderson": ["Anderson"],
     "implicit.solvers.broyden": ["Broyden"],
     "implicit.solvers.fixed_point": ["FixedPoint"],
@@ -137,6 +138,7 @@ if TYPE_CHECKING:
     from estimators.feedback.weight_mirror import WeightMirror
     from estimators.guess.guess_and_target import GuessAndTarget
     from estimators.implicit.equilibrium import Equilibrium
+    from estimators.implicit.implicit_adjoint import ImplicitAdjoint
     from estimators.implicit.solvers.anderson import Anderson
     from estimators.implicit.solvers.broyden import Broyden
     from estimators.implicit.solvers.fixed_point import FixedPoint

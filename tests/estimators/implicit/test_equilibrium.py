@@ -11,11 +11,13 @@ from torch.overrides import TorchFunctionMode
 from estimators import (
     SPSA,
     Anderson,
+    Backprop,
     Broyden,
     Chain,
     Equilibrium,
     FixedPoint,
     ForwardGradient,
+    ImplicitAdjoint,
     Site,
     UnsupportedError,
     require,
@@ -332,7 +334,9 @@ def test_a_network_without_numbers_has_shapes():
         net = nn.Sequential(nn.Linear(4, 5), Equilibrium(TanhCell()), nn.Linear(5, 3))
         chain = Chain(net, torch.zeros(6, 4), torch.zeros(6, dtype=torch.int64))
         assert value_and_grad(chain, dict(net.named_parameters()))[0].is_meta
-        require(ForwardGradient(), chain)
+        for name in ("ift", "upg", "npg", "unrolled"):
+            for inner in (Backprop(), ForwardGradient()):
+                require(ImplicitAdjoint(adjoint=name, inner=inner), chain)
 
 
 def test_single_precision_is_solved_and_differentiated_in_single_precision():
