@@ -103,7 +103,7 @@ def _stages(objective: Objective, params: Params) -> str:
 def _equilibrium(objective: Objective, params: Params) -> str:
     if isinstance(objective, Chain) and equilibria(objective.module):
         return ""
-    return "this one has none: put an Equilibrium(cell) into it, or choose the network implicit_mlp"
+    return "this one has none: put an Equilibrium(cell) into it"
 
 
 def _separable(objective: Objective, params: Params) -> str:
