@@ -7,21 +7,10 @@ from typing import Annotated, Literal
 import torch
 from torch import Generator, Tensor, nn
 
-from backend.training.networks.contract import ACTIVATIONS, Network, named
+from backend.training.networks.contract import ACTIVATIONS, Network, SolverName, equilibrium, named
 from estimators.core.bounds import Ge, Gt, Le, Lt, Unit
 from estimators.core.site import Site
-from estimators.implicit.equilibrium import Equilibrium, equilibria
-from estimators.implicit.solvers.anderson import Anderson
-from estimators.implicit.solvers.broyden import Broyden
-from estimators.implicit.solvers.contract import Solver
-from estimators.implicit.solvers.fixed_point import FixedPoint
-
-SolverName = Literal["anderson", "broyden", "fixed_point"]
-SOLVERS: dict[SolverName, type[Solver]] = {
-    "anderson": Anderson,
-    "broyden": Broyden,
-    "fixed_point": FixedPoint,
-}
+from estimators.implicit.equilibrium import equilibria
 
 
 class RecurrentCell(nn.Module):
@@ -62,11 +51,12 @@ class ImplicitMLP(Network):
     """Iterations after which a solve is given up."""
 
     def layout(self, shape: tuple[int, ...], classes: int) -> nn.Sequential:
-        solver = SOLVERS[self.solver]
-        layer = Equilibrium(
+        layer = equilibrium(
             RecurrentCell(self.width, ACTIVATIONS[self.activation]()),
-            solver(self.tolerance, self.limit),
-            solver(self.linear_tolerance, self.limit),
+            self.solver,
+            self.tolerance,
+            self.linear_tolerance,
+            self.limit,
         )
         flatten = nn.Flatten() if len(shape) > 1 else None
         return named(

@@ -185,7 +185,8 @@ REFUSED = [
         ("estimator", "name"),
         [
             "couples examples",
-            "networks that serve it by default: bacho_cnn, cnn, implicit_mlp, local_mixer, mlp, ",
+            "networks that serve it by default: bacho_cnn, cnn, implicit_conv, implicit_mlp, "
+            "local_mixer, mlp, resnet",
         ],
     ),
     (

@@ -13,6 +13,7 @@ from estimators import (
     FDFA,
     ActivityForwardGradient,
     Backprop,
+    Broyden,
     Chain,
     DirectFeedbackAlignment,
     ForwardGradient,
@@ -74,7 +75,10 @@ def test_every_solver_reaches_the_same_equilibrium(solver, activation):
 
 
 def test_the_solver_takes_the_fields():
-    layer = built(tolerance=1e-3, linear_tolerance=1e-2, limit=7).equilibrium.layer
+    layer = built(
+        solver="broyden", tolerance=1e-3, linear_tolerance=1e-2, limit=7
+    ).equilibrium.layer
+    assert type(layer.solver) is type(layer.linear_solver) is Broyden
     assert (layer.solver.tolerance, layer.solver.limit) == (1e-3, 7)
     assert (layer.linear_solver.tolerance, layer.linear_solver.limit) == (1e-2, 7)
 
@@ -246,7 +250,7 @@ def test_a_network_without_an_equilibrium_is_refused_with_one_that_has(greeting)
     run = {**greeting, "estimator": DRIVER, "shadows": []}
     (error,) = validate(run, [])["errors"]
     assert "needs a network with at least one equilibrium stage" in error["msg"]
-    assert error["msg"].endswith("networks that serve it by default: implicit_mlp")
+    assert error["msg"].endswith("networks that serve it by default: implicit_conv, implicit_mlp")
 
 
 def test_second_derivatives_are_refused_in_words():
