@@ -51,6 +51,11 @@ _MODULES = {
     "feedback.usf": ["USF"],
     "feedback.weight_mirror": ["WeightMirror"],
     "guess.guess_and_target": ["GuessAndTarget"],
+    "implicit.equilibrium": ["Equilibrium"],
+    "implicit.implicit_adjoint": ["ImplicitAdjoint"],
+    "implicit.solvers.anderson": ["Anderson"],
+    "implicit.solvers.broyden": ["Broyden"],
+    "implicit.solvers.fixed_point": ["FixedPoint"],
     "local.blocks": ["LocalHead"],
     "local.local_losses": ["LocalLosses"],
     "measurement.anatomy": ["anatomy"],
@@ -132,6 +137,11 @@ if TYPE_CHECKING:
     from estimators.feedback.usf import USF
     from estimators.feedback.weight_mirror import WeightMirror
     from estimators.guess.guess_and_target import GuessAndTarget
+    from estimators.implicit.equilibrium import Equilibrium
+    from estimators.implicit.implicit_adjoint import ImplicitAdjoint
+    from estimators.implicit.solvers.anderson import Anderson
+    from estimators.implicit.solvers.broyden import Broyden
+    from estimators.implicit.solvers.fixed_point import FixedPoint
     from estimators.local.blocks import LocalHead
     from estimators.local.local_losses import LocalLosses
     from estimators.measurement.anatomy import anatomy

@@ -15,6 +15,7 @@ from estimators.autodiff.trial_passes import (
 from estimators.core.contract import Estimator, Need, Params, UnsupportedError
 from estimators.core.names import label
 from estimators.core.objective import Chain, Objective
+from estimators.implicit.equilibrium import equilibria
 
 
 def require(estimator: Estimator, objective: Objective, params: Params | None = None) -> None:
@@ -99,6 +100,12 @@ def _stages(objective: Objective, params: Params) -> str:
     return _tried(stages_go_back)(objective, params)
 
 
+def _equilibrium(objective: Objective, params: Params) -> str:
+    if isinstance(objective, Chain) and equilibria(objective.module):
+        return ""
+    return "this one has none: put an Equilibrium(cell) into it"
+
+
 def _separable(objective: Objective, params: Params) -> str:
     if objective.separable:
         return ""
@@ -114,6 +121,7 @@ _CHECKS: dict[Need, Callable[[Objective, Params], str]] = {
     Need.FORWARD_MODE: _tried(weights_move),
     Need.SITES: _sites,
     Need.STAGES: _stages,
+    Need.EQUILIBRIUM: _equilibrium,
     Need.SEPARABLE: _separable,
 }
 """What is missing, and what would meet the need; empty where it is met."""

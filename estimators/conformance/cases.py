@@ -1,16 +1,17 @@
 """Sample networks for the checks: tiny networks on a batch, in float64, and a surface."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
 from torch import Tensor, nn
 
-from estimators.core.contract import Estimator, Params, UnsupportedError
+from estimators.core.contract import Estimator, Need, Params, UnsupportedError
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
 from estimators.core.site import Site
+from estimators.implicit.equilibrium import Equilibrium
 from estimators.measurement.inputs.examination import examined
 from estimators.perturbation.forward_gradient import ForwardGradient
 from estimators.requirements import require
@@ -27,10 +28,14 @@ class Case:
     name: str
     chain: Chain
     params: Params
+    only: Need | None = None
+    """The need without which an estimator is not tried on it, since the others take as well."""
 
 
 def served(estimator: Estimator, case: Case) -> bool:
-    """Whether the case meets the estimator's needs."""
+    """Whether the case meets the estimator's needs, and is meant for it."""
+    if case.only is not None and case.only not in estimator.needs():
+        return False
     try:
         require(estimator, case.chain, case.params)
     except UnsupportedError:
@@ -44,7 +49,7 @@ def every_case() -> tuple[Case, ...]:
 
     Raises UnsupportedError if forward mode and reverse mode of the installed torch differ on one.
     """
-    every = (*cases(), _mixer(), _surface(), _line())
+    every = (*cases(), _mixer(), _surface(), _line(), _implicit())
     for case in every:
         examined(case.chain, case.params, {"forward_gradient": ForwardGradient()})
     return every
@@ -83,6 +88,27 @@ def _mixer() -> Case:
         "head": nn.Sequential(_Mean(), nn.Linear(4, 3)),
     }
     return _case("mixer", stages, (4, 4))
+
+
+class _Cell(nn.Module):
+    """f(z, x) = tanh(W z + x)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recurrent = nn.Linear(4, 4, bias=False)
+
+    def forward(self, z: Tensor, x: Tensor) -> Tensor:
+        return torch.tanh(self.recurrent(z) + x)
+
+
+def _implicit() -> Case:
+    """A network with an equilibrium stage. The other estimators meet one in tests of its own."""
+    stages = {
+        "input": nn.Sequential(nn.Linear(4, 4), Site()),
+        "equilibrium": nn.Sequential(Equilibrium(_Cell()), Site()),
+        "output": nn.Linear(4, 3),
+    }
+    return replace(_case("implicit", stages, (4,)), only=Need.EQUILIBRIUM)
 
 
 class _Rosenbrock(nn.Module):

@@ -43,6 +43,7 @@ class Need(enum.Enum):
     FORWARD_MODE = "a network of operations that have forward-mode derivatives"
     SITES = "a network that marks at least one activation with Site()"
     STAGES = "a network of at least two named stages (an nn.Sequential)"
+    EQUILIBRIUM = "a network with at least one equilibrium stage"
     SEPARABLE = "a loss that is a mean over examples, each depending on its own example alone"
 
 

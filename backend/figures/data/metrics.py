@@ -141,6 +141,17 @@ REPORTS = {
         (0, 1),
         fraction=True,
     ),
+    "forward_iterations": Metric("Iterations to the equilibrium", "iterations of the solver"),
+    "forward_residual": Metric(
+        "Residual of the equilibrium", "relative residual<br>‖f(z) − z‖ / ‖f(z)‖", "log"
+    ),
+    "backward_iterations": Metric(
+        "Iterations of the derivatives", "iterations of the solver<br>of linear equations"
+    ),
+    "backward_residual": Metric(
+        "Residual of the derivatives", "relative residual<br>of the linear equations", "log"
+    ),
+    "not_converged": Metric("Examples that did not converge", "examples that did not converge"),
     "ascends": Metric(
         "Steps that ascend", "share of steps with ⟨ĝ, t⟩ < 0", "linear", (0, 1), "share of steps"
     ),

@@ -50,6 +50,7 @@ USUAL = {
     "sign_of": ORANGE,
     "stale": BLUE,
     "guess_and_target": PURPLE,
+    "implicit_adjoint": GREEN,
 }
 GUESSES = {
     "global": GREY, "local": PURPLE, "look_ahead": SKY, "normal": VERMILION,

@@ -178,18 +178,18 @@ REFUSED = [
         ("network",),
         [
             "a cnn needs images (channels × height × width)",
-            "has shape (2,); networks that take it: mlp, point",
+            "has shape (2,); networks that take it: implicit_mlp, mlp, point",
         ],
     ),
     (
         {**POINT, "estimator": {"name": "activity_forward_gradient"}},
         ("estimator", "name"),
-        ["put Site() before each non-linearity; networks that serve it by default: mlp"],
+        ["put Site() before each non-linearity; networks that serve it by default: implicit_mlp"],
     ),
     (
         {**POINT, "estimator": {"name": "kolen_pollack"}},
         ("estimator", "name"),
-        ["nothing to send a signal through; networks that serve it by default: mlp"],
+        ["nothing to send a signal through; networks that serve it by default: implicit_mlp, mlp"],
     ),
     (
         {
@@ -199,7 +199,8 @@ REFUSED = [
         ("estimator", "name"),
         [
             "couples examples",
-            "networks that serve it by default: bacho_cnn, cnn, local_mixer, mlp, resnet",
+            "networks that serve it by default: bacho_cnn, cnn, implicit_conv, implicit_mlp, "
+            "local_mixer, mlp, resnet",
         ],
     ),
     (
@@ -294,7 +295,9 @@ def test_what_cannot_run_is_refused_in_a_sentence_at_its_place(changes, loc, par
 
 def test_a_network_that_does_not_serve_is_not_named(check):
     _, errors = check(**POINT, estimator={"name": "activity_forward_gradient"})
-    assert errors["estimator", "name"].endswith("; networks that serve it by default: mlp")
+    assert errors["estimator", "name"].endswith(
+        "; networks that serve it by default: implicit_mlp, mlp"
+    )
 
 
 def test_all_problems_come_at_once(check):

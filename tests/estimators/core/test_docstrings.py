@@ -13,23 +13,34 @@ import torch
 from torch import nn
 
 import estimators
-from estimators import Measurement, Site, discover
+from estimators import Equilibrium, Measurement, Site, discover
 
 CLASSES = {name: entry.cls for name, entry in discover().estimators.items()}
 
 
+class Cell(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.recurrent = nn.Linear(4, 4)
+
+    def forward(self, z, x):
+        return torch.tanh(self.recurrent(z) / 2 + x)
+
+
 @pytest.fixture(scope="module")
 def names():
-    """What an example may use: a tiny network on a batch, and the public names."""
+    """What an example may use: two tiny networks on a batch, and the public names."""
     torch.manual_seed(0)
     net = nn.Sequential(
         nn.Sequential(nn.Linear(3, 4), Site(), nn.Tanh()),
         nn.Sequential(nn.Linear(4, 4), Site(), nn.Tanh()),
         nn.Linear(4, 2),
     )
+    implicit = nn.Sequential(nn.Linear(3, 4), Equilibrium(Cell()), nn.Linear(4, 2))
     batch = torch.randn(6, 3), torch.randint(2, (6,))
     public = {name: getattr(estimators, name) for name in estimators.__all__}
-    return {**public, "net": net, "loss": nn.CrossEntropyLoss(), "batch": batch}
+    loss = nn.CrossEntropyLoss()
+    return {**public, "net": net, "implicit_net": implicit, "loss": loss, "batch": batch}
 
 
 def paragraphs(cls):

@@ -14,12 +14,13 @@ from estimators import (
     label,
 )
 from estimators.measurement.inputs.subject import Subject
+from tests.estimators.zoo.equilibria import EQUILIBRIA
 from tests.estimators.zoo.functions import WRITTEN
 from tests.estimators.zoo.judge import admitted, snapshot, verdict
 from tests.estimators.zoo.layers import LAYERS
 from tests.estimators.zoo.parameters import HELD
 
-NETWORKS = {f.name: f for f in (*LAYERS, *WRITTEN, *HELD)}
+NETWORKS = {f.name: f for f in (*LAYERS, *WRITTEN, *HELD, *EQUILIBRIA)}
 ESTIMATORS = [
     *(entry.cls() for entry in discover().estimators.values()),
     ForwardGradient(tangents=3, noise="normal"),
@@ -39,9 +40,11 @@ STRUCTURE = "|".join(
         "is frozen: let it learn",
         "one number a class",
         "is tied to a weight",
+        r"this one has none: put an Equilibrium\(cell\) into it",
     )
 )
-"""Refusals of what an estimator declares to need: sites, stages, separate examples, own weights."""
+"""Refusals of what an estimator declares to need: sites, stages, separate examples, own weights,
+an equilibrium."""
 
 MATH = r"sdpa_kernel\(torch.nn.attention.SDPBackend.MATH\)"
 REFUSED = {

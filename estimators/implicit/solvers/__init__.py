@@ -1,0 +1,1 @@
+"""Solvers of fixed-point equations, each example of a batch by itself."""

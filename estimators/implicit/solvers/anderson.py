@@ -1,0 +1,82 @@
+"""Anderson acceleration, of Anderson (1965), in the form of Walker and Ni (2011)."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from estimators.core.bounds import Ge, Gt, Le, Lt, Unit
+from estimators.implicit.solvers.contract import Solver, Step
+
+
+@dataclass(frozen=True)
+class Anderson(Solver):
+    """Anderson acceleration with a ridge.
+
+    z ← Σ_i α_i F(z_i) over the last m iterates, where α minimises ‖Σ_i α_i g_i‖² +
+    r Σ_i α_i² ‖g_i‖² under Σ_i α_i = 1, with the residuals g_i = F(z_i) − z_i.
+
+    The ridge r keeps the least-squares problem solvable where residuals are parallel or repeated,
+    the singular case: the weights then stay bounded, and equal residuals share theirs. It is
+    relative to each residual, so that it has the same effect far from a solution and near it.
+    An iteration can shorten the residual by √r at most.
+
+    Source: Anderson (1965), J. ACM 12, 547-560; Walker and Ni (2011), SIAM J. Numer. Anal. 49.
+
+    Example:
+        >>> solver = Anderson(memory=5)
+        >>> solution = solver.solve(torch.cos, torch.zeros(1, 1))
+    """
+
+    memory: Annotated[int, Ge(1), Le(64), Unit("iterates")] = 6
+    """Iterates that are combined (m); 1 is the plain iteration. Memory: 2 m states."""
+    ridge: Annotated[float, Gt(0), Lt(1)] = 1e-5
+    """Weight of the squared coefficients (r)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.memory < 1:
+            raise ValueError(f"memory is {self.memory}; it must be at least 1")
+        if not 0 < self.ridge < 1:
+            raise ValueError(f"ridge is {self.ridge}; it must be above 0 and below 1")
+
+    def stepping(self, like: Tensor, /) -> Step:
+        return _Combining(like, self.memory, self.ridge)
+
+
+class _Combining:
+    """The last m values F(z_i) and residuals g_i, (B, m, n) each."""
+
+    def __init__(self, like: Tensor, memory: int, ridge: float) -> None:
+        rows, units = like.shape
+        self._values = like.new_zeros(rows, memory, units)
+        self._residuals = like.new_zeros(rows, memory, units)
+        self._memory, self._ridge, self._count = memory, ridge, 0
+
+    def __call__(self, z: Tensor, f: Tensor) -> Tensor:
+        place = self._count % self._memory
+        self._values[:, place], self._residuals[:, place] = f, f - z
+        self._count += 1
+        m = min(self._count, self._memory)
+        if m == 1:
+            return f
+        alpha = _weights(self._residuals[:, :m], self._ridge)
+        return torch.bmm(alpha.unsqueeze(1), self._values[:, :m]).squeeze(1)
+
+
+def _weights(residuals: Tensor, ridge: float) -> Tensor:
+    """α, (B, m), for residuals (B, m, n).
+
+    In terms of β_i = α_i ‖g_i‖ the matrix of the problem is the correlation matrix of the
+    residuals plus r I, whose condition number is at most (m + r) / r.
+    """
+    tiny = torch.finfo(residuals.dtype).tiny
+    lengths = torch.linalg.vector_norm(residuals, dim=2).clamp(min=tiny)  # (B, m)
+    unit = residuals / lengths.unsqueeze(2)
+    matrix = torch.bmm(unit, unit.mT)  # (B, m, m)
+    matrix.diagonal(dim1=1, dim2=2).add_(ridge)
+    shares = lengths.min(1, keepdim=True).values / lengths
+    beta = torch.linalg.solve_ex(matrix, shares.unsqueeze(2))[0].squeeze(2)
+    alpha = shares * beta
+    return alpha / alpha.sum(1, keepdim=True)

@@ -1,0 +1,127 @@
+"""`Solver`: what finds z = F(z), and `Solution`: what it found and how near it came.
+
+Every example of a batch is an equation of its own. Its iterates are made of its own numbers, and
+it is left alone from the iteration on at which it has converged, so that its solution does not
+depend on the other examples: a loss that is separable stays so.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
+
+import torch
+from torch import Tensor
+
+from estimators.core.bounds import Ge, Gt, Le, Lt, Unit
+
+Function = Callable[[Tensor], Tensor]
+"""z ↦ F(z), both (B, ...)."""
+
+Step = Callable[[Tensor, Tensor], Tensor]
+"""(z, F(z)) -> the next z, all (B, n)."""
+
+FEWEST_UNITS = 4
+"""Units of least precision that a relative residual may have at least."""
+
+
+class Solution(NamedTuple):
+    """The best iterate of each example, and how near it is to a solution."""
+
+    z: Tensor
+    """(B, ...): of each example the iterate with the smallest relative residual."""
+    iterations: Tensor
+    """(B,): evaluations of F until the example was left alone."""
+    absolute: Tensor
+    """(B,): ‖F(z) − z‖."""
+    relative: Tensor
+    """(B,): ‖F(z) − z‖ / ‖F(z)‖; infinite if no iterate was finite."""
+    converged: Tensor
+    """(B,), bool: whether the relative residual is within the tolerance."""
+    finite: Tensor
+    """(B,), bool: False for an example whose solve was ended by a number that is not finite."""
+
+
+@dataclass(frozen=True)
+class Solver(ABC):
+    """Base of the solvers: a frozen dataclass with the stopping rule; `stepping` is the method.
+
+    Raises:
+        ValueError: A field is out of its bounds.
+    """
+
+    tolerance: Annotated[float, Gt(0), Lt(1)] = 1e-5
+    """Largest relative residual ‖F(z) − z‖ / ‖F(z)‖ of a solution in single precision. In double
+    precision it is 2⁻²⁹ times that, as its numbers are: a comparison of derivatives in double
+    precision then sees the derivatives and not the solver."""
+    limit: Annotated[int, Ge(1), Le(100_000), Unit("iterations")] = 200
+    """Iterations after which an example that has not converged is given up."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.tolerance < 1:
+            raise ValueError(f"tolerance is {self.tolerance}; it must be above 0 and below 1")
+        if self.limit < 1:
+            raise ValueError(f"limit is {self.limit}; it must be at least 1")
+
+    @abstractmethod
+    def stepping(self, like: Tensor, /) -> Step:
+        """A new function that makes the iterates of one solve, for z like this one, (B, n).
+
+        It is called once an iteration. It may remember; a row must depend on the same row alone.
+        """
+
+    def tolerance_in(self, dtype: torch.dtype) -> float:
+        """The largest relative residual of a solution in numbers of this type."""
+        eps, single = torch.finfo(dtype).eps, torch.finfo(torch.float32).eps
+        return max(self.tolerance * min(1.0, eps / single), FEWEST_UNITS * eps)
+
+    @torch.no_grad()
+    def solve(self, function: Function, start: Tensor) -> Solution:
+        """Iterate from `start`, (B, ...), until every example has converged or was given up.
+
+        A tensor without numbers (on the device "meta") counts as converged after one step.
+        """
+        z, shape = start.detach().reshape(len(start), -1), start.shape
+        progress = Progress(z, self.tolerance_in(z.dtype))
+        step = self.stepping(z)
+        for _ in range(self.limit):
+            f = function(z.view(shape)).reshape(z.shape)
+            if z.is_meta or not progress.take(z, f):
+                break
+            z = torch.where(progress.active, step(z, f), z)
+        return progress.solution(shape)
+
+
+class Progress:
+    """How near each example is to its solution, and which ones go on."""
+
+    def __init__(self, z: Tensor, tolerance: float) -> None:
+        self._tolerance = tolerance
+        self._best = z
+        rows = (len(z), 1)
+        self.active = torch.ones(rows, dtype=torch.bool, device=z.device)
+        """(B, 1): the examples that go on."""
+        self._finite = self.active
+        self._converged = torch.zeros_like(self.active)
+        self._iterations = torch.zeros(rows, dtype=torch.int64, device=z.device)
+        self._absolute = self._relative = z.new_full(rows, torch.inf)
+
+    def take(self, z: Tensor, f: Tensor) -> bool:
+        """Take in an iterate and its F(z), both (B, n); whether any example goes on."""
+        absolute = torch.linalg.vector_norm(f - z, dim=1, keepdim=True)
+        size = torch.linalg.vector_norm(f, dim=1, keepdim=True)
+        relative = torch.where(absolute == 0, absolute, absolute / size)
+        finite = absolute.isfinite() & size.isfinite()
+        better = self.active & finite & (relative < self._relative)
+        self._best = torch.where(better, z, self._best)
+        self._absolute = torch.where(better, absolute, self._absolute)
+        self._relative = torch.where(better, relative, self._relative)
+        self._iterations = self._iterations + self.active
+        self._finite = self._finite & (finite | ~self.active)
+        self._converged = self._converged | (self.active & finite & (relative <= self._tolerance))
+        self.active = self.active & finite & ~self._converged
+        return bool(self.active.any())
+
+    def solution(self, shape: torch.Size) -> Solution:
+        rows = self._iterations, self._absolute, self._relative, self._converged, self._finite
+        return Solution(self._best.view(shape), *(row.squeeze(1) for row in rows))
