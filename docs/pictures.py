@@ -20,7 +20,7 @@ from backend.training.records import Ended, Points
 from tests.browser.chromium import ARGS, executable
 
 IMAGES = Path(__file__).parent / "images"
-SIZE = {"width": 900, "height": 520}
+SIZE = {"width": 900, "height": 560}
 MLP = {"name": "mlp", "width": 128, "depth": 2}
 MIXER = {"name": "local_mixer", "blocks": 2, "patches": 2, "channels": 64, "groups": 4}
 FORWARD, ACTIVITY = "forward_gradient", "activity_forward_gradient"

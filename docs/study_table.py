@@ -2,25 +2,34 @@
 
 `python -m docs.study_table RESULTS.json HOME` reads what `gradlab tune` wrote and the home of the
 lab that made the runs. The cosines of target and guess are those of the lab's own figures: the
-means of each run's latest reports, then over the seeds.
+means of each run's latest reports, then over the seeds. The cost is the processor time of an
+estimate on one thread, beside the baseline's; it is measured while this runs, on noise of the
+data's shape.
 """
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from backend.config import RunConfig
 from backend.figures.data.query import parse
 from backend.figures.data.select import driver
 from backend.figures.guesses.cells import Reader
 from backend.figures.guesses.members import Member
 from backend.store.engine import open_engine
 from backend.store.store import Store
+from backend.training.components.assemble import assemble
+from benchmarks.table import interleaved
+from estimators import Chain, stream
 
 COSINE = "estimator/guess_cosine"
-SECONDS = "train/seconds"
+ROUNDS = 15
 NONE = "–"
 
 
@@ -34,14 +43,15 @@ def main(results: Path, home: Path) -> None:
         if run["seed"] in seeds:
             chosen[run["label"]].append(store.run(run["run"]))
     blocks = _blocks(store, [run for runs in chosen.values() for run in runs])
-    baseline = _seconds(store, chosen[document["study"]["baseline"]])
-    heads = ["", "rate", "test accuracy, %", "difference", *blocks, "time"]
+    seconds = _seconds({label: runs[0].config for label, runs in chosen.items() if runs})
+    baseline = seconds[document["study"]["baseline"]]
+    heads = ["", "rate", "test accuracy, %", "difference", *blocks, "cost"]
     print(_row(heads), _row(["---"] * len(heads)), sep="\n")
     for entry in document["results"]:
         runs = chosen[entry["label"]]
-        time = f"{_seconds(store, runs) / baseline:.2f}" if runs else NONE
+        cost = f"{seconds[entry['label']] / baseline:.2f}" if runs else NONE
         cosines = [_cosine(store, runs, block) for block in blocks]
-        print(_row([entry["label"], _rate(entry), *_accuracy(entry), *cosines, time]))
+        print(_row([entry["label"], _rate(entry), *_accuracy(entry), *cosines, cost]))
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -80,15 +90,25 @@ def _cosine(store: Store, runs: Sequence[Any], block: str) -> str:
     return f"{sum(finite) / len(finite):.2f}" if finite else NONE
 
 
-def _seconds(store: Store, runs: Sequence[Any]) -> float:
-    """The mean time of a run's updates, without its evaluations."""
-    newest = [
-        float(store.points(each.id, newest=1).values[-1])
-        for run in runs
-        for each in store.series(run.id)
-        if each.metric == SECONDS and each.count
-    ]
-    return sum(newest) / max(1, len(newest))
+def _seconds(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Processor time of an estimate of each configuration, taken in turns on one thread."""
+    torch.set_num_threads(1)
+    calls = [_estimating(RunConfig.model_validate(config)) for config in configs.values()]
+    seconds = interleaved(*calls, rounds=ROUNDS, warm=1, clock=time.process_time)
+    return dict(zip(configs, seconds, strict=True))
+
+
+def _estimating(config: RunConfig) -> Callable[[], object]:
+    parts = assemble(config)
+    rng = torch.Generator().manual_seed(0)
+    shape, classes = parts.dataset.shape, parts.dataset.classes
+    module = parts.network.build(shape, classes, rng)
+    x = torch.randn(config.batch_size, *shape, generator=rng)
+    chain = Chain(module, x, torch.randint(classes, (config.batch_size,), generator=rng))
+    params = {name: p.detach() for name, p in module.named_parameters()}
+    estimator = parts.driver.estimator
+    state = estimator.init(chain, params, stream(0, "init"))
+    return lambda: estimator.estimate(chain, params, state, stream(0, "estimator"))
 
 
 if __name__ == "__main__":
