@@ -139,7 +139,7 @@ function runsAsked({context, focusedId}, {runs}) {
 }
 
 /**
- * Whether a figure has points: it is asked once, and then its series tell.
+ * Whether a figure has points: it is asked at once, and at new points until it has some.
  * @param {Board} whole
  * @param {Placed} placed
  */
@@ -153,17 +153,31 @@ function pointsIn(whole, placed) {
     onEnd(() => gone.abort());
     hasPoints.set(false);
     if (!runs) return;
-    // A failure is told by the charts beside it, which ask the same server.
-    fetch(placed.figure.name, {runs}, gone.signal).then(
-      ({count}) => !gone.signal.aborted && count > 0 && hasPoints.set(true),
-      () => undefined,
-    );
+    let asking = false;
+    let again = false;
+    // New points may be of estimators that the figure leaves out, so it is asked, not they. A
+    // failure is told by the charts beside it, which ask the same server.
+    const ask = () => {
+      again = asking;
+      if (asking || gone.signal.aborted) return;
+      asking = true;
+      fetch(placed.figure.name, {runs}, gone.signal)
+        .then(
+          ({count}) => !gone.signal.aborted && count > 0 && hasPoints.set(true),
+          () => undefined,
+        )
+        .finally(() => {
+          asking = false;
+          if (again && !hasPoints()) ask();
+        });
+    };
+    ask();
     onEnd(
       on("points", ({run, series}) => {
         const concerned = series.some((/** @type {import("../types.js").Delta} */ delta) =>
           concerns(placed, {runs}, delta.metric, delta.layer),
         );
-        if (concerned && runs.split(",").includes(run)) hasPoints.set(true);
+        if (concerned && !hasPoints() && runs.split(",").includes(run)) ask();
       }),
     );
   });

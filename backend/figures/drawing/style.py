@@ -50,7 +50,7 @@ USUAL = {
     "sign_of": ORANGE,
     "stale": BLUE,
     "guess_and_target": PURPLE,
-    "implicit_adjoint": GREEN,
+    "implicit_adjoint": ORANGE,
 }
 GUESSES = {
     "global": GREY, "local": PURPLE, "look_ahead": SKY, "normal": VERMILION,

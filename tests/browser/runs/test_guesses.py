@@ -66,3 +66,28 @@ def test_a_study_of_targets_and_guesses_is_seen_as_a_grid(page: Page, lab: Serve
         """() => document.querySelector("[data-chart=driver-reports]")
           ?.data?.some((line) => line.name.startsWith("Cosine of target and guess"))""",
     )
+
+
+@pytest.mark.timeout(150)
+def test_runs_without_guesses_have_no_grid(page: Page, lab: ServedLab) -> None:
+    """Though they have the measures that a grid of guesses would show."""
+    enter(page, lab.start_url)
+    config = {
+        **configuration("global", "local"),
+        "name": "no guess",
+        "estimator": {"name": "backprop"},
+        "steps": 1_000_000,
+    }
+    with lab.client() as client:
+        posted = client.post("/runs", json=config)
+        assert posted.status_code == 201, posted.text
+        run = posted.json()["id"]
+        page.goto(f"{lab.url}/?runs={run}")
+        becomes(run_row(page, "no guess"), "running", 60)
+        count = "document.querySelector('[data-chart=cosine]')?.data?.[0]?.x?.length ?? 0"
+        seen = sees(page, f"() => {count}")
+        sees(page, f"() => {count} >= {seen} + 3")
+        expect(page.locator("[data-chart=guess-target-grid]")).to_have_count(0)
+        expect(page.get_by_role("heading", name="Guesses and targets")).to_have_count(0)
+        client.post(f"/runs/{run}/cancel")
+    becomes(run_row(page, "no guess"), "cancelled", 60)
