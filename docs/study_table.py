@@ -59,8 +59,11 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _rate(entry: Mapping[str, Any]) -> str:
-    edge = "*" if "edge" in entry["note"] else ""
-    return NONE if entry["rate"] is None else f"{entry['rate']:g}{edge}"
+    """The chosen rate, with a star at an edge of its grid."""
+    if entry["rate"] is None:
+        return NONE
+    grid = [point["rate"] for point in entry["curve"]]
+    return f"{entry['rate']:g}{'*' if entry['rate'] in (min(grid), max(grid)) else ''}"
 
 
 def _accuracy(entry: Mapping[str, Any]) -> tuple[str, str]:

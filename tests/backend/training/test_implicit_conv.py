@@ -15,11 +15,11 @@ from estimators import (
     ForwardGradient,
     ImplicitAdjoint,
     LocalLosses,
-    require,
     stream,
 )
 from estimators.autodiff.calculus import push_forward, value_and_grad
 from estimators.measurement.inputs.examination import examined
+from tests.backend.training.descent import loss_falls
 
 SHAPE = (1, 6, 6)
 KERNEL = "equilibrium.layer.cell.recurrent.weight"
@@ -87,17 +87,7 @@ def test_both_modes_agree_on_it_and_it_passes_the_examination(solver):
 )
 def test_estimators_work_through_it(estimator):
     """Thirty small steps, each tensor's of one length, lower the loss."""
-    chain, params = on_images(activation="tanh")
-    require(estimator, chain, params)
-    rng = stream(0, "estimator")
-    state = estimator.init(chain, params, rng)
-    first = chain(params).item()
-    for _ in range(30):
-        found = estimator.estimate(chain, params, state, rng)
-        state = found.state
-        step = {n: nn.functional.normalize(g.flatten(), dim=0) for n, g in found.grads.items()}
-        params = {n: p - 0.03 * step[n].view_as(p) for n, p in params.items()}
-    assert chain(params).item() < first
+    assert loss_falls(estimator, *on_images(activation="tanh"), steps=30, length=0.03)
 
 
 def test_a_short_run_trains_and_shows_how_well_its_phantom_gradient_points(config, gather):

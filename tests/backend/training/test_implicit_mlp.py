@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 from backend.catalogue import catalogue, validate
 from backend.training.loop import train
@@ -22,11 +21,11 @@ from estimators import (
     LocalLosses,
     NodePerturbation,
     UnsupportedError,
-    require,
     stream,
 )
 from estimators.autodiff.calculus import value_and_grad
 from estimators.measurement.inputs.examination import examined
+from tests.backend.training.descent import loss_falls
 
 SMALL = {"name": "implicit_mlp", "width": 12}
 DRIVER = {"name": "implicit_adjoint", "adjoint": "upg", "steps": 4, "damping": 0.6}
@@ -165,18 +164,7 @@ WORKING = {
 @pytest.mark.parametrize("name", WORKING)
 def test_estimators_work_through_it(name):
     """Fifty small steps, each tensor's of one length, lower the loss."""
-    estimator = WORKING[name]
-    chain, params = on_points()
-    require(estimator, chain, params)
-    rng = stream(0, "estimator")
-    state = estimator.init(chain, params, rng)
-    first = chain(params).item()
-    for _ in range(50):
-        found = estimator.estimate(chain, params, state, rng)
-        state = found.state
-        step = {n: nn.functional.normalize(g.flatten(), dim=0) for n, g in found.grads.items()}
-        params = {n: p - 0.02 * step[n].view_as(p) for n, p in params.items()}
-    assert chain(params).item() < first
+    assert loss_falls(WORKING[name], *on_points(), steps=50, length=0.02)
 
 
 @pytest.mark.parametrize(

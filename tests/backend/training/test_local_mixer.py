@@ -12,12 +12,12 @@ from estimators import (
     Claim,
     DirectFeedbackAlignment,
     ForwardGradient,
-    require,
     stream,
 )
 from estimators.autodiff.calculus import push_forward, value_and_grad
 from estimators.feedback.feedback_alignment import FeedbackAlignment
 from estimators.local.local_losses import LocalLosses
+from tests.backend.training.descent import loss_falls
 
 MNIST, CIFAR, DIGITS = (1, 28, 28), (3, 32, 32), (1, 8, 8)
 
@@ -174,18 +174,7 @@ def flat(grads):
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_of_the_papers_table_descends(row):
     """Fifty small steps, each tensor's of one length, lower the loss."""
-    estimator = ROWS[row]
-    chain, params = on_digits()
-    require(estimator, chain, params)
-    rng = stream(0, "estimator")
-    state = estimator.init(chain, params, rng)
-    first = chain(params).item()
-    for _ in range(50):
-        found = estimator.estimate(chain, params, state, rng)
-        state = found.state
-        params = {n: p - 0.02 * nn.functional.normalize(found.grads[n].flatten(), dim=0).view_as(p)
-                  for n, p in params.items()}  # fmt: skip
-    assert chain(params).item() < first
+    assert loss_falls(ROWS[row], *on_digits(), steps=50, length=0.02)
 
 
 @pytest.mark.parametrize("row", ["FG-A", "LG-FG-A"])
