@@ -9,6 +9,7 @@ import pytest
 
 from backend.config import MicroscopeConfig
 from backend.training.components.assemble import assemble
+from backend.training.evaluation import evaluation
 from backend.training.evaluation.evaluation import examples_at_once
 from backend.training.loop import train
 from backend.training.memory_need import memory_need, refusal, warning
@@ -122,3 +123,13 @@ def test_an_evaluation_counts_as_many_examples_as_it_takes_at_once():
     assert examples_at_once((3, 32, 32), "cuda") == 4096
     assert examples_at_once((1, 8, 8), "cpu") == 4096
     assert examples_at_once((2**20,), "cpu") == 1
+
+
+def test_the_need_counts_an_evaluation_as_it_is_made_on_the_device(config, monkeypatch):
+    monkeypatch.setattr(evaluation, "CPU_NUMBERS", 64 * 10)
+    run = config(dataset={"name": "digits"}, network={"name": "mlp", "width": 512})
+    parts = assemble(run)
+    named = (parts.network, parts.dataset, parts.loss, parts.optimizer)
+    few, many = (memory_need(*named, run.batch_size, False, on).batch for on in ("cpu", "cuda:0"))
+    examples = parts.dataset.training_examples
+    assert many - few == pytest.approx(3 * 4 * 512 * (examples - 10), rel=0.01)
