@@ -80,6 +80,9 @@ def norm(kind: Normalisation, features: int, *, image: bool) -> nn.Module | None
         return nn.BatchNorm2d(features) if image else nn.BatchNorm1d(features)
     if kind == "layer":
         return nn.GroupNorm(1, features) if image else nn.LayerNorm(features)
-    if kind == "group":
-        return nn.GroupNorm(features // GROUP_SIZE if features % GROUP_SIZE == 0 else 1, features)
-    return None
+    return group_norm(features) if kind == "group" else None
+
+
+def group_norm(features: int) -> nn.GroupNorm:
+    """Group normalisation in groups of `GROUP_SIZE`, or of all features if they do not divide."""
+    return nn.GroupNorm(features // GROUP_SIZE if features % GROUP_SIZE == 0 else 1, features)

@@ -8,9 +8,9 @@ from torch import Generator, Tensor, nn
 
 from backend.training.networks.contract import (
     ACTIVATIONS,
+    group_norm,
     image,
     named,
-    norm,
 )
 from backend.training.networks.implicit_network import ImplicitNetwork
 from estimators.core.bounds import Ge, Le, Lt, Unit
@@ -27,12 +27,11 @@ class ConvolutionalCell(nn.Module):
     def __init__(self, channels: int, activation: nn.Module) -> None:
         super().__init__()
         self.recurrent = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = norm("group", channels, image=True)
+        self.norm = group_norm(channels)
         self.activation = activation
 
     def forward(self, z: Tensor, x: Tensor) -> Tensor:
-        pre = self.recurrent(z) + x
-        return self.activation(pre if self.norm is None else self.norm(pre))
+        return self.activation(self.norm(self.recurrent(z) + x))
 
 
 def gain(kernel: Tensor) -> Tensor:

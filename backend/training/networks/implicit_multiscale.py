@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Generator, Tensor, nn
 
-from backend.training.networks.contract import ACTIVATIONS, image, named, norm
+from backend.training.networks.contract import ACTIVATIONS, group_norm, image, named
 from backend.training.networks.implicit_conv import gain
 from backend.training.networks.implicit_network import ImplicitNetwork
 from estimators.core.bounds import Ge, Le, Unit
@@ -43,7 +43,7 @@ class MultiscaleCell(nn.Module):
             f"{j + 1}_to_{i + 1}": _fusion(channels, i - j)
             for i in range(scales) for j in range(scales) if i != j
         })  # fmt: skip
-        self.norms = nn.ModuleList(norm("group", channels, image=True) for _ in shapes)
+        self.norms = nn.ModuleList(group_norm(channels) for _ in shapes)
 
     @property
     def units(self) -> int:
