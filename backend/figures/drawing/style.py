@@ -50,7 +50,7 @@ USUAL = {
     "sign_of": ORANGE,
     "stale": BLUE,
     "guess_and_target": PURPLE,
-    "implicit_adjoint": ORANGE,
+    "implicit_adjoint": BLUE,
 }
 GUESSES = {
     "global": GREY, "local": PURPLE, "look_ahead": SKY, "normal": VERMILION,
@@ -58,7 +58,7 @@ GUESSES = {
 }  # fmt: skip
 """By what an estimator guesses its target, as its label has it."""
 ADJOINTS = {
-    "upg": ORANGE, "npg": BLUE, "jfb": GREEN, "ift": PURPLE, "unrolled": OLIVE, "shine": ROSE,
+    "upg": BLUE, "npg": ORANGE, "jfb": OLIVE, "ift": ROSE, "unrolled": VERMILION, "shine": GREEN,
 }  # fmt: skip
 """By how an equilibrium is differentiated, as the estimator's label has it."""
 OTHERS = (PURPLE, SKY, YELLOW, ORANGE, GREEN, VERMILION, BLUE)
