@@ -196,7 +196,7 @@ class FullUnrolling(Adjoint):
             if z.is_meta:
                 z = f
                 break
-            if not progress.take(_rows(z), _rows(f)):
+            if not progress.take(_rows(z), _rows(f), _rows(f) - _rows(z)):
                 break
             goes_on = progress.active.view(-1, *[1] * (z.ndim - 1))
             z = torch.where(goes_on, damped(z, f, self.damping), z)

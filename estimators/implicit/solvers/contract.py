@@ -18,8 +18,8 @@ from estimators.core.bounds import Ge, Gt, Le, Lt, Unit
 Function = Callable[[Tensor], Tensor]
 """z ↦ F(z), both (B, ...)."""
 
-Step = Callable[[Tensor, Tensor], Tensor]
-"""(z, F(z)) -> the next z, all (B, n)."""
+Step = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(z, F(z), F(z) − z) -> the next z, all (B, n), without a change to the arguments."""
 
 FEWEST_UNITS = 4
 """Units of least precision that a relative residual may have at least."""
@@ -86,9 +86,10 @@ class Solver(ABC):
         step = self.stepping(z)
         for _ in range(self.limit):
             f = function(z.view(shape)).reshape(z.shape)
-            if z.is_meta or not progress.take(z, f):
+            residual = f - z
+            if z.is_meta or not progress.take(z, f, residual):
                 break
-            z = torch.where(progress.active, step(z, f), z)
+            z = progress.moved(z, step(z, f, residual))
         return progress.solution(shape)
 
 
@@ -101,26 +102,35 @@ class Progress:
         rows = (len(z), 1)
         self.active = torch.ones(rows, dtype=torch.bool, device=z.device)
         """(B, 1): the examples that go on."""
+        self._all_active = True
         self._finite = self.active
         self._converged = torch.zeros_like(self.active)
         self._iterations = torch.zeros(rows, dtype=torch.int64, device=z.device)
         self._absolute = self._relative = z.new_full(rows, torch.inf)
 
-    def take(self, z: Tensor, f: Tensor) -> bool:
-        """Take in an iterate and its F(z), both (B, n); whether any example goes on."""
-        absolute = torch.linalg.vector_norm(f - z, dim=1, keepdim=True)
+    def take(self, z: Tensor, f: Tensor, residual: Tensor) -> bool:
+        """Take in an iterate, F(z) and F(z) − z, all (B, n); whether any example goes on."""
+        absolute = torch.linalg.vector_norm(residual, dim=1, keepdim=True)
         size = torch.linalg.vector_norm(f, dim=1, keepdim=True)
         relative = torch.where(absolute == 0, absolute, absolute / size)
         finite = absolute.isfinite() & size.isfinite()
         better = self.active & finite & (relative < self._relative)
-        self._best = torch.where(better, z, self._best)
         self._absolute = torch.where(better, absolute, self._absolute)
         self._relative = torch.where(better, relative, self._relative)
         self._iterations = self._iterations + self.active
         self._finite = self._finite & (finite | ~self.active)
         self._converged = self._converged | (self.active & finite & (relative <= self._tolerance))
         self.active = self.active & finite & ~self._converged
-        return bool(self.active.any())
+        # One transfer from the device for three answers.
+        answers = torch.stack([better.all(), self.active.all(), self.active.any()])
+        all_better, self._all_active, goes_on = answers.tolist()
+        self._best = z if all_better else torch.where(better, z, self._best)
+        return goes_on
+
+    def moved(self, z: Tensor, onwards: Tensor) -> Tensor:
+        """`onwards` for the examples that go on, z for the others; both (B, n)."""
+        # Most iterations move every example: they need no copy.
+        return onwards if self._all_active else torch.where(self.active, onwards, z)
 
     def solution(self, shape: torch.Size) -> Solution:
         rows = self._iterations, self._absolute, self._relative, self._converged, self._finite
