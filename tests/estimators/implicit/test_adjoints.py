@@ -70,9 +70,8 @@ def matrix(n=12, size=0.9, seed=5):
 
 def series(j, k, damping):
     """λ Σ_{t<k} Bᵗ, as `Neumann` makes it, column by column."""
-    apply = lambda w: w @ j.T  # noqa: E731
     eye = torch.eye(len(j)).double()
-    return Neumann(k, damping).times_inverse(None, eye, apply).T
+    return Neumann(k, damping).times_inverse(None, eye, lambda w: eye + w @ j.T).T
 
 
 @pytest.mark.parametrize("damping", [0.3, 0.5, 1.0])
@@ -109,7 +108,8 @@ def cosines(radius, n, count):
         j *= radius / torch.linalg.eigvals(j).abs().max()
         signal = torch.randn(1, n, generator=rng).double()
         exact = torch.linalg.solve(torch.eye(n).double() - j.T, signal[0])
-        phantom = Neumann(5, 0.5).times_inverse(None, signal, lambda w, j=j: w @ j)
+        affine = lambda w, s=signal, j=j: s + w @ j  # noqa: E731
+        phantom = Neumann(5, 0.5).times_inverse(None, signal, affine)
         found.append(torch.cosine_similarity(exact, phantom[0], dim=0).item())
     return found
 
