@@ -116,9 +116,10 @@ class LinearAdjoint(Adjoint):
         def pull(signal: Tensor) -> Tensor:
             def affine(u: Tensor) -> Tensor:
                 """s + Jᵀ u."""
-                return signal + torch.autograd.grad(
+                (product,) = torch.autograd.grad(
                     value, z, u, retain_graph=True, materialize_grads=True
-                )[0]
+                )
+                return signal + product
 
             return self.times_inverse(equation, signal, affine)
 

@@ -31,7 +31,7 @@ class Broyden(Solver):
     """
 
     memory: Annotated[int, Ge(1), Le(1000), Unit("updates")] = 20
-    """Updates of H that are kept. Memory: twice as many states."""
+    """Updates of H that are kept. Memory: one state more than their number."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -47,11 +47,14 @@ class _Stepping:
 
     Each step is s_j = −H_j g_j, so that with t = H_j g_{j+1} the update of H becomes
 
-        H_{j+1} = (I + w_j s_{j+1} s_jᵀ) H_j,   s_{j+1} = −t ‖s_j‖² / s_jᵀ(s_j + t),   w_j = 1/‖s_j‖²,
+        H_{j+1} = (I + w_j s_{j+1} s_jᵀ) H_j,   w_j = 1/‖s_j‖²,   H_0 = −I,
+        s_{j+1} = −t ‖s_j‖² / s_jᵀ(s_j + t),
 
-    and H = −I + …: the steps are all that H needs (Kelley, Iterative Methods for Linear and
-    Nonlinear Equations, 1995, section 7.3). With their products with each other, (B, k, k), an
-    iteration reads them twice: t = −g + Σ_i w_i c_i s_{i+1}, where c_j = s_jᵀ H_j g solves
+    and the steps are all that H needs (Kelley, Iterative Methods for Linear and Nonlinear
+    Equations, 1995, section 7.3). For an update that is left out, w_j = 0 and s_{j+1} = −t.
+
+    With the products of the steps with each other, (B, k, k), an iteration reads the steps twice:
+    t = −g + Σ_i w_i c_i s_{i+1}, where c_j = s_jᵀ H_j g solves the triangular equations
 
         c_j − Σ_{i<j} (s_jᵀ s_{i+1}) w_i c_i = −s_jᵀ g.
     """
