@@ -220,12 +220,13 @@ def _memory(problem: Problem) -> Iterator[Row]:
         for limit in (20, 80):
             solver = kind(1e-30, limit, memory)
             used.append(peak(lambda s=solver: problem.gradient(problem.ours(s, EXACT)())))
-        yield Row(f"{kind.__name__}({memory}): peak memory, 80 iterations / 20", used[1] / used[0],
-                  1.001, note=f"{used[1] / 2**20:.1f} MiB beside {used[0] / 2**20:.1f} MiB")  # fmt: skip
+        note = f"{used[1] / 2**20:.1f} MiB beside {used[0] / 2**20:.1f} MiB"
+        what = f"{kind.__name__}({memory}): peak memory, 80 iterations / 20"
+        yield Row(what, used[1] / used[0], 1.001, note=note)
 
 
 def _radius(problem: Problem, products: int = 100) -> float:
-    """The largest spectral radius of an example, by power iteration, its growth over 50 products."""
+    """The largest spectral radius of an example: its growth in the last half of the products."""
     x = problem.injected()
     z = FixedPoint(TOLERANCE).solve(lambda z: problem.cell(z, x), torch.zeros_like(x)).z
     f = problem.cell(z.requires_grad_(), x)

@@ -18,7 +18,16 @@ from estimators import (
     ImplicitAdjoint,
     Need,
 )
-from estimators.conformance import ACROSS, CHECKS, MANY, Trial, check, every_case, many_draws, served
+from estimators.conformance import (
+    ACROSS,
+    CHECKS,
+    MANY,
+    Trial,
+    check,
+    every_case,
+    many_draws,
+    served,
+)
 from estimators.conformance.every_check import NOTHING_OFFERED
 from estimators.core.contract import Law
 
