@@ -12,7 +12,6 @@ the memory of ours, 20. Its Anderson adds a ridge of 1e-4 to products of residua
 size; with 1e-20 it takes as few iterations as ours, and both are shown.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from time import process_time
@@ -145,50 +144,17 @@ def _against(problem: Problem, name: str, solver: Solver, peer: str) -> Iterator
         f"{problem.solves['backward_iterations']:.0f} backward; torchdeq's "
         f"{peers[0][1].steps['forward']}, {peers[0][1].steps['backward']}"
     )
-    cosine = torch.cosine_similarity
-    yield Row(
-        f"{name}: cosine of the phantom gradient",
-        cosine(*grads[:2], dim=0).item(),
-        0.98,
-        unit="",
-        at_most=False,
-        note=f"torchdeq's {cosine(*grads[2:], dim=0).item():.4f}; of "
-        f"the exact ones of both {cosine(grads[0], grads[2], dim=0).item():.6f}",
+    yield Row(f"{name}: cosine of the phantom gradient", _cosine(*grads[:2]), 0.98, "",
+              at_most=False, note=f"torchdeq's {_cosine(*grads[2:]):.4f}; of the exact ones of "
+              f"both {_cosine(grads[0], grads[2]):.6f}")  # fmt: skip
+    yield _ratio(
+        f"{name}: torchdeq's IFT / our phantom, backward", peer_back, phantom_back, 4, False
     )
-    yield Row(
-        f"{name}: torchdeq's IFT / our phantom, backward",
-        peer_back / phantom_back,
-        4,
-        at_most=False,
-        note=_beside(peer_back, phantom_back),
-    )
-    yield Row(
-        f"{name}: torchdeq's IFT / our phantom, step",
-        peer_exact / phantom,
-        1.5,
-        at_most=False,
-        note=_beside(peer_exact, phantom),
-    )
-    yield Row(
-        f"{name}: our IFT / torchdeq's, step",
-        exact / peer_exact,
-        1,
-        note=f"{_beside(exact, peer_exact)}; {iterations}",
-    )
-    yield Row(
-        f"{name}: our phantom / torchdeq's, step",
-        phantom / peer_phantom,
-        1,
-        note=_beside(phantom, peer_phantom),
-    )
-    yield Row(
-        f"{name}: our IFT / our phantom, backward",
-        back / phantom_back,
-        None,
-        note=_beside(back, phantom_back),
-    )
-    yield Row(f"{name}: our IFT / our phantom, step", exact / phantom, None,
-              note=_beside(exact, phantom))  # fmt: skip
+    yield _ratio(f"{name}: torchdeq's IFT / our phantom, step", peer_exact, phantom, 1.5, False)
+    yield _ratio(f"{name}: our IFT / torchdeq's, step", exact, peer_exact, 1, note=iterations)
+    yield _ratio(f"{name}: our phantom / torchdeq's, step", phantom, peer_phantom, 1)
+    yield _ratio(f"{name}: our IFT / our phantom, backward", back, phantom_back)
+    yield _ratio(f"{name}: our IFT / our phantom, step", exact, phantom)
 
 
 def _dual(problem: Problem, name: str, solver: Solver) -> Iterator[Row]:
@@ -209,8 +175,7 @@ def _dual(problem: Problem, name: str, solver: Solver) -> Iterator[Row]:
             functional_call(stage, pairs, (forward_ad.make_dual(x, moved),))
 
     alone, whole = interleaved(solve, dual, rounds=ROUNDS, warm=1, clock=process_time)
-    yield Row(f"{name}: a dual pass / the forward solve", whole / alone, 3.5,
-              note=_beside(whole, alone))  # fmt: skip
+    yield _ratio(f"{name}: a dual pass / the forward solve", whole, alone, 3.5)
 
 
 def _memory(problem: Problem) -> Iterator[Row]:
@@ -239,8 +204,15 @@ def _radius(problem: Problem, products: int = 100) -> float:
     return torch.stack(growth[products // 2 :]).mean(0).exp().max().item()
 
 
-def _beside(a: float, b: float) -> str:
-    return f"{a * 1e3:.0f} ms beside {b * 1e3:.0f} ms"
+def _cosine(a: Tensor, b: Tensor) -> float:
+    return torch.cosine_similarity(a, b, dim=0).item()
 
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler tells of each start and stop
+def _ratio(
+    what: str, above: float, below: float, budget: float | None = None, at_most: bool = True,
+    note: str = "",
+) -> Row:  # fmt: skip
+    beside = f"{above * 1e3:.0f} ms beside {below * 1e3:.0f} ms"
+    return Row(
+        what, above / below, budget, at_most=at_most, note="; ".join(filter(None, (beside, note)))
+    )

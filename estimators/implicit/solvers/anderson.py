@@ -41,6 +41,10 @@ class Anderson(Solver):
         if not 0 < self.ridge < 1:
             raise ValueError(f"ridge is {self.ridge}; it must be above 0 and below 1")
 
+    @property
+    def kept(self) -> int:
+        return 2 * self.memory
+
     def stepping(self, like: Tensor, /) -> Step:
         return _Combining(like, self.memory, self.ridge)
 

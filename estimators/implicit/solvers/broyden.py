@@ -38,6 +38,10 @@ class Broyden(Solver):
         if self.memory < 1:
             raise ValueError(f"memory is {self.memory}; it must be at least 1")
 
+    @property
+    def kept(self) -> int:
+        return self.memory + 1
+
     def stepping(self, like: Tensor, /) -> Step:
         return _Stepping(like, self.memory)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from estimators.core.bounds import Ge, Gt, Le, Lt, Unit
+from estimators.implicit.solvers.room import NoRoomError, require_room, too_large
 
 Function = Callable[[Tensor], Tensor]
 """z ↦ F(z), both (B, ...)."""
@@ -70,6 +71,17 @@ class Solver(ABC):
         It is called once an iteration. It may remember; a row must depend on the same row alone.
         """
 
+    @property
+    def name(self) -> str:
+        """The method and its memory, for messages: "Broyden(memory=20)"."""
+        memory = getattr(self, "memory", None)
+        return type(self).__name__ + ("" if memory is None else f"(memory={memory})")
+
+    @property
+    def kept(self) -> int:
+        """States of each example that a solve keeps beside its iterates."""
+        return 0
+
     def tolerance_in(self, dtype: torch.dtype) -> float:
         """The largest relative residual of a solution in numbers of this type."""
         eps, single = torch.finfo(dtype).eps, torch.finfo(torch.float32).eps
@@ -79,18 +91,32 @@ class Solver(ABC):
     def solve(self, function: Function, start: Tensor) -> Solution:
         """Iterate from `start`, (B, ...), until every example has converged or was given up.
 
-        A tensor without numbers (on the device "meta") counts as converged after one step.
+        A tensor without numbers (on the device "meta") is evaluated once, without a history.
+
+        Raises NoRoomError if the device has no memory for what the solver keeps.
         """
         z, shape = start.detach().reshape(len(start), -1), start.shape
         progress = Progress(z, self.tolerance_in(z.dtype))
-        step = self.stepping(z)
+        if z.is_meta:
+            function(start)
+            return progress.solution(shape)
+        step = self._stepping_with_room(z)
         for _ in range(self.limit):
             f = function(z.view(shape)).reshape(z.shape)
             residual = f - z
-            if z.is_meta or not progress.take(z, f, residual):
+            if not progress.take(z, f, residual):
                 break
             z = progress.moved(z, step(z, f, residual))
         return progress.solution(shape)
+
+    def _stepping_with_room(self, z: Tensor) -> Step:
+        require_room(self.name, self.kept, z)
+        try:
+            return self.stepping(z)
+        except RuntimeError as error:  # the allocator's: what is free may be in pieces
+            raise NoRoomError(
+                too_large(self.name, self.kept, z, "no such block is free")
+            ) from error
 
 
 class Progress:
