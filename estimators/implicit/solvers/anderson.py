@@ -32,7 +32,9 @@ class Anderson(Solver):
     memory: Annotated[int, Ge(1), Le(64), Unit("iterates")] = 6
     """Iterates that are combined (m); 1 is the plain iteration. Memory: 2 m states."""
     ridge: Annotated[float, Gt(0), Lt(1)] = 1e-5
-    """Weight of the squared coefficients (r)."""
+    """Weight of the squared coefficients (r), which is always in use: it keeps the problem solvable
+    where residuals are equal or parallel, and lets an iteration shorten the residual by √r at
+    most."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -87,7 +87,7 @@ def test_the_series_times_i_minus_j_is_i_minus_b_to_the_k(k, damping):
 
 
 @pytest.mark.parametrize(("radius", "mean"), [(0.3, 0.998), (0.6, 0.976)])
-@pytest.mark.parametrize(("n", "count"), [(50, 40), (200, 8)])
+@pytest.mark.parametrize(("n", "count"), [(50, 40), (200, 8), (500, 3)])
 def test_the_cosine_on_random_jacobians_below_a_radius_of_0_6(radius, mean, n, count):
     assert sum(cosines(radius, n, count)) / count == pytest.approx(mean, abs=0.01)
 
@@ -329,6 +329,25 @@ def test_a_network_without_an_equilibrium_is_refused(inner):
     words = r"one equilibrium stage; this one has none: put an Equilibrium\(cell\) into it"
     with pytest.raises(UnsupportedError, match=words):
         require(ImplicitAdjoint(inner=inner), case.chain, case.params)
+    with pytest.raises(UnsupportedError, match="differentiates equilibria, and this network has"):
+        ImplicitAdjoint(inner=inner).coverage(case.chain, case.params)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"steps": 0}, "steps is 0; it must be at least 1"),
+        ({"damping": 0.0}, "damping is 0.0; it must be above 0 and at most 1"),
+        ({"damping": 1.5}, "damping is 1.5; it must be above 0 and at most 1"),
+        (
+            {"adjoint": "shine"},
+            "adjoint is 'shine'; it must be one of upg, npg, jfb, ift, unrolled",
+        ),
+    ],
+)
+def test_fields_out_of_bounds_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        ImplicitAdjoint(**fields)
 
 
 def test_declared_passes_follow_the_steps():

@@ -170,7 +170,9 @@ def test_broyden_solves_linear_equations_in_twice_their_number_of_steps():
     assert found.iterations.max() <= 2 * N + 4
 
 
-def test_broyden_steps_are_those_of_dense_matrices():
+@pytest.mark.parametrize("memory", [20, 2])
+def test_broyden_steps_are_those_of_dense_matrices(memory):
+    """Of which the inverse Jacobian begins anew, instead of an update, when the memory is full."""
     weight, right = problem()
     function, seen = affine(weight, right), []
 
@@ -178,12 +180,16 @@ def test_broyden_steps_are_those_of_dense_matrices():
         seen.append(z)
         return torch.sin(function(z))
 
-    Broyden(limit=6).solve(curved, torch.zeros_like(right))
+    Broyden(limit=9, memory=memory).solve(curved, torch.zeros_like(right))
     seen, kept = [], seen
-    h, before = -torch.eye(N).double().expand(5, N, N), None
+    new = -torch.eye(N).double().expand(5, N, N)
+    h, before, updates = new, None, 0
     for z, after in pairwise(kept):
         g = curved(z) - z
-        if before is not None:
+        if updates == memory:
+            h, updates = new, 0
+        elif before is not None:
+            updates += 1
             dz, dg = z - before[0], g - before[1]
             moved = torch.einsum("bij,bj->bi", h, dg)
             row = torch.einsum("bi,bij->bj", dz, h)
