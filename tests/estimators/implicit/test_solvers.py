@@ -207,6 +207,24 @@ def test_broyden_leaves_out_an_update_that_is_rounding():
     assert found.iterations.tolist() == [9, 9]
 
 
+def test_broyden_goes_on_without_an_update_that_it_left_out():
+    """The residual stays the same in the first step: its iterates are those of a later start."""
+    weight, right = problem()
+    runs = []
+    for start in (0.0, 1.0):
+        seen = []
+
+        def function(z, seen=seen):
+            seen.append(z)
+            return torch.where(z[:, :1] < 1.5, z + 1, z @ weight.T + right)
+
+        Broyden(limit=9 - int(start)).solve(function, torch.full_like(right, start))
+        runs.append(seen)
+    early, late = runs
+    torch.testing.assert_close(early[1:], late)
+    assert (late[-1] - late[-2]).norm() > 1e-6
+
+
 def test_anderson_minimises_the_combined_residual():
     """Where the ridge is small against the problem, no other weights give a shorter residual."""
     weight, right = problem()
