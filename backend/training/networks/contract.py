@@ -97,8 +97,15 @@ def norm(kind: Normalisation, features: int, *, image: bool) -> nn.Module | None
 
 
 def equilibrium(
-    cell: nn.Module, solver: SolverName, tolerance: float, linear_tolerance: float, limit: int
+    cell: nn.Module,
+    solver: SolverName,
+    tolerance: float,
+    linear_tolerance: float,
+    limit: int,
+    warm_start: bool = False,
 ) -> Equilibrium:
     """A stage that is solved, and its linear equations as well, by the solver of this name."""
     kind = SOLVERS[solver]
-    return Equilibrium(cell, kind(tolerance, limit), kind(linear_tolerance, limit))
+    return Equilibrium(
+        cell, kind(tolerance, limit), kind(linear_tolerance, limit), warm_start=warm_start
+    )
