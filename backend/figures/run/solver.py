@@ -138,13 +138,13 @@ def _limits(shown: Sequence[Panel]) -> list[dict[str, Any]]:
 
 
 def _lines(source: Source, query: Query) -> list[Line]:
-    known = {name for panel in _panels(query) for name in panel.metrics}
+    drawn = {name for panel in _panels(query) for name in panel.metrics}
     return [
         Line(run_id, run, place, series)
         for place, run_id in enumerate(query.runs)
         for run in [source.run(run_id)]
         for series in source.series(run_id)
-        if series.metric in known and series.count
+        if series.metric in drawn and series.count
     ]
 
 

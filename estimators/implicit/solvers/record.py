@@ -59,7 +59,7 @@ class SolveRecord:
             # One copy from the device for all numbers.
             numbers = torch.stack([number.double() for number in row]).tolist()
             if warm is not None and warm not in self.means and numbers[0] < len(lost):
-                self.means[warm] = z[converged].mean(0)
+                self.means[warm] = _plain(z[converged].mean(0))
         names = ("iterations", "residual", "absolute_residual")
         keys = ("not_converged", "not_finite", *(f"{kind}_{name}" for name in names))
         for key, number in zip(keys, numbers, strict=True):
@@ -98,7 +98,7 @@ def open_records() -> tuple[SolveRecord, ...]:
 
 def _plain(t: Tensor) -> Tensor:
     """A tensor without the wrappers of torch.func, whose numbers can be read."""
-    functorch = torch._C._functorch  # type: ignore[attr-defined]
+    functorch, t = torch._C._functorch, t.detach()  # type: ignore[attr-defined]
     while functorch.is_functorch_wrapped_tensor(t):
         t = functorch.get_unwrapped(t)
-    return t.detach()
+    return t
