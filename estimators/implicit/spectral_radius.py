@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+import estimators.autodiff.calculus  # noqa: F401, the first dual number else warns
 from estimators.core.contract import Params
 from estimators.core.objective import Chain
 from estimators.implicit._adjoints import Adjoint, Equation, differentiating_by
@@ -139,13 +140,7 @@ def _largest(h: Tensor, leaving: Tensor, eps: float) -> tuple[Tensor, Tensor, Te
     condition = torch.linalg.vector_norm(left, dim=1)  # the vectors have length 1
     size = torch.linalg.matrix_norm(h)
     rounding, residual = eps * size, leaving * y[:, -1].abs()
-    residual = torch.where(residual > rounding, residual, 0.0)
-    # The eigenvalues of any j × j matrix move by no more than this (Elsner), however ill-
-    # conditioned they are: those of a small defective matrix are known well enough.
-    dimension = (h.abs().sum(1) > 0).sum(1).clamp(min=1)
-    elsner = (2 * size) ** (1 - 1 / dimension) * rounding ** (1 / dimension)
-    of_rounding = torch.fmin(rounding * condition, elsner)
-    bound = of_rounding + torch.where(residual > 0, residual * condition, 0.0)
+    bound = (rounding + torch.where(residual > rounding, residual, 0.0)) * condition
     sizes, estimate = values.abs(), values[row, place].abs()
     # Another outer one that is still on its way may pass it.
     reach = sizes + leaving[:, None] * vectors[:, -1].abs()
