@@ -236,7 +236,9 @@ def test_a_network_without_an_equilibrium_is_refused_with_one_that_has(greeting)
     run = {**greeting, "estimator": DRIVER, "shadows": []}
     (error,) = validate(run, [])["errors"]
     assert "needs a network with at least one equilibrium stage" in error["msg"]
-    assert error["msg"].endswith("networks that serve it by default: implicit_conv, implicit_mlp")
+    assert error["msg"].endswith(
+        "networks that serve it by default: implicit_conv, implicit_mlp, implicit_multiscale"
+    )
 
 
 def test_second_derivatives_are_refused_in_words():
