@@ -106,7 +106,7 @@ def _radius(step: int, layer: str, largest: float, radius: SpectralRadius) -> st
     else:
         reached += f"is about {largest:.3g} at step {step:,} by an estimate that did not converge"
     return (
-        f"{reached}: phantom gradients and the Neumann series do not converge there; "
+        f"{reached}: the Neumann series does not converge there, and phantom gradients need not; "
         f"{RADIUS_REMEDY}"
     )
 

@@ -26,7 +26,7 @@ INFO = FigureInfo(
     "the largest residual of an example, and how many examples did not converge. Below, at each "
     "probe, the largest spectral radius ρ of ∂f/∂z over the examples.",
     takeaway="The nearer ρ is to 1, the more iterations a solve takes and the further off phantom "
-    "gradients are; from 1 on, they and the Neumann series do not converge.",
+    "gradients are; from 1 on, the Neumann series does not converge.",
     parameters=("runs", "residual", "x", "max", "first", "last", "left", "right"),
     charts=(
         Chart(
@@ -126,7 +126,7 @@ def _range(panel: Panel) -> dict[str, Any]:
 
 
 def _limits(shown: Sequence[Panel]) -> list[dict[str, Any]]:
-    """The line at which phantom gradients cease to converge."""
+    """The line from which on the Neumann series does not converge."""
     return [
         {
             "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 1, "y1": 1,
@@ -214,7 +214,7 @@ def _not_converged(source: Source, line: Line, points: window.Window) -> Any:
 def _notes(source: Source, query: Query, found: Sequence[Line]) -> Iterator[str]:
     radii = [line for line in found if line.series.metric == RADIUS]
     if radii:
-        yield "dashed: ρ = 1, from which on phantom gradients and the Neumann series diverge"
+        yield "dashed: ρ = 1, from which on the Neumann series does not converge"
     for line in radii:
         points = window.read(source, line.run_id, line.series.id, query)
         if _not_converged(source, line, points) is not None:

@@ -84,7 +84,8 @@ def test_a_probe_counts_unconverged_draws_and_measures_the_radius(config, gather
 
 def test_the_radius_of_a_probe_is_that_of_its_weights_and_batch(config):
     run = Run(config(network=SMALL, shadows=[], probe=QUIET), Control(), None, (), None)
-    objective = run._trainer.objective(run._batches.at(0))
+    run._trainer.update(0, run._trainer.objective(run._batches.at(0)))
+    objective = run._trainer.objective(run._batches.at(1))
     rows = dict(run._probes._spectral_radii(objective))
     module = run._trainer.module
     x = module.input(objective.x).detach()
@@ -192,16 +193,18 @@ def test_a_radius_of_one_is_told_once_and_after_a_resume_not_again():
     (event,) = watch.look_at_radii(120, radius(1.07))
     assert event == Event(120, "finding", event.text)
     assert event.text == (
-        "the spectral radius of ∂f/∂z in equilibrium reached 1.07 at step 120: phantom gradients "
-        "and the Neumann series do not converge there; lower the learning rate, add weight decay, "
-        "or scale the cell's weights down"
+        "the spectral radius of ∂f/∂z in equilibrium reached 1.07 at step 120: the Neumann series "
+        "does not converge there, and phantom gradients need not; lower the learning rate, add "
+        "weight decay, or scale the cell's weights down"
     )
     assert not list(watch.look_at_radii(130, radius(1.2)))
     other = SolveWatch("warn")
     other.load(watch.state())
     assert not list(other.look_at_radii(140, radius(1.2)))
     (event,) = SolveWatch("warn").look_at_radii(120, radius(1.07, converged=False))
-    assert "is about 1.07 at step 120 by an estimate that did not converge: phantom" in event.text
+    assert (
+        "is about 1.07 at step 120 by an estimate that did not converge: the Neumann" in event.text
+    )
     (event,) = SolveWatch("warn").look_at_radii(120, radius(math.nan, converged=False))
     assert "is about inf at step 120 by an estimate that did not converge" in event.text
 
