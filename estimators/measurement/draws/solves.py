@@ -9,6 +9,7 @@ from torch import Tensor
 from estimators.autodiff.calculus import value_and_grad
 from estimators.core.contract import BatchedDraws, Params
 from estimators.core.objective import Chain, Objective
+from estimators.core.structure import PerNetwork
 from estimators.implicit.equilibrium import equilibria
 from estimators.implicit.solvers.record import SolveRecord, recording_solves
 
@@ -75,4 +76,10 @@ def exact_gradient(
 
 
 def _has_equilibria(objective: Objective) -> bool:
-    return isinstance(objective, Chain) and bool(equilibria(objective.module))
+    if not isinstance(objective, Chain):
+        return False
+    return _ANY.get_or_make(objective, (), lambda: bool(equilibria(objective.module)))
+
+
+_ANY = PerNetwork[bool]()
+"""Whether a network has an equilibrium: asked for every estimator of every probe."""
