@@ -10,46 +10,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from estimators.core.contract import UnsupportedError
 from estimators.implicit.solvers.contract import Function, Progress, Solution, Solver
 from estimators.implicit.solvers.fixed_point import damped
+from estimators.implicit.solvers.record import Kind, SolveRecord, recording_solves
 
 SECOND = (
     "an equilibrium has first derivatives alone: its derivative is the outcome of a solve, which "
     "leaves no graph to differentiate a second time"
 )
-
-
-@dataclass
-class Record:
-    """What the solves of an estimate report: "forward" for z*, "backward" for its derivatives.
-
-    A network may be run several times for one estimate, so the largest numbers of all solves are
-    reported and not their sums.
-    """
-
-    numbers: dict[str, float] = field(default_factory=lambda: {"not_converged": 0.0})
-
-    def add(self, kind: str, solution: Solution) -> None:
-        if solution.z.is_meta:
-            return
-        self._raise("not_converged", (~solution.converged).sum())
-        self._raise(f"{kind}_iterations", solution.iterations.max())
-        self._raise(f"{kind}_residual", solution.relative.max())
-
-    def _raise(self, name: str, number: Tensor) -> None:
-        self.numbers[name] = max(self.numbers.get(name, 0.0), float(number))
-
-    def info(self, like: Tensor) -> dict[str, Tensor]:
-        """As an estimate reports them: scalars."""
-        return {name: like.new_tensor(number) for name, number in self.numbers.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,22 +37,29 @@ class Equation:
     solve: Callable[[], Solution]
     """Find z*, without a graph and without tangents."""
     start: Tensor
-    """Where a solve begins, (B, ...)."""
+    """Where full unrolling begins, (B, ...)."""
     recorded: bool
     """Whether autograd records the pass."""
     solver: Solver
     """What finds z*."""
     linear_solver: Solver
     """What solves the linear equations of its derivatives."""
-    record: Record | None = None
+    stage: nn.Module
+    """The `Equilibrium` whose equation it is."""
+    warm: bool = False
+    """Whether the stage keeps a warm start for its next solves."""
+    records: tuple[SolveRecord, ...] = ()
+    """Where its solves are recorded."""
 
     def solution(self) -> Tensor:
         """z*, reported."""
         return self.reported("forward", self.solve())
 
-    def reported(self, kind: str, solution: Solution) -> Tensor:
-        if self.record is not None:
-            self.record.add(kind, solution)
+    def reported(self, kind: Kind, solution: Solution) -> Tensor:
+        """The solution's state (or signal), recorded."""
+        warm = self.stage if self.warm and kind == "forward" else None
+        for record in self.records:
+            record.add(kind, solution, warm)
         return solution.z
 
 
@@ -211,25 +194,25 @@ class FullUnrolling(Adjoint):
 
 
 _EXACT = ImplicitFunctionTheorem()
-_active: ContextVar[tuple[Adjoint, Record | None]] = ContextVar("adjoint", default=(_EXACT, None))
+_active: ContextVar[Adjoint] = ContextVar("adjoint", default=_EXACT)
 
 
 @contextmanager
-def differentiating_by(adjoint: Adjoint) -> Iterator[Record]:
+def differentiating_by(adjoint: Adjoint) -> Iterator[SolveRecord]:
     """While this is open, equilibria are differentiated by `adjoint`; their solves are recorded.
 
     A backward pass uses the adjoint of its forward pass.
     """
-    record = Record()
-    token = _active.set((adjoint, record))
+    token = _active.set(adjoint)
     try:
-        yield record
+        with recording_solves() as record:
+            yield record
     finally:
         _active.reset(token)
 
 
-def adjoint_of_this_pass() -> tuple[Adjoint, Record | None]:
-    """The adjoint that equilibria use now, and where their solves are recorded."""
+def adjoint_of_this_pass() -> Adjoint:
+    """The adjoint that equilibria use now."""
     return _active.get()
 
 

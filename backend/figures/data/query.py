@@ -146,6 +146,13 @@ PARAMETERS: dict[str, Parameter] = {
         choices=(Choice("", "the first ones"),),
         values_of=("driver_reports", "reports"),
     ),
+    "residual": Parameter(
+        "Residual",
+        "The residual of a solve: relative to the length of f(z), or absolute.",
+        "choice",
+        _choices(relative="relative", absolute="absolute"),
+        "relative",
+    ),
     "max": Parameter(
         "Points", f"Most shown points of a trace, at most {POINTS}.", "whole", (), str(POINTS),
         "points", (2, POINTS),
@@ -181,6 +188,7 @@ class Query:
     budget: int | None
     rate: float | None
     report: str
+    residual: str
     max: int
     first: int | None
     last: int | None

@@ -282,20 +282,23 @@ def test_it_reports_the_solves():
     chain, params = chain_of(network())
     rng = stream(0, "estimator")
     info = ImplicitAdjoint(adjoint="ift").estimate(chain, params, None, rng).info
-    assert set(info) == {
-        "not_converged", "forward_iterations", "forward_residual", "backward_iterations",
-        "backward_residual",
+    forward = {
+        "not_converged", "not_finite", "forward_iterations", "forward_residual",
+        "forward_absolute_residual",
     }  # fmt: skip
-    assert info["not_converged"] == 0
+    backward = {"backward_iterations", "backward_residual", "backward_absolute_residual"}
+    assert set(info) == forward | backward
+    assert info["not_converged"] == info["not_finite"] == 0
     assert 0 < info["forward_residual"] <= 2e-14
     assert 0 < info["backward_residual"] <= 2e-14
     stage = chain.module[1][0]
     solved = stage._solve(chain.module[0](chain.x))
     assert info["forward_iterations"] == solved.iterations.max()
     assert info["forward_residual"] == solved.relative.max()
+    assert info["forward_absolute_residual"] == solved.absolute.max()
     for name in ("upg", "npg", "jfb", "unrolled"):
         info = ImplicitAdjoint(adjoint=name).estimate(chain, params, None, rng).info
-        assert set(info) == {"not_converged", "forward_iterations", "forward_residual"}
+        assert set(info) == forward
 
 
 def test_an_inner_estimator_s_reports_stay():
@@ -309,7 +312,7 @@ def test_an_inner_estimator_s_reports_stay():
 def test_examples_that_did_not_converge_are_counted(name):
     chain, params = chain_of(network(solver=FixedPoint(limit=3), linear_solver=Anderson()))
     info = ImplicitAdjoint(adjoint=name).estimate(chain, params, None, None).info
-    assert info["not_converged"] == 6
+    assert (info["not_converged"], info["not_finite"]) == (6, 0)
     assert info["forward_residual"] > 1e-3
     assert info["forward_iterations"] == 3
 
@@ -318,7 +321,7 @@ def test_a_solve_that_breaks_is_counted_and_its_loss_is_not_hidden():
     chain, params = chain_of(network())
     params["1.0.cell.recurrent.weight"][0, 0] = torch.nan
     found = ImplicitAdjoint().estimate(chain, params, None, None)
-    assert found.info["not_converged"] == 6
+    assert found.info["not_converged"] == found.info["not_finite"] == 6
     assert found.info["forward_iterations"] == 1
     assert found.loss.isnan()
 

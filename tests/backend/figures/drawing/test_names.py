@@ -62,7 +62,9 @@ def alike() -> Memory:
     return full_source()
 
 
-@pytest.mark.parametrize("name", sorted(set(modules()) - {"path", "driver_reports", "carpet"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(modules()) - {"path", "driver_reports", "carpet", "solver"})
+)
 def test_every_figure_tells_labels_apart(alike, name):
     run_id = run_of(name)
     query = {"metric": "cosine"} if name == "curve" else {}
