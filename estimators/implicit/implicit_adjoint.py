@@ -90,9 +90,9 @@ class ImplicitAdjoint(Wrapping, Estimator[Objective, Any]):
     """The estimator that differentiates the network."""
 
     def __post_init__(self) -> None:
-        known = get_args(AdjointName)
-        if self.adjoint not in known:
-            raise ValueError(f"adjoint is {self.adjoint!r}; it must be one of {', '.join(known)}")
+        choices = get_args(AdjointName)
+        if self.adjoint not in choices:
+            raise ValueError(f"adjoint is {self.adjoint!r}; it must be one of {', '.join(choices)}")
         if self.steps < 1:
             raise ValueError(f"steps is {self.steps}; it must be at least 1")
         if not 0 < self.damping <= 1:
