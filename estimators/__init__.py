@@ -58,6 +58,8 @@ _MODULES = {
     "implicit.solvers.fixed_point": ["FixedPoint"],
     "local.blocks": ["LocalHead"],
     "local.local_losses": ["LocalLosses"],
+    "measurement.adjoint_map": ["adjoint_map"],
+    "measurement.adjoints.result": ["AdjointMap"],
     "measurement.anatomy": ["anatomy"],
     "measurement.compare": ["compare"],
     "measurement.measure": ["measure"],
@@ -144,6 +146,8 @@ if TYPE_CHECKING:
     from estimators.implicit.solvers.fixed_point import FixedPoint
     from estimators.local.blocks import LocalHead
     from estimators.local.local_losses import LocalLosses
+    from estimators.measurement.adjoint_map import adjoint_map
+    from estimators.measurement.adjoints.result import AdjointMap
     from estimators.measurement.anatomy import anatomy
     from estimators.measurement.compare import compare
     from estimators.measurement.measure import measure
