@@ -77,6 +77,8 @@ def adjoint_map(
     measured = subject(module, loss, batch, [ImplicitAdjoint(adjoint="npg")], 0, separable)
     records = []
     for record in records_of(measured.chain, measured.params, grid, repeats, examples):
+        if record is None:
+            continue
         records.append(record)
         if progress:
             progress(f"{len(records)} of about {total(grid)} measurements")
@@ -91,8 +93,8 @@ def total(grid: AdjointGrid) -> int:
 
 def records_of(
     chain: Chain, params: Params, grid: AdjointGrid, repeats: int, examples: int
-) -> Iterator[Record]:
-    """Everything that is measured, the network as it is first."""
+) -> Iterator[Record | None]:
+    """Everything that is measured, the network as it is first; None where a piece takes longer."""
     for factor in grid.order:
         at = reference(chain, params, factor)
         yield from states(chain, params, at)

@@ -98,8 +98,8 @@ class AdjointGrid:
                 yield k, share
 
     def number(self, factor: float, steps: int | None = None, damping: float | None = None) -> int:
-        """The number of a setting, by which its values are stored; without (k, λ), of a factor."""
-        place = self.factors.index(factor)
+        """The place of a setting in the order of measurement; without (k, λ), that of a factor."""
+        place = self.order.index(factor)
         if steps is None or damping is None:
             return place
         within = self.steps.index(steps) * len(self.damping) + self.damping.index(damping)
@@ -109,7 +109,7 @@ class AdjointGrid:
         """(factor, k, λ) of the setting with this number."""
         place, within = divmod(number, self.size)
         row, column = divmod(within, len(self.damping))
-        return self.factors[place], self.steps[row], self.damping[column]
+        return self.order[place], self.steps[row], self.damping[column]
 
 
 def _listed(name: str, values: Any) -> Sequence[Any]:

@@ -1,8 +1,9 @@
 """Time and memory of one gradient by every adjoint, with one solver after the other."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import nan
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -27,30 +28,32 @@ from estimators.measurement.adjoints.gradients import (
     synchronise,
 )
 from estimators.measurement.adjoints.records import CostRow
-from estimators.measurement.adjoints.stages import watched_solves
-from estimators.statistics.adjoint_grid import AdjointGrid
+from estimators.measurement.adjoints.stages import Watched, watched_solves
+from estimators.statistics.adjoint_grid import KINDS, AdjointGrid
 
 SOLVERS = {"fixed_point": FixedPoint, "anderson": Anderson, "broyden": Broyden}
 
 
 def costs(
     chain: Chain, params: Params, at: Reference, grid: AdjointGrid, repeats: int
-) -> Iterator[CostRow]:
-    """Every adjoint with every solver, at the network as it is and at its tolerances."""
+) -> Iterator[CostRow | None]:
+    """Every adjoint with every solver, at the network as it is and at its tolerances.
+
+    The gradients that are timed take turns, so that other work on the machine slows all of them
+    down alike. None after each of them: the rows of a solver come together, at its end.
+    """
     for solver in grid.solvers:
         adjoints = [ImplicitAdjoint(adjoint="ift"), ImplicitAdjoint(adjoint="jfb")]
         adjoints += [
             ImplicitAdjoint(adjoint=kind, steps=k, damping=share)
             for k, share in grid.settings()
-            for kind in ("npg", "upg")
+            for kind in KINDS
         ]
-        forward = _forward_seconds(chain, params, solver, repeats)
-        for adjoint in adjoints:
-            yield _row(chain, params, at, solver, adjoint, forward, repeats)
+        yield from _rows(chain, params, at, solver, adjoints, repeats)
     if grid.solvers:  # it is an iteration of its own, whatever the solver
-        unrolled = ImplicitAdjoint(adjoint="unrolled")
-        forward = _forward_seconds(chain, params, "fixed_point", repeats)
-        yield _row(chain, params, at, "fixed_point", unrolled, forward, repeats)
+        yield from _rows(
+            chain, params, at, "fixed_point", [ImplicitAdjoint(adjoint="unrolled")], repeats
+        )
 
 
 def solved_by(name: str) -> Callable[[Solver], Solver]:
@@ -59,43 +62,55 @@ def solved_by(name: str) -> Callable[[Solver], Solver]:
     return lambda own: own if type(own) is kind else kind(own.tolerance, own.limit)
 
 
-def _row(
-    chain: Chain, params: Params, at: Reference, solver: str, adjoint: ImplicitAdjoint,
-    forward: float, repeats: int,
-) -> CostRow:  # fmt: skip
+def _rows(
+    chain: Chain, params: Params, at: Reference, solver: str, adjoints: Sequence[ImplicitAdjoint],
+    repeats: int,
+) -> Iterator[CostRow | None]:  # fmt: skip
+    rows, times, forwards = [], [[] for _ in adjoints], []
+    for adjoint in adjoints:
+        rows.append(_without_times(chain, params, at, solver, adjoint))
+        yield None
+    for _ in range(repeats):
+        forwards.append(_forward_seconds(chain, params, solver))
+        for adjoint, seconds in zip(adjoints, times, strict=True):
+            with watched_solves(chain.module, solved_by(solver)):
+                seconds.append(gradient(chain, params, adjoint)[1])
+            yield None
+    for row, seconds in zip(rows, times, strict=True):
+        yield replace(row, seconds=median(seconds), forward_seconds=median(forwards))
+
+
+def _without_times(
+    chain: Chain, params: Params, at: Reference, solver: str, adjoint: ImplicitAdjoint
+) -> CostRow:
     with watched_solves(chain.module, solved_by(solver)) as watched:
         estimate, memory = _measured_memory(chain, params, adjoint)
-        states = [solves.forward[-1].z for solves in watched.values() if solves.forward]
-        times = []
-        for _ in range(repeats):
-            times.append(gradient(chain, params, adjoint)[1])
-        stages = equilibria(chain.module).values()
-        history = 0
-        if not chain.x.is_cuda and adjoint.adjoint != "unrolled":
-            history = sum(
-                _history(solved_by(solver)(stage.solver.inner), z)  # type: ignore[attr-defined]
-                for stage, z in zip(stages, states, strict=False)
-            )
+        history = 0 if chain.x.is_cuda else _histories(chain, watched)
     cosines, errors = compared(at.exact, at.groups, estimate.grads)
     steps, damping = setting_of(adjoint)
     return CostRow(
-        solver, adjoint.adjoint, steps, damping, median(times), forward, memory, history,
+        solver, adjoint.adjoint, steps, damping, nan, nan, memory, history,
         cosines[0], errors[0], not_converged(estimate),
     )  # fmt: skip
 
 
-def _forward_seconds(chain: Chain, params: Params, solver: str, repeats: int) -> float:
-    """Median seconds of the loss alone."""
-    times = []
+def _forward_seconds(chain: Chain, params: Params, solver: str) -> float:
+    """Seconds of the loss alone."""
     with watched_solves(chain.module, solved_by(solver)), torch.no_grad():
-        for attempt in range(repeats + 1):
-            synchronise(chain.x)
-            start = perf_counter()
-            chain(params)
-            synchronise(chain.x)
-            if attempt:  # the first one warms up
-                times.append(perf_counter() - start)
-    return median(times)
+        synchronise(chain.x)
+        start = perf_counter()
+        chain(params)
+        synchronise(chain.x)
+        return perf_counter() - start
+
+
+def _histories(chain: Chain, watched: Mapping[str, Watched]) -> int:
+    """Bytes of the histories of the solvers that have found a state; unrolling takes none."""
+    return sum(
+        _history(stage.solver, watched[name].forward[-1].z)
+        for name, stage in equilibria(chain.module).items()
+        if watched[name].forward
+    )
 
 
 def _history(solver: Solver, z: Tensor) -> int:

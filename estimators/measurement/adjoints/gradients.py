@@ -31,7 +31,7 @@ from estimators.measurement.adjoints.stages import (
 from estimators.measurement.draws.moments import Moments
 from estimators.measurement.draws.summary import layer_groups
 from estimators.measurement.estimates.measures import measures_of
-from estimators.statistics.adjoint_grid import AdjointGrid
+from estimators.statistics.adjoint_grid import KINDS, AdjointGrid
 
 LIMIT = 1000
 """Iterations that the solves of the exact gradient may take at least."""
@@ -134,7 +134,7 @@ def cells(chain: Chain, params: Params, at: Reference, grid: AdjointGrid) -> Ite
     adjoints += [
         ImplicitAdjoint(adjoint=kind, steps=k, damping=share)
         for k, share in grid.settings()
-        for kind in ("npg", "upg")
+        for kind in KINDS
     ]
     for adjoint in adjoints:
         with scaled_cells(chain.module, at.factor):
@@ -161,6 +161,6 @@ def not_converged(estimate: Estimate) -> int:
 
 def setting_of(adjoint: ImplicitAdjoint) -> tuple[int | None, float | None]:
     """(k, λ) of an adjoint that has them."""
-    if adjoint.adjoint in ("npg", "upg"):
+    if adjoint.adjoint in KINDS:
         return adjoint.steps, adjoint.damping
     return None, None

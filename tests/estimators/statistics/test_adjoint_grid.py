@@ -8,12 +8,12 @@ from estimators.statistics.adjoint_grid import AdjointGrid
 def test_every_setting_has_a_number_of_its_own_and_is_found_by_it():
     grid = AdjointGrid((5, 1, 3), (1.0, 0.5), (2.0, 1.0, 0.5))
     numbers = {}
-    for factor in grid.factors:
+    for factor in grid.order:
         for k, damping in grid.settings():
             numbers[grid.number(factor, k, damping)] = (factor, k, damping)
-    assert sorted(numbers) == list(range(3 * 3 * 2))
+    assert list(numbers) == list(range(3 * 3 * 2)), "numbers ascend as they are measured"
     assert all(grid.setting(number) == setting for number, setting in numbers.items())
-    assert [grid.number(factor) for factor in grid.factors] == [0, 1, 2]
+    assert [grid.number(factor) for factor in grid.order] == [0, 1, 2]
 
 
 def test_lists_are_sorted_and_the_network_as_it_is_comes_first():
