@@ -1,6 +1,7 @@
 """`adjoint_map`: how near every adjoint of an equilibrium comes to the exact gradient."""
 
 from collections.abc import Iterator, Sequence
+from time import monotonic
 
 from torch import nn
 
@@ -10,10 +11,11 @@ from estimators.implicit.implicit_adjoint import ImplicitAdjoint
 from estimators.measurement.adjoints.conditions import conditions
 from estimators.measurement.adjoints.costs import costs
 from estimators.measurement.adjoints.gradients import cells, reference, states
-from estimators.measurement.adjoints.records import Record
+from estimators.measurement.adjoints.records import Bound, Cell, Record
 from estimators.measurement.adjoints.result import AdjointMap
 from estimators.measurement.draws.summary import layer_groups
 from estimators.measurement.inputs.subject import Batch, Loss, Progress, subject, whole
+from estimators.measurement.measure import PROGRESS_SECONDS
 from estimators.statistics.adjoint_grid import (
     DEFAULT_DAMPING,
     DEFAULT_FACTORS,
@@ -61,7 +63,8 @@ def adjoint_map(
         factors: factors c of the weights that multiply the state, from 0 to 100.
         solvers: of "fixed_point", "anderson" and "broyden"; empty for no comparison of costs.
         repeats: gradients over which the median of a time is taken.
-        examples: of the batch, for which the theory is evaluated.
+        examples: of the batch, for which the theory is evaluated: at most so many, and at most 8
+            of 256 states or more.
 
     Raises:
         UnsupportedError: for a network without an equilibrium; else as `measure` does.
@@ -75,20 +78,21 @@ def adjoint_map(
     whole("repeats", repeats)
     whole("examples", examples)
     measured = subject(module, loss, batch, [ImplicitAdjoint(adjoint="npg")], 0, separable)
-    records = []
+    made, records, due = 0, [], monotonic() + PROGRESS_SECONDS
     for record in records_of(measured.chain, measured.params, grid, repeats, examples):
-        if record is None:
-            continue
-        records.append(record)
-        if progress:
-            progress(f"{len(records)} of about {total(grid)} measurements")
+        made += counts(record)
+        if record is not None:
+            records.append(record)
+        if progress and monotonic() >= due:
+            progress(f"{made:,} of {grid.measurements(repeats):,} measurements")
+            due = monotonic() + PROGRESS_SECONDS
     layers, _ = layer_groups(measured.chain, list(measured.params))
     return AdjointMap(grid, layers, tuple(records), measured.notices)
 
 
-def total(grid: AdjointGrid) -> int:
-    """Gradients and bounds of a network with one equilibrium."""
-    return grid.gradients + len(grid.factors) * grid.size + grid.rows
+def counts(record: Record | None) -> bool:
+    """Whether it counts among `AdjointGrid.measurements`: a gradient or a bound."""
+    return record is None or isinstance(record, Cell | Bound)
 
 
 def records_of(

@@ -86,6 +86,10 @@ class AdjointGrid:
         compared = len(self.solvers) * (len(KINDS) * self.size + len(("jfb", "ift")))
         return compared + 1 if self.solvers else 0
 
+    def measurements(self, repeats: int) -> int:
+        """Gradients, bounds and timed gradients of a network with one equilibrium."""
+        return self.gradients + len(self.factors) * self.size + (1 + repeats) * self.rows
+
     @property
     def order(self) -> tuple[float, ...]:
         """The factors in the order in which they are measured: the network as it is comes first."""

@@ -19,9 +19,13 @@ from backend.config import (
 from backend.jobs import run_checkpoints
 from backend.store import Run
 from backend.store.base import MissingError
+from estimators.statistics.adjoint_grid import KINDS, POINTS
 
 routes = router("probes")
-TITLES = {"draws": "microscope", "anatomy": "variance anatomy", "what_if": "what-if step"}
+TITLES = {
+    "draws": "microscope", "anatomy": "variance anatomy", "what_if": "what-if step",
+    "adjoint_map": "adjoint map",
+}  # fmt: skip
 
 
 @routes.post("/probes", status_code=201)
@@ -68,7 +72,11 @@ def _config(lab: Lab, request: ProbeRequest, parent: Run, step: int) -> dict[str
 
 
 def _estimators(lab: Lab, request: ProbeRequest, parent: Run, step: int) -> dict[str, Any]:
-    if request.estimators is None:
+    if request.adjoint_map:
+        driver, *shadows = (
+            {"name": "implicit_adjoint", "adjoint": adjoint} for adjoint in (*KINDS, *POINTS)
+        )
+    elif request.estimators is None:
         driver, *shadows = _estimators_at(lab, parent, step)
     else:
         driver, *shadows = (each.model_dump() for each in request.estimators)

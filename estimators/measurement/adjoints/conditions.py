@@ -18,6 +18,9 @@ from estimators.measurement.adjoints.powers import (
 from estimators.measurement.adjoints.records import Bound, Sensitivity
 from estimators.statistics.adjoint_grid import AdjointGrid
 
+MOST_ROWS = 2048
+"""Most rows of all matrices J that are looked at: 8 examples of 256 states."""
+
 
 def conditions(
     chain: Chain, params: Params, at: Reference, grid: AdjointGrid, examples: int
@@ -25,8 +28,8 @@ def conditions(
     """Of the first `examples` examples of the batch, stage by stage."""
     doubled, doubles = chain.in_double_precision(params)
     for name, whole in at.at.items():
-        count = min(examples, len(whole.z))
-        near = at.first(name, count if whole.dense else min(count, MOST_ITERATED), chain, params)
+        most = max(1, MOST_ROWS // whole.states) if whole.dense else MOST_ITERATED
+        near = at.first(name, min(examples, most, len(whole.z)), chain, params)
         reason = _reason(near)
         singular = None
         if not reason:

@@ -49,11 +49,9 @@ def costs(
             for k, share in grid.settings()
             for kind in KINDS
         ]
+        if solver == grid.solvers[0]:  # it is an iteration of its own, whatever the solver
+            adjoints.append(ImplicitAdjoint(adjoint="unrolled"))
         yield from _rows(chain, params, at, solver, adjoints, repeats)
-    if grid.solvers:  # it is an iteration of its own, whatever the solver
-        yield from _rows(
-            chain, params, at, "fixed_point", [ImplicitAdjoint(adjoint="unrolled")], repeats
-        )
 
 
 def solved_by(name: str) -> Callable[[Solver], Solver]:
@@ -76,8 +74,13 @@ def _rows(
             with watched_solves(chain.module, solved_by(solver)):
                 seconds.append(gradient(chain, params, adjoint)[1])
             yield None
+    exact = times[0]  # the first adjoint is ift
     for row, seconds in zip(rows, times, strict=True):
-        yield replace(row, seconds=median(seconds), forward_seconds=median(forwards))
+        ratios = [own / ift for own, ift in zip(seconds, exact, strict=True)]
+        yield replace(
+            row, seconds=median(seconds), forward_seconds=median(forwards),
+            ratio=median(ratios), ratio_low=min(ratios), ratio_high=max(ratios),
+        )  # fmt: skip
 
 
 def _without_times(
@@ -88,8 +91,9 @@ def _without_times(
         history = 0 if chain.x.is_cuda else _histories(chain, watched)
     cosines, errors = compared(at.exact, at.groups, estimate.grads)
     steps, damping = setting_of(adjoint)
+    by = "fixed_point" if adjoint.adjoint == "unrolled" else solver
     return CostRow(
-        solver, adjoint.adjoint, steps, damping, nan, nan, memory, history,
+        by, adjoint.adjoint, steps, damping, nan, nan, nan, nan, nan, memory, history,
         cosines[0], errors[0], not_converged(estimate),
     )  # fmt: skip
 
