@@ -19,7 +19,6 @@ from backend.config import (
 from backend.jobs import run_checkpoints
 from backend.store import Run
 from backend.store.base import MissingError
-from estimators.statistics.adjoint_grid import KINDS, POINTS
 
 routes = router("probes")
 TITLES = {
@@ -72,11 +71,9 @@ def _config(lab: Lab, request: ProbeRequest, parent: Run, step: int) -> dict[str
 
 
 def _estimators(lab: Lab, request: ProbeRequest, parent: Run, step: int) -> dict[str, Any]:
-    if request.adjoint_map:
-        driver, *shadows = (
-            {"name": "implicit_adjoint", "adjoint": adjoint} for adjoint in (*KINDS, *POINTS)
-        )
-    elif request.estimators is None:
+    if request.adjoint_map:  # it makes the adjoints itself; by this one, other networks are refused
+        return {"estimator": {"name": "implicit_adjoint"}, "shadows": []}
+    if request.estimators is None:
         driver, *shadows = _estimators_at(lab, parent, step)
     else:
         driver, *shadows = (each.model_dump() for each in request.estimators)

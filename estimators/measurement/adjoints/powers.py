@@ -117,10 +117,12 @@ def _iterated_radius(at: Linearisation) -> tuple[Tensor, bool]:
 def norms_of_powers(
     at: Linearisation, steps: Sequence[int], damping: Sequence[float]
 ) -> Iterator[PowerNorm]:
-    """‖Bᵏ‖₂ for every (k, λ), k ascending within each λ."""
-    exact = at.dense and bool(at.matrix.isfinite().all())
-    for share in damping:
-        yield from _exact_norms(at, steps, share) if exact else _iterated_norms(at, steps, share)
+    """‖Bᵏ‖₂ for every (k, λ), the smaller k first."""
+    norms_at = _iterated_norms
+    if at.dense and bool(at.matrix.isfinite().all()):
+        norms_at = _exact_norms
+    for norms in zip(*(norms_at(at, steps, share) for share in damping), strict=True):
+        yield from norms
 
 
 def _exact_norms(at: Linearisation, steps: Sequence[int], share: float) -> Iterator[PowerNorm]:
