@@ -14,7 +14,6 @@ from estimators.statistics.adjoint_grid import POINTS, SOLVERS, AdjointGrid
 from estimators.statistics.formatting import counted
 
 PREFIX = "adjoint_map/"
-COST = "adjoint_map/cost/"
 
 
 @dataclass(frozen=True)
@@ -109,6 +108,11 @@ class AdjointMapData:
         """What did not converge at a factor, in words."""
         for stage in self.stages:
             where = f"{plain(stage)}: " if len(self.stages) > 1 else ""
+            if self.at("radius", factor, stage) >= 1:
+                yield (
+                    f"{where}ρ(J) is not below 1, so that the undamped series (λ = 1) does not "
+                    "converge: smaller weights, as by weight decay, lower it"
+                )
             for name, words in (("forward", "forward"), ("backward", "exact backward")):
                 count = self.at(f"{name}_not_converged", factor, stage)
                 if count > 0:
@@ -134,7 +138,7 @@ class AdjointMapData:
     def costs(self) -> list[Cost]:
         """Every row of the comparison of costs, one solver after the other."""
         rows = []
-        for solver in SOLVERS:
+        for solver in dict.fromkeys((*self.grid.solvers, *SOLVERS)):
             kinds = [kind for metric, _, kind in self.values if metric == f"cost/seconds/{solver}"]
             for kind in dict.fromkeys(kinds):
                 rows += self._costs(solver, kind)
@@ -154,12 +158,10 @@ class AdjointMapData:
 
 
 def read(source: Source, query: Query) -> AdjointMapData:
-    """The first run of the query. Raises FigureError for a run without an adjoint map."""
+    """The first run of the query; a run without an adjoint map has no numbers."""
     run_id = query.runs[0]
     run = source.run(run_id)
-    request: Any = (run.config.get("microscope") or {}).get("adjoint_map")
-    if not request:
-        raise FigureError(f"run #{run.number} holds no adjoint map")
+    request: Any = (run.config.get("microscope") or {}).get("adjoint_map") or {}
     grid = AdjointGrid(**{name: tuple(values) for name, values in request.items()})
     values = {}
     for series in source.series(run_id):

@@ -156,7 +156,7 @@ PARAMETERS: dict[str, Parameter] = {
         "cosine",
     ),
     "factor": Parameter(
-        "Weights of the state times",
+        "Factor c of the state",
         "The factor c of all weights that multiply the state; empty: 1, the network as it is.",
         "number",
         values_of=("adjoint_map", "factors"),

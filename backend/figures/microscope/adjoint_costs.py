@@ -54,7 +54,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     traces = [_line([*group]) for _, group in groupby(by_line, lambda row: (row.solver, row.kind))]
     return canvas.finish(
         traces, tally, title=INFO.title, height=480,
-        xaxis=canvas.axis("time of one gradient ÷ that of ift with the same solver",
+        xaxis=canvas.axis("time ÷ that of ift, same solver",
                           rangemode="tozero", nticks=6),
         yaxis=canvas.axis("relative error ‖ĝ − g‖ / ‖g‖", type="log", exponentformat="power",
                           dtick=1, tickangle=0),
@@ -85,7 +85,7 @@ def _hover(row: Cost) -> str:
     numbers = row.numbers
     lines = [
         hover_head(f"{row.name}, {row.solver}"),
-        f"{numbers['ratio']:.2g} of the time of ift (repeats: {numbers['ratio_low']:.2g} to "
+        f"{numbers['ratio']:.2g} of the time of ift (quartiles {numbers['ratio_low']:.2g} and "
         f"{numbers['ratio_high']:.2g}), {1000 * numbers['seconds']:.3g} ms; the loss alone "
         f"{1000 * numbers['forward_seconds']:.3g} ms",
         f"relative error {numbers['relative_error']:.3g}, cosine {numbers['cosine']:.4g}",
@@ -114,11 +114,11 @@ def _notes(rows: Sequence[Cost]) -> Iterator[str]:
         yield (
             f"{solver}: the fewest steps with an error of at most {EQUAL:g} are {fewest.name} "
             f"({numbers['relative_error']:.2g}), in {numbers['ratio']:.2g} of the time of ift "
-            f"({numbers['ratio_low']:.2g} to {numbers['ratio_high']:.2g} in the repeats)"
+            f"(quartiles {numbers['ratio_low']:.2g} and {numbers['ratio_high']:.2g})"
         )
     yield (
-        "time: median of the ratios of gradients that took turns; bars: from the smallest to the "
-        "largest. Where bars overlap, times cannot be told apart"
+        "time: median of the ratios of gradients that took turns; bars: from their lower to their "
+        "upper quartile. Where bars overlap, times cannot be told apart"
     )
     if any(row.kind == "unrolled" for row in rows):
         yield "unrolled is an iteration of its own; its time is beside ift with the first solver"

@@ -49,6 +49,8 @@ LEVELS = (0.5, 0.1, 0.01, 0.001)
 GOOD = {"cosine": 0.99, "relative_error": 0.1}
 """What the note looks for: at least this cosine, at most this error."""
 MARK = " ✗"
+EXACT = 1 - 1e-9
+"""From here on a cosine is 1 but for rounding."""
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -71,6 +73,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     return canvas.finish(
         traces, tally, title=f"{INFO.title}: {WORDS[query.quantity]}", below=[below],
         height=grid_axes.height(data.grid), showlegend=False,
+        annotations=_names(data, factor, query) if measured else [],
         meta={"factors": data.factor_choices()}, **grid_axes.layout(data.grid),
     )  # fmt: skip
 
@@ -90,7 +93,7 @@ def _notes(data: AdjointMapData, factor: float, query: Query, values: Floats) ->
         yield f"{MARK.strip()}: a solve did not converge in some examples"
     stage = data.stage(query)
     if stage and np.isfinite(data.over("bound/largest", factor, stage)).any():
-        yield f"lines: from these k on, ‖Bᵏ‖ is below the level{_how_sure(data, factor, stage)}"
+        yield _norms(data, factor, query) + _how_sure(data, factor, stage)
 
 
 def _takeaway(data: AdjointMapData, factor: float, query: Query, values: Floats) -> str:
@@ -112,11 +115,11 @@ def _takeaway(data: AdjointMapData, factor: float, query: Query, values: Floats)
     some = "" if whole else "so far, "
     if not len(rows):
         at = np.unravel_index(np.nanargmin(sign * kept), kept.shape)
-        best = f"{_setting(data, *at)}: {short(kept[at])}"
+        best = f"{_setting(data, *at)}: {_text(kept[at], query.quantity)}"
         return f"{some}no measured setting has {words}; the best is {best}"
     row = int(rows[0])
     column = int(np.nanargmin(np.where(good[row], sign * kept[row], np.nan)))
-    found = f"{_setting(data, row, column)}: {short(kept[row, column])}"
+    found = f"{_setting(data, row, column)}: {_text(kept[row, column], query.quantity)}"
     return f"{some}the fewest measured steps with {words} are {found}"
 
 
@@ -136,15 +139,23 @@ def _points(data: AdjointMapData, factor: float, query: Query) -> str:
     )
 
 
+def _norms(data: AdjointMapData, factor: float, query: Query) -> str:
+    """What the lines are; without any, between which numbers the norms lie."""
+    if any(_levels(data, factor, query)):
+        return "lines: where ‖Bᵏ‖ falls below the number on them"
+    norms = data.over("bound/largest", factor, data.stage(query))
+    return f"‖Bᵏ‖ is between {np.nanmin(norms):.2g} and {np.nanmax(norms):.2g}"
+
+
 def _how_sure(data: AdjointMapData, factor: float, stage: str) -> str:
-    """Of how many examples the norms are, and how they were found."""
+    """Whose norms they are, and how they were found."""
     known = data.over("bound/converged", factor, stage)
     states = data.at("states", factor, stage)
     where = f" at {plain(stage)}" if len(data.stages) > 1 else ""
     if data.at("examples", factor, stage) > 0:
         count = int(data.at("examples", factor, stage))
-        return f"{where} in {counted(count, 'example')}, exactly"
-    words = f"{where}, by power iterations ({states:,.0f} states)"
+        return f"{where} (the largest of {counted(count, 'example')}, exact)"
+    words = f"{where} (by power iterations, as there are {states:,.0f} states)"
     if (known == 0).any():
         words += "; those that did not converge are lower bounds"
     return words
@@ -155,6 +166,8 @@ def _text(value: float, quantity: str) -> str:
         return ""
     if quantity == "seconds":
         return f"{1000 * value:.3g} ms"
+    if quantity == "cosine" and EXACT > value > 0.9995:
+        return f"1 − {1 - value:.1g}"  # three digits would be 1 where it is not
     return short(value).replace("-", "−")
 
 
@@ -239,29 +252,48 @@ def _hover(data: AdjointMapData, factor: float, query: Query, i: int, j: int, mi
 
 
 def _lines(data: AdjointMapData, factor: float, query: Query) -> list[Any]:
-    """A line for each level of ‖Bᵏ‖ that lies within the map."""
+    """A line for each level of ‖Bᵏ‖ that lies within the map, dark on a light edge."""
+    lines = []
+    for level, heights in _levels(data, factor, query):
+        shared: dict[str, Any] = {
+            "x": list(range(len(heights))), "y": canvas.numbers(heights), "mode": "lines+markers",
+            "hoverinfo": "skip", "name": f"‖Bᵏ‖ = {level:g}",
+            "meta": {"role": "level", "level": level},
+        }  # fmt: skip
+        edge, ink = {"color": "#ffffff", "size": 8}, {"color": "#000000", "size": 5}
+        lines += [
+            go.Scatter(**shared, line={"color": "#ffffff", "width": 4}, marker=edge, opacity=0.7),
+            go.Scatter(**shared, line={"color": "#000000", "width": 1.5}, marker=ink),
+        ]
+    return lines
+
+
+def _names(data: AdjointMapData, factor: float, query: Query) -> list[dict[str, Any]]:
+    """The level of each line, between its last two columns, where no number stands."""
+    named = []
+    for level, heights in _levels(data, factor, query):
+        inside = np.nonzero(np.isfinite(heights))[0]
+        last = int(inside[-1])
+        both = last > 0 and np.isfinite(heights[last - 1])
+        y = (heights[last] + heights[last - 1]) / 2 if both else heights[last]
+        named.append({
+            "text": f"‖Bᵏ‖ {level:g}", "x": last - 0.5 if both else last + 0.35, "y": float(y),
+            "showarrow": False, "font": {"size": 10, "color": "#000000"},
+            "bgcolor": "rgba(255,255,255,0.8)", "borderpad": 1,
+        })  # fmt: skip
+    return named
+
+
+def _levels(
+    data: AdjointMapData, factor: float, query: Query
+) -> Iterator[tuple[float, NDArray[np.float64]]]:
+    """Each level with the height of its line in every column, where it has any."""
     stage = data.stage(query)
     norms = data.over("bound/largest", factor, stage) if stage else np.full((1, 1), np.nan)
-    lines = []
     for level in LEVELS:
         heights = _heights(norms, level)
-        inside = np.isfinite(heights)
-        if not inside.any():
-            continue
-        last = int(np.nonzero(inside)[0][-1])
-        names = [f"‖Bᵏ‖ = {level:g}" if at == last else "" for at in range(len(heights))]
-        lines.append(
-            go.Scatter(
-                x=list(range(len(heights))), y=canvas.numbers(heights),
-                mode="lines+markers+text", text=names,
-                textposition="top left" if last else "top right",
-                textfont={"size": 11, "color": "#ffffff", "shadow": "0 0 3px #000, 0 0 3px #000"},
-                line={"color": "#ffffff", "width": 2, "dash": "dot"},
-                marker={"size": 5, "color": "#ffffff", "line": {"width": 1, "color": "#000000"}},
-                hoverinfo="skip", name=f"‖Bᵏ‖ = {level:g}", meta={"role": "level", "level": level},
-            )
-        )  # fmt: skip
-    return lines
+        if np.isfinite(heights).any():
+            yield level, heights
 
 
 def _heights(norms: Floats, level: float) -> NDArray[np.float64]:

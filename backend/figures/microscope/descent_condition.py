@@ -102,8 +102,8 @@ def _takeaway(grid: AdjointGrid, shares: Floats, examples: int) -> str:
     row = int(rows[0])
     columns = [f"{grid.damping[j]:g}" for j in np.nonzero(shares[row] == 1)[0]]
     return (
-        f"it holds in all {counted(examples, 'example')} from k = {grid.steps[row]} on the list, "
-        f"with λ = {' or '.join(columns)}"
+        f"the fewest measured steps with which it holds in all {counted(examples, 'example')} are "
+        f"k = {grid.steps[row]}, with λ = {' or '.join(columns)}"
     )
 
 

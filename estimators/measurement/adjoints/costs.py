@@ -76,10 +76,11 @@ def _rows(
             yield None
     exact = times[0]  # the first adjoint is ift
     for row, seconds in zip(rows, times, strict=True):
-        ratios = [own / ift for own, ift in zip(seconds, exact, strict=True)]
+        ratios = sorted(own / ift for own, ift in zip(seconds, exact, strict=True))
+        low, high = (ratios[round(share * (repeats - 1))] for share in (0.25, 0.75))
         yield replace(
             row, seconds=median(seconds), forward_seconds=median(forwards),
-            ratio=median(ratios), ratio_low=min(ratios), ratio_high=max(ratios),
+            ratio=median(ratios), ratio_low=low, ratio_high=high,
         )  # fmt: skip
 
 

@@ -111,11 +111,11 @@ class CostRow:
     """Median time of one gradient."""
     ratio: float
     """Median over the repeats of its time divided by that of ift with the same solver, in the same
-    repeat; NaN for an adjoint that was not timed beside ift."""
+    repeat."""
     ratio_low: float
-    """The smallest of these ratios."""
+    """The lower quartile of these ratios."""
     ratio_high: float
-    """The largest of these ratios."""
+    """The upper quartile of these ratios."""
     forward_seconds: float
     """Median time of the loss alone, without a graph, with the same solver."""
     saved: int
