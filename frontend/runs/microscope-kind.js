@@ -32,11 +32,11 @@ const KINDS = {
     unit: "an estimator",
   },
   adjoint_map: {
-    title: "the adjoints: of an equilibrium",
+    title: "the adjoints: how near to exact",
     summary:
       "Of a network with an equilibrium stage: how near the phantom gradients of every k and λ come to the exact gradient, what theory says of them, what they cost, and how this changes with the spectral radius.",
     draws: 5,
-    unit: "times of one gradient",
+    unit: "timings",
   },
 };
 const NAMES = /** @type {Kind[]} */ (Object.keys(KINDS));
@@ -183,6 +183,7 @@ function adjointFields(before) {
   return {
     element: h(
       "div",
+      {class: "group"},
       nodes.map((node) => node.element),
     ),
     read: () =>
