@@ -86,8 +86,8 @@ class AdjointMapData:
         measured = [radius for radius in radii if np.isfinite(radius)]
         if not measured:
             return ""
-        known = all(self.at("radius_converged", factor, stage) == 1 for stage in self.stages)
-        return f"{max(measured):.3g}" + ("" if known else " (not converged)")
+        converged = all(self.at("radius_converged", factor, stage) == 1 for stage in self.stages)
+        return f"{max(measured):.3g}" + ("" if converged else " (not converged)")
 
     def factor_choices(self) -> list[dict[str, str]]:
         """The factors for a control; the one that is shown first has an empty value."""

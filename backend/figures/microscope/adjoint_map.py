@@ -149,14 +149,14 @@ def _norms(data: AdjointMapData, factor: float, query: Query) -> str:
 
 def _how_sure(data: AdjointMapData, factor: float, stage: str) -> str:
     """Whose norms they are, and how they were found."""
-    known = data.over("bound/converged", factor, stage)
+    converged = data.over("bound/converged", factor, stage)
     states = data.at("states", factor, stage)
     where = f" at {plain(stage)}" if len(data.stages) > 1 else ""
     if data.at("examples", factor, stage) > 0:
         count = int(data.at("examples", factor, stage))
         return f"{where} (the largest of {counted(count, 'example')}, exact)"
     words = f"{where} (by power iterations, as there are {states:,.0f} states)"
-    if (known == 0).any():
+    if (converged == 0).any():
         words += "; those that did not converge are lower bounds"
     return words
 
