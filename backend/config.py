@@ -128,6 +128,12 @@ class RunConfig(Strict):
     """Determines the split, the initial weights, the batches and all random numbers."""
     device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda:\d{1,3})$")] = "auto"
     """auto, cpu or cuda:N."""
+    on_unconverged_solve: Annotated[Literal["warn", "stop"], Field(title="Unconverged solves")] = (
+        "warn"
+    )
+    """What happens when a solve of an equilibrium does not converge, in networks that have one.
+    warn: the run goes on, and a finding says so. stop: the run ends before that update, with a
+    checkpoint."""
     probe: Probe = Probe()
 
     @model_validator(mode="after")

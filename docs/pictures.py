@@ -23,6 +23,7 @@ IMAGES = Path(__file__).parent / "images"
 SIZE = {"width": 900, "height": 560}
 MLP = {"name": "mlp", "width": 128, "depth": 2}
 MIXER = {"name": "local_mixer", "blocks": 2, "patches": 2, "channels": 64, "groups": 4}
+IMPLICIT = {"name": "implicit_mlp", "width": 64}
 FORWARD, ACTIVITY = "forward_gradient", "activity_forward_gradient"
 
 
@@ -82,6 +83,14 @@ FAMILIES: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
             _guess("estimator", guesser={"name": "fdfa"}),
         ],
     ),
+    "implicit": (
+        IMPLICIT,
+        [
+            *({"name": "implicit_adjoint", "adjoint": each} for each in ("ift", "jfb", "npg")),
+            {"name": "implicit_adjoint", "adjoint": "npg", "steps": 5, "damping": 1.0},
+            {"name": "implicit_adjoint", "adjoint": "npg", "steps": 20},
+        ],
+    ),
     "controls-and-wrappers": (
         MLP,
         [
@@ -132,10 +141,16 @@ def save_png(memory: Memory, path: Path) -> None:
     drawn = draw("curve", memory, {"runs": "digits", "metric": "cosine"})["figure"]
     for trace in drawn["data"]:
         trace["type"] = "scatter"  # scattergl needs WebGL, which a headless browser may lack
-    figure = go.Figure(drawn).update_layout(template="plotly_white", **SIZE)
+    screenshot(go.Figure(drawn).update_layout({"template": "plotly_white", **SIZE}), path)
+
+
+def screenshot(figure: go.Figure, path: Path) -> None:
+    """Write a figure, which must say its width and height, as a PNG file."""
+    layout: Any = figure.layout
+    size: Any = {"width": layout.width, "height": layout.height}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable(), args=ARGS)
-        page = browser.new_page(viewport=SIZE, device_scale_factor=1.5)  # type: ignore[arg-type]
+        page = browser.new_page(viewport=size, device_scale_factor=1.5)
         page.set_content(figure.to_html(include_plotlyjs=True, config={"displayModeBar": False}))
         page.locator(".main-svg").first.wait_for()
         page.screenshot(path=path)

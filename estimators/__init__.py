@@ -56,6 +56,8 @@ _MODULES = {
     "implicit.solvers.anderson": ["Anderson"],
     "implicit.solvers.broyden": ["Broyden"],
     "implicit.solvers.fixed_point": ["FixedPoint"],
+    "implicit.solvers.record": ["recording_solves"],
+    "implicit.spectral_radius": ["spectral_radii"],
     "local.blocks": ["LocalHead"],
     "local.local_losses": ["LocalLosses"],
     "measurement.adjoint_map": ["adjoint_map"],
@@ -144,6 +146,8 @@ if TYPE_CHECKING:
     from estimators.implicit.solvers.anderson import Anderson
     from estimators.implicit.solvers.broyden import Broyden
     from estimators.implicit.solvers.fixed_point import FixedPoint
+    from estimators.implicit.solvers.record import recording_solves
+    from estimators.implicit.spectral_radius import spectral_radii
     from estimators.local.blocks import LocalHead
     from estimators.local.local_losses import LocalLosses
     from estimators.measurement.adjoint_map import adjoint_map

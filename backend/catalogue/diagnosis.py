@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from estimators.statistics.diagnosis import Finding, explain, with_batch
-from estimators.statistics.formatting import share_not_finite
+from estimators.statistics.formatting import share_not_finite, share_unconverged
 from estimators.statistics.probes import is_usable, pooled
 from estimators.statistics.rounding import Rounding
 
@@ -15,7 +15,8 @@ def diagnose(question: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     The question's fields:
         layers: {layer: {"members": [tensor], "probes": {measure: [one number for each probe]},
-            "nonfinite": draws that are not finite}}.
+            "nonfinite": draws that are not finite, "unconverged": draws that rest on a solve that
+            did not converge}}.
         draws: draws of each probe.
         coverage: {tensor: how its gradient comes about}, or None.
         anatomy: None, or {"batch": examples, "population": all of them, "layers": {layer:
@@ -37,6 +38,7 @@ def diagnose(question: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _finding(layer: str, asked: Mapping[str, Any], question: Mapping[str, Any]) -> Finding:
     names, lost = [*asked["probes"]], int(asked.get("nonfinite", 0))
+    unconverged = int(asked.get("unconverged", 0))
     columns = zip(*asked["probes"].values(), strict=True)
     probes = [dict(zip(names, column, strict=True)) for column in columns]
     usable = [probe for probe in probes if is_usable(probe)]
@@ -48,13 +50,16 @@ def _finding(layer: str, asked: Mapping[str, Any], question: Mapping[str, Any]) 
         words = "one probe is too few to tell; wait for the next"
         if lost:
             words = f"{share_not_finite(lost, draws * len(probes))}; {words}"
+        if unconverged:
+            words = f"{share_unconverged(unconverged, draws * len(probes))}; {words}"
         return Finding(layer, "not finite" if lost else "unknown", words)
     numbers, rounding = pooled(usable, draws), question.get("rounding")
     # Draws of probes without a usable measure are counted as well.
     counts = {"nonfinite": lost, "count": max(1, draws * len(probes) - lost)}
+    solves = {"unconverged": unconverged, "count": draws * len(probes)} if unconverged else {}
     return explain(
         layer,
-        {**numbers, **(counts if lost else {})},
+        {**numbers, **solves, **(counts if lost else {})},
         asked["members"],
         question["coverage"],
         tests=len(question["layers"]) * question.get("estimators", 1),

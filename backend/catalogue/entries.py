@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import sys
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -110,6 +110,29 @@ def _reference() -> Chain:
     return Chain(module, torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64))
 
 
+def _own_first(cls: type, properties: dict[str, Any]) -> dict[str, Any]:
+    """The properties in the order of the form, with the descriptions of inherited fields.
+
+    pydantic reads the docstrings of fields in the source of the class itself alone.
+    """
+    own = vars(cls).get("__annotations__", {})
+    inherited = {
+        name: schema["description"]
+        for base in reversed(cls.__mro__[1:])
+        if is_dataclass(base)
+        for name, schema in TypeAdapter(base).json_schema().get("properties", {}).items()
+        if schema.get("description")
+    }
+    ordered = sorted(properties, key=lambda name: name not in own)
+    return {
+        name: {
+            **({"description": inherited[name]} if name in inherited else {}),
+            **properties[name],
+        }
+        for name in ordered
+    }
+
+
 class _Generator(GenerateJsonSchema):
     """Describes a field that holds a component as an object; `schema_of` adds its kind."""
 
@@ -120,10 +143,12 @@ class _Generator(GenerateJsonSchema):
 def schema_of(cls: type) -> dict[str, Any]:
     """The JSON schema of a component's fields: title, description, default, bounds and unit.
 
-    A property that holds a component has `component`: the catalogue's list to choose from.
+    The fields that the class declares itself come before those that it inherits. A property that
+    holds a component has `component`: the catalogue's list to choose from.
     """
     schema = TypeAdapter(cls).json_schema(schema_generator=_Generator)
-    properties = schema.setdefault("properties", {})
+    properties = _own_first(cls, schema.get("properties", {}))
+    schema["properties"] = properties
     defaults = to_jsonable_python(describe(cls()))
     for item in fields(cls):
         entry = properties[item.name]

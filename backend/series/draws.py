@@ -14,12 +14,22 @@ from estimators.statistics.student import half_width
 
 SWEEP = "sweep/"
 """What the metrics of a sweep begin with; their steps stand for the values of the field."""
+UNCONVERGED = "draw/not_converged"
+"""Draws of an estimator that rest on a solve of an equilibrium that did not converge."""
+REFERENCE = "reference/not_converged"
+"""The most examples of a solve that did not converge for the exact gradient."""
 Ends = tuple[float, float]
 
 
 def exact_norms(layers: Sequence[str], norms: Sequence[float]) -> Iterator[Points]:
     """`exact/norm`: ‖g‖ of the exact gradient in each layer."""
     return by_layer({"exact/norm": norms}, layers, 0, "")
+
+
+def reference_solves(lost: int | None, step: int = 0, prefix: str = "") -> Iterator[Points]:
+    """`reference/not_converged`; none for a network without equilibria."""
+    if lost is not None:
+        yield single(f"{prefix}{REFERENCE}", step, lost)
 
 
 class EstimatorSeries:
@@ -85,6 +95,12 @@ class EstimatorSeries:
         for layer, lost in zip(self._layers, by_layer, strict=True):
             if layer and lost:
                 yield single(metric, step, lost, layer, self._label)
+
+    def not_converged(self, count: int | None, step: int) -> Iterator[Points]:
+        """`draw/not_converged`: the number of draws that rest on a solve that did not converge;
+        none for a network without equilibria."""
+        if count is not None:
+            yield single(f"{self._prefix}{UNCONVERGED}", step, count, "", self._label)
 
     def heavy_tails(self, heavy: Sequence[bool | None], step: int) -> Iterator[Points]:
         """`draw/heavy_tail`: 1 where the draws are heavy-tailed, 0 where not; none for too few."""

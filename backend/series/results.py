@@ -3,7 +3,13 @@
 from collections.abc import Iterator
 
 from backend.series import adjoint_map, anatomy, one_step
-from backend.series.draws import SWEEP, EstimatorSeries, exact_norms, sweep_parameters
+from backend.series.draws import (
+    SWEEP,
+    EstimatorSeries,
+    exact_norms,
+    reference_solves,
+    sweep_parameters,
+)
 from backend.series.points import Points, consecutive
 from estimators.measurement.adjoints.result import AdjointMap
 from estimators.measurement.anatomy import Anatomies
@@ -16,6 +22,7 @@ from estimators.measurement.what_if import WhatIfs
 def of_measurement(result: Measurement) -> Iterator[Points]:
     """`exact/norm`, every draw, and every measure on the way to the last draw."""
     yield from exact_norms(result.layers, result.exact_norm)
+    yield from reference_solves(result.reference_not_converged)
     for label in result.values:
         series = EstimatorSeries(label, result.layers)
         if (drawn := result.drawn.get(label)) is not None:
@@ -35,6 +42,7 @@ def of_sweep(result: Sweep, steps: list[int]) -> Iterator[Points]:
     """`sweep/*` of each measurement; `steps` are where the points of each value stand."""
     by_oracle = any("oracle" in each.sources.values() for each in result.measurements)
     for place, (step, measurement) in enumerate(zip(steps, result.measurements, strict=True)):
+        yield from reference_solves(measurement.reference_not_converged, step, SWEEP)
         if result.of_network:
             yield sweep_parameters(result.parameters[place], step)
         for label in measurement.values:
@@ -55,6 +63,7 @@ def _errors_and_laws(
     yield from series.heavy_tails(result.heavy.get(label, [None] * len(result.layers)), step)
     nowhere = [0] * len(result.layers)
     yield from series.nonfinite(result.nonfinite[label], result.lost.get(label, nowhere), step)
+    yield from series.not_converged(result.not_converged.get(label), step)
 
 
 def of_anatomy(result: Anatomies) -> Iterator[Points]:

@@ -16,7 +16,7 @@ from estimators.statistics.law_check import LAW, MAX_ERRORS, MIN_DRAWS, check_me
 _CALL = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*(.*?)\s*", re.DOTALL)
 _SOURCES = re.compile(r"(honest|oracle) draws[^;]*")
-_CAUTION = re.compile(r"were not finite|points uphill|heavy")
+_CAUTION = re.compile(r"were not finite|did not converge|points uphill|heavy")
 SHOWN = (
     ("cosine", "cosine_se"),
     ("norm_ratio", "norm_ratio_se"),

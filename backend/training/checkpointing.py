@@ -21,6 +21,7 @@ from backend.training.control import Control
 from backend.training.divergence import EndOfLosses, first_nonfinite_estimate
 from backend.training.probe_schedule import ProbeSchedule
 from backend.training.records import Event, changed_plugin
+from backend.training.solve_watch import SolveWatch
 from backend.training.trainer import Trainer
 
 MAX_SHARE = 0.01
@@ -40,11 +41,12 @@ class Checkpointing:
         schedule: ProbeSchedule,
         control: Control,
         losses: EndOfLosses,
+        solves: SolveWatch,
     ) -> None:
         self._folder, self._assembly = folder, assembly
         self._trainer, self._clock = trainer, clock
         self._schedule, self._control = schedule, control
-        self._losses = losses
+        self._losses, self._solves = losses, solves
         self._disk_full = False
         self._ahead: list[int] = []
         self._seconds = 0.0
@@ -78,6 +80,7 @@ class Checkpointing:
             "control": self._control.state(),
             "plugins": self._plugin_files(),
             "first losses": self._losses.state(),
+            "solves": self._solves.state(),
         }
         try:
             format.write(self._folder, step, state, durable=durable)
@@ -112,6 +115,7 @@ class Checkpointing:
         if "control" in state:  # checkpoints of the first version have none
             self._control.load(state["control"])
         self._losses.load(state.get("first losses", {}))
+        self._solves.load(state.get("solves", {}))
 
     def fork(self, origin: Path) -> tuple[int, list[Event]]:
         """Begin with the newest checkpoint of another run; its step, and what was taken over.

@@ -105,6 +105,8 @@ def first_nonfinite_estimate(
             guesses = bool(estimate.info.get("nonfinite_guesses", 0))
             text = f"the estimate of {label} was not finite at step {step:,}, first in {tensor}"
             text += ", since its guess was not" if guesses else ""
+            solves = trainer.solves is not None and trainer.solves.not_finite
+            text += ", since a solve of an equilibrium met such a number" if solves else ""
             return f"{text}: {_loss_sentence(loss, first)}"
         if perf_counter() > deadline:
             break

@@ -26,6 +26,7 @@ from backend.training.point_buffer import PointBuffer
 from backend.training.probe_schedule import ProbeSchedule
 from backend.training.probes import Probes
 from backend.training.records import End, Ended, Event, Facts, Progress, Record, Status
+from backend.training.solve_watch import SolveWatch
 from backend.training.trainer import Trainer
 from estimators.core.contract import UnsupportedError
 from estimators.core.objective import Chain
@@ -117,10 +118,12 @@ class Run:
         self._evaluation = assembly.loss.evaluation(self._trainer.module, assembly.dataset, plan)
         self._path = SurfacePath(self._trainer.module, assembly.dataset, split.train.x[0])
         schedule = ProbeSchedule(self._steps, config.probe.budget, config.probe.every)
+        self._solves = SolveWatch(config.on_unconverged_solve)
         self._probes = Probes(self._trainer, schedule, config.probe.draws, seed, self._clock)
         self._checkpoints = Checkpointing(
-            folder, assembly, self._trainer, self._clock, schedule, self._control, self._losses
-        )
+            folder, assembly, self._trainer, self._clock, schedule, self._control, self._losses,
+            self._solves,
+        )  # fmt: skip
 
     def _begin(self, origin: Path | None) -> None:
         """Resume from the run's own checkpoint, or begin as a fork of the run in `origin`."""
@@ -158,6 +161,8 @@ class Run:
     def _end(self) -> End | None:
         if self._broken is not None:
             return "diverged"
+        if self._solves.end:
+            return "failed"
         if self._control.cancel:
             return "cancelled"
         if self._control.stop:
@@ -187,9 +192,15 @@ class Run:
                 return
             yield from self._probe(step, objective)
         self._keep_path()
-        estimate = self._trainer.update(step, objective)
-        self.buffer.add_step(step, estimate.loss, estimate.info)
-        self.step = step + 1
+        estimate, solves = self._trainer.estimate(step, objective), self._trainer.solves
+        self.buffer.add_step(step, estimate.loss, self._solves.reports(estimate.info, solves))
+        for finding in self._solves.look(step, solves):
+            yield from self._flush()  # a run that has diverged before has nothing more to tell
+            if self._broken is None or step <= self._broken:
+                yield finding
+        if not self._solves.end:
+            self._trainer.apply(step, objective, estimate)
+            self.step = step + 1
 
     def _probe(self, step: int, objective: Chain) -> Iterator[Record]:
         """Measure and report at once; the time of both counts as the probe's."""
@@ -199,6 +210,7 @@ class Run:
             start = perf_counter()
             yield from self._flush()
             self._probes.reported(perf_counter() - start)
+        yield from self._solves.look_at_radii(step, self._probes.radii)
 
     def _keep_path(self) -> None:
         for metric, value in self._path.position():
@@ -280,7 +292,9 @@ class Run:
         """The last flush and checkpoint; a finished run is evaluated on the test part."""
         if self._broken is None:
             yield from self._flush()
-        goes_on = self._broken is None and end in ("finished", "stopped")
+        if self._solves.end:  # the weights are those before the update, whatever the loss was
+            self._broken = None
+        goes_on = self._broken is None and end in ("finished", "stopped", "failed")
         if goes_on and not self._weights_are_broken():
             yield from self._save()
         if self._broken is None and end == "finished":
@@ -298,7 +312,7 @@ class Run:
         else:
             if end == "finished" and self._losses.rise > FINDING:
                 yield Event(self.step, "finding", self._losses.sentence)
-            yield Ended(end, self.step)
+            yield Ended(end, self.step, self._solves.end or None)
 
     def _weights_are_broken(self) -> bool:
         self._broken_weights = nonfinite_weights(self._trainer)

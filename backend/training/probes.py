@@ -1,16 +1,19 @@
 """Probes: measurements of driver and shadows during the run, at its weights and batch."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from time import perf_counter
 
 import torch
 
+from backend.series.draws import REFERENCE, UNCONVERGED
 from backend.training.clock import Clock
 from backend.training.point_buffer import Key
 from backend.training.probe_schedule import ProbeSchedule
+from backend.training.solve_watch import largest_of
 from backend.training.trainer import Trainer
 from estimators.core.objective import Chain
+from estimators.implicit.spectral_radius import SpectralRadius, spectral_radii
 from estimators.measurement.probe import probe
 
 NONFINITE = "draw/nonfinite"
@@ -19,6 +22,9 @@ there are any."""
 ROUNDING, DIFFERENCE = "draw/rounding", "draw/difference"
 """The rounding of the loss, and a typical difference of it that one draw takes: of estimators that
 take differences."""
+RADIUS, RADIUS_CONVERGED = "equilibrium/spectral_radius", "equilibrium/spectral_radius_converged"
+"""Of each equilibrium: the largest spectral radius of the examples, and the share of them whose
+estimate converged."""
 WARM_UP_DRAWS = 2  # the smallest number that has a variance
 
 
@@ -32,6 +38,8 @@ class Probes:
         self._draws, self._seed = draws, seed
         self._warm = False
         self._seconds = self._cold = 0.0
+        self.radii: Mapping[str, SpectralRadius] = {}
+        """The spectral radius in each equilibrium at the last probe."""
 
     def due(self, step: int) -> bool:
         """Whether to measure before update `step`."""
@@ -66,6 +74,11 @@ class Probes:
             yield (metric, layer, estimator), value
         for estimator, lost in measurement.nonfinite.items():
             yield (NONFINITE, "", estimator), float(lost)
+        for estimator, lost in measurement.not_converged.items():
+            yield (UNCONVERGED, "", estimator), float(lost)
+        if measurement.reference_not_converged is not None:
+            yield (REFERENCE, "", ""), float(measurement.reference_not_converged)
+        yield from self._spectral_radii(objective)
         for estimator, rounding in measurement.rounding.items():
             yield (ROUNDING, "", estimator), rounding.floor
             yield (DIFFERENCE, "", estimator), rounding.difference
@@ -78,6 +91,12 @@ class Probes:
                 for layer, value in zip(measurement.layers, values, strict=True):
                     if math.isfinite(value):
                         yield (f"law/{metric}", layer, estimator), value
+
+    def _spectral_radii(self, objective: Chain) -> Iterator[tuple[Key, float]]:
+        self.radii = spectral_radii(objective, self._trainer.params)
+        for layer, radius in self.radii.items():
+            yield (RADIUS, layer, ""), largest_of(radius)
+            yield (RADIUS_CONVERGED, layer, ""), radius.converged.double().mean().item()
 
     def _warm_up(self, step: int, objective: Chain) -> float:
         """Seconds that a whole probe should take at most.

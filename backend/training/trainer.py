@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,8 @@ from backend.training.evaluation.batch_norm import RunningStatistics
 from estimators.core.contract import Estimate, Estimator
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
+from estimators.implicit.equilibrium import Equilibrium, equilibria
+from estimators.implicit.solvers.record import SolveRecord, recording_solves
 from estimators.measurement.inputs.examination import examined
 from estimators.requirements import require
 
@@ -37,6 +40,9 @@ class Trainer:
         self.params: Mapping[str, Tensor] = {n: p.detach() for n, p in self.named}
         self.chain, self.notices = assembly.examined(self.module, batch)
         self._running = RunningStatistics(self.module)
+        self._has_equilibria = bool(equilibria(self.module))
+        self.solves: SolveRecord | None = None
+        """The solves of the last estimate; None in a network without equilibria."""
         self.roles = EstimatorRoles(assembly.driver, assembly.shadows)
         self._schedule = assembly.optimizer.schedule
         self.lr = assembly.optimizer.lr
@@ -51,16 +57,28 @@ class Trainer:
 
     def update(self, step: int, objective: Chain) -> Estimate:
         """Make one update and advance the states; returns the driver's estimate."""
+        estimate = self.estimate(step, objective)
+        self.apply(step, objective, estimate)
+        return estimate
+
+    def estimate(self, step: int, objective: Chain) -> Estimate:
+        """The driver's estimate for update `step`, which is not made yet; `solves` are its own."""
         label, estimator = self.roles.driver
         rng = stream(self._seed, "estimator", step, device=self._device)
-        with self._running.watching(objective, self.params):
-            estimate = estimator.estimate(objective, self.params, self.states[label], rng)
+        recording = recording_solves() if self._has_equilibria else nullcontext()
+        with self._running.watching(objective, self.params), recording as self.solves:
+            return estimator.estimate(objective, self.params, self.states[label], rng)
+
+    def apply(self, step: int, objective: Chain, estimate: Estimate) -> None:
+        """Make update `step` with what `estimate` returned, and advance the states."""
         if self._stateful_shadows:
             self._advance(step, objective)
         self._running.update(objective.x)
         self._apply(estimate.grads, self.rate(step))
-        self.states[label] = estimate.state
-        return estimate
+        self.states[self.roles.driver.label] = estimate.state
+        for stage, mean in self.solves.means.items() if self.solves else ():
+            assert isinstance(stage, Equilibrium)
+            stage.begin_at(mean)
 
     def _apply(self, grads: Mapping[str, Tensor], rate: float) -> None:
         for name, parameter in self.named:

@@ -10,46 +10,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from estimators.core.contract import UnsupportedError
 from estimators.implicit.solvers.contract import Function, Progress, Solution, Solver
 from estimators.implicit.solvers.fixed_point import damped
+from estimators.implicit.solvers.record import Kind, SolveRecord, recording_solves
 
 SECOND = (
     "an equilibrium has first derivatives alone: its derivative is the outcome of a solve, which "
     "leaves no graph to differentiate a second time"
 )
-
-
-@dataclass
-class Record:
-    """What the solves of an estimate report: "forward" for z*, "backward" for its derivatives.
-
-    A network may be run several times for one estimate, so the largest numbers of all solves are
-    reported and not their sums.
-    """
-
-    numbers: dict[str, float] = field(default_factory=lambda: {"not_converged": 0.0})
-
-    def add(self, kind: str, solution: Solution) -> None:
-        if solution.z.is_meta:
-            return
-        self._raise("not_converged", (~solution.converged).sum())
-        self._raise(f"{kind}_iterations", solution.iterations.max())
-        self._raise(f"{kind}_residual", solution.relative.max())
-
-    def _raise(self, name: str, number: Tensor) -> None:
-        self.numbers[name] = max(self.numbers.get(name, 0.0), float(number))
-
-    def info(self, like: Tensor) -> dict[str, Tensor]:
-        """As an estimate reports them: scalars."""
-        return {name: like.new_tensor(number) for name, number in self.numbers.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,22 +37,29 @@ class Equation:
     solve: Callable[[], Solution]
     """Find z*, without a graph and without tangents."""
     start: Tensor
-    """Where a solve begins, (B, ...)."""
+    """Where full unrolling begins, (B, ...)."""
     recorded: bool
     """Whether autograd records the pass."""
     solver: Solver
     """What finds z*."""
     linear_solver: Solver
     """What solves the linear equations of its derivatives."""
-    record: Record | None = None
+    stage: nn.Module
+    """The `Equilibrium` whose equation it is."""
+    warm: bool = False
+    """Whether the stage keeps a warm start for its next solves."""
+    records: tuple[SolveRecord, ...] = ()
+    """Where its solves are recorded."""
 
     def solution(self) -> Tensor:
         """z*, reported."""
         return self.reported("forward", self.solve())
 
-    def reported(self, kind: str, solution: Solution) -> Tensor:
-        if self.record is not None:
-            self.record.add(kind, solution)
+    def reported(self, kind: Kind, solution: Solution) -> Tensor:
+        """The solution's state (or signal), recorded."""
+        warm = self.stage if self.warm and kind == "forward" else None
+        for record in self.records:
+            record.add(kind, solution, warm)
         return solution.z
 
 
@@ -95,8 +78,8 @@ class LinearAdjoint(Adjoint):
     """f(z*) with a linear map in the place of (I − J)⁻¹; its transpose in reverse mode."""
 
     @abstractmethod
-    def times_inverse(self, equation: Equation, right: Tensor, product: Function, /) -> Tensor:
-        """M r for M ≈ (I − A)⁻¹, given the product w ↦ A w, where A is J or its transpose."""
+    def times_inverse(self, equation: Equation, right: Tensor, affine: Function, /) -> Tensor:
+        """M r for M ≈ (I − A)⁻¹, given r and w ↦ r + A w, where A is J or its transpose."""
 
     def output(self, equation: Equation, /) -> Tensor:
         z = equation.solution()
@@ -113,22 +96,28 @@ class LinearAdjoint(Adjoint):
     def _pull(self, equation: Equation, z: Tensor, value: Tensor) -> Function:
         """s ↦ Mᵀ s, with the graph from z to f(z)."""
 
-        def transposed(u: Tensor) -> Tensor:
-            """Jᵀ u."""
-            return torch.autograd.grad(value, z, u, retain_graph=True, materialize_grads=True)[0]
+        def pull(signal: Tensor) -> Tensor:
+            def affine(u: Tensor) -> Tensor:
+                """s + Jᵀ u."""
+                (product,) = torch.autograd.grad(
+                    value, z, u, retain_graph=True, materialize_grads=True
+                )
+                return signal + product
 
-        return lambda signal: self.times_inverse(equation, signal, transposed)
+            return self.times_inverse(equation, signal, affine)
+
+        return pull
 
     @torch.no_grad()
     def _pushed(self, equation: Equation, z: Tensor, tangent: Tensor) -> Tensor:
         """M ḟ, for the tangent ḟ of f(z) at a z that does not move."""
 
-        def product(w: Tensor) -> Tensor:
-            """J w: what moves f beside its input and parameters."""
+        def affine(w: Tensor) -> Tensor:
+            """ḟ + J w: the tangent of f if z moves as well."""
             moved = forward_ad.unpack_dual(equation.apply(forward_ad.make_dual(z, w))).tangent
-            return torch.zeros_like(w) if moved is None else moved - tangent
+            return tangent if moved is None else moved
 
-        return self.times_inverse(equation, tangent, product)
+        return self.times_inverse(equation, tangent, affine)
 
 
 class ImplicitFunctionTheorem(LinearAdjoint):
@@ -139,8 +128,8 @@ class ImplicitFunctionTheorem(LinearAdjoint):
 
     exact = True
 
-    def times_inverse(self, equation: Equation, right: Tensor, product: Function, /) -> Tensor:
-        solution = equation.linear_solver.solve(lambda w: right + product(w), right)
+    def times_inverse(self, equation: Equation, right: Tensor, affine: Function, /) -> Tensor:
+        solution = equation.linear_solver.solve(affine, right)
         return equation.reported("backward", solution)
 
 
@@ -154,10 +143,10 @@ class Neumann(LinearAdjoint):
     steps: int = 5
     damping: float = 0.5
 
-    def times_inverse(self, equation: Equation, right: Tensor, product: Function, /) -> Tensor:
+    def times_inverse(self, equation: Equation, right: Tensor, affine: Function, /) -> Tensor:
         w = self.damping * right
         for _ in range(self.steps - 1):
-            w = damped(w, right + product(w), self.damping)
+            w = damped(w, affine(w), self.damping)
         return w
 
 
@@ -196,7 +185,7 @@ class FullUnrolling(Adjoint):
             if z.is_meta:
                 z = f
                 break
-            if not progress.take(_rows(z), _rows(f)):
+            if not progress.take(_rows(z), _rows(f), _rows(f) - _rows(z)):
                 break
             goes_on = progress.active.view(-1, *[1] * (z.ndim - 1))
             z = torch.where(goes_on, damped(z, f, self.damping), z)
@@ -205,25 +194,25 @@ class FullUnrolling(Adjoint):
 
 
 _EXACT = ImplicitFunctionTheorem()
-_active: ContextVar[tuple[Adjoint, Record | None]] = ContextVar("adjoint", default=(_EXACT, None))
+_active: ContextVar[Adjoint] = ContextVar("adjoint", default=_EXACT)
 
 
 @contextmanager
-def differentiating_by(adjoint: Adjoint) -> Iterator[Record]:
+def differentiating_by(adjoint: Adjoint) -> Iterator[SolveRecord]:
     """While this is open, equilibria are differentiated by `adjoint`; their solves are recorded.
 
     A backward pass uses the adjoint of its forward pass.
     """
-    record = Record()
-    token = _active.set((adjoint, record))
+    token = _active.set(adjoint)
     try:
-        yield record
+        with recording_solves() as record:
+            yield record
     finally:
         _active.reset(token)
 
 
-def adjoint_of_this_pass() -> tuple[Adjoint, Record | None]:
-    """The adjoint that equilibria use now, and where their solves are recorded."""
+def adjoint_of_this_pass() -> Adjoint:
+    """The adjoint that equilibria use now."""
     return _active.get()
 
 

@@ -1,17 +1,17 @@
 """`probe`: a few draws of each estimator at one point of a training run, compared with the
 gradient."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from estimators.autodiff.calculus import value_and_grad
 from estimators.core.contract import Estimator, Params
 from estimators.core.noise import stream
 from estimators.core.objective import Objective
+from estimators.measurement.draws.solves import DrawnSolves, exact_gradient
 from estimators.measurement.draws.summary import Summary, layer_groups
 from estimators.measurement.draws.sums import Accumulator, Sums
 from estimators.measurement.estimates.measures import METRICS, measures_of
@@ -52,15 +52,20 @@ def probe(
         raise ValueError(
             f"{draws} draws of {len(watched)} estimators were asked for; at least 1 of each"
         )
-    loss, exact = value_and_grad(objective, params)
+    loss, exact, reference_lost = exact_gradient(objective, params)
     accumulator = Accumulator(exact, draws)
+    solves = {label: DrawnSolves(objective) for label in watched}
 
-    def taken(label: str) -> Tensor:
+    def made(label: str) -> Iterator[Params]:
         estimator, state = watched[label]
         rng = stream(seed, "probe", step, label, device=loss.device)
-        return accumulator.take(
-            estimator.estimate(objective, params, state, rng).grads for _ in range(draws)
-        )
+        for _ in range(draws):
+            with solves[label].drawing():
+                grads = estimator.estimate(objective, params, state, rng).grads
+            yield grads
+
+    def taken(label: str) -> Tensor:
+        return accumulator.take(made(label))
 
     # One synchronisation with the device for the whole probe.
     parts = [loss.double().reshape(1), *map(taken, watched)]
@@ -72,7 +77,13 @@ def probe(
         label: rounding_of(estimator, params, norm, measured.loss, loss.dtype)
         for label, (estimator, _) in watched.items()
     }
-    measured = replace(measured, rounding={n: r for n, r in rounding.items() if r is not None})
+    unconverged = {label: each.unconverged for label, each in solves.items()}
+    measured = replace(
+        measured,
+        rounding={n: r for n, r in rounding.items() if r is not None},
+        not_converged={label: n for label, n in unconverged.items() if n is not None},
+        reference_not_converged=reference_lost,
+    )
     return replace(measured, laws=_laws(objective, params, watched, exact)) if laws else measured
 
 

@@ -14,7 +14,7 @@ differences of the loss are rounding, that is the cause of whatever is wrong
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from estimators.statistics.direction import points_uphill
@@ -22,6 +22,7 @@ from estimators.statistics.formatting import (
     counted,
     round_up,
     share_not_finite,
+    share_unconverged,
     without_exponent,
 )
 from estimators.statistics.rounding import Rounding
@@ -77,7 +78,8 @@ def explain(
         numbers: `exact` ‖g‖²; `count` of draws; `longest` ‖ĝ‖; `s` with its interval `s_low` …
             `s_high` and its standard error `s_se`; `square`, the unbiased s²; `across` p² with its
             standard error `across_se` of `freedom` degrees of freedom; `variance` V; `nonfinite`,
-            the number of draws that were not finite.
+            the number of draws that were not finite; `unconverged`, that of draws that rest on a
+            solve that did not converge.
         members: the layer's tensors.
         coverage: how each tensor's gradient comes about (`Estimator.coverage`).
         tests: how many findings are made together.
@@ -90,6 +92,9 @@ def explain(
         finding = Finding(layer, "rounding", rounding.text)
     if numbers.get("nonfinite", 0) > 0 and int(numbers["count"]):
         finding = _with_nonfinite_draws(finding, int(numbers["nonfinite"]), int(numbers["count"]))
+    if unconverged := int(numbers.get("unconverged", 0)):
+        words = share_unconverged(unconverged, int(numbers["count"] + numbers.get("nonfinite", 0)))
+        finding = replace(finding, text=f"{words}; {finding.text}")
     if silent and finding.cause not in ("dead", "not finite"):
         return _without_signal(layer, silent, members, finding)
     return finding

@@ -10,7 +10,17 @@ def counted(count: int, noun: str) -> str:
 
 def share_not_finite(lost: int, draws: int) -> str:
     """How many draws were not finite, and their share: `4 of 16 draws (25 %) were not finite`."""
-    return f"{lost:,} of {counted(draws, 'draw')} ({percentage(lost, draws)}) were not finite"
+    return f"{share_of_draws(lost, draws)} were not finite"
+
+
+def share_unconverged(count: int, draws: int) -> str:
+    """How many draws, and which share of them, rest on a solve that did not converge."""
+    return f"{share_of_draws(count, draws)} rest on a solve that did not converge"
+
+
+def share_of_draws(count: int, draws: int) -> str:
+    """Some of the draws, and their share: `4 of 16 draws (25 %)`."""
+    return f"{count:,} of {counted(draws, 'draw')} ({percentage(count, draws)})"
 
 
 def percentage(part: int, whole: int) -> str:

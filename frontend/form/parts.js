@@ -44,6 +44,7 @@ export function parts(known, config) {
     batch_size: control("batch_size", {unit: "examples"}),
     seed: control("seed"),
     device: device(described("device"), known, config.device),
+    on_unconverged_solve: control("on_unconverged_solve"),
     probe: group(described("probe").parts.map(withUnit), config.probe ?? {}),
   };
 }

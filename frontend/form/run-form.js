@@ -97,8 +97,18 @@ function build(known, config) {
     throw error;
   }
 
+  /** Show the policy on unconverged solves where the network has some. @param {any} network */
+  function fit(network) {
+    const entry = known.networks.find(({name}) => name === network?.name);
+    // The networks with an equilibrium are those whose derivatives are solved for.
+    const solves = "linear_tolerance" in (entry?.schema.properties ?? {});
+    nodes.on_unconverged_solve.element.hidden = !solves;
+  }
+  fit(config.network);
+
   function changed() {
     const now = tree.read();
+    fit(now.network);
     sessionStorage.setItem(DRAFT, JSON.stringify(now));
     twin.set(repeated(now));
     wrong.set(complained(body).length);
@@ -189,7 +199,11 @@ function sections(nodes, twin) {
     nodes.name.element,
     box("Task", ["dataset", "network", "loss"]),
     box("Gradient estimators", ["estimator", "shadows"]),
-    box("Training", ["optimizer", "length", "batch_size", "seed", "device"], roomy),
+    box(
+      "Training",
+      ["optimizer", "length", "batch_size", "seed", "device", "on_unconverged_solve"],
+      roomy,
+    ),
     box("Probe", ["probe"], roomy),
   ];
 }

@@ -24,6 +24,21 @@ function isLeftOver({detail, clientX, clientY}) {
 const remember = ({clientX: x, clientY: y}) => (acted = {at: performance.now(), x, y});
 
 /**
+ * Act; presses at this place are left over until some time after it is done, however long the
+ * server takes.
+ * @param {MouseEvent} event @param {() => any} act
+ */
+async function acting(event, act) {
+  remember(event);
+  acted.at = Infinity;
+  try {
+    await act();
+  } finally {
+    acted.at = performance.now();
+  }
+}
+
+/**
  * @param {object} words
  * @param {string} words.text
  * @param {string} words.final what the second press does
@@ -35,11 +50,12 @@ export function twice({text, final, label}, act) {
 
   /** @param {MouseEvent} event */
   function press(event) {
-    const leftOver = isLeftOver(event);
-    if (leftOver || armed.peek()) remember(event);
-    if (leftOver) return say("This press was not counted: it came right after the last one.");
+    if (isLeftOver(event)) {
+      acted.at = Math.max(acted.at, performance.now());
+      return say("This press was not counted: it came right after the last one.");
+    }
     if (!armed.peek()) return armed.set(true);
-    act();
+    return acting(event, act);
   }
 
   return h(

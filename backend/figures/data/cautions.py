@@ -1,5 +1,5 @@
-"""What must be said beside an estimator's numbers: draws that are not finite, a mean that points
-uphill.
+"""What must be said beside an estimator's numbers: draws that are not finite, solves that did not
+converge, a mean that points uphill.
 
 Of a training run both are about its latest probes, of a microscope about all draws so far, of a
 sweep about all its values together.
@@ -18,17 +18,23 @@ from backend.figures.data.source import Floats, Source
 from backend.figures.drawing.text import clipped
 from estimators.statistics import tails
 from estimators.statistics.direction import points_uphill, probes_point_uphill
-from estimators.statistics.formatting import counted, percentage, share_not_finite
+from estimators.statistics.formatting import counted, percentage, share_of_draws
 
-NONFINITE, SWEEP = "draw/nonfinite", "sweep/"
+NONFINITE, UNCONVERGED, SWEEP = "draw/nonfinite", "draw/not_converged", "sweep/"
+REFERENCE = "reference/not_converged"
+"""The most examples of a solve that did not converge for the exact gradient."""
 WINDOW = 8
 """Probes that are read of a training run where no window is asked for."""
 
 
 @dataclass(frozen=True)
-class Lost:
-    """Draws that are not finite."""
+class Faulty:
+    """Draws with a fault: they are not finite, or rest on a solve that did not converge."""
 
+    fault: str
+    """What is wrong with them, in words that follow their number."""
+    short: str
+    """The same for a label."""
     count: int
     draws: int
     """Draws in all, these included; 0 where that is not on record."""
@@ -41,33 +47,76 @@ class Lost:
         if not self.count:
             return ""
         if not self.draws:
-            return f"{counted(self.count, 'draw')} were not finite"
+            return f"{counted(self.count, 'draw')} {self.fault}"
         where = f" in the last {counted(self.probes, 'probe')}" if self.probes else ""
-        return share_not_finite(self.count, self.draws) + where
+        return f"{share_of_draws(self.count, self.draws)} {self.fault}{where}"
 
     @property
     def brief(self) -> str:
         """The same for a label: `25 % of draws not finite`; "" if there are none."""
         if not self.count or not self.draws:
             return self.words
-        return f"{percentage(self.count, self.draws)} of draws not finite"
+        return f"{percentage(self.count, self.draws)} of draws {self.short}"
 
 
-def lost(source: Source, run_id: str, label: str, window: int = WINDOW) -> Lost:
+def lost(source: Source, run_id: str, label: str, window: int = WINDOW) -> Faulty:
     """The draws of an estimator that are not finite."""
+    numbers = _counted(source, run_id, label, NONFINITE, window)
+    return Faulty("were not finite", "not finite", *numbers)
+
+
+def unconverged(source: Source, run_id: str, label: str, window: int = WINDOW) -> Faulty:
+    """The draws of an estimator that rest on a solve that did not converge."""
+    numbers = _counted(source, run_id, label, UNCONVERGED, window)
+    return Faulty("rest on a solve that did not converge", "not converged", *numbers)
+
+
+def _counted(
+    source: Source, run_id: str, label: str, name: str, window: int
+) -> tuple[int, int, int]:
+    """How many draws a series counts, of how many, in how many probes of a training run."""
     run = source.run(run_id)
-    points = _values(source, run_id, label, "", (NONFINITE, SWEEP + NONFINITE), window)
-    sweep = SWEEP + NONFINITE in points
-    values = points.get(NONFINITE, points.get(SWEEP + NONFINITE))
+    points = _values(source, run_id, label, "", (name, SWEEP + name), window)
+    values = points.get(name, points.get(SWEEP + name))
     if values is None or not len(values[1]):
-        return Lost(0, 0)
+        return 0, 0, 0
     steps, counts = values
-    if sweep:
-        return Lost(int(counts.sum()), draws_of(run) * len(counts))
+    if name not in points:
+        return int(counts.sum()), draws_of(run) * len(counts), 0
     if is_microscope(run):
-        return Lost(int(counts[-1]), int(steps[-1]))
+        return int(counts[-1]), int(steps[-1]), 0
     latest = counts[-window:]
-    return Lost(int(latest.sum()), draws_of(run) * len(latest), len(latest))
+    return int(latest.sum()), draws_of(run) * len(latest), len(latest)
+
+
+def of_draws(source: Source, run_id: str, label: str, window: int = WINDOW) -> list[str]:
+    """What must be said of the draws of an estimator, without its name."""
+    not_finite = lost(source, run_id, label, window).words
+    return [
+        *([f"{not_finite} and are left out"] if not_finite else []),
+        *filter(None, [unconverged(source, run_id, label, window).words]),
+    ]
+
+
+def reference(source: Source, run_id: str, window: int = WINDOW) -> str:
+    """A sentence on an exact gradient that rests on a solve that did not converge; "" if it does
+    not."""
+    names = (REFERENCE, SWEEP + REFERENCE)
+    for steps, counts in _values(source, run_id, "", "", names, window).values():
+        latest = counts if len(counts) <= window else counts[-window:]
+        bad = latest[latest > 0]
+        if not len(bad):
+            continue
+        where = ""
+        if not is_microscope(source.run(run_id)):
+            where = f" at {len(bad)} of the last {counted(len(latest), 'probe')}"
+        elif len(steps) > 1:
+            where = f" at {len(bad)} of {len(latest)} values"
+        return (
+            f"the exact gradient itself rests on a solve that did not converge{where}, for up to "
+            f"{counted(int(bad.max()), 'example')}"
+        )
+    return ""
 
 
 def uphill(source: Source, run_id: str, label: str, layer: str, window: int = WINDOW) -> bool:
@@ -113,12 +162,14 @@ def sentences(
     several = len(query.runs) > 1
     for run_id in query.runs:
         run = source.run(run_id)
+        if words := reference(source, run_id, query.window):
+            yield words + (f" (run {run.number})" if several else "")
         for label in labels or estimators(run):
             if query.estimator not in ("", label):
                 continue
             name = called.get(label, clipped(label)) + (f" (run {run.number})" if several else "")
-            if words := lost(source, run_id, label, query.window).words:
-                yield f"{name}: {words} and are left out"
+            for words in of_draws(source, run_id, label, query.window):
+                yield f"{name}: {words}"
             if uphill(source, run_id, label, query.layer, query.window):
                 yield f"{name} points uphill: its mean raises the loss"
             if heavy_tails(source, run_id, label, query.layer):

@@ -8,7 +8,8 @@ from backend.figures.data.select import estimators
 from backend.figures.data.source import RunLike, Source
 from estimators.statistics.probes import MEASURES, SLOPE
 
-NONFINITE, ROUNDING, DIFFERENCE = "draw/nonfinite", "draw/rounding", "draw/difference"
+NONFINITE, UNCONVERGED = "draw/nonfinite", "draw/not_converged"
+ROUNDING, DIFFERENCE = "draw/rounding", "draw/difference"
 OF_THE_RUN = "exact/norm"
 """The one measure that belongs to no estimator."""
 PARTS = ("anatomy/estimator", "anatomy/fixed", "anatomy/fixed_se")
@@ -71,7 +72,7 @@ def _probes(
     series_ids = {
         (s.metric, s.layer): s.id
         for s in source.series(run_id)
-        if s.metric in (*MEASURES, SLOPE, NONFINITE)
+        if s.metric in (*MEASURES, SLOPE, NONFINITE, UNCONVERGED)
         and s.estimator == ("" if s.metric == OF_THE_RUN else label)
     }
     whole = series_ids.get(("relative_variance", ""))
@@ -83,11 +84,11 @@ def _probes(
     def read(name: str, layer: str) -> list[float]:
         return source.points(series_ids[name, layer], first=first).values[:count].tolist()
 
-    def lost(layer: str) -> int:
-        """Draws that are not finite; a layer without any has no such series."""
-        if (NONFINITE, layer) not in series_ids:
+    def total(name: str, layer: str) -> int:
+        """Draws with a fault; a layer without any has no such series."""
+        if (name, layer) not in series_ids:
             return 0
-        points = source.points(series_ids[NONFINITE, layer], first=first, last=int(steps[-1]))
+        points = source.points(series_ids[name, layer], first=first, last=int(steps[-1]))
         return int(points.values.sum())
 
     return count, {
@@ -98,7 +99,8 @@ def _probes(
                 for name in (*MEASURES, SLOPE)
                 if (name, layer) in series_ids  # runs of before do not have the slope
             },
-            "nonfinite": lost(layer),
+            "nonfinite": total(NONFINITE, layer),
+            "unconverged": total(UNCONVERGED, ""),
         }
         for layer, tensors in layers.items()
         if all((name, layer) in series_ids for name in MEASURES)

@@ -69,9 +69,10 @@ def lost(source: Source, line: Line, undefined: int) -> str:
 
 
 def not_finite(source: Source, run_id: str, label: str) -> str:
-    """A sentence on the draws of an estimator that are not finite; "" if there are none."""
-    words = cautions.lost(source, run_id, label).words
-    return f"{clipped(label)}: {words} and are left out" if words else ""
+    """A sentence on the draws of an estimator that are not finite or rest on a solve that did not
+    converge; "" if there are none."""
+    words = " and ".join(cautions.of_draws(source, run_id, label))
+    return f"{clipped(label)}: {words}" if words else ""
 
 
 def how(source: Source, pairs: Iterable[tuple[str, str]]) -> str:

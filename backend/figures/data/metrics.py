@@ -103,6 +103,23 @@ METRICS = {
         "across: first principal<br>component of the sketched<br>residuals ÷ ‖g‖",
     ),
     "draw/nonfinite": Metric("Draws that are not finite", "draws that are not finite"),
+    "draw/not_converged": Metric(
+        "Draws on unconverged solves", "draws that rest on a solve<br>that did not converge"
+    ),
+    "reference/not_converged": Metric(
+        "Unconverged solves of the exact gradient",
+        "examples that did not converge<br>for the exact gradient",
+    ),
+    "equilibrium/spectral_radius": Metric(
+        "Spectral radius", "spectral radius of ∂f/∂z<br>largest of the examples"
+    ),
+    "equilibrium/spectral_radius_converged": Metric(
+        "Converged spectral radii",
+        "share of examples whose<br>estimate of ρ converged",
+        "linear",
+        (0, 1),
+        fraction=True,
+    ),
     "draw/rounding": Metric("Rounding of the loss", "rounding of the loss, ε|L|", "log"),
     "draw/difference": Metric(
         "Differences of the loss", "typical difference of the loss<br>that one draw takes", "log"
@@ -145,13 +162,24 @@ REPORTS = {
     "forward_residual": Metric(
         "Residual of the equilibrium", "relative residual<br>‖f(z) − z‖ / ‖f(z)‖", "log"
     ),
+    "forward_absolute_residual": Metric(
+        "Absolute residual of the equilibrium", "absolute residual<br>‖f(z) − z‖", "log"
+    ),
     "backward_iterations": Metric(
         "Iterations of the derivatives", "iterations of the solver<br>of linear equations"
     ),
     "backward_residual": Metric(
         "Residual of the derivatives", "relative residual<br>of the linear equations", "log"
     ),
+    "backward_absolute_residual": Metric(
+        "Absolute residual of the derivatives",
+        "absolute residual<br>of the linear equations",
+        "log",
+    ),
     "not_converged": Metric("Examples that did not converge", "examples that did not converge"),
+    "not_finite": Metric(
+        "Examples with numbers that are not finite", "examples that met a number<br>not finite"
+    ),
     "ascends": Metric(
         "Steps that ascend", "share of steps with ⟨ĝ, t⟩ < 0", "linear", (0, 1), "share of steps"
     ),
@@ -163,6 +191,12 @@ REPORTS = {
     ),
 }
 """What estimators report of themselves, `estimator/<key>`; other keys are said as they are."""
+OF_SOLVES = (
+    "not_converged", "not_finite",
+    "forward_iterations", "forward_residual", "forward_absolute_residual",
+    "backward_iterations", "backward_residual", "backward_absolute_residual",
+)  # fmt: skip
+"""Reports on the solves of equilibria, which have a figure of their own."""
 BY_EXAMPLE = "_by_example"
 """The end of a reported key that is of each example, not of the batch."""
 EVENTS = ("estimator/ascends",)

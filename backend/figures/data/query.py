@@ -168,6 +168,13 @@ PARAMETERS: dict[str, Parameter] = {
         choices=(Choice("", "the first ones"),),
         values_of=("driver_reports", "reports"),
     ),
+    "residual": Parameter(
+        "Residual",
+        "The residual of a solve: relative to the length of f(z), or absolute.",
+        "choice",
+        _choices(relative="relative", absolute="absolute"),
+        "relative",
+    ),
     "max": Parameter(
         "Points", f"Most shown points of a trace, at most {POINTS}.", "whole", (), str(POINTS),
         "points", (2, POINTS),
@@ -206,6 +213,7 @@ class Query:
     quantity: str
     factor: float | None
     report: str
+    residual: str
     max: int
     first: int | None
     last: int | None

@@ -50,13 +50,17 @@ USUAL = {
     "sign_of": ORANGE,
     "stale": BLUE,
     "guess_and_target": PURPLE,
-    "implicit_adjoint": ORANGE,
+    "implicit_adjoint": BLUE,
 }
 GUESSES = {
     "global": GREY, "local": PURPLE, "look_ahead": SKY, "normal": VERMILION,
     "rademacher": ORANGE, "ntk": GREEN, "fixed_ntk": OLIVE,
 }  # fmt: skip
 """By what an estimator guesses its target, as its label has it."""
+ADJOINTS = {
+    "upg": BLUE, "npg": ORANGE, "jfb": OLIVE, "ift": ROSE, "unrolled": VERMILION, "shine": GREEN,
+}  # fmt: skip
+"""By how an equilibrium is differentiated, as the estimator's label has it."""
 OTHERS = (PURPLE, SKY, YELLOW, ORANGE, GREEN, VERMILION, BLUE)
 SYMBOLS = (
     "circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down",
@@ -74,14 +78,17 @@ DIVERGING = [[0.0, "#f59322"], [0.5, "#e8eaeb"], [1.0, "#0877bd"]]
 def colour(label: str) -> str:
     """The colour of an estimator's label: its catalogue name's, shaded by its fields.
 
-    Where the fields name an inner estimator, it is that one's colour; of a guess, the guess's.
+    Where the fields name an inner estimator, it is that one's colour; of a guess or an adjoint,
+    that of the guess or the adjoint.
     """
     name, _, fields = label.partition("(")
     guess = re.search(r"\bguess=(\w+)", fields)
+    adjoint = re.search(r"\badjoint=(\w+)", fields)
     if inner := re.search(r"\b(?:inner|guide|guesser)=(\w+)", fields):
         name = inner[1]
     base = (
         GUESSES.get(guess[1] if guess else "")
+        or ADJOINTS.get(adjoint[1] if adjoint else "")
         or USUAL.get(name)
         or OTHERS[_number(name) % len(OTHERS)]
     )

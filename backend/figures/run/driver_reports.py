@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.data import progress, window
-from backend.figures.data.metrics import EVENTS, Metric, metric
+from backend.figures.data.metrics import EVENTS, OF_SOLVES, Metric, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line
 from backend.figures.data.source import Source
@@ -21,7 +21,8 @@ PREFIX = "estimator/"
 INFO = FigureInfo(
     title="Reported by the driver",
     help="What the driving estimator reports of itself (angles of its feedback, losses of its "
-    "blocks, norms before clipping): a panel for each quantity, a line for each layer.",
+    "blocks, norms before clipping): a panel for each quantity, a line for each layer. Solves of "
+    "equilibria have a figure of their own.",
     takeaway="Use it to check the method at work: whether feedback aligns, or local losses fall.",
     parameters=("runs", "report", "x", "max", "first", "last", "left", "right"),
     charts=(
@@ -97,7 +98,7 @@ def _lines(source: Source, query: Query) -> list[Line]:
         for place, run_id in enumerate(query.runs)
         for run in [source.run(run_id)]
         for series in source.series(run_id)
-        if series.metric.startswith(PREFIX)
+        if series.metric.startswith(PREFIX) and series.metric.removeprefix(PREFIX) not in OF_SOLVES
     ]
 
 

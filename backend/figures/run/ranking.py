@@ -217,8 +217,10 @@ def _list(names: Iterable[str]) -> str:
 
 def _faults(source: Source, line: Line, query: Query) -> tuple[str, ...]:
     lost = cautions.lost(source, line.run_id, line.label, query.window)
+    unconverged = cautions.unconverged(source, line.run_id, line.label, query.window)
     uphill = cautions.uphill(source, line.run_id, line.label, query.layer, query.window)
-    return (*(["points uphill"] if uphill else []), *([lost.brief] if lost.count else []))
+    faulty = [each.brief for each in (lost, unconverged) if each.count]
+    return (*(["points uphill"] if uphill else []), *faulty)
 
 
 def _pool(source: Source, line: Line, query: Query) -> Pooled:

@@ -44,6 +44,7 @@ class EstimatorDraws:
         self._chunks = draws(
             at.objective, at.params, estimator, state, count, seed, step, label=label,
             source=self.source, exact=at.exact, chunk=chunk_size(estimator, at.objective, at.exact),
+            solves=self._observation.solves,
         )  # fmt: skip
         self._reported, self._next = 0, FIRST_CHUNK
         self._waiting: list[Points] = []
@@ -99,6 +100,7 @@ class EstimatorDraws:
         yield from self._series.nonfinite(
             self._observation.moments.nonfinite, self._observation.lost(), step
         )
+        yield from self._series.not_converged(self._observation.solves.unconverged, step)
 
     def laws(self, step: int) -> Iterator[Points]:
         """What theory predicts of the measures; no draw is needed."""

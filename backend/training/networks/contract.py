@@ -8,15 +8,9 @@ import torch
 from torch import Generator, nn
 
 from backend.training.components.discovery import Configurable
-from estimators.implicit.equilibrium import Equilibrium
-from estimators.implicit.solvers.anderson import Anderson
-from estimators.implicit.solvers.broyden import Broyden
-from estimators.implicit.solvers.contract import Solver
-from estimators.implicit.solvers.fixed_point import FixedPoint
 
 Activation = Literal["relu", "tanh", "gelu"]
 Normalisation = Literal["none", "layer", "group", "batch"]
-SolverName = Literal["anderson", "broyden", "fixed_point"]
 
 GROUP_SIZE = 8  # channels or units in a group, if the number is a multiple of it
 
@@ -24,11 +18,6 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
     "gelu": nn.GELU,
-}
-SOLVERS: dict[SolverName, type[Solver]] = {
-    "anderson": Anderson,
-    "broyden": Broyden,
-    "fixed_point": FixedPoint,
 }
 
 
@@ -91,14 +80,9 @@ def norm(kind: Normalisation, features: int, *, image: bool) -> nn.Module | None
         return nn.BatchNorm2d(features) if image else nn.BatchNorm1d(features)
     if kind == "layer":
         return nn.GroupNorm(1, features) if image else nn.LayerNorm(features)
-    if kind == "group":
-        return nn.GroupNorm(features // GROUP_SIZE if features % GROUP_SIZE == 0 else 1, features)
-    return None
+    return group_norm(features) if kind == "group" else None
 
 
-def equilibrium(
-    cell: nn.Module, solver: SolverName, tolerance: float, linear_tolerance: float, limit: int
-) -> Equilibrium:
-    """A stage that is solved, and its linear equations as well, by the solver of this name."""
-    kind = SOLVERS[solver]
-    return Equilibrium(cell, kind(tolerance, limit), kind(linear_tolerance, limit))
+def group_norm(features: int) -> nn.GroupNorm:
+    """Group normalisation in groups of `GROUP_SIZE`, or of all features if they do not divide."""
+    return nn.GroupNorm(features // GROUP_SIZE if features % GROUP_SIZE == 0 else 1, features)

@@ -8,14 +8,12 @@ from torch import Generator, Tensor, nn
 
 from backend.training.networks.contract import (
     ACTIVATIONS,
-    Network,
-    SolverName,
-    equilibrium,
+    group_norm,
     image,
     named,
-    norm,
 )
-from estimators.core.bounds import Ge, Gt, Le, Lt, Unit
+from backend.training.networks.implicit_network import ImplicitNetwork
+from estimators.core.bounds import Ge, Le, Lt, Unit
 from estimators.core.site import Site
 from estimators.implicit.equilibrium import equilibria
 
@@ -29,12 +27,11 @@ class ConvolutionalCell(nn.Module):
     def __init__(self, channels: int, activation: nn.Module) -> None:
         super().__init__()
         self.recurrent = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = norm("group", channels, image=True)
+        self.norm = group_norm(channels)
         self.activation = activation
 
     def forward(self, z: Tensor, x: Tensor) -> Tensor:
-        pre = self.recurrent(z) + x
-        return self.activation(pre if self.norm is None else self.norm(pre))
+        return self.activation(self.norm(self.recurrent(z) + x))
 
 
 def gain(kernel: Tensor) -> Tensor:
@@ -47,7 +44,7 @@ def gain(kernel: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class ImplicitConv(Network):
+class ImplicitConv(ImplicitNetwork):
     """Implicit convolutional network: z = φ(norm(W ∗ z + U ∗ x + b)), pooling, a linear head.
 
     The normalisation is that of groups of channels, which leaves examples uncoupled.
@@ -66,25 +63,10 @@ class ImplicitConv(Network):
     scale: Annotated[float, Ge(0), Lt(2)] = 0.5
     """Gain of the initial recurrent convolution W: the largest factor by which it lengthens an
     image."""
-    solver: SolverName = "anderson"
-    """What finds the equilibrium, and solves the linear equations of its derivatives."""
-    tolerance: Annotated[float, Gt(0), Lt(1)] = 1e-5
-    """Largest relative residual of the equilibrium, ‖f(z) − z‖ / ‖f(z)‖, in single precision; in
-    double precision it is 2⁻²⁹ times that."""
-    linear_tolerance: Annotated[float, Gt(0), Lt(1)] = 1e-5
-    """The same of the linear equations of its derivatives."""
-    limit: Annotated[int, Ge(1), Le(10_000), Unit("iterations")] = 200
-    """Iterations after which a solve is given up."""
 
     def layout(self, shape: tuple[int, ...], classes: int) -> nn.Sequential:
         colours, *_ = image(shape, "an implicit_conv")
-        layer = equilibrium(
-            ConvolutionalCell(self.channels, ACTIVATIONS[self.activation]()),
-            self.solver,
-            self.tolerance,
-            self.linear_tolerance,
-            self.limit,
-        )
+        layer = self.equilibrium(ConvolutionalCell(self.channels, ACTIVATIONS[self.activation]()))
         units = ("channel", "height", "width")
         return named(
             input=named(

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 import torch
 from torch import Generator, Tensor, nn
 
-from backend.training.networks.contract import ACTIVATIONS, Network, SolverName, equilibrium, named
-from estimators.core.bounds import Ge, Gt, Le, Lt, Unit
+from backend.training.networks.contract import ACTIVATIONS, named
+from backend.training.networks.implicit_network import ImplicitNetwork
+from estimators.core.bounds import Ge, Le, Lt, Unit
 from estimators.core.site import Site
 from estimators.implicit.equilibrium import equilibria
 
@@ -26,7 +27,7 @@ class RecurrentCell(nn.Module):
 
 
 @dataclass(frozen=True)
-class ImplicitMLP(Network):
+class ImplicitMLP(ImplicitNetwork):
     """Implicit multilayer perceptron: z = φ(W z + U x + b), then a linear head.
 
     Source: Bai, Kolter and Koltun (2019), arXiv:1909.01377; El Ghaoui et al. (2021),
@@ -40,24 +41,9 @@ class ImplicitMLP(Network):
     scale: Annotated[float, Ge(0), Lt(2)] = 0.8
     """Spectral norm of the initial recurrent weights W. Below 1 the equilibrium exists and is
     unique, and the plain iteration finds it; training can move W beyond."""
-    solver: SolverName = "anderson"
-    """What finds the equilibrium, and solves the linear equations of its derivatives."""
-    tolerance: Annotated[float, Gt(0), Lt(1)] = 1e-5
-    """Largest relative residual of the equilibrium, ‖f(z) − z‖ / ‖f(z)‖, in single precision; in
-    double precision it is 2⁻²⁹ times that."""
-    linear_tolerance: Annotated[float, Gt(0), Lt(1)] = 1e-5
-    """The same of the linear equations of its derivatives."""
-    limit: Annotated[int, Ge(1), Le(10_000), Unit("iterations")] = 200
-    """Iterations after which a solve is given up."""
 
     def layout(self, shape: tuple[int, ...], classes: int) -> nn.Sequential:
-        layer = equilibrium(
-            RecurrentCell(self.width, ACTIVATIONS[self.activation]()),
-            self.solver,
-            self.tolerance,
-            self.linear_tolerance,
-            self.limit,
-        )
+        layer = self.equilibrium(RecurrentCell(self.width, ACTIVATIONS[self.activation]()))
         flatten = nn.Flatten() if len(shape) > 1 else None
         return named(
             input=named(

@@ -112,16 +112,10 @@ def _forward_seconds(chain: Chain, params: Params, solver: str) -> float:
 def _histories(chain: Chain, watched: Mapping[str, Watched]) -> int:
     """Bytes of the histories of the solvers that have found a state; unrolling takes none."""
     return sum(
-        _history(stage.solver, watched[name].forward[-1].z)
+        stage.solver.kept * watched[name].forward[-1].z.nbytes
         for name, stage in equilibria(chain.module).items()
         if watched[name].forward
     )
-
-
-def _history(solver: Solver, z: Tensor) -> int:
-    """Bytes of the tensors that the steps of a solve keep."""
-    step = solver.stepping(z.reshape(len(z), -1))
-    return sum(t.nbytes for t in vars(step).values() if isinstance(t, Tensor))
 
 
 def _measured_memory(

@@ -17,7 +17,7 @@ from estimators.implicit.implicit_adjoint import ImplicitAdjoint
 from estimators.measurement.adjoints.powers import (
     MOST_STATES,
     Linearisation,
-    spectral_radius,
+    radii,
 )
 from estimators.measurement.adjoints.records import Cell, StageState
 from estimators.measurement.adjoints.stages import (
@@ -119,10 +119,10 @@ def states(chain: Chain, params: Params, at: Reference) -> Iterator[StageState |
     with scaled_cells(chain.module, at.factor), watched_solves(chain.module) as watched:
         cell = _cell(chain, params, at, ImplicitAdjoint(adjoint="ift"))
     for name, near in at.at.items():
-        radii, converged = spectral_radius(near)
+        radius, converged = radii(near)
         solves = watched[name]
         yield StageState(
-            at.factor, name, near.states, radii.max().item(), converged,
+            at.factor, name, near.states, radius.max().item(), converged,
             outcome(solves.forward), outcome(solves.backward), at.not_converged[name],
         )  # fmt: skip
     yield cell

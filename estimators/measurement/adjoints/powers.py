@@ -1,7 +1,7 @@
 """J = ∂f/∂z at z*: its products, its spectral radius, and the norms of Bᵏ, B = λJ + (1 − λ)I.
 
-Up to `MOST_STATES` states, J is written out for each example and everything is exact; above, it is
-found by power iterations.
+Up to `MOST_STATES` states, J is written out for each example and everything is exact; above, the
+radius is found by Arnoldi's method and the norms by power iterations.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from estimators.implicit.solvers.contract import Function
+from estimators.implicit.spectral_radius import spectral_radius
 
 MOST_STATES = 256
 """Most states of an example for which J is written out."""
@@ -24,8 +25,6 @@ LIMIT = 60
 """Steps after which a power iteration of a norm is given up."""
 MOST_ITERATED_STEPS = 32
 """Largest k for which the norm of Bᵏ is iterated."""
-WINDOW = 10
-"""Steps over which the growth of a power iteration of the spectral radius is averaged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,30 +87,12 @@ class PowerNorm:
     """Bᵏ, (E, n, n), where J is written out."""
 
 
-def spectral_radius(at: Linearisation) -> tuple[Tensor, bool]:
-    """ρ(J) of each example, (B,), and whether it is known to the tolerance in all of them."""
-    if not at.z.isfinite().all():
-        return at.z.new_full((len(at.z),), torch.nan), False
-    if at.dense:
-        if not at.matrix.isfinite().all():
-            return at.z.new_full((len(at.z),), torch.nan), False
+def radii(at: Linearisation) -> tuple[Tensor, bool]:
+    """ρ(J) of each example, (B,), and whether it is known in all of them."""
+    if at.dense and at.matrix.isfinite().all():
         return torch.linalg.eigvals(at.matrix).abs().amax(1), True
-    return _iterated_radius(at)
-
-
-def _iterated_radius(at: Linearisation) -> tuple[Tensor, bool]:
-    """By the growth of Jᵐ v, averaged over a window, as the largest eigenvalues may be complex."""
-    v = _start(at.z)
-    growth = torch.zeros(len(v), dtype=v.dtype, device=v.device)
-    for _ in range(LIMIT // 3):
-        logs = torch.zeros_like(growth)
-        for _ in range(WINDOW):
-            v, length = _unit(at.pushed(v))
-            logs = logs + length.log()
-        before, growth = growth, (logs / WINDOW).exp()
-        if ((growth - before).abs() <= TOLERANCE * growth).all():
-            return growth, True
-    return growth, False
+    found = spectral_radius(at.pushed, at.z)
+    return found.estimate, bool(found.converged.all())
 
 
 def norms_of_powers(

@@ -45,6 +45,10 @@ class WatchedSolver(Solver):
     def stepping(self, like: Tensor, /) -> Step:
         return self.inner.stepping(like)
 
+    @property
+    def kept(self) -> int:
+        return self.inner.kept
+
     def solve(self, function: Function, start: Tensor) -> Solution:
         solution = self.inner.solve(function, start)
         self.solutions.append(solution)

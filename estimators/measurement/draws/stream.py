@@ -21,6 +21,7 @@ from estimators.core.contract import (
 )
 from estimators.core.noise import stream
 from estimators.core.objective import Objective
+from estimators.measurement.draws.solves import DrawnSolves
 
 Source = Literal["honest", "oracle"]
 Stack = dict[str, Tensor]
@@ -47,12 +48,14 @@ def draws(
     source: Source = "honest",
     exact: Params | None = None,
     chunk: int | None = None,
+    solves: DrawnSolves | None = None,
 ) -> Iterator[Stack]:
     """Yield `count` draws, (k, *shape) for each parameter, in chunks that fit into memory.
 
     All draws start from `state`. Their noise is the stream (seed, "probe", step, label); other
     draws need another seed. `exact` is the gradient that an oracle projects; it is computed if it
-    is not given. Raises UnsupportedError if the estimator has no oracle on this objective, and
+    is not given. `solves` counts the honest draws that rest on a solve that did not converge.
+    Raises UnsupportedError if the estimator has no oracle on this objective, and
     ValueError for fewer than one draw.
     """
     if count < 1:
@@ -63,6 +66,8 @@ def draws(
         exact = value_and_grad(objective, params)[1]
     projected = exact if source == "oracle" else None
     batch = _batches(estimator, objective, params, state, projected, rng)
+    if solves is not None and source == "honest":
+        batch = solves.counted(batch)
     return _chunks(batch, count, chunk or _chunk_size(params), chunk is None)
 
 

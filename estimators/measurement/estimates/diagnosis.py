@@ -33,12 +33,12 @@ def diagnose(
     """
     at, unbiased = observation.at, _promises_exact_gradient(observation)
     numbers = _numbers(observation.summary(), observation.moments.across_variance(at.groups))
-    tensors = list(at.exact)
+    tensors, solves = list(at.exact), {"unconverged": observation.solves.unconverged or 0}
     findings = []
     for i, layer in enumerate(at.layers):
         members = [n for n, inside in zip(tensors, at.groups[:, i], strict=True) if inside]
         finding = explain(
-            layer, {name: x[i].item() for name, x in numbers.items()}, members, coverage,
+            layer, {**solves, **{n: x[i].item() for n, x in numbers.items()}}, members, coverage,
             tests=estimators * len(at.layers), unbiased=unbiased and layer not in biased,
             rounding=observation.rounding() if observation.estimator else None,
         )  # fmt: skip

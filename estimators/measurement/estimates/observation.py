@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from estimators.autodiff.calculus import value_and_grad
 from estimators.core.contract import Estimator, Params
 from estimators.core.objective import Objective
 from estimators.measurement.draws.moments import Moments
 from estimators.measurement.draws.sketch import Sketch, cloud
+from estimators.measurement.draws.solves import DrawnSolves, exact_gradient
 from estimators.measurement.draws.stream import Source, draws
 from estimators.measurement.draws.summary import Summary, grouped, layer_groups
 from estimators.measurement.estimates.bias_test import BiasVerdict, judge_bias
@@ -43,6 +43,9 @@ class Point:
     """Which tensors are in which layer, 0/1, (T, G)."""
     dtype: torch.dtype | None = None
     """The type in which the loss is computed; None where it is not known."""
+    not_converged: int | None = None
+    """The most examples of a solve for the exact gradient that did not converge; None for a network
+    without equilibria."""
 
     @cached_property
     def norms(self) -> Tensor:
@@ -53,9 +56,9 @@ class Point:
 
 def point(objective: Objective, params: Params) -> Point:
     """The frozen point at `params`. Its exact gradient is computed once, for all estimators."""
-    loss, exact = value_and_grad(objective, params)
+    loss, exact, lost = exact_gradient(objective, params)
     layers, groups = layer_groups(objective, list(exact))
-    return Point(objective, params, loss.item(), exact, layers, groups, loss.dtype)
+    return Point(objective, params, loss.item(), exact, layers, groups, loss.dtype, lost)
 
 
 @dataclass(eq=False)
@@ -73,8 +76,11 @@ class Observation:
     """Whether a sketch of the draws is kept, which the cloud and the verdicts on bias need."""
     moments: Moments = field(init=False)
     sketch: Sketch | None = field(init=False)
+    solves: DrawnSolves = field(init=False)
+    """The solves of the honest draws."""
 
     def __post_init__(self) -> None:
+        self.solves = DrawnSolves(self.at.objective)
         self.moments = Moments(self.at.exact)
         # The same sketch for every seed of the draws, so that observations can be merged.
         self.sketch = Sketch(self.at.exact) if self.sketched else None
@@ -87,7 +93,7 @@ class Observation:
         early."""
         chunks = draws(
             self.at.objective, self.at.params, self.estimator, self.state, count, self.seed, step,
-            label=self.label, source=self.source, exact=self.at.exact,
+            label=self.label, source=self.source, exact=self.at.exact, solves=self.solves,
         )  # fmt: skip
         for chunk in chunks:
             self.moments.add(chunk)
@@ -99,6 +105,7 @@ class Observation:
     def merge(self, other: "Observation") -> None:
         """Add the draws of another seed."""
         self.moments.merge(other.moments)
+        self.solves.merge(other.solves)
         if self.sketch is not None and other.sketch is not None:
             self.sketch.merge(other.sketch)
 

@@ -14,11 +14,13 @@ import torch
 
 from estimators.core.contract import Estimator, Need, Params, UnsupportedError
 from estimators.core.objective import Chain
+from estimators.implicit.solvers.record import SolveRecord, recording_solves
 from estimators.measurement.inputs.coupling import coupled_by
 from estimators.measurement.inputs.derivatives import Disagreement, disagreement, place_of
 from estimators.measurement.inputs.nearby import examinable
 from estimators.measurement.inputs.randomness import generators_kept, refuse_random
 from estimators.requirements import require
+from estimators.statistics.formatting import counted
 
 LOST = (
     "The loss stays one number, so that every example gets the same coefficient, with up to as "
@@ -78,8 +80,11 @@ def _examined(
                 f"{where} couples the examples of a batch: an example's loss depends on others. "
                 f"{LOST}"
             )
-    differing = disagreement(precise, theta)
-    if differing is not None:
+    with recording_solves() as solves:
+        differing = disagreement(precise, theta)
+    if differing is not None and not solves.converged:
+        notices.append(_unsolved(solves))  # then no derivative is that of the other's function
+    elif differing is not None:
         _refuse(differing, precise, theta, estimators)
         if differing.difference and not stops:
             notices.append(_stopped(differing, place_of(precise, theta, differing)))
@@ -142,6 +147,16 @@ def _refuse(
             "estimator without forward mode, such as spsa or direct_feedback_alignment",
             network=True,
         )
+
+
+def _unsolved(solves: SolveRecord) -> str:
+    lost = int(solves.numbers["not_converged"])
+    return (
+        "the derivatives in forward and in reverse mode could not be compared, since "
+        f"{lost} of {counted(solves.examples, 'example')} did not converge in a solve of an "
+        "equilibrium in double precision: raise the limit, damp the solver, or scale the cell's "
+        "weights down"
+    )
 
 
 def _stopped(differing: Disagreement, place: str) -> str:

@@ -46,6 +46,12 @@ class MeasurementData:
     such an entry."""
     lost: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """{label: draws with such an entry in each layer}."""
+    not_converged: dict[str, int] = field(default_factory=dict)
+    """{label: draws that rest on at least one solve of an equilibrium that did not converge}; empty
+    for a network without equilibria. These draws count in the measures."""
+    reference_not_converged: int | None = None
+    """The most examples of a solve that did not converge for the exact gradient; None for a network
+    without equilibria."""
     heavy: dict[str, tuple[bool | None, ...]] = field(default_factory=dict)
     """{label: whether the draws are heavy-tailed in each layer, so that intervals are too narrow};
     None for fewer than 256 draws."""
@@ -109,6 +115,8 @@ class MeasurementData:
             "draws": self.draws,
             "loss": _finite(self.loss),
             "nonfinite": self.nonfinite,
+            "not_converged": self.not_converged,
+            "reference_not_converged": self.reference_not_converged,
             "notices": list(self.notices),
             "rows": [self._row_dict(row) for row in self.rows()],
             "verdicts": {

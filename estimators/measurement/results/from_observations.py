@@ -37,6 +37,10 @@ def measurement_of(observations: Iterable[Observation]) -> Measurement:
         values={label: _tuples(o.values()) for label, o in last.items()},
         nonfinite={label: o.moments.nonfinite for label, o in last.items()},
         lost={label: o.lost() for label, o in last.items()},
+        not_converged={
+            label: n for label, o in last.items() if (n := o.solves.unconverged) is not None
+        },
+        reference_not_converged=at.not_converged,
         rounding={label: r for label, o in last.items() if (r := o.rounding()) is not None},
         heavy={label: o.heavy_tails() for label, o in last.items()},
         intervals={

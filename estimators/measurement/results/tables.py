@@ -8,7 +8,13 @@ from estimators.measurement.estimates.bias_test import MIN_DRAWS
 from estimators.measurement.estimates.diagnosis import with_anatomy
 from estimators.measurement.results.data import MeasurementData
 from estimators.measurement.results.table import Table
-from estimators.statistics.formatting import counted, share_not_finite, short, upper_bound
+from estimators.statistics.formatting import (
+    counted,
+    share_not_finite,
+    share_unconverged,
+    short,
+    upper_bound,
+)
 from estimators.statistics.tails import FEW, MARK, MARKED, UNAFFECTED
 from estimators.statistics.tails import MIN_DRAWS as MIN_DRAWS_TAIL
 
@@ -78,12 +84,27 @@ def title(data: MeasurementData) -> str:
     more = f" and {len(dead) - 5} more" if len(dead) > 5 else ""
     notes = [
         *lost,
+        *solve_notes(data),
         *uphill_notes(data),
         *([f"zero gradient in {', '.join(dead[:5])}{more}"] if dead else []),
     ]
     if data.draws == 1:
         notes.append("one draw has no variance")
     return ", ".join([f"{counted(data.draws, 'draw')} at loss {data.loss:.4g}", *notes])
+
+
+def solve_notes(data: MeasurementData) -> list[str]:
+    """Sentences on solves of equilibria that did not converge."""
+    notes = [
+        f"{label}: {share_unconverged(n, data.draws)}" for label, n in data.not_converged.items()
+        if n
+    ]  # fmt: skip
+    if lost := data.reference_not_converged:
+        notes.append(
+            "the exact gradient itself rests on a solve that did not converge for "
+            f"{counted(lost, 'example')}"
+        )
+    return notes
 
 
 def uphill_notes(data: MeasurementData) -> list[str]:

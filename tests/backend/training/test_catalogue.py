@@ -200,7 +200,7 @@ REFUSED = [
         [
             "couples examples",
             "networks that serve it by default: bacho_cnn, cnn, implicit_conv, implicit_mlp, "
-            "local_mixer, mlp, resnet",
+            "implicit_multiscale, local_mixer, mlp, resnet",
         ],
     ),
     (

@@ -26,6 +26,7 @@ from estimators import (
 from estimators.autodiff.calculus import value_and_grad
 from estimators.measurement.inputs.examination import examined
 from tests.backend.training.descent import loss_falls
+from tests.backend.training.stopping import stop_at
 
 SMALL = {"name": "implicit_mlp", "width": 12}
 DRIVER = {"name": "implicit_adjoint", "adjoint": "upg", "steps": 4, "damping": 0.6}
@@ -122,15 +123,12 @@ def test_shadows_with_other_adjoints_are_measured_beside_a_driver(config, gather
 
 
 def test_a_resumed_run_is_the_same_run(config, gather, tmp_path):
-    from backend.training.control import Control
-
     run = config(network=SMALL, estimator=DRIVER, shadows=[], probe={"budget": 0}, steps=12)
     whole = gather(train(run))
-    control = Control(run_until=6)
-    control.update(run_until=6, stop=True)
-    gather(train(run, control, checkpoint_dir=tmp_path))
+    stop_at(6, run, tmp_path)
     rest = gather(train(run, checkpoint_dir=tmp_path))
     assert rest.ended.status == "finished", rest.ended
+    assert rest.facts.resumed_at == 6
     assert rest.curve(6) == whole.curve(6)
 
 
@@ -238,7 +236,9 @@ def test_a_network_without_an_equilibrium_is_refused_with_one_that_has(greeting)
     run = {**greeting, "estimator": DRIVER, "shadows": []}
     (error,) = validate(run, [])["errors"]
     assert "needs a network with at least one equilibrium stage" in error["msg"]
-    assert error["msg"].endswith("networks that serve it by default: implicit_conv, implicit_mlp")
+    assert error["msg"].endswith(
+        "networks that serve it by default: implicit_conv, implicit_mlp, implicit_multiscale"
+    )
 
 
 def test_second_derivatives_are_refused_in_words():

@@ -70,9 +70,8 @@ def matrix(n=12, size=0.9, seed=5):
 
 def series(j, k, damping):
     """λ Σ_{t<k} Bᵗ, as `Neumann` makes it, column by column."""
-    apply = lambda w: w @ j.T  # noqa: E731
     eye = torch.eye(len(j)).double()
-    return Neumann(k, damping).times_inverse(None, eye, apply).T
+    return Neumann(k, damping).times_inverse(None, eye, lambda w: eye + w @ j.T).T
 
 
 @pytest.mark.parametrize("damping", [0.3, 0.5, 1.0])
@@ -88,7 +87,7 @@ def test_the_series_times_i_minus_j_is_i_minus_b_to_the_k(k, damping):
 
 
 @pytest.mark.parametrize(("radius", "mean"), [(0.3, 0.998), (0.6, 0.976)])
-@pytest.mark.parametrize(("n", "count"), [(50, 40), (200, 8)])
+@pytest.mark.parametrize(("n", "count"), [(50, 40), (200, 8), (500, 3)])
 def test_the_cosine_on_random_jacobians_below_a_radius_of_0_6(radius, mean, n, count):
     assert sum(cosines(radius, n, count)) / count == pytest.approx(mean, abs=0.01)
 
@@ -109,7 +108,8 @@ def cosines(radius, n, count):
         j *= radius / torch.linalg.eigvals(j).abs().max()
         signal = torch.randn(1, n, generator=rng).double()
         exact = torch.linalg.solve(torch.eye(n).double() - j.T, signal[0])
-        phantom = Neumann(5, 0.5).times_inverse(None, signal, lambda w, j=j: w @ j)
+        affine = lambda w, s=signal, j=j: s + w @ j  # noqa: E731
+        phantom = Neumann(5, 0.5).times_inverse(None, signal, affine)
         found.append(torch.cosine_similarity(exact, phantom[0], dim=0).item())
     return found
 
@@ -282,20 +282,23 @@ def test_it_reports_the_solves():
     chain, params = chain_of(network())
     rng = stream(0, "estimator")
     info = ImplicitAdjoint(adjoint="ift").estimate(chain, params, None, rng).info
-    assert set(info) == {
-        "not_converged", "forward_iterations", "forward_residual", "backward_iterations",
-        "backward_residual",
+    forward = {
+        "not_converged", "not_finite", "forward_iterations", "forward_residual",
+        "forward_absolute_residual",
     }  # fmt: skip
-    assert info["not_converged"] == 0
+    backward = {"backward_iterations", "backward_residual", "backward_absolute_residual"}
+    assert set(info) == forward | backward
+    assert info["not_converged"] == info["not_finite"] == 0
     assert 0 < info["forward_residual"] <= 2e-14
     assert 0 < info["backward_residual"] <= 2e-14
     stage = chain.module[1][0]
     solved = stage._solve(chain.module[0](chain.x))
     assert info["forward_iterations"] == solved.iterations.max()
     assert info["forward_residual"] == solved.relative.max()
+    assert info["forward_absolute_residual"] == solved.absolute.max()
     for name in ("upg", "npg", "jfb", "unrolled"):
         info = ImplicitAdjoint(adjoint=name).estimate(chain, params, None, rng).info
-        assert set(info) == {"not_converged", "forward_iterations", "forward_residual"}
+        assert set(info) == forward
 
 
 def test_an_inner_estimator_s_reports_stay():
@@ -309,7 +312,7 @@ def test_an_inner_estimator_s_reports_stay():
 def test_examples_that_did_not_converge_are_counted(name):
     chain, params = chain_of(network(solver=FixedPoint(limit=3), linear_solver=Anderson()))
     info = ImplicitAdjoint(adjoint=name).estimate(chain, params, None, None).info
-    assert info["not_converged"] == 6
+    assert (info["not_converged"], info["not_finite"]) == (6, 0)
     assert info["forward_residual"] > 1e-3
     assert info["forward_iterations"] == 3
 
@@ -318,7 +321,7 @@ def test_a_solve_that_breaks_is_counted_and_its_loss_is_not_hidden():
     chain, params = chain_of(network())
     params["1.0.cell.recurrent.weight"][0, 0] = torch.nan
     found = ImplicitAdjoint().estimate(chain, params, None, None)
-    assert found.info["not_converged"] == 6
+    assert found.info["not_converged"] == found.info["not_finite"] == 6
     assert found.info["forward_iterations"] == 1
     assert found.loss.isnan()
 
@@ -329,6 +332,25 @@ def test_a_network_without_an_equilibrium_is_refused(inner):
     words = r"one equilibrium stage; this one has none: put an Equilibrium\(cell\) into it"
     with pytest.raises(UnsupportedError, match=words):
         require(ImplicitAdjoint(inner=inner), case.chain, case.params)
+    with pytest.raises(UnsupportedError, match="differentiates equilibria, and this network has"):
+        ImplicitAdjoint(inner=inner).coverage(case.chain, case.params)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"steps": 0}, "steps is 0; it must be at least 1"),
+        ({"damping": 0.0}, "damping is 0.0; it must be above 0 and at most 1"),
+        ({"damping": 1.5}, "damping is 1.5; it must be above 0 and at most 1"),
+        (
+            {"adjoint": "shine"},
+            "adjoint is 'shine'; it must be one of upg, npg, jfb, ift, unrolled",
+        ),
+    ],
+)
+def test_fields_out_of_bounds_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        ImplicitAdjoint(**fields)
 
 
 def test_declared_passes_follow_the_steps():

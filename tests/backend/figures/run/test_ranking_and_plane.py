@@ -1,6 +1,7 @@
 """Ranking, the plane of bias and variance, a notebook's measurement; colours."""
 
 import json
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -189,3 +190,10 @@ def test_no_two_built_in_estimators_look_alike():
     looks = {name: (style.colour(name), style.symbol(name)) for name in style.USUAL}
     twins = [(a, b) for a in looks for b in looks if a < b and looks[a] == looks[b]]
     assert twins == []
+
+
+def test_adjoints_of_an_equilibrium_have_colours_far_apart():
+    names = ("upg", "npg", "jfb", "ift", "unrolled")
+    labels = [f"implicit_adjoint(adjoint={name})" for name in names]
+    pairs = combinations([style.colour(label) for label in labels], 2)
+    assert not any(style._alike(*pair) for pair in pairs)
