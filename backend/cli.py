@@ -184,7 +184,7 @@ def probe(
         int | None,
         typer.Option(
             help="Draws of each estimator. Default: 256; 16 at each batch of --anatomy; "
-            "64 for --what-if."
+            "64 for --what-if; 5 times of one gradient for --adjoint-map."
         ),
     ] = None,
     estimator: Annotated[
@@ -222,6 +222,13 @@ def probe(
             "--what-if", help="How the loss would change if each draw were taken as an update."
         ),
     ] = False,
+    adjoint_map: Annotated[
+        bool,
+        typer.Option(
+            "--adjoint-map",
+            help="How near every adjoint of an equilibrium comes to the exact gradient.",
+        ),
+    ] = False,
     home: Annotated[Path | None, typer.Option(help="The lab's home.")] = None,
 ) -> None:
     """Measure estimators at a checkpoint of RUN and print the results.
@@ -244,6 +251,7 @@ def probe(
         "sweep": swept,
         "anatomy": None if anatomy is None else {"batches": anatomy},
         "what_if": {} if what_if else None,
+        "adjoint_map": {} if adjoint_map else None,
     }
     raise typer.Exit(0 if _measure(request, html, home) == "finished" else 1)
 
@@ -262,7 +270,7 @@ def _measure(request: dict[str, Any], html: Path | None, home: Path | None) -> s
             status = watch(client, started, out)
             if request["sweep"]:
                 sweep.tabulate(client, started, out)
-            elif request["anatomy"] is not None or request["what_if"] is not None:
+            elif any(request[kind] is not None for kind in figure_tables.FIGURES):
                 figure_tables.tabulate(client, started, out)
             else:
                 measures.tabulate(client, started, out)

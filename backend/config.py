@@ -18,6 +18,14 @@ from pydantic import (
     model_validator,
 )
 
+from estimators.statistics.adjoint_grid import (
+    DEFAULT_DAMPING,
+    DEFAULT_FACTORS,
+    DEFAULT_SOLVERS,
+    DEFAULT_STEPS,
+    AdjointGrid,
+)
+
 
 def printable(text: str) -> str:
     """Return `text` if it has no control character. Raises ValueError."""
@@ -220,6 +228,33 @@ class WhatIf(Strict):
         return self
 
 
+class AdjointMap(Strict):
+    """How near every adjoint of the network's equilibria comes to the exact gradient."""
+
+    steps: list[int] = [*DEFAULT_STEPS]
+    """Damped steps, or terms of the Neumann series (k), of the phantom gradients."""
+    damping: list[float] = [*DEFAULT_DAMPING]
+    """Share of f in a step (λ); 1 is no damping."""
+    factors: list[float] = [*DEFAULT_FACTORS]
+    """Factors (c) of all weights that multiply the state: each cell becomes f(c z, x)."""
+    solvers: list[str] = [*DEFAULT_SOLVERS]
+    """Solvers whose time and memory are compared: fixed_point, anderson, broyden."""
+
+    @model_validator(mode="after")
+    def _allowed(self) -> "AdjointMap":
+        grid = self.grid
+        self.steps, self.damping = [*grid.steps], [*grid.damping]
+        self.factors, self.solvers = [*grid.factors], [*grid.solvers]
+        return self
+
+    @property
+    def grid(self) -> AdjointGrid:
+        """The settings. Raises ValueError for those that are not allowed."""
+        return AdjointGrid(
+            tuple(self.steps), tuple(self.damping), tuple(self.factors), tuple(self.solvers)
+        )
+
+
 class MicroscopeKind(Strict):
     """What to measure at a checkpoint: the draws themselves, unless one of these is given."""
 
@@ -229,20 +264,22 @@ class MicroscopeKind(Strict):
     """The noise of the data and that of the estimator, separately."""
     what_if: WhatIf | None = None
     """The change of the loss in one update."""
+    adjoint_map: AdjointMap | None = None
+    """The adjoints of an equilibrium beside the exact gradient."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         given = self._given()
         if len(given) > 1:
             raise ValueError(
-                f"{' and '.join(given)} are given; a microscope takes one of sweep, anatomy and "
-                "what_if, or none of them for the draws alone"
+                f"{' and '.join(given)} are given; a microscope takes one of sweep, anatomy, "
+                "what_if and adjoint_map, or none of them for the draws alone"
             )
         return self
 
     @property
     def kind(self) -> str:
-        """sweep, anatomy, what_if, or draws."""
+        """sweep, anatomy, what_if, adjoint_map, or draws."""
         return next(iter(self._given()), "draws")
 
     def _given(self) -> list[str]:
@@ -258,7 +295,7 @@ class MicroscopeOptions(MicroscopeKind):
 
     @model_validator(mode="after")
     def _oracle_possible(self) -> Self:
-        if self.source == "oracle" and self.kind in ("anatomy", "what_if"):
+        if self.source == "oracle" and self.kind in ("anatomy", "what_if", "adjoint_map"):
             raise ValueError(
                 f"source is oracle and {self.kind} is given; {self.kind} takes honest draws alone; "
                 "an oracle is possible for draws and sweeps"
@@ -266,7 +303,7 @@ class MicroscopeOptions(MicroscopeKind):
         return self
 
 
-DEFAULT_DRAWS = {"draws": 256, "sweep": 256, "anatomy": 16, "what_if": 64}
+DEFAULT_DRAWS = {"draws": 256, "sweep": 256, "anatomy": 16, "what_if": 64, "adjoint_map": 5}
 """Draws of each estimator (at each value, at each batch) by kind of measurement."""
 
 
@@ -278,7 +315,8 @@ class Microscope(MicroscopeOptions):
     step: Annotated[int, Field(ge=0, le=10_000_000)]
     """The step of the checkpoint."""
     draws: Draws = 256
-    """Draws of each estimator, at each value of a sweep, at each batch of an anatomy."""
+    """Draws of each estimator, at each value of a sweep, at each batch of an anatomy; of an adjoint
+    map, the gradients over which the median of a time is taken."""
     seed: Seed = 0
     """Determines the draws and an anatomy's batches; data and weights are the run's."""
     plugins: dict[str, str] = {}
@@ -288,7 +326,9 @@ class Microscope(MicroscopeOptions):
 
     @property
     def total(self) -> int:
-        """Draws of each estimator, at all values or batches together."""
+        """Draws of each estimator, at all values or batches together; the measurements of a map."""
+        if self.adjoint_map:
+            return self.adjoint_map.grid.measurements(self.draws)
         if self.anatomy:
             both = 2 * self.anatomy.batches * self.draws  # at the batches and at parts of them
             return both + self.anatomy.checks * CHECK_DRAWS
@@ -303,14 +343,24 @@ class ProbeRequest(MicroscopeOptions):
     step: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
     """The step of the checkpoint; 0: the initialisation. Empty: the newest."""
     estimators: Annotated[list[Component], Field(min_length=1, max_length=16)] | None = None
-    """Empty: the run's driver and shadows."""
+    """Empty: the run's driver and shadows. An adjoint map takes none."""
     draws: Draws | None = None
     """Draws of each estimator, at each value of a sweep, at each batch of an anatomy. Empty: 256;
-    16 at each batch; 64 of a what-if step."""
+    16 at each batch; 64 of a what-if step. Of an adjoint map: gradients over which the median of a
+    time is taken; empty: 5."""
     seed: Seed = 0
     """Determines the draws and an anatomy's batches; another seed gives new ones."""
     name: Text = ""
     """The name of the new run. Empty: a description."""
+
+    @model_validator(mode="after")
+    def _estimators_possible(self) -> Self:
+        if self.adjoint_map and self.estimators is not None:
+            raise ValueError(
+                f"{len(self.estimators)} estimators are given; adjoint_map measures every adjoint "
+                "of the network's equilibria and takes no estimators"
+            )
+        return self
 
 
 class MicroscopeConfig(RunConfig):

@@ -60,6 +60,8 @@ _MODULES = {
     "implicit.spectral_radius": ["spectral_radii"],
     "local.blocks": ["LocalHead"],
     "local.local_losses": ["LocalLosses"],
+    "measurement.adjoint_map": ["adjoint_map"],
+    "measurement.adjoints.result": ["AdjointMap"],
     "measurement.anatomy": ["anatomy"],
     "measurement.compare": ["compare"],
     "measurement.measure": ["measure"],
@@ -148,6 +150,8 @@ if TYPE_CHECKING:
     from estimators.implicit.spectral_radius import spectral_radii
     from estimators.local.blocks import LocalHead
     from estimators.local.local_losses import LocalLosses
+    from estimators.measurement.adjoint_map import adjoint_map
+    from estimators.measurement.adjoints.result import AdjointMap
     from estimators.measurement.anatomy import anatomy
     from estimators.measurement.compare import compare
     from estimators.measurement.measure import measure

@@ -55,12 +55,14 @@ const seeds = new Map();
 
 /** Draw again, each time with the next seed. @param {Run} run a microscope */
 export async function resample(run) {
-  const {step, draws, seed: own, source, sweep, anatomy, what_if} = run.config.microscope;
+  const {step, draws, seed: own, source, ...kind} = run.config.microscope;
+  const {sweep, anatomy, what_if, adjoint_map} = kind;
   const seed = (seeds.get(run.id) ?? own) + 1;
   seeds.set(run.id, seed);
   complaint.set("");
   try {
-    await startMicroscope({run: run.id, step, draws, seed, source, sweep, anatomy, what_if});
+    const asked = {sweep, anatomy, what_if, adjoint_map};
+    await startMicroscope({run: run.id, step, draws, seed, source, ...asked});
   } catch (error) {
     complain(run, error);
   }

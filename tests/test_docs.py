@@ -51,7 +51,7 @@ def test_the_readme_s_notebook_runs():
 def test_the_guide_s_notebook_prints_what_the_guide_shows():
     """But for the numbers, which depend on the machine; `python -m docs.outputs` refreshes them."""
     outputs = [*shown_outputs(GUIDE, run_cells(GUIDE))]
-    assert len(outputs) == 6
+    assert len(outputs) == 7
     for block, printed in outputs:
         assert words(block[2]) == words(printed)
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Page = Literal["run", "draws", "sweep", "anatomy", "one_step", "comparison", "study"]
-"""Where charts stand together: below training runs, below a microscope's draws, sweep, anatomy or
-one-step draws, in a notebook's comparison, or above the runs of a study."""
+Page = Literal["run", "draws", "sweep", "anatomy", "one_step", "adjoint_map", "comparison", "study"]
+"""Where charts stand together: below training runs, below a microscope's draws, sweep, anatomy,
+one-step draws or adjoint map, in a notebook's comparison, or above the runs of a study."""
 Size = Literal["small", "tall", "wide", "table"]
 """small: shares a row, of one height; tall: shares a row, with the height that the figure asks
 for; wide: a row for itself; table: a row for itself, shown as a table."""

@@ -33,6 +33,9 @@ SECTIONS = (
     ),
     Section("one_step", "what-if", "What one step would do", (Pick("runs"),), action="fork"),
     Section("one_step", "loss-change", "Change of the loss in one step", (Pick("rate"),)),
+    Section("adjoint_map", "adjoint-map", "Adjoint map", (Pick("runs"), Pick("factor"))),
+    Section("adjoint_map", "adjoint-costs", "Time and memory at equal accuracy"),
+    Section("adjoint_map", "descent", "Descent condition"),
     Section("comparison", "comparison", "Comparison"),
 )  # fmt: skip
 
@@ -46,4 +49,6 @@ def page_of(config: Mapping[str, Any]) -> Page:
         return "sweep"
     if microscope.get("anatomy"):
         return "anatomy"
+    if microscope.get("adjoint_map"):
+        return "adjoint_map"
     return "one_step" if microscope.get("what_if") else "draws"

@@ -8,11 +8,13 @@ from backend.config import NETWORK_PREFIX, sweep_steps
 from backend.figures import Memory, MemoryRun
 from backend.series import results
 from backend.series.points import Points, joined
+from estimators.measurement.adjoints.result import AdjointMap
 from estimators.measurement.anatomy import Anatomies
 from estimators.measurement.compare import Compared
 from estimators.measurement.results.measurement import Measurement
 from estimators.measurement.sweep import Sweep
 from estimators.measurement.what_if import WhatIfs
+from estimators.statistics.adjoint_grid import KINDS, POINTS
 
 RUN = "measurement"
 """The id of the one run that a source holds."""
@@ -53,6 +55,22 @@ def of_one_step(result: WhatIfs, name: str = "") -> Memory:
     microscope = {"draws": draws, "sweep": None, "what_if": {"rates": list(first.rates)}}
     run = _plain_run(title, list(result.by_label), {"microscope": microscope})
     return _source(run, results.of_one_step(result))
+
+
+def of_adjoint_map(result: AdjointMap, name: str = "") -> Memory:
+    """A source with `adjoint_map/*` of every gradient and bound."""
+    grid = {field: list(values) for field, values in vars(result.grid).items()}
+    microscope = {"draws": 0, "sweep": None, "adjoint_map": grid}
+    tensors = [layer for layer in result.layers if "." in layer]
+    rows = [{"name": tensor, "stage": tensor.partition(".")[0]} for tensor in tensors]
+    run = MemoryRun(
+        None,
+        name or f"adjoints at {result.grid.size:,} settings (k, λ)",
+        {"microscope": microscope},
+        {"driver": KINDS[0], "shadows": [*KINDS[1:], *POINTS]},
+        facts={"layers": rows},
+    )
+    return _source(run, results.of_adjoint_map(result))
 
 
 def of_comparison(result: Compared, name: str = "") -> Memory:

@@ -6,6 +6,7 @@ from typing import Any
 from backend.figures import Memory
 from backend.notebook import series
 from backend.notebook.views import (
+    AdjointMapViews,
     AnatomyViews,
     ComparisonViews,
     MeasurementViews,
@@ -13,6 +14,7 @@ from backend.notebook.views import (
     Views,
     WhatIfViews,
 )
+from estimators.measurement.adjoints.result import AdjointMap
 from estimators.measurement.anatomy import Anatomies
 from estimators.measurement.compare import Compared
 from estimators.measurement.results.measurement import Measurement
@@ -24,18 +26,20 @@ _KINDS: Mapping[type, tuple[Callable[[Any, str], Memory], type[Views]]] = {
     Sweep: (series.of_sweep, SweepViews),
     Anatomies: (series.of_anatomy, AnatomyViews),
     WhatIfs: (series.of_one_step, WhatIfViews),
+    AdjointMap: (series.of_adjoint_map, AdjointMapViews),
     Compared: (series.of_comparison, ComparisonViews),
 }
 
 
 def show(result: Any, name: str = "") -> Views:
-    """The figures of what `measure`, `sweep`, `compare`, `anatomy` or `what_if` gave: a notebook
-    shows them below each other; each is a method, and `save` writes all into one file.
+    """The figures of what `measure`, `sweep`, `compare`, `anatomy`, `what_if` or `adjoint_map`
+    gave: a notebook shows them below each other; each is a method, and `save` writes all into one
+    file.
 
     `name` stands above them. Raises TypeError for anything else.
     """
     if type(result) not in _KINDS:
-        allowed = "what measure, sweep, compare, anatomy or what_if returned"
+        allowed = "what measure, sweep, compare, anatomy, what_if or adjoint_map returned"
         raise TypeError(f"{type(result).__name__} was given; {allowed} is allowed")
     source, views = _KINDS[type(result)]
     return views(source(result, name), result, _words(result))

@@ -143,6 +143,12 @@ class WhatIfViews(Views):
     page = "one_step"
 
 
+class AdjointMapViews(Views):
+    """The figures of an adjoint map."""
+
+    page = "adjoint_map"
+
+
 class ComparisonViews(Views):
     """The figures of a comparison."""
 

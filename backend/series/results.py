@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from backend.series import anatomy, one_step
+from backend.series import adjoint_map, anatomy, one_step
 from backend.series.draws import (
     SWEEP,
     EstimatorSeries,
@@ -11,6 +11,7 @@ from backend.series.draws import (
     sweep_parameters,
 )
 from backend.series.points import Points, consecutive
+from estimators.measurement.adjoints.result import AdjointMap
 from estimators.measurement.anatomy import Anatomies
 from estimators.measurement.compare import Compared
 from estimators.measurement.results.measurement import Measurement
@@ -80,6 +81,12 @@ def of_one_step(result: WhatIfs) -> Iterator[Points]:
     for label, draws in result.by_label.items():
         yield from one_step.each_draw(draws, label)
         yield from one_step.summary(draws, label)
+
+
+def of_adjoint_map(result: AdjointMap) -> Iterator[Points]:
+    """`adjoint_map/*` of every gradient and bound."""
+    for record in result.records:
+        yield from adjoint_map.points(record, result.grid, result.layers)
 
 
 def of_comparison(result: Compared) -> Iterator[Points]:

@@ -22,7 +22,7 @@ WORDS = re.compile(r"[\w .()-]{0,200}")  # of a layer: no slash, so no path
 DEVICE = re.compile(r"(cpu|cuda)(:\d{1,3})?|(NVIDIA|AMD|Intel|Tesla|Quadro|GeForce)[\w ()-]{0,60}")
 
 
-MICROSCOPE_FIELDS = ("step", "draws", "seed", "sweep", "anatomy", "what_if")
+MICROSCOPE_FIELDS = ("step", "draws", "seed", "sweep", "anatomy", "what_if", "adjoint_map")
 
 
 def seen(run: RunLike) -> dict[str, str]:

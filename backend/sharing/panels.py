@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from backend.figures import draw, note_text
 from backend.figures.catalogue import PlacedChart, charts_of
@@ -155,8 +156,17 @@ def _options(source: Source, run_id: str, parameter: str, given: Iterable[str]) 
     condition = PARAMETERS[parameter].when
     if condition and not condition.holds(run.config):
         return {}
+    if offered := PARAMETERS[parameter].values_of:
+        figure, key = offered
+        return _titled(draw(figure, source, {"runs": run_id})["meta"].get(key, ()))
     titles = {choice.value: choice.title for choice in PARAMETERS[parameter].choices}
     return {value: titles[value] for value in given or titles}
+
+
+def _titled(offered: Iterable[Any]) -> dict[str, str]:
+    """Values that a figure offers, as `{value, title}`, with their titles; the default first."""
+    titles = {str(each["value"]): str(each["title"]) for each in offered}
+    return {**({"": titles[""]} if "" in titles else {}), **titles}
 
 
 def _most(source: Source, run_id: str, chart: Chart, share: int) -> int:

@@ -1,4 +1,4 @@
-"""`gradlab probe --anatomy` and `--what-if`: the lab's table figures as text."""
+"""`gradlab probe --anatomy`, `--what-if` and `--adjoint-map`: the lab's figures as text."""
 
 from html import unescape
 from typing import Any
@@ -11,8 +11,9 @@ from backend.figures import note_text
 from backend.terminal.client import Client
 from backend.terminal.probe import without_rounding
 
-FIGURES = {"anatomy": "advice", "what_if": "best_rates"}
+FIGURES = {"anatomy": "advice", "what_if": "best_rates", "adjoint_map": "adjoint_cost_table"}
 """The table figure of each kind of measurement."""
+MAPS = ("npg", "upg")
 PARTS = ("data", "estimator", "fixed")
 
 
@@ -21,6 +22,8 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
     kind = next(name for name in FIGURES if run["config"]["microscope"].get(name))
     if kind == "anatomy":
         _print_parts(client, run, console)
+    if kind == "adjoint_map":
+        _print_maps(client, run, console)
     figure = client.figure(FIGURES[kind], {"runs": run["id"]})
     for table in figure["figure"]["data"]:
         columns = [Column(head, overflow="fold") for head in table["header"]["values"]]
@@ -32,6 +35,22 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
             printed.add_row(*(Text(unescape(cell)) for cell in row))
         console.print(printed)
     console.print(Text(note_text(figure)))
+
+
+def _print_maps(client: Client, run: dict[str, Any], console: Console) -> None:
+    """Print the cosines of the network as it is over (k, λ), a table for each phantom gradient."""
+    for adjoint in MAPS:
+        figure = client.figure("adjoint_map", {"runs": run["id"], "adjoint": adjoint})
+        cells = next((t for t in figure["figure"]["data"] if t["type"] == "heatmap"), None)
+        if cells is None:
+            continue
+        axes = figure["figure"]["layout"]
+        columns = [f"λ = {share}" for share in axes["xaxis"]["ticktext"]]
+        printed = Table(f"{adjoint}: cosine, k", *columns, box=None, pad_edge=False)
+        for k, row in zip(axes["yaxis"]["ticktext"], cells["text"], strict=True):
+            printed.add_row(k, *map(Text, row))
+        console.print(printed)
+        console.print(Text(note_text(figure)))
 
 
 def _print_parts(client: Client, run: dict[str, Any], console: Console) -> None:

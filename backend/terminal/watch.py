@@ -13,7 +13,6 @@ from backend.terminal.client import Client
 REFRESH = 0.25  # seconds
 _NAMES = {"what_if/loss": "loss before the step"}
 """Metrics in words, where the name of the series does not tell."""
-_UNITS = {"training": "steps", "microscope": "draws"}
 
 
 def watch(client: Client, run: dict[str, Any], console: Console) -> str:
@@ -31,10 +30,17 @@ def watch(client: Client, run: dict[str, Any], console: Console) -> str:
         while run["status"] in ACTIVE:
             time.sleep(REFRESH)
             run = client.run(run["id"])
-            rate = f"{run['rate']:.0f} {_UNITS[run['kind']]}/s" if run["rate"] else run["status"]
+            rate = f"{run['rate']:.0f} {_unit(run)}/s" if run["rate"] else run["status"]
             bar.update(task, completed=run["step"], total=run["steps"], rate=rate)
     _print_outcome(client, run, console)
     return run["status"]
+
+
+def _unit(run: dict[str, Any]) -> str:
+    """What a run counts."""
+    if run["kind"] == "training":
+        return "steps"
+    return "measurements" if run["config"]["microscope"].get("adjoint_map") else "draws"
 
 
 def _print_outcome(client: Client, run: dict[str, Any], console: Console) -> None:

@@ -80,7 +80,8 @@ export const studyBoard = (context) => () => {
 
 /** @param {Run} run a microscope's */
 function pageOf(run) {
-  const {sweep, anatomy, what_if: whatIf} = run.config.microscope;
+  const {sweep, anatomy, what_if: whatIf, adjoint_map: adjoints} = run.config.microscope;
+  if (adjoints) return "adjoint_map";
   return sweep ? "sweep" : anatomy ? "anatomy" : whatIf ? "one_step" : "draws";
 }
 

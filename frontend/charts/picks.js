@@ -39,8 +39,8 @@ export function control(pick, board, values, all = board.context) {
   const choices = pick.empty ? [{value: "", title: pick.empty}, ...pick.choices] : pick.choices;
   const first = described.default || choices[0]?.value || "";
   values.set(name, () => value() || first);
+  if (described.values_of) return offeredPick(pick, described, context, value);
   if (described.control === "slider") return slider(pick, described, value, first);
-  if (described.values_of) return offeredPick(pick, described.values_of, context, value);
   return choice(pick.title, value, choices, first);
 }
 
@@ -141,7 +141,7 @@ function layerPick(context, layer) {
 
 /**
  * One of the choices, in their order, from the first to the last.
- * @param {PickEntry} pick
+ * @param {Pick<PickEntry, "title" | "choices">} pick
  * @param {Pick<ParameterEntry, "unit">} parameter
  * @param {Text} value
  * @param {string} first
@@ -172,11 +172,12 @@ function slider({title, choices}, {unit}, value, first) {
 /**
  * Values that a figure of the run offers, once it has any.
  * @param {PickEntry} pick
- * @param {[string, string]} source the figure, and the key of its `meta`
+ * @param {Pick<ParameterEntry, "unit" | "control" | "values_of">} parameter
  * @param {Context} context
  * @param {Text} value
  */
-function offeredPick({title, choices}, [figure, key], context, value) {
+function offeredPick({title, choices}, {unit, control: kind, values_of: source}, context, value) {
+  const [figure, key] = /** @type {[string, string]} */ (source);
   // As text, so that an answer that says the same again leaves the control as it is.
   const offered = signal("[]");
   const ids = computed(() =>
@@ -208,8 +209,10 @@ function offeredPick({title, choices}, [figure, key], context, value) {
     );
   });
   return () => {
-    const options = JSON.parse(offered()).map(optionFrom);
-    return choice(title, value, [...choices, ...options], "");
+    const options = [...choices, ...JSON.parse(offered()).map(optionFrom)];
+    if (kind !== "slider") return choice(title, value, options, "");
+    // One value alone leaves nothing to choose.
+    return options.length > 1 && slider({title, choices: options}, {unit}, value, "");
   };
 }
 

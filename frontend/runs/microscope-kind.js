@@ -1,12 +1,12 @@
 // @ts-check
-/** The kind of a microscope: draws at one point, the anatomy of their variance, or one step. */
+/** The kind of a microscope: draws at one point, the anatomy of their variance, one step, or the adjoint map. */
 import {PLAIN, field} from "../form/field.js";
 import {freshId} from "../form/node.js";
 import {h} from "../lib/h.js";
 import {effect, signal, untracked} from "../lib/signal.js";
 
 /** @typedef {import("../form/node.js").FormNode} FormNode */
-/** @typedef {"draws" | "anatomy" | "what_if"} Kind */
+/** @typedef {"draws" | "anatomy" | "what_if" | "adjoint_map"} Kind */
 
 /** @type {Record<Kind, {title: string, summary: string, draws: number, unit: string}>} */
 const KINDS = {
@@ -31,6 +31,13 @@ const KINDS = {
     draws: 64,
     unit: "an estimator",
   },
+  adjoint_map: {
+    title: "the adjoints: how near to exact",
+    summary:
+      "Of a network with an equilibrium stage: how near the phantom gradients of every k and λ come to the exact gradient, what theory says of them, what they cost, and how this changes with the spectral radius.",
+    draws: 5,
+    unit: "timings",
+  },
 };
 const NAMES = /** @type {Kind[]} */ (Object.keys(KINDS));
 
@@ -39,9 +46,9 @@ const SOURCES = {
   oracle: "oracle: from the exact gradient",
 };
 
-/** @param {any} microscope of a run's configuration @returns {Kind} */
+/** Of what kind a microscope was; its `draws` are a number. @param {any} microscope of a run's configuration @returns {Kind} */
 const before = (microscope) =>
-  microscope?.anatomy ? "anatomy" : microscope?.what_if ? "what_if" : "draws";
+  NAMES.find((name) => name !== "draws" && microscope?.[name]) ?? "draws";
 
 /**
  * The choice, and the controls that belong to each kind.
@@ -97,6 +104,7 @@ export function kindField(run, draws, sweep) {
     },
     microscope?.source ?? "honest",
   );
+  const adjoints = adjointFields(microscope?.adjoint_map);
   const shown = (/** @type {Kind} */ kind, /** @type {FormNode} */ node) =>
     h("div", {hidden: () => chosen() !== kind}, node.element);
   const element = h(
@@ -113,6 +121,7 @@ export function kindField(run, draws, sweep) {
     shown("draws", source),
     shown("anatomy", batches),
     shown("what_if", rates),
+    shown("adjoint_map", adjoints),
   );
   const only = (
     /** @type {Kind} */ kind,
@@ -121,17 +130,71 @@ export function kindField(run, draws, sweep) {
   ) => ({
     ...inner,
     read: () => (chosen.peek() === kind ? read() : null),
-    child: (/** @type {string | number} */ name) => (kind === "draws" ? inner.child(name) : inner),
+    child: (/** @type {string | number} */ name) =>
+      kind === "draws" || kind === "adjoint_map" ? inner.child(name) : inner,
   });
   return {
     element,
-    /** @type {Record<"sweep" | "source" | "anatomy" | "what_if", FormNode>} */
+    /** @type {() => Kind} */
+    chosen,
+    /** @type {Record<"sweep" | "source" | "anatomy" | "what_if" | "adjoint_map", FormNode>} */
     nodes: {
       sweep: only("draws", sweep, sweep.read),
       source: {...source, read: () => (chosen.peek() === "draws" ? source.read() : "honest")},
       anatomy: only("anatomy", batches, () => ({batches: batches.read()})),
       what_if: only("what_if", rates, () => ({rates: list(rates.read())})),
+      adjoint_map: only("adjoint_map", adjoints, adjoints.read),
     },
+  };
+}
+
+/** Lists of an adjoint map: their names, titles, help and usual values. */
+const LISTS = [
+  [
+    "steps",
+    "Steps k",
+    "Damped steps, or terms of the series: whole numbers from 1 to 1000.",
+    "1, 2, 3, 5, 8, 13, 20",
+  ],
+  ["damping", "Damping λ", "Share of f in a step: above 0 and at most 1.", "0.25, 0.5, 0.75, 1"],
+  [
+    "factors",
+    "Factors c",
+    "All weights that multiply the state are scaled by c, which scales the spectral radius; the equilibrium is solved anew. From 0 to 100; 1 is the network as it is.",
+    "0.5, 0.75, 1, 1.25, 1.5",
+  ],
+  [
+    "solvers",
+    "Solvers",
+    "Solvers whose time and memory are compared: anderson, broyden, fixed_point. Empty: no comparison.",
+    "anderson, broyden",
+  ],
+];
+
+/** @param {Record<string, any[]> | null | undefined} before @returns {FormNode} */
+function adjointFields(before) {
+  const fields = Object.fromEntries(
+    LISTS.map(([name, title, help, usual]) => [
+      name,
+      field({...PLAIN, kind: "text", name, title, help}, before?.[name]?.join(", ") ?? usual),
+    ]),
+  );
+  const nodes = Object.values(fields);
+  return {
+    element: h(
+      "div",
+      {class: "group"},
+      nodes.map((node) => node.element),
+    ),
+    read: () =>
+      Object.fromEntries(
+        Object.entries(fields).map(([name, node]) => [name, list(node.read()) ?? []]),
+      ),
+    child: (name) => fields[name],
+    // What concerns several lists is said below the first.
+    complain: (problem) =>
+      problem ? nodes[0].complain(problem) : nodes.forEach((node) => node.complain("")),
+    focus: () => nodes[0].focus(),
   };
 }
 

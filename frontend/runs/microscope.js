@@ -33,7 +33,7 @@ export function microscopeDialog() {
     h(
       "p",
       {class: "quiet"},
-      "Draws many estimates at one frozen checkpoint, and shows how they fall, where their variance comes from, or what a step would do.",
+      "Draws many estimates at one frozen checkpoint, and shows how they fall, where their variance comes from, what a step would do, or how near every adjoint of an equilibrium comes to the exact gradient.",
     ),
     place,
   );
@@ -70,6 +70,7 @@ function form(run, close) {
       const given = read(nodes);
       // Unchanged, they are the estimators of the chosen checkpoint, whichever drove at that step.
       if (JSON.stringify(given.estimators) === untouched) given.estimators = null;
+      if (given.adjoint_map) given.estimators = null; // it takes none
       await startMicroscope({run: run.id, ...given});
       close();
     } catch (error) {
@@ -85,7 +86,7 @@ function form(run, close) {
     {class: "microscope", novalidate: true, onsubmit: submit},
     nodes.step.element,
     kind.element,
-    nodes.estimators.element,
+    h("div", {hidden: () => kind.chosen() === "adjoint_map"}, nodes.estimators.element),
     h("div", {class: "pair"}, nodes.draws.element, nodes.seed.element),
     h("div", {role: "alert"}, line),
     h(
@@ -117,7 +118,7 @@ function controls(run) {
       title: "Draws",
       unit: "an estimator",
       range: "2 to 100000",
-      help: "How many estimates each estimator makes, at each value of a sweep, at each batch of a variance anatomy. With more draws the measures have smaller standard errors.",
+      help: "How many estimates each estimator makes, at each value of a sweep, at each batch of a variance anatomy; of an adjoint map, the gradients over which the median of a time is taken. With more draws the measures have smaller standard errors.",
     },
     run.config.microscope?.draws ?? 256,
   );

@@ -161,14 +161,19 @@ function progress(run) {
     h(
       "span",
       {class: "run-steps"},
-      () =>
-        `${count(run().step)} / ${count(run().steps)} ${isMicroscope(run()) ? "draws" : "steps"}`,
+      () => `${count(run().step)} / ${count(run().steps)} ${unitOf(run())}`,
     ),
     h("span", {class: "run-rate", title: () => run().status === "queued" && SLOTS}, () =>
       pace(run()),
     ),
     h("span", {class: "run-result"}, () => result(run())),
   );
+}
+
+/** What a run counts. @param {Run} run */
+function unitOf(run) {
+  if (!isMicroscope(run)) return "steps";
+  return run.config.microscope.adjoint_map ? "measurements" : "draws";
 }
 
 /** @param {Run} run */

@@ -21,7 +21,10 @@ from backend.store import Run
 from backend.store.base import MissingError
 
 routes = router("probes")
-TITLES = {"draws": "microscope", "anatomy": "variance anatomy", "what_if": "what-if step"}
+TITLES = {
+    "draws": "microscope", "anatomy": "variance anatomy", "what_if": "what-if step",
+    "adjoint_map": "adjoint map",
+}  # fmt: skip
 
 
 @routes.post("/probes", status_code=201)
@@ -68,6 +71,8 @@ def _config(lab: Lab, request: ProbeRequest, parent: Run, step: int) -> dict[str
 
 
 def _estimators(lab: Lab, request: ProbeRequest, parent: Run, step: int) -> dict[str, Any]:
+    if request.adjoint_map:  # it makes the adjoints itself; by this one, other networks are refused
+        return {"estimator": {"name": "implicit_adjoint"}, "shadows": []}
     if request.estimators is None:
         driver, *shadows = _estimators_at(lab, parent, step)
     else:

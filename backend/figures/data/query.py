@@ -140,6 +140,28 @@ PARAMETERS: dict[str, Parameter] = {
         (Choice("", "nearest to the best of each"),),
         values_of=("what_if", "rates"),
     ),
+    "adjoint": Parameter(
+        "Adjoint",
+        "The phantom gradient: npg, k terms of the damped Neumann series; upg, k damped steps from "
+        "the solution, differentiated.",
+        "choice",
+        _choices(npg="npg: Neumann series", upg="upg: unrolled steps"),
+        "npg",
+    ),
+    "quantity": Parameter(
+        "Colour",
+        "What the colours and the numbers in the cells are.",
+        "choice",
+        _choices(cosine="cosine", relative_error="relative error", seconds="time"),
+        "cosine",
+    ),
+    "factor": Parameter(
+        "Factor c of the state",
+        "The factor c of all weights that multiply the state; empty: 1, the network as it is.",
+        "number",
+        values_of=("adjoint_map", "factors"),
+        control="slider",
+    ),
     "report": Parameter(
         "Quantity",
         "What an estimator reports of itself: a key; empty for the first ones.",
@@ -187,6 +209,9 @@ class Query:
     parts: str
     budget: int | None
     rate: float | None
+    adjoint: str
+    quantity: str
+    factor: float | None
     report: str
     residual: str
     max: int

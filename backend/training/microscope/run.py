@@ -10,6 +10,7 @@ from backend.training.components.assemble import assemble, find_device
 from backend.training.control import Control
 from backend.training.facts import facts
 from backend.training.memory_need import TooLargeError, require_memory
+from backend.training.microscope.adjoint_map import run_adjoint_map
 from backend.training.microscope.anatomy import run_anatomy
 from backend.training.microscope.draw_loop import DrawLoop
 from backend.training.microscope.draws import run_draws
@@ -63,6 +64,8 @@ def _measured(setup: Setup, loop: DrawLoop) -> Iterator[Record]:
         return run_sweep(setup, loop, request.sweep)
     if request.anatomy:
         return run_anatomy(setup, loop, request.anatomy)
+    if request.adjoint_map:
+        return run_adjoint_map(setup, loop, request.adjoint_map)
     if request.what_if:
         return run_one_step(setup, loop, request.what_if)
     return run_draws(setup, loop)

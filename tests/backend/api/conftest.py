@@ -60,7 +60,7 @@ class Fake:
         if name == "slow":
             raise TimeoutError("the inspector did not answer in 20 s")
         errors = []
-        if name != "backprop":
+        if name not in ("backprop", "implicit_adjoint"):
             errors = [{"loc": ["estimator", "name"], "msg": f"there is no estimator {name!r}"}]
         labels = {"driver": name, "shadows": []}
         return {"config": config, "labels": labels, "plugins": {}, "errors": errors}

@@ -43,7 +43,7 @@ def test_it_is_a_run_of_its_own_that_keeps_the_checkpoint(client, parent, app, f
     }  # fmt: skip
     assert run["config"]["microscope"] == {
         "run": parent, "step": 80, "draws": 256, "seed": 0, "source": "honest", "sweep": None,
-        "anatomy": None, "what_if": None, "plugins": {}, "fresh": [],
+        "anatomy": None, "what_if": None, "adjoint_map": None, "plugins": {}, "fresh": [],
     }  # fmt: skip
     assert run["config"]["seed"] == 5
     assert run["config"]["shadows"] == CONFIG["shadows"]
@@ -80,6 +80,38 @@ def test_draws_by_an_oracle_are_of_draws_and_sweeps_alone(client, parent):
         )
     (problem,) = asked(client, parent, source="law").json()["detail"]
     assert problem["msg"].endswith("'honest' or 'oracle'")
+
+
+def test_an_adjoint_map_makes_its_own_estimators(client, parent):
+    grid = {"steps": [5, 1], "damping": [0.5], "factors": [2, 1], "solvers": ["anderson"]}
+    run = asked(client, parent, adjoint_map=grid).json()
+    of = run["config"]["microscope"]
+    assert of["adjoint_map"] == {**grid, "steps": [1, 5], "factors": [1.0, 2.0]}
+    assert run["name"] == "adjoint map, run 1 at step 80"
+    assert run["config"]["estimator"]["name"] == "implicit_adjoint"
+    assert run["config"]["shadows"] == []
+    # 2 factors × (2 × 2 + 3) gradients and 2 × 2 bounds; 6 + 1 rows, each once and 5 times.
+    assert (of["draws"], run["steps"]) == (5, 2 * 7 + 2 * 2 + 7 * 6)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"adjoint_map": {"steps": [0]}}, "steps holds 0; whole numbers from 1 to 1000"),
+        ({"adjoint_map": {"damping": [1.5]}}, "damping holds 1.5; numbers above 0 and at most 1"),
+        ({"adjoint_map": {"factors": []}}, "factors is empty; at least one value is needed"),
+        ({"adjoint_map": {"solvers": ["newton"]}}, "solvers holds 'newton'; fixed_point"),
+        ({"adjoint_map": {"steps": list(range(1, 400))}}, "at most 2,000 are allowed"),
+        ({"adjoint_map": {}, "estimators": [{"name": "backprop"}]}, "takes no estimators"),
+        ({"adjoint_map": {}, "what_if": {}}, "what_if and adjoint_map are given"),
+        ({"adjoint_map": {}, "source": "oracle"}, "adjoint_map takes honest draws alone"),
+    ],
+)
+def test_an_adjoint_map_out_of_bounds_is_refused_in_one_sentence(client, parent, body, words):
+    answer = asked(client, parent, **body)
+    assert answer.status_code == 422
+    (problem,) = answer.json()["detail"]
+    assert words in problem["msg"]
 
 
 def test_a_microscope_of_before_oracles_drew_honestly(client, parent, store):

@@ -31,6 +31,8 @@ def run_of(figure: str) -> str:
         return "m2"
     if figure == "path":
         return "p1"
+    if figure in {placed.figure for placed in charts_of("adjoint_map")}:
+        return "a1"
     if figure == "guess_target_grid":
         return "g1"
     return "r1" if figure in {placed.figure for placed in charts_of("run")} else "m1"
@@ -73,4 +75,70 @@ def full_source() -> Memory:
     source.add_run("g1", run(4, labels={"driver": "a guess", "shadows": ALIKE}, config=config))
     for label in ("a guess", *ALIKE):
         source.add("g1", "cosine", np.arange(20), rng.random(20), estimator=label)
+    add_adjoint_map(source, "a1")
     return source
+
+
+def add_adjoint_map(
+    source: Memory, run_id: str, stage: str = "equilibrium.layer", states: int = 64
+) -> None:
+    """A microscope with an adjoint map: two factors, at the second nothing converges.
+
+    The cosine is 1 − 0.4/k at λ = 1 and 1 − 0.8/k at λ = 0.5; ‖Bᵏ‖ is 0.5ᵏ and 0.75ᵏ.
+    """
+    grid = {"steps": [1, 2, 4], "damping": [0.5, 1.0], "factors": [1.0, 3.0],
+            "solvers": ["anderson"]}  # fmt: skip
+    config = {"microscope": {"draws": 5, "adjoint_map": grid}}
+    labels = {"driver": "implicit_adjoint", "shadows": []}
+    source.add_run(run_id, run(5, labels=labels, config=config))
+    settings = [(k, share) for _ in range(2) for k in (1, 2, 4) for share in (0.5, 1.0)]
+    places = np.arange(12)
+    distance = np.array([(0.8 if share < 1 else 0.4) / k for k, share in settings])
+    late = np.where(places < 6, 0.0, 3.0)
+
+    def at_settings(metric, values, **more):
+        source.add(run_id, f"adjoint_map/{metric}", places, values, **more)
+
+    def at_factors(metric, values, **more):
+        source.add(run_id, f"adjoint_map/{metric}", [0, 1], values, **more)
+
+    for kind in ("npg", "upg"):
+        for layer in ("", "equilibrium", "equilibrium.layer.weight"):
+            at_settings("cosine", 1 - distance, layer=layer, estimator=kind)
+            at_settings("relative_error", distance, layer=layer, estimator=kind)
+        at_settings("seconds", 0.01 + 0.001 * places, estimator=kind)
+        at_settings("not_converged", late, estimator=kind)
+    for kind, value in (("jfb", 0.6), ("ift", 1.0), ("unrolled", 1.0)):
+        at_factors("cosine", [value, 0.1], estimator=kind)
+        at_factors("relative_error", [1 - value, 0.9], estimator=kind)
+        at_factors("seconds", [0.02, 0.03], estimator=kind)
+        at_factors("not_converged", [0.0, 3.0], estimator=kind)
+    exact = states <= 256
+    for name, values in {
+        "radius": [0.8, 1.2], "radius_converged": [1.0, 1.0], "states": [states, states],
+        "reference_not_converged": [0.0, 2.0], "forward_iterations": [12.0, 200.0],
+        "forward_relative": [1e-6, 0.2], "forward_not_converged": [0.0, 3.0],
+        "forward_examples": [8.0, 8.0], "backward_not_converged": [0.0, 0.0],
+        "examples": [4.0, 4.0] if exact else [0.0, 0.0], "zero": [1.0, 0.0],
+        "allowed": [0.1, 0.1], "allowed_median": [0.2, 0.2], "simple": [0.05, 0.05],
+    }.items():  # fmt: skip
+        at_factors(name, values, layer=stage)
+    norms = np.array([(0.75 if share < 1 else 0.5) ** k for k, share in settings])
+    shares = np.where(norms < 0.1, 1.0, np.where(norms < 0.5, 0.5, 0.0))
+    missing = np.full(12, np.nan)
+    for name, values in {
+        "largest": norms, "median": norms / 2, "converged": np.ones(12),
+        "left": 3 * norms if exact else missing, "left_median": norms if exact else missing,
+        "met": shares if exact else missing, "met_simple": shares / 2 if exact else missing,
+    }.items():  # fmt: skip
+        at_settings(f"bound/{name}", values, layer=stage)
+    for kind, steps in {"ift": [0], "jfb": [0], "npg": range(6), "upg": range(6)}.items():
+        error = {"ift": [1e-6], "jfb": [0.4]}.get(kind, distance[:6])
+        for name, values in {
+            "seconds": 0.01, "ratio": 0.5, "ratio_low": 0.4, "ratio_high": 0.7,
+            "forward_seconds": 0.004, "saved": 2**20, "history": 2**20, "cosine": 0.9,
+            "relative_error": error, "not_converged": 0.0,
+        }.items():  # fmt: skip
+            column = np.broadcast_to(np.asarray(values, np.float64), len(steps))
+            metric = f"adjoint_map/cost/{name}/anderson"
+            source.add(run_id, metric, list(steps), column, estimator=kind)

@@ -10,8 +10,9 @@ from backend.figures import FigureError, Memory, catalogue, draw
 
 NAMES = [one["name"] for one in catalogue()["figures"]]
 OF_DRAWS = {
-    "advice", "anatomy", "best_rates", "budget", "cloud", "convergence", "histogram",
-    "loss_change", "sweep", "verdict", "what_if",
+    "adjoint_cost_table", "adjoint_costs", "adjoint_map", "advice", "anatomy", "best_rates",
+    "budget", "cloud", "convergence", "descent_condition", "histogram", "loss_change", "sweep",
+    "verdict", "what_if",
 }  # fmt: skip
 """They have nothing to draw in a training run."""
 OF_SOME = OF_DRAWS | {"guess_target_grid", "solver"}
@@ -81,7 +82,8 @@ def test_wrong_questions_are_refused_in_words(query, words, source):
 
 def test_unknown_figure_run_and_estimator(source):
     with pytest.raises(
-        FigureError, match="no figure 'pie'; there are advice, alignment_by_depth, anatomy"
+        FigureError,
+        match="no figure 'pie'; there are adjoint_cost_table, adjoint_costs, adjoint_map, advice",
     ):
         draw("pie", source, {"runs": "r1"})
     with pytest.raises(LookupError, match="no run 'r9'"):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from backend.figures import Memory, draw, measurement, note_text
-from backend.figures.catalogue import modules
+from backend.figures.catalogue import charts_of, modules
 from backend.figures.drawing.names import clipped, differing_words, distinct, of_line, side_by_side
 from tests.backend.figures.full_source import ALIKE, FOUR, SIXTEEN, full_source, run, run_of
 
@@ -62,8 +62,12 @@ def alike() -> Memory:
     return full_source()
 
 
+OF_ADJOINTS = {placed.figure for placed in charts_of("adjoint_map")}
+"""They draw adjoints, and no estimators with labels."""
+
+
 @pytest.mark.parametrize(
-    "name", sorted(set(modules()) - {"path", "driver_reports", "carpet", "solver"})
+    "name", sorted(set(modules()) - {"path", "driver_reports", "carpet", "solver"} - OF_ADJOINTS)
 )
 def test_every_figure_tells_labels_apart(alike, name):
     run_id = run_of(name)

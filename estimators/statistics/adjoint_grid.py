@@ -1,0 +1,134 @@
+"""The settings of an adjoint map: where adjoints are measured, and which number a setting has.
+
+The library, the configuration of a microscope and the figures share it, so that all allow the same.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+KINDS = ("npg", "upg")
+"""The adjoints that have a number of steps and a damping."""
+POINTS = ("jfb", "ift", "unrolled")
+"""The adjoints that are measured once for each factor."""
+SOLVERS = ("fixed_point", "anderson", "broyden")
+MOST_CELLS = 2000
+"""Most gradients of a map: factors × (2 × steps × damping + 3)."""
+MOST_STEPS = 1000
+MOST_FACTOR = 100.0
+DEFAULT_STEPS = (1, 2, 3, 5, 8, 13, 20)
+DEFAULT_DAMPING = (0.25, 0.5, 0.75, 1.0)
+DEFAULT_FACTORS = (0.5, 0.75, 1.0, 1.25, 1.5)
+DEFAULT_SOLVERS = ("anderson", "broyden")
+
+
+@dataclass(frozen=True)
+class AdjointGrid:
+    """The settings (factor, k, λ) of an adjoint map, each list in ascending order.
+
+    Raises:
+        ValueError: a list is empty, a value is out of its bounds or comes twice, or there are
+            more settings than `MOST_CELLS`.
+    """
+
+    steps: tuple[int, ...] = DEFAULT_STEPS
+    """Damped steps, or terms of the series (k)."""
+    damping: tuple[float, ...] = DEFAULT_DAMPING
+    """Share of f in a step (λ)."""
+    factors: tuple[float, ...] = DEFAULT_FACTORS
+    """What the state is multiplied by before the cell reads it (c)."""
+    solvers: tuple[str, ...] = DEFAULT_SOLVERS
+    """The solvers whose costs are compared."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "damping", "factors"):
+            object.__setattr__(self, name, tuple(sorted(_listed(name, getattr(self, name)))))
+        object.__setattr__(self, "solvers", tuple(_listed("solvers", self.solvers)))
+        for k in self.steps:
+            if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST_STEPS:
+                raise ValueError(
+                    f"steps holds {k!r}; whole numbers from 1 to {MOST_STEPS} are allowed"
+                )
+        for share in self.damping:
+            if not _is_number(share) or not 0 < share <= 1:
+                raise ValueError(
+                    f"damping holds {share!r}; numbers above 0 and at most 1 are allowed"
+                )
+        for factor in self.factors:
+            if not _is_number(factor) or not 0 <= factor <= MOST_FACTOR:
+                raise ValueError(
+                    f"factors holds {factor!r}; numbers from 0 to {MOST_FACTOR:g} are allowed"
+                )
+        for solver in self.solvers:
+            if solver not in SOLVERS:
+                raise ValueError(f"solvers holds {solver!r}; {', '.join(SOLVERS)} are allowed")
+        if self.gradients > MOST_CELLS:
+            raise ValueError(
+                f"{len(self.factors)} factors × (2 × {len(self.steps)} steps × "
+                f"{len(self.damping)} damping + {len(POINTS)}) are {self.gradients:,} gradients; "
+                f"at most {MOST_CELLS:,} are allowed"
+            )
+
+    @property
+    def gradients(self) -> int:
+        """Gradients of the map, at all factors."""
+        return len(self.factors) * (len(KINDS) * self.size + len(POINTS))
+
+    @property
+    def size(self) -> int:
+        """Settings (k, λ)."""
+        return len(self.steps) * len(self.damping)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the comparison of costs."""
+        compared = len(self.solvers) * (len(KINDS) * self.size + len(("jfb", "ift")))
+        return compared + 1 if self.solvers else 0
+
+    def measurements(self, repeats: int) -> int:
+        """Gradients, bounds and timed gradients of a network with one equilibrium."""
+        return self.gradients + len(self.factors) * self.size + (1 + repeats) * self.rows
+
+    @property
+    def order(self) -> tuple[float, ...]:
+        """The factors in the order in which they are measured: the network as it is comes first."""
+        return tuple(sorted(self.factors, key=lambda factor: (factor != 1, factor)))
+
+    def settings(self) -> Iterator[tuple[int, float]]:
+        """Every (k, λ), the smaller k first."""
+        for k in self.steps:
+            for share in self.damping:
+                yield k, share
+
+    def number(self, factor: float, steps: int | None = None, damping: float | None = None) -> int:
+        """The place of a setting in the order of measurement; without (k, λ), that of a factor."""
+        place = self.order.index(factor)
+        if steps is None or damping is None:
+            return place
+        within = self.steps.index(steps) * len(self.damping) + self.damping.index(damping)
+        return place * self.size + within
+
+    def setting(self, number: int) -> tuple[float, int, float]:
+        """(factor, k, λ) of the setting with this number."""
+        place, within = divmod(number, self.size)
+        row, column = divmod(within, len(self.damping))
+        return self.order[place], self.steps[row], self.damping[column]
+
+
+def _listed(name: str, values: Any) -> Sequence[Any]:
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise ValueError(f"{name} is {values!r}; a list of values is allowed")
+    if not values and name != "solvers":
+        raise ValueError(f"{name} is empty; at least one value is needed")
+    if name != "solvers" and not all(_is_number(value) for value in values):
+        wrong = next(value for value in values if not _is_number(value))
+        raise ValueError(f"{name} holds {wrong!r}; finite numbers are allowed")
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{name} holds {value!r} twice; give each value once")
+    return values
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

@@ -1,0 +1,140 @@
+"""The adjoint map, the costs and the descent condition, drawn from numbers that are known."""
+
+import json
+
+import numpy as np
+import pytest
+
+from backend.figures import FigureError, Memory, draw, note_text
+from backend.figures.microscope.adjoint_map import _heights
+from tests.backend.figures.full_source import add_adjoint_map
+
+
+@pytest.fixture
+def source():
+    memory = Memory()
+    add_adjoint_map(memory, "a1")
+    return memory
+
+
+def drawn(source, name="adjoint_map", **query):
+    answer = draw(name, source, {"runs": "a1", **query})
+    json.dumps(answer, allow_nan=False)
+    return answer
+
+
+def cells(answer):
+    return next(trace for trace in answer["figure"]["data"] if trace["type"] == "heatmap")
+
+
+def test_a_cell_stands_at_its_k_and_damping(source):
+    answer = drawn(source)
+    heatmap, axes = cells(answer), answer["figure"]["layout"]
+    assert axes["xaxis"]["ticktext"] == ["0.5", "1"]
+    assert axes["yaxis"]["ticktext"] == ["1", "2", "4"]
+    np.testing.assert_allclose(heatmap["z"], [[0.2, 0.6], [0.6, 0.8], [0.8, 0.9]])
+    assert heatmap["text"] == [["0.2", "0.6"], ["0.6", "0.8"], ["0.8", "0.9"]]
+    assert "k = 4, λ = 0.5" in heatmap["hovertext"][2][0]
+    assert "‖Bᵏ‖ 0.316 at most, median 0.158" in heatmap["hovertext"][2][0]
+
+
+def test_the_takeaway_says_no_more_than_the_numbers(source):
+    assert (
+        "no measured setting has a cosine of at least 0.99; the best is k = 4 with λ = 1: 0.9"
+        in (note_text(drawn(source)))
+    )
+    errors = note_text(drawn(source, quantity="relative_error"))
+    assert (
+        "the fewest measured steps with an error of at most 0.1 are k = 4 with λ = 1: 0.1" in errors
+    )
+    assert "at this factor: jfb 0.4, ift 0, unrolled 0" in errors
+    times = note_text(drawn(source, quantity="seconds"))
+    assert "one gradient took 10 to 15 ms, timed once; ift took 20 ms" in times
+
+
+def test_where_the_exact_gradient_did_not_converge_there_is_no_takeaway(source):
+    answer = drawn(source, factor="3")
+    note = note_text(answer)
+    assert "the exact gradient itself did not converge in 2 examples" in note
+    assert "the forward solve did not converge in 3 of 8 examples" in note
+    assert "ρ(J) is not below 1" in note
+    assert "measured steps" not in note
+    assert "✗: a solve did not converge in some examples" in note
+    assert all(text.endswith("✗") for row in cells(answer)["text"] for text in row)
+    assert not any("✗" in text for row in cells(drawn(source))["text"] for text in row)
+
+
+def test_a_setting_that_did_not_converge_is_no_takeaway(source):
+    missed = np.zeros(12)
+    missed[5] = 1.0  # k = 4 with λ = 1, the best
+    found = [s for s in source.series("a1") if s.metric == "adjoint_map/not_converged"]
+    key = next(s.id for s in found if s.estimator == "npg")
+    points = source._points[key]
+    source._points[key] = type(points)(points.steps, missed, points.count)
+    assert "the best is k = 2 with λ = 1: 0.8" in note_text(drawn(source))
+
+
+def test_lines_lie_where_the_norms_cross_their_level(source):
+    traces = [t for t in drawn(source)["figure"]["data"] if t["type"] == "scatter"]
+    levels = {trace["meta"]["level"]: trace["y"] for trace in traces}
+    assert {*levels} == {0.5, 0.1}
+    # 0.75ᵏ = 0.5 at k = 2.41: between the rows of k = 2 and k = 4, which are 1 and 2.
+    crossing = np.log(0.5) / np.log(0.75)
+    assert levels[0.5][0] == pytest.approx(1 + (crossing - 2) / 2)
+    assert levels[0.5][1] is None, "below the level from the first row on"
+    assert levels[0.1][0] is None, "never below the level"
+    assert levels[0.1][1] == pytest.approx(1 + (np.log(0.1) / np.log(0.5) - 2) / 2)
+
+
+def test_a_norm_that_rises_again_is_below_from_its_last_crossing_on():
+    norms = np.array([[0.2], [0.8], [0.2]])
+    assert 1 < _heights(norms, 0.5)[0] < 2
+    assert np.isnan(_heights(np.array([[0.2], [0.8]]), 0.5)[0])
+    assert np.isnan(_heights(np.array([[0.8], [np.nan]]), 0.5)[0])
+
+
+def test_the_factors_are_offered_with_their_radius(source):
+    assert drawn(source)["meta"]["factors"] == [
+        {"value": "", "title": "1, ρ(J) = 0.8"}, {"value": "3", "title": "3, ρ(J) = 1.2"},
+    ]  # fmt: skip
+    with pytest.raises(FigureError, match="factor is 2; this run has 1, 3"):
+        drawn(source, factor="2")
+    with pytest.raises(FigureError, match="adjoint is 'jfb'; allowed are npg, upg"):
+        drawn(source, adjoint="jfb")
+
+
+def test_colours_are_the_same_at_every_factor(source):
+    ranges = [[cells(drawn(source, factor=f))[end] for end in ("zmin", "zmax")] for f in ("", "3")]
+    assert ranges[0] == ranges[1]
+
+
+def test_the_condition_is_drawn_with_both_forms(source):
+    answer = drawn(source, "descent_condition")
+    assert cells(answer)["text"] == [
+        ["0 % (0 %)", "0 % (0 %)"], ["0 % (0 %)", "50 % (25 %)"], ["50 % (25 %)", "100 % (50 %)"],
+    ]  # fmt: skip
+    note = note_text(answer)
+    assert "in all 4 examples are k = 4, with λ = 1" in note
+    assert "σ_min is 0 in 1 example (" in note
+
+
+def test_above_256_states_it_says_that_nothing_was_evaluated():
+    memory = Memory()
+    add_adjoint_map(memory, "a1", states=3136)
+    answer = drawn(memory, "descent_condition")
+    words = [each["text"] for each in answer["figure"]["layout"]["annotations"]]
+    assert "not evaluated: 3,136 states" in words
+    assert "by power iterations, as there are 3,136 states" in note_text(drawn(memory))
+
+
+def test_costs_are_a_line_for_each_adjoint_and_solver(source):
+    answer = drawn(source, "adjoint_costs")
+    lines = {trace["name"]: trace for trace in answer["figure"]["data"]}
+    assert {*lines} == {"ift, anderson", "jfb, anderson", "npg, anderson", "upg, anderson"}
+    # Of each k the damping with the smallest error, which is λ = 1.
+    np.testing.assert_allclose(lines["npg, anderson"]["y"], [0.4, 0.2, 0.1])
+    np.testing.assert_allclose(lines["npg, anderson"]["error_x"]["arrayminus"], 0.1)
+    assert "of at most 0.1 are npg, k 4, λ 1 (0.1), in 0.5 of the time of ift" in note_text(answer)
+    table = drawn(source, "adjoint_cost_table")["figure"]["data"][0]["cells"]["values"]
+    assert len(table[0]) == 2 + 2 * 3
+    assert {*table[-1]} == {"2"}, "MiB kept, the history included"

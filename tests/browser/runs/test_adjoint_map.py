@@ -1,0 +1,71 @@
+"""The adjoint map: asked for at a checkpoint, filled, and read with its slider and its picks."""
+
+import pytest
+from axe import violations
+from person import becomes, chart, enter, points, run_row, sees
+from playwright.sync_api import Page, expect
+from served import ServedLab
+
+CONFIG = {
+    "name": "with an equilibrium", "dataset": {"name": "digits"},
+    "network": {"name": "implicit_mlp", "width": 8}, "estimator": {"name": "implicit_adjoint"},
+    "optimizer": {"name": "sgd", "lr": 0.1}, "steps": 5, "batch_size": 16, "probe": {"budget": 0},
+}  # fmt: skip
+CELLS = """(text) => document.querySelector("[data-chart=adjoint-map]")?.data
+  ?.find((trace) => trace.type === "heatmap")?.hovertext.flat().every((t) => t.includes(text))"""
+"""Whether every cell of the map says this on hover."""
+NUMBERS = """() => JSON.stringify(document.querySelector("[data-chart=adjoint-map]").data
+  .find((trace) => trace.type === "heatmap").text)"""
+
+
+@pytest.mark.timeout(150)
+def test_the_map_is_asked_for_and_read(page: Page, lab: ServedLab, expected: list[str]) -> None:
+    expected.append("422")
+    with lab.client() as client:
+        client.post("/runs", json=CONFIG, timeout=60).raise_for_status()
+    enter(page, lab.start_url)
+    row = run_row(page, CONFIG["name"])
+    becomes(row, "finished", 60)
+
+    row.get_by_role("button", name="Microscope").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Look at").select_option("adjoint_map")
+    expect(dialog.get_by_label("Draws", exact=True)).to_have_value("5")
+    expect(dialog.get_by_text("Estimators", exact=True)).to_be_hidden()
+    assert violations(page) == []
+    dialog.get_by_label("Steps k", exact=True).fill("0, 3")
+    dialog.get_by_label("Damping λ", exact=True).fill("0.5, 1")
+    dialog.get_by_label("Factors c", exact=True).fill("0.5, 1")
+    dialog.get_by_label("Solvers", exact=True).fill("anderson")
+    dialog.get_by_role("button", name="Draw", exact=True).click()
+    expect(dialog.locator(".problem:visible")).to_contain_text("steps holds 0")
+    dialog.get_by_label("Steps k", exact=True).fill("1, 3")
+    dialog.get_by_role("button", name="Draw", exact=True).click()
+    seen = page.locator(".run[data-kind=microscope]").first
+    becomes(seen, "finished", 60)
+    expect(seen).to_contain_text("measurements")
+
+    chart(page, "adjoint-map")
+    sees(page, CELLS, "npg, k = ")
+    whole = page.evaluate(NUMBERS)
+    slider = page.get_by_label("Factor c of the state", exact=True)
+    expect(slider).to_have_attribute("max", "1")
+    value = page.locator("output.slider-value")
+    expect(value).to_contain_text("1, ρ(J) = ")
+    slider.press("ArrowLeft")
+    expect(value).to_contain_text("0.5, ρ(J) = ")
+    assert "factor=0.5" in page.url
+    sees(page, f"(before) => ({NUMBERS})() !== before", whole)
+    page.get_by_label("Adjoint", exact=True).select_option("upg")
+    sees(page, CELLS, "upg, k = ")
+    other = page.evaluate(NUMBERS)
+    page.get_by_label("Colour", exact=True).select_option("relative_error")
+    sees(page, f"(before) => ({NUMBERS})() !== before", other)
+    page.get_by_label("Layer", exact=True).select_option("head")
+    expect(page.locator("#chart-adjoint-map")).to_contain_text("head")
+
+    points(page, "adjoint-costs", "npg, anderson", 2)
+    expect(page.locator("#chart-adjoint-cost-table")).to_contain_text("unrolled")
+    chart(page, "descent-condition")
+    expect(page.locator("#chart-descent-condition")).to_contain_text("factor 0.5")
+    assert violations(page) == []

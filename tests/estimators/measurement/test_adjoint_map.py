@@ -1,0 +1,370 @@
+"""The adjoint map beside closed forms: linear cells z = c W z + b + x, and tanh cells."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+from estimators import Anderson, Broyden, Equilibrium, UnsupportedError, adjoint_map
+from estimators.implicit.equilibrium import equilibria
+from estimators.measurement.adjoints import powers
+from estimators.measurement.adjoints.descent import singular_values
+from estimators.measurement.adjoints.gradients import reference
+from estimators.measurement.adjoints.powers import Linearisation, norms_of_powers, radii
+from tests.estimators.implicit.setup_implicit import (
+    LinearCell,
+    TanhCell,
+    batch,
+    chain_of,
+    jacobians,
+    network,
+)
+
+EPS = torch.finfo(torch.float64).eps
+STAGE = "1.0"
+GRID = {"steps": [1, 3, 8], "damping": [0.5, 1.0]}
+
+
+def losses(output, y):
+    return nn.functional.cross_entropy(output, y, reduction="none")
+
+
+def map_of(net, **fields):
+    return adjoint_map(net, losses, batch(), **{**GRID, "solvers": [], "repeats": 1, **fields})
+
+
+def eye(n=5):
+    return torch.eye(n).double()
+
+
+def b_of(j, damping):
+    return damping * j + (1 - damping) * eye(len(j))
+
+
+def weights(net):
+    return equilibria(net)[STAGE].cell.recurrent.weight.detach()
+
+
+# --- the map ---
+
+
+def test_the_radius_is_that_of_the_scaled_weights():
+    net = network(LinearCell, size=0.7)
+    measured = map_of(net, factors=[0.0, 0.5, 1.0, 1.2])
+    radius = torch.linalg.eigvals(weights(net)).abs().max().item()
+    for factor in (0.0, 0.5, 1.0, 1.2):
+        at = measured.states[factor, STAGE]
+        # J is not normal: an eigenvalue is rounded at eps^(1/n) at worst, here far less.
+        assert at.radius == pytest.approx(factor * radius, abs=1e-10)
+        assert (at.states, at.radius_converged, at.forward.not_converged) == (5, True, 0)
+
+
+@pytest.mark.parametrize("factor", [0.6, 1.0])
+def test_the_error_of_npg_is_its_formula_at_every_factor(factor):
+    """By (I − cWᵀ)⁻¹ (Bᵀ)ᵏ s, with z* solved anew; f(c z) has the derivative u ⊗ c z by W."""
+    net = network(LinearCell)
+    measured = map_of(net, factors=[factor])
+    w, (x, y) = factor * weights(net), batch()
+    first = net[0](x).detach() + equilibria(net)[STAGE].cell.recurrent.bias.detach()
+    z = torch.linalg.solve(eye() - w, first.T).T.requires_grad_()
+    signal = torch.autograd.grad(losses(net[2](z), y).mean(), z)[0]
+    exact = torch.linalg.solve(eye() - w.T, signal.T)  # (n, B)
+    gradient = exact @ (factor * z.detach())
+    for k in GRID["steps"]:
+        for damping in GRID["damping"]:
+            power = torch.linalg.matrix_power(b_of(w, damping).T, k)
+            lost = torch.linalg.solve(eye() - w.T, power @ signal.T) @ (factor * z.detach())
+            ghost = gradient - lost
+            wanted = (lost.norm() / gradient.norm()).item()
+            cosine = ((ghost * gradient).sum() / ghost.norm() / gradient.norm()).item()
+            layer = f"{STAGE}.cell.recurrent.weight"
+            for kind in ("npg", "upg"):
+                at = {"factor": factor, "layer": layer}
+                error = measured.value(kind, k, damping, **at, quantity="relative_error")
+                # Solved to 2e-14 with a condition number below 10.
+                assert error == pytest.approx(wanted, abs=1e-11)
+                assert measured.value(kind, k, damping, **at) == pytest.approx(cosine, abs=1e-11)
+
+
+def test_the_exact_adjoints_have_no_error_and_jfb_is_one_step():
+    measured = map_of(network(TanhCell), steps=[1], damping=[1.0], factors=[1.0])
+    for kind in ("ift", "unrolled"):
+        assert measured.value(kind, quantity="relative_error") < 1e-11
+    assert measured.value("jfb") == measured.value("npg", 1, 1.0) < 1 - 1e-4
+    assert measured.value("jfb", quantity="seconds") > 0
+
+
+def test_a_small_error_is_not_rounded_away():
+    measured = map_of(network(LinearCell), steps=[30], damping=[1.0], factors=[1.0])
+    error = measured.value("npg", 30, 1.0, quantity="relative_error")
+    w = weights(network(LinearCell))
+    assert 0 < error < 10 * torch.linalg.matrix_norm(torch.linalg.matrix_power(w, 30), 2)
+
+
+def test_a_factor_at_which_nothing_converges_is_marked():
+    measured = map_of(network(LinearCell, size=0.9), factors=[1.0, 4.0], steps=[2])
+    good, bad = measured.states[1.0, STAGE], measured.states[4.0, STAGE]
+    assert good.forward.not_converged == good.reference_not_converged == 0
+    assert bad.radius > 1
+    cells = [cell for key, cell in measured.cells.items() if key[0] == 4.0]
+    assert any(cell.kind == "unrolled" and cell.not_converged == 6 for cell in cells)
+    assert "*" in str(measured.table(4.0))
+    assert "*" not in str(measured.table(1.0))
+
+
+def test_the_module_is_left_as_it_is():
+    solver = Anderson(memory=3)
+    net = network(TanhCell, solver=solver, linear_solver=Broyden())
+    stage = equilibria(net)[STAGE]
+    before = {name: p.clone() for name, p in net.named_parameters()}
+    map_of(net, factors=[0.5, 1.0], steps=[2], damping=[0.5], solvers=["broyden"])
+    assert stage.solver is solver
+    assert type(stage.linear_solver) is Broyden
+    assert "forward" not in vars(stage) | vars(stage.cell)
+    for name, p in net.named_parameters():
+        assert torch.equal(p, before[name])
+        assert p.grad is None
+
+
+# --- theory ---
+
+
+def test_the_norms_are_those_of_the_powers_of_b():
+    net = network(LinearCell)
+    measured = map_of(net, factors=[0.8])
+    w = 0.8 * weights(net)
+    for k in GRID["steps"]:
+        for damping in GRID["damping"]:
+            bound = measured.bounds[0.8, STAGE, k, damping]
+            power = torch.linalg.matrix_power(b_of(w, damping), k)
+            wanted = torch.linalg.matrix_norm(power, 2).item()
+            assert bound.largest == pytest.approx(wanted, rel=1e-10)
+            assert bound.median == pytest.approx(wanted, rel=1e-10)
+            assert (bound.converged, bound.examples) == (True, 6)
+
+
+def linearised(net, cell_type=TanhCell):
+    stage = equilibria(net)[STAGE]
+    x = net[0](batch()[0]).detach()
+    z, j = jacobians(stage, x)
+    return Linearisation(lambda z: stage.cell(z, x[: len(z)]), z), j
+
+
+def test_products_and_matrix_are_those_of_the_jacobian():
+    at, j = linearised(network())
+    torch.testing.assert_close(at.matrix, j, rtol=0, atol=1e-14)
+    v = torch.randn(at.z.shape, generator=torch.Generator().manual_seed(3)).double()
+    torch.testing.assert_close(at.pushed(v), torch.einsum("bij,bj->bi", j, v))
+    torch.testing.assert_close(at.pulled(v), torch.einsum("bji,bj->bi", j, v))
+
+
+def test_iterated_norms_and_radii_are_near_the_exact_ones(monkeypatch):
+    net = network(size=0.9)
+    exact, _ = linearised(net)
+    pairs = list(norms_of_powers(exact, [1, 3, 8], [0.5, 1.0]))
+    radius, _ = radii(exact)
+    monkeypatch.setattr(powers, "MOST_STATES", 4)
+    iterated, _ = linearised(net)
+    assert not iterated.dense
+    for wanted, found in zip(pairs, norms_of_powers(iterated, [1, 3, 8], [0.5, 1.0]), strict=True):
+        assert (found.steps, found.damping, found.converged) == (wanted.steps, wanted.damping, True)
+        assert found.power is None
+        # It stops when a step changes it by 1 %; what is left is a few times as much.
+        torch.testing.assert_close(found.norms, wanted.norms, rtol=0.05, atol=0)
+        assert (found.norms <= wanted.norms * (1 + 100 * EPS)).all()
+    found, converged = radii(iterated)
+    assert converged
+    torch.testing.assert_close(found, radius, rtol=0.01, atol=0)
+
+
+def test_above_256_states_the_condition_is_not_evaluated(monkeypatch):
+    monkeypatch.setattr(powers, "MOST_STATES", 4)
+    measured = map_of(network(), factors=[1.0], steps=[2], damping=[0.5])
+    assert measured.sensitivities[1.0, STAGE].reason == "not evaluated: 5 states"
+    assert "not evaluated: 5 states" in str(measured.condition_table())
+    assert measured.bounds[1.0, STAGE, 2, 0.5].met != measured.bounds[1.0, STAGE, 2, 0.5].met
+    assert measured.bounds[1.0, STAGE, 2, 0.5].largest > 0
+
+
+# --- the descent condition ---
+
+
+def dense(net, factor=1.0):
+    """(P, J) of each example: (∂f/∂θ)ᵀ, (θ, n), by the definition, and J, (n, n)."""
+    chain, params = chain_of(net)
+    at = reference(chain, params, factor)
+    stage = equilibria(net)[STAGE]
+    before, cell = dict(net[0].named_parameters()), dict(stage.cell.named_parameters())
+    for x, z in zip(batch()[0], at.at[STAGE].z, strict=True):
+
+        def f(before, cell, z=z, x=x):
+            inner = torch.func.functional_call(net[0], before, (x,))
+            return torch.func.functional_call(stage.cell, cell, (factor * z, inner))
+
+        parts = torch.func.jacrev(f, argnums=(0, 1))(before, cell)
+        blocks = [t.reshape(len(z), -1) for part in parts for t in part.values()]
+        j = torch.func.jacrev(lambda z, x=x: stage.cell(factor * z, net[0](x)))(z)
+        yield torch.cat(blocks, 1).T.detach(), j.detach()
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.0])
+def test_both_sides_are_those_of_the_definition(factor):
+    """‖A(I − Jᵀ) − P‖ with A = P λ Σ (Bᵀ)ᵗ written out, and σ by a decomposition of P."""
+    net = network(size=0.95)
+    chain, params = chain_of(net)
+    at = reference(chain, params, factor)
+    found = singular_values(chain, params, STAGE, at.at[STAGE].z, factor)
+    bounds = list(norms_of_powers(at.at[STAGE], [1, 4], [0.6]))
+    for example, (p, j) in enumerate(dense(net, factor)):
+        sigma = torch.linalg.svdvals(p)
+        # σ² is rounded at eps σ_max²; κ is below 100.
+        torch.testing.assert_close(found.largest[example], sigma[0], rtol=1e-10, atol=0)
+        torch.testing.assert_close(found.smallest[example], sigma[-1], rtol=1e-10, atol=0)
+        allowed = sigma[-1] ** 2 / sigma[0]
+        torch.testing.assert_close(found.allowed[example], allowed, rtol=1e-9, atol=0)
+        simple = (sigma[-1] / sigma[0]) ** 2
+        torch.testing.assert_close(found.simple[example], simple, rtol=1e-9, atol=0)
+        for bound in bounds:
+            b = b_of(j, 0.6).T
+            series = 0.6 * sum(torch.linalg.matrix_power(b, t) for t in range(bound.steps))
+            left = torch.linalg.matrix_norm(p @ series @ (eye() - j.T) - p, 2)
+            torch.testing.assert_close(found.left(bound.power)[example], left, rtol=1e-9, atol=1e-9)
+
+
+def test_where_the_condition_holds_no_signal_gives_a_negative_product():
+    """⟨ĝ, g⟩ = vᵀ Aᵀ P (I − Jᵀ)⁻¹ v for random v, and for the worst one."""
+    held = broken = 0
+    rng = torch.Generator().manual_seed(4)
+    for size in (0.6, 1.2, 2.4):
+        net = network(size=size)
+        with torch.no_grad():
+            for p in net.parameters():
+                p.add_(0.1 * torch.randn(p.shape, generator=rng).double())
+        chain, params = chain_of(net)
+        at = reference(chain, params, 1.0)
+        found = singular_values(chain, params, STAGE, at.at[STAGE].z, 1.0)
+        pairs = list(dense(net))
+        for bound in norms_of_powers(at.at[STAGE], [1, 2, 3, 5, 8], [0.4, 1.0]):
+            met, met_simple = found.met(bound)
+            assert (met | ~met_simple).all(), "the simple form is the stricter one"
+            for example, (p, j) in enumerate(pairs):
+                b = b_of(j, bound.damping).T
+                series = sum(torch.linalg.matrix_power(b, t) for t in range(bound.steps))
+                product = (p @ (bound.damping * series)).T @ p @ torch.linalg.inv(eye() - j.T)
+                v = torch.randn(200, 5, generator=rng).double()
+                products = torch.einsum("si,ij,sj->s", v, product, v)
+                worst = torch.linalg.eigvalsh((product + product.T) / 2)[0]
+                # Sums of 5 × 5 products, whose terms are at most ‖product‖ ‖v‖².
+                rounding = -1e-12 * torch.linalg.matrix_norm(product, 2)
+                if met[example]:
+                    held += 1
+                    assert products.min() >= rounding * 100
+                    assert worst >= rounding
+                else:
+                    broken += bool(worst < 0)
+    assert held > 20, "the condition holds somewhere"
+    assert broken > 10, "elsewhere there are signals with a negative product"
+
+
+class OneParameter(nn.Module):
+    """f(z, x) = tanh(a z + x): one parameter for all states."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Parameter(torch.tensor(0.3).double())
+
+    def forward(self, z, x):
+        return torch.tanh(self.a * z + x)
+
+
+def test_fewer_parameters_than_states_have_no_smallest_singular_value():
+    net = nn.Sequential(nn.Sequential(Equilibrium(OneParameter())), nn.Linear(4, 3).double())
+    measured = map_of(net, factors=[1.0], steps=[2], damping=[0.5])
+    found = measured.sensitivities[1.0, "0.0"]
+    assert (found.smallest, found.zero, found.allowed, found.simple) == (0, 6, 0, 0)
+    assert measured.bounds[1.0, "0.0", 2, 0.5].met == 0
+    assert "σ_min is 0 in 6 examples" in str(measured.condition_table())
+
+
+# --- costs ---
+
+
+def test_npg_keeps_as_much_for_any_k_and_upg_in_proportion():
+    net = network(TanhCell)
+    measured = map_of(
+        net, factors=[1.0], steps=[1, 2, 4, 8], damping=[1.0], solvers=["anderson", "broyden"]
+    )
+    rows = {(row.solver, row.kind, row.steps): row for row in measured.costs}
+    assert len(rows) == 2 * (2 * 4 + 2) + 1
+    for solver in ("anderson", "broyden"):
+        kept = {k: rows[solver, "npg", k].saved for k in (1, 2, 4, 8)}
+        assert len(set(kept.values())) == 1
+        assert kept[1] == rows[solver, "ift", None].saved
+        steps = [rows[solver, "upg", k].saved for k in (1, 2, 4, 8)]
+        # Each step keeps tanh's output alone, which is the next step's input: (6, 5) numbers.
+        assert [b - a for a, b in pairwise(steps)] == [240, 480, 960]
+        exact = rows[solver, "ift", None]
+        assert exact.relative_error < 1e-11
+        assert exact.seconds > 0
+        assert exact.forward_seconds > 0
+    # 2 · 6 states of Anderson, 20 + 1 of Broyden, of 6 × 5 numbers of 8 bytes.
+    assert rows["anderson", "npg", 2].history == 12 * 240
+    assert rows["broyden", "npg", 2].history == 21 * 240
+    assert rows["fixed_point", "unrolled", None].history == 0
+
+
+def test_a_cost_is_measured_at_the_network_as_it_is():
+    measured = map_of(
+        network(LinearCell), factors=[0.5], steps=[2], damping=[0.5], solvers=["broyden"]
+    )
+    at_one = map_of(network(LinearCell), factors=[1.0], steps=[2], damping=[0.5])
+    row = next(row for row in measured.costs if row.kind == "npg")
+    wanted = at_one.value("npg", 2, 0.5, quantity="relative_error")
+    assert row.relative_error == pytest.approx(wanted, abs=1e-11)
+    assert {r.factor for r in measured.cells.values()} == {0.5}
+
+
+def test_the_table_of_costs_has_the_best_damping_of_each_k():
+    measured = map_of(network(), factors=[1.0], solvers=["anderson"])
+    for row in measured.nearest_costs:
+        others = [
+            other.relative_error
+            for other in measured.costs
+            if (other.kind, other.steps) == (row.kind, row.steps)
+        ]
+        assert row.relative_error == min(others)
+    assert len(measured.nearest_costs) == 2 * 3 + 2 + 1
+    assert "ms of a" in str(measured.cost_table())
+
+
+# --- bad input ---
+
+
+def test_a_network_without_an_equilibrium_is_refused():
+    net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).double()
+    with pytest.raises(UnsupportedError, match=r"equilibrium stage; this one has none"):
+        map_of(net)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"steps": [0]}, "steps holds 0"),
+        ({"damping": [2.0]}, "damping holds 2.0"),
+        ({"factors": []}, "factors is empty"),
+        ({"repeats": 0}, "repeats is 0; a whole number from 1 on is allowed"),
+        ({"examples": 0}, "examples is 0"),
+    ],
+)
+def test_settings_out_of_bounds_are_refused(fields, words):
+    with pytest.raises(ValueError, match=words):
+        map_of(network(), **fields)
+
+
+def test_unknown_names_are_answered_with_the_known_ones():
+    measured = map_of(network(), steps=[2], damping=[0.5], factors=[1.0])
+    with pytest.raises(KeyError, match="there is no layer 'x'"):
+        measured.value("npg", 2, 0.5, layer="x")
+    with pytest.raises(KeyError, match="steps 3"):
+        measured.value("npg", 3, 0.5)
