@@ -61,8 +61,8 @@ class ImplicitAdjoint(Wrapping, Estimator[Objective, Any]):
 
     Costs what the inner estimator costs; a phantom gradient spends k products with the Jacobian in
     the place of a solve, which is taken to have 20. Reports the largest number of iterations and
-    the largest relative residual of its solves, forward and backward, and the largest number of
-    examples in a solve that did not converge.
+    the largest relative and absolute residual of its solves, forward and backward, and the largest
+    numbers of examples in a solve that did not converge and that met a number that is not finite.
 
     Source: Geng, Zhang, Bai, Wang and Lin (2021), arXiv:2111.05177. `jfb`: Fung et al. (2022),
     arXiv:2103.12803. `ift`: Bai, Kolter and Koltun (2019), arXiv:1909.01377.
