@@ -112,12 +112,10 @@ def _check_estimators(
             suitable |= {} if problems else {loc: component}
     if run is not None:
         optimizer = parts.made.get(("optimizer",))
-        yield from check_memory(
-            lambda device: _memory_need(
-                network, *task, optimizer, run.batch_size, run.probe.possible, device
-            ),
-            run.device,
-        )
+        # Of the estimators, those that differentiate equilibria alone change the need.
+        implicit = tuple(e for e in suitable.values() if Need.EQUILIBRIUM in e.needs())
+        described = (network, *task, optimizer, run.batch_size, run.probe.possible)
+        yield from check_memory(lambda on: _memory_need(*described, on, implicit), run.device)
         yield from check_probe_cost(suitable, _meta_chain(network, *task), run.probe)
 
 

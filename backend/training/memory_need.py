@@ -1,25 +1,23 @@
 """How much memory a run needs, estimated from shapes before anything is allocated.
 
-need = P · (4 · (7 + m) + max(8 · (1 + m), 52 if it is probed)) + A · (3 + K) + E + D + 0.4 GiB
+need = P · (4 · (7 + m) + max(8 · (1 + m), 52 if it is probed)) + A · (3 + K) + S + E + D + 0.4 GiB
 
 P: parameters; m: the optimiser's moments. The first term counts float32 copies: weights, gradient,
 moments and, as measured, five for an estimate. A checkpoint copies weights and moments twice while
 it is written; a probe keeps the gradient, a draw and four sums in float64. A: bytes of all results
 of a forward pass on a batch, once each for values, gradients and tangents, and for each of the K
-draws that a probe makes at once. E: an evaluation, D: the data set twice. It is meant to be a
+draws that a probe makes at once. S: of equilibria, the largest history of a solver, and the results
+of all steps that an adjoint unrolls. E: an evaluation, D: the data set twice. It is meant to be a
 little too large.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from backend.config import MicroscopeConfig, RunConfig
 from backend.machine_memory import capacity, free, in_words
@@ -29,6 +27,8 @@ from backend.training.evaluation.evaluation import examples_at_once
 from backend.training.losses import Loss
 from backend.training.networks import Network
 from backend.training.optimizers import Optimizer
+from backend.training.solve_memory import NO_SOLVES, Results, SolveNeed, solve_need
+from estimators.core.contract import Estimator
 from estimators.core.objective import Chain
 from estimators.measurement.draws.stream import AT_ONCE, MOST
 
@@ -52,17 +52,20 @@ class MemoryNeed:
     """Bytes of the results of the network's operations on a batch."""
     data: int
     """Bytes of the data set."""
+    solves: SolveNeed = NO_SOLVES
+    """What the equilibria of the network take beside it."""
 
     @property
     def total(self) -> int:
         """All together, with the process itself."""
-        return self.copies + self.batch + self.data + PROCESS
+        return self.copies + self.batch + self.data + self.solves.total + PROCESS
 
     @property
     def words(self) -> str:
         """The need, and what most of it is for."""
-        largest = max(self.copies, self.batch, self.data)
+        largest = max(self.copies, self.batch, self.data, self.solves.total)
         reason = {
+            self.solves.total: self.solves.words,
             self.data: "the data set",
             self.batch: "the results of its operations on a batch",
             self.copies: f"{self.parameters:,} parameters with gradients, moments and draws",
@@ -73,6 +76,8 @@ class MemoryNeed:
     @property
     def remedy(self) -> str:
         """What makes it smaller."""
+        if self.solves.total > max(self.copies, self.batch, self.data):
+            return self.solves.remedy
         if self.batch > self.copies:
             return "take a smaller batch or a smaller network"
         return "take a smaller network, switch probes off (probe.budget 0), or SGD without momentum"
@@ -90,6 +95,7 @@ def require_memory(assembly: Assembly, config: RunConfig, device: torch.device) 
     need = memory_need(
         assembly.network, assembly.dataset, assembly.loss, assembly.optimizer, config.batch_size,
         isinstance(config, MicroscopeConfig) or config.probe.possible, str(device),
+        [member.estimator for member in (assembly.driver, *assembly.shadows)],
     )  # fmt: skip
     if problem := refusal(need, str(device), now=True):
         raise TooLargeError(problem)
@@ -98,9 +104,9 @@ def require_memory(assembly: Assembly, config: RunConfig, device: torch.device) 
 
 def memory_need(
     network: Network, dataset: Dataset, loss: Loss, optimizer: Optimizer | None, batch_size: int,
-    probed: bool, device: str = "cpu",
+    probed: bool, device: str = "cpu", estimators: Iterable[Estimator] = (),
 ) -> MemoryNeed:  # fmt: skip
-    """The need of a run of these components on a device."""
+    """The need of a run of these components on a device, by its driver and its shadows."""
     chain = on_meta_device(network, dataset, loss, batch_size)
     params = {name: p.detach() for name, p in chain.module.named_parameters()}
     count, moments = sum(p.numel() for p in params.values()), _moments(optimizer)
@@ -112,7 +118,7 @@ def memory_need(
     evaluated = 3 * largest * min(at_once_evaluated, examples) // batch_size
     data = int(ALL_PARTS * examples * (4 * prod(dataset.shape) + 8)) * 2
     batch = total * (3 + at_once) + evaluated
-    return MemoryNeed(count, count * per_parameter, batch, data)
+    return MemoryNeed(count, count * per_parameter, batch, data, solve_need(chain, estimators))
 
 
 def refusal(need: MemoryNeed, device: str, *, now: bool) -> str:
@@ -153,26 +159,10 @@ def on_meta_device(network: Network, dataset: Dataset, loss: Loss, batch_size: i
     return loss.chain(module, (x, y), dataset)
 
 
-class _Results(TorchDispatchMode):
-    """Adds up the bytes of the results of all operations; views take none."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = self.largest = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if not any(returned.alias_info for returned in func._schema.returns):
-            sizes = [t.numel() * t.itemsize for t in tree_leaves(result) if isinstance(t, Tensor)]
-            self.total += sum(sizes)
-            self.largest = max(self.largest, *sizes, 0)
-        return result
-
-
 def _results(chain: Chain, params: Mapping[str, Tensor]) -> tuple[int, int]:
     """Bytes of all results of the loss on its batch, and of the largest one."""
     # An operation may have no shape without numbers: then what came before it is counted.
-    with _Results() as results, torch.no_grad(), suppress(Exception):
+    with Results() as results, torch.no_grad(), suppress(Exception):
         chain(params)
     return results.total, results.largest
 

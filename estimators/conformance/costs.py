@@ -21,7 +21,7 @@ DRAWS, MAX_DRAWS = 200, 2000
 GAIN, NOTHING_GAINED = 0.5, 0.85
 """Ratios of the variances, at 8 times the draws: below the first, averaging works; above the
 second, it has no effect. Between them, other noise of the estimator hides it."""
-SEEDS, PARALLEL, NO_NOISE = 5, 1 - 1e-9, 1e-20
+SEEDS, PARALLEL, ROUNDING = 5, 1 - 1e-9, 1e-20
 """Seeds whose estimates are compared, the cosine of parallel ones, and a share of ‖ĝ‖² that is
 rounding."""
 
@@ -113,18 +113,24 @@ def averages_its_draws(trials: Sequence[Trial]) -> str:
     default = next((trial for trial in trials if trial.default), None)
     if default is None:
         return "no setting to compare"
-    compared = []
-    for field, estimator in enlarged(type(default.estimator)):
-        chain = default.case.chain
-        low, high = default.estimator.cost(chain), estimator.cost(chain)
-        if high.forward_equivalents < 2 * low.forward_equivalents:
-            continue
-        _assert_averages(default, Trial(estimator, default.case, seed=default.seed), field)
-        compared.append(field)
-    return f"more {', '.join(compared)}: less variance" if compared else NO_COUNT
+    chain = default.case.chain
+    twice = 2 * default.estimator.cost(chain).forward_equivalents
+    raised = {
+        field: Trial(estimator, default.case, seed=default.seed)
+        for field, estimator in enlarged(type(default.estimator))
+        if estimator.cost(chain).forward_equivalents >= twice
+    }
+    if not raised:
+        return NO_COUNT
+    if not _scatters(default):
+        return NO_NOISE
+    for field, trial in raised.items():
+        _assert_averages(default, trial, field)
+    return f"more {', '.join(raised)}: less variance"
 
 
 NO_COUNT = "no count that raises the cost"
+NO_NOISE = "draws of one state are equal: no noise to average"
 
 
 def _assert_averages(few: Trial, many: Trial, field: str) -> None:
@@ -142,6 +148,13 @@ def _assert_averages(few: Trial, many: Trial, field: str) -> None:
         f"{counts[1]} declares more passes than {counts[0]}, and its variance is {ratio:.2f} ± "
         f"{error:.2f} times as large: are the draws that it averages independent?"
     )
+
+
+def _scatters(trial: Trial) -> bool:
+    """Whether draws of one state differ by more than rounding."""
+    draws = trial.draws(DRAWS)
+    spread = (draws - draws.mean(0)).square().sum()
+    return bool(spread > ROUNDING * draws.square().sum())
 
 
 def _only_scaled(few: Trial, many: Trial) -> bool:
@@ -162,14 +175,12 @@ def _only_scaled(few: Trial, many: Trial) -> bool:
 
 
 def _ratio_of_variances(few: Trial, many: Trial, count: int) -> tuple[float, float]:
-    """(the variance of `many` over that of `few`, its standard error); (0, 0) without noise."""
+    """(the variance of `many` over that of `few`, its standard error)."""
     sizes = []
     for trial in (few, many):
         draws = trial.draws(count)
         sizes.append((draws - draws.mean(0)).square().sum(1))
     a, b = sizes
-    if a.mean() <= NO_NOISE * few.draws(count).square().sum(1).mean():
-        return 0.0, 0.0
     ratio = (b.mean() / a.mean()).item()
     relative = [(x.std() / x.mean() / len(x) ** 0.5).item() for x in sizes if x.any()]
     return ratio, ratio * sum(r**2 for r in relative) ** 0.5

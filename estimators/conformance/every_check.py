@@ -21,7 +21,7 @@ from estimators.conformance.checks import (
     reports_the_loss,
 )
 from estimators.conformance.claims import descends, keeps_its_claim, keeps_its_claim_in_many_draws
-from estimators.conformance.costs import NO_COUNT, averages_its_draws, declares_its_cost
+from estimators.conformance.costs import NO_COUNT, NO_NOISE, averages_its_draws, declares_its_cost
 from estimators.conformance.law_checks import obeys_its_law, obeys_its_law_in_many_draws
 from estimators.conformance.many_draws import ManyDraws
 from estimators.conformance.precision import keeps_double_precision
@@ -73,5 +73,5 @@ OPTIONAL: Mapping[str, tuple[Callable[[Trial], bool], str]] = {
 }
 """Checks of what an estimator need not offer: whether it does, and what to say if it does not."""
 
-NOTHING_OFFERED = (NO_STATE, NO_COUNT)
+NOTHING_OFFERED = (NO_STATE, NO_COUNT, NO_NOISE)
 """What a check that compares settings finds where an estimator has nothing to compare."""

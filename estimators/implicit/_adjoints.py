@@ -78,8 +78,8 @@ class LinearAdjoint(Adjoint):
     """f(z*) with a linear map in the place of (I − J)⁻¹; its transpose in reverse mode."""
 
     @abstractmethod
-    def times_inverse(self, equation: Equation, right: Tensor, product: Function, /) -> Tensor:
-        """M r for M ≈ (I − A)⁻¹, given the product w ↦ A w, where A is J or its transpose."""
+    def times_inverse(self, equation: Equation, right: Tensor, affine: Function, /) -> Tensor:
+        """M r for M ≈ (I − A)⁻¹, given r and w ↦ r + A w, where A is J or its transpose."""
 
     def output(self, equation: Equation, /) -> Tensor:
         z = equation.solution()
@@ -96,22 +96,28 @@ class LinearAdjoint(Adjoint):
     def _pull(self, equation: Equation, z: Tensor, value: Tensor) -> Function:
         """s ↦ Mᵀ s, with the graph from z to f(z)."""
 
-        def transposed(u: Tensor) -> Tensor:
-            """Jᵀ u."""
-            return torch.autograd.grad(value, z, u, retain_graph=True, materialize_grads=True)[0]
+        def pull(signal: Tensor) -> Tensor:
+            def affine(u: Tensor) -> Tensor:
+                """s + Jᵀ u."""
+                (product,) = torch.autograd.grad(
+                    value, z, u, retain_graph=True, materialize_grads=True
+                )
+                return signal + product
 
-        return lambda signal: self.times_inverse(equation, signal, transposed)
+            return self.times_inverse(equation, signal, affine)
+
+        return pull
 
     @torch.no_grad()
     def _pushed(self, equation: Equation, z: Tensor, tangent: Tensor) -> Tensor:
         """M ḟ, for the tangent ḟ of f(z) at a z that does not move."""
 
-        def product(w: Tensor) -> Tensor:
-            """J w: what moves f beside its input and parameters."""
+        def affine(w: Tensor) -> Tensor:
+            """ḟ + J w: the tangent of f if z moves as well."""
             moved = forward_ad.unpack_dual(equation.apply(forward_ad.make_dual(z, w))).tangent
-            return torch.zeros_like(w) if moved is None else moved - tangent
+            return tangent if moved is None else moved
 
-        return self.times_inverse(equation, tangent, product)
+        return self.times_inverse(equation, tangent, affine)
 
 
 class ImplicitFunctionTheorem(LinearAdjoint):
@@ -122,8 +128,8 @@ class ImplicitFunctionTheorem(LinearAdjoint):
 
     exact = True
 
-    def times_inverse(self, equation: Equation, right: Tensor, product: Function, /) -> Tensor:
-        solution = equation.linear_solver.solve(lambda w: right + product(w), right)
+    def times_inverse(self, equation: Equation, right: Tensor, affine: Function, /) -> Tensor:
+        solution = equation.linear_solver.solve(affine, right)
         return equation.reported("backward", solution)
 
 
@@ -137,10 +143,10 @@ class Neumann(LinearAdjoint):
     steps: int = 5
     damping: float = 0.5
 
-    def times_inverse(self, equation: Equation, right: Tensor, product: Function, /) -> Tensor:
+    def times_inverse(self, equation: Equation, right: Tensor, affine: Function, /) -> Tensor:
         w = self.damping * right
         for _ in range(self.steps - 1):
-            w = damped(w, right + product(w), self.damping)
+            w = damped(w, affine(w), self.damping)
         return w
 
 
@@ -179,7 +185,7 @@ class FullUnrolling(Adjoint):
             if z.is_meta:
                 z = f
                 break
-            if not progress.take(_rows(z), _rows(f)):
+            if not progress.take(_rows(z), _rows(f), _rows(f) - _rows(z)):
                 break
             goes_on = progress.active.view(-1, *[1] * (z.ndim - 1))
             z = torch.where(goes_on, damped(z, f, self.damping), z)

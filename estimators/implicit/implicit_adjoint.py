@@ -1,7 +1,7 @@
 """Adjoints of equilibria as estimators: phantom gradients and their like, of Geng et al. (2021)."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from torch import Generator
 
@@ -16,6 +16,7 @@ from estimators.core.contract import (
     Law,
     Need,
     Params,
+    UnsupportedError,
 )
 from estimators.core.laws import mean_of
 from estimators.core.objective import Chain, Objective
@@ -33,6 +34,9 @@ from estimators.implicit.equilibrium import equilibria
 
 USUAL_ITERATIONS = 20
 """Evaluations of the cell that a solve is taken to need, for the declared cost."""
+
+
+AdjointName = Literal["upg", "npg", "jfb", "ift", "unrolled"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class ImplicitAdjoint(Wrapping, Estimator[Objective, Any]):
     the largest relative and absolute residual of its solves, forward and backward, and the largest
     numbers of examples in a solve that did not converge and that met a number that is not finite.
 
+    Raises ValueError if a field is out of its bounds.
+
     Source: Geng, Zhang, Bai, Wang and Lin (2021), arXiv:2111.05177. `jfb`: Fung et al. (2022),
     arXiv:2103.12803. `ift`: Bai, Kolter and Koltun (2019), arXiv:1909.01377.
 
@@ -72,7 +78,7 @@ class ImplicitAdjoint(Wrapping, Estimator[Objective, Any]):
         >>> measured = measure(implicit_net, loss, batch, [estimator])
     """
 
-    adjoint: Literal["upg", "npg", "jfb", "ift", "unrolled"] = "upg"
+    adjoint: AdjointName = "upg"
     """How the equilibria are differentiated: by unrolled steps from the solution (upg), a Neumann
     series (npg), without the Jacobian (jfb), exactly (ift), or through the whole iteration
     (unrolled)."""
@@ -82,6 +88,15 @@ class ImplicitAdjoint(Wrapping, Estimator[Objective, Any]):
     """Share of f in a step (λ), of upg, npg and unrolled; 1 is no damping."""
     inner: Estimator = Backprop()  # noqa: RUF009, it is frozen
     """The estimator that differentiates the network."""
+
+    def __post_init__(self) -> None:
+        choices = get_args(AdjointName)
+        if self.adjoint not in choices:
+            raise ValueError(f"adjoint is {self.adjoint!r}; it must be one of {', '.join(choices)}")
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}; it must be at least 1")
+        if not 0 < self.damping <= 1:
+            raise ValueError(f"damping is {self.damping}; it must be above 0 and at most 1")
 
     @property
     def _through(self) -> Adjoint:
@@ -157,5 +172,10 @@ class ImplicitAdjoint(Wrapping, Estimator[Objective, Any]):
 def _stages_behind(chain: Chain) -> set[str]:
     """The stages behind the last one that holds an equilibrium."""
     held = {chain.stage_of(name) for name in equilibria(chain.module)}
+    if not held:
+        raise UnsupportedError(
+            "implicit_adjoint differentiates equilibria, and this network has none: put an "
+            "Equilibrium(cell) into it, or take an implicit network"
+        )
     last = max(chain.stages.index(stage) for stage in held)
     return {*chain.stages[last + 1 :]}

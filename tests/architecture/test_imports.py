@@ -64,6 +64,23 @@ def test_estimators_use_torch_and_the_standard_library_alone():
     assert not crossings, "\n".join(crossings)
 
 
+DEVELOPMENT = {
+    "axe_core_python", "benchmarks", "hypothesis", "playwright", "pytest", "schemathesis", "tests",
+    "torchdeq",
+}  # fmt: skip
+"""What tests and benchmarks alone may import: an installed lab has none of it."""
+
+
+def test_what_is_installed_imports_nothing_of_the_development():
+    crossings = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in modules().values()
+        for line, module in imports(path)
+        if module.split(".")[0] in DEVELOPMENT
+    ]
+    assert not crossings, "\n".join(crossings)
+
+
 def test_statistics_use_the_standard_library_alone():
     crossings = [
         f"{path.relative_to(ROOT)}:{line} imports {module}"

@@ -32,7 +32,9 @@ class Anderson(Solver):
     memory: Annotated[int, Ge(1), Le(64), Unit("iterates")] = 6
     """Iterates that are combined (m); 1 is the plain iteration. Memory: 2 m states."""
     ridge: Annotated[float, Gt(0), Lt(1)] = 1e-5
-    """Weight of the squared coefficients (r)."""
+    """Weight of the squared coefficients (r), which is always in use: it keeps the problem solvable
+    where residuals are equal or parallel, and lets an iteration shorten the residual by √r at
+    most."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -41,40 +43,56 @@ class Anderson(Solver):
         if not 0 < self.ridge < 1:
             raise ValueError(f"ridge is {self.ridge}; it must be above 0 and below 1")
 
+    @property
+    def kept(self) -> int:
+        return 2 * self.memory
+
     def stepping(self, like: Tensor, /) -> Step:
         return _Combining(like, self.memory, self.ridge)
 
 
 class _Combining:
-    """The last m values F(z_i) and residuals g_i, (B, m, n) each."""
+    """The last m values F(z_i) and directions g_i / ‖g_i‖ of the residuals, (B, m, n) each.
+
+    Their products with each other are kept, so that an iteration reads each history once.
+    """
 
     def __init__(self, like: Tensor, memory: int, ridge: float) -> None:
         rows, units = like.shape
-        self._values = like.new_zeros(rows, memory, units)
-        self._residuals = like.new_zeros(rows, memory, units)
+        self._values = like.new_empty(rows, memory, units)
+        self._directions = like.new_empty(rows, memory, units)
+        self._lengths = like.new_empty(rows, memory)
+        self._correlations = like.new_empty(rows, memory, memory)
         self._memory, self._ridge, self._count = memory, ridge, 0
 
-    def __call__(self, z: Tensor, f: Tensor) -> Tensor:
+    def __call__(self, z: Tensor, f: Tensor, residual: Tensor) -> Tensor:
         place = self._count % self._memory
-        self._values[:, place], self._residuals[:, place] = f, f - z
         self._count += 1
         m = min(self._count, self._memory)
+        self._keep(place, m, f, residual)
         if m == 1:
             return f
-        alpha = _weights(self._residuals[:, :m], self._ridge)
+        alpha = _weights(self._correlations[:, :m, :m], self._lengths[:, :m], self._ridge)
         return torch.bmm(alpha.unsqueeze(1), self._values[:, :m]).squeeze(1)
 
+    def _keep(self, place: int, m: int, f: Tensor, residual: Tensor) -> None:
+        tiny = torch.finfo(residual.dtype).tiny
+        length = torch.linalg.vector_norm(residual, dim=1).clamp(min=tiny)  # (B,)
+        self._lengths[:, place] = length
+        self._values[:, place] = f
+        newest = self._directions[:, place]  # (B, n)
+        torch.div(residual, length.unsqueeze(1), out=newest)
+        products = torch.bmm(newest.unsqueeze(1), self._directions[:, :m].mT).squeeze(1)  # (B, m)
+        self._correlations[:, place, :m] = self._correlations[:, :m, place] = products
 
-def _weights(residuals: Tensor, ridge: float) -> Tensor:
-    """α, (B, m), for residuals (B, m, n).
+
+def _weights(correlations: Tensor, lengths: Tensor, ridge: float) -> Tensor:
+    """α, (B, m), for residuals with these correlations, (B, m, m), and lengths, (B, m).
 
     In terms of β_i = α_i ‖g_i‖ the matrix of the problem is the correlation matrix of the
     residuals plus r I, whose condition number is at most (m + r) / r.
     """
-    tiny = torch.finfo(residuals.dtype).tiny
-    lengths = torch.linalg.vector_norm(residuals, dim=2).clamp(min=tiny)  # (B, m)
-    unit = residuals / lengths.unsqueeze(2)
-    matrix = torch.bmm(unit, unit.mT)  # (B, m, m)
+    matrix = correlations.clone()
     matrix.diagonal(dim1=1, dim2=2).add_(ridge)
     shares = lengths.min(1, keepdim=True).values / lengths
     beta = torch.linalg.solve_ex(matrix, shares.unsqueeze(2))[0].squeeze(2)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from estimators.core.bounds import Ge, Le, Unit
-from estimators.implicit.solvers.contract import Solver, Step
+from estimators.implicit.solvers.contract import FEWEST_UNITS, Solver, Step
 
 
 @dataclass(frozen=True)
@@ -31,54 +31,69 @@ class Broyden(Solver):
     """
 
     memory: Annotated[int, Ge(1), Le(1000), Unit("updates")] = 20
-    """Updates of H that are kept. Memory: twice as many states."""
+    """Updates of H that are kept. Memory: one state more than their number."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.memory < 1:
             raise ValueError(f"memory is {self.memory}; it must be at least 1")
 
+    @property
+    def kept(self) -> int:
+        return self.memory + 1
+
     def stepping(self, like: Tensor, /) -> Step:
-        return _Updating(like, self.memory)
+        return _Stepping(like, self.memory)
 
 
-class _Updating:
-    """H = −I + Σ_j u_j v_jᵀ of each example, with u and v (B, memory, n)."""
+class _Stepping:
+    """The steps s_0 … s_k, (B, memory + 1, n), from which H and the next step follow.
+
+    Each step is s_j = −H_j g_j, so that with t = H_j g_{j+1} the update of H becomes
+
+        H_{j+1} = (I + w_j s_{j+1} s_jᵀ) H_j,   w_j = 1/‖s_j‖²,   H_0 = −I,
+        s_{j+1} = −t ‖s_j‖² / s_jᵀ(s_j + t),
+
+    and the steps are all that H needs (Kelley, Iterative Methods for Linear and Nonlinear
+    Equations, 1995, section 7.3). For an update that is left out, w_j = 0 and s_{j+1} = −t.
+
+    With the products of the steps with each other, (B, k, k), an iteration reads the steps twice:
+    t = −g + Σ_i w_i c_i s_{i+1}, where c_j = s_jᵀ H_j g solves the triangular equations
+
+        c_j − Σ_{i<j} (s_jᵀ s_{i+1}) w_i c_i = −s_jᵀ g.
+    """
 
     def __init__(self, like: Tensor, memory: int) -> None:
         rows, units = like.shape
-        self._u = like.new_zeros(rows, memory, units)
-        self._v = torch.zeros_like(self._u)
-        self._count = 0
-        self._before: tuple[Tensor, Tensor] | None = None
+        self._steps = like.new_empty(rows, memory + 1, units)
+        self._products = like.new_zeros(rows, memory + 1, memory + 1)
+        self._weights = like.new_zeros(rows, memory + 1)
+        self._memory, self._count = memory, 0
 
-    def __call__(self, z: Tensor, f: Tensor) -> Tensor:
-        g = f - z
-        if self._before is not None:
-            self._update(z - self._before[0], g - self._before[1])
-        self._before = z, g
-        return z - self._times(g)
-
-    def _update(self, dz: Tensor, dg: Tensor) -> None:
-        if self._count == self._u.shape[1]:
+    def __call__(self, z: Tensor, f: Tensor, residual: Tensor) -> Tensor:
+        if self._count > self._memory:
             self._count = 0
-            return
-        moved = self._times(dg)  # H Δg
-        row = self._transposed_times(dz)  # Δzᵀ H
-        scale = (row * dg).sum(1, keepdim=True)
-        lengths = torch.linalg.vector_norm(row, dim=1) * torch.linalg.vector_norm(dg, dim=1)
-        rounding = torch.finfo(dz.dtype).eps * lengths.unsqueeze(1)
-        column = torch.where(scale.abs() > rounding, (dz - moved) / scale, 0.0)
-        self._u[:, self._count], self._v[:, self._count] = column, row
+        step = self._step(residual) if self._count else residual
+        self._steps[:, self._count] = step
         self._count += 1
+        return z + step
 
-    def _times(self, x: Tensor) -> Tensor:
-        return _low_rank(self._u[:, : self._count], self._v[:, : self._count], x) - x
-
-    def _transposed_times(self, x: Tensor) -> Tensor:
-        return _low_rank(self._v[:, : self._count], self._u[:, : self._count], x) - x
-
-
-def _low_rank(u: Tensor, v: Tensor, x: Tensor) -> Tensor:
-    """Σ_j u_j (v_j · x), (B, n)."""
-    return torch.bmm(torch.bmm(v, x.unsqueeze(2)).mT, u).squeeze(1)
+    def _step(self, g: Tensor) -> Tensor:
+        """−H g after the update by the last step, for the residual g behind it, (B, n)."""
+        k = self._count
+        self._steps[:, k] = g
+        # Of the last step and of g with all of them, (B, 2, k + 1).
+        products = torch.bmm(self._steps[:, k - 1 : k + 1], self._steps[:, : k + 1].mT)
+        self._products[:, k - 1, :k] = products[:, 0, :k]
+        matrix = -self._products[:, :k, 1 : k + 1] * self._weights[:, None, :k]
+        right = -products[:, 1, :k].unsqueeze(2)
+        c = torch.linalg.solve_triangular(matrix, right, upper=False, unitriangular=True).squeeze(2)
+        square, along = products[:, 0, k - 1], c[:, k - 1]  # ‖s‖² and sᵀ t
+        rounding = FEWEST_UNITS * torch.finfo(g.dtype).eps * (square + along.abs())
+        used = (square + along).abs() > rounding
+        self._weights[:, k - 1] = torch.where(used, 1 / square, 0.0)
+        stretch = torch.where(used, square / (square + along), 1.0)
+        shares = torch.ones_like(c)  # of s_1 … s_{k-1} and g in −t
+        shares[:, : k - 1] = -self._weights[:, : k - 1] * c[:, : k - 1]
+        shares *= stretch.unsqueeze(1)
+        return torch.bmm(shares.unsqueeze(1), self._steps[:, 1 : k + 1]).squeeze(1)

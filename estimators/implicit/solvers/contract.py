@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from estimators.core.bounds import Ge, Gt, Le, Lt, Unit
+from estimators.implicit.solvers.room import NoRoomError, require_room, too_large
 
 Function = Callable[[Tensor], Tensor]
 """z ↦ F(z), both (B, ...)."""
 
-Step = Callable[[Tensor, Tensor], Tensor]
-"""(z, F(z)) -> the next z, all (B, n)."""
+Step = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(z, F(z), F(z) − z) -> the next z, all (B, n), without a change to the arguments."""
 
 FEWEST_UNITS = 4
 """Units of least precision that a relative residual may have at least."""
@@ -70,6 +71,17 @@ class Solver(ABC):
         It is called once an iteration. It may remember; a row must depend on the same row alone.
         """
 
+    @property
+    def name(self) -> str:
+        """The method and its memory, for messages: "Broyden(memory=20)"."""
+        memory = getattr(self, "memory", None)
+        return type(self).__name__ + ("" if memory is None else f"(memory={memory})")
+
+    @property
+    def kept(self) -> int:
+        """States of each example that a solve keeps beside its iterates."""
+        return 0
+
     def tolerance_in(self, dtype: torch.dtype) -> float:
         """The largest relative residual of a solution in numbers of this type."""
         eps, single = torch.finfo(dtype).eps, torch.finfo(torch.float32).eps
@@ -79,17 +91,32 @@ class Solver(ABC):
     def solve(self, function: Function, start: Tensor) -> Solution:
         """Iterate from `start`, (B, ...), until every example has converged or was given up.
 
-        A tensor without numbers (on the device "meta") counts as converged after one step.
+        A tensor without numbers (on the device "meta") is evaluated once, without a history.
+
+        Raises NoRoomError if the device has no memory for what the solver keeps.
         """
         z, shape = start.detach().reshape(len(start), -1), start.shape
         progress = Progress(z, self.tolerance_in(z.dtype))
-        step = self.stepping(z)
+        if z.is_meta:
+            function(start)
+            return progress.solution(shape)
+        step = self._stepping_with_room(z)
         for _ in range(self.limit):
             f = function(z.view(shape)).reshape(z.shape)
-            if z.is_meta or not progress.take(z, f):
+            residual = f - z
+            if not progress.take(z, f, residual):
                 break
-            z = torch.where(progress.active, step(z, f), z)
+            z = progress.moved(z, step(z, f, residual))
         return progress.solution(shape)
+
+    def _stepping_with_room(self, z: Tensor) -> Step:
+        require_room(self.name, self.kept, z)
+        try:
+            return self.stepping(z)
+        except RuntimeError as error:  # the allocator's: what is free may be in pieces
+            raise NoRoomError(
+                too_large(self.name, self.kept, z, "no such block is free")
+            ) from error
 
 
 class Progress:
@@ -101,26 +128,35 @@ class Progress:
         rows = (len(z), 1)
         self.active = torch.ones(rows, dtype=torch.bool, device=z.device)
         """(B, 1): the examples that go on."""
+        self._all_active = True
         self._finite = self.active
         self._converged = torch.zeros_like(self.active)
         self._iterations = torch.zeros(rows, dtype=torch.int64, device=z.device)
         self._absolute = self._relative = z.new_full(rows, torch.inf)
 
-    def take(self, z: Tensor, f: Tensor) -> bool:
-        """Take in an iterate and its F(z), both (B, n); whether any example goes on."""
-        absolute = torch.linalg.vector_norm(f - z, dim=1, keepdim=True)
+    def take(self, z: Tensor, f: Tensor, residual: Tensor) -> bool:
+        """Take in an iterate, F(z) and F(z) − z, all (B, n); whether any example goes on."""
+        absolute = torch.linalg.vector_norm(residual, dim=1, keepdim=True)
         size = torch.linalg.vector_norm(f, dim=1, keepdim=True)
         relative = torch.where(absolute == 0, absolute, absolute / size)
         finite = absolute.isfinite() & size.isfinite()
         better = self.active & finite & (relative < self._relative)
-        self._best = torch.where(better, z, self._best)
         self._absolute = torch.where(better, absolute, self._absolute)
         self._relative = torch.where(better, relative, self._relative)
         self._iterations = self._iterations + self.active
         self._finite = self._finite & (finite | ~self.active)
         self._converged = self._converged | (self.active & finite & (relative <= self._tolerance))
         self.active = self.active & finite & ~self._converged
-        return bool(self.active.any())
+        # One transfer from the device for three answers.
+        answers = torch.stack([better.all(), self.active.all(), self.active.any()])
+        all_better, self._all_active, goes_on = answers.tolist()
+        self._best = z if all_better else torch.where(better, z, self._best)
+        return goes_on
+
+    def moved(self, z: Tensor, onwards: Tensor) -> Tensor:
+        """`onwards` for the examples that go on, z for the others; both (B, n)."""
+        # Most iterations move every example: they need no copy.
+        return onwards if self._all_active else torch.where(self.active, onwards, z)
 
     def solution(self, shape: torch.Size) -> Solution:
         rows = self._iterations, self._absolute, self._relative, self._converged, self._finite

@@ -36,7 +36,7 @@ class FixedPoint(Solver):
             raise ValueError(f"damping is {self.damping}; it must be above 0 and at most 1")
 
     def stepping(self, like: Tensor, /) -> Step:
-        return lambda z, f: damped(z, f, self.damping)
+        return lambda z, f, residual: damped(z, f, self.damping)
 
 
 def damped(z: Tensor, f: Tensor, damping: float) -> Tensor:

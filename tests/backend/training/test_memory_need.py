@@ -1,6 +1,7 @@
 """What a run needs of the memory: at least what it takes, and a refusal that says what to do."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -41,7 +42,7 @@ def need_of(config, **changes):
     parts = assemble(run)
     return memory_need(
         parts.network, parts.dataset, parts.loss, parts.optimizer, run.batch_size,
-        run.probe.possible,
+        run.probe.possible, "cpu", [parts.driver.estimator],
     )  # fmt: skip
 
 
@@ -115,6 +116,65 @@ def test_a_run_that_nearly_fills_the_memory_says_so_and_goes_on(config, gather, 
     run = gather(train(config()))
     assert run.ended.status == "finished"
     assert [e.kind for e in run.events] == ["memory"]
+
+
+IMPLICIT = {"dataset": {"name": "digits"}, "batch_size": 32}
+
+
+def implicit(config, adjoint="ift", steps=5, **fields):
+    estimator = {"name": "implicit_adjoint", "adjoint": adjoint, "steps": steps}
+    network = {"name": "implicit_mlp", "width": 512, **fields}
+    return config(network=network, estimator=estimator, **IMPLICIT)
+
+
+def test_the_need_counts_the_history_of_a_solver(config):
+    def history(**fields):
+        run = implicit(config, **fields)
+        parts = assemble(run)
+        return memory_need(parts.network, parts.dataset, parts.loss, None, 32, False).solves.history
+
+    state = 32 * 512 * 4
+    assert history(solver="fixed_point") == 0
+    assert history(solver="anderson") == 2 * 6 * state
+    assert history(solver="broyden") == 21 * state
+    assert history(solver="broyden", memory=600) == 601 * state
+    assert history(solver="anderson", memory=50) == 2 * 50 * state
+
+
+def test_the_need_counts_the_steps_that_an_adjoint_unrolls(config):
+    def unrolled(adjoint, steps=5):
+        run = implicit(config, adjoint, steps, limit=70)
+        parts = assemble(run)
+        named = (parts.network, parts.dataset, parts.loss, None, 32, False, "cpu")
+        return memory_need(*named, [parts.driver.estimator]).solves.unrolled
+
+    application = 3 * 32 * 512 * 4  # W z, the sum with U x, and φ of it
+    assert [unrolled(a) for a in ("ift", "npg", "jfb")] == [0, 0, 0]
+    assert unrolled("upg") == 5 * application
+    assert unrolled("upg", 200) == 200 * application
+    assert unrolled("unrolled") == 70 * application
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "remedy"),
+    [
+        ({"solver": "broyden", "memory": 1000}, "63 MiB are for the history of the solver "
+         r"Broyden\(memory=1000\)", "lower the solver's memory, or take a smaller batch"),
+        ({"adjoint": "upg", "steps": 1000}, "188 MiB are for the steps kept by the adjoint upg",
+         "lower the steps of upg, or take a smaller batch"),
+        ({"adjoint": "unrolled", "limit": 900}, "170 MiB are for the steps kept by the adjoint unr",
+         "lower the limit of the network's solver, or take a smaller batch"),
+    ],
+)  # fmt: skip
+def test_a_run_whose_equilibria_do_not_fit_says_what_to_lower(
+    config, gather, machine, changes, reason, remedy
+):
+    machine(GIB, 420 * 2**20)
+    run = gather(train(implicit(config, **changes)))
+    assert run.ended.status == "failed"
+    assert re.search(reason, run.ended.error), run.ended.error
+    assert f"420 MiB are free of 1.0 GiB: {remedy}" in run.ended.error
+    assert "Traceback" not in run.ended.error
 
 
 def test_an_evaluation_counts_as_many_examples_as_it_takes_at_once():

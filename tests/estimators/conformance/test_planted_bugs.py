@@ -15,9 +15,20 @@ from estimators import (
     Estimator,
     ForwardGradient,
     Ge,
+    ImplicitAdjoint,
     Need,
 )
-from estimators.conformance import ACROSS, CHECKS, MANY, Trial, check, every_case, many_draws
+from estimators.conformance import (
+    ACROSS,
+    CHECKS,
+    MANY,
+    Trial,
+    check,
+    every_case,
+    many_draws,
+    served,
+)
+from estimators.conformance.every_check import NOTHING_OFFERED
 from estimators.core.contract import Law
 
 
@@ -224,6 +235,19 @@ class SameAfterTheFirst(Forward):
 )
 def test_the_same_noise_for_all_tangents(cls, sentence):
     fails("averages its draws", bug(cls), sentence)
+
+
+def test_less_variance_is_said_of_estimates_with_noise_alone():
+    """The steps of an implicit adjoint cost more, and there is nothing that they could average."""
+
+    def finding(estimator):
+        case = next(case for case in every_case() if served(estimator, case))
+        return ACROSS["averages its draws"]([Trial(estimator, case)])
+
+    assert finding(Forward()) == "more tangents: less variance"
+    assert finding(ImplicitAdjoint()) == "draws of one state are equal: no noise to average"
+    assert finding(Backprop()) == "no count that raises the cost"
+    assert finding(ImplicitAdjoint()) in NOTHING_OFFERED  # a dash stands beside it
 
 
 def test_a_law_3_percent_off():

@@ -70,9 +70,8 @@ def matrix(n=12, size=0.9, seed=5):
 
 def series(j, k, damping):
     """λ Σ_{t<k} Bᵗ, as `Neumann` makes it, column by column."""
-    apply = lambda w: w @ j.T  # noqa: E731
     eye = torch.eye(len(j)).double()
-    return Neumann(k, damping).times_inverse(None, eye, apply).T
+    return Neumann(k, damping).times_inverse(None, eye, lambda w: eye + w @ j.T).T
 
 
 @pytest.mark.parametrize("damping", [0.3, 0.5, 1.0])
@@ -88,7 +87,7 @@ def test_the_series_times_i_minus_j_is_i_minus_b_to_the_k(k, damping):
 
 
 @pytest.mark.parametrize(("radius", "mean"), [(0.3, 0.998), (0.6, 0.976)])
-@pytest.mark.parametrize(("n", "count"), [(50, 40), (200, 8)])
+@pytest.mark.parametrize(("n", "count"), [(50, 40), (200, 8), (500, 3)])
 def test_the_cosine_on_random_jacobians_below_a_radius_of_0_6(radius, mean, n, count):
     assert sum(cosines(radius, n, count)) / count == pytest.approx(mean, abs=0.01)
 
@@ -109,7 +108,8 @@ def cosines(radius, n, count):
         j *= radius / torch.linalg.eigvals(j).abs().max()
         signal = torch.randn(1, n, generator=rng).double()
         exact = torch.linalg.solve(torch.eye(n).double() - j.T, signal[0])
-        phantom = Neumann(5, 0.5).times_inverse(None, signal, lambda w, j=j: w @ j)
+        affine = lambda w, s=signal, j=j: s + w @ j  # noqa: E731
+        phantom = Neumann(5, 0.5).times_inverse(None, signal, affine)
         found.append(torch.cosine_similarity(exact, phantom[0], dim=0).item())
     return found
 
@@ -332,6 +332,25 @@ def test_a_network_without_an_equilibrium_is_refused(inner):
     words = r"one equilibrium stage; this one has none: put an Equilibrium\(cell\) into it"
     with pytest.raises(UnsupportedError, match=words):
         require(ImplicitAdjoint(inner=inner), case.chain, case.params)
+    with pytest.raises(UnsupportedError, match="differentiates equilibria, and this network has"):
+        ImplicitAdjoint(inner=inner).coverage(case.chain, case.params)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"steps": 0}, "steps is 0; it must be at least 1"),
+        ({"damping": 0.0}, "damping is 0.0; it must be above 0 and at most 1"),
+        ({"damping": 1.5}, "damping is 1.5; it must be above 0 and at most 1"),
+        (
+            {"adjoint": "shine"},
+            "adjoint is 'shine'; it must be one of upg, npg, jfb, ift, unrolled",
+        ),
+    ],
+)
+def test_fields_out_of_bounds_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        ImplicitAdjoint(**fields)
 
 
 def test_declared_passes_follow_the_steps():

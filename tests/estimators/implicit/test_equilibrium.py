@@ -8,6 +8,7 @@ from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
+from benchmarks.mezo import peak
 from estimators import (
     SPSA,
     Anderson,
@@ -24,6 +25,7 @@ from estimators import (
     stream,
 )
 from estimators.autodiff.calculus import push_forward, value_and_grad
+from estimators.implicit._adjoints import differentiating_by
 from estimators.implicit.equilibrium import TransformError
 from estimators.measurement.draws.one_step import starting_point
 from estimators.measurement.inputs.examination import examined
@@ -165,6 +167,29 @@ def test_the_graph_does_not_grow_with_the_iterations():
     x, _ = batch()
     short, long = (network(solver=FixedPoint(limit=limit))(x) for limit in (2, 100))
     assert nodes_behind(short) == nodes_behind(long) < 25
+
+
+@pytest.mark.parametrize("solver", [FixedPoint, Anderson, Broyden])
+def test_the_memory_of_an_exact_gradient_does_not_grow_with_the_iterations(solver):
+    """J is nearly 0.99 times a rotation: both solves go on to their limit."""
+    rng = torch.Generator().manual_seed(3)
+    x = 1e-3 * torch.randn(8, 64, generator=rng).double()
+    used = []
+    for limit in (30, 90):
+        stage = Equilibrium(TanhCell(64), solver(limit=limit)).double()
+        nn.init.orthogonal_(stage.cell.recurrent.weight, gain=0.99, generator=rng)
+        nn.init.zeros_(stage.cell.recurrent.bias)
+        estimator = ImplicitAdjoint(adjoint="ift")
+
+        def step(stage=stage, estimator=estimator):
+            with differentiating_by(estimator._through) as record:
+                torch.autograd.grad(stage(x).square().sum(), list(stage.parameters()))
+            return record.numbers
+
+        numbers = step()
+        assert numbers["forward_iterations"] == numbers["backward_iterations"] == limit
+        used.append(peak(step))
+    assert used[0] == used[1] > 0
 
 
 class Counting(TorchFunctionMode):

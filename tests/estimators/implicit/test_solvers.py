@@ -1,11 +1,17 @@
 """Solvers: right, each example by itself, with true reports, whatever an example does."""
 
+import os
+import sys
 from itertools import pairwise
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from estimators import Anderson, Broyden, FixedPoint
+from estimators.implicit.solvers import room
+from estimators.implicit.solvers.room import NoRoomError
 from tests.estimators.implicit.setup_implicit import SINGLE, SOLVERS, scaled
 
 N = 8
@@ -164,7 +170,9 @@ def test_broyden_solves_linear_equations_in_twice_their_number_of_steps():
     assert found.iterations.max() <= 2 * N + 4
 
 
-def test_broyden_steps_are_those_of_dense_matrices():
+@pytest.mark.parametrize("memory", [20, 2])
+def test_broyden_steps_are_those_of_dense_matrices(memory):
+    """Of which the inverse Jacobian begins anew, instead of an update, when the memory is full."""
     weight, right = problem()
     function, seen = affine(weight, right), []
 
@@ -172,12 +180,16 @@ def test_broyden_steps_are_those_of_dense_matrices():
         seen.append(z)
         return torch.sin(function(z))
 
-    Broyden(limit=6).solve(curved, torch.zeros_like(right))
+    Broyden(limit=9, memory=memory).solve(curved, torch.zeros_like(right))
     seen, kept = [], seen
-    h, before = -torch.eye(N).double().expand(5, N, N), None
+    new = -torch.eye(N).double().expand(5, N, N)
+    h, before, updates = new, None, 0
     for z, after in pairwise(kept):
         g = curved(z) - z
-        if before is not None:
+        if updates == memory:
+            h, updates = new, 0
+        elif before is not None:
+            updates += 1
             dz, dg = z - before[0], g - before[1]
             moved = torch.einsum("bij,bj->bi", h, dg)
             row = torch.einsum("bi,bij->bj", dz, h)
@@ -193,6 +205,24 @@ def test_broyden_leaves_out_an_update_that_is_rounding():
     assert found.finite.all()
     assert not found.converged.any()
     assert found.iterations.tolist() == [9, 9]
+
+
+def test_broyden_goes_on_without_an_update_that_it_left_out():
+    """The residual stays the same in the first step: its iterates are those of a later start."""
+    weight, right = problem()
+    runs = []
+    for start in (0.0, 1.0):
+        seen = []
+
+        def function(z, seen=seen):
+            seen.append(z)
+            return torch.where(z[:, :1] < 1.5, z + 1, z @ weight.T + right)
+
+        Broyden(limit=9 - int(start)).solve(function, torch.full_like(right, start))
+        runs.append(seen)
+    early, late = runs
+    torch.testing.assert_close(early[1:], late)
+    assert (late[-1] - late[-2]).norm() > 1e-6
 
 
 def test_anderson_minimises_the_combined_residual():
@@ -248,6 +278,67 @@ def test_the_tolerance_is_that_of_single_precision():
     assert solver.tolerance_in(torch.float64) == 1e-4 * SINGLE
     assert FixedPoint(tolerance=1e-12).tolerance_in(torch.float32) == 4 * 2.0**-23
     assert solver.tolerance_in(torch.bfloat16) == 4 * 2.0**-7
+
+
+class Allocations(TorchDispatchMode):
+    """Bytes of the results of all operations but views."""
+
+    total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if not any(r.alias_info for r in func._schema.returns):
+            self.total += sum(t.nbytes for t in tree_leaves(result) if torch.is_tensor(t))
+        return result
+
+
+@pytest.mark.parametrize("solver", [Anderson(memory=7), Broyden(memory=9), FixedPoint()])
+def test_what_it_says_it_keeps_is_what_it_allocates(solver):
+    """Beside the states, products of the kept ones with each other: below 1 % of them here."""
+    like = torch.zeros(3, 10_000)
+    with Allocations() as allocated:
+        solver.stepping(like)
+    states = allocated.total / (3 * 10_000 * 4)
+    assert solver.kept <= states <= 1.01 * solver.kept
+
+
+@pytest.mark.parametrize(
+    ("solver", "sentence"),
+    [
+        (Broyden(memory=1000), r"Broyden\(memory=1000\) keeps 1,001 states of 64 examples × 50,000 "
+         r"numbers, 11.9 GiB, and 3.0 GiB are free on cpu: lower the solver's memory"),
+        (Anderson(memory=300), r"Anderson\(memory=300\) keeps 600 states .* 7.2 GiB, and 3.0 GiB"),
+    ],
+)  # fmt: skip
+def test_a_history_that_does_not_fit_is_refused_before_it_is_allocated(
+    solver, sentence, monkeypatch
+):
+    monkeypatch.setattr(room, "free_memory", lambda device: 3 * 2**30)
+    calls = []
+    start = torch.zeros(1, 50_000).expand(64, 50_000)
+    with pytest.raises(NoRoomError, match=sentence), Allocations() as allocated:
+        solver.solve(calls.append, start)
+    assert not calls
+    assert allocated.total < 2**20
+    fits = type(solver)(memory=5).solve(lambda z: z / 2, start[:, :10])
+    assert fits.converged.all()
+
+
+def test_an_allocator_that_has_no_room_says_so_in_the_same_words(monkeypatch):
+    def refuse(*args):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(Broyden, "stepping", refuse)
+    sentence = "keeps 21 states of 2 examples × 3 numbers, 0 MiB, and no such block is free on cpu"
+    with pytest.raises(NoRoomError, match=sentence):
+        Broyden().solve(lambda z: z / 2, torch.zeros(2, 3))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc/meminfo")
+def test_the_free_memory_is_that_of_the_machine():
+    free = room.free_memory(torch.device("cpu"))
+    assert 0 < free <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert room.free_memory(torch.device("meta")) is None
 
 
 @pytest.mark.parametrize("name", SOLVERS)
