@@ -65,8 +65,8 @@ class ImplicitAdjoint(Wrapping, Estimator[Objective, Any]):
 
     Costs what the inner estimator costs; a phantom gradient spends k products with the Jacobian in
     the place of a solve, which is taken to have 20. Reports the largest number of iterations and
-    the largest relative residual of its solves, forward and backward, and the largest number of
-    examples in a solve that did not converge.
+    the largest relative and absolute residual of its solves, forward and backward, and the largest
+    numbers of examples in a solve that did not converge and that met a number that is not finite.
 
     Raises ValueError if a field is out of its bounds.
 

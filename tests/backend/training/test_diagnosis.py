@@ -54,6 +54,16 @@ def test_the_cause_is_found(point, estimator, cause, said):
     assert said in finding["text"]
 
 
+@pytest.mark.parametrize("probes", [1, 16])
+def test_draws_on_unconverged_solves_are_said_first(point, probes):
+    question = asked(point, Backprop(), probes)
+    (before,) = diagnose(question)
+    question["layers"][""]["unconverged"] = 3 * probes
+    (finding,) = diagnose(question)
+    share = f"{3 * probes} of {DRAWS * probes} draws (19 %) rest on a solve that did not converge"
+    assert finding == {**before, "text": f"{share}; {before['text']}"}
+
+
 @pytest.mark.parametrize("estimator", [ForwardGradient(), SignOf(), Backprop()])
 def test_the_slope_is_had_back_from_what_is_on_record(point, estimator):
     question = asked(point, estimator, probes=64)

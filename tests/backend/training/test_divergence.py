@@ -89,15 +89,18 @@ BROKEN_WEIGHT = "hidden1.linear.bias"
 
 def break_a_weight(monkeypatch, at: int) -> None:
     """From that step on a weight is NaN that no loss tells of."""
-    update = loop.Trainer.update
+    estimate, apply = loop.Trainer.estimate, loop.Trainer.apply
 
-    def updating(self, step, objective):
-        estimate = update(self, step, objective)
+    def estimating(self, step, objective):
+        return estimate(self, step, objective)._replace(loss=torch.tensor(1.0))
+
+    def applying(self, step, objective, estimate):
+        apply(self, step, objective, estimate)
         if step == at:
             self.params[BROKEN_WEIGHT][0] = float("nan")
-        return estimate._replace(loss=torch.tensor(1.0))
 
-    monkeypatch.setattr(loop.Trainer, "update", updating)
+    monkeypatch.setattr(loop.Trainer, "estimate", estimating)
+    monkeypatch.setattr(loop.Trainer, "apply", applying)
     monkeypatch.setattr(
         Evaluation, "along", lambda self, step: iter([("validation/loss", torch.tensor(1.0))])
     )

@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 
-from backend.config import RunConfig
+from backend.config import MicroscopeConfig, RunConfig
 from backend.training.checkpointing import Checkpointing
 from backend.training.control import Control
 from backend.training.loop import Run, train
+from backend.training.microscope.run import run_microscope
 from backend.training.records import Event
 from backend.training.solve_watch import SolveWatch
 from estimators.implicit.solvers.record import SolveRecord
@@ -294,3 +295,26 @@ def test_checkpoints_of_before_still_load(config, tmp_path):
     watch.load({})
     assert watch.state() == SolveWatch("warn").state()
     assert isinstance(run._checkpoints, Checkpointing)
+
+
+# --- the microscope ---
+
+
+@pytest.mark.parametrize("kind", [{}, {"sweep": {"field": "batch_size", "values": [4, 8]}}])
+def test_a_microscope_counts_as_probes_do(kind, config, gather, tmp_path):
+    run = config(
+        network={**SMALL, "limit": 4}, estimator={"name": "backprop"}, shadows=[], probe=QUIET,
+        steps=2,
+    )  # fmt: skip
+    gather(train(run, checkpoint_dir=tmp_path))
+    asked = MicroscopeConfig.model_validate(
+        {**run.model_dump(), "microscope": {"run": "r1", "step": 2, "draws": 8, **kind}}
+    )
+    seen = gather(run_microscope(asked, None, folder=tmp_path))
+    assert seen.ended.status == "finished", seen.ended
+    if kind:
+        assert seen.of("sweep/draw/not_converged", "", "backprop") == {4: 8.0, 8: 8.0}
+        assert seen.of("sweep/reference/not_converged", "", "") == {4: 4.0, 8: 8.0}
+    else:
+        assert seen.of("draw/not_converged", "", "backprop") == {8: 8.0}
+        assert seen.of("reference/not_converged", "", "") == {0: float(run.batch_size)}

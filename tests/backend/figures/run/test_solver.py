@@ -5,6 +5,8 @@ import math
 import pytest
 
 from backend.figures import FigureError, Memory, MemoryRun, draw, note_text
+from backend.figures.data.diagnosis import OF_THE_RUN, question
+from estimators.statistics.probes import MEASURES
 
 REPORTS = {
     "forward_iterations": [5.0, 6.0, 200.0],
@@ -174,3 +176,13 @@ def test_a_microscope_says_the_same(prefix):
     assert f"ift: {draws} {UNCONVERGED}" in note
     where = " at 2 of 2 values" if prefix else ""
     assert f"{REFERENCE}{where}, for up to 4 examples" in note
+
+
+def test_the_diagnosis_asks_with_their_number():
+    found = source()
+    for name in MEASURES:
+        found.add("a", name, [0, 2], [0.5, 0.5], estimator="" if name == OF_THE_RUN else "ift")
+    found.add("a", "draw/not_converged", [0, 2], [1, 3], estimator="ift")
+    asked = question(found, "a", "ift", 8, {"": ["w"]})
+    assert asked["layers"][""]["unconverged"] == 4
+    assert question(found, "a", "ift", 1, {"": ["w"]})["layers"][""]["unconverged"] == 3
