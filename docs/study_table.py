@@ -1,57 +1,72 @@
-"""Print the results of a tuned study of guesses and targets as Markdown, a row a configuration.
+"""Print the results of a tuned study as Markdown, a row a configuration.
 
-`python -m docs.study_table RESULTS.json HOME` reads what `gradlab tune` wrote and the home of the
-lab that made the runs. The cosines of target and guess are those of the lab's own figures: the
-means of each run's latest reports, then over the seeds. The cost is the processor time of an
-estimate on one thread, beside the baseline's; it is measured while this runs, on noise of the
-data's shape.
+`python -m docs.study_table RESULTS.json HOME [METRIC …]` reads what `gradlab tune` wrote and the
+home of the lab that made the runs. Each METRIC of the drivers or the networks, such as
+`estimator/guess_cosine` or `cosine`, has a column for each stage that reports it. Its numbers are
+those of the lab's own figures: the means of each run's latest reports, then over the seeds. The
+cost is the processor time of an estimate on one thread, beside the baseline's; it is measured while
+this runs, on noise of the data's shape.
 """
 
 import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from backend.config import RunConfig
+from backend.figures.data.metrics import metric as words_of
 from backend.figures.data.query import parse
 from backend.figures.data.select import driver
-from backend.figures.guesses.cells import Reader
+from backend.figures.data.source import Source
+from backend.figures.guesses.cells import Cell, Reader
 from backend.figures.guesses.members import Member
 from backend.store.engine import open_engine
 from backend.store.store import Store
 from backend.training.components.assemble import assemble
 from benchmarks.table import interleaved
 from estimators import Chain, stream
+from estimators.statistics.formatting import short
 
-COSINE = "estimator/guess_cosine"
 ROUNDS = 15
 NONE = "–"
+Column = tuple[str, str]
+"""A metric and the stage that it is of."""
 
 
-def main(results: Path, home: Path) -> None:
+def main(results: Path, home: Path, metrics: Sequence[str]) -> None:
     """Print the table."""
     document = json.loads(results.read_text())
-    seeds = document["study"]["seeds"]
-    chosen: dict[str, list[Any]] = {entry["label"]: [] for entry in document["results"]}
     store = Store(open_engine(f"sqlite:///{home.resolve() / 'lab.db'}"))
+    first = {run["label"]: store.run(run["run"]) for run in document["runs"]}
+    costs = _costs({label: run.config for label, run in first.items()}, document)
+    print("\n".join(table(document, store, metrics, costs)))
+
+
+def table(
+    document: Mapping[str, Any],
+    source: Source,
+    metrics: Sequence[str],
+    costs: Mapping[str, float],
+) -> list[str]:
+    """The lines of the table; `costs` are {label: cost of an estimate in that of the baseline}."""
+    seeds = document["study"]["seeds"]
+    chosen: dict[str, list[str]] = {entry["label"]: [] for entry in document["results"]}
     for run in document["runs"]:
         if run["seed"] in seeds:
-            chosen[run["label"]].append(store.run(run["run"]))
-    blocks = _blocks(store, [run for runs in chosen.values() for run in runs])
-    seconds = _seconds({label: runs[0].config for label, runs in chosen.items() if runs})
-    baseline = seconds[document["study"]["baseline"]]
-    heads = ["", "rate", "test accuracy, %", "difference", *blocks, "cost"]
-    print(_row(heads), _row(["---"] * len(heads)), sep="\n")
+            chosen[run["label"]].append(run["run"])
+    columns = _columns(source, [run for runs in chosen.values() for run in runs], metrics)
+    heads = ["", "rate", "test accuracy, %", "difference", *map(_head, columns), "cost"]
+    lines = [_row(heads), _row(["---"] * len(heads))]
     for entry in document["results"]:
-        runs = chosen[entry["label"]]
-        cost = f"{seconds[entry['label']] / baseline:.2f}" if runs else NONE
-        cosines = [_cosine(store, runs, block) for block in blocks]
-        print(_row([entry["label"], _rate(entry), *_accuracy(entry), *cosines, cost]))
+        label, runs = entry["label"], chosen[entry["label"]]
+        values = [_value(source, runs, column) for column in columns]
+        cost = f"{costs[label]:.2f}" if label in costs else NONE
+        lines.append(_row([label, _rate(entry), *_accuracy(entry), *values, cost]))
+    return lines
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -78,27 +93,50 @@ def _accuracy(entry: Mapping[str, Any]) -> tuple[str, str]:
     return mean, f"{100 * difference['mean']:+.1f} ({' … '.join(ends)})"
 
 
-def _blocks(store: Store, runs: Sequence[Any]) -> list[str]:
-    """The blocks of which a run reports the cosine of target and guess."""
-    series = (each for run in runs for each in store.series(run.id) if each.metric == COSINE)
-    return list(dict.fromkeys(each.layer for each in series))
+def _head(column: Column) -> str:
+    """A metric's name, and the stage where it is of one."""
+    name, stage = column
+    return words_of(name).short + (f", {stage}" if stage else "")
 
 
-def _cosine(store: Store, runs: Sequence[Any], block: str) -> str:
-    read = []
+def _columns(source: Source, runs: Sequence[str], metrics: Sequence[str]) -> list[Column]:
+    """A column for each metric of the whole network, or for each stage that a run reports it of."""
+    stages: dict[str, dict[str, None]] = {name: {} for name in metrics}
     for run in runs:
-        reader = Reader(store, parse({"runs": run.id, "layer": block}))
-        read.append(reader.read(Member(run.id, run, driver(run), None), COSINE))
-    finite = [value for value in read if isfinite(value)]
-    return f"{sum(finite) / len(finite):.2f}" if finite else NONE
+        for series in source.series(run):
+            if series.metric in stages:
+                stages[series.metric].setdefault(series.layer)
+    return [
+        (name, stage)
+        for name, reported in stages.items()
+        for stage in ([""] if "" in reported else reported)
+    ]
 
 
-def _seconds(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """Processor time of an estimate of each configuration, taken in turns on one thread."""
+def _value(source: Source, runs: Sequence[str], column: Column) -> str:
+    """The mean over the runs, as a cell of the grid of guesses has it."""
+    (name, stage), members, values = column, [], []
+    for run_id in runs:
+        run = source.run(run_id)
+        labels = {each.estimator for each in source.series(run_id) if each.metric == name}
+        label = "" if labels == {""} else driver(run)
+        members.append(Member(run_id, run, label, None))
+        reader = Reader(source, parse({"runs": run_id, "layer": stage}))
+        values.append(reader.read(members[-1], name))
+    sample = Cell(tuple(members), tuple(values)).sample
+    return short(sample.mean) if sample.count else NONE
+
+
+def _costs(
+    configs: Mapping[str, Mapping[str, Any]], document: Mapping[str, Any]
+) -> dict[str, float]:
+    """Processor time of an estimate of each configuration, taken in turns on one thread, in that of
+    the baseline."""
     torch.set_num_threads(1)
     calls = [_estimating(RunConfig.model_validate(config)) for config in configs.values()]
     seconds = interleaved(*calls, rounds=ROUNDS, warm=1, clock=time.process_time)
-    return dict(zip(configs, seconds, strict=True))
+    baseline = seconds[list(configs).index(document["study"]["baseline"])]
+    return {label: each / baseline for label, each in zip(configs, seconds, strict=True)}
 
 
 def _estimating(config: RunConfig) -> Callable[[], object]:
@@ -115,4 +153,4 @@ def _estimating(config: RunConfig) -> Callable[[], object]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
