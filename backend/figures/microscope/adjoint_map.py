@@ -256,14 +256,16 @@ def _lines(data: AdjointMapData, factor: float, query: Query) -> list[Any]:
     lines = []
     for level, heights in _levels(data, factor, query):
         shared: dict[str, Any] = {
-            "x": list(range(len(heights))), "y": canvas.numbers(heights), "mode": "lines+markers",
+            "x": list(range(len(heights))), "y": canvas.numbers(heights),
+            # A point covers the number of its cell; only by itself it is needed.
+            "mode": "lines" if np.isfinite(heights).sum() > 1 else "markers",
             "hoverinfo": "skip", "name": f"‖Bᵏ‖ = {level:g}",
             "meta": {"role": "level", "level": level},
         }  # fmt: skip
         edge, ink = {"color": "#ffffff", "size": 8}, {"color": "#000000", "size": 5}
         lines += [
             go.Scatter(**shared, line={"color": "#ffffff", "width": 4}, marker=edge, opacity=0.7),
-            go.Scatter(**shared, line={"color": "#000000", "width": 1.5}, marker=ink),
+            go.Scatter(**shared, line={"color": "#000000", "width": 1.5}, marker=ink, opacity=0.7),
         ]
     return lines
 
@@ -277,7 +279,7 @@ def _names(data: AdjointMapData, factor: float, query: Query) -> list[dict[str, 
         both = last > 0 and np.isfinite(heights[last - 1])
         y = (heights[last] + heights[last - 1]) / 2 if both else heights[last]
         named.append({
-            "text": f"‖Bᵏ‖ {level:g}", "x": last - 0.5 if both else last + 0.35, "y": float(y),
+            "text": f"{level:g}", "x": last - 0.5 if both else last + 0.35, "y": float(y),
             "showarrow": False, "font": {"size": 10, "color": "#000000"},
             "bgcolor": "rgba(255,255,255,0.8)", "borderpad": 1,
         })  # fmt: skip

@@ -13,7 +13,9 @@ from backend.notebook import show
 from estimators import (
     SPSA,
     Backprop,
+    Equilibrium,
     ForwardGradient,
+    adjoint_map,
     anatomy,
     compare,
     measure,
@@ -65,6 +67,27 @@ def test_every_method_that_is_listed_draws(measured):
             assert f".{name}()" in repr(views)
             assert getattr(views, name)().layout.title.text
         assert views.all()
+
+
+def test_an_adjoint_map_is_shown_and_saved_with_its_menus(tmp_path):
+    net = nn.Sequential(nn.Linear(3, 4), Equilibrium(nn.Bilinear(4, 4, 4)), nn.Linear(4, 2))
+    with torch.no_grad():
+        net[1].cell.weight.mul_(0.1)
+    found = adjoint_map(
+        net, LOSS, BATCHES[0], steps=[1, 3], damping=[1.0], factors=[0.5, 1.0],
+        solvers=["broyden"], repeats=1,
+    )  # fmt: skip
+    views = show(found)
+    for name in views.figures:
+        assert getattr(views, name)().layout.title.text
+    cosines = views.adjoint_map(adjoint="upg", factor=0.5).data[0].text
+    assert cosines[1][0] != views.adjoint_map(adjoint="upg").data[0].text[1][0]
+    first = views.all()[0]
+    assert "factor 1" in first.layout.title.subtitle.text, "the network as it is comes first"
+    text = views.save(tmp_path / "map.html").read_text()
+    assert text.count("<select") == 3
+    with pytest.raises(FigureError, match="factor is 2; this run has"):
+        views.adjoint_map(factor=2)
 
 
 def test_a_file_holds_everything_and_no_label_breaks_out(measured, tmp_path):

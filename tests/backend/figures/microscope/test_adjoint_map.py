@@ -64,13 +64,24 @@ def test_where_the_exact_gradient_did_not_converge_there_is_no_takeaway(source):
     assert not any("✗" in text for row in cells(drawn(source))["text"] for text in row)
 
 
-def test_a_setting_that_did_not_converge_is_no_takeaway(source):
-    missed = np.zeros(12)
-    missed[5] = 1.0  # k = 4 with λ = 1, the best
+def set_missed(source, missed):
     found = [s for s in source.series("a1") if s.metric == "adjoint_map/not_converged"]
     key = next(s.id for s in found if s.estimator == "npg")
     points = source._points[key]
     source._points[key] = type(points)(points.steps, missed, points.count)
+
+
+def test_beside_an_exact_gradient_that_did_not_converge_no_setting_is_named(source):
+    set_missed(source, np.zeros(12))
+    note = note_text(drawn(source, factor="3"))
+    assert "measured setting" not in note
+    assert "measured steps" not in note
+
+
+def test_a_setting_that_did_not_converge_is_no_takeaway(source):
+    missed = np.zeros(12)
+    missed[5] = 1.0  # k = 4 with λ = 1, the best
+    set_missed(source, missed)
     assert "the best is k = 2 with λ = 1: 0.8" in note_text(drawn(source))
 
 
