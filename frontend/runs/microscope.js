@@ -5,10 +5,10 @@ import {PLAIN, field} from "../form/field.js";
 import {freshId, locate, problemLine} from "../form/node.js";
 import {shadows} from "../form/shadows.js";
 import {icon} from "../icons.js";
-import {startMicroscope} from "../lab.js";
+import {catalogue, startMicroscope} from "../lab.js";
 import {count} from "../lib/format.js";
 import {h} from "../lib/h.js";
-import {effect, signal, untracked} from "../lib/signal.js";
+import {computed, effect, signal, untracked} from "../lib/signal.js";
 import {kindField} from "./microscope-kind.js";
 import {sweptField} from "./swept-field.js";
 
@@ -37,9 +37,11 @@ export function microscopeDialog() {
     ),
     place,
   );
+  // A form needs the catalogue, which may come later than the press; a changed one needs no other.
+  const hasCatalogue = computed(() => catalogue() !== null);
   effect(() => {
     const run = subject();
-    if (!run) return place.replaceChildren();
+    if (!run || !hasCatalogue()) return place.replaceChildren();
     untracked(() => place.replaceChildren(form(run, () => dialog.close())));
     dialog.showModal();
   });

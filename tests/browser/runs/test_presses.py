@@ -98,3 +98,23 @@ def test_single_keys_can_be_switched_off(page: Page, lab: ServedLab) -> None:
     page.keyboard.press("Escape")
     page.keyboard.press("n")
     expect(name).to_be_focused()
+
+
+@pytest.mark.timeout(90)
+def test_a_microscope_asked_for_before_the_catalogue_opens_when_it_is_there(
+    page: Page, lab: ServedLab
+) -> None:
+    enter(page, lab.start_url)
+    small(page, "looked at early", 5)
+    press_run(page)
+    becomes(run_row(page, "looked at early"), "finished")
+    held: list[Route] = []
+    page.route("**/api/catalogue", lambda route: held.append(route), times=1)
+    page.reload()
+    row = run_row(page, "looked at early")
+    with page.expect_response("**/estimators"):
+        row.get_by_role("button", name="Microscope on run").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    held[0].continue_()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Checkpoint")).to_be_visible()
