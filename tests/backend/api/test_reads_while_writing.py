@@ -15,7 +15,7 @@ from backend.store import Store, points
 from backend.store.points import SeriesPoints
 from backend.store.reports import WorkerReport
 from backend.store.tables import Chunk, ChunkSummary, Run
-from tests.backend.figures.full_source import ALIKE, full_source, run_of
+from tests.backend.figures.full_source import ALIKE, RUNS, full_source, run_of
 
 MOST = 2
 """Places within a request at which its run is changed, beside the last one."""
@@ -26,9 +26,9 @@ Change = Callable[[], object]
 def runs(store) -> dict[str, str]:
     """The runs of `full_source`, in the store: {id there: id here}."""
     source, ids = full_source(), {}
-    for there in ("r1", "m1", "m2", "p1", "g1"):
+    for there in RUNS:
         run = source.run(there)
-        kind = "microscope" if there.startswith("m") else "training"
+        kind = "microscope" if "microscope" in run.config else "training"
         made = {"config": {**run.config, "name": there}, "labels": {**run.labels}, "kind": kind}
         ((row,), _) = store.create_runs([{**made, "steps": 100}])
         store.begin_attempt(row.id)

@@ -25,6 +25,10 @@ def run(number: int = 1, name: str = "a run", **more) -> MemoryRun:
     return MemoryRun(number, name, facts=facts, **{"config": {"batch_size": 32}, **more})
 
 
+RUNS = ("r1", "m1", "m2", "p1", "g1", "a1")
+"""The ids of `full_source`."""
+
+
 def run_of(figure: str) -> str:
     """The run that has something for a figure: a training, a microscope, a sweep or a path."""
     if figure == "sweep":
@@ -39,7 +43,7 @@ def run_of(figure: str) -> str:
 
 
 def full_source() -> Memory:
-    """A training run, a microscope, a sweep, a run on a surface and one with a guess."""
+    """A training run, a microscope, a sweep, a surface, a run with a guess, an adjoint map."""
     source, rng = Memory(), np.random.default_rng(0)
     labels = {"driver": ALIKE[0], "shadows": ALIKE[1:]}
     source.add_run("r1", run(labels=labels))
