@@ -69,6 +69,8 @@ def reference(chain: Chain, params: Params, factor: float) -> Reference:
     at, missed = {}, {}
     for name in equilibria(chain.module):
         solves = watched[name]
+        if not solves.forward:  # the network has it and does not call it
+            continue
         z = solves.forward[-1].z
         at[name] = _near(chain, params, name, inputs[name], z, factor)
         counts = [int((~s.converged).sum()) for s in (*solves.forward, *solves.backward)]
