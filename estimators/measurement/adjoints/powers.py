@@ -14,9 +14,8 @@ from torch.autograd import forward_ad
 
 from estimators.implicit.solvers.contract import Function
 from estimators.implicit.spectral_radius import spectral_radius
+from estimators.statistics.adjoint_grid import MOST_STATES
 
-MOST_STATES = 256
-"""Most states of an example for which J is written out."""
 MOST_ITERATED = 8
 """Most examples of which a power iteration is made for the norms."""
 TOLERANCE = 0.01

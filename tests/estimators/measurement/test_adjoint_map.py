@@ -198,6 +198,18 @@ def test_above_256_states_the_condition_is_not_evaluated(monkeypatch):
 # --- the descent condition ---
 
 
+class DeepCell(TanhCell):
+    """f(z, x) = tanh(V tanh(W z + b + x)): the states share V's input, so that P Pᵀ is no diagonal,
+    as it is where each state has weights of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.outer = nn.Linear(5, 5)
+
+    def forward(self, z, x):
+        return torch.tanh(self.outer(super().forward(z, x)))
+
+
 def dense(net, factor=1.0):
     """(P, J) of each example: (∂f/∂θ)ᵀ, (θ, n), by the definition, and J, (n, n)."""
     chain, params = chain_of(net)
@@ -219,7 +231,7 @@ def dense(net, factor=1.0):
 @pytest.mark.parametrize("factor", [0.7, 1.3])
 def test_what_is_recorded_is_that_of_the_first_examples(factor):
     """J, ∂f/∂θ and all that follows differ between the examples."""
-    net, k, damping = network(size=1.2), 2, 0.6
+    net, k, damping = network(DeepCell, size=1.2), 2, 0.6
     measured = map_of(net, factors=[factor], steps=[1, k], damping=[damping, 1.0], examples=4)
     every = list(dense(net, factor))
     radii_of_all = [torch.linalg.eigvals(j).abs().max().item() for _, j in every]
@@ -258,19 +270,19 @@ def test_the_two_forms_of_the_condition_are_told_apart():
 
 
 def test_a_gram_matrix_made_in_blocks_is_the_same(monkeypatch):
-    net = network()
-    chain, params = chain_of(net)
+    chain, params = chain_of(network(DeepCell))
     z = reference(chain, params, 1.0).at[STAGE].z
     whole = singular_values(chain, params, STAGE, z, 1.0, 2).gram
     monkeypatch.setattr(descent, "BLOCK", 2 * 2 * sum(p.numel() for p in params.values()))
     blocks = singular_values(chain, params, STAGE, z, 1.0, 2).gram  # of 2, 2 and 1 rows
     torch.testing.assert_close(blocks, whole, rtol=1e-13, atol=1e-14)
+    assert (whole[:, 0, 4].abs() > 1e-3).all(), "states share parameters"
 
 
 @pytest.mark.parametrize("factor", [0.7, 1.0])
 def test_both_sides_are_those_of_the_definition(factor):
     """‖A(I − Jᵀ) − P‖ with A = P λ Σ (Bᵀ)ᵗ written out, and σ by a decomposition of P."""
-    net = network(size=0.95)
+    net = network(DeepCell, size=0.95)
     chain, params = chain_of(net)
     at = reference(chain, params, factor)
     found = singular_values(chain, params, STAGE, at.at[STAGE].z, factor, 6)
