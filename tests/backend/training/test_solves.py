@@ -300,6 +300,37 @@ def test_checkpoints_of_before_still_load(config, tmp_path):
 # --- the microscope ---
 
 
+ANATOMY = {"anatomy": {"batches": 2}}
+
+
+@pytest.mark.parametrize("limit", [4, 200])
+def test_an_anatomy_says_what_did_not_converge(limit, config, gather, tmp_path):
+    run = config(
+        network={**SMALL, "limit": limit}, estimator={"name": "backprop"}, shadows=[], probe=QUIET,
+        steps=2,
+    )  # fmt: skip
+    gather(train(run, checkpoint_dir=tmp_path))
+    asked = MicroscopeConfig.model_validate(
+        {**run.model_dump(), "microscope": {"run": "r1", "step": 2, "draws": 4, **ANATOMY}}
+    )
+    seen = gather(run_microscope(asked, None, folder=tmp_path))
+    assert seen.ended.status == "finished", seen.ended
+    texts = [event.text for event in findings(seen)]
+    assert len(texts) == (limit == 4)
+    assert all("did not converge in a solve of an equilibrium" in text for text in texts)
+
+
+def test_one_step_is_refused_in_a_sentence(config, gather, tmp_path):
+    run = config(network=SMALL, estimator={"name": "backprop"}, shadows=[], probe=QUIET, steps=2)
+    gather(train(run, checkpoint_dir=tmp_path))
+    asked = MicroscopeConfig.model_validate(
+        {**run.model_dump(), "microscope": {"run": "r1", "step": 2, "draws": 4, "what_if": {}}}
+    )
+    seen = gather(run_microscope(asked, None, folder=tmp_path))
+    assert seen.ended.status == "failed"
+    assert seen.ended.error.startswith("an equilibrium has first derivatives alone")
+
+
 @pytest.mark.parametrize("kind", [{}, {"sweep": {"field": "batch_size", "values": [4, 8]}}])
 def test_a_microscope_counts_as_probes_do(kind, config, gather, tmp_path):
     run = config(
