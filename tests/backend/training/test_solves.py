@@ -122,6 +122,17 @@ def test_a_warning_comes_at_the_first_step_and_seldom_after(config, gather):
     assert any("could not be compared" in event.text for event in result.events)
 
 
+def test_a_resumed_run_goes_on_counting(config, gather, tmp_path):
+    run = config(
+        network={**SMALL, "limit": 4}, estimator={"name": "backprop"}, shadows=[], probe=QUIET,
+        steps=12,
+    )  # fmt: skip
+    stop_at(6, run, tmp_path)
+    rest = gather(train(run, checkpoint_dir=tmp_path))
+    assert rest.facts.resumed_at == 6
+    assert [event.step for event in findings(rest)] == [9]
+
+
 def test_stop_ends_the_run_before_the_update_with_a_checkpoint(config, gather, tmp_path):
     """On digits the examples need more iterations as W grows; 11 are enough for the first steps."""
     options = {

@@ -340,6 +340,19 @@ def test_a_history_that_does_not_fit_is_refused_before_it_is_allocated(
     assert fits.converged.all()
 
 
+def test_a_history_that_just_fits_is_allowed(monkeypatch):
+    """Of exactly the free memory; and of SMALL, whatever is free."""
+    like, kept = torch.zeros(1, 2**20), 17  # 4 MiB each, 68 MiB
+    monkeypatch.setattr(room, "free_memory", lambda device: 68 * 2**20)
+    room.require_room("a solver", kept, like)
+    monkeypatch.setattr(room, "free_memory", lambda device: 68 * 2**20 - 1)
+    with pytest.raises(NoRoomError, match="68 MiB"):
+        room.require_room("a solver", kept, like)
+    room.require_room("a solver", kept, like.to("meta"))
+    monkeypatch.setattr(room, "free_memory", lambda device: 0)
+    room.require_room("a solver", 16, like)
+
+
 def test_an_allocator_that_has_no_room_says_so_in_the_same_words(monkeypatch):
     def refuse(*args):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
