@@ -16,6 +16,8 @@ SOLVERS = ("fixed_point", "anderson", "broyden")
 MOST_CELLS = 2000
 """Most gradients of a map: factors × (2 × steps × damping + 3)."""
 MOST_STEPS = 1000
+MOST_STATES = 256
+"""Most states of an example for which J is written out, and the descent condition evaluated."""
 MOST_FACTOR = 100.0
 DEFAULT_STEPS = (1, 2, 3, 5, 8, 13, 20)
 DEFAULT_DAMPING = (0.25, 0.5, 0.75, 1.0)

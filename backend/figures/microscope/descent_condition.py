@@ -12,18 +12,19 @@ from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, grid_axes
 from backend.figures.drawing.text import hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Place
-from estimators.statistics.adjoint_grid import AdjointGrid
+from estimators.statistics.adjoint_grid import MOST_STATES, AdjointGrid
 from estimators.statistics.formatting import counted, short
 
 INFO = FigureInfo(
     title="Descent condition",
     help="The share of examples in which ‖A(I − J) − ∂f/∂θ‖ ≤ σ_min²/σ_max, A being the map from "
-    "parameters to the state that npg uses and σ the singular values of ∂f/∂θ. There, the phantom "
-    "gradient has no negative product with the exact one, whatever the loss (Geng et al., theorem "
-    "1). In brackets: the share with ‖Bᵏ‖ ≤ 1/κ², κ = σ_max/σ_min, its simple and stricter form. "
-    "Evaluated example by example, for at most 256 states.",
+    "parameters to the state that npg uses and σ the singular values of ∂f/∂θ. There, npg "
+    "has no negative product with the exact gradient of that example, whatever the loss (Geng et "
+    "al., theorem 1). In brackets: the share with ‖Bᵏ‖ ≤ 1/κ², κ = σ_max/σ_min, its simple and "
+    "stricter form. Evaluated example by example, for at most 256 states.",
     takeaway="The condition is sufficient and not necessary: where it fails, the gradient can "
-    "still descend, as the cosines show; where it holds, it does.",
+    "still descend, as the cosines show; where it holds, npg does not ascend the loss of that "
+    "example.",
     parameters=("runs", "factor", "layer"),
     charts=(
         Chart(
@@ -59,9 +60,11 @@ def figure(source: Source, query: Query) -> go.Figure:
 def _reason(data: AdjointMapData, factor: float, stage: str) -> str:
     """Why nothing was evaluated, or that it is still to come."""
     states = data.at("states", factor, stage)
-    if data.at("examples", factor, stage) == 0 and np.isfinite(states):
+    if data.at("examples", factor, stage) != 0 or not np.isfinite(states):
+        return "no points yet"
+    if states > MOST_STATES:
         return f"not evaluated: {states:,.0f} states"
-    return "no points yet"
+    return "not evaluated: ∂f/∂z or ∂f/∂θ is not finite, or no trained parameter moves f"
 
 
 def _notes(data: AdjointMapData, factor: float, stage: str, shares: Floats) -> Iterator[str]:

@@ -19,6 +19,10 @@ from backend.training.microscope.one_step import run_one_step
 from backend.training.microscope.setup import Setup
 from backend.training.microscope.sweep import run_sweep, unseen_layers
 from backend.training.records import Ended, Event, Record
+from backend.training.solve_watch import REMEDY
+from estimators.core.contract import UnsupportedError
+from estimators.implicit.solvers.record import recording_solves
+from estimators.statistics.formatting import counted
 
 
 def run_microscope(
@@ -33,7 +37,8 @@ def run_microscope(
 
     Yields `Facts` first, then a flush about every 100 ms (each ends with a `Progress`, whose step
     counts the draws of each estimator), and `Ended` last: finished, cancelled, stopped, or failed.
-    A failure has one sentence if the checkpoint is unusable, and a traceback otherwise.
+    A failure has one sentence if the checkpoint is unusable or the measurement is not possible on
+    this network, and a traceback otherwise.
     """
     loop = DrawLoop(control or Control(), config.microscope.total)
     try:
@@ -52,6 +57,9 @@ def run_microscope(
         yield Ended(loop.end or "finished", loop.step)
     except (UnusableCheckpointError, TooLargeError) as error:
         yield Ended("failed", 0, str(error))
+    except UnsupportedError as error:
+        yield loop.progress("running")
+        yield Ended("failed", loop.step, str(error))
     except Exception:
         yield loop.progress("running")
         yield Ended("failed", loop.step, traceback.format_exc())
@@ -63,9 +71,29 @@ def _measured(setup: Setup, loop: DrawLoop) -> Iterator[Record]:
     if request.sweep:
         return run_sweep(setup, loop, request.sweep)
     if request.anatomy:
-        return run_anatomy(setup, loop, request.anatomy)
+        return _with_solves(run_anatomy(setup, loop, request.anatomy))
     if request.adjoint_map:
         return run_adjoint_map(setup, loop, request.adjoint_map)
     if request.what_if:
         return run_one_step(setup, loop, request.what_if)
     return run_draws(setup, loop)
+
+
+def _with_solves(records: Iterator[Record]) -> Iterator[Record]:
+    """The records of a measurement that does not count draws on unconverged solves, and at its end
+    what did not converge."""
+    lost = examples = 0
+    while True:
+        with recording_solves() as solves:
+            record = next(records, None)
+        if solves.numbers["not_converged"] > lost:
+            lost, examples = int(solves.numbers["not_converged"]), solves.examples
+        if record is None:
+            break
+        yield record
+    if lost:
+        text = (
+            f"up to {lost:,} of {counted(examples, 'example')} did not converge in a solve of an "
+            f"equilibrium, so that these numbers are of something else: {REMEDY}"
+        )
+        yield Event(0, "finding", text)

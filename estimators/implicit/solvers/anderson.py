@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from estimators.core.bounds import Ge, Gt, Le, Lt, Unit
-from estimators.implicit.solvers.contract import Solver, Step
+from estimators.implicit.solvers.contract import Solver, Step, at_least_single
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,12 @@ def _weights(correlations: Tensor, lengths: Tensor, ridge: float) -> Tensor:
     In terms of β_i = α_i ‖g_i‖ the matrix of the problem is the correlation matrix of the
     residuals plus r I, whose condition number is at most (m + r) / r.
     """
+    dtype = correlations.dtype
+    # No half precision has such a solve, and the ridge would be rounded away in one.
+    correlations, lengths = at_least_single(correlations), at_least_single(lengths)
     matrix = correlations.clone()
     matrix.diagonal(dim1=1, dim2=2).add_(ridge)
     shares = lengths.min(1, keepdim=True).values / lengths
     beta = torch.linalg.solve_ex(matrix, shares.unsqueeze(2))[0].squeeze(2)
     alpha = shares * beta
-    return alpha / alpha.sum(1, keepdim=True)
+    return (alpha / alpha.sum(1, keepdim=True)).to(dtype)

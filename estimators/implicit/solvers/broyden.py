@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from estimators.core.bounds import Ge, Le, Unit
-from estimators.implicit.solvers.contract import FEWEST_UNITS, Solver, Step
+from estimators.implicit.solvers.contract import FEWEST_UNITS, Solver, Step, at_least_single
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,10 @@ class _Stepping:
         self._products[:, k - 1, :k] = products[:, 0, :k]
         matrix = -self._products[:, :k, 1 : k + 1] * self._weights[:, None, :k]
         right = -products[:, 1, :k].unsqueeze(2)
-        c = torch.linalg.solve_triangular(matrix, right, upper=False, unitriangular=True).squeeze(2)
+        c = torch.linalg.solve_triangular(
+            at_least_single(matrix), at_least_single(right), upper=False, unitriangular=True
+        )
+        c = c.squeeze(2).to(g.dtype)
         square, along = products[:, 0, k - 1], c[:, k - 1]  # ‖s‖² and sᵀ t
         rounding = FEWEST_UNITS * torch.finfo(g.dtype).eps * (square + along.abs())
         used = (square + along).abs() > rounding

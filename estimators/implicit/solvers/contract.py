@@ -119,6 +119,11 @@ class Solver(ABC):
             ) from error
 
 
+def at_least_single(t: Tensor) -> Tensor:
+    """In float32, if it is of half precision: torch has no linear solves there."""
+    return t.float() if t.itemsize < 4 else t
+
+
 class Progress:
     """How near each example is to its solution, and which ones go on."""
 

@@ -33,9 +33,11 @@ def conditions(
         reason = _reason(near)
         singular = None
         if not reason:
-            singular = singular_values(doubled, doubles, name, near.z, at.factor)
+            singular = singular_values(doubled, doubles, name, whole.z, at.factor, len(near.z))
             if not singular.gram.isfinite().all():
                 singular, reason = None, "not evaluated: ∂f/∂θ is not finite"
+            elif not singular.gram.any():
+                singular, reason = None, "not evaluated: ∂f/∂θ is 0, no trained parameter moves f"
         yield _sensitivity(at.factor, name, singular, reason)
         for power in norms_of_powers(near, grid.steps, grid.damping):
             yield _bound(at.factor, name, power, singular)

@@ -89,7 +89,7 @@ def _without_times(
 ) -> CostRow:
     with watched_solves(chain.module, solved_by(solver)) as watched:
         estimate, memory = _measured_memory(chain, params, adjoint)
-        history = 0 if chain.x.is_cuda else _histories(chain, watched)
+        history = 0 if chain.x.is_cuda else _history(chain, watched)
     cosines, errors = compared(at.exact, at.groups, estimate.grads)
     steps, damping = setting_of(adjoint)
     by = "fixed_point" if adjoint.adjoint == "unrolled" else solver
@@ -109,13 +109,15 @@ def _forward_seconds(chain: Chain, params: Params, solver: str) -> float:
         return perf_counter() - start
 
 
-def _histories(chain: Chain, watched: Mapping[str, Watched]) -> int:
-    """Bytes of the histories of the solvers that have found a state; unrolling takes none."""
-    return sum(
+def _history(chain: Chain, watched: Mapping[str, Watched]) -> int:
+    """Bytes of the largest history of a solver that has found a state: a solve ends before the next
+    one begins. Unrolling takes none."""
+    sizes = (
         stage.solver.kept * watched[name].forward[-1].z.nbytes
         for name, stage in equilibria(chain.module).items()
         if watched[name].forward
     )
+    return max(sizes, default=0)
 
 
 def _measured_memory(

@@ -56,33 +56,43 @@ class Singular:
         return self.left(bound.power) <= self.allowed, bound.norms <= self.simple
 
 
-def singular_values(chain: Chain, params: Params, name: str, z: Tensor, factor: float) -> Singular:
-    """∂f/∂θ at z*, (E, ...), of the first E examples of the batch.
+def singular_values(
+    chain: Chain, params: Params, name: str, z: Tensor, factor: float, examples: int
+) -> Singular:
+    """∂f/∂θ of the first `examples` examples of the batch, at the z* of all of them, (B, ...).
 
     θ are all parameters that move f while the state of this stage is held: the cell's own, and
     those of the stages before it, by its input.
     """
-    grams = [
-        _gram(chain.on(chain.x[i : i + 1], chain.y[i : i + 1]), params, name, z[i : i + 1], factor)
-        for i in range(len(z))
-    ]
+    grams = []
+    for i in range(min(examples, len(z))):
+        if chain.separable:
+            single = chain.on(chain.x[i : i + 1], chain.y[i : i + 1])
+            grams.append(_gram(single, params, name, z[i : i + 1], factor, 0))
+        else:  # what is in front of the stage may couple the examples
+            grams.append(_gram(chain, params, name, z, factor, i))
     gram = torch.stack(grams)
-    squares = torch.linalg.eigvalsh(gram)  # ascending
+    finite = gram.isfinite().all((1, 2))
+    squares = torch.linalg.eigvalsh(gram.where(finite[:, None, None], 0.0))  # ascending
     rounding = 10 * gram.shape[-1] * torch.finfo(gram.dtype).eps * squares[:, -1]
     smallest = torch.where(squares[:, 0] > rounding, squares[:, 0], 0.0)
     return Singular(gram, smallest.sqrt(), squares[:, -1].clamp(min=0).sqrt())
 
 
-def _gram(chain: Chain, params: Params, name: str, z: Tensor, factor: float) -> Tensor:
-    """(∂f/∂θ)(∂f/∂θ)ᵀ of one example, (n, n)."""
+def _gram(
+    chain: Chain, params: Params, name: str, z: Tensor, factor: float, example: int
+) -> Tensor:
+    """(∂f/∂θ)(∂f/∂θ)ᵀ of one example of the batch, (n, n)."""
     leaves = {n: p.detach().requires_grad_() for n, p in params.items()}
     with chain.holding(leaves):
-        f = states_given(chain, leaves, name, z, factor).reshape(-1)  # (n,)
+        f = states_given(chain, leaves, name, z, factor)[example].reshape(-1)  # (n,)
         thetas = list(leaves.values())
         n, size = len(f), max(1, sum(p.numel() for p in thetas))
         many = min(n, max(1, BLOCK // (2 * size)))
         starts = range(0, n, many)
         gram = f.new_zeros(n, n)
+        if not f.requires_grad:  # all parameters that could move it are frozen
+            return gram
         for first in starts:
             rows = _rows(f, thetas, range(first, min(n, first + many)))
             for second in starts:

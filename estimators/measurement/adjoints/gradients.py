@@ -14,11 +14,7 @@ from estimators.core.noise import stream
 from estimators.core.objective import Chain
 from estimators.implicit.equilibrium import equilibria
 from estimators.implicit.implicit_adjoint import ImplicitAdjoint
-from estimators.measurement.adjoints.powers import (
-    MOST_STATES,
-    Linearisation,
-    radii,
-)
+from estimators.measurement.adjoints.powers import Linearisation, radii
 from estimators.measurement.adjoints.records import Cell, StageState
 from estimators.measurement.adjoints.stages import (
     cell_function,
@@ -31,7 +27,7 @@ from estimators.measurement.adjoints.stages import (
 from estimators.measurement.draws.moments import Moments
 from estimators.measurement.draws.summary import layer_groups
 from estimators.measurement.estimates.measures import measures_of
-from estimators.statistics.adjoint_grid import KINDS, AdjointGrid
+from estimators.statistics.adjoint_grid import KINDS, MOST_STATES, AdjointGrid
 
 LIMIT = 1000
 """Iterations that the solves of the exact gradient may take at least."""
@@ -69,6 +65,8 @@ def reference(chain: Chain, params: Params, factor: float) -> Reference:
     at, missed = {}, {}
     for name in equilibria(chain.module):
         solves = watched[name]
+        if not solves.forward:  # the network has it and does not call it
+            continue
         z = solves.forward[-1].z
         at[name] = _near(chain, params, name, inputs[name], z, factor)
         counts = [int((~s.converged).sum()) for s in (*solves.forward, *solves.backward)]

@@ -14,9 +14,8 @@ from torch.autograd import forward_ad
 
 from estimators.implicit.solvers.contract import Function
 from estimators.implicit.spectral_radius import spectral_radius
+from estimators.statistics.adjoint_grid import MOST_STATES
 
-MOST_STATES = 256
-"""Most states of an example for which J is written out."""
 MOST_ITERATED = 8
 """Most examples of which a power iteration is made for the norms."""
 TOLERANCE = 0.01
@@ -116,10 +115,10 @@ def _exact_norms(at: Linearisation, steps: Sequence[int], share: float) -> Itera
 
 
 def norm(square: Tensor) -> Tensor:
-    """‖M‖₂, (E,), for M Mᵀ (E, n, n)."""
-    if not square.isfinite().all():
-        return square.new_full((len(square),), torch.inf)
-    return torch.linalg.eigvalsh(square)[:, -1].clamp(min=0).sqrt()
+    """‖M‖₂, (E,), for M Mᵀ (E, n, n); infinite for an example whose M Mᵀ has overflowed."""
+    finite = square.isfinite().all((1, 2))
+    largest = torch.linalg.eigvalsh(square.where(finite[:, None, None], 0.0))[:, -1]
+    return largest.clamp(min=0).sqrt().where(finite, torch.inf)
 
 
 def _iterated_norms(at: Linearisation, steps: Sequence[int], share: float) -> Iterator[PowerNorm]:

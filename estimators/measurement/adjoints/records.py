@@ -122,7 +122,7 @@ class CostRow:
     """Bytes that autograd keeps for the backward pass; on CUDA, the peak of all memory that one
     gradient allocates."""
     history: int
-    """Bytes of the solver's history; 0 on CUDA, where the peak contains it."""
+    """Bytes of the largest history of a solver; 0 on CUDA, where the peak contains it."""
     cosine: float
     relative_error: float
     not_converged: int

@@ -147,7 +147,7 @@ class AdjointMap:
         """‖Bᵏ‖₂ and the descent condition, a row for each (k, λ)."""
         at = self.default_factor if factor is None else factor
         place = self.stages[0] if stage is None else stage
-        rows = []
+        rows, where = [], f", {place}" if len(self.stages) > 1 else ""
         for k, share in self.grid.settings():
             bound = self.bounds.get((at, place, k, share))
             if bound is None:
@@ -160,7 +160,7 @@ class AdjointMap:
         head = ["k", "λ", "largest ‖Bᵏ‖", "median ‖Bᵏ‖", "largest ‖A(I−J)−∂f/∂θ‖",
                 "examples that meet it", "examples with ‖Bᵏ‖ ≤ 1/κ²"]  # fmt: skip
         return Table(
-            f"descent condition ‖A(I−J) − ∂f/∂θ‖ ≤ σ_min²/σ_max at factor {at:g}",
+            f"descent condition ‖A(I−J) − ∂f/∂θ‖ ≤ σ_min²/σ_max at factor {at:g}{where}",
             head, rows, self._words_of_condition(at, place), words=0,
         )  # fmt: skip
 
@@ -174,6 +174,12 @@ class AdjointMap:
         )
         if found.zero:
             text += f"; σ_min is 0 in {found.zero} examples, where only an exact adjoint meets it"
+        state = self.states[factor, stage]
+        if state.reference_not_converged:
+            text += (
+                f"\nthe exact gradient did not converge in {state.reference_not_converged} "
+                "examples: where z* itself did not, nothing is promised"
+            )
         return text
 
     def cost_table(self) -> Table:

@@ -122,6 +122,17 @@ def test_a_warning_comes_at_the_first_step_and_seldom_after(config, gather):
     assert any("could not be compared" in event.text for event in result.events)
 
 
+def test_a_resumed_run_goes_on_counting(config, gather, tmp_path):
+    run = config(
+        network={**SMALL, "limit": 4}, estimator={"name": "backprop"}, shadows=[], probe=QUIET,
+        steps=12,
+    )  # fmt: skip
+    stop_at(6, run, tmp_path)
+    rest = gather(train(run, checkpoint_dir=tmp_path))
+    assert rest.facts.resumed_at == 6
+    assert [event.step for event in findings(rest)] == [9]
+
+
 def test_stop_ends_the_run_before_the_update_with_a_checkpoint(config, gather, tmp_path):
     """On digits the examples need more iterations as W grows; 11 are enough for the first steps."""
     options = {
@@ -298,6 +309,37 @@ def test_checkpoints_of_before_still_load(config, tmp_path):
 
 
 # --- the microscope ---
+
+
+ANATOMY = {"anatomy": {"batches": 2}}
+
+
+@pytest.mark.parametrize("limit", [4, 200])
+def test_an_anatomy_says_what_did_not_converge(limit, config, gather, tmp_path):
+    run = config(
+        network={**SMALL, "limit": limit}, estimator={"name": "backprop"}, shadows=[], probe=QUIET,
+        steps=2,
+    )  # fmt: skip
+    gather(train(run, checkpoint_dir=tmp_path))
+    asked = MicroscopeConfig.model_validate(
+        {**run.model_dump(), "microscope": {"run": "r1", "step": 2, "draws": 4, **ANATOMY}}
+    )
+    seen = gather(run_microscope(asked, None, folder=tmp_path))
+    assert seen.ended.status == "finished", seen.ended
+    texts = [event.text for event in findings(seen)]
+    assert len(texts) == (limit == 4)
+    assert all("did not converge in a solve of an equilibrium" in text for text in texts)
+
+
+def test_one_step_is_refused_in_a_sentence(config, gather, tmp_path):
+    run = config(network=SMALL, estimator={"name": "backprop"}, shadows=[], probe=QUIET, steps=2)
+    gather(train(run, checkpoint_dir=tmp_path))
+    asked = MicroscopeConfig.model_validate(
+        {**run.model_dump(), "microscope": {"run": "r1", "step": 2, "draws": 4, "what_if": {}}}
+    )
+    seen = gather(run_microscope(asked, None, folder=tmp_path))
+    assert seen.ended.status == "failed"
+    assert seen.ended.error.startswith("an equilibrium has first derivatives alone")
 
 
 @pytest.mark.parametrize("kind", [{}, {"sweep": {"field": "batch_size", "values": [4, 8]}}])

@@ -280,6 +280,22 @@ def test_the_tolerance_is_that_of_single_precision():
     assert solver.tolerance_in(torch.bfloat16) == 4 * 2.0**-7
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", SOLVERS)
+def test_half_precision_is_solved_to_its_own_tolerance(name, dtype):
+    """torch has no linear solves there, which Anderson's and Broyden's methods need."""
+    weight, right = problem(0.5)
+    exact = torch.linalg.solve(torch.eye(N).double() - weight, right.T).T
+    right = right.to(dtype)
+    found = SOLVERS[name].solve(affine(weight.to(dtype), right), torch.zeros_like(right))
+    assert found.z.dtype == dtype
+    assert found.converged.all()
+    # ‖z − z*‖ ≤ ‖(I − W)⁻¹‖ times the residual, 4 units of ‖F(z)‖, and the rounding of F: a unit
+    # of each of 8 terms, of W and of b, at most 4 + 10 in all.
+    bound = 2 * 14 * torch.finfo(dtype).eps * exact.norm(dim=1)
+    assert ((found.z.double() - exact).norm(dim=1) <= bound).all()
+
+
 class Allocations(TorchDispatchMode):
     """Bytes of the results of all operations but views."""
 
@@ -322,6 +338,19 @@ def test_a_history_that_does_not_fit_is_refused_before_it_is_allocated(
     assert allocated.total < 2**20
     fits = type(solver)(memory=5).solve(lambda z: z / 2, start[:, :10])
     assert fits.converged.all()
+
+
+def test_a_history_that_just_fits_is_allowed(monkeypatch):
+    """Of exactly the free memory; and of SMALL, whatever is free."""
+    like, kept = torch.zeros(1, 2**20), 17  # 4 MiB each, 68 MiB
+    monkeypatch.setattr(room, "free_memory", lambda device: 68 * 2**20)
+    room.require_room("a solver", kept, like)
+    monkeypatch.setattr(room, "free_memory", lambda device: 68 * 2**20 - 1)
+    with pytest.raises(NoRoomError, match="68 MiB"):
+        room.require_room("a solver", kept, like)
+    room.require_room("a solver", kept, like.to("meta"))
+    monkeypatch.setattr(room, "free_memory", lambda device: 0)
+    room.require_room("a solver", 16, like)
 
 
 def test_an_allocator_that_has_no_room_says_so_in_the_same_words(monkeypatch):

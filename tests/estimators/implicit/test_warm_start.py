@@ -70,6 +70,15 @@ def test_what_is_recorded_is_the_mean_of_the_states_that_converged():
     assert record.means == {}
 
 
+def test_of_several_passes_the_mean_is_that_of_the_first():
+    """An estimate may make several, at other weights."""
+    net = warm()
+    with recording_solves() as record, torch.no_grad():
+        net(batch()[0])
+        net(2 * batch()[0])
+    assert torch.equal(record.means[net[1][0]], learned(warm()))
+
+
 def test_a_mean_recorded_under_functorch_is_a_plain_tensor():
     net = warm()
     chain, params = chain_of(net)

@@ -138,6 +138,14 @@ def test_above_256_states_it_says_that_nothing_was_evaluated():
     assert "by power iterations, as there are 3,136 states" in note_text(drawn(memory))
 
 
+def test_a_condition_that_was_not_evaluated_for_another_reason_does_not_blame_the_states():
+    memory = Memory()
+    add_adjoint_map(memory, "a1", states=5, evaluated=False)
+    answer = drawn(memory, "descent_condition")
+    words = [each["text"] for each in answer["figure"]["layout"]["annotations"]]
+    assert any("is not finite, or no trained parameter moves f" in text for text in words), words
+
+
 def test_costs_are_a_line_for_each_adjoint_and_solver(source):
     answer = drawn(source, "adjoint_costs")
     lines = {trace["name"]: trace for trace in answer["figure"]["data"]}
