@@ -9,7 +9,10 @@ from estimators.implicit.spectral_radius import SpectralRadius
 from estimators.statistics.formatting import counted
 
 Policy = Literal["warn", "stop"]
-REMEDY = "raise the limit, damp the solver, or lower the learning rate"
+REMEDY = (
+    "raise the limit or take another solver; if it converged earlier in the run, a lower learning "
+    "rate or weight decay helps as well"
+)
 NONFINITE_REMEDY = "lower the learning rate, or scale the cell's weights down"
 RADIUS_REMEDY = "lower the learning rate, add weight decay, or scale the cell's weights down"
 
@@ -83,8 +86,8 @@ def _unconverged(step: int, record: SolveRecord) -> str:
     ]
     return (
         f"{_examples(int(record.numbers['not_converged']), record)} did not converge in a solve of "
-        f"an equilibrium at step {step:,} ({'; '.join(solves)}), so that the estimate is of "
-        f"something else: {REMEDY}"
+        f"an equilibrium at step {step:,} ({'; '.join(solves)}), so that the estimate is not that "
+        f"of the equilibrium: {REMEDY}"
     )
 
 

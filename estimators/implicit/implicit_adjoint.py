@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 from torch import Generator
 
 from estimators.autodiff.calculus import value_and_grad
-from estimators.core.bounds import Ge, Gt, Le, Unit
+from estimators.core.bounds import Ge, Gt, Le, Unit, UsedIf
 from estimators.core.contract import (
     Claim,
     Cost,
@@ -82,9 +82,9 @@ class ImplicitAdjoint(Wrapping, Estimator[Objective, Any]):
     """How the equilibria are differentiated: by unrolled steps from the solution (upg), a Neumann
     series (npg), without the Jacobian (jfb), exactly (ift), or through the whole iteration
     (unrolled)."""
-    steps: Annotated[int, Ge(1), Le(1000), Unit("steps")] = 5
+    steps: Annotated[int, Ge(1), Le(1000), Unit("steps"), UsedIf(adjoint=("upg", "npg"))] = 5
     """Damped steps or terms of the series (k), of upg and npg."""
-    damping: Annotated[float, Gt(0), Le(1)] = 0.5
+    damping: Annotated[float, Gt(0), Le(1), UsedIf(adjoint=("upg", "npg", "unrolled"))] = 0.5
     """Share of f in a step (λ), of upg, npg and unrolled; 1 is no damping."""
     inner: Estimator = Backprop()  # noqa: RUF009, it is frozen
     """The estimator that differentiates the network."""
@@ -93,10 +93,12 @@ class ImplicitAdjoint(Wrapping, Estimator[Objective, Any]):
         choices = get_args(AdjointName)
         if self.adjoint not in choices:
             raise ValueError(f"adjoint is {self.adjoint!r}; it must be one of {', '.join(choices)}")
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}; it must be at least 1")
-        if not 0 < self.damping <= 1:
-            raise ValueError(f"damping is {self.damping}; it must be above 0 and at most 1")
+        if not isinstance(self.steps, int) or self.steps < 1:
+            raise ValueError(f"steps is {self.steps!r}; it must be a whole number, at least 1")
+        if not isinstance(self.damping, int | float) or not 0 < self.damping <= 1:
+            raise ValueError(
+                f"damping is {self.damping!r}; it must be a number above 0 and at most 1"
+            )
 
     @property
     def _through(self) -> Adjoint:

@@ -115,7 +115,7 @@ def test_a_warning_comes_at_the_first_step_and_seldom_after(config, gather):
         first
     )
     assert "(4 forward iterations, relative residual up to " in first
-    assert "raise the limit, damp the solver, or lower the learning rate" in first
+    assert "raise the limit or take another solver" in first
     assert tenth.endswith("(10 such steps so far)")
     label = result.facts.labels["driver"]
     assert set(result.of("estimator/not_converged", "", label).values()) == {float(size)}

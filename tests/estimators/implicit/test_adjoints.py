@@ -339,9 +339,11 @@ def test_a_network_without_an_equilibrium_is_refused(inner):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"steps": 0}, "steps is 0; it must be at least 1"),
-        ({"damping": 0.0}, "damping is 0.0; it must be above 0 and at most 1"),
-        ({"damping": 1.5}, "damping is 1.5; it must be above 0 and at most 1"),
+        ({"steps": 0}, "steps is 0; it must be a whole number, at least 1"),
+        ({"steps": 2.5}, "steps is 2.5; it must be a whole number, at least 1"),
+        ({"damping": 0.0}, "damping is 0.0; it must be a number above 0 and at most 1"),
+        ({"damping": 1.5}, "damping is 1.5; it must be a number above 0 and at most 1"),
+        ({"damping": "1"}, "damping is '1'; it must be a number above 0 and at most 1"),
         (
             {"adjoint": "shine"},
             "adjoint is 'shine'; it must be one of upg, npg, jfb, ift, unrolled",
