@@ -174,6 +174,7 @@ def _text(value: float, quantity: str) -> str:
 def _cells(data: AdjointMapData, factor: float, query: Query, values: Floats) -> go.Heatmap:
     missed = data.missed(factor, query.adjoint)
     rows, columns = values.shape
+    unit, in_unit = (1000, ", ms") if query.quantity == "seconds" else (1, "")
     texts = [
         [
             _text(values[i, j], query.quantity) + (MARK if missed[i, j] else "")
@@ -188,7 +189,9 @@ def _cells(data: AdjointMapData, factor: float, query: Query, values: Floats) ->
     return go.Heatmap(
         x=list(range(columns)), y=list(range(rows)), text=texts, texttemplate="%{text}",
         hovertext=hovers, hovertemplate="%{hovertext}<extra></extra>", hoverongaps=False,
-        xgap=2, ygap=2, name="", meta={"role": "cells"}, **_colours(data, query, values),
+        xgap=2, ygap=2, name="", customdata=_gaps(unit * values),
+        meta={"role": "cells", "full": f"{query.adjoint}, {WORDS[query.quantity]}{in_unit}"},
+        **_colours(data, query, values),
     )  # fmt: skip
 
 
@@ -260,7 +263,8 @@ def _lines(data: AdjointMapData, factor: float, query: Query) -> list[Any]:
             # A point covers the number of its cell; only by itself it is needed.
             "mode": "lines" if np.isfinite(heights).sum() > 1 else "markers",
             "hoverinfo": "skip", "name": f"‖Bᵏ‖ = {level:g}",
-            "meta": {"role": "level", "level": level},
+            # Its heights are interpolated positions: a table has ‖Bᵏ‖ beside each cell instead.
+            "meta": {"role": "level", "level": level, "unlisted": True},
         }  # fmt: skip
         edge, ink = {"color": "#ffffff", "size": 8}, {"color": "#000000", "size": 5}
         lines += [
@@ -280,7 +284,7 @@ def _names(data: AdjointMapData, factor: float, query: Query) -> list[dict[str, 
         y = (heights[last] + heights[last - 1]) / 2 if both else heights[last]
         named.append({
             "text": f"{level:g}", "x": last - 0.5 if both else last + 0.35, "y": float(y),
-            "showarrow": False, "font": {"size": 10, "color": "#000000"},
+            "showarrow": False, "name": "unlisted", "font": {"size": 10, "color": "#000000"},
             "bgcolor": "rgba(255,255,255,0.8)", "borderpad": 1,
         })  # fmt: skip
     return named
