@@ -21,8 +21,9 @@ SENSITIVITY = (
 )  # fmt: skip
 BOUND = ("largest", "median", "converged", "left", "left_median", "met", "met_simple")
 COSTS = (
-    "seconds", "ratio", "ratio_low", "ratio_high", "forward_seconds", "saved", "history",
-    "cosine", "relative_error", "not_converged",
+    "repeats", "seconds", "seconds_low", "seconds_high", "ratio", "ratio_low", "ratio_high",
+    "forward_seconds", "forward_seconds_low", "forward_seconds_high", "saved", "history", "cosine",
+    "relative_error", "not_converged",
 )  # fmt: skip
 
 

@@ -85,9 +85,8 @@ def _hover(row: Cost) -> str:
     numbers = row.numbers
     lines = [
         hover_head(f"{row.name}, {row.solver}"),
-        f"{numbers['ratio']:.2g} of the time of ift (quartiles {numbers['ratio_low']:.2g} and "
-        f"{numbers['ratio_high']:.2g}), {1000 * numbers['seconds']:.3g} ms; the loss alone "
-        f"{1000 * numbers['forward_seconds']:.3g} ms",
+        f"{row.spread('ratio')} of the time of ift; {row.spread('seconds', 1000)} ms; the loss "
+        f"alone {row.spread('forward_seconds', 1000)} ms (brackets: quartiles)",
         f"relative error {numbers['relative_error']:.3g}, cosine {numbers['cosine']:.4g}",
         f"{(numbers['saved'] + numbers['history']) / 2**20:.3g} MiB kept, of them "
         f"{numbers['history'] / 2**20:.3g} by the solver",
@@ -100,7 +99,8 @@ def _hover(row: Cost) -> str:
 def _notes(rows: Sequence[Cost]) -> Iterator[str]:
     if not rows:
         return
-    for solver in dict.fromkeys(row.solver for row in rows if row.kind == "ift"):
+    exact = {row.solver: row for row in rows if row.kind == "ift"}
+    for solver, ift in exact.items():
         good = [
             row
             for row in rows
@@ -110,15 +110,19 @@ def _notes(rows: Sequence[Cost]) -> Iterator[str]:
             yield f"{solver}: no other adjoint than ift has an error of at most {EQUAL:g}"
             continue
         fewest = min(good, key=lambda row: (row.steps or 0, row.kind))
-        numbers = fewest.numbers
+        times = f"{fewest.spread('seconds', 1000)} ms beside {ift.spread('seconds', 1000)} ms"
+        if fewest.is_apart(ift):
+            verdict = f"in {fewest.numbers['ratio']:.2g} of the time of ift ({times})"
+        else:
+            verdict = f"faster or slower than ift is not decided by these timings ({times})"
         yield (
             f"{solver}: the fewest steps with an error of at most {EQUAL:g} are {fewest.name} "
-            f"({numbers['relative_error']:.2g}), in {numbers['ratio']:.2g} of the time of ift "
-            f"(quartiles {numbers['ratio_low']:.2g} and {numbers['ratio_high']:.2g})"
+            f"({fewest.numbers['relative_error']:.2g}), {verdict}"
         )
     yield (
-        "time: median of the ratios of gradients that took turns; bars: from their lower to their "
-        "upper quartile. Where bars overlap, times cannot be told apart"
+        "time: CPU time (on a GPU, wall time), median with quartiles in brackets; horizontal: "
+        "median of the ratios of gradients that took turns, bars from the lower to the upper "
+        "quartile. Where the quartiles of two times overlap, nothing is decided"
     )
     if any(row.kind == "unrolled" for row in rows):
         yield "unrolled is an iteration of its own; its time is beside ift with the first solver"

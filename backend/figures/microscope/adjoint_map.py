@@ -42,7 +42,7 @@ INFO = FigureInfo(
 WORDS = {
     "cosine": "cosine with the exact gradient",
     "relative_error": "relative error ‖ĝ − g‖ / ‖g‖",
-    "seconds": "time of one gradient",
+    "seconds": "time of one gradient, timed once",
 }
 LEVELS = (0.5, 0.1, 0.01, 0.001)
 """Levels of ‖Bᵏ‖ of which a line is drawn."""
@@ -242,7 +242,7 @@ def _hover(data: AdjointMapData, factor: float, query: Query, i: int, j: int, mi
     lines = [hover_head(f"{kind}, k = {data.grid.steps[i]}, λ = {data.grid.damping[j]:g}")]
     lines += [f"{name} {value:.4g}".replace("-", "−") for name, value in numbers.items()]
     seconds = data.over("seconds", factor, "", kind)[i, j]
-    lines.append(f"{1000 * seconds:.3g} ms for this one gradient")
+    lines.append(f"{1000 * seconds:.3g} ms for this one gradient, timed once")
     stage = data.stage(query)
     norm = data.over("bound/largest", factor, stage)[i, j] if stage else np.nan
     if np.isfinite(norm):

@@ -14,7 +14,7 @@ from estimators.measurement.adjoints.records import (
 )
 from estimators.measurement.results.table import Table
 from estimators.statistics.adjoint_grid import KINDS, POINTS, AdjointGrid
-from estimators.statistics.formatting import short
+from estimators.statistics.formatting import quartiles, short
 
 Quantity = Literal["cosine", "relative_error", "seconds"]
 MARK = "*"
@@ -114,7 +114,10 @@ class AdjointMap:
                     number = "–" if cell is None else short(self._number(cell, layer, quantity))
                     row.append(number + (MARK if missed else ""))
                 rows.append(row + [""] * (2 + len(self.grid.damping) - len(row)))
-        words = {"cosine": "cosine with the exact gradient", "seconds": "seconds of one gradient"}
+        words = {
+            "cosine": "cosine with the exact gradient",
+            "seconds": "seconds of one gradient, timed once",
+        }
         title = words.get(quantity, "relative error ‖ĝ − g‖ / ‖g‖")
         title += f", {layer}" if layer else ""
         head = ["adjoint", "k", *(f"λ = {share:g}" for share in self.grid.damping)]
@@ -188,8 +191,13 @@ class AdjointMap:
         for row in self.nearest_costs:
             rows.append([
                 row.solver, row.kind, "" if row.steps is None else str(row.steps),
-                "" if row.damping is None else f"{row.damping:g}", f"{1000 * row.seconds:.3g}",
-                f"{1000 * row.forward_seconds:.3g}", f"{row.ratio:.2f}",
+                "" if row.damping is None else f"{row.damping:g}",
+                quartiles(1000 * row.seconds, 1000 * row.seconds_low, 1000 * row.seconds_high),
+                quartiles(
+                    1000 * row.forward_seconds, 1000 * row.forward_seconds_low,
+                    1000 * row.forward_seconds_high,
+                ),
+                quartiles(row.ratio, row.ratio_low, row.ratio_high),
                 f"{(row.saved + row.history) / 2**20:.3g}", short(row.cosine),
                 short(row.relative_error) + (MARK if row.not_converged else ""),
             ])  # fmt: skip
@@ -199,7 +207,8 @@ class AdjointMap:
         note += (
             "backward pass, and the solver's history; of that by ift: median of the ratios in the "
         )
-        note += "same repeat, of unrolled with the first solver"
+        note += "same repeat, of unrolled with the first solver; in brackets: quartiles; times are "
+        note += "CPU time, on CUDA wall time"
         return Table("one gradient at the network as it is", head, rows, note)
 
     @property

@@ -99,7 +99,7 @@ def test_a_map_has_rows_of_its_settings_and_values(page: Page, lab: ServedLab) -
         (shares, [0, 0, 0, 0.5, 0.5, 1]),
     ):
         assert [row["cells"][2] for row in table["rows"]] == pytest.approx(wanted)
-    assert times["rows"][0]["name"] == "npg, time of one gradient, ms"
+    assert times["rows"][0]["name"] == "npg, time of one gradient, timed once, ms"
 
 
 def test_a_long_table_has_pages_and_its_file_has_every_row(

@@ -1,6 +1,6 @@
 """The adjoint map beside closed forms: linear cells z = c W z + b + x, and tanh cells."""
 
-from itertools import pairwise
+from itertools import count, pairwise
 from statistics import median
 
 import pytest
@@ -16,7 +16,7 @@ from estimators import (
     adjoint_map,
 )
 from estimators.implicit.equilibrium import equilibria
-from estimators.measurement.adjoints import descent, powers
+from estimators.measurement.adjoints import descent, gradients, powers
 from estimators.measurement.adjoints.descent import Singular, singular_values
 from estimators.measurement.adjoints.gradients import reference
 from estimators.measurement.adjoints.powers import Linearisation, PowerNorm, norms_of_powers, radii
@@ -491,6 +491,33 @@ def test_npg_keeps_as_much_for_any_k_and_upg_in_proportion():
     assert rows["anderson", "npg", 2].history == 12 * 240
     assert rows["broyden", "npg", 2].history == 21 * 240
     assert rows["fixed_point", "unrolled", None].history == 0
+
+
+def test_the_loss_and_the_gradients_are_timed_in_turns(monkeypatch):
+    """On a clock whose n-th timing takes n seconds."""
+    calls = count()
+
+    def clock():
+        timing, is_end = divmod(next(calls), 2)
+        return float(timing * (timing + 1) // 2 + is_end * (timing + 1))
+
+    monkeypatch.setattr(gradients, "process_time", clock)
+    measured = map_of(
+        network(), factors=[1.0], steps=[2], damping=[0.5], solvers=["broyden"], repeats=5
+    )
+    kinds = [row.kind for row in measured.costs]
+    assert kinds == ["ift", "jfb", "npg", "upg", "unrolled"]
+    loss = measured.costs[0].forward_seconds
+    for place, row in enumerate(measured.costs, 1):
+        # A turn is the loss and five gradients; the quartiles are those of turns 2 and 4.
+        assert (row.forward_seconds_low, row.forward_seconds) == (loss - 6, loss)
+        assert row.forward_seconds_high == loss + 6
+        assert (row.seconds_low, row.seconds, row.seconds_high) == (
+            loss - 6 + place, loss + place, loss + 6 + place,
+        )  # fmt: skip
+        assert row.repeats == 5
+    assert measured.costs[1].ratio == pytest.approx((loss + 2) / (loss + 1))
+    assert f"({1000 * (loss - 6):.3g}–{1000 * (loss + 6):.3g})" in str(measured.cost_table())
 
 
 def test_a_cost_is_measured_at_the_network_as_it_is():

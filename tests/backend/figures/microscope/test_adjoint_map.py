@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from backend.figures import FigureError, Memory, draw, note_text
+from backend.figures.data.adjoint_map import Cost
 from backend.figures.microscope.adjoint_map import _heights
 from tests.backend.figures.full_source import add_adjoint_map
 
@@ -157,3 +158,33 @@ def test_costs_are_a_line_for_each_adjoint_and_solver(source):
     table = drawn(source, "adjoint_cost_table")["figure"]["data"][0]["cells"]["values"]
     assert len(table[0]) == 2 + 2 * 3
     assert {*table[-1]} == {"2"}, "MiB kept, the history included"
+    assert table[6][0] == "10 (9–12)"
+    assert {*table[6][1:]} == {"5 (4–6)"}
+    assert {*table[7]} == {"0.5 (0.4–0.7)"}
+    assert {*table[8]} == {"4 (3–5)"}
+
+
+@pytest.mark.parametrize(
+    ("slowest", "repeats", "apart"),
+    [(0.0089, 5, True), (0.009, 5, False), (0.02, 5, False), (0.006, 3, False)],
+)
+def test_which_is_faster_is_said_where_the_quartiles_do_not_overlap(slowest, repeats, apart):
+    memory = Memory()
+    add_adjoint_map(memory, "a1", slowest=slowest, repeats=repeats)
+    note = note_text(drawn(memory, "adjoint_costs"))
+    assert ("in 0.5 of the time of ift (5 (4–" in note) is apart
+    assert ("is not decided by these timings (5 (4–" in note) is not apart
+
+
+def test_a_slower_adjoint_is_said_to_be_slower():
+    def row(kind, low, high):
+        numbers = {"repeats": 5, "seconds_low": low, "seconds_high": high}
+        return Cost("anderson", kind, None, None, numbers)
+
+    ift = row("ift", 2.0, 3.0)
+    assert row("jfb", 3.5, 4.0).is_apart(ift)
+    assert not row("jfb", 3.0, 4.0).is_apart(ift)
+    assert not row("jfb", 1.0, 4.0).is_apart(ift)
+    old = Cost("anderson", "jfb", None, None, {"seconds": 1.0})
+    assert not old.is_apart(ift), "a run without quartiles decides nothing"
+    assert old.spread("seconds", 1000) == "1e+03"
