@@ -101,8 +101,8 @@ def _without_times(
     steps, damping = setting_of(adjoint)
     by = "fixed_point" if adjoint.adjoint == "unrolled" else solver
     return CostRow(
-        by, adjoint.adjoint, steps, damping, 0, *[nan] * 9, memory, history,
-        cosines[0], errors[0], not_converged(estimate),
+        by, adjoint.adjoint, steps, damping, 0, nan, nan, nan, nan, nan, nan, nan, nan, nan,
+        memory, history, cosines[0], errors[0], not_converged(estimate),
     )  # fmt: skip
 
 

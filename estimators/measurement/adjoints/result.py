@@ -97,11 +97,22 @@ class AdjointMap:
         """1, the network as it is, if it was measured; else the first factor."""
         return self.grid.order[0]
 
+    def _measured_factor(self, asked: float | None) -> float:
+        if asked is None:
+            return self.default_factor
+        if asked not in self.grid.factors:
+            allowed = ", ".join(f"{factor:g}" for factor in self.grid.factors)
+            raise ValueError(f"factor is {asked!r}; this map has {allowed}")
+        return asked
+
     def table(
         self, factor: float | None = None, layer: str = "", quantity: Quantity = "cosine"
     ) -> Table:
-        """A row for each adjoint and number of steps, a column for each damping."""
-        at = self.default_factor if factor is None else factor
+        """A row for each adjoint and number of steps, a column for each damping.
+
+        Raises ValueError for a factor that was not measured, as `condition_table` does.
+        """
+        at = self._measured_factor(factor)
         rows, marked = [], False
         for kind in (*KINDS, *POINTS):
             for k in self.grid.steps if kind in KINDS else (None,):
@@ -148,7 +159,7 @@ class AdjointMap:
 
     def condition_table(self, factor: float | None = None, stage: str | None = None) -> Table:
         """‖Bᵏ‖₂ and the descent condition, a row for each (k, λ)."""
-        at = self.default_factor if factor is None else factor
+        at = self._measured_factor(factor)
         place = self.stages[0] if stage is None else stage
         rows, where = [], f", {place}" if len(self.stages) > 1 else ""
         for k, share in self.grid.settings():

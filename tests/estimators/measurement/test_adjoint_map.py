@@ -16,6 +16,7 @@ from estimators import (
     adjoint_map,
 )
 from estimators.implicit.equilibrium import equilibria
+from estimators.implicit.solvers.room import NoRoomError
 from estimators.measurement.adjoints import descent, gradients, powers
 from estimators.measurement.adjoints.descent import Singular, singular_values
 from estimators.measurement.adjoints.gradients import reference
@@ -574,3 +575,16 @@ def test_unknown_names_are_answered_with_the_known_ones():
         measured.value("npg", 2, 0.5, layer="x")
     with pytest.raises(KeyError, match="steps 3"):
         measured.value("npg", 3, 0.5)
+
+
+@pytest.mark.parametrize("name", ["table", "condition_table"])
+def test_a_table_of_a_factor_that_was_not_measured_is_refused(name):
+    measured = map_of(network(), steps=[2], damping=[0.5], factors=[0.5, 1.0])
+    with pytest.raises(ValueError, match=r"factor is 3; this map has 0\.5, 1$"):
+        getattr(measured, name)(3)
+    assert str(getattr(measured, name)(0.5))
+
+
+def test_a_solver_s_history_without_room_is_not_blamed_on_x():
+    with pytest.raises(NoRoomError, match=r"^Broyden\(memory=1000000000000\) keeps"):
+        map_of(network(TanhCell, Broyden(memory=10**12)))
