@@ -8,6 +8,7 @@ from backend.figures.data.query import Query
 from backend.figures.data.source import Source
 from backend.figures.drawing import canvas
 from backend.figures.info import Chart, FigureInfo, Place
+from estimators.statistics.adjoint_grid import solves_of
 from estimators.statistics.formatting import short
 
 INFO = FigureInfo(
@@ -43,8 +44,8 @@ def figure(source: Source, query: Query) -> go.Figure:
             "times: CPU time (on a GPU, wall time), medians of gradients that took turns with the "
             "loss; in brackets: their quartiles"
         )
-    if any(row.numbers["not_converged"] > 0 for row in rows):
-        tally.say("✗: a solve did not converge in some examples")
+    if marked := [row.kind for row in rows if row.numbers["not_converged"] > 0]:
+        tally.say(f"✗: {solves_of(marked)} did not converge in some examples")
     columns = zip(*(_cells(row) for row in rows), strict=True)
     table = go.Table(
         header={"values": list(HEAD), "align": "left", "fill": {"color": canvas.CLEAR}},

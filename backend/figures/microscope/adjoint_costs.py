@@ -14,6 +14,8 @@ from backend.figures.data.source import Source
 from backend.figures.drawing import canvas, style
 from backend.figures.drawing.text import hover_head
 from backend.figures.info import Chart, FigureInfo, Place
+from estimators.statistics.adjoint_grid import SOLVE_OF
+from estimators.statistics.formatting import counted
 
 INFO = FigureInfo(
     title="Time against error",
@@ -92,7 +94,8 @@ def _hover(row: Cost) -> str:
         f"{numbers['history'] / 2**20:.3g} by the solver",
     ]
     if numbers["not_converged"] > 0:
-        lines.append(f"a solve did not converge in {int(numbers['not_converged'])} examples")
+        count = counted(int(numbers["not_converged"]), "example")
+        lines.append(f"the {SOLVE_OF[row.kind]} did not converge in {count}")
     return "<br>".join(lines).replace("-", "−")
 
 

@@ -13,7 +13,7 @@ from estimators.measurement.adjoints.records import (
     StageState,
 )
 from estimators.measurement.results.table import Table
-from estimators.statistics.adjoint_grid import KINDS, POINTS, AdjointGrid
+from estimators.statistics.adjoint_grid import KINDS, POINTS, AdjointGrid, solves_of
 from estimators.statistics.formatting import quartiles, short
 
 Quantity = Literal["cosine", "relative_error", "seconds"]
@@ -113,7 +113,7 @@ class AdjointMap:
         Raises ValueError for a factor that was not measured, as `condition_table` does.
         """
         at = self._measured_factor(factor)
-        rows, marked = [], False
+        rows, marked = [], []
         for kind in (*KINDS, *POINTS):
             for k in self.grid.steps if kind in KINDS else (None,):
                 columns = self.grid.damping if kind in KINDS else (None,)
@@ -121,7 +121,8 @@ class AdjointMap:
                 for damping in columns:
                     cell = self.cells.get((at, kind, k, damping))
                     missed = cell is not None and cell.not_converged > 0
-                    marked = marked or missed
+                    if missed:
+                        marked.append(kind)
                     number = "–" if cell is None else short(self._number(cell, layer, quantity))
                     row.append(number + (MARK if missed else ""))
                 rows.append(row + [""] * (2 + len(self.grid.damping) - len(row)))
@@ -134,7 +135,7 @@ class AdjointMap:
         head = ["adjoint", "k", *(f"λ = {share:g}" for share in self.grid.damping)]
         note = self._words_of_states(at)
         if marked:
-            note += f"\n{MARK}: a solve did not converge"
+            note += f"\n{MARK}: did not converge in some examples: {solves_of(marked)}"
         return Table(title, head, rows, note, words=1, notices=self.notices)
 
     def _words_of_states(self, factor: float) -> str:

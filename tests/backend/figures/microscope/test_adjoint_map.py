@@ -60,7 +60,10 @@ def test_where_the_exact_gradient_did_not_converge_there_is_no_takeaway(source):
     assert "the forward solve did not converge in 3 of 8 examples" in note
     assert "ρ(J) is not below 1" in note
     assert "measured steps" not in note
-    assert "✗: a solve did not converge in some examples" in note
+    assert (
+        "✗: the forward solve of npg and jfb, the forward or backward solve of ift, the plain "
+        "iteration of unrolled did not converge in some examples" in note
+    )
     assert all(text.endswith("✗") for row in cells(answer)["text"] for text in row)
     assert not any("✗" in text for row in cells(drawn(source))["text"] for text in row)
 
@@ -77,6 +80,22 @@ def test_beside_an_exact_gradient_that_did_not_converge_no_setting_is_named(sour
     note = note_text(drawn(source, factor="3"))
     assert "measured setting" not in note
     assert "measured steps" not in note
+
+
+def test_where_no_setting_converged_the_solve_is_named(source):
+    set_missed(source, np.ones(12))
+    note = note_text(drawn(source))
+    assert "at every measured setting the forward solve did not converge in an example" in note
+    assert "✗: the forward solve of npg did not converge in some examples" in note
+
+
+def test_levels_stand_beside_the_plot(source):
+    answer = drawn(source)["figure"]
+    names = {each["text"]: each for each in answer["layout"]["annotations"]}
+    # The line of 0.5 ends in the first of two columns, that of 0.1 in the last.
+    assert (names["0.1"]["x"], names["0.1"]["xanchor"]) == (1.5, "left")
+    assert (names["0.5"]["x"], names["0.5"]["xanchor"]) == (0.5, "center")
+    assert answer["layout"]["xaxis"]["range"][1] == 1.5
 
 
 def test_a_setting_that_did_not_converge_is_no_takeaway(source):
