@@ -38,7 +38,7 @@ class Cost:
         ends = [self.numbers.get(f"{name}{end}", np.nan) for end in ("", "_low", "_high")]
         return quartiles(*(scale * end for end in ends))
 
-    def is_apart(self, other: "Cost") -> bool:
+    def times_differ(self, other: "Cost") -> bool:
         """Whether the quartile ranges of two times do not overlap, each of FEWEST repeats or more.
 
         Fewer have no quartiles that say how far the times scatter.

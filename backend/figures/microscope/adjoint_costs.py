@@ -114,7 +114,7 @@ def _notes(rows: Sequence[Cost]) -> Iterator[str]:
             continue
         fewest = min(good, key=lambda row: (row.steps or 0, row.kind))
         times = f"{fewest.spread('seconds', 1000)} ms beside {ift.spread('seconds', 1000)} ms"
-        if fewest.is_apart(ift):
+        if fewest.times_differ(ift):
             verdict = f"in {fewest.numbers['ratio']:.2g} of the time of ift ({times})"
         else:
             verdict = f"faster or slower than ift is not decided by these timings ({times})"

@@ -201,9 +201,9 @@ def test_a_slower_adjoint_is_said_to_be_slower():
         return Cost("anderson", kind, None, None, numbers)
 
     ift = row("ift", 2.0, 3.0)
-    assert row("jfb", 3.5, 4.0).is_apart(ift)
-    assert not row("jfb", 3.0, 4.0).is_apart(ift)
-    assert not row("jfb", 1.0, 4.0).is_apart(ift)
+    assert row("jfb", 3.5, 4.0).times_differ(ift)
+    assert not row("jfb", 3.0, 4.0).times_differ(ift)
+    assert not row("jfb", 1.0, 4.0).times_differ(ift)
     old = Cost("anderson", "jfb", None, None, {"seconds": 1.0})
-    assert not old.is_apart(ift), "a run without quartiles decides nothing"
+    assert not old.times_differ(ift), "a run without quartiles decides nothing"
     assert old.spread("seconds", 1000) == "1e+03"
