@@ -1,9 +1,9 @@
 """Series of an adjoint map. `step` is the place of a setting in the order of measurement
-(`AdjointGrid.number`); `estimator` is the adjoint."""
+(`AdjointGrid.number`); `estimator` is the adjoint. `settings` says what each place is."""
 
 from collections.abc import Iterator, Sequence
 
-from backend.series.points import Points, by_layer, single
+from backend.series.points import Points, by_layer, consecutive, single
 from estimators.measurement.adjoints.records import (
     Bound,
     Cell,
@@ -21,9 +21,22 @@ SENSITIVITY = (
 )  # fmt: skip
 BOUND = ("largest", "median", "converged", "left", "left_median", "met", "met_simple")
 COSTS = (
-    "seconds", "ratio", "ratio_low", "ratio_high", "forward_seconds", "saved", "history",
-    "cosine", "relative_error", "not_converged",
+    "repeats", "seconds", "seconds_low", "seconds_high", "ratio", "ratio_low", "ratio_high",
+    "forward_seconds", "forward_seconds_low", "forward_seconds_high", "saved", "history", "cosine",
+    "relative_error", "not_converged",
 )  # fmt: skip
+
+
+def settings(grid: AdjointGrid) -> Iterator[Points]:
+    """What each place is, so that an export can be read by itself.
+
+    `adjoint_map/setting/{factor,steps,damping}` are (c, k, λ) at the `step` of what depends on k
+    and λ; `adjoint_map/factor` is c at the `step` of what depends on the factor alone.
+    """
+    rows = [grid.setting(number) for number in range(len(grid.factors) * grid.size)]
+    for name, values in zip(("factor", "steps", "damping"), zip(*rows, strict=True), strict=True):
+        yield consecutive(f"{PREFIX}setting/{name}", 0, values)
+    yield consecutive(f"{PREFIX}factor", 0, grid.order)
 
 
 def points(record: Record, grid: AdjointGrid, layers: Sequence[str]) -> Iterator[Points]:

@@ -84,7 +84,8 @@ def of_one_step(result: WhatIfs) -> Iterator[Points]:
 
 
 def of_adjoint_map(result: AdjointMap) -> Iterator[Points]:
-    """`adjoint_map/*` of every gradient and bound."""
+    """`adjoint_map/*` of every gradient and bound, and the settings that they belong to."""
+    yield from adjoint_map.settings(result.grid)
     for record in result.records:
         yield from adjoint_map.points(record, result.grid, result.layers)
 

@@ -30,8 +30,12 @@ def seen(run: RunLike) -> dict[str, str]:
     microscope = run.config.get("microscope")
     if not isinstance(microscope, Mapping):
         return {}
-    words_of = {"looked at": ("step", "step {:,}"), "draws": ("draws", "{:,} of each estimator"),
-            "seed of the draws": ("seed", "{}")}  # fmt: skip
+    repeats = ("draws", ("draws", "{:,} of each estimator"))
+    if microscope.get("adjoint_map"):  # it draws nothing
+        repeats = ("timings", ("draws", "{:,} of each gradient"))
+    words_of = dict([
+        ("looked at", ("step", "step {:,}")), repeats, ("seed of the draws", ("seed", "{}")),
+    ])  # fmt: skip
     return {
         words: template.format(value)
         for words, (name, template) in words_of.items()

@@ -3,7 +3,7 @@
 The library, the configuration of a microscope and the figures share it, so that all allow the same.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -12,6 +12,12 @@ KINDS = ("npg", "upg")
 """The adjoints that have a number of steps and a damping."""
 POINTS = ("jfb", "ift", "unrolled")
 """The adjoints that are measured once for each factor."""
+SOLVE_OF = {
+    **dict.fromkeys((*KINDS, "jfb"), "forward solve"),
+    "ift": "forward or backward solve",
+    "unrolled": "plain iteration",
+}
+"""The solve of each adjoint's own gradient, in which an example may not converge."""
 SOLVERS = ("fixed_point", "anderson", "broyden")
 MOST_CELLS = 2000
 """Most gradients of a map: factors × (2 × steps × damping + 3)."""
@@ -116,6 +122,14 @@ class AdjointGrid:
         place, within = divmod(number, self.size)
         row, column = divmod(within, len(self.damping))
         return self.order[place], self.steps[row], self.damping[column]
+
+
+def solves_of(kinds: Iterable[str]) -> str:
+    """The solves of some adjoints: `the forward solve of npg and jfb`."""
+    by_solve: dict[str, list[str]] = {}
+    for kind in dict.fromkeys(kinds):
+        by_solve.setdefault(SOLVE_OF[kind], []).append(kind)
+    return ", ".join(f"the {solve} of {' and '.join(some)}" for solve, some in by_solve.items())
 
 
 def _listed(name: str, values: Any) -> Sequence[Any]:

@@ -42,6 +42,13 @@ def short(value: float) -> str:
     return f"{value:,.0f}" if 1e3 <= abs(value) < 1e7 else f"{value + 0.0:.3g}"
 
 
+def quartiles(middle: float, low: float, high: float) -> str:
+    """A median with both quartiles, three digits each: `10.2 (9.8–11)`; the median alone if NaN."""
+    if math.isnan(low) or math.isnan(high):
+        return f"{middle:.3g}"
+    return f"{middle:.3g} ({low:.3g}–{high:.3g})"
+
+
 def without_exponent(value: float) -> str:
     """Three significant digits, without an exponent up to a billion."""
     rounded = float(f"{value:.3g}")

@@ -12,6 +12,9 @@ import {linkAt} from "./links.js";
 /** @typedef {{head: string[], rows: Row[]}} Rows */
 /** @typedef {{[axis: string]: string}} Scales of axes: linear, log or "asinh UNIT" */
 
+/** The name of an annotation that belongs to a line without rows (`meta.unlisted`). */
+const UNLISTED = "unlisted";
+
 /** Plotly's little HTML as plain text. @param {unknown} text */
 export const legible = (text) =>
   String(text ?? "")
@@ -31,7 +34,9 @@ export const legible = (text) =>
  */
 export function rowsOf({data, layout}, scales) {
   // What the legend lists comes before guides and marks.
-  const listed = [...data].sort((a, b) => Number(isGuide(a)) - Number(isGuide(b)));
+  const listed = data
+    .filter((trace) => !trace.meta?.unlisted)
+    .sort((a, b) => Number(isGuide(a)) - Number(isGuide(b)));
   const points = listed.flatMap((trace) => ofTrace(trace, layout, scales));
   const all = [...points, ...ofAnnotations(layout, data), ...ofShapes(layout, scales)];
   const even = all.every(({cells: [, , , down, up]}) => down === up || isNear(down, up));
@@ -65,7 +70,7 @@ function titleOf(layout, letter) {
 /** @param {any} trace @param {any} layout @param {Scales} scales @returns {Row[]} */
 function ofTrace(trace, layout, scales) {
   const name = nameOf(trace, layout);
-  if (Array.isArray(trace.z)) return ofGrid(trace, name, scales);
+  if (Array.isArray(trace.z)) return ofGrid(trace, name, layout, scales);
   const count = Math.max(trace.x?.length ?? 0, trace.y?.length ?? 0);
   return Array.from({length: count}, (_, i) => ({
     name,
@@ -116,13 +121,31 @@ function coordinate(trace, letter, i, layout, scales) {
     return typeof own === "number" ? own : null;
   const scale = scales[axis] ?? "linear";
   if (letter === "y" && scale.startsWith("asinh") && typeof own === "number") return own;
-  // Rows that have names are numbered in the figure.
-  const tick = scale === "linear" ? (layout[axis]?.tickvals?.indexOf(value) ?? -1) : -1;
-  // Such a number is no value where its name stands elsewhere.
+  // The number of a row is no value where its name stands elsewhere.
   if (layout[axis]?.showticklabels === false && layout[axis].tickmode === "array") return null;
-  const named = tick >= 0 && layout[axis].ticktext?.[tick];
-  return named && !isNumber(named) ? legible(named) : valueAt(value, scale);
+  return namedAt(layout[axis], value, scale) ?? valueAt(value, scale);
 }
+
+/**
+ * The name, or the number, of a row or column that is drawn at a position; null without any.
+ * @param {any} axis
+ * @param {unknown} position
+ * @param {string} scale
+ * @returns {Cell}
+ */
+function namedAt(axis, position, scale) {
+  const tick = scale === "linear" ? (axis?.tickvals?.indexOf(position) ?? -1) : -1;
+  const text = tick >= 0 && axis.ticktext?.[tick];
+  if (!text) return null;
+  if (!isNumber(text)) return legible(text);
+  // A number beside a value may be rounded; of rows that are counted from 0 it is the value.
+  return isCounted(axis) ? Number(text.replaceAll(",", "")) : null;
+}
+
+/** Whether rows or columns are drawn at 0, 1, 2 and so on. @param {any} axis */
+const isCounted = ({tickmode, tickvals}) =>
+  tickmode === "array" &&
+  tickvals.every((/** @type {unknown} */ at, /** @type {number} */ i) => at === i);
 
 /** @param {string} text */
 const isNumber = (text) => text.trim() !== "" && Number.isFinite(Number(text.replaceAll(",", "")));
@@ -167,11 +190,12 @@ function details(trace, i) {
 /** A hover text without the bold line that it begins with. @param {unknown} text */
 const withoutHead = (text) => String(text ?? "").replace(/^<b>.*?<\/b>(<br>)?/, "");
 
-/** A row for each cell of a grid that has a value. @param {any} trace @param {string} name @param {Scales} scales @returns {Row[]} */
-function ofGrid(trace, name, scales) {
+/** A row for each cell of a grid that has a value. @param {any} trace @param {string} name @param {any} layout @param {Scales} scales @returns {Row[]} */
+function ofGrid(trace, name, layout, scales) {
   const {z, text, customdata, hovertext, texttemplate} = trace;
   const [x, y] = [placesOf(trace, "x", z[0]?.length ?? 0), placesOf(trace, "y", z.length)];
   const names = typeof y[0] === "string";
+  const [across, up] = [axisOf(trace, "x"), axisOf(trace, "y")];
   return z.flatMap((/** @type {any[]} */ row, /** @type {number} */ j) =>
     row.flatMap((value, i) => {
       if (value == null) return [];
@@ -179,7 +203,13 @@ function ofGrid(trace, name, scales) {
       const reason = legible(text?.[j]?.[i]) && !texttemplate;
       const said = legible(withoutHead((texttemplate ? hovertext : text)?.[j]?.[i])) || null;
       const layer = legible(y[j]);
-      const place = [x[i], names ? layer : valueAt(y[j], scales[axisOf(trace, "y")] ?? "linear")];
+      const place = [
+        namedAt(layout[across], x[i], scales[across] ?? "linear") ?? x[i],
+        names
+          ? layer
+          : (namedAt(layout[up], y[j], scales[up] ?? "linear") ??
+            valueAt(y[j], scales[up] ?? "linear")),
+      ];
       // The number of a cell without a colour is only the number of its reason.
       const cell = reason || trace.meta?.valueless ? null : (customdata?.[j]?.[i] ?? value);
       const whose = [name, names ? layer : ""].filter(Boolean).join(" · ");
@@ -203,6 +233,7 @@ function ofAnnotations(layout, data) {
   const names = new Set(data.flatMap((trace) => [trace.name, trace.meta?.full]));
   return (layout.annotations ?? []).flatMap((/** @type {any} */ annotation) => {
     const {text, x, y, xref, yref} = annotation;
+    if (annotation.name === UNLISTED) return [];
     if (!text || names.has(text) || (xref === "paper" && yref === "paper")) return [];
     const place = [xref === "paper" ? null : x, yref === "paper" ? null : y];
     return [{name: "Labels", cells: [...place, null, null, null, legible(text)]}];

@@ -11,9 +11,11 @@ from backend.figures.data.query import Query
 from backend.figures.data.source import FigureError, Floats, RunLike, Source
 from backend.figures.drawing.text import plain
 from estimators.statistics.adjoint_grid import POINTS, SOLVERS, AdjointGrid
-from estimators.statistics.formatting import counted
+from estimators.statistics.formatting import counted, quartiles
 
 PREFIX = "adjoint_map/"
+FEWEST = 4
+"""The fewest repeats whose quartiles are not the extremes."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,21 @@ class Cost:
     def name(self) -> str:
         """The adjoint with its setting: `npg, k 5, λ 0.5`."""
         return self.kind + ("" if self.steps is None else f", k {self.steps}, λ {self.damping:g}")
+
+    def spread(self, name: str, scale: float = 1.0) -> str:
+        """A median with its quartiles; alone where a run was measured before they were kept."""
+        ends = [self.numbers.get(f"{name}{end}", np.nan) for end in ("", "_low", "_high")]
+        return quartiles(*(scale * end for end in ends))
+
+    def times_differ(self, other: "Cost") -> bool:
+        """Whether the quartile ranges of two times do not overlap, each of FEWEST repeats or more.
+
+        Fewer have no quartiles that say how far the times scatter.
+        """
+        if not all(row.numbers.get("repeats", 0) >= FEWEST for row in (self, other)):
+            return False
+        low, high = (self.numbers[f"seconds_{end}"] for end in ("low", "high"))
+        return bool(other.numbers["seconds_high"] < low or high < other.numbers["seconds_low"])
 
 
 @dataclass(frozen=True)

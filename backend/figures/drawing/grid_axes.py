@@ -16,13 +16,16 @@ def height(grid: AdjointGrid) -> int:
 
 
 def layout(grid: AdjointGrid) -> dict[str, Any]:
-    """Both axes, with the settings as ticks at whole numbers."""
+    """Both axes, with the settings as ticks at whole numbers.
+
+    A chart's table reads k and λ from the ticks, so that they are not rounded to few digits.
+    """
     shared = {"showgrid": False, "fixedrange": True, "ticks": "", "tickmode": "array"}
     columns, rows = len(grid.damping), len(grid.steps)
     return {
         "xaxis": canvas.axis(
             "damping λ", tickvals=list(range(columns)),
-            ticktext=[f"{share:g}" for share in grid.damping], range=[-0.5, columns - 0.5],
+            ticktext=[f"{share:.12g}" for share in grid.damping], range=[-0.5, columns - 0.5],
             **shared,
         ),
         "yaxis": canvas.axis(

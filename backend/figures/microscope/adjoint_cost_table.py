@@ -8,6 +8,7 @@ from backend.figures.data.query import Query
 from backend.figures.data.source import Source
 from backend.figures.drawing import canvas
 from backend.figures.info import Chart, FigureInfo, Place
+from estimators.statistics.adjoint_grid import solves_of
 from estimators.statistics.formatting import short
 
 INFO = FigureInfo(
@@ -39,14 +40,18 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally = canvas.Tally(len(rows), len(rows))
     if rows:
         tally.say("λ: the one with the smallest error at this k")
-    if any(row.numbers["not_converged"] > 0 for row in rows):
-        tally.say("✗: a solve did not converge in some examples")
+        tally.say(
+            "times: CPU time (on a GPU, wall time), medians of gradients that took turns with the "
+            "loss; in brackets: their quartiles"
+        )
+    if marked := [row.kind for row in rows if row.numbers["not_converged"] > 0]:
+        tally.say(f"✗: {solves_of(marked)} did not converge in some examples")
     columns = zip(*(_cells(row) for row in rows), strict=True)
     table = go.Table(
         header={"values": list(HEAD), "align": "left", "fill": {"color": canvas.CLEAR}},
         cells={"values": [[*column] for column in columns], "align": "left",
                "fill": {"color": canvas.CLEAR}, "height": 24},
-        name=INFO.title, columnwidth=[1.4, 1.2, 0.6, 0.7, 1.2, 1, 1, 0.9, 1.3, 1.2],
+        name=INFO.title, columnwidth=[1.4, 1.2, 0.6, 0.7, 1.2, 1, 1.6, 1.6, 1.6, 1.2],
     )  # fmt: skip
     return canvas.finish(
         [table] if rows else [], tally, title=INFO.title, showlegend=False,
@@ -61,7 +66,6 @@ def _cells(row: Cost) -> list[str]:
         row.solver, row.kind, "" if row.steps is None else str(row.steps),
         "" if row.damping is None else f"{row.damping:g}",
         short(numbers["relative_error"]) + (" ✗" if numbers["not_converged"] > 0 else ""),
-        short(numbers["cosine"]), f"{1000 * numbers['seconds']:.3g}",
-        f"{numbers['ratio']:.2f}",
-        f"{1000 * numbers['forward_seconds']:.3g}", f"{kept:.3g}",
+        short(numbers["cosine"]), row.spread("seconds", 1000), row.spread("ratio"),
+        row.spread("forward_seconds", 1000), f"{kept:.3g}",
     ]  # fmt: skip

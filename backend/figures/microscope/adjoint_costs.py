@@ -14,6 +14,8 @@ from backend.figures.data.source import Source
 from backend.figures.drawing import canvas, style
 from backend.figures.drawing.text import hover_head
 from backend.figures.info import Chart, FigureInfo, Place
+from estimators.statistics.adjoint_grid import SOLVE_OF
+from estimators.statistics.formatting import counted
 
 INFO = FigureInfo(
     title="Time against error",
@@ -85,22 +87,23 @@ def _hover(row: Cost) -> str:
     numbers = row.numbers
     lines = [
         hover_head(f"{row.name}, {row.solver}"),
-        f"{numbers['ratio']:.2g} of the time of ift (quartiles {numbers['ratio_low']:.2g} and "
-        f"{numbers['ratio_high']:.2g}), {1000 * numbers['seconds']:.3g} ms; the loss alone "
-        f"{1000 * numbers['forward_seconds']:.3g} ms",
+        f"{row.spread('ratio')} of the time of ift; {row.spread('seconds', 1000)} ms; the loss "
+        f"alone {row.spread('forward_seconds', 1000)} ms (brackets: quartiles)",
         f"relative error {numbers['relative_error']:.3g}, cosine {numbers['cosine']:.4g}",
         f"{(numbers['saved'] + numbers['history']) / 2**20:.3g} MiB kept, of them "
         f"{numbers['history'] / 2**20:.3g} by the solver",
     ]
     if numbers["not_converged"] > 0:
-        lines.append(f"a solve did not converge in {int(numbers['not_converged'])} examples")
+        count = counted(int(numbers["not_converged"]), "example")
+        lines.append(f"the {SOLVE_OF[row.kind]} did not converge in {count}")
     return "<br>".join(lines).replace("-", "−")
 
 
 def _notes(rows: Sequence[Cost]) -> Iterator[str]:
     if not rows:
         return
-    for solver in dict.fromkeys(row.solver for row in rows if row.kind == "ift"):
+    exact = {row.solver: row for row in rows if row.kind == "ift"}
+    for solver, ift in exact.items():
         good = [
             row
             for row in rows
@@ -110,15 +113,19 @@ def _notes(rows: Sequence[Cost]) -> Iterator[str]:
             yield f"{solver}: no other adjoint than ift has an error of at most {EQUAL:g}"
             continue
         fewest = min(good, key=lambda row: (row.steps or 0, row.kind))
-        numbers = fewest.numbers
+        times = f"{fewest.spread('seconds', 1000)} ms beside {ift.spread('seconds', 1000)} ms"
+        if fewest.times_differ(ift):
+            verdict = f"in {fewest.numbers['ratio']:.2g} of the time of ift ({times})"
+        else:
+            verdict = f"faster or slower than ift is not decided by these timings ({times})"
         yield (
             f"{solver}: the fewest steps with an error of at most {EQUAL:g} are {fewest.name} "
-            f"({numbers['relative_error']:.2g}), in {numbers['ratio']:.2g} of the time of ift "
-            f"(quartiles {numbers['ratio_low']:.2g} and {numbers['ratio_high']:.2g})"
+            f"({fewest.numbers['relative_error']:.2g}), {verdict}"
         )
     yield (
-        "time: median of the ratios of gradients that took turns; bars: from their lower to their "
-        "upper quartile. Where bars overlap, times cannot be told apart"
+        "time: CPU time (on a GPU, wall time), median with quartiles in brackets; horizontal: "
+        "median of the ratios of gradients that took turns, bars from the lower to the upper "
+        "quartile. Where the quartiles of two times overlap, nothing is decided"
     )
     if any(row.kind == "unrolled" for row in rows):
         yield "unrolled is an iteration of its own; its time is beside ift with the first solver"

@@ -14,7 +14,7 @@ from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, grid_axes, style
 from backend.figures.drawing.text import hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Pick, Place
-from estimators.statistics.adjoint_grid import POINTS
+from estimators.statistics.adjoint_grid import POINTS, SOLVE_OF, solves_of
 from estimators.statistics.formatting import counted, short
 
 INFO = FigureInfo(
@@ -42,12 +42,14 @@ INFO = FigureInfo(
 WORDS = {
     "cosine": "cosine with the exact gradient",
     "relative_error": "relative error ‖ĝ − g‖ / ‖g‖",
-    "seconds": "time of one gradient",
+    "seconds": "time of one gradient, timed once",
 }
 LEVELS = (0.5, 0.1, 0.01, 0.001)
 """Levels of ‖Bᵏ‖ of which a line is drawn."""
 GOOD = {"cosine": 0.99, "relative_error": 0.1}
 """What the note looks for: at least this cosine, at most this error."""
+EDGE = 36
+"""Pixels beside the plot, in which the levels of the lines stand."""
 MARK = " ✗"
 EXACT = 1 - 1e-9
 """From here on a cosine is 1 but for rounding."""
@@ -72,7 +74,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         below += f", {plain(layer)}"
     return canvas.finish(
         traces, tally, title=f"{INFO.title}: {WORDS[query.quantity]}", below=[below],
-        height=grid_axes.height(data.grid), showlegend=False,
+        height=grid_axes.height(data.grid), showlegend=False, margin={"r": EDGE},
         annotations=_names(data, factor, query) if measured else [],
         meta={"factors": data.factor_choices()}, **grid_axes.layout(data.grid),
     )  # fmt: skip
@@ -89,8 +91,11 @@ def _notes(data: AdjointMapData, factor: float, query: Query, values: Floats) ->
     points = _points(data, factor, query)
     if points:
         yield f"at this factor: {points}"
+    marked = [kind for kind in POINTS if data.at("not_converged", factor, "", kind) > 0]
     if data.missed(factor, query.adjoint).any():
-        yield f"{MARK.strip()}: a solve did not converge in some examples"
+        marked.insert(0, query.adjoint)
+    if marked:
+        yield f"{MARK.strip()}: {solves_of(marked)} did not converge in some examples"
     stage = data.stage(query)
     if stage and np.isfinite(data.over("bound/largest", factor, stage)).any():
         yield _norms(data, factor, query) + _how_sure(data, factor, stage)
@@ -100,7 +105,8 @@ def _takeaway(data: AdjointMapData, factor: float, query: Query, values: Floats)
     """The fewest steps that are good enough, among the settings whose solves converged."""
     kept = np.where(data.missed(factor, query.adjoint), np.nan, values)
     if not np.isfinite(kept).any():
-        return "no setting has a value whose solves converged"
+        solve = SOLVE_OF[query.adjoint]
+        return f"at every measured setting the {solve} did not converge in an example"
     if query.quantity == "seconds":
         low, high = np.nanmin(kept), np.nanmax(kept)
         exact = data.at("seconds", factor, "", "ift")
@@ -142,7 +148,7 @@ def _points(data: AdjointMapData, factor: float, query: Query) -> str:
 def _norms(data: AdjointMapData, factor: float, query: Query) -> str:
     """What the lines are; without any, between which numbers the norms lie."""
     if any(_levels(data, factor, query)):
-        return "lines: where ‖Bᵏ‖ falls below the number on them"
+        return "lines: where ‖Bᵏ‖ falls below the number at their end"
     norms = data.over("bound/largest", factor, data.stage(query))
     return f"‖Bᵏ‖ is between {np.nanmin(norms):.2g} and {np.nanmax(norms):.2g}"
 
@@ -174,6 +180,7 @@ def _text(value: float, quantity: str) -> str:
 def _cells(data: AdjointMapData, factor: float, query: Query, values: Floats) -> go.Heatmap:
     missed = data.missed(factor, query.adjoint)
     rows, columns = values.shape
+    unit, in_unit = (1000, ", ms") if query.quantity == "seconds" else (1, "")
     texts = [
         [
             _text(values[i, j], query.quantity) + (MARK if missed[i, j] else "")
@@ -188,7 +195,9 @@ def _cells(data: AdjointMapData, factor: float, query: Query, values: Floats) ->
     return go.Heatmap(
         x=list(range(columns)), y=list(range(rows)), text=texts, texttemplate="%{text}",
         hovertext=hovers, hovertemplate="%{hovertext}<extra></extra>", hoverongaps=False,
-        xgap=2, ygap=2, name="", meta={"role": "cells"}, **_colours(data, query, values),
+        xgap=2, ygap=2, name="", customdata=_gaps(unit * values),
+        meta={"role": "cells", "full": f"{query.adjoint}, {WORDS[query.quantity]}{in_unit}"},
+        **_colours(data, query, values),
     )  # fmt: skip
 
 
@@ -239,7 +248,7 @@ def _hover(data: AdjointMapData, factor: float, query: Query, i: int, j: int, mi
     lines = [hover_head(f"{kind}, k = {data.grid.steps[i]}, λ = {data.grid.damping[j]:g}")]
     lines += [f"{name} {value:.4g}".replace("-", "−") for name, value in numbers.items()]
     seconds = data.over("seconds", factor, "", kind)[i, j]
-    lines.append(f"{1000 * seconds:.3g} ms for this one gradient")
+    lines.append(f"{1000 * seconds:.3g} ms for this one gradient, timed once")
     stage = data.stage(query)
     norm = data.over("bound/largest", factor, stage)[i, j] if stage else np.nan
     if np.isfinite(norm):
@@ -247,7 +256,7 @@ def _hover(data: AdjointMapData, factor: float, query: Query, i: int, j: int, mi
         lines.append(f"‖Bᵏ‖ {norm:.3g} at most, median {middle:.3g}")
     if missed:
         count = int(data.over("not_converged", factor, "", kind)[i, j])
-        lines.append(f"a solve did not converge in {counted(count, 'example')}")
+        lines.append(f"the {SOLVE_OF[kind]} did not converge in {counted(count, 'example')}")
     return "<br>".join(lines)
 
 
@@ -260,7 +269,8 @@ def _lines(data: AdjointMapData, factor: float, query: Query) -> list[Any]:
             # A point covers the number of its cell; only by itself it is needed.
             "mode": "lines" if np.isfinite(heights).sum() > 1 else "markers",
             "hoverinfo": "skip", "name": f"‖Bᵏ‖ = {level:g}",
-            "meta": {"role": "level", "level": level},
+            # Its heights are interpolated positions: a table has ‖Bᵏ‖ beside each cell instead.
+            "meta": {"role": "level", "level": level, "unlisted": True},
         }  # fmt: skip
         edge, ink = {"color": "#ffffff", "size": 8}, {"color": "#000000", "size": 5}
         lines += [
@@ -271,17 +281,19 @@ def _lines(data: AdjointMapData, factor: float, query: Query) -> list[Any]:
 
 
 def _names(data: AdjointMapData, factor: float, query: Query) -> list[dict[str, Any]]:
-    """The level of each line, between its last two columns, where no number stands."""
+    """The level of each line, right of its end, where no number of a cell stands.
+
+    Of most lines that is the edge of the plot; of one that ends before, between two columns.
+    """
     named = []
     for level, heights in _levels(data, factor, query):
-        inside = np.nonzero(np.isfinite(heights))[0]
-        last = int(inside[-1])
-        both = last > 0 and np.isfinite(heights[last - 1])
-        y = (heights[last] + heights[last - 1]) / 2 if both else heights[last]
+        last = int(np.nonzero(np.isfinite(heights))[0][-1])
+        at_edge = last == len(heights) - 1
+        inside = {"font": {"size": 10, "color": "#000000"}, "bgcolor": "rgba(255,255,255,0.8)"}
         named.append({
-            "text": f"{level:g}", "x": last - 0.5 if both else last + 0.35, "y": float(y),
-            "showarrow": False, "font": {"size": 10, "color": "#000000"},
-            "bgcolor": "rgba(255,255,255,0.8)", "borderpad": 1,
+            "text": f"{level:g}", "x": last + 0.5, "y": float(heights[last]), "showarrow": False,
+            "xanchor": "left" if at_edge else "center", "name": "unlisted", "borderpad": 1,
+            **({"font": {"size": 10}} if at_edge else inside),
         })  # fmt: skip
     return named
 

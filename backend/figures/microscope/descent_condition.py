@@ -136,7 +136,8 @@ def _cells(data: AdjointMapData, factor: float, stage: str, shares: Floats) -> g
         z=np.where(np.isfinite(shares), shares, np.nan), zmin=0, zmax=1, colorscale="Viridis",
         text=texts, texttemplate="%{text}", hovertext=hovers,
         hovertemplate="%{hovertext}<extra></extra>", hoverongaps=False, xgap=2, ygap=2, name="",
-        colorbar=grid_axes.bar([0, 0.5, 1], ["0 %", "50 %", "100 %"]), meta={"role": "cells"},
+        colorbar=grid_axes.bar([0, 0.5, 1], ["0 %", "50 %", "100 %"]),
+        meta={"role": "cells", "full": "share of the examples"},
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ def run_adjoint_map(setup: Setup, loop: DrawLoop, request: AdjointMap) -> Iterat
     """`adjoint_map/*` of every gradient and bound as it comes, the network as it is first."""
     run, grid = setup.run, request.grid
     layers, _ = layer_groups(run.chain, list(run.params))
-    waiting: list[Points] = []
+    waiting: list[Points] = [*series.settings(grid)]
     for record in records_of(run.chain, run.params, grid, setup.request.draws, EXAMPLES):
         loop.step += counts(record)
         if record is not None:

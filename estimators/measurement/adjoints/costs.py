@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import nan
 from statistics import median
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -21,17 +20,19 @@ from estimators.implicit.solvers.contract import Solver
 from estimators.implicit.solvers.fixed_point import FixedPoint
 from estimators.measurement.adjoints.gradients import (
     Reference,
+    clock,
     compared,
     gradient,
     not_converged,
     setting_of,
-    synchronise,
 )
 from estimators.measurement.adjoints.records import CostRow
 from estimators.measurement.adjoints.stages import Watched, watched_solves
 from estimators.statistics.adjoint_grid import KINDS, AdjointGrid
 
 SOLVERS = {"fixed_point": FixedPoint, "anderson": Anderson, "broyden": Broyden}
+TICK = 1e-9
+"""Seconds of the shortest time: on a coarse clock, a small gradient takes none."""
 
 
 def costs(
@@ -39,8 +40,8 @@ def costs(
 ) -> Iterator[CostRow | None]:
     """Every adjoint with every solver, at the network as it is and at its tolerances.
 
-    The gradients that are timed take turns, so that other work on the machine slows all of them
-    down alike. None after each of them: the rows of a solver come together, at its end.
+    The loss and the gradients that are timed take turns, so that what slows the machine down slows
+    all of them down alike. None after each of them: the rows of a solver come together, at its end.
     """
     for solver in grid.solvers:
         adjoints = [ImplicitAdjoint(adjoint="ift"), ImplicitAdjoint(adjoint="jfb")]
@@ -74,14 +75,20 @@ def _rows(
             with watched_solves(chain.module, solved_by(solver)):
                 seconds.append(gradient(chain, params, adjoint)[1])
             yield None
-    exact = times[0]  # the first adjoint is ift
+    exact = [max(ift, TICK) for ift in times[0]]  # the first adjoint is ift
     for row, seconds in zip(rows, times, strict=True):
-        ratios = sorted(own / ift for own, ift in zip(seconds, exact, strict=True))
-        low, high = (ratios[round(share * (repeats - 1))] for share in (0.25, 0.75))
+        ratios = [own / ift for own, ift in zip(seconds, exact, strict=True)]
         yield replace(
-            row, seconds=median(seconds), forward_seconds=median(forwards),
-            ratio=median(ratios), ratio_low=low, ratio_high=high,
+            row, repeats=repeats, **_quartiles("seconds", seconds),
+            **_quartiles("forward_seconds", forwards), **_quartiles("ratio", ratios),
         )  # fmt: skip
+
+
+def _quartiles(name: str, values: Sequence[float]) -> dict[str, float]:
+    """The median and both quartiles of measured values, each of the quartiles one of them."""
+    ordered = sorted(values)
+    low, high = (ordered[round(share * (len(ordered) - 1))] for share in (0.25, 0.75))
+    return {name: median(ordered), f"{name}_low": low, f"{name}_high": high}
 
 
 def _without_times(
@@ -94,19 +101,17 @@ def _without_times(
     steps, damping = setting_of(adjoint)
     by = "fixed_point" if adjoint.adjoint == "unrolled" else solver
     return CostRow(
-        by, adjoint.adjoint, steps, damping, nan, nan, nan, nan, nan, memory, history,
-        cosines[0], errors[0], not_converged(estimate),
+        by, adjoint.adjoint, steps, damping, 0, nan, nan, nan, nan, nan, nan, nan, nan, nan,
+        memory, history, cosines[0], errors[0], not_converged(estimate),
     )  # fmt: skip
 
 
 def _forward_seconds(chain: Chain, params: Params, solver: str) -> float:
     """Seconds of the loss alone."""
     with watched_solves(chain.module, solved_by(solver)), torch.no_grad():
-        synchronise(chain.x)
-        start = perf_counter()
+        start = clock(chain.x)
         chain(params)
-        synchronise(chain.x)
-        return perf_counter() - start
+        return clock(chain.x) - start
 
 
 def _history(chain: Chain, watched: Mapping[str, Watched]) -> int:

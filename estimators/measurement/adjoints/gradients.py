@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, process_time
 
 import torch
 from torch import Tensor
@@ -97,19 +97,23 @@ def compared(exact: Params, groups: Tensor, grads: Params) -> tuple[list[float],
 
 
 def gradient(chain: Chain, params: Params, adjoint: ImplicitAdjoint) -> tuple[Estimate, float]:
-    """One gradient, and the seconds that it takes."""
+    """One gradient, and the seconds that it takes by `clock`."""
     rng = stream(0, "estimator", device=chain.x.device)
-    synchronise(chain.x)
-    start = perf_counter()
+    start = clock(chain.x)
     estimate = adjoint.estimate(chain, params, None, rng)
-    synchronise(chain.x)
-    return estimate, perf_counter() - start
+    return estimate, clock(chain.x) - start
 
 
-def synchronise(x: Tensor) -> None:
-    """Wait for the device, so that a time is that of the work."""
-    if x.is_cuda:
-        torch.cuda.synchronize(x.device)
+def clock(x: Tensor) -> float:
+    """Seconds of a clock that tells the work on x, with an arbitrary zero.
+
+    On a CPU it is the time that the process computes, in all its threads: other processes that
+    need the same cores do not count. On CUDA it is wall time, once the device has finished.
+    """
+    if not x.is_cuda:
+        return process_time()
+    torch.cuda.synchronize(x.device)
+    return perf_counter()
 
 
 def states(chain: Chain, params: Params, at: Reference) -> Iterator[StageState | Cell]:

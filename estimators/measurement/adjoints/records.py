@@ -94,7 +94,7 @@ class Cell:
     relative_error: tuple[float, ...]
     """‖ĝ − g‖ / ‖g‖ of each layer."""
     seconds: float
-    """Of this one gradient."""
+    """Of this one gradient, timed once: CPU time, or wall time on CUDA."""
     not_converged: int
     """Examples of one of its solves that did not converge."""
 
@@ -107,8 +107,14 @@ class CostRow:
     kind: str
     steps: int | None
     damping: float | None
+    repeats: int
+    """Gradients that were timed, in turns with those of the other rows and with the loss."""
     seconds: float
-    """Median time of one gradient."""
+    """Median time of one gradient: CPU time, or wall time on CUDA, as of all times here."""
+    seconds_low: float
+    """The lower quartile of these times."""
+    seconds_high: float
+    """The upper quartile of these times."""
     ratio: float
     """Median over the repeats of its time divided by that of ift with the same solver, in the same
     repeat."""
@@ -118,6 +124,10 @@ class CostRow:
     """The upper quartile of these ratios."""
     forward_seconds: float
     """Median time of the loss alone, without a graph, with the same solver."""
+    forward_seconds_low: float
+    """The lower quartile of these times."""
+    forward_seconds_high: float
+    """The upper quartile of these times."""
     saved: int
     """Bytes that autograd keeps for the backward pass; on CUDA, the peak of all memory that one
     gradient allocates."""

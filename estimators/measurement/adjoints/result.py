@@ -13,8 +13,8 @@ from estimators.measurement.adjoints.records import (
     StageState,
 )
 from estimators.measurement.results.table import Table
-from estimators.statistics.adjoint_grid import KINDS, POINTS, AdjointGrid
-from estimators.statistics.formatting import short
+from estimators.statistics.adjoint_grid import KINDS, POINTS, AdjointGrid, solves_of
+from estimators.statistics.formatting import quartiles, short
 
 Quantity = Literal["cosine", "relative_error", "seconds"]
 MARK = "*"
@@ -97,12 +97,23 @@ class AdjointMap:
         """1, the network as it is, if it was measured; else the first factor."""
         return self.grid.order[0]
 
+    def _measured_factor(self, asked: float | None) -> float:
+        if asked is None:
+            return self.default_factor
+        if asked not in self.grid.factors:
+            allowed = ", ".join(f"{factor:g}" for factor in self.grid.factors)
+            raise ValueError(f"factor is {asked!r}; this map has {allowed}")
+        return asked
+
     def table(
         self, factor: float | None = None, layer: str = "", quantity: Quantity = "cosine"
     ) -> Table:
-        """A row for each adjoint and number of steps, a column for each damping."""
-        at = self.default_factor if factor is None else factor
-        rows, marked = [], False
+        """A row for each adjoint and number of steps, a column for each damping.
+
+        Raises ValueError for a factor that was not measured, as `condition_table` does.
+        """
+        at = self._measured_factor(factor)
+        rows, marked = [], []
         for kind in (*KINDS, *POINTS):
             for k in self.grid.steps if kind in KINDS else (None,):
                 columns = self.grid.damping if kind in KINDS else (None,)
@@ -110,17 +121,21 @@ class AdjointMap:
                 for damping in columns:
                     cell = self.cells.get((at, kind, k, damping))
                     missed = cell is not None and cell.not_converged > 0
-                    marked = marked or missed
+                    if missed:
+                        marked.append(kind)
                     number = "–" if cell is None else short(self._number(cell, layer, quantity))
                     row.append(number + (MARK if missed else ""))
                 rows.append(row + [""] * (2 + len(self.grid.damping) - len(row)))
-        words = {"cosine": "cosine with the exact gradient", "seconds": "seconds of one gradient"}
+        words = {
+            "cosine": "cosine with the exact gradient",
+            "seconds": "seconds of one gradient, timed once",
+        }
         title = words.get(quantity, "relative error ‖ĝ − g‖ / ‖g‖")
         title += f", {layer}" if layer else ""
         head = ["adjoint", "k", *(f"λ = {share:g}" for share in self.grid.damping)]
         note = self._words_of_states(at)
         if marked:
-            note += f"\n{MARK}: a solve did not converge"
+            note += f"\n{MARK}: did not converge in some examples: {solves_of(marked)}"
         return Table(title, head, rows, note, words=1, notices=self.notices)
 
     def _words_of_states(self, factor: float) -> str:
@@ -145,7 +160,7 @@ class AdjointMap:
 
     def condition_table(self, factor: float | None = None, stage: str | None = None) -> Table:
         """‖Bᵏ‖₂ and the descent condition, a row for each (k, λ)."""
-        at = self.default_factor if factor is None else factor
+        at = self._measured_factor(factor)
         place = self.stages[0] if stage is None else stage
         rows, where = [], f", {place}" if len(self.stages) > 1 else ""
         for k, share in self.grid.settings():
@@ -188,8 +203,13 @@ class AdjointMap:
         for row in self.nearest_costs:
             rows.append([
                 row.solver, row.kind, "" if row.steps is None else str(row.steps),
-                "" if row.damping is None else f"{row.damping:g}", f"{1000 * row.seconds:.3g}",
-                f"{1000 * row.forward_seconds:.3g}", f"{row.ratio:.2f}",
+                "" if row.damping is None else f"{row.damping:g}",
+                quartiles(1000 * row.seconds, 1000 * row.seconds_low, 1000 * row.seconds_high),
+                quartiles(
+                    1000 * row.forward_seconds, 1000 * row.forward_seconds_low,
+                    1000 * row.forward_seconds_high,
+                ),
+                quartiles(row.ratio, row.ratio_low, row.ratio_high),
                 f"{(row.saved + row.history) / 2**20:.3g}", short(row.cosine),
                 short(row.relative_error) + (MARK if row.not_converged else ""),
             ])  # fmt: skip
@@ -199,7 +219,8 @@ class AdjointMap:
         note += (
             "backward pass, and the solver's history; of that by ift: median of the ratios in the "
         )
-        note += "same repeat, of unrolled with the first solver"
+        note += "same repeat, of unrolled with the first solver; in brackets: quartiles; times are "
+        note += "CPU time, on CUDA wall time"
         return Table("one gradient at the network as it is", head, rows, note)
 
     @property

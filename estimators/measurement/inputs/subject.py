@@ -15,6 +15,7 @@ from estimators.core.names import labels
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
 from estimators.core.stateless import ImpureError
+from estimators.implicit.solvers.room import NoRoomError
 from estimators.measurement.inputs.each_example import Batch, Loss
 from estimators.measurement.inputs.examination import LOST, Examined, examined, needs_examples
 from estimators.measurement.inputs.fields import validate
@@ -146,7 +147,7 @@ def _check_forward(module: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> None:
     with torch.no_grad(), generators_kept(x):
         try:
             output = chain.forward({})
-        except ImpureError:
+        except (ImpureError, NoRoomError):  # x is not what does not fit
             raise
         except Exception as error:
             first = next(module.parameters())

@@ -10,6 +10,7 @@ import yaml
 
 from backend.figures import Memory, MemoryRun
 from backend.sharing import encode, html
+from tests.backend.figures.full_source import add_adjoint_map
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,14 @@ def test_a_microscope_shows_its_draws_and_tells_no_path():
     assert "/home/somebody" not in made
     assert "<dt>looked at</dt><dd>step 8</dd><dt>draws</dt><dd>40 of each estimator</dd>" in made
     assert "<dt>seed of the draws</dt><dd>0</dd><dt>seed of the run</dt><dd>1</dd>" in made
+
+
+def test_a_map_is_timed_and_draws_nothing():
+    source = Memory()
+    add_adjoint_map(source, "a1")
+    made = html(source, ["a1"])
+    assert "<dt>timings</dt><dd>5 of each gradient</dd>" in made
+    assert "of each estimator" not in made
 
 
 def test_a_sweep_over_the_network_switches_its_axis():

@@ -49,6 +49,20 @@ def test_every_number_is_a_point_in_the_order_of_measurement(asked, gather, tmp_
     assert found.of("adjoint_map/cost/ratio/broyden", "", "ift") == {0: 1.0}
 
 
+def test_an_export_says_the_setting_of_each_number(asked, gather, tmp_path):
+    """The README's way, by `step`, in the run's points and in those of `show`."""
+    found = gather(run_microscope(asked, folder=tmp_path))
+    places = {
+        name: found.of(f"adjoint_map/setting/{name}") for name in ("factor", "steps", "damping")
+    }
+    settings = [(c, k, share) for c in (1.0, 0.5) for k in (1, 3) for share in (0.5, 1.0)]
+    cosines = found.of("adjoint_map/cosine", "", "npg")
+    assert [tuple(values[step] for values in places.values()) for step in cosines] == settings
+    radii = found.of("adjoint_map/radius", STAGE, "")
+    assert found.of("adjoint_map/factor") == {0: 1.0, 1: 0.5}
+    assert list(radii) == [0, 1]
+
+
 def test_the_page_s_numbers_are_those_of_the_library(asked, gather, tmp_path):
     found = gather(run_microscope(asked, folder=tmp_path))
     assembly = assemble(asked, ())

@@ -14,7 +14,7 @@ from served import ServedLab
 
 from backend.figures import Memory, MemoryRun, draw
 from backend.figures.catalogue import modules
-from tests.backend.figures.full_source import full_source, run_of
+from tests.backend.figures.full_source import add_adjoint_map, full_source, run_of
 
 ROWS = """async (figures) => {
   const {rowsOf} = await import("/static/charts/rows.js");
@@ -43,7 +43,8 @@ def test_every_point_of_every_figure_has_a_row_of_plain_text(page: Page, lab: Se
     for (name, figure), table in zip(
         drawn.items(), page.evaluate(ROWS, list(drawn.values())), strict=True
     ):
-        count = sum(map(points_of, figure["data"]))
+        listed = [t for t in figure["data"] if not (t.get("meta") or {}).get("unlisted")]
+        count = sum(map(points_of, listed))
         marks = [shape for shape in figure["layout"].get("shapes", []) if shape.get("label")]
         rows = [row for row in table["rows"] if row["name"] != "Labels"]
         assert count > 0, f"the source has nothing for {name}"
@@ -71,6 +72,34 @@ def test_a_row_has_the_value_and_not_its_place_on_the_axis(page: Page, lab: Serv
     errors = [row["cells"][2] for row in curve["rows"]]
     assert np.allclose(errors, 0.25, rtol=1e-6), "± is in the values' own unit"
     assert ranking["rows"][0]["cells"][0] == pytest.approx(2e5)
+
+
+def test_a_map_has_rows_of_its_settings_and_values(page: Page, lab: ServedLab) -> None:
+    enter(page, lab.start_url)
+    source = Memory()
+    add_adjoint_map(source, "a1")
+    asked = [
+        ("adjoint_map", {}),
+        ("adjoint_map", {"quantity": "seconds"}),
+        ("adjoint_map", {"quantity": "relative_error"}),
+        ("descent_condition", {}),
+    ]
+    figures = [draw(name, source, {"runs": "a1", **query})["figure"] for name, query in asked]
+    drawn = [trace["type"] for trace in figures[0]["data"]]
+    assert "scatter" in drawn, "lines of ‖Bᵏ‖ are drawn, and have no rows"
+    cosines, times, errors, shares = page.evaluate(ROWS, figures)
+    settings = [[share, k] for k in (1, 2, 4) for share in (0.5, 1)]
+    for table in (cosines, times, errors, shares):
+        assert table["head"][:3] == ["damping λ", "steps k", "value"]
+        assert [row["cells"][:2] for row in table["rows"]] == settings
+    for table, wanted in (
+        (cosines, [0.2, 0.6, 0.6, 0.8, 0.8, 0.9]),
+        (times, [10, 11, 12, 13, 14, 15]),
+        (errors, [0.8, 0.4, 0.4, 0.2, 0.2, 0.1]),
+        (shares, [0, 0, 0, 0.5, 0.5, 1]),
+    ):
+        assert [row["cells"][2] for row in table["rows"]] == pytest.approx(wanted)
+    assert times["rows"][0]["name"] == "npg, time of one gradient, timed once, ms"
 
 
 def test_a_long_table_has_pages_and_its_file_has_every_row(

@@ -1,6 +1,6 @@
 """The adjoint map beside closed forms: linear cells z = c W z + b + x, and tanh cells."""
 
-from itertools import pairwise
+from itertools import count, pairwise
 from statistics import median
 
 import pytest
@@ -16,7 +16,8 @@ from estimators import (
     adjoint_map,
 )
 from estimators.implicit.equilibrium import equilibria
-from estimators.measurement.adjoints import descent, powers
+from estimators.implicit.solvers.room import NoRoomError
+from estimators.measurement.adjoints import descent, gradients, powers
 from estimators.measurement.adjoints.descent import Singular, singular_values
 from estimators.measurement.adjoints.gradients import reference
 from estimators.measurement.adjoints.powers import Linearisation, PowerNorm, norms_of_powers, radii
@@ -493,6 +494,33 @@ def test_npg_keeps_as_much_for_any_k_and_upg_in_proportion():
     assert rows["fixed_point", "unrolled", None].history == 0
 
 
+def test_the_loss_and_the_gradients_are_timed_in_turns(monkeypatch):
+    """On a clock whose n-th timing takes n seconds."""
+    calls = count()
+
+    def clock():
+        timing, is_end = divmod(next(calls), 2)
+        return float(timing * (timing + 1) // 2 + is_end * (timing + 1))
+
+    monkeypatch.setattr(gradients, "process_time", clock)
+    measured = map_of(
+        network(), factors=[1.0], steps=[2], damping=[0.5], solvers=["broyden"], repeats=5
+    )
+    kinds = [row.kind for row in measured.costs]
+    assert kinds == ["ift", "jfb", "npg", "upg", "unrolled"]
+    loss = measured.costs[0].forward_seconds
+    for place, row in enumerate(measured.costs, 1):
+        # A turn is the loss and five gradients; the quartiles are those of turns 2 and 4.
+        assert (row.forward_seconds_low, row.forward_seconds) == (loss - 6, loss)
+        assert row.forward_seconds_high == loss + 6
+        assert (row.seconds_low, row.seconds, row.seconds_high) == (
+            loss - 6 + place, loss + place, loss + 6 + place,
+        )  # fmt: skip
+        assert row.repeats == 5
+    assert measured.costs[1].ratio == pytest.approx((loss + 2) / (loss + 1))
+    assert f"({1000 * (loss - 6):.3g}–{1000 * (loss + 6):.3g})" in str(measured.cost_table())
+
+
 def test_a_cost_is_measured_at_the_network_as_it_is():
     measured = map_of(
         network(LinearCell), factors=[0.5], steps=[2], damping=[0.5], solvers=["broyden"]
@@ -547,3 +575,16 @@ def test_unknown_names_are_answered_with_the_known_ones():
         measured.value("npg", 2, 0.5, layer="x")
     with pytest.raises(KeyError, match="steps 3"):
         measured.value("npg", 3, 0.5)
+
+
+@pytest.mark.parametrize("name", ["table", "condition_table"])
+def test_a_table_of_a_factor_that_was_not_measured_is_refused(name):
+    measured = map_of(network(), steps=[2], damping=[0.5], factors=[0.5, 1.0])
+    with pytest.raises(ValueError, match=r"factor is 3; this map has 0\.5, 1$"):
+        getattr(measured, name)(3)
+    assert str(getattr(measured, name)(0.5))
+
+
+def test_a_solver_s_history_without_room_is_not_blamed_on_x():
+    with pytest.raises(NoRoomError, match=r"^Broyden\(memory=1000000000000\) keeps"):
+        map_of(network(TanhCell, Broyden(memory=10**12)))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from backend.figures import FigureError, Memory, draw, note_text
+from backend.figures.data.adjoint_map import Cost
 from backend.figures.microscope.adjoint_map import _heights
 from tests.backend.figures.full_source import add_adjoint_map
 
@@ -59,7 +60,10 @@ def test_where_the_exact_gradient_did_not_converge_there_is_no_takeaway(source):
     assert "the forward solve did not converge in 3 of 8 examples" in note
     assert "ρ(J) is not below 1" in note
     assert "measured steps" not in note
-    assert "✗: a solve did not converge in some examples" in note
+    assert (
+        "✗: the forward solve of npg and jfb, the forward or backward solve of ift, the plain "
+        "iteration of unrolled did not converge in some examples" in note
+    )
     assert all(text.endswith("✗") for row in cells(answer)["text"] for text in row)
     assert not any("✗" in text for row in cells(drawn(source))["text"] for text in row)
 
@@ -76,6 +80,22 @@ def test_beside_an_exact_gradient_that_did_not_converge_no_setting_is_named(sour
     note = note_text(drawn(source, factor="3"))
     assert "measured setting" not in note
     assert "measured steps" not in note
+
+
+def test_where_no_setting_converged_the_solve_is_named(source):
+    set_missed(source, np.ones(12))
+    note = note_text(drawn(source))
+    assert "at every measured setting the forward solve did not converge in an example" in note
+    assert "✗: the forward solve of npg did not converge in some examples" in note
+
+
+def test_levels_stand_beside_the_plot(source):
+    answer = drawn(source)["figure"]
+    names = {each["text"]: each for each in answer["layout"]["annotations"]}
+    # The line of 0.5 ends in the first of two columns, that of 0.1 in the last.
+    assert (names["0.1"]["x"], names["0.1"]["xanchor"]) == (1.5, "left")
+    assert (names["0.5"]["x"], names["0.5"]["xanchor"]) == (0.5, "center")
+    assert answer["layout"]["xaxis"]["range"][1] == 1.5
 
 
 def test_a_setting_that_did_not_converge_is_no_takeaway(source):
@@ -157,3 +177,33 @@ def test_costs_are_a_line_for_each_adjoint_and_solver(source):
     table = drawn(source, "adjoint_cost_table")["figure"]["data"][0]["cells"]["values"]
     assert len(table[0]) == 2 + 2 * 3
     assert {*table[-1]} == {"2"}, "MiB kept, the history included"
+    assert table[6][0] == "10 (9–12)"
+    assert {*table[6][1:]} == {"5 (4–6)"}
+    assert {*table[7]} == {"0.5 (0.4–0.7)"}
+    assert {*table[8]} == {"4 (3–5)"}
+
+
+@pytest.mark.parametrize(
+    ("slowest", "repeats", "apart"),
+    [(0.0089, 5, True), (0.009, 5, False), (0.02, 5, False), (0.006, 3, False)],
+)
+def test_which_is_faster_is_said_where_the_quartiles_do_not_overlap(slowest, repeats, apart):
+    memory = Memory()
+    add_adjoint_map(memory, "a1", slowest=slowest, repeats=repeats)
+    note = note_text(drawn(memory, "adjoint_costs"))
+    assert ("in 0.5 of the time of ift (5 (4–" in note) is apart
+    assert ("is not decided by these timings (5 (4–" in note) is not apart
+
+
+def test_a_slower_adjoint_is_said_to_be_slower():
+    def row(kind, low, high):
+        numbers = {"repeats": 5, "seconds_low": low, "seconds_high": high}
+        return Cost("anderson", kind, None, None, numbers)
+
+    ift = row("ift", 2.0, 3.0)
+    assert row("jfb", 3.5, 4.0).times_differ(ift)
+    assert not row("jfb", 3.0, 4.0).times_differ(ift)
+    assert not row("jfb", 1.0, 4.0).times_differ(ift)
+    old = Cost("anderson", "jfb", None, None, {"seconds": 1.0})
+    assert not old.times_differ(ift), "a run without quartiles decides nothing"
+    assert old.spread("seconds", 1000) == "1e+03"
