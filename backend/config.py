@@ -180,9 +180,8 @@ class Sweep(Strict):
         values = [_whole(value) for value in given]
         if len({str(value) for value in values}) < len(values):
             raise ValueError("a value comes twice; give each once")
-        if any(isinstance(value, bool | str) for value in values):
-            return values
-        return sorted(values, key=float)
+        mixed = any(isinstance(value, bool | str) for value in values)
+        return values if mixed else sorted(values, key=float)
 
     @property
     def steps(self) -> list[int]:
@@ -247,7 +246,7 @@ class AdjointMap(Strict):
     @field_validator("steps", "damping", "factors", "solvers")
     @classmethod
     def _checked(cls, values: list[Any], info: ValidationInfo) -> list[Any]:
-        # A validator of each field: an error has the place of the field that it is about.
+        # Checked field by field, so that an error has the place of its field.
         return [*checked(info.field_name or "", values)]
 
     @model_validator(mode="after")
@@ -258,9 +257,7 @@ class AdjointMap(Strict):
     @property
     def grid(self) -> AdjointGrid:
         """The settings. Raises ValueError for those that are not allowed."""
-        return AdjointGrid(
-            tuple(self.steps), tuple(self.damping), tuple(self.factors), tuple(self.solvers)
-        )
+        return AdjointGrid(**{name: tuple(values) for name, values in self.model_dump().items()})
 
 
 class MicroscopeKind(Strict):
