@@ -15,6 +15,8 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -24,6 +26,7 @@ from estimators.statistics.adjoint_grid import (
     DEFAULT_SOLVERS,
     DEFAULT_STEPS,
     AdjointGrid,
+    checked,
 )
 
 
@@ -171,14 +174,14 @@ class Sweep(Strict):
     values: Annotated[list[bool | int | float | str], Field(min_length=2, max_length=32)]
     """The values, in the order of the curve; numbers are sorted."""
 
-    @model_validator(mode="after")
-    def _ordered(self) -> "Sweep":
-        self.values = [_whole(v) for v in self.values]
-        if len({str(v) for v in self.values}) < len(self.values):
+    @field_validator("values")
+    @classmethod
+    def _ordered(cls, given: list[bool | int | float | str]) -> list[bool | int | float | str]:
+        values = [_whole(value) for value in given]
+        if len({str(value) for value in values}) < len(values):
             raise ValueError("a value comes twice; give each once")
-        if not any(isinstance(v, bool | str) for v in self.values):
-            self.values = sorted(self.values, key=float)
-        return self
+        mixed = any(isinstance(value, bool | str) for value in values)
+        return values if mixed else sorted(values, key=float)
 
     @property
     def steps(self) -> list[int]:
@@ -220,12 +223,12 @@ class WhatIf(Strict):
     rates: Annotated[list[Rate], Field(min_length=1, max_length=32)] | None = None
     """Learning rates of the updates. Empty: rates about the best one, and the run's own."""
 
-    @model_validator(mode="after")
-    def _ordered(self) -> "WhatIf":
-        if self.rates and len(set(self.rates)) < len(self.rates):
+    @field_validator("rates")
+    @classmethod
+    def _ordered(cls, rates: list[float] | None) -> list[float] | None:
+        if rates and len(set(rates)) < len(rates):
             raise ValueError("a learning rate comes twice; give each once")
-        self.rates = sorted(self.rates) if self.rates else None
-        return self
+        return sorted(rates) if rates else None
 
 
 class AdjointMap(Strict):
@@ -240,19 +243,21 @@ class AdjointMap(Strict):
     solvers: list[str] = [*DEFAULT_SOLVERS]
     """Solvers whose time and memory are compared: fixed_point, anderson, broyden."""
 
+    @field_validator("steps", "damping", "factors", "solvers")
+    @classmethod
+    def _checked(cls, values: list[Any], info: ValidationInfo) -> list[Any]:
+        # Checked field by field, so that an error has the place of its field.
+        return [*checked(info.field_name or "", values)]
+
     @model_validator(mode="after")
-    def _allowed(self) -> "AdjointMap":
-        grid = self.grid
-        self.steps, self.damping = [*grid.steps], [*grid.damping]
-        self.factors, self.solvers = [*grid.factors], [*grid.solvers]
+    def _small_enough(self) -> "AdjointMap":
+        _ = self.grid
         return self
 
     @property
     def grid(self) -> AdjointGrid:
         """The settings. Raises ValueError for those that are not allowed."""
-        return AdjointGrid(
-            tuple(self.steps), tuple(self.damping), tuple(self.factors), tuple(self.solvers)
-        )
+        return AdjointGrid(**{name: tuple(values) for name, values in self.model_dump().items()})
 
 
 class MicroscopeKind(Strict):

@@ -6,6 +6,7 @@ import {table} from "./charts/table.js";
 import {icon} from "./icons.js";
 import {count, duration} from "./lib/format.js";
 import {append, h} from "./lib/h.js";
+import {findings} from "./runs/findings.js";
 import {nats, percent, results} from "./runs/results.js";
 import {computed, signal} from "./lib/signal.js";
 import {announcement} from "./lib/take.js";
@@ -82,6 +83,14 @@ function departed({runs, deleted}) {
   return h("p", {class: "note warning", role: "status"}, words);
 }
 
+/** What makes the numbers of a run doubtful, in full. @param {SharedDashboard} dashboard */
+const found = ({runs}) =>
+  runs.flatMap((run) =>
+    findings(run).map((text) =>
+      h("p", {class: "note warning"}, icon("warning"), ` #${run.number} ${run.name}: ${text}`),
+    ),
+  );
+
 function content() {
   const any = computed(() => runs().length > 0);
   const opened = computed(() => dashboard() !== null);
@@ -93,6 +102,7 @@ function content() {
     () => problem() && h("p", {class: "problem", role: "alert"}, problem()),
     () => opened() && departed(/** @type {SharedDashboard} */ (dashboard())),
     () => any() && summary(/** @type {SharedDashboard} */ (dashboard())),
+    () => any() && found(/** @type {SharedDashboard} */ (dashboard())),
     () =>
       any() &&
       h(

@@ -4,13 +4,13 @@ Paths, host names, tokens and tracebacks are on no such list, so they cannot lea
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
 
 from backend.config import RunConfig
-from backend.figures.data.source import RunLike
+from backend.figures.data.source import EventLike, RunLike
 from backend.figures.drawing.text import without_paths
 
 VERSION = re.compile(r"[0-9][\w.+!-]{0,40}")
@@ -125,6 +125,11 @@ def reason(error: str | None) -> str | None:
         return None
     first = error.strip().splitlines()[0]
     return without_paths(first)[:300]
+
+
+def findings(events: Iterable[EventLike]) -> list[str]:
+    """The findings among the events, in full, with every word left out that could be a path."""
+    return [without_paths(event.text) for event in events if event.kind == "finding"]
 
 
 def shared_facts(run: RunLike) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from backend.figures.data.source import RunLike, Source
 from backend.sharing import encode, latest
-from backend.sharing.allowed import config, config_yaml, facts
+from backend.sharing.allowed import config, config_yaml, facts, findings
 from backend.sharing.encode import text as safe
 from backend.sharing.panels import BUDGET, Menu, Panel, of_run, together
+from estimators.statistics.formatting import counted
 
 CONVENTIONS = """
 ĝ is one draw of an estimator, g the exact gradient of the same loss at the same weights on the
@@ -125,10 +126,22 @@ def _section(
     return f"""<section aria-labelledby="{place}">
 <h2 id="{place}">{safe(_name(run))}</h2>
 <dl>{rows}</dl>
+{_findings(source, run_id)}
 {charts}
 {tables}
 {_recipe(run, place)}
 </section>"""
+
+
+def _findings(source: Source, run_id: str) -> str:
+    """What makes the numbers of the run doubtful, above its charts."""
+    texts = findings(source.marked_events([run_id]).get(run_id, ()))
+    if not texts:
+        return ""
+    items = "".join(f"<li>{safe(text)}</li>" for text in texts)
+    return f"""<div class="findings"><h3><span aria-hidden="true">⚠</span>
+{counted(len(texts), "finding")}</h3>
+<ul>{items}</ul></div>"""
 
 
 def _recipe(run: RunLike, place: str) -> str:

@@ -3,7 +3,7 @@
 The library, the configuration of a microscope and the figures share it, so that all allow the same.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -19,6 +19,8 @@ SOLVE_OF = {
 }
 """The solve of each adjoint's own gradient, in which an example may not converge."""
 SOLVERS = ("fixed_point", "anderson", "broyden")
+LISTS = ("steps", "damping", "factors", "solvers")
+"""The lists of settings of a map."""
 MOST_CELLS = 2000
 """Most gradients of a map: factors × (2 × steps × damping + 3)."""
 MOST_STEPS = 1000
@@ -50,27 +52,8 @@ class AdjointGrid:
     """The solvers whose costs are compared."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "damping", "factors"):
-            object.__setattr__(self, name, tuple(sorted(_listed(name, getattr(self, name)))))
-        object.__setattr__(self, "solvers", tuple(_listed("solvers", self.solvers)))
-        for k in self.steps:
-            if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST_STEPS:
-                raise ValueError(
-                    f"steps holds {k!r}; whole numbers from 1 to {MOST_STEPS} are allowed"
-                )
-        for share in self.damping:
-            if not _is_number(share) or not 0 < share <= 1:
-                raise ValueError(
-                    f"damping holds {share!r}; numbers above 0 and at most 1 are allowed"
-                )
-        for factor in self.factors:
-            if not _is_number(factor) or not 0 <= factor <= MOST_FACTOR:
-                raise ValueError(
-                    f"factors holds {factor!r}; numbers from 0 to {MOST_FACTOR:g} are allowed"
-                )
-        for solver in self.solvers:
-            if solver not in SOLVERS:
-                raise ValueError(f"solvers holds {solver!r}; {', '.join(SOLVERS)} are allowed")
+        for name in LISTS:
+            object.__setattr__(self, name, checked(name, getattr(self, name)))
         if self.gradients > MOST_CELLS:
             raise ValueError(
                 f"{len(self.factors)} factors × (2 × {len(self.steps)} steps × "
@@ -132,6 +115,20 @@ def solves_of(kinds: Iterable[str]) -> str:
     return ", ".join(f"the {solve} of {' and '.join(some)}" for solve, some in by_solve.items())
 
 
+def checked(name: str, values: Any) -> tuple[Any, ...]:
+    """The list `name` (one of `LISTS`) of a grid, numbers in ascending order.
+
+    Raises:
+        ValueError: it is no list, it is empty, or a value is out of its bounds or comes twice.
+    """
+    listed = _listed(name, values)
+    is_allowed, allowed = _ALLOWED[name]
+    for value in listed:
+        if not is_allowed(value):
+            raise ValueError(f"{name} holds {value!r}; {allowed} are allowed")
+    return tuple(listed if name == "solvers" else sorted(listed))
+
+
 def _listed(name: str, values: Any) -> Sequence[Any]:
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise ValueError(f"{name} is {values!r}; a list of values is allowed")
@@ -148,3 +145,22 @@ def _listed(name: str, values: Any) -> Sequence[Any]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "steps": (
+        lambda k: _is_whole(k) and 1 <= k <= MOST_STEPS,
+        f"whole numbers from 1 to {MOST_STEPS}",
+    ),
+    "damping": (lambda share: 0 < share <= 1, "numbers above 0 and at most 1"),
+    "factors": (
+        lambda factor: 0 <= factor <= MOST_FACTOR,
+        f"numbers from 0 to {MOST_FACTOR:g}",
+    ),
+    "solvers": (lambda solver: solver in SOLVERS, ", ".join(SOLVERS)),
+}
+"""Which values a list may hold, and in words. `_listed` has refused all that is no number."""

@@ -11,6 +11,7 @@ import {isLive} from "../stream.js";
 import {runSample} from "./colour.js";
 import {changes, forks} from "./change.js";
 import {facts} from "./facts.js";
+import {findingsLine} from "./findings.js";
 import {FOLLOWING, hasEnded, pending} from "./pending.js";
 import {nats, percent, results} from "./results.js";
 import {actions, actionsPlace} from "./run-actions.js";
@@ -84,6 +85,7 @@ export function row(run) {
       ),
     ),
     progress(run),
+    findingsLine(run),
     actionsPlace(() => actions(status(), id, run, microscope)),
     () =>
       error() &&

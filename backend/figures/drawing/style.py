@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#808080"
-OLIVE, ROSE = "#999933", "#B5446E"
+OLIVE, ROSE, MOSS = "#999933", "#B5446E", "#4D6B00"
 # Grey stands for Okabe-Ito's black: it is seen on a light page and on a dark one.
 FIXED = {
     "backprop": GREY,
@@ -58,9 +58,10 @@ GUESSES = {
 }  # fmt: skip
 """By what an estimator guesses its target, as its label has it."""
 ADJOINTS = {
-    "upg": BLUE, "npg": ORANGE, "jfb": OLIVE, "ift": ROSE, "unrolled": VERMILION, "shine": GREEN,
+    "upg": BLUE, "npg": ORANGE, "jfb": MOSS, "ift": ROSE, "unrolled": VERMILION, "shine": GREEN,
 }  # fmt: skip
-"""By how an equilibrium is differentiated, as the estimator's label has it."""
+"""By how an equilibrium is differentiated, as the estimator's label has it. Moss is dark, so that
+its shades are mixed with white; shades of olive are dim on a dark page."""
 OTHERS = (PURPLE, SKY, YELLOW, ORANGE, GREEN, VERMILION, BLUE)
 SYMBOLS = (
     "circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down",

@@ -15,7 +15,8 @@ __all__ = [
 ]  # fmt: skip
 
 _QUOTED_PATH = re.compile(r"(['\"])[^'\"]*[\\/][^'\"]*\1")
-_PATH = re.compile(r"\S*[\\/]\S*")
+_PATH = re.compile(r"(?<!\S)(?!∂\w/∂\w(?!\S))\S*[\\/]\S*")
+"""A word with a slash; a derivative such as ∂f/∂z is no path."""
 _BREAK = re.compile(r"(.{40,70}?[,(·] ?)(?=.)")
 """Where a long name goes on in the next line of a hover."""
 

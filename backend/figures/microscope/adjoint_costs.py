@@ -34,10 +34,6 @@ INFO = FigureInfo(
         ),
     ),
 )
-COLOURS = {
-    "npg": style.BLUE, "upg": style.ORANGE, "jfb": style.GREEN, "ift": style.GREY,
-    "unrolled": style.PURPLE,
-}  # fmt: skip
 DASHES = {"anderson": "solid", "broyden": "dash", "fixed_point": "dot"}
 SYMBOLS = {"anderson": "circle", "broyden": "diamond", "fixed_point": "square"}
 EQUAL = 0.1
@@ -66,7 +62,7 @@ def figure(source: Source, query: Query) -> go.Figure:
 def _line(rows: Sequence[Cost]) -> Any:
     first = rows[0]
     ratios = {end: [row.numbers[f"ratio{end}"] for row in rows] for end in ("", "_low", "_high")}
-    colour = COLOURS[first.kind]
+    colour = style.ADJOINTS[first.kind]
     name = first.kind if first.kind == "unrolled" else f"{first.kind}, {first.solver}"
     return go.Scatter(
         x=ratios[""], y=[row.numbers["relative_error"] for row in rows],

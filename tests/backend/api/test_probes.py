@@ -114,6 +114,25 @@ def test_an_adjoint_map_out_of_bounds_is_refused_in_one_sentence(client, parent,
     assert words in problem["msg"]
 
 
+LISTS = {"steps": [0], "damping": [2], "factors": [-1], "solvers": ["foo"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "places"),
+    [
+        ({"adjoint_map": LISTS}, [["adjoint_map", name] for name in LISTS]),
+        ({"adjoint_map": {"damping": ["a"]}}, [["adjoint_map", "damping", 0]]),
+        ({"adjoint_map": {"steps": list(range(1, 400))}}, [["adjoint_map"]]),
+        ({"what_if": {"rates": [0.1, 0.1]}}, [["what_if", "rates"]]),
+        ({"sweep": {"field": "eps", "values": [1, 1]}}, [["sweep", "values"]]),
+        ({"anatomy": {"batches": 1}}, [["anatomy", "batches"]]),
+    ],
+)
+def test_a_refusal_has_the_place_of_the_field_that_it_is_about(client, parent, body, places):
+    problems = asked(client, parent, **body).json()["detail"]
+    assert [problem["loc"] for problem in problems] == places
+
+
 def test_a_microscope_of_before_oracles_drew_honestly(client, parent, store):
     first = asked(client, parent).json()
     held = store.run(first["id"]).config

@@ -25,7 +25,7 @@ def run(number: int = 1, name: str = "a run", **more) -> MemoryRun:
     return MemoryRun(number, name, facts=facts, **{"config": {"batch_size": 32}, **more})
 
 
-RUNS = ("r1", "m1", "m2", "p1", "g1", "a1")
+RUNS = ("r1", "m1", "m2", "p1", "g1", "e1", "a1")
 """The ids of `full_source`."""
 
 
@@ -39,11 +39,13 @@ def run_of(figure: str) -> str:
         return "a1"
     if figure == "guess_target_grid":
         return "g1"
+    if figure == "solver":
+        return "e1"
     return "r1" if figure in {placed.figure for placed in charts_of("run")} else "m1"
 
 
 def full_source() -> Memory:
-    """A training run, a microscope, a sweep, a surface, a run with a guess, an adjoint map."""
+    """A training run, a microscope, a sweep, a surface, a guess, an equilibrium, an adjoint map."""
     source, rng = Memory(), np.random.default_rng(0)
     labels = {"driver": ALIKE[0], "shadows": ALIKE[1:]}
     source.add_run("r1", run(labels=labels))
@@ -79,6 +81,12 @@ def full_source() -> Memory:
     source.add_run("g1", run(4, labels={"driver": "a guess", "shadows": ALIKE}, config=config))
     for label in ("a guess", *ALIKE):
         source.add("g1", "cosine", np.arange(20), rng.random(20), estimator=label)
+    source.add_run("e1", run(6, labels=labels))
+    for name in ("iterations", "residual", "absolute_residual"):
+        key = f"estimator/forward_{name}"
+        source.add("e1", key, np.arange(20), 1 + rng.random(20), estimator=ALIKE[0])
+    source.add("e1", "estimator/not_converged", np.arange(20), [0.0] * 20, estimator=ALIKE[0])
+    source.add("e1", "equilibrium/spectral_radius", [0, 10], [0.5, 1.1], layer=STAGES[0])
     add_adjoint_map(source, "a1")
     return source
 

@@ -101,6 +101,29 @@ def test_a_map_is_timed_and_draws_nothing():
     assert "of each estimator" not in made
 
 
+def test_findings_stand_in_full_beside_the_description():
+    source = Memory()
+    labels = {"driver": "implicit_adjoint", "shadows": []}
+    for run_id, number in (("r1", 1), ("r2", 2)):
+        source.add_run(run_id, MemoryRun(number, "named", {"seed": 1}, labels, "finished"))
+    texts = ["64 of 64 examples did not converge <b> " + "long " * 200 + "end",
+             "the spectral radius of ∂f/∂z in f reached 1.2, said /home/somebody/f.py"]  # fmt: skip
+    for text in texts:
+        source.add_event("r1", 0, "finding", text)
+    source.add_event("r1", 3, "change", "the learning rate is another")
+    first, second = html(source, ["r1", "r2"]).split('aria-labelledby="r1"')
+    description, _, after = first.partition("</dl>")
+    assert "finding" not in description.partition("</style>")[2]
+    visible = re.sub(r"<details>.*?</details>", "", unescape(after), flags=re.S)
+    assert "2 findings" in visible
+    assert texts[0] in visible
+    assert "<b>" not in after
+    assert "the spectral radius of ∂f/∂z in f reached 1.2, said …" in visible
+    assert "another" not in visible
+    assert "1 finding" not in second
+    assert 'class="findings"' not in second
+
+
 def test_a_sweep_over_the_network_switches_its_axis():
     source = Memory()
     sweep = {"field": "network.width", "values": [8, 16]}

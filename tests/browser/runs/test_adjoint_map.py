@@ -11,6 +11,13 @@ CONFIG = {
     "network": {"name": "implicit_mlp", "width": 8}, "estimator": {"name": "implicit_adjoint"},
     "optimizer": {"name": "sgd", "lr": 0.1}, "steps": 5, "batch_size": 16, "probe": {"budget": 0},
 }  # fmt: skip
+WRONG = [
+    ("Steps k", "0, 3", "1, 3", "steps holds 0"),
+    ("Damping λ", "2", "0.5, 1", "damping holds 2.0"),
+    ("Factors c", "-1", "0.5, 1", "factors holds -1.0"),
+    ("Solvers", "foo", "anderson", "solvers holds 'foo'"),
+]
+"""A field of the dialog, a text that is refused, one that is allowed, and what is said below it."""
 CELLS = """(text) => document.querySelector("[data-chart=adjoint-map]")?.data
   ?.find((trace) => trace.type === "heatmap")?.hovertext.flat().every((t) => t.includes(text))"""
 """Whether every cell of the map says this on hover."""
@@ -33,13 +40,20 @@ def test_the_map_is_asked_for_and_read(page: Page, lab: ServedLab, expected: lis
     expect(dialog.get_by_label("Draws", exact=True)).to_have_value("5")
     expect(dialog.get_by_text("Estimators", exact=True)).to_be_hidden()
     assert violations(page) == []
-    dialog.get_by_label("Steps k", exact=True).fill("0, 3")
+    dialog.get_by_label("Steps k", exact=True).fill("1, 3")
     dialog.get_by_label("Damping λ", exact=True).fill("0.5, 1")
     dialog.get_by_label("Factors c", exact=True).fill("0.5, 1")
     dialog.get_by_label("Solvers", exact=True).fill("anderson")
-    dialog.get_by_role("button", name="Draw", exact=True).click()
-    expect(dialog.locator(".problem:visible")).to_contain_text("steps holds 0")
-    dialog.get_by_label("Steps k", exact=True).fill("1, 3")
+    for label, wrong, right, words in WRONG:
+        control = dialog.get_by_label(label, exact=True)
+        control.fill(wrong)
+        dialog.get_by_role("button", name="Draw", exact=True).click()
+        own = dialog.locator(".field", has=page.get_by_label(label, exact=True)).locator(
+            ".problem:visible"
+        )
+        expect(own).to_contain_text(words)
+        expect(dialog.locator(".problem:visible")).to_have_count(1)
+        control.fill(right)
     dialog.get_by_role("button", name="Draw", exact=True).click()
     seen = page.locator(".run[data-kind=microscope]").first
     becomes(seen, "finished", 60)

@@ -1,7 +1,9 @@
 """Ranking, the plane of bias and variance, a notebook's measurement; colours."""
 
 import json
+import re
 from itertools import combinations
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -192,8 +194,32 @@ def test_no_two_built_in_estimators_look_alike():
     assert twins == []
 
 
+ADJOINTS = [f"implicit_adjoint(adjoint={name})" for name in style.ADJOINTS]
+
+
 def test_adjoints_of_an_equilibrium_have_colours_far_apart():
-    names = ("upg", "npg", "jfb", "ift", "unrolled")
-    labels = [f"implicit_adjoint(adjoint={name})" for name in names]
+    labels = [label for label in ADJOINTS if "shine" not in label]
     pairs = combinations([style.colour(label) for label in labels], 2)
     assert not any(style._alike(*pair) for pair in pairs)
+
+
+def test_adjoints_of_an_equilibrium_are_seen_on_a_dark_page():
+    """WCAG 2.2 asks for a contrast of 3 of what a chart needs to be read."""
+    tokens = (Path(__file__).parents[4] / "frontend/styles/tokens.css").read_text("utf-8")
+    dark = re.findall(r"--surface: (#\w{6});", tokens)[1]
+    assert luminance(dark) < 0.05
+    dim = [
+        label
+        for label in ADJOINTS
+        if (luminance(style.colour(label)) + 0.05) / (luminance(dark) + 0.05) < 3
+    ]
+    assert dim == []
+
+
+def luminance(colour: str) -> float:
+    """The relative luminance of a colour of sRGB, as WCAG defines it."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
