@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-import estimators.autodiff.calculus  # noqa: F401, the first dual number else warns
+from estimators.autodiff import calculus  # noqa: F401, the first dual number else warns
 from estimators.core.contract import Params
 from estimators.core.objective import Chain
 from estimators.implicit._adjoints import Adjoint, Equation, differentiating_by
