@@ -9,7 +9,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from backend.config import with_seed
+from backend.config import RunConfig, with_seed
 from backend.terminal import tune as command
 from backend.terminal.document import read
 from backend.terminal.tune import TuneError, tune
@@ -275,7 +275,10 @@ def test_a_bad_study_is_refused_in_a_sentence(changes, said):
 @pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=lambda file: file.name)
 def test_the_studies_of_the_documentation_can_be_read(file):
     study = parse(read(file))
-    assert all(study.config(each, 0.1)["probe"] == {"budget": 0} for each in study.configs)
+    for each in study.configs:
+        config = RunConfig.model_validate(study.config(each, 0.1))
+        # Probes on the schedule of a budget would depend on how busy the machine is.
+        assert config.probe.budget == 0 or config.probe.every is not None
 
 
 def test_the_problems_of_all_configurations_are_told_before_the_first_run(tmp_path):
