@@ -47,6 +47,7 @@
  * @property {{kind: "builtin" | "plugin" | "entry_point", file: string, hash: string}} source
  * @property {"exact" | "unbiased" | "biased" | "depends"} [claim]
  * @property {{name: string, text: string}[]} [needs]
+ * @property {boolean} [has_equilibrium] of a network
  *
  * @typedef {object} Catalogue
  * @property {string} version

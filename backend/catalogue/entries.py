@@ -16,6 +16,8 @@ from pydantic_core import core_schema, to_jsonable_python
 
 from backend.training.components.resolve import describe, nested
 from backend.training.datasets import Dataset
+from backend.training.networks.contract import Network
+from backend.training.networks.implicit_network import ImplicitNetwork
 from backend.training.networks.mlp import MLP
 from estimators.core.contract import Estimator, UnsupportedError
 from estimators.core.names import words_of
@@ -31,7 +33,11 @@ def component(name: str, cls: type, family: str) -> dict[str, Any]:
     file = Path(inspect.getfile(cls))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     entry = _entry(name, cls, family, {"kind": "builtin", "file": str(file), "hash": digest})
-    return {**entry, "separate_test": cls.separate_test} if issubclass(cls, Dataset) else entry
+    if issubclass(cls, Dataset):
+        return {**entry, "separate_test": cls.separate_test}
+    if issubclass(cls, Network):
+        return {**entry, "has_equilibrium": issubclass(cls, ImplicitNetwork)}
+    return entry
 
 
 def estimator(name: str, entry: Entry) -> dict[str, Any]:

@@ -10,8 +10,17 @@ from estimators.core.contract import UnsupportedError
 from estimators.core.site import Site
 from estimators.implicit._adjoints import Equation, adjoint_of_this_pass
 from estimators.implicit.solvers.anderson import Anderson
+from estimators.implicit.solvers.broyden import Broyden
 from estimators.implicit.solvers.contract import Solution, Solver
+from estimators.implicit.solvers.fixed_point import FixedPoint
 from estimators.implicit.solvers.record import open_records
+
+SOLVERS: dict[str, type[Solver]] = {
+    "fixed_point": FixedPoint,
+    "anderson": Anderson,
+    "broyden": Broyden,
+}
+"""The solvers, by the names that configurations and figures use."""
 
 
 class TransformError(UnsupportedError, RuntimeError):

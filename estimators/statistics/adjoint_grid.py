@@ -6,7 +6,7 @@ The library, the configuration of a microscope and the figures share it, so that
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 KINDS = ("npg", "upg")
 """The adjoints that have a number of steps and a damping."""
@@ -86,6 +86,19 @@ class AdjointGrid:
         """The factors in the order in which they are measured: the network as it is comes first."""
         return tuple(sorted(self.factors, key=lambda factor: (factor != 1, factor)))
 
+    def factor(self, asked: float | None) -> float:
+        """The factor asked for; of None, the one that was measured first.
+
+        Raises:
+            ValueError: it was not measured; the message says which ones were.
+        """
+        if asked is None:
+            return self.order[0]
+        if asked not in self.factors:
+            allowed = ", ".join(f"{factor:g}" for factor in self.factors)
+            raise ValueError(f"factor is {asked:g}; this map has {allowed}")
+        return asked
+
     def settings(self) -> Iterator[tuple[int, float]]:
         """Every (k, λ), the smaller k first."""
         for k in self.steps:
@@ -105,6 +118,32 @@ class AdjointGrid:
         place, within = divmod(number, self.size)
         row, column = divmod(within, len(self.damping))
         return self.order[place], self.steps[row], self.damping[column]
+
+
+class TimedGradient(Protocol):
+    """A gradient in the comparison of costs."""
+
+    @property
+    def solver(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def steps(self) -> int | None: ...
+    @property
+    def relative_error(self) -> float: ...
+
+
+Row = TypeVar("Row", bound=TimedGradient)
+
+
+def nearest(rows: Iterable[Row]) -> list[Row]:
+    """Of the rows of a solver, adjoint and k the one with the smallest relative error."""
+    chosen: dict[tuple[str, str, int | None], Row] = {}
+    for row in rows:
+        key = row.solver, row.kind, row.steps
+        if key not in chosen or row.relative_error < chosen[key].relative_error:
+            chosen[key] = row
+    return [*chosen.values()]
 
 
 def solves_of(kinds: Iterable[str]) -> str:

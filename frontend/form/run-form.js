@@ -100,9 +100,7 @@ function build(known, config) {
   /** Show the policy on unconverged solves where the network has some. @param {any} network */
   function fit(network) {
     const entry = known.networks.find(({name}) => name === network?.name);
-    // The networks with an equilibrium are those whose derivatives are solved for.
-    const solves = "linear_tolerance" in (entry?.schema.properties ?? {});
-    nodes.on_unconverged_solve.element.hidden = !solves;
+    nodes.on_unconverged_solve.element.hidden = !entry?.has_equilibrium;
   }
   fit(config.network);
 

@@ -29,6 +29,11 @@ class Cost:
     numbers: dict[str, float]
 
     @property
+    def relative_error(self) -> float:
+        """‖ĝ − g‖ / ‖g‖."""
+        return self.numbers["relative_error"]
+
+    @property
     def name(self) -> str:
         """The adjoint with its setting: `npg, k 5, λ 0.5`."""
         return self.kind + ("" if self.steps is None else f", k {self.steps}, λ {self.damping:g}")
@@ -86,16 +91,14 @@ class AdjointMapData:
     @property
     def factor(self) -> float:
         """The factor that is shown first: 1, the network as it is, if it was measured."""
-        return self.grid.order[0]
+        return self.grid.factor(None)
 
     def chosen_factor(self, asked: float | None) -> float:
         """The factor asked for. Raises FigureError for one that was not measured."""
-        if asked is None:
-            return self.factor
-        if asked not in self.grid.factors:
-            allowed = ", ".join(f"{factor:g}" for factor in self.grid.factors)
-            raise FigureError(f"factor is {asked:g}; this run has {allowed}")
-        return asked
+        try:
+            return self.grid.factor(asked)
+        except ValueError as error:
+            raise FigureError(str(error)) from None
 
     def radius(self, factor: float) -> str:
         """The largest spectral radius of all equilibria, as text; "" before it is measured."""
@@ -187,14 +190,3 @@ def read(source: Source, query: Query) -> AdjointMapData:
             key = series.metric.removeprefix(PREFIX), series.layer, series.estimator
             values[key] = dict(zip(points.steps.tolist(), points.values.tolist(), strict=True))
     return AdjointMapData(run, grid, values)
-
-
-def nearest(rows: list[Cost]) -> list[Cost]:
-    """Of the rows of a solver, adjoint and k the one with the smallest relative error."""
-    chosen: dict[tuple[str, str, int | None], Cost] = {}
-    for row in rows:
-        key = row.solver, row.kind, row.steps
-        error = row.numbers["relative_error"]
-        if key not in chosen or error < chosen[key].numbers["relative_error"]:
-            chosen[key] = row
-    return [*chosen.values()]

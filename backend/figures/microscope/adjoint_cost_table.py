@@ -8,7 +8,7 @@ from backend.figures.data.query import Query
 from backend.figures.data.source import Source
 from backend.figures.drawing import canvas
 from backend.figures.info import Chart, FigureInfo, Place
-from estimators.statistics.adjoint_grid import solves_of
+from estimators.statistics.adjoint_grid import nearest, solves_of
 from estimators.statistics.formatting import short
 
 INFO = FigureInfo(
@@ -36,7 +36,7 @@ HEAD = (
 
 def figure(source: Source, query: Query) -> go.Figure:
     """A row for each solver, adjoint and k, with the damping of the smallest error."""
-    rows = adjoint_map.nearest(adjoint_map.read(source, query).costs())
+    rows = nearest(adjoint_map.read(source, query).costs())
     tally = canvas.Tally(len(rows), len(rows))
     if rows:
         tally.say("λ: the one with the smallest error at this k")

@@ -14,7 +14,7 @@ from backend.figures.data.source import Source
 from backend.figures.drawing import canvas, style
 from backend.figures.drawing.text import hover_head
 from backend.figures.info import Chart, FigureInfo, Place
-from estimators.statistics.adjoint_grid import SOLVE_OF
+from estimators.statistics.adjoint_grid import SOLVE_OF, nearest
 from estimators.statistics.formatting import counted
 
 INFO = FigureInfo(
@@ -42,9 +42,9 @@ EQUAL = 0.1
 
 def figure(source: Source, query: Query) -> go.Figure:
     """A line for each phantom adjoint and solver; one point for the others."""
-    rows = adjoint_map.nearest(adjoint_map.read(source, query).costs())
+    rows = nearest(adjoint_map.read(source, query).costs())
     rows = [row for row in rows if np.isfinite(row.numbers["ratio"])]
-    drawn = [row for row in rows if row.numbers["relative_error"] > 0]
+    drawn = [row for row in rows if row.relative_error > 0]
     tally = canvas.Tally(len(drawn), len(rows), "those with an error above 0")
     for sentence in _notes(drawn):
         tally.say(sentence)
@@ -65,7 +65,7 @@ def _line(rows: Sequence[Cost]) -> Any:
     colour = style.ADJOINTS[first.kind]
     name = first.kind if first.kind == "unrolled" else f"{first.kind}, {first.solver}"
     return go.Scatter(
-        x=ratios[""], y=[row.numbers["relative_error"] for row in rows],
+        x=ratios[""], y=[row.relative_error for row in rows],
         mode="lines+markers" if len(rows) > 1 else "markers", name=name,
         text=[_hover(row) for row in rows], hovertemplate="%{text}<extra></extra>",
         error_x={
@@ -103,7 +103,7 @@ def _notes(rows: Sequence[Cost]) -> Iterator[str]:
         good = [
             row
             for row in rows
-            if row.solver == solver and row.numbers["relative_error"] <= EQUAL and row.kind != "ift"
+            if row.solver == solver and row.relative_error <= EQUAL and row.kind != "ift"
         ]
         if not good:
             yield f"{solver}: no other adjoint than ift has an error of at most {EQUAL:g}"
@@ -116,7 +116,7 @@ def _notes(rows: Sequence[Cost]) -> Iterator[str]:
             verdict = f"faster or slower than ift is not decided by these timings ({times})"
         yield (
             f"{solver}: the fewest steps with an error of at most {EQUAL:g} are {fewest.name} "
-            f"({fewest.numbers['relative_error']:.2g}), {verdict}"
+            f"({fewest.relative_error:.2g}), {verdict}"
         )
     yield (
         "time: CPU time (on a GPU, wall time), median with quartiles in brackets; horizontal: "

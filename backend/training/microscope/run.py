@@ -94,6 +94,6 @@ def _with_solves(records: Iterator[Record]) -> Iterator[Record]:
     if lost:
         text = (
             f"up to {lost:,} of {counted(examples, 'example')} did not converge in a solve of an "
-            f"equilibrium, so that these numbers are of something else: {REMEDY}"
+            f"equilibrium, so that these numbers are not those of the equilibrium: {REMEDY}"
         )
         yield Event(0, "finding", text)

@@ -8,19 +8,10 @@ from torch import nn
 
 from backend.training.networks.contract import Network
 from estimators.core.bounds import Ge, Gt, Le, Lt, Unit, UsedIf
-from estimators.implicit.equilibrium import Equilibrium
-from estimators.implicit.solvers.anderson import Anderson
-from estimators.implicit.solvers.broyden import Broyden
-from estimators.implicit.solvers.contract import Solver
+from estimators.implicit.equilibrium import SOLVERS, Equilibrium
 from estimators.implicit.solvers.fixed_point import FixedPoint
 
 SolverName = Literal["anderson", "broyden", "fixed_point"]
-
-SOLVERS: dict[SolverName, type[Solver]] = {
-    "anderson": Anderson,
-    "broyden": Broyden,
-    "fixed_point": FixedPoint,
-}
 
 
 @dataclass(frozen=True)

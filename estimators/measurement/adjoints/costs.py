@@ -12,12 +12,9 @@ from torch import Tensor
 
 from estimators.core.contract import Estimate, Params
 from estimators.core.objective import Chain
-from estimators.implicit.equilibrium import equilibria
+from estimators.implicit.equilibrium import SOLVERS, equilibria
 from estimators.implicit.implicit_adjoint import ImplicitAdjoint
-from estimators.implicit.solvers.anderson import Anderson
-from estimators.implicit.solvers.broyden import Broyden
 from estimators.implicit.solvers.contract import Solver
-from estimators.implicit.solvers.fixed_point import FixedPoint
 from estimators.measurement.adjoints.gradients import (
     Reference,
     clock,
@@ -30,7 +27,6 @@ from estimators.measurement.adjoints.records import CostRow
 from estimators.measurement.adjoints.stages import Watched, watched_solves
 from estimators.statistics.adjoint_grid import KINDS, AdjointGrid
 
-SOLVERS = {"fixed_point": FixedPoint, "anderson": Anderson, "broyden": Broyden}
 TICK = 1e-9
 """Seconds of the shortest time: on a coarse clock, a small gradient takes none."""
 

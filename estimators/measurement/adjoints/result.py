@@ -13,7 +13,7 @@ from estimators.measurement.adjoints.records import (
     StageState,
 )
 from estimators.measurement.results.table import Table
-from estimators.statistics.adjoint_grid import KINDS, POINTS, AdjointGrid, solves_of
+from estimators.statistics.adjoint_grid import KINDS, POINTS, AdjointGrid, nearest, solves_of
 from estimators.statistics.formatting import quartiles, short
 
 Quantity = Literal["cosine", "relative_error", "seconds"]
@@ -92,19 +92,6 @@ class AdjointMap:
         numbers = cell.cosine if quantity == "cosine" else cell.relative_error
         return numbers[self.layers.index(layer)]
 
-    @property
-    def default_factor(self) -> float:
-        """1, the network as it is, if it was measured; else the first factor."""
-        return self.grid.order[0]
-
-    def _measured_factor(self, asked: float | None) -> float:
-        if asked is None:
-            return self.default_factor
-        if asked not in self.grid.factors:
-            allowed = ", ".join(f"{factor:g}" for factor in self.grid.factors)
-            raise ValueError(f"factor is {asked!r}; this map has {allowed}")
-        return asked
-
     def table(
         self, factor: float | None = None, layer: str = "", quantity: Quantity = "cosine"
     ) -> Table:
@@ -112,7 +99,7 @@ class AdjointMap:
 
         Raises ValueError for a factor that was not measured, as `condition_table` does.
         """
-        at = self._measured_factor(factor)
+        at = self.grid.factor(factor)
         rows, marked = [], []
         for kind in (*KINDS, *POINTS):
             for k in self.grid.steps if kind in KINDS else (None,):
@@ -160,7 +147,7 @@ class AdjointMap:
 
     def condition_table(self, factor: float | None = None, stage: str | None = None) -> Table:
         """‖Bᵏ‖₂ and the descent condition, a row for each (k, λ)."""
-        at = self._measured_factor(factor)
+        at = self.grid.factor(factor)
         place = self.stages[0] if stage is None else stage
         rows, where = [], f", {place}" if len(self.stages) > 1 else ""
         for k, share in self.grid.settings():
@@ -200,7 +187,7 @@ class AdjointMap:
     def cost_table(self) -> Table:
         """Time and memory of one gradient: for each k with the λ of the smallest error."""
         rows = []
-        for row in self.nearest_costs:
+        for row in nearest(self.costs):
             rows.append([
                 row.solver, row.kind, "" if row.steps is None else str(row.steps),
                 "" if row.damping is None else f"{row.damping:g}",
@@ -222,16 +209,6 @@ class AdjointMap:
         note += "same repeat, of unrolled with the first solver; in brackets: quartiles; times are "
         note += "CPU time, on CUDA wall time"
         return Table("one gradient at the network as it is", head, rows, note)
-
-    @property
-    def nearest_costs(self) -> list[CostRow]:
-        """Of the rows of a solver, adjoint and k the one with the smallest relative error."""
-        nearest: dict[tuple[str, str, int | None], CostRow] = {}
-        for row in self.costs:
-            key = row.solver, row.kind, row.steps
-            if key not in nearest or row.relative_error < nearest[key].relative_error:
-                nearest[key] = row
-        return list(nearest.values())
 
     def __str__(self) -> str:
         return str(self.table())

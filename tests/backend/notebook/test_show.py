@@ -86,7 +86,7 @@ def test_an_adjoint_map_is_shown_and_saved_with_its_menus(tmp_path):
     assert "factor 1" in first.layout.title.subtitle.text, "the network as it is comes first"
     text = views.save(tmp_path / "map.html").read_text()
     assert text.count("<select") == 3
-    with pytest.raises(FigureError, match="factor is 2; this run has"):
+    with pytest.raises(FigureError, match="factor is 2; this map has"):
         views.adjoint_map(factor=2)
 
 

@@ -1,6 +1,7 @@
 """The implicit MLP: its sizes and weights, runs on it, and what works through its equilibrium."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from backend.catalogue import catalogue, validate
 from backend.training.loop import train
 from backend.training.networks.implicit_mlp import ImplicitMLP
+from backend.training.networks.implicit_network import SolverName
 from estimators import (
     FDFA,
     ActivityForwardGradient,
@@ -24,7 +26,9 @@ from estimators import (
     stream,
 )
 from estimators.autodiff.calculus import value_and_grad
+from estimators.implicit.equilibrium import SOLVERS
 from estimators.measurement.inputs.examination import examined
+from estimators.statistics import adjoint_grid
 from tests.backend.training.descent import loss_falls
 from tests.backend.training.stopping import stop_at
 
@@ -230,6 +234,18 @@ def test_fields_out_of_their_bounds_are_refused(fields, loc, message, greeting):
     (error,) = validate(run, [])["errors"]
     assert tuple(error["loc"]) == ("estimator", loc)
     assert error["msg"].startswith(message)
+
+
+def test_forms_and_figures_know_the_same_solvers_by_name():
+    assert {*adjoint_grid.SOLVERS} == {*SOLVERS} == {*get_args(SolverName)}
+
+
+def test_the_catalogue_says_which_networks_have_an_equilibrium():
+    networks = {each["name"]: each["has_equilibrium"] for each in catalogue()["networks"]}
+    assert {name for name, has in networks.items() if has} == {
+        "implicit_conv", "implicit_mlp", "implicit_multiscale",
+    }  # fmt: skip
+    assert networks["mlp"] is False
 
 
 def test_a_network_without_an_equilibrium_is_refused_with_one_that_has(greeting):

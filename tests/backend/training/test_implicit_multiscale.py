@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from backend.catalogue.entries import schema_of
 from backend.training.loop import train
+from backend.training.networks.implicit_conv import gain
 from backend.training.networks.implicit_multiscale import ImplicitMultiscale
 from estimators import (
     FDFA,
@@ -94,6 +95,32 @@ def test_the_cell_is_its_equation_written_out():
         normalised = functional.group_norm(total, 1, w[f"norms.{i}.weight"], w[f"norms.{i}.bias"])
         expected.append(normalised.tanh().flatten(1))
     torch.testing.assert_close(cell(z, x), torch.cat(expected, 1))
+
+
+def test_the_head_reads_every_resolution():
+    module = built(pool=2)
+    z = torch.randn(2, cell_of(module).units, generator=stream(2, "z"))
+    images = (z[:, :126], z[:, 126:162], z[:, 162:])  # 3 × 7 × 6, 3 × 4 × 3 and 3 × 2 × 2
+    sizes = ((7, 6), (4, 3), (2, 2))
+    pooled = [
+        functional.adaptive_avg_pool2d(part.reshape(2, 3, *size), 2).reshape(2, 12)
+        for part, size in zip(images, sizes, strict=True)
+    ]
+    torch.testing.assert_close(module.head.pool(z), torch.cat(pooled, 1))
+
+
+def test_every_kernel_begins_with_its_gain():
+    gains = {
+        name.removesuffix(".weight"): gain(kernel).item()
+        for name, kernel in cell_of(built(scale=2.0)).named_parameters()
+        if kernel.ndim == 4
+    }
+    expected = {f"widen.{i}": 1.0 for i in range(3)}
+    expected |= {f"narrow.{i}": 2.0 / 3**0.5 for i in range(3)}
+    expected |= {f"fusions.{i}_to_{j}": 1.0 for i, j in ((1, 2), (1, 3), (2, 3))}
+    # Interpolation by 2 copies each pixel 4 times, which doubles an image's length.
+    expected |= {"fusions.2_to_1": 0.5, "fusions.3_to_2": 0.5, "fusions.3_to_1": 0.25}
+    assert gains == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_gain_before_the_normalisation_is_at_most_the_scale():

@@ -21,6 +21,7 @@ from estimators.measurement.adjoints import descent, gradients, powers
 from estimators.measurement.adjoints.descent import Singular, singular_values
 from estimators.measurement.adjoints.gradients import reference
 from estimators.measurement.adjoints.powers import Linearisation, PowerNorm, norms_of_powers, radii
+from estimators.statistics.adjoint_grid import nearest
 from tests.estimators.implicit.setup_implicit import (
     LinearCell,
     TanhCell,
@@ -534,7 +535,7 @@ def test_a_cost_is_measured_at_the_network_as_it_is():
 
 def test_the_table_of_costs_has_the_best_damping_of_each_k():
     measured = map_of(network(), factors=[1.0], solvers=["anderson"])
-    for row in measured.nearest_costs:
+    for row in nearest(measured.costs):
         others = [
             other.relative_error
             for other in measured.costs

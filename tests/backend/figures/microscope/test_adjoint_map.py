@@ -128,7 +128,7 @@ def test_the_factors_are_offered_with_their_radius(source):
     assert drawn(source)["meta"]["factors"] == [
         {"value": "", "title": "1, ρ(J) = 0.8"}, {"value": "3", "title": "3, ρ(J) = 1.2"},
     ]  # fmt: skip
-    with pytest.raises(FigureError, match="factor is 2; this run has 1, 3"):
+    with pytest.raises(FigureError, match="factor is 2; this map has 1, 3"):
         drawn(source, factor="2")
     with pytest.raises(FigureError, match="adjoint is 'jfb'; allowed are npg, upg"):
         drawn(source, adjoint="jfb")
