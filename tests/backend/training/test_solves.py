@@ -12,6 +12,7 @@ from backend.training.loop import Run, train
 from backend.training.microscope.run import run_microscope
 from backend.training.records import Event
 from backend.training.solve_watch import SolveWatch
+from backend.training.trainer import Trainer
 from estimators.implicit.solvers.record import SolveRecord
 from estimators.implicit.spectral_radius import SpectralRadius
 from tests.backend.training.stopping import stop_at
@@ -183,6 +184,27 @@ def test_a_nan_inside_a_solve_is_said(policy, config, gather, tmp_path):
         assert result.ended.status == "diverged"
 
 
+def test_a_stop_at_a_solve_is_told_even_if_the_loss_is_not_finite(
+    config, gather, tmp_path, monkeypatch
+):
+    """The weights are those before the update, which a checkpoint may hold."""
+    estimate = Trainer.estimate
+
+    def without_a_loss(*given):
+        made = estimate(*given)
+        return made._replace(loss=made.loss * math.nan)
+
+    monkeypatch.setattr(Trainer, "estimate", without_a_loss)
+    run = config(
+        network={**SMALL, "limit": 4}, estimator={"name": "backprop"}, shadows=[], probe=QUIET,
+        steps=3, on_unconverged_solve="stop",
+    )  # fmt: skip
+    result = gather(train(run, checkpoint_dir=tmp_path))
+    assert (result.ended.status, result.ended.step) == ("failed", 0)
+    assert "(on_unconverged_solve: stop)" in result.ended.error
+    assert not math.isfinite(result.of("train/loss")[0])
+
+
 def test_older_descriptions_have_no_policy(config):
     described = config().model_dump()
     del described["on_unconverged_solve"]
@@ -314,49 +336,46 @@ def test_checkpoints_of_before_still_load(config, tmp_path):
 ANATOMY = {"anatomy": {"batches": 2}}
 
 
+@pytest.fixture
+def looked_at(config, gather, tmp_path):
+    """A function of the solver's limit, a kind of microscope and its draws: what is seen at the
+    end of a short run."""
+
+    def measured(limit, kind, draws):
+        run = config(
+            network={**SMALL, "limit": limit}, estimator={"name": "backprop"}, shadows=[],
+            probe=QUIET, steps=2,
+        )  # fmt: skip
+        gather(train(run, checkpoint_dir=tmp_path))
+        request = {"run": "r1", "step": 2, "draws": draws, **kind}
+        asked = MicroscopeConfig.model_validate({**run.model_dump(), "microscope": request})
+        return gather(run_microscope(asked, None, folder=tmp_path))
+
+    return measured
+
+
 @pytest.mark.parametrize("limit", [4, 200])
-def test_an_anatomy_says_what_did_not_converge(limit, config, gather, tmp_path):
-    run = config(
-        network={**SMALL, "limit": limit}, estimator={"name": "backprop"}, shadows=[], probe=QUIET,
-        steps=2,
-    )  # fmt: skip
-    gather(train(run, checkpoint_dir=tmp_path))
-    asked = MicroscopeConfig.model_validate(
-        {**run.model_dump(), "microscope": {"run": "r1", "step": 2, "draws": 4, **ANATOMY}}
-    )
-    seen = gather(run_microscope(asked, None, folder=tmp_path))
+def test_an_anatomy_says_what_did_not_converge(limit, looked_at):
+    seen = looked_at(limit, ANATOMY, 4)
     assert seen.ended.status == "finished", seen.ended
     texts = [event.text for event in findings(seen)]
     assert len(texts) == (limit == 4)
     assert all("did not converge in a solve of an equilibrium" in text for text in texts)
 
 
-def test_one_step_is_refused_in_a_sentence(config, gather, tmp_path):
-    run = config(network=SMALL, estimator={"name": "backprop"}, shadows=[], probe=QUIET, steps=2)
-    gather(train(run, checkpoint_dir=tmp_path))
-    asked = MicroscopeConfig.model_validate(
-        {**run.model_dump(), "microscope": {"run": "r1", "step": 2, "draws": 4, "what_if": {}}}
-    )
-    seen = gather(run_microscope(asked, None, folder=tmp_path))
+def test_one_step_is_refused_in_a_sentence(looked_at):
+    seen = looked_at(200, {"what_if": {}}, 4)
     assert seen.ended.status == "failed"
     assert seen.ended.error.startswith("an equilibrium has first derivatives alone")
 
 
 @pytest.mark.parametrize("kind", [{}, {"sweep": {"field": "batch_size", "values": [4, 8]}}])
-def test_a_microscope_counts_as_probes_do(kind, config, gather, tmp_path):
-    run = config(
-        network={**SMALL, "limit": 4}, estimator={"name": "backprop"}, shadows=[], probe=QUIET,
-        steps=2,
-    )  # fmt: skip
-    gather(train(run, checkpoint_dir=tmp_path))
-    asked = MicroscopeConfig.model_validate(
-        {**run.model_dump(), "microscope": {"run": "r1", "step": 2, "draws": 8, **kind}}
-    )
-    seen = gather(run_microscope(asked, None, folder=tmp_path))
+def test_a_microscope_counts_as_probes_do(kind, looked_at, config):
+    seen = looked_at(4, kind, 8)
     assert seen.ended.status == "finished", seen.ended
     if kind:
         assert seen.of("sweep/draw/not_converged", "", "backprop") == {4: 8.0, 8: 8.0}
         assert seen.of("sweep/reference/not_converged", "", "") == {4: 4.0, 8: 8.0}
     else:
         assert seen.of("draw/not_converged", "", "backprop") == {8: 8.0}
-        assert seen.of("reference/not_converged", "", "") == {0: float(run.batch_size)}
+        assert seen.of("reference/not_converged", "", "") == {0: float(config().batch_size)}
