@@ -1,6 +1,5 @@
-"""The adjoint map beside closed forms: linear cells z = c W z + b + x, and tanh cells."""
+"""‖Bᵏ‖ and the descent condition beside dense Jacobians, and what is said where it fails."""
 
-from itertools import count, pairwise
 from statistics import median
 
 import pytest
@@ -9,19 +8,14 @@ from torch import nn
 
 from estimators import (
     Anderson,
-    Broyden,
     Equilibrium,
     FixedPoint,
-    UnsupportedError,
-    adjoint_map,
 )
 from estimators.implicit.equilibrium import equilibria
-from estimators.implicit.solvers.room import NoRoomError
-from estimators.measurement.adjoints import descent, gradients, powers
+from estimators.measurement.adjoints import descent, powers
 from estimators.measurement.adjoints.descent import Singular, singular_values
 from estimators.measurement.adjoints.gradients import reference
 from estimators.measurement.adjoints.powers import Linearisation, PowerNorm, norms_of_powers, radii
-from estimators.statistics.adjoint_grid import nearest
 from tests.estimators.implicit.setup_implicit import (
     LinearCell,
     TanhCell,
@@ -30,112 +24,16 @@ from tests.estimators.implicit.setup_implicit import (
     jacobians,
     network,
 )
-
-EPS = torch.finfo(torch.float64).eps
-STAGE = "1.0"
-GRID = {"steps": [1, 3, 8], "damping": [0.5, 1.0]}
-
-
-def losses(output, y):
-    return nn.functional.cross_entropy(output, y, reduction="none")
-
-
-def map_of(net, **fields):
-    return adjoint_map(net, losses, batch(), **{**GRID, "solvers": [], "repeats": 1, **fields})
-
-
-def eye(n=5):
-    return torch.eye(n).double()
-
-
-def b_of(j, damping):
-    return damping * j + (1 - damping) * eye(len(j))
-
-
-def weights(net):
-    return equilibria(net)[STAGE].cell.recurrent.weight.detach()
-
-
-# --- the map ---
-
-
-def test_the_radius_is_that_of_the_scaled_weights():
-    net = network(LinearCell, size=0.7)
-    measured = map_of(net, factors=[0.0, 0.5, 1.0, 1.2])
-    radius = torch.linalg.eigvals(weights(net)).abs().max().item()
-    for factor in (0.0, 0.5, 1.0, 1.2):
-        at = measured.states[factor, STAGE]
-        # J is not normal: an eigenvalue is rounded at eps^(1/n) at worst, here far less.
-        assert at.radius == pytest.approx(factor * radius, abs=1e-10)
-        assert (at.states, at.radius_converged, at.forward.not_converged) == (5, True, 0)
-
-
-@pytest.mark.parametrize("factor", [0.6, 1.0])
-def test_the_error_of_npg_is_its_formula_at_every_factor(factor):
-    """By (I − cWᵀ)⁻¹ (Bᵀ)ᵏ s, with z* solved anew; f(c z) has the derivative u ⊗ c z by W."""
-    net = network(LinearCell)
-    measured = map_of(net, factors=[factor])
-    w, (x, y) = factor * weights(net), batch()
-    first = net[0](x).detach() + equilibria(net)[STAGE].cell.recurrent.bias.detach()
-    z = torch.linalg.solve(eye() - w, first.T).T.requires_grad_()
-    signal = torch.autograd.grad(losses(net[2](z), y).mean(), z)[0]
-    exact = torch.linalg.solve(eye() - w.T, signal.T)  # (n, B)
-    gradient = exact @ (factor * z.detach())
-    for k in GRID["steps"]:
-        for damping in GRID["damping"]:
-            power = torch.linalg.matrix_power(b_of(w, damping).T, k)
-            lost = torch.linalg.solve(eye() - w.T, power @ signal.T) @ (factor * z.detach())
-            ghost = gradient - lost
-            wanted = (lost.norm() / gradient.norm()).item()
-            cosine = ((ghost * gradient).sum() / ghost.norm() / gradient.norm()).item()
-            layer = f"{STAGE}.cell.recurrent.weight"
-            for kind in ("npg", "upg"):
-                at = {"factor": factor, "layer": layer}
-                error = measured.value(kind, k, damping, **at, quantity="relative_error")
-                # Solved to 2e-14 with a condition number below 10.
-                assert error == pytest.approx(wanted, abs=1e-11)
-                assert measured.value(kind, k, damping, **at) == pytest.approx(cosine, abs=1e-11)
-
-
-def test_the_exact_adjoints_have_no_error_and_jfb_is_one_step():
-    measured = map_of(network(TanhCell), steps=[1], damping=[1.0], factors=[1.0])
-    for kind in ("ift", "unrolled"):
-        assert measured.value(kind, quantity="relative_error") < 1e-11
-    assert measured.value("jfb") == measured.value("npg", 1, 1.0) < 1 - 1e-4
-    assert measured.value("jfb", quantity="seconds") > 0
-
-
-def test_a_small_error_is_not_rounded_away():
-    measured = map_of(network(LinearCell), steps=[30], damping=[1.0], factors=[1.0])
-    error = measured.value("npg", 30, 1.0, quantity="relative_error")
-    w = weights(network(LinearCell))
-    assert 0 < error < 10 * torch.linalg.matrix_norm(torch.linalg.matrix_power(w, 30), 2)
-
-
-def test_a_factor_at_which_nothing_converges_is_marked():
-    measured = map_of(network(LinearCell, size=0.9), factors=[1.0, 4.0], steps=[2])
-    good, bad = measured.states[1.0, STAGE], measured.states[4.0, STAGE]
-    assert good.forward.not_converged == good.reference_not_converged == 0
-    assert bad.radius > 1
-    cells = [cell for key, cell in measured.cells.items() if key[0] == 4.0]
-    assert any(cell.kind == "unrolled" and cell.not_converged == 6 for cell in cells)
-    assert "*" in str(measured.table(4.0))
-    assert "*" not in str(measured.table(1.0))
-
-
-def test_the_module_is_left_as_it_is():
-    solver = Anderson(memory=3)
-    net = network(TanhCell, solver=solver, linear_solver=Broyden())
-    stage = equilibria(net)[STAGE]
-    before = {name: p.clone() for name, p in net.named_parameters()}
-    map_of(net, factors=[0.5, 1.0], steps=[2], damping=[0.5], solvers=["broyden"])
-    assert stage.solver is solver
-    assert type(stage.linear_solver) is Broyden
-    assert "forward" not in vars(stage) | vars(stage.cell)
-    for name, p in net.named_parameters():
-        assert torch.equal(p, before[name])
-        assert p.grad is None
-
+from tests.estimators.measurement.adjoints.setup_adjoints import (
+    EPS,
+    GRID,
+    STAGE,
+    b_of,
+    eye,
+    linearised,
+    map_of,
+    weights,
+)
 
 # --- theory ---
 
@@ -152,13 +50,6 @@ def test_the_norms_are_those_of_the_powers_of_b():
             assert bound.largest == pytest.approx(wanted, rel=1e-10)
             assert bound.median == pytest.approx(wanted, rel=1e-10)
             assert (bound.converged, bound.examples) == (True, 6)
-
-
-def linearised(net, cell_type=TanhCell):
-    stage = equilibria(net)[STAGE]
-    x = net[0](batch()[0]).detach()
-    z, j = jacobians(stage, x)
-    return Linearisation(lambda z: stage.cell(z, x[: len(z)]), z), j
 
 
 def test_products_and_matrix_are_those_of_the_jacobian():
@@ -466,126 +357,3 @@ def test_of_two_equilibria_each_is_named_and_one_that_is_not_called_is_left_out(
     assert measured.states[1.0, "second"].states == 6
     # 2 · 6 states of 6 examples × 6 numbers of 8 bytes: solves come one after the other.
     assert {row.history for row in measured.costs if row.kind == "npg"} == {12 * 6 * 6 * 8}
-
-
-# --- costs ---
-
-
-def test_npg_keeps_as_much_for_any_k_and_upg_in_proportion():
-    net = network(TanhCell)
-    measured = map_of(
-        net, factors=[1.0], steps=[1, 2, 4, 8], damping=[1.0], solvers=["anderson", "broyden"]
-    )
-    rows = {(row.solver, row.kind, row.steps): row for row in measured.costs}
-    assert len(rows) == 2 * (2 * 4 + 2) + 1
-    for solver in ("anderson", "broyden"):
-        kept = {k: rows[solver, "npg", k].saved for k in (1, 2, 4, 8)}
-        assert len(set(kept.values())) == 1
-        assert kept[1] == rows[solver, "ift", None].saved
-        steps = [rows[solver, "upg", k].saved for k in (1, 2, 4, 8)]
-        # Each step keeps tanh's output alone, which is the next step's input: (6, 5) numbers.
-        assert [b - a for a, b in pairwise(steps)] == [240, 480, 960]
-        exact = rows[solver, "ift", None]
-        assert exact.relative_error < 1e-11
-        assert exact.seconds > 0
-        assert exact.forward_seconds > 0
-    # 2 · 6 states of Anderson, 20 + 1 of Broyden, of 6 × 5 numbers of 8 bytes.
-    assert rows["anderson", "npg", 2].history == 12 * 240
-    assert rows["broyden", "npg", 2].history == 21 * 240
-    assert rows["fixed_point", "unrolled", None].history == 0
-
-
-def test_the_loss_and_the_gradients_are_timed_in_turns(monkeypatch):
-    """On a clock whose n-th timing takes n seconds."""
-    calls = count()
-
-    def clock():
-        timing, is_end = divmod(next(calls), 2)
-        return float(timing * (timing + 1) // 2 + is_end * (timing + 1))
-
-    monkeypatch.setattr(gradients, "process_time", clock)
-    measured = map_of(
-        network(), factors=[1.0], steps=[2], damping=[0.5], solvers=["broyden"], repeats=5
-    )
-    kinds = [row.kind for row in measured.costs]
-    assert kinds == ["ift", "jfb", "npg", "upg", "unrolled"]
-    loss = measured.costs[0].forward_seconds
-    for place, row in enumerate(measured.costs, 1):
-        # A turn is the loss and five gradients; the quartiles are those of turns 2 and 4.
-        assert (row.forward_seconds_low, row.forward_seconds) == (loss - 6, loss)
-        assert row.forward_seconds_high == loss + 6
-        assert (row.seconds_low, row.seconds, row.seconds_high) == (
-            loss - 6 + place, loss + place, loss + 6 + place,
-        )  # fmt: skip
-        assert row.repeats == 5
-    assert measured.costs[1].ratio == pytest.approx((loss + 2) / (loss + 1))
-    assert f"({1000 * (loss - 6):.3g}–{1000 * (loss + 6):.3g})" in str(measured.cost_table())
-
-
-def test_a_cost_is_measured_at_the_network_as_it_is():
-    measured = map_of(
-        network(LinearCell), factors=[0.5], steps=[2], damping=[0.5], solvers=["broyden"]
-    )
-    at_one = map_of(network(LinearCell), factors=[1.0], steps=[2], damping=[0.5])
-    row = next(row for row in measured.costs if row.kind == "npg")
-    wanted = at_one.value("npg", 2, 0.5, quantity="relative_error")
-    assert row.relative_error == pytest.approx(wanted, abs=1e-11)
-    assert {r.factor for r in measured.cells.values()} == {0.5}
-
-
-def test_the_table_of_costs_has_the_best_damping_of_each_k():
-    measured = map_of(network(), factors=[1.0], solvers=["anderson"])
-    for row in nearest(measured.costs):
-        others = [
-            other.relative_error
-            for other in measured.costs
-            if (other.kind, other.steps) == (row.kind, row.steps)
-        ]
-        assert row.relative_error == min(others)
-    assert len(measured.nearest_costs) == 2 * 3 + 2 + 1
-    assert "ms of a" in str(measured.cost_table())
-
-
-# --- bad input ---
-
-
-def test_a_network_without_an_equilibrium_is_refused():
-    net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).double()
-    with pytest.raises(UnsupportedError, match=r"equilibrium stage; this one has none"):
-        map_of(net)
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"steps": [0]}, "steps holds 0"),
-        ({"damping": [2.0]}, "damping holds 2.0"),
-        ({"factors": []}, "factors is empty"),
-        ({"repeats": 0}, "repeats is 0; a whole number from 1 on is allowed"),
-        ({"examples": 0}, "examples is 0"),
-    ],
-)
-def test_settings_out_of_bounds_are_refused(fields, words):
-    with pytest.raises(ValueError, match=words):
-        map_of(network(), **fields)
-
-
-def test_unknown_names_are_answered_with_the_known_ones():
-    measured = map_of(network(), steps=[2], damping=[0.5], factors=[1.0])
-    with pytest.raises(KeyError, match="there is no layer 'x'"):
-        measured.value("npg", 2, 0.5, layer="x")
-    with pytest.raises(KeyError, match="steps 3"):
-        measured.value("npg", 3, 0.5)
-
-
-@pytest.mark.parametrize("name", ["table", "condition_table"])
-def test_a_table_of_a_factor_that_was_not_measured_is_refused(name):
-    measured = map_of(network(), steps=[2], damping=[0.5], factors=[0.5, 1.0])
-    with pytest.raises(ValueError, match=r"factor is 3; this map has 0\.5, 1$"):
-        getattr(measured, name)(3)
-    assert str(getattr(measured, name)(0.5))
-
-
-def test_a_solver_s_history_without_room_is_not_blamed_on_x():
-    with pytest.raises(NoRoomError, match=r"^Broyden\(memory=1000000000000\) keeps"):
-        map_of(network(TanhCell, Broyden(memory=10**12)))
