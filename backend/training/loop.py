@@ -116,7 +116,7 @@ class Run:
         self._trainer = Trainer(assembly, self._batches.at(0), self._steps, seed, self._clock)
         plan = Plan(split, self._steps, config.batch_size, seed)
         self._evaluation = assembly.loss.evaluation(self._trainer.module, assembly.dataset, plan)
-        self._path = SurfacePath(self._trainer.module, assembly.dataset, split.train.x[0])
+        self._path = SurfacePath(self._trainer.module, assembly.dataset, split.train.first(1).x[0])
         schedule = ProbeSchedule(self._steps, config.probe.budget, config.probe.every)
         self._solves = SolveWatch(config.on_unconverged_solve)
         self._probes = Probes(self._trainer, schedule, config.probe.draws, seed, self._clock)

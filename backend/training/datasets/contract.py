@@ -1,39 +1,15 @@
 """The contract of a data set: training, validation and test part, fixed by the seed."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from backend.training.components.discovery import Configurable
+from backend.training.examples.part import Part, Split
 from estimators.core.noise import stream
 from estimators.core.objective import Losses, cross_entropy
-
-
-class Part(NamedTuple):
-    """Examples (N, *shape) as float32 and their classes (N,) as int64."""
-
-    x: Tensor
-    y: Tensor
-
-    def to(self, device: torch.device | str) -> "Part":
-        """The same on `device`."""
-        return Part(self.x.to(device), self.y.to(device))
-
-
-@dataclass(frozen=True)
-class Split:
-    """The three parts: tune learning rates on `validation`, report results on `test`."""
-
-    train: Part
-    validation: Part
-    test: Part
-
-    def to(self, device: torch.device | str) -> "Split":
-        """The same on `device`."""
-        return Split(self.train.to(device), self.validation.to(device), self.test.to(device))
 
 
 class Dataset(Configurable, ABC):

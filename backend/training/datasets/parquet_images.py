@@ -3,11 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-import torch
 from pydantic import AfterValidator, Field
-from torch import Tensor
 
 from backend.training.datasets.contract import Dataset, Part, Split, interleaved
+from backend.training.examples.pixels import Pixels, normalising
 from backend.training.image_files.cache import images
 from backend.training.image_files.folders import DataError, names
 from backend.training.image_files.parquet import ImageFiles, image_files
@@ -100,9 +99,9 @@ class ParquetImages(Dataset):
         held_back = self._held_back
         places = order[held_back : held_back + self.training_examples], order[:held_back]
         train, validation = ((x[place], y[place]) for place in places)
-        scaling = _scaling(train[0]) if self.normalise == "channel" else None
+        decode = normalising(train[0]) if self.normalise == "channel" else Pixels()
         parts = (train, validation, stored["test"])
-        return Split(*(Part(_scaled(x, scaling), y) for x, y in parts))
+        return Split(*(Part(x, y, decode) for x, y in parts))
 
     @property
     def _files(self) -> ImageFiles:
@@ -116,24 +115,3 @@ class ParquetImages(Dataset):
     @property
     def _available(self) -> int:
         return self._files.counts["train"] - self._held_back
-
-
-def _scaling(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel of uint8 images, in units of 255, (C, 1, 1).
-
-    From counts of the 256 values, so that they are exact but for one rounding. A constant channel
-    has 1 for its deviation.
-    """
-    values = torch.arange(256, dtype=torch.float64) / 255
-    counts = torch.stack([x[:, c].flatten().bincount(minlength=256) for c in range(x.shape[1])])
-    shares = counts.double() / counts.sum(1, keepdim=True)  # (C, 256)
-    mean = shares @ values
-    deviation = (shares * (values - mean[:, None]).square()).sum(1).sqrt()
-    deviation = torch.where(deviation > 0, deviation, 1.0)
-    return mean.float().view(-1, 1, 1), deviation.float().view(-1, 1, 1)
-
-
-def _scaled(x: Tensor, scaling: tuple[Tensor, Tensor] | None) -> Tensor:
-    """uint8 images as float32, scaled in place: they are the largest thing in memory."""
-    scaled = x.float().div_(255)
-    return scaled if scaling is None else scaled.sub_(scaling[0]).div_(scaling[1])

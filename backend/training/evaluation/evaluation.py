@@ -66,12 +66,9 @@ class Evaluation:
         cheap = affordable(0, self.every, batch_size)
         self._module, self._test = module, split.test
         self._losses, self._classified = losses, classified
-        samples = [
-            Part(part.x[: max(free, cheap)], part.y[: max(free, cheap)])
-            for part, free in zip((split.train, split.validation), MIN_EXAMPLES, strict=True)
-        ]
-        self._train = len(samples[0].y)
-        self._both = Part(*map(torch.cat, zip(*samples, strict=True)))
+        parts = zip((split.train, split.validation), MIN_EXAMPLES, strict=True)
+        train, validation = (part.first(max(free, cheap)) for part, free in parts)
+        self._train, self._both = len(train), train.then(validation)
 
     def due(self, step: int) -> bool:
         """Whether to evaluate before this step."""
@@ -90,10 +87,10 @@ class Evaluation:
         """The number of training examples, and these with the validation examples after them."""
         most, count = affordable(step, self.every, self._batch_size), self._train
         train, validation = (max(free, most) for free in MIN_EXAMPLES)
-        if train >= count and count + validation >= len(self._both.y):
+        if train >= count and count + validation >= len(self._both):
             return count, self._both
-        pairs = ((t[:count][:train], t[count:][:validation]) for t in self._both)
-        return min(train, count), Part(*map(torch.cat, pairs))
+        train, later = min(train, count), self._both.slice(count, count + validation)
+        return train, self._both.first(train).then(later)
 
     def last(self) -> Iterator[tuple[str, Tensor]]:
         """`test/loss`, and `test/accuracy` if there is one."""
@@ -106,7 +103,7 @@ class Evaluation:
     def _examine(self, part: Part) -> tuple[Tensor, Tensor]:
         """The loss of each example, and 1 if it is classified correctly, else 0."""
         with evaluating(self._module):
-            count = examples_at_once(part.x.shape[1:], part.x.device.type)
-            outputs = [self._module(x) for x in part.x.split(count)]
+            count = examples_at_once(part.shape, part.device.type)
+            outputs = [self._module(x) for x, _ in part.chunks(count)]
         output = torch.cat(outputs) if outputs[1:] else outputs[0]
         return self._losses(output, part.y), (output.argmax(1) == part.y).float()

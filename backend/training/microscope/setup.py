@@ -78,7 +78,7 @@ class Setup:
     @property
     def examples(self) -> int:
         """The number of training examples."""
-        return len(self.run.part.y)
+        return len(self.run.part)
 
     @property
     def batch_size(self) -> int:

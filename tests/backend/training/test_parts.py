@@ -68,8 +68,9 @@ def test_the_digits_are_the_real_ones():
 
 def test_the_examples_and_the_noise_of_two_moons():
     dataset = datasets()["two_moons"](examples=501, noise=0.0)
-    x, y = dataset.load(0).train
-    assert dataset.training_examples == len(y)
+    part = dataset.load(0).train
+    x, y = part.x, part.y
+    assert dataset.training_examples == len(part)
     assert torch.allclose(x[y == 0].norm(dim=1), torch.ones(()), atol=1e-5)
 
 
