@@ -30,7 +30,7 @@ def check_file(
     time_limit = TimeLimit(limit)
     try:
         with time_limit.active("loading"):
-            classes = load_file(file)
+            classes = load_file(file)["estimator"]
     except OutOfTimeError as error:
         _print_out_of_time(f"{file} is", "loading", limit, error, file, console)
         return False

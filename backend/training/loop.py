@@ -151,10 +151,7 @@ class Run:
 
     def _facts(self, resumed_at: int) -> Facts:
         roles = self._trainer.roles
-        plugins = self._assembly.index.plugin_files([e.estimator for e in roles.members])
-        assembly = replace(
-            self._assembly, driver=roles.driver, shadows=roles.shadows, plugins=plugins
-        )
+        assembly = replace(self._assembly, driver=roles.driver, shadows=roles.shadows)
         of_driver = facts(assembly, self._trainer, resumed_at)
         return replace(of_driver, labels=roles.labels, drives=roles.drives)
 

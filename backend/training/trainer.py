@@ -134,16 +134,19 @@ class Trainer:
             self.roles.load(roles, make)
         self._find_stateful_shadows()
 
-    def adopt(self, state: Mapping[str, Any], fresh: Collection[str] = ()) -> bool:
+    def adopt(
+        self, state: Mapping[str, Any], fresh: Collection[str] = (), same_optimizer: bool = True
+    ) -> bool:
         """Begin with the weights of another run of this network; returns whether the optimiser's
         state was taken over too.
 
-        That requires an optimiser with the same fields, the learning rate aside. The state of an
+        That requires an optimiser of the same code (`same_optimizer`) with the same fields, the
+        learning rate aside. The state of an
         estimator is taken over if it has the same label and is not in `fresh`.
         """
         self.module.load_state_dict(state["module"])
         own = _hyperparameters(self._optimizer.state_dict())
-        same = own == _hyperparameters(state["optimizer"])
+        same = same_optimizer and own == _hyperparameters(state["optimizer"])
         if same:
             self._optimizer.load_state_dict(state["optimizer"])
         kept = self.states.keys() - {*fresh}

@@ -42,11 +42,21 @@ class Assembly:
     optimizer: Optimizer
     driver: Labelled
     shadows: tuple[Labelled, ...]
-    plugins: dict[str, str]
-    """SHA-256 of each plug-in file in use."""
     index: ComponentIndex
     """Every component there is."""
     loss: Loss
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """The components by kind, without the estimators."""
+        kinds = ("dataset", "network", "loss", "optimizer")
+        return {kind: getattr(self, kind) for kind in kinds}
+
+    @property
+    def plugins(self) -> dict[str, str]:
+        """SHA-256 of the file of each plug-in in use; see `ComponentIndex.plugin_files`."""
+        estimators = (e.estimator for e in (self.driver, *self.shadows))
+        return self.index.plugin_files([*self.task.values(), *estimators])
 
     def module(self, seed: int) -> nn.Module:
         """The network at its initialisation."""
@@ -118,7 +128,6 @@ def assemble(config: RunConfig, plugin_dirs: Sequence[Path | str] = ()) -> Assem
         made[("optimizer",)],
         driver,
         tuple(shadows),
-        index.plugin_files(estimators),
         index,
         made[("loss",)],
     )
