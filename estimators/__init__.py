@@ -40,6 +40,7 @@ _MODULES = {
     "core.objective": ["Chain", "Objective", "Place", "cross_entropy"],
     "requirements": ["require"],
     "core.site": ["Site"],
+    "core.token_loss": ["token_cross_entropy"],
     "feedback.backprop": ["Backprop"],
     "feedback.brsf": ["BRSF"],
     "feedback.direct_feedback_alignment": ["DirectFeedbackAlignment"],
@@ -130,6 +131,7 @@ if TYPE_CHECKING:
     from estimators.core.noise import stream
     from estimators.core.objective import Chain, Objective, Place, cross_entropy
     from estimators.core.site import Site
+    from estimators.core.token_loss import token_cross_entropy
     from estimators.feedback.backprop import Backprop
     from estimators.feedback.brsf import BRSF
     from estimators.feedback.direct_feedback_alignment import DirectFeedbackAlignment

@@ -156,6 +156,7 @@ _memory_need = _remembered(memory_need)
 
 @_remembered
 def _count(network: Network, dataset: Dataset, loss: Loss) -> int:
+    network.check_examples(dataset.shape, dataset.tokens)
     return network.count(dataset.shape, loss.outputs(dataset))
 
 

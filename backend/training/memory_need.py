@@ -14,7 +14,6 @@ little too large.
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from math import prod
 
 import torch
 from torch import Tensor
@@ -114,9 +113,10 @@ def memory_need(
     total, largest = _results(chain, params)
     at_once = max(1, min(AT_ONCE, MOST // max(1, count))) if probed else 0
     examples = dataset.training_examples
-    at_once_evaluated = examples_at_once(dataset.shape, torch.device(device).type)
+    at_once_evaluated = examples_at_once(dataset.shape, torch.device(device).type, dataset.tokens)
     evaluated = 3 * largest * min(at_once_evaluated, examples) // batch_size
-    data = int(ALL_PARTS * examples * (4 * prod(dataset.shape) + 8)) * 2
+    with torch.device("meta"):
+        data = int(ALL_PARTS * examples * sum(t.nbytes for t in dataset.placeholder(1))) * 2
     batch = total * (3 + at_once) + evaluated
     return MemoryNeed(count, count * per_parameter, batch, data, solve_need(chain, estimators))
 
@@ -153,10 +153,11 @@ def memory_of(device: torch.device) -> tuple[int, int]:
 
 def on_meta_device(network: Network, dataset: Dataset, loss: Loss, batch_size: int = 2) -> Chain:
     """The loss of a batch on torch's meta device: shapes without numbers."""
+    network.check_examples(dataset.shape, dataset.tokens)
     with torch.device("meta"):
         module = network.layout(dataset.shape, loss.outputs(dataset))
-        x, y = torch.empty(batch_size, *dataset.shape), torch.empty(batch_size, dtype=torch.int64)
-    return loss.chain(module, (x, y), dataset)
+        batch = dataset.placeholder(batch_size)
+    return loss.chain(module, batch, dataset)
 
 
 def _results(chain: Chain, params: Mapping[str, Tensor]) -> tuple[int, int]:

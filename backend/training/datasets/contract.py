@@ -10,6 +10,7 @@ from backend.training.components.discovery import Configurable
 from backend.training.examples.part import Part, Split
 from estimators.core.noise import stream
 from estimators.core.objective import Losses, cross_entropy
+from estimators.core.token_loss import token_cross_entropy
 
 
 class Dataset(Configurable, ABC):
@@ -21,13 +22,22 @@ class Dataset(Configurable, ABC):
     """The number of classes, which is the number of outputs of a network."""
     classified: ClassVar[bool] = True
     """Whether the outputs are class scores, so that there is an accuracy."""
+    tokens: ClassVar[bool] = False
+    """Whether an example is T token indices, int64, with a class for each: x and y are (N, T),
+    `classes` is the size of the vocabulary, and a network puts out (B, T, classes)."""
     separate_test: ClassVar[bool] = False
     """Whether no example of the test part is in another part with any other seed."""
+
+    def placeholder(self, count: int) -> tuple[Tensor, Tensor]:
+        """Examples and targets of the right shapes and types, without numbers."""
+        if self.tokens:
+            return torch.empty(2, count, *self.shape, dtype=torch.int64).unbind()  # type: ignore[return-value]
+        return torch.empty(count, *self.shape), torch.empty(count, dtype=torch.int64)
 
     @property
     def losses(self) -> Losses:
         """The loss of each example as a function of outputs and targets."""
-        return cross_entropy
+        return token_cross_entropy if self.tokens else cross_entropy
 
     @property
     @abstractmethod

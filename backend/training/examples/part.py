@@ -25,6 +25,8 @@ class Decode(Protocol):
 class Part:
     """Examples (N, *shape) and their classes (N,), int64, in an order that the seed fixes.
 
+    Of tokens, both are (N, T) int64.
+
     `Part(x, y)` of float32 examples is all that a data set needs. With `decode`, examples are
     stored in another form, such as uint8 pixels, and become float32 when they are read, so that
     only a batch of them is ever float32. A subclass may store them elsewhere.

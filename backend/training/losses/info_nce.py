@@ -60,6 +60,11 @@ class InfoNCE(Loss):
                 "info_nce needs examples of which two views can be drawn; this data set has one "
                 "point and no examples: its loss is cross_entropy, or take digits or two_moons"
             )
+        if dataset.tokens:
+            raise ValueError(
+                "info_nce draws two views of an example by shifting, erasing or adding noise, and "
+                "an example of this data set is tokens: its loss is cross_entropy"
+            )
         if len(dataset.shape) == 3:
             most = min(dataset.shape[1:]) // 2
             for name in ("shift", "erase"):

@@ -4,12 +4,12 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, nn
 
-from backend.training.components.discovery import Configurable
+from backend.training.components.discovery import Configurable, snake_case
 
 Activation = Literal["relu", "tanh", "gelu"]
 Normalisation = Literal["none", "layer", "group", "batch"]
@@ -31,6 +31,23 @@ _OTHER_SEED = 0x9E3779B97F4A7C15
 
 class Network(Configurable, ABC):
     """Base of networks: a frozen dataclass that lays out an `nn.Sequential` of named stages."""
+
+    takes_tokens: ClassVar[bool] = False
+    """Whether it takes examples of token indices, (B, T) int64, and puts out (B, T, classes)."""
+
+    def check_examples(self, shape: tuple[int, ...], tokens: bool) -> None:
+        """Raise ValueError if the network takes tokens and the data set has none, or conversely."""
+        name = snake_case(type(self).__name__)
+        if tokens and not self.takes_tokens:
+            raise ValueError(
+                f"{name} takes numbers, and an example of this data set is {shape[0]} tokens of a "
+                "text"
+            )
+        if self.takes_tokens and not tokens:
+            raise ValueError(
+                f"{name} takes tokens, as the data set characters has them; an example of this "
+                f"one is numbers of shape {shape}"
+            )
 
     @abstractmethod
     def layout(self, shape: tuple[int, ...], classes: int) -> nn.Sequential:
