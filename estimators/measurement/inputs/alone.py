@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_map
 
 from estimators.core.contract import Params
 from estimators.core.objective import Chain, Objective
+from estimators.core.site import Site
 from estimators.core.stateless import Stateless
 from estimators.implicit.solvers.record import recording_solves
 from estimators.measurement.inputs.derivatives import Disagreement, disagreement
@@ -71,11 +72,16 @@ def _calls_that_move(chain: Chain, params: Params) -> Iterator[tuple[Call, set[i
     seen = {""}  # the whole network is examined with the loss
     others = calls_of(chain, near(params, 1))
     for call, other in zip(calls_of(chain, near(params, 0)), others, strict=False):
-        if call.module is not other.module or call.name in seen:
+        if call.module is not other.module or call.name in seen or _is_plain(call.module):
             continue
         seen.add(call.name)
         pairs = zip(_inputs_of(call), _inputs_of(other), strict=False)
         yield call, {i for i, (a, b) in enumerate(pairs) if not torch.equal(a, b)}
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether a module only calls others, or passes on its input."""
+    return type(module) in (nn.Sequential, nn.Identity, nn.Flatten, Site)
 
 
 def _moves_the_loss(call: Call, chain: Chain, params: Params) -> bool:
