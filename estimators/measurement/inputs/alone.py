@@ -109,7 +109,11 @@ def _pushed(t: object) -> object:
 
 
 def _inputs_of(call: Call) -> list[Tensor]:
-    return [t for t in tensors_in((call.args, call.kwargs)) if t.is_floating_point()]
+    return _floating((call.args, call.kwargs))
+
+
+def _floating(value: object) -> list[Tensor]:
+    return [t for t in tensors_in(value) if t.is_floating_point()]
 
 
 def _alone(
@@ -131,14 +135,17 @@ def _alone(
 
 
 def _weighted_output(call: Call, stateless: Stateless) -> Callable[[Mapping[str, Tensor]], Tensor]:
+    rng = torch.Generator().manual_seed(0)
+    shapes = [(t.numel(), t) for t in _floating(call.output)]
+    ws = [torch.randn(n, 1, generator=rng).to(t) / max(1, n) ** 0.5 for n, t in shapes]
+
     def loss(theta: Mapping[str, Tensor]) -> Tensor:
         weights = {n[2:]: t for n, t in theta.items() if n.startswith("p.")}
         args, kwargs = _with_inputs(call, theta)
         output = stateless.call(weights, lambda: call.module(*args, **kwargs))
-        parts = [t for t in tensors_in(output) if t.is_floating_point()]
-        rng = torch.Generator().manual_seed(0)
-        ws = [torch.randn(t.shape, generator=rng).to(t) / t.numel() ** 0.5 for t in parts]
-        return torch.stack([(w * t).sum() for w, t in zip(ws, parts, strict=True)]).sum()
+        pairs = zip(ws, _floating(output), strict=True)
+        # A product of matrices: for another, torch's forward mode imports its compiler for seconds.
+        return torch.cat([t.reshape(1, -1) @ w.to(t) for w, t in pairs]).sum()
 
     return loss
 
