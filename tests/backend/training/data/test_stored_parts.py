@@ -1,6 +1,6 @@
 """Parts of data sets: what is read is what was stored, and stored pixels change no number."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 from unittest.mock import patch
 
@@ -9,7 +9,7 @@ import torch
 
 from backend.config import RunConfig
 from backend.training.components import index
-from backend.training.datasets import Dataset, Part, Split, datasets
+from backend.training.datasets import Dataset, Part, Split
 from backend.training.examples.pixels import Pixels, normalising
 from backend.training.loop import train
 from backend.training.records import Ended, Points
@@ -95,7 +95,8 @@ def test_a_run_on_pixels_equals_one_on_floats_bit_for_bit(loss):
                 "probe": {"every": 16},
             }
         )
-        with patch.object(index, "datasets", lambda: {**datasets(), "stored": Stored}):
+        kind = replace(index.KINDS["dataset"], builtin=lambda: (Stored,))
+        with patch.object(index, "KINDS", {**index.KINDS, "dataset": kind}):
             *records, end = train(config)
         assert isinstance(end, Ended)
         assert end.status == "finished", end.error
