@@ -109,14 +109,14 @@ def in_words(error: Exception, component: Any) -> str:
 
 
 def _output_problem(output: Any, size: int, dataset: Dataset, loss: Loss) -> str:
-    needed = (size, loss.outputs(dataset))
+    needed = (size, *(dataset.shape if dataset.tokens else ()), loss.outputs(dataset))
     if not isinstance(output, Tensor):
         return f"the network returns a {type(output).__name__}; it must return one tensor {needed}"
     shape = tuple(output.shape)
     said = f"the network's output for {size} examples of shape {dataset.shape} has shape {shape}"
     if not shape or shape[0] != size:
         return f"{said}; its first axis must be the examples: {needed}"
-    if len(shape) == 1 or (len(shape) == 2 and shape != needed):
+    if len(shape) < len(needed) or (len(shape) == len(needed) and shape != needed):
         return f"{said}; this data set and this loss need {needed}"
     return ""
 

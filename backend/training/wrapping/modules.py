@@ -1,5 +1,6 @@
 """`wrap_module`: a plain `nn.Module` class made a `Network` of the catalogue."""
 
+import copy
 import inspect
 from dataclasses import fields, make_dataclass
 from functools import lru_cache
@@ -21,9 +22,10 @@ INPUTS = ("in_features", "input_size", "input_dim", "in_dim", "n_inputs", "num_i
 SHAPES = ("shape", "input_shape", "in_shape")
 OUTPUTS = (
     "classes", "num_classes", "n_classes", "out_features", "output_size", "output_dim", "out_dim",
-    "n_outputs", "num_outputs",
+    "n_outputs", "num_outputs", "vocab_size", "vocabulary_size",
 )  # fmt: skip
-FROM_DATA = (*IMAGE_CHANNELS, *IMAGE_SIZES, *INPUTS, *SHAPES, *OUTPUTS)
+LENGTHS = ("sequence_length", "seq_len", "context_length", "block_size")
+FROM_DATA = (*IMAGE_CHANNELS, *IMAGE_SIZES, *INPUTS, *SHAPES, *OUTPUTS, *LENGTHS)
 """The parameters of a constructor that the data set fills in."""
 BATCHES = (2, 3)
 """Examples in the batches on which the structure is verified."""
@@ -34,6 +36,9 @@ class ModuleNetwork(Network):
 
     wrapped: ClassVar[type[nn.Module]]
     constructor: ClassVar[Constructor]
+
+    def check_examples(self, shape: tuple[int, ...], tokens: bool) -> None:
+        """Whether it takes tokens or numbers is seen when it is run."""
 
     def layout(self, shape: tuple[int, ...], classes: int) -> nn.Sequential:
         structure = _structure(self, shape, classes)
@@ -69,7 +74,7 @@ class ModuleNetwork(Network):
                 module = self.wrapped(**own, **given).to("meta")
         if any(is_lazy(p) for p in (*module.parameters(), *module.buffers())):
             with torch.no_grad():
-                module.eval()(_sample(2, shape))
+                module.eval()(torch.randn(2, *shape))
         return module.train()
 
 
@@ -114,12 +119,19 @@ def _structure(network: ModuleNetwork, shape: tuple[int, ...], classes: int) -> 
     """What the network's module is, worked out at throwaway weights."""
     with torch.device("cpu"), seeded_global_generator(torch.Generator().manual_seed(0)):
         module = network._module(shape, classes)
-        return infer(module, [_sample(size, shape) for size in BATCHES])
+        return infer(module, _samples(module, shape, classes))
 
 
-def _sample(size: int, shape: tuple[int, ...]) -> Tensor:
-    """A batch of random examples, (size, *shape)."""
-    return torch.randn(size, *shape)
+def _samples(module: nn.Module, shape: tuple[int, ...], classes: int) -> list[Tensor]:
+    """Batches of random examples, (B, *shape): tokens, if the module does not take numbers."""
+    numbers = [torch.randn(size, *shape) for size in BATCHES]
+    tokens = [torch.randint(classes, (size, *shape)) for size in BATCHES]
+    try:
+        with torch.no_grad():
+            copy.deepcopy(module)(numbers[0])
+        return numbers
+    except Exception:
+        return tokens if len(shape) == 1 else numbers
 
 
 def _from_data(name: str, shape: tuple[int, ...], classes: int) -> Any:
@@ -130,11 +142,14 @@ def _from_data(name: str, shape: tuple[int, ...], classes: int) -> Any:
         return shape
     if name in INPUTS:
         return prod(shape)
+    if name in LENGTHS and len(shape) == 1:
+        return shape[0]
     if len(shape) != 3 or (name in IMAGE_SIZES and shape[1] != shape[2]):
-        kind = "square images" if name in IMAGE_SIZES else "images"
+        square = "square " if name in IMAGE_SIZES else ""
+        kind = f"{square}images (channels × height × width)"
         raise ValueError(
-            f"the parameter {name} needs {kind} (channels × height × width); an example of this "
-            f"data set has shape {shape}"
+            f"the parameter {name} needs {'sequences' if name in LENGTHS else kind}; an example of "
+            f"this data set has shape {shape}"
         )
     return shape[0] if name in IMAGE_CHANNELS else shape[1]
 

@@ -245,3 +245,26 @@ def test_a_field_out_of_bounds_is_refused(load, tmp_path, config, field):
     own = {"optimizer": {"name": "lion", name: -1.0}}
     (error,) = validate(config(**own).model_dump(), [tmp_path])["errors"]
     assert error["loc"] == ["optimizer", name]
+
+
+def test_a_plain_module_takes_tokens(load, tmp_path, config, gather):
+    load("""
+from torch import nn
+
+class Bigram(nn.Module):
+    def __init__(self, vocab_size: int, width: int = 6):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, width)
+        self.head = nn.Linear(width, vocab_size)
+
+    def forward(self, x):
+        return self.head(self.embedding(x))
+""")
+    own = {"dataset": {"name": "markov_text"}, "network": {"name": "bigram"}, "steps": 10}
+    answer = validate(config(**own).model_dump(), [tmp_path])
+    assert answer["errors"] == []
+    run = gather(train(config(**own), plugin_dirs=[tmp_path]))
+    assert run.ended.status == "finished"
+    assert {row["stage"] for row in run.facts.layers} == {"embedding", "head"}
+    (error,) = validate(config(network={"name": "bigram"}).model_dump(), [tmp_path])["errors"]
+    assert error["msg"].startswith("the network cannot be run on examples of shape (2,): ")
