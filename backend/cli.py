@@ -54,7 +54,7 @@ def serve(
         str | None, typer.Option(help="URL of the database. Default: SQLite in HOME/lab.db.")
     ] = None,
     plugins: Annotated[
-        str | None, typer.Option(help="Folder of plug-in estimators. Default: HOME/plugins.")
+        str | None, typer.Option(help="Folder of plug-in files. Default: HOME/plugins.")
     ] = None,
     data: Annotated[
         Path | None,

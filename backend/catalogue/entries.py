@@ -14,6 +14,8 @@ from pydantic_core import core_schema, to_jsonable_python
 
 from backend.training.components.resolve import describe, nested
 from backend.training.datasets import Dataset
+from backend.training.datasets.digits import Digits
+from backend.training.datasets.two_moons import TwoMoons
 from backend.training.networks.contract import Network
 from backend.training.networks.implicit_network import ImplicitNetwork
 from backend.training.networks.mlp import MLP
@@ -47,8 +49,19 @@ def _properties(cls: type) -> dict[str, Any]:
     if issubclass(cls, Dataset):
         return {"separate_test": cls.separate_test}
     if issubclass(cls, Network):
-        return {"has_equilibrium": issubclass(cls, ImplicitNetwork)}
+        implicit = issubclass(cls, ImplicitNetwork)
+        return {"has_equilibrium": implicit, "inferred": _inferred(cls)}
     return {}
+
+
+def _inferred(cls: type[Network]) -> list[str]:
+    """What the lab has worked out of a network, on the first built-in data that it takes."""
+    for dataset in (Digits(), TwoMoons()):
+        try:
+            return [*cls().inferred(dataset.shape, dataset.classes)]
+        except Exception:  # a plug-in's own code, which need not take this data set
+            continue
+    return []
 
 
 def _family(cls: type[Estimator]) -> str:

@@ -140,6 +140,7 @@ class Run:
         yield from self._events
         if not self._resumed:
             yield from (Event(self.step, "objective", text) for text in self._trainer.notices)
+            yield from (Event(self.step, "network", text) for text in self._assembly.inferred())
             yield from self._save()
         while (end := self._end()) is None:
             yield from self._between_updates()

@@ -65,6 +65,10 @@ class Assembly:
         self.loss.begin(module, stream(seed, "init", "loss"))
         return module
 
+    def inferred(self) -> tuple[str, ...]:
+        """What was worked out of a network that does not say it itself, in sentences."""
+        return self.network.inferred(self.dataset.shape, self.loss.outputs(self.dataset))
+
     def chain(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Chain:
         """The loss on a batch from `batches`."""
         return self.loss.chain(module, batch, self.dataset)

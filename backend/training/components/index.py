@@ -14,22 +14,23 @@ from backend.training.datasets import Dataset, datasets
 from backend.training.losses import Loss, losses
 from backend.training.networks import Network, networks
 from backend.training.optimizers import Optimizer, Schedule, optimizers, schedules
+from backend.training.wrapping import wrap_module, wrap_optimizer
 from estimators.core.contract import Estimator
 from estimators.registry import ESTIMATORS, Discovery, Kind, discover
 
 C = TypeVar("C")
 
 
-def _kind(base: type, builtin: Callable[[], Mapping[str, type]], group: str) -> Kind:
-    return Kind(base, lambda: builtin().values(), f"gradlab.{group}", catalogue_name)
+def _kind(base: type, builtin: Callable[[], Mapping[str, type]], group: str, **more: Any) -> Kind:
+    return Kind(base, lambda: builtin().values(), f"gradlab.{group}", catalogue_name, **more)
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType({
     "dataset": _kind(Dataset, datasets, "datasets"),
     "loss": _kind(Loss, losses, "losses"),
-    "network": _kind(Network, networks, "networks"),
+    "network": _kind(Network, networks, "networks", wrap=wrap_module),
     **ESTIMATORS,
-    "optimizer": _kind(Optimizer, optimizers, "optimizers"),
+    "optimizer": _kind(Optimizer, optimizers, "optimizers", wrap=wrap_optimizer),
     "schedule": _kind(Schedule, schedules, "schedules"),
 })  # fmt: skip
 """The kinds by name; `load_file(file, KINDS)` reads the components of a plug-in file."""

@@ -73,6 +73,10 @@ class Network(Configurable, ABC):
             self._initialise(part, rng)
         return module
 
+    def inferred(self, shape: tuple[int, ...], classes: int) -> tuple[str, ...]:
+        """What the lab has worked out of the network by itself, in sentences."""
+        return ()
+
     def count(self, shape: tuple[int, ...], classes: int) -> int:
         """The number of trainable scalars, without allocating them."""
         with torch.device("meta"):
