@@ -32,14 +32,19 @@ class Batches:
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """Examples (B, *shape) and classes (B,) of `step`, passed through `prepare` if given."""
-        epoch, place = divmod(step, self.per_epoch)
-        if epoch != self._epoch:
-            self._shuffle(epoch)
-        index = self._order[place * self._size : (place + 1) * self._size]
-        x, y = self._part.take(index)
+        x, y = self._part.take(self._index(step))
+        if self._part.streamed:
+            self._part.prefetch(self._index(step + 1))
         if self._prepare is None:
             return x, y
         return self._prepare(x, y, stream(self._seed, "augment", step, device=x.device))
+
+    def _index(self, step: int) -> Tensor:
+        """The places of the examples of `step` in the part, (B,)."""
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._shuffle(epoch)
+        return self._order[place * self._size : (place + 1) * self._size]
 
     def _shuffle(self, epoch: int) -> None:
         rng = stream(self._seed, "data", epoch)

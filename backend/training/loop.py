@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from backend.config import RunConfig
+from backend.data_folders.folders import DataError
 from backend.training.checkpointing import Checkpointing
 from backend.training.checkpoints.files import CheckpointError
 from backend.training.clock import Clock
@@ -18,7 +19,6 @@ from backend.training.components.index import preload_imports
 from backend.training.control import Control
 from backend.training.divergence import DIVERGED, FINDING, EndOfLosses, nonfinite_weights
 from backend.training.facts import facts
-from backend.training.image_files.folders import DataError
 from backend.training.losses.contract import Plan
 from backend.training.memory_need import TooLargeError, require_memory
 from backend.training.networks.point import SurfacePath

@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from backend.config import MicroscopeConfig, RunConfig
-from backend.machine_memory import capacity, free, in_words
+from backend.machine_memory import in_words
 from backend.training.components.assemble import Assembly
 from backend.training.datasets import Dataset
 from backend.training.evaluation.evaluation import examples_at_once
+from backend.training.examples.room import memory_of
 from backend.training.losses import Loss
 from backend.training.networks import Network
 from backend.training.optimizers import Optimizer
@@ -35,8 +36,6 @@ PROCESS = 400 * 2**20
 """Bytes of a worker without a run: torch and its libraries."""
 CLOSE = 0.8
 """A run that needs more than this share of what is free is warned of."""
-ALL_PARTS = 2.0
-"""At least the examples of a data set over those to train on."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +114,7 @@ def memory_need(
     examples = dataset.training_examples
     at_once_evaluated = examples_at_once(dataset.shape, torch.device(device).type, dataset.tokens)
     evaluated = 3 * largest * min(at_once_evaluated, examples) // batch_size
-    with torch.device("meta"):
-        data = int(ALL_PARTS * examples * sum(t.nbytes for t in dataset.placeholder(1))) * 2
+    data = dataset.bytes_on(device)
     batch = total * (3 + at_once) + evaluated
     return MemoryNeed(count, count * per_parameter, batch, data, solve_need(chain, estimators))
 
@@ -141,14 +139,6 @@ def warning(need: MemoryNeed, device: str) -> str:
         return ""
     advice = f"if it is killed for lack of memory, {need.remedy}"
     return f"{need.words}; {_there(there, available)}: {advice}"
-
-
-def memory_of(device: torch.device) -> tuple[int, int]:
-    """Bytes that a device has, and that are free."""
-    if device.type == "cuda":
-        available, there = torch.cuda.mem_get_info(device)
-        return there, available
-    return capacity(), free()
 
 
 def on_meta_device(network: Network, dataset: Dataset, loss: Loss, batch_size: int = 2) -> Chain:

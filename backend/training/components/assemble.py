@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from backend.config import COMPONENTS, RunConfig
 from backend.training.batches import Batches
@@ -14,6 +14,7 @@ from backend.training.components.index import ComponentIndex, component_index
 from backend.training.components.resolve import Loc, Problem, resolve
 from backend.training.datasets import Dataset, Part
 from backend.training.losses import Loss
+from backend.training.losses.contract import Batch, Prepare
 from backend.training.networks import Network
 from backend.training.optimizers import Optimizer
 from estimators.core.contract import Estimator
@@ -85,7 +86,20 @@ class Assembly:
 
     def batches(self, part: Part, size: int, seed: int) -> Batches:
         """The batches to train on."""
-        return Batches(part, size, seed, self.loss.prepare)
+        return Batches(part, size, seed, self._prepare)
+
+    @property
+    def _prepare(self) -> Prepare | None:
+        """What the data set changes at random in a batch, then what the loss does."""
+        augment, prepare = self.dataset.augment, self.loss.prepare
+        if augment is None:
+            return prepare
+
+        def both(x: Tensor, y: Tensor, rng: Generator) -> Batch:
+            x = augment(x, rng)
+            return (x, y) if prepare is None else prepare(x, y, rng)
+
+        return both
 
     def estimator(self, description: Any) -> Estimator:
         """Build another estimator. Raises ValueError with each problem in a sentence."""

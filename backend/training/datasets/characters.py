@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
+from backend.data_folders.folders import DataError
 from backend.training.datasets.contract import Dataset, Part, Split
-from backend.training.image_files.folders import DataError
 from backend.training.text_files.files import Text, names, text
 from estimators.core.bounds import Ge, Le, Unit
 

@@ -1,16 +1,22 @@
 """The contract of a data set: training, validation and test part, fixed by the seed."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from backend.training.components.discovery import Configurable
 from backend.training.examples.part import Part, Split
 from estimators.core.noise import stream
 from estimators.core.objective import Losses, cross_entropy
 from estimators.core.token_loss import token_cross_entropy
+
+Augment = Callable[[Tensor, Generator], Tensor]
+"""(examples (B, *shape), random generator) -> changed examples, as many and of the same shape."""
+ALL_PARTS = 2.0
+"""At least the examples of a data set over those to train on."""
 
 
 class Dataset(Configurable, ABC):
@@ -48,6 +54,20 @@ class Dataset(Configurable, ABC):
     @abstractmethod
     def training_examples(self) -> int:
         """The number of training examples, known without loading."""
+
+    @property
+    def augment(self) -> Augment | None:
+        """Random changes of training examples that keep their class, or None.
+
+        Drawn with each batch of a run, on its device; parts are evaluated without them.
+        """
+        return None
+
+    def bytes_on(self, device: torch.device | str) -> int:
+        """Bytes that the parts take on a device during a run, at most."""
+        with torch.device("meta"):
+            example = sum(t.nbytes for t in self.placeholder(1))
+        return int(ALL_PARTS * self.training_examples * example) * 2
 
     @abstractmethod
     def load(self, seed: int) -> Split:

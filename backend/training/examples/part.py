@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -31,6 +31,9 @@ class Part:
     stored in another form, such as uint8 pixels, and become float32 when they are read, so that
     only a batch of them is ever float32. A subclass may store them elsewhere.
     """
+
+    streamed: ClassVar[bool] = False
+    """Whether reading takes so long that `prefetch` helps."""
 
     def __init__(self, x: Tensor, y: Tensor, decode: Decode | None = None) -> None:
         self.stored, self.y, self.decode = x, y, decode
@@ -65,6 +68,9 @@ class Part:
         if self.decode is not None:
             x = self.decode(x)
         return x, self.y.index_select(0, index)
+
+    def prefetch(self, index: Tensor) -> None:
+        """A hint that the next `take` is of `index`; nothing to do where all is in memory."""
 
     def chunks(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All examples and classes in order, `size` at a time."""

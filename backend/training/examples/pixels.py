@@ -7,6 +7,9 @@ from torch import Tensor
 
 from backend.training.examples.part import Device
 
+AT_ONCE = 4096
+"""Images whose pixels are counted at a time."""
+
 
 @dataclass(frozen=True)
 class Pixels:
@@ -30,15 +33,19 @@ class Pixels:
         return Pixels(self.mean.to(device), self.deviation.to(device))
 
 
-def normalising(pixels: Tensor) -> Pixels:
-    """The scaling with which each channel of uint8 images (N, C, H, W) has mean 0 and variance 1.
+def normalising(pixels: Tensor, rows: Tensor) -> Pixels:
+    """The scaling with which each channel has mean 0 and variance 1 over the images at `rows`.
 
-    From counts of the 256 values, so that mean and deviation are exact but for one rounding. A
-    constant channel has 1 for its deviation.
+    `pixels` are uint8 images (N, C, H, W), read in the order of their file, some at a time. From
+    counts of the 256 values, so that mean and deviation are exact but for one rounding. A constant
+    channel has 1 for its deviation.
     """
     values = torch.arange(256, dtype=torch.float64) / 255
-    channels = (pixels[:, c].flatten() for c in range(pixels.shape[1]))
-    counts = torch.stack([channel.bincount(minlength=256) for channel in channels])
+    counts = torch.zeros(pixels.shape[1], 256, dtype=torch.int64)
+    for some in rows.sort().values.split(AT_ONCE):
+        images = pixels[some]
+        for channel in range(len(counts)):
+            counts[channel] += images[:, channel].flatten().bincount(minlength=256)
     shares = counts.double() / counts.sum(1, keepdim=True)  # (C, 256)
     mean = shares @ values
     deviation = (shares * (values - mean[:, None]).square()).sum(1).sqrt()

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from backend.sentences import wrong
 from backend.training.datasets import Dataset
 from backend.training.evaluation.contrastive import Contrastive
-from backend.training.losses.augmentation import Augmentation
+from backend.training.examples.augmentation import Augmentation
 from backend.training.losses.contract import Batch, Loss, Plan, Prepare
 from estimators.core import info_nce
 from estimators.core.bounds import Ge, Gt, Le, Unit

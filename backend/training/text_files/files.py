@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from backend.training.image_files.folders import NAME, DataError, data_dir
+from backend.data_folders.folders import NAME, DataError, data_dir
 
 BUNDLED = Path(__file__).with_name("northanger_abbey.txt")
 MAX_BYTES = 200_000_000

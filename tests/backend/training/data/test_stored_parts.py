@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from backend.config import RunConfig
-from backend.training.components import index
+from backend.training import loop
+from backend.training.components.assemble import assemble
 from backend.training.datasets import Dataset, Part, Split
 from backend.training.examples.pixels import Pixels, normalising
 from backend.training.loop import train
@@ -29,7 +30,7 @@ def as_before(stored, decode):
 @pytest.fixture(params=["normalised", "plain"])
 def part(request):
     x = pixels(37)
-    decode = normalising(x) if request.param == "normalised" else Pixels()
+    decode = normalising(x, torch.arange(37)) if request.param == "normalised" else Pixels()
     return Part(x, torch.arange(37), decode)
 
 
@@ -75,7 +76,7 @@ class Stored(Dataset):
 
     def load(self, seed):
         x, y = pixels(150, self.shape, seed), torch.arange(150) % 3
-        decode = normalising(x[:90])
+        decode = normalising(x, torch.arange(90))
         whole = Part(as_before(x, decode), y) if self.floats else Part(x, y, decode)
         return Split(whole.first(90), whole.slice(90, 120), whole.slice(120, 150))
 
@@ -86,7 +87,7 @@ def test_a_run_on_pixels_equals_one_on_floats_bit_for_bit(loss):
     for floats in (False, True):
         config = RunConfig.model_validate(
             {
-                "dataset": {"name": "stored", "floats": floats},
+                "dataset": {"name": "digits"},
                 "network": {"name": "mlp", "width": 8},
                 "loss": {"name": loss},
                 "estimator": {"name": "backprop"},
@@ -95,8 +96,8 @@ def test_a_run_on_pixels_equals_one_on_floats_bit_for_bit(loss):
                 "probe": {"every": 16},
             }
         )
-        kind = replace(index.KINDS["dataset"], builtin=lambda: (Stored,))
-        with patch.object(index, "KINDS", {**index.KINDS, "dataset": kind}):
+        assembly = replace(assemble(config), dataset=Stored(floats))
+        with patch.object(loop, "assemble", lambda *_, made=assembly: made):
             *records, end = train(config)
         assert isinstance(end, Ended)
         assert end.status == "finished", end.error

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from backend.catalogue import catalogue, validate
+from backend.data_folders.folders import DataError
 from backend.training.batches import Batches
 from backend.training.datasets.characters import Characters
 from backend.training.datasets.markov_text import MarkovText
 from backend.training.evaluation import evaluation
-from backend.training.image_files.folders import DataError
 from backend.training.memory_need import on_meta_device
 from backend.training.networks.gpt import GPT
 from estimators.core.token_loss import token_cross_entropy
