@@ -103,7 +103,10 @@ def figure(curves: dict[str, dict[str, dict[int, float]]], problems: list[Proble
         if problem.floor is not None:
             panels.add_hline(problem.floor, line={"dash": "dot"}, row=1, col=column)  # type: ignore[arg-type]
         panels.update_xaxes(type="log", title_text="step", row=1, col=column)
-        panels.update_yaxes(type="log", title_text="loss − minimum", row=1, col=column)
+        panels.update_yaxes(
+            type="log", dtick=1, exponentformat="power", title_text="loss − minimum",
+            row=1, col=column,
+        )  # fmt: skip
     return panels.update_layout(
         template="plotly_white", width=1100, height=400, margin={"t": 40, "b": 50, "l": 70, "r": 20}
     )
