@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _MODULES = {
+    "combine.channel_directed": ["ChannelDirected"],
     "combine.clip_norm": ["ClipNorm"],
     "combine.guided_es": ["GuidedES"],
     "combine.mean_of_draws": ["MeanOfDraws"],
@@ -104,6 +105,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from estimators.combine.channel_directed import ChannelDirected
     from estimators.combine.clip_norm import ClipNorm
     from estimators.combine.guided_es import GuidedES
     from estimators.combine.mean_of_draws import MeanOfDraws

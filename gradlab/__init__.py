@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 _NOTEBOOK = ("Views", "show")
 _AUTHORING = (
     "Batch", "Constant", "Dataset", "Evaluation", "Loss", "Network", "Optimizer", "Part",
-    "PerExampleLoss", "Plan", "Prepare", "Schedule", "Split", "named", "stratified",
+    "PerExampleLoss", "Plan", "Prepare", "Schedule", "Split", "WithRates", "WithWarmup",
+    "named", "stratified",
 )  # fmt: skip
 """The names of `backend.training.authoring`, which loads torch. A test holds them to it."""
 

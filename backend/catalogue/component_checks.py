@@ -28,6 +28,7 @@ from backend.training.losses.cross_entropy import CrossEntropy
 from backend.training.memory_need import memory_need
 from backend.training.networks import Network
 from backend.training.optimizers import Optimizer
+from backend.training.optimizers.rates import factors
 from estimators.core.contract import Estimator, Need, UnsupportedError
 from estimators.core.objective import Chain
 from estimators.requirements import require
@@ -120,7 +121,15 @@ def _check_network(
     if run is not None and run.batch_size == 1 and has_batch_norm(chain.module):
         msg = wrong("batch_size", 1, "at least 2: batch normalisation compares the examples of one")
         yield Problem(("batch_size",), msg)
+    yield from _check_rates(parts.made.get(("optimizer",)), chain)
     yield from _check_estimators(network, task, parts, run)
+
+
+def _check_rates(optimizer: Optimizer | None, chain: Chain) -> Iterator[Problem]:
+    try:
+        factors(chain.module, "" if optimizer is None else optimizer.rates)
+    except ValueError as error:
+        yield Problem(("optimizer", "rates"), str(error))
 
 
 def _check_estimators(

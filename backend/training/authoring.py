@@ -13,7 +13,9 @@ from backend.training.losses.per_example import PerExampleLoss
 from backend.training.networks import Network
 from backend.training.networks.contract import named
 from backend.training.optimizers import Optimizer, Schedule
-from backend.training.optimizers.constant import Constant
+from backend.training.optimizers.contract import WithRates
+from backend.training.schedules.constant import Constant
+from backend.training.schedules.contract import WithWarmup
 
 __all__ = [
     "Batch",
@@ -29,6 +31,8 @@ __all__ = [
     "Prepare",
     "Schedule",
     "Split",
+    "WithRates",
+    "WithWarmup",
     "named",
     "stratified",
 ]

@@ -37,6 +37,9 @@ PROCESS = 400 * 2**20
 CLOSE = 0.8
 """A run that needs more than this share of what is free is warned of."""
 
+MOST_MOMENTS = 2
+"""Numbers that an unknown optimiser is taken to keep for each parameter."""
+
 
 @dataclass(frozen=True)
 class MemoryNeed:
@@ -107,7 +110,8 @@ def memory_need(
     """The need of a run of these components on a device, by its driver and its shadows."""
     chain = on_meta_device(network, dataset, loss, batch_size)
     params = {name: p.detach() for name, p in chain.module.named_parameters()}
-    count, moments = sum(p.numel() for p in params.values()), _moments(optimizer)
+    count = sum(p.numel() for p in params.values())
+    moments = MOST_MOMENTS if optimizer is None else optimizer.moments
     per_parameter = 4 * (7 + moments) + max(8 * (1 + moments), 52 if probed else 0)
     total, largest = _results(chain, params)
     at_once = max(1, min(AT_ONCE, MOST // max(1, count))) if probed else 0
@@ -160,9 +164,3 @@ def _results(chain: Chain, params: Mapping[str, Tensor]) -> tuple[int, int]:
 
 def _there(there: int, available: int) -> str:
     return f"{in_words(available)} are free of {in_words(there)}"
-
-
-def _moments(optimizer: Optimizer | None) -> int:
-    """Numbers that the optimiser keeps for each parameter."""
-    momentum = getattr(optimizer, "momentum", None)
-    return 2 if momentum is None else int(momentum > 0)
