@@ -141,10 +141,10 @@ def _taken(
     network: Network, refused: dict[str, str], broken: dict[str, Exception]
 ) -> Iterator[Sample]:
     for sample in SAMPLES:
-        if reason := _refusal(network, sample):
-            refused[sample.name] = reason
-            continue
         try:
+            if reason := _refusal(network, sample):
+                refused[sample.name] = reason
+                continue
             module = network.build(sample.shape, sample.classes, stream(0, "init"))
             with evaluating(module), torch.no_grad():
                 module(sample.batch(2)[0])

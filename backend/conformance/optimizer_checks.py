@@ -19,9 +19,6 @@ BEFORE = 3
 def is_torchs(trial: OptimizerTrial) -> str:
     """`build` returns a torch optimiser of all the parameters, and `step` needs no closure."""
     made = trial.begin()
-    assert isinstance(made.torch, torch.optim.Optimizer), (
-        f"build gives a {type(made.torch).__name__}, not a torch.optim.Optimizer"
-    )
     grouped = [p for group in made.torch.param_groups for p in group["params"]]
     missing = [n for n, p in made.params.items() if not any(p is g for g in grouped)]
     assert not missing, f"build leaves out the parameter {', '.join(missing)}"
@@ -77,7 +74,8 @@ def keeps_its_state(trial: OptimizerTrial) -> str:
         "after its state_dict was loaded into a new one, its updates differ: keep what it depends "
         "on in self.state or in the param_groups"
     )
-    return f"{made.numbers() / sum(p.numel() for p in made.params.values()):.3g} numbers a weight"
+    weights = sum(p.numel() for p in made.params.values())
+    return f"numbers that it keeps for each weight: {made.numbers() / weights:.3g}"
 
 
 def follows_the_rate(trial: OptimizerTrial) -> str:
@@ -149,8 +147,8 @@ def builds_every_setting(trial: OptimizerTrial) -> str:
     """Every count and choice builds, or is refused in a sentence."""
     refused = [f"{setting}: {reason}" for setting, reason in trial.settings.refused.items()]
     others = " but these" if refused else ""
-    total = counted(len(trial.settings.made), "setting")
-    return "; ".join([f"{total}: every count and choice builds{others}", *refused[:4]])
+    total = counted(len(trial.settings.made) - len(refused), "setting")
+    return "; ".join([f"{total}; every count and choice builds{others}", *refused[:4]])
 
 
 def has_help(trial: OptimizerTrial) -> str:

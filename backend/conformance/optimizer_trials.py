@@ -36,6 +36,9 @@ class Updates:
     def __init__(self, optimizer: Optimizer, values: Mapping[str, Tensor]) -> None:
         self.params = {n: nn.Parameter(t.clone()) for n, t in values.items()}
         self.torch = optimizer.build(list(self.params.values()))
+        assert isinstance(self.torch, torch.optim.Optimizer), (
+            f"build gives a {type(self.torch).__name__}, not a torch.optim.Optimizer"
+        )
         self._rates = [group["lr"] for group in self.torch.param_groups]
 
     @property
@@ -72,6 +75,17 @@ class Updates:
 
 
 def trials_of(cls: type[Optimizer]) -> list[OptimizerTrial]:
-    """Every setting that can be made."""
+    """Every setting that can be made, and that torch's own class takes."""
     settings = settings_of(cls)
-    return [OptimizerTrial(made, setting, settings) for setting, made in settings.made.items()]
+    trials = []
+    for setting, made in settings.made.items():
+        trial = OptimizerTrial(made, setting, settings)
+        try:
+            trial.begin()
+        except ValueError as error:
+            if not setting:
+                raise
+            settings.refused[setting] = str(error)
+        else:
+            trials.append(trial)
+    return trials

@@ -84,12 +84,12 @@ def _runs(contract: Contract, tried: Sequence[Any], seconds: float) -> Iterator[
 
 def _of_each(name: str, function: Check[Any], tried: Sequence[Trial], seconds: float) -> Verdict:
     """The verdict over all trials: the first that fails, else what was found first."""
-    findings: list[str] = []
+    findings: list[tuple[str, str]] = []
     began = time.process_time()
 
     def run(trial: Trial) -> str:
-        findings.append(function(trial) or "")
-        return findings[-1]
+        findings.append((trial.name, function(trial) or ""))
+        return ""
 
     for trial in tried:
         if findings and time.process_time() - began > seconds:
@@ -97,13 +97,18 @@ def _of_each(name: str, function: Check[Any], tried: Sequence[Trial], seconds: f
         verdict = verdict_of(name, lambda t=trial: run(t), f"{trial.name}: ")
         if not verdict.passed:
             return verdict
-    offering = [finding for finding in findings if not isinstance(finding, NotOffered)]
-    first = next(filter(None, offering or findings), "")
-    return Verdict(name, True, first + _in_how_many(findings, tried), offered=bool(offering))
+    words = _found(findings) + _in_how_many(len(findings), len(tried))
+    offered = not all(isinstance(finding, NotOffered) for _, finding in findings)
+    return Verdict(name, True, words, offered=offered)
 
 
-def _in_how_many(findings: Sequence[str], tried: Sequence[Trial]) -> str:
+def _found(findings: Sequence[tuple[str, str]]) -> str:
+    """What the first trial found; if it had nothing to offer, what the first other one found."""
+    offering = [pair for pair in findings if not isinstance(pair[1], NotOffered)]
+    name, finding = (offering or findings)[0]
+    return finding if name == findings[0][0] else f"{finding} ({name})"
+
+
+def _in_how_many(made: int, count: int) -> str:
     """How many trials were made, if the time ended before all were."""
-    if len(findings) == len(tried):
-        return ""
-    return f" (tried in {len(findings)} of {len(tried)} settings, since it is slow)"
+    return f" (tried in {made} of {count} settings, since it is slow)" if made < count else ""

@@ -19,7 +19,8 @@ from estimators.conformance import Verdict, every_case, served
 from estimators.core.contract import UnsupportedError
 from estimators.measurement.probe import probe
 from estimators.measurement.results.measurement import Measurement
-from estimators.registry import load_file
+from estimators.plugin_file import classes_of, load_module
+from estimators.registry import defines_none
 from estimators.time_limit import OutOfTimeError, TimeLimit
 
 DRAWS = 64
@@ -36,6 +37,7 @@ WORDS = {
     "schedule": "schedule",
 }
 """The kinds, in words."""
+PLURALS = {**{kind: f"{word}s" for kind, word in WORDS.items()}, "loss": "losses"}
 MARKS = {True: "[green]pass[/]", False: "[bold red]FAIL[/]", None: "[yellow]–[/]"}
 
 
@@ -46,7 +48,9 @@ def check_file(
     time_limit = TimeLimit(limit)
     try:
         with time_limit.active("loading"):
-            components = [(k, cls) for k, cs in load_file(file, KINDS).items() for cls in cs]
+            classes, refusals = classes_of(load_module(file), KINDS)
+            if not classes and not refusals:
+                raise TypeError(defines_none(file, KINDS))
     except OutOfTimeError as error:
         _print_out_of_time(f"{file} is", "loading", limit, error, file, console)
         return False
@@ -54,15 +58,24 @@ def check_file(
         console.print(f"[bold red]{escape(str(file))} does not load[/]")
         _print_traceback(error, file, console)
         return False
+    for reason in refusals:
+        console.print(f"{MARKS[False]}  {escape(reason)}\n", highlight=False)
+    components = [(kind, cls) for kind, members in classes.items() for cls in members]
     passed = [_check(kind, cls, file, console, time_limit, many) for kind, cls in components]
-    if len(components) > 1:
-        pairs = zip(components, passed, strict=True)
-        failed = [_name(kind, cls) for (kind, cls), conforms in pairs if not conforms]
-        kinds = {kind for kind, _ in components}
-        noun = f"{WORDS[kinds.pop()]}s" if len(kinds) == 1 else "components"
-        text = f"{sum(passed)} of {len(passed)} {noun} conform"
-        console.print(f"{text}; not {', '.join(failed)}" if failed else text, highlight=False)
-    return all(passed)
+    if len(passed) > 1:
+        _print_summary(components, passed, console)
+    return all(passed) and not refusals
+
+
+def _print_summary(
+    components: list[tuple[str, type]], passed: list[bool], console: Console
+) -> None:
+    pairs = zip(components, passed, strict=True)
+    failed = [_name(kind, cls) for (kind, cls), conforms in pairs if not conforms]
+    kinds = {kind for kind, _ in components}
+    noun = PLURALS[kinds.pop()] if len(kinds) == 1 else "components"
+    text = f"{sum(passed)} of {len(passed)} {noun} conform"
+    console.print(f"{text}; not {', '.join(failed)}" if failed else text, highlight=False)
 
 
 def _check(
@@ -124,10 +137,15 @@ def _print_out_of_time(
 
 
 def _print_traceback(error: Exception, file: Path, console: Console) -> None:
-    """Print the traceback, beginning at the plug-in's file if it occurs there."""
+    """Print the traceback, beginning at the plug-in's file if it occurs there.
+
+    A ValueError that the lab raises by itself is a sentence, which is printed already.
+    """
     frames = error.__traceback__
     while frames and Path(frames.tb_frame.f_code.co_filename).resolve() != file.resolve():
         frames = frames.tb_next
+    if frames is None and isinstance(error, ValueError):
+        return
     # A syntax error has no frame; its message names the line.
     shown = frames or (None if isinstance(error, SyntaxError) else error.__traceback__)
     lines = traceback.format_exception(type(error), error, shown)

@@ -126,6 +126,21 @@ def test_what_could_not_be_checked_is_not_passed(checked):
     )
 
 
+def test_a_refusal_of_the_lab_has_no_traceback(checked):
+    """A sentence is enough: no line of the file raised it."""
+    passed, text = checked(NETWORK.replace("act=nn.Tanh()", "act=nn.Dropout(0.5)"))
+    assert not passed
+    assert re.search(r"^FAIL +is an objective .*draws a new mask", text, re.MULTILINE)
+    assert "Traceback" not in text
+
+
+def test_a_file_without_components_does_not_load(checked):
+    passed, text = checked("x = 1")
+    assert not passed
+    assert "mine.py does not load" in text
+    assert "TypeError: mine.py defines no subclass of" in text
+
+
 def test_a_traceback_begins_at_the_plug_in(checked, tmp_path):
     passed, text = checked(
         NETWORK.replace("nn.Linear(shape[0], self.width)", "nn.Linear(1 / 0, 1)")

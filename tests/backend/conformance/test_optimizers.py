@@ -60,7 +60,7 @@ def test_a_sound_optimiser_conforms_and_says_what_it_is():
     assert [v for v in verdicts if not v.passed] == []
     details = {v.name: v.detail for v in verdicts}
     assert details["is torch's"] == "torch's Torch, lr 0.05"
-    assert details["keeps its state"] == "1 numbers a weight"
+    assert details["keeps its state"] == "numbers that it keeps for each weight: 1"
 
 
 def test_settings_are_tried_with_what_they_need():
@@ -68,12 +68,24 @@ def test_settings_are_tried_with_what_they_need():
     assert any(s.nesterov and s.momentum > 0 for s in made.values())
 
 
+def test_a_setting_that_torch_s_class_refuses_is_told():
+    class Picky(Torch):
+        def __init__(self, params, lr, beta):
+            if beta < 0.4:
+                raise ValueError("beta is too small")
+            super().__init__(params, lr, beta)
+
+    verdicts = {v.name: v for v in check("optimizer", bug(Sound, kind=Picky))}
+    assert {name for name, v in verdicts.items() if not v.passed} == set()
+    assert "but these; beta=0.25: beta is too small" in verdicts["builds every setting"].detail
+
+
 # --- torch's interface ---
 
 
 def test_a_build_that_is_no_torch_optimiser():
     failed = failures("optimizer", bug(Sound, build=lambda self, params: object()))
-    assert failed["is torch's"]
+    assert failed["can be made"] == "build gives a object, not a torch.optim.Optimizer"
 
 
 def test_a_parameter_that_is_left_out():
