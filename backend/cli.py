@@ -321,9 +321,9 @@ def _short(default: object) -> object:
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="A Python file with an estimator.")],
+    file: Annotated[Path, typer.Argument(help="A Python file with components of any kind.")],
 ) -> None:
-    """Check the estimators in FILE against the contract: shapes, purity, claim, descent, cost."""
+    """Check the estimators, networks, data sets, losses, … in FILE against their contracts."""
     from backend.terminal.check import check_file
 
     if not file.is_file():

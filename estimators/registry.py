@@ -139,11 +139,12 @@ def load_file(file: Path | str, kinds: Kinds = ESTIMATORS) -> dict[str, list[typ
     file = Path(file).resolve()
     classes, refusals = classes_of(load_module(file), kinds)
     if not classes:
-        raise TypeError("; ".join(refusals) or _defines_none(file, kinds))
+        raise TypeError("; ".join(refusals) or defines_none(file, kinds))
     return classes
 
 
-def _defines_none(file: Path, kinds: Kinds) -> str:
+def defines_none(file: Path, kinds: Kinds) -> str:
+    """The error message of a file without a component."""
     bases = [kind.base.__name__ for kind in kinds.values()]
     return f"{file.name} defines no subclass of {_alternatives(bases)}"
 
@@ -189,7 +190,7 @@ def _add_from_file(discovery: Discovery, file: Path, seconds: float | None) -> N
         discovery.failures.append(Failure(str(file), traceback.format_exc()))
         return
     if not classes and not refusals:
-        refusals = [_defines_none(file, discovery.kinds)]
+        refusals = [defines_none(file, discovery.kinds)]
     discovery.failures.extend(Failure(str(file), reason) for reason in refusals)
     for kind, members in classes.items():
         for cls in members:

@@ -22,13 +22,18 @@ def estimates(trial: Trial) -> None:
 
 def is_frozen(trial: Trial) -> None:
     """A frozen dataclass whose fields all have a default."""
-    cls = type(trial.estimator)
+    is_frozen_setting(trial.estimator)
+
+
+def is_frozen_setting(component: object) -> None:
+    """The same of a component of any kind."""
+    cls = type(component)
     frozen = dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
     assert frozen, (
         f"{cls.__name__} is not a frozen dataclass: write @dataclass(frozen=True) above it"
     )
     assert cls() is not None
-    same = hash(trial.estimator) == hash(copy.copy(trial.estimator))
+    same = hash(component) == hash(copy.copy(component))
     assert same, "equal settings must hash equally"
 
 

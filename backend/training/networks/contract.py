@@ -34,6 +34,10 @@ class Network(Configurable, ABC):
 
     takes_tokens: ClassVar[bool] = False
     """Whether it takes examples of token indices, (B, T) int64, and puts out (B, T, classes)."""
+    couples_examples: ClassVar[bool] = False
+    """Whether an example's output depends on the other examples of its batch, on purpose. Batch
+    normalisation is recognised without it. Anything else that couples examples fails
+    `gradlab check`."""
 
     def check_examples(self, shape: tuple[int, ...], tokens: bool) -> None:
         """Raise ValueError if the network takes tokens and the data set has none, or conversely."""
