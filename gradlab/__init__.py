@@ -9,23 +9,33 @@ The names are those of the library's packages: `gradlab.ForwardGradient` is
 `import gradlab` loads neither torch nor plotly.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import estimators as _estimators
 
 if TYPE_CHECKING:
+    from backend.attach.entry import attach as attach
+    from backend.attach.session import RunCancelledError as RunCancelledError
     from backend.notebook import Views as Views
     from backend.notebook import show as show
     from estimators import *  # noqa: F403
 
 _NOTEBOOK = ("Views", "show")
+_ATTACH = {
+    "attach": "backend.attach.entry",
+    "AttachError": "backend.attach.lab_connection",
+    "RunCancelledError": "backend.attach.session",
+}
 
-__all__ = [*_NOTEBOOK, *_estimators.__all__]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*_NOTEBOOK, *_ATTACH, *_estimators.__all__]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
     if name in _NOTEBOOK:
         from backend import notebook as package
+    elif name in _ATTACH:
+        package = import_module(_ATTACH[name])
     elif name in _estimators.__all__:
         package = _estimators
     else:
