@@ -1,8 +1,8 @@
 """The user's module, loss and batches as objectives that estimators are measured on."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any, Literal
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +12,27 @@ from backend.attach.user_module import device_of, plain_module
 from estimators.core.contract import Estimator
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
+from estimators.core.replay import Generators, replaying
 from estimators.measurement.inputs.closure import ClosureChain, closure_subject
-from estimators.measurement.inputs.randomness import generators_kept
-from estimators.measurement.inputs.subject import Subject, named_estimators, subject
+from estimators.measurement.inputs.subject import named_estimators, subject
 
 LossTakes = Literal["output", "model"]
 """Whether a loss is called with (output, y) or with (model, batch)."""
 MAX_KINDS = 8
 """Objectives that are kept, by mode and batch size: each was examined once."""
+
+REPLAYED = (
+    "the network draws random numbers at every pass (dropout): each probe is of the mask that the "
+    "loop's own next pass draws, the same in all of its passes"
+)
+
+
+class _Kind(NamedTuple):
+    """What was found out of a mode of the network, and a size of batches."""
+
+    chain: Chain
+    draws: bool
+    """Whether a pass draws from the global random generators."""
 
 
 class UserNetwork:
@@ -39,7 +52,8 @@ class UserNetwork:
         self.module = plain_module(model) if self.estimators else model
         self._loss, self._seed = loss, seed
         self._takes, self._separable = loss_takes, separable
-        self._kinds: dict[Any, Subject] = {}
+        self._kinds: dict[Any, _Kind] = {}
+        self._open = ExitStack()
         self._states: dict[str, Any] | None = None
         self.chain: Chain
         """The objective on the last batch."""
@@ -78,11 +92,10 @@ class UserNetwork:
         if kind not in self._kinds:
             self._kinds = dict([*self._kinds.items()][1 - MAX_KINDS :])
             self._kinds[kind] = self._examined(batch, whole)
-        known_as = self._kinds[kind].chain
-        if isinstance(known_as, ClosureChain):
-            self.chain = known_as.on_batch(batch)
-        else:
-            self.chain = known_as.on(*batch)
+        chain, draws = self._kinds[kind]
+        if draws:
+            self._open.enter_context(replaying(self._start))
+        self.chain = chain.on_batch(batch) if isinstance(chain, ClosureChain) else chain.on(*batch)
         if self._states is None:
             self._states = {n: self._first_state(n, e) for n, e in self.estimators.items()}
         return self.chain
@@ -98,27 +111,48 @@ class UserNetwork:
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
-        """While this is open, gradients can be taken whatever modes the loop has set, and nothing
-        that is drawn at random is missing from the loop's own generators afterwards."""
+        """While this is open, gradients can be taken whatever modes the loop has set. The random
+        generators are afterwards as they were; a network that draws (dropout) draws in each pass
+        what the loop's own next pass will draw."""
         device = device_of(self.module)
-        with ExitStack() as stack:
-            stack.enter_context(generators_kept(torch.empty(0, device=device)))
-            stack.enter_context(torch.inference_mode(False))
-            stack.enter_context(torch.enable_grad())
-            stack.enter_context(torch.autocast(device.type, enabled=False))
+        self._start = Generators(device)
+        with ExitStack() as self._open:
+            self._open.callback(self._start.restore)
+            self._open.enter_context(torch.inference_mode(False))
+            self._open.enter_context(torch.enable_grad())
+            self._open.enter_context(torch.autocast(device.type, enabled=False))
             # Perturbed weights and dual numbers would be compiled anew at every probe.
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
+            self._open.enter_context(torch.compiler.set_stance("force_eager"))
             yield
 
-    def _examined(self, batch: Any, whole: bool) -> Subject:
-        if whole:
-            made = closure_subject(self.module, self._loss, batch, self.estimators, self._seed)
-        else:
-            made = subject(
-                self.module, self._loss, batch, self.estimators, self._seed, self._separable
-            )
+    def _examined(self, batch: Any, whole: bool) -> "_Kind":
+        """The objective, and whether a pass of it draws from the random generators."""
+        draws = self._draws(batch, whole)
+        with replaying(self._start) if draws else nullcontext():
+            if whole:
+                made = closure_subject(self.module, self._loss, batch, self.estimators, self._seed)
+            else:
+                made = subject(
+                    self.module, self._loss, batch, self.estimators, self._seed, self._separable
+                )
         self.notices += [text for text in made.notices if text not in self.notices]
-        return made
+        if draws and REPLAYED not in self.notices:
+            self.notices.append(REPLAYED)
+        return _Kind(made.chain, draws)
+
+    def _draws(self, batch: Any, whole: bool) -> bool:
+        """Whether a pass moves the random generators; what does not fit is told by others."""
+        with replaying(self._start), torch.no_grad():
+            try:
+                if whole:
+                    ClosureChain(self.module, self._loss, batch).forward({})
+                else:
+                    x, y = batch
+                    chain = Chain(self.module, x, y, self._loss, separable=False)
+                    self._loss(chain.forward({}), y)
+            except Exception:  # the examination says what is wrong
+                return False
+        return self._start.moved()
 
     def _first_state(self, label: str, estimator: Estimator) -> Any:
         rng = stream(self._seed, "estimator", "init", label, device=self.chain.x.device)

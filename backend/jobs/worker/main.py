@@ -22,7 +22,7 @@ from backend.jobs.worker.server_connection import ServerConnection
 from backend.training.control import Control
 from backend.training.loop import train
 from backend.training.microscope.run import run_microscope
-from backend.training.records import Record
+from backend.training.records import Ended, Record
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def main(job: Mapping[str, Any]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     reporter = _reporter(job, control)
     reporter.start()
-    forward(_records(job, control), reporter, job["device"])
+    forward(_logged(_records(job, control)), reporter, job["device"])
     reporter.close()
     return 0
 
@@ -59,6 +59,14 @@ def _reporter(job: Mapping[str, Any], control: Control) -> Reporter:
         on_orders=lambda orders: control.update(**orders),
         on_gone=_exit_at_once,
     )
+
+
+def _logged(records: Iterator[Record]) -> Iterator[Record]:
+    """The same records; a failure is written to the run's log as well."""
+    for record in records:
+        if isinstance(record, Ended) and record.status == "failed":
+            _log.error("failed: %s", record.error)
+        yield record
 
 
 def _exit_at_once() -> None:

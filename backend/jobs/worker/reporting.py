@@ -1,6 +1,5 @@
 """`forward`: what a run yields as calls of its reporter."""
 
-import logging
 from collections.abc import Iterable
 
 from backend.jobs.worker.reporter import Reporter
@@ -9,8 +8,6 @@ from backend.training.records import Ended, Event, Facts, Points, Progress, Reco
 _REMEDY = "take a smaller batch, a smaller network or fewer draws."
 _TRACEBACK_CHARACTERS = 50_000
 """Characters of a traceback in a report."""
-
-_log = logging.getLogger(__name__)
 
 
 def forward(records: Iterable[Record], reporter: Reporter, device: str) -> None:
@@ -28,7 +25,6 @@ def forward(records: Iterable[Record], reporter: Reporter, device: str) -> None:
                 reporter.facts({**record.to_dict(), "device": device, "hardware": record.device})
                 reporter.commit("running")
             case Ended("failed", _, error):
-                _log.error("failed: %s", error)
                 reporter.commit("failed", explained(error or ""))
             case Ended(status, _, error):
                 reporter.commit(status, error)
