@@ -15,6 +15,7 @@ from backend.api.deps import Lab, Supervisor
 from backend.api.guard import Authenticator, Guard
 from backend.api.hub import Hub
 from backend.api.routes import (
+    attached,
     catalogue,
     dashboards,
     diagnosis,
@@ -37,7 +38,7 @@ from backend.store.base import MissingError
 from backend.store.upkeep import Housekeeper
 
 ROUTES = (
-    *(catalogue, dashboards, diagnosis, exports, figures, forks, probes, runs, series),
+    *(attached, catalogue, dashboards, diagnosis, exports, figures, forks, probes, runs, series),
     *(session, shared, studies, worker, pages),
 )
 

@@ -374,7 +374,7 @@ class MicroscopeConfig(RunConfig):
     microscope: Microscope
 
 
-Kind = Literal["training", "microscope"]
+Kind = Literal["training", "microscope", "attached"]
 Status = Literal["queued", "running", "paused", "finished", "diverged", "failed", "cancelled"]
 ACTIVE: tuple[Status, ...] = ("queued", "running", "paused")
 

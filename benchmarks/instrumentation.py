@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from backend.config import RunConfig
-from backend.jobs.worker.main import forward
 from backend.jobs.worker.reporter import Reporter
+from backend.jobs.worker.reporting import forward
 from backend.training import clock, loop, probes
 from backend.training.batches import Batches
 from backend.training.datasets.digits import Digits

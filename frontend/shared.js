@@ -57,7 +57,7 @@ function summary({runs}) {
       `#${run.number} ${run.name}`,
       run.status,
       `${count(run.step)} / ${count(run.steps)}`,
-      run.labels.driver,
+      run.labels.driver || "the script's own",
       run.labels.shadows.join(", "),
       duration(run.seconds),
       percent(accuracy),

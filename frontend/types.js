@@ -10,7 +10,7 @@
  * @typedef {object} Run
  * @property {string} id
  * @property {number} number
- * @property {"training" | "microscope"} [kind] training, if it is not said
+ * @property {"training" | "microscope" | "attached"} [kind] training, if it is not said
  * @property {string | null} [parent] the run whose checkpoint a microscope looks at
  * @property {number | null} [parent_step]
  * @property {string} name
@@ -21,9 +21,11 @@
  * @property {number} steps
  * @property {number | null} rate steps per second
  * @property {number | null} seconds
+ * @property {number | null} [overhead] the share of the time that measuring an attached run took
  * @property {number | null} eta seconds
  * @property {number} attempt
  * @property {boolean} [set_aside] whether a paused run has left its slot to others
+ * @property {number | null} [silent] seconds without a word from the loop of an attached run
  * @property {string | null} error
  * @property {string} created
  * @property {string | null} started

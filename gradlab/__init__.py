@@ -4,6 +4,11 @@
     result = measure(network, loss, (x, y), [ForwardGradient(tangents=8)])
     show(result)
 
+A training loop of one's own reports to a lab:
+
+    with gradlab.attach(network, loss, estimators=[ForwardGradient()]) as lab:
+        lab.step(step, batch)  # before each update
+
 A plug-in file imports from here what it derives from, whatever kind of component it defines:
 
     from gradlab import Dataset, Network, PerExampleLoss
@@ -13,11 +18,15 @@ The names are those of the library's packages: `gradlab.ForwardGradient` is
 `import gradlab` loads neither torch nor plotly.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import estimators as _estimators
 
 if TYPE_CHECKING:
+    from backend.attach.entry import attach as attach
+    from backend.attach.lab_connection import AttachError as AttachError
+    from backend.attach.session import RunCancelledError as RunCancelledError
     from backend.notebook import Views as Views
     from backend.notebook import show as show
     from backend.training.authoring import *  # noqa: F403
@@ -31,7 +40,13 @@ _AUTHORING = (
 )  # fmt: skip
 """The names of `backend.training.authoring`, which loads torch. A test holds them to it."""
 
-__all__ = [*_NOTEBOOK, *_AUTHORING, *_estimators.__all__]  # pyright: ignore[reportUnsupportedDunderAll]
+_ATTACH = {
+    "attach": "backend.attach.entry",
+    "AttachError": "backend.attach.lab_connection",
+    "RunCancelledError": "backend.attach.session",
+}
+
+__all__ = [*_NOTEBOOK, *_AUTHORING, *_ATTACH, *_estimators.__all__]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
@@ -39,6 +54,8 @@ def __getattr__(name: str) -> Any:
         from backend import notebook as package
     elif name in _AUTHORING:
         from backend.training import authoring as package
+    elif name in _ATTACH:
+        package = import_module(_ATTACH[name])
     elif name in _estimators.__all__:
         package = _estimators
     else:

@@ -1,11 +1,12 @@
 """The models of the routes' responses, as documented in OpenAPI."""
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from backend.config import PRINTABLE, Kind, Status, printable
+from backend.config import ACTIVE, PRINTABLE, Kind, Status, printable
 from backend.config import Id as Id
 from backend.sharing import allowed
 from backend.store import Dashboard, Run, Store
@@ -25,6 +26,8 @@ class View(BaseModel):
     model_config = ConfigDict(extra="forbid", from_attributes=True)
 
 
+SILENCE = 15.0
+"""Seconds without a report after which the loop of an attached run counts as silent."""
 MAX_EVENT_CHARACTERS = 500
 """Characters of an event's text as a part of its run."""
 
@@ -59,6 +62,13 @@ class RunView(View):
     steps: int
     rate: float | None
     seconds: float | None
+    overhead: Annotated[
+        float | None,
+        Field(
+            description="Share of the time that measuring and reporting has taken, of an attached "
+            "run; null for others."
+        ),
+    ]
     eta: float | None
     attempt: int
     run_until: int | None
@@ -68,6 +78,13 @@ class RunView(View):
             description="Whether a paused run has left its slot to others after a checkpoint. "
             "When it is resumed or stepped, it is queued before runs that never started. A paused "
             "run that is not set aside still holds its slot."
+        ),
+    ]
+    silent: Annotated[
+        float | None,
+        Field(
+            description="Seconds without a word from the training loop of an attached run that has "
+            "not ended; null while it is heard of."
         ),
     ]
     error: str | None
@@ -96,7 +113,12 @@ def run_views(store: Store, runs: Sequence[Run]) -> list[RunView]:
     """The responses for several runs."""
     events = store.marked_events([run.id for run in runs])
     return [
-        RunView(**_columns(RunView, run), eta=_eta(run), events=_short(events[run.id]))
+        RunView(
+            **_columns(RunView, run),
+            eta=_eta(run),
+            silent=_silent(run),
+            events=_short(events[run.id]),
+        )
         for run in runs
     ]
 
@@ -111,9 +133,18 @@ def _short(events: Iterable[Event]) -> list[EventView]:
     return [v.model_copy(update={"text": v.text[:MAX_EVENT_CHARACTERS]}) for v in views]
 
 
+def _silent(run: Run) -> float | None:
+    """Seconds since the last report of an active attached run, if it should have come before."""
+    if run.kind != "attached" or run.status not in ACTIVE or run.heard is None:
+        return None
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(run.heard)).total_seconds()
+    return round(seconds) if seconds >= SILENCE else None
+
+
 def _eta(run: Run) -> float | None:
-    """Seconds until the last step at the present rate."""
-    if run.status != "running" or not run.rate:
+    """Seconds until the last step at the present rate; None where no last step is known."""
+    open_ended = run.kind == "attached" and run.config.get("steps") is None
+    if run.status != "running" or not run.rate or open_ended:
         return None
     return max(run.steps - run.step, 0) / run.rate
 

@@ -84,6 +84,7 @@ class ProgressPayload(_Payload):
     steps: _Count
     rate: _NotNegative | None = None
     seconds: _NotNegative | None = None
+    overhead: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @model_validator(mode="after")
     def _within(self) -> Self:

@@ -35,6 +35,11 @@ def choose_step(home: Path, run: Run, step: int | None) -> int:
     available steps if there is none of that step.
     """
     available = available_steps(home, run)
+    if run.kind == "attached":
+        raise ConflictError(
+            f"run {run.number} is a training loop of your own, which has no checkpoint here: "
+            "measure it in its script, with gradlab.measure"
+        )
     if not available:
         raise ConflictError(
             f"run {run.number} has no checkpoint; it writes the first as soon as it starts"

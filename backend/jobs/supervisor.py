@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy.exc import OperationalError
 
 from backend.config import Kind
+from backend.jobs.attached_runs import AttachedRuns
 from backend.jobs.attempt import DEFAULT_LIMITS, Limits, RunningAttempt
 from backend.jobs.backoff import Backoff
 from backend.jobs.devices import Device, Slot, cores, detect, divide
@@ -54,6 +55,7 @@ class Supervisor:
         self.devices = list(devices) if devices is not None else detect()
         self.slots = divide(self.devices, cores(), slots)
         self._inspections = Inspections(executor, home, plugins, self.devices, self.slots, limits)
+        self._attached = AttachedRuns(store, home)
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._attempts: dict[str, RunningAttempt] = {}
         self._check_queue = True  # whether a queued run may have found a free slot
@@ -68,6 +70,7 @@ class Supervisor:
         self._executor.open(lambda exit: self._tasks.put(lambda: self._process_ended(exit)))
         self._tasks.put(self._begin)
         self._thread.start()
+        self._attached.start()
 
     def validate(self, configs: Sequence[Any], kind: Kind = "training") -> list[dict[str, Any]]:
         """See `Inspections.validate`."""
@@ -106,6 +109,7 @@ class Supervisor:
         self._closed = True
         self._tasks.put(lambda: None)
         self._thread.join()
+        self._attached.close()
         self._executor.close()
 
     def _work(self) -> None:
@@ -222,7 +226,7 @@ class Supervisor:
         except Exception:  # runs start all the same
             _log.exception("the catalogue could not be built")
         for run in self._store.active():
-            if run.status != "queued":
+            if run.status != "queued" and run.kind != "attached":
                 try:
                     self._adopt(run)
                 except Exception as error:

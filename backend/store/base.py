@@ -58,6 +58,10 @@ class Base:
         """Call `listener` after each commit, in the thread that committed."""
         self._listeners.append(listener)
 
+    def announce(self, commit: Commit) -> None:
+        """Tell the listeners of something that they know, but that reads otherwise by now."""
+        self._notify(commit)
+
     def _notify(self, commit: Commit) -> None:
         for listener in self._listeners:
             listener(commit)

@@ -32,6 +32,7 @@ class ReportedProgress:
     steps: int
     rate: float | None = None
     seconds: float | None = None
+    overhead: float | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ def _advance(run: Run, report: WorkerReport) -> None:
     if report.progress is not None:
         run.step, run.steps = report.progress.step, report.progress.steps
         run.rate, run.seconds = report.progress.rate, report.progress.seconds
+        run.overhead = report.progress.overhead
     if report.status == "stopped":
         run_orders.release(run)
     else:

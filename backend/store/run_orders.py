@@ -51,7 +51,8 @@ def resume(run: Run, _to: int | None = None) -> None:
 def step(run: Run, to: int | None) -> None:
     """Let the run go on to step `to` and wait there; one that was set aside is queued."""
     _require_started(run, "be stepped")
-    if to is None or to > run.steps:
+    open_ended = run.kind == "attached" and run.config.get("steps") is None
+    if to is None or (to > run.steps and not open_ended):
         raise ConflictError(f"step {to} is past the end: run {run.number} has {run.steps} steps")
     # An absolute step, and never backwards: repeating the request changes nothing.
     run.run_until = max(to, run.step, run.run_until if run.run_until is not None else 0)
@@ -90,8 +91,7 @@ def change(run: Run, lr: float | None, driver: Mapping[str, Any] | None) -> None
 
     For an estimator that the run has already, the label suffices.
     """
-    if run.kind != "training":
-        raise ConflictError(f"run {run.number} is a {run.kind}, which trains nothing")
+    require_changeable(run)
     require(run, "be changed", *ACTIVE)
     if len(run.changes) >= MAX_CHANGES:
         raise ConflictError(
@@ -104,6 +104,16 @@ def change(run: Run, lr: float | None, driver: Mapping[str, Any] | None) -> None
         _require_new_driver(run, driver["label"])
         order["driver"] = dict(driver)
     run.changes = [*run.changes, order]
+
+
+def require_changeable(run: Run) -> None:
+    """Raise ConflictError unless the lab itself trains the run."""
+    if run.kind == "attached":
+        raise ConflictError(
+            f"run {run.number} is a training loop of your own: change it in its script"
+        )
+    if run.kind != "training":
+        raise ConflictError(f"run {run.number} is a {run.kind}, which trains nothing")
 
 
 def labels_after_changes(run: Run) -> tuple[str, list[str]]:

@@ -95,6 +95,40 @@ class Runs(Upkeep):
         self._notify(Commit("run", run_id))
         return run, token
 
+    def attach(self, row: Mapping[str, Any], token: str) -> Run:
+        """Begin a run of a training loop of the user's own, which chose its id and token.
+
+        Repeating it changes nothing. Raises ConflictError if another run has this id, if the run
+        was deleted, and if too many runs are active.
+        """
+        with self.writing() as session:
+            known_run = session.exec(select(Run).where(Run.id == row["id"])).first()
+            if known_run is not None:
+                _require_same(session, known_run, token)
+                return known_run
+            self._require_room(session, 1)
+            run = _new_run(row, None)
+            session.add(run)
+            session.flush()
+            _begin(run, 0)
+            session.add(_attempt(run, 0, token))
+        self._notify(Commit("run", run.id))
+        return run
+
+    def end_if_silent(self, run_id: str, before: str, status: str, error: str | None) -> bool:
+        """End a run of a user's own loop, unless it was heard of since `before` (ISO 8601) or has
+        ended; returns whether it was ended now. Its points are merged."""
+        with self.writing() as session:
+            run = find_run(session, run_id)
+            silent = run.status in ACTIVE and (run.heard or "") < before
+            if silent:
+                run_orders.end(run, status, error)
+                session.add(run)
+        if silent:
+            self._notify(Commit("run", run_id))
+            self.compact(run_id)
+        return silent
+
     def release(self, run_id: str) -> Run:
         """Queue a run whose worker has ended, or set it aside if it is paused."""
         return self._change(run_id, run_orders.release)
@@ -177,6 +211,15 @@ def _new_run(validated: Mapping[str, Any], study: str | None) -> Run:
         plugins=validated.get("plugins", {}),
         study=study,
     )
+
+
+def _require_same(session: Session, run: Run, token: str) -> None:
+    """Raise ConflictError unless the run exists and the token is its own."""
+    mine = select(Attempt.id).where(Attempt.run == run.id, Attempt.token_hash == digest(token))
+    if run.deleted:
+        raise ConflictError(f"run {run.number} was deleted; it takes no more reports")
+    if session.exec(mine).first() is None:
+        raise ConflictError(f"the id {run.id} is another run's; attach again for a new one")
 
 
 def _begin(run: Run, resumed_at: int) -> None:

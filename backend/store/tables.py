@@ -64,6 +64,8 @@ class Run(SQLModel, table=True):
     """Steps a second."""
     seconds: float | None = None
     """Training time, pauses excluded."""
+    overhead: float | None = None
+    """Share of this time that measuring and reporting has taken, where the run says so."""
     error: str | None = None
     device: str | None = None
     facts: dict[str, Any] = _json()

@@ -1,12 +1,13 @@
 """`facts`: the circumstances of an attempt (machine, versions, layers, costs) for the record."""
 
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any, Protocol
 
 import torch
 
-from backend.training.components.assemble import Assembly
+from backend.training.components.assemble import Assembly, Labelled
 from backend.training.records import Facts
 from estimators.core.contract import Claim, Estimator, Params
 from estimators.core.objective import Chain
@@ -24,17 +25,26 @@ class NetworkOnBatch(Protocol):
 
 def facts(assembly: Assembly, run: NetworkOnBatch, resumed_at: int) -> Facts:
     """The facts of an attempt that starts at step `resumed_at`."""
+    members = (assembly.driver, *assembly.shadows)
+    return facts_of(
+        run, members, assembly.driver.estimator, resumed_at=resumed_at, plugins=assembly.plugins
+    )
+
+
+def facts_of(
+    run: NetworkOnBatch, members: Sequence[Labelled], driver: Estimator | None, **more: Any
+) -> Facts:
+    """The facts of a run with these estimators; `driver` is None where no estimator drives it."""
     device = run.chain.x.device
     return Facts(
         device=str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
         threads=torch.get_num_threads(),
         versions=_versions(),
         parameters=sum(p.numel() for p in run.params.values()),
-        layers=_layers(assembly.driver.estimator, run),
-        cost=_cost(assembly, run),
-        unbiased=_unbiased(assembly, run),
-        resumed_at=resumed_at,
-        plugins=assembly.plugins,
+        layers=_layers(driver, run),
+        cost=_cost(members, run),
+        unbiased=_unbiased(members, run),
+        **more,
     )
 
 
@@ -46,23 +56,21 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _cost(assembly: Assembly, run: NetworkOnBatch) -> dict[str, float]:
-    estimators = (assembly.driver, *assembly.shadows)
-    return {e.label: e.estimator.cost(run.chain).forward_equivalents for e in estimators}
+def _cost(members: Sequence[Labelled], run: NetworkOnBatch) -> dict[str, float]:
+    return {e.label: e.estimator.cost(run.chain).forward_equivalents for e in members}
 
 
-def _unbiased(assembly: Assembly, run: NetworkOnBatch) -> dict[str, bool]:
-    estimators = (assembly.driver, *assembly.shadows)
+def _unbiased(members: Sequence[Labelled], run: NetworkOnBatch) -> dict[str, bool]:
     return {
         e.label: e.estimator.claim(run.chain) is not Claim.BIASED
         # What aims at a target of its own promises nothing of the loss's gradient.
         and type(e.estimator).target is Estimator.target
-        for e in estimators
+        for e in members
     }
 
 
-def _layers(driver: Estimator, run: NetworkOnBatch) -> list[dict[str, Any]]:
-    coverage = driver.coverage(run.chain, run.params)
+def _layers(driver: Estimator | None, run: NetworkOnBatch) -> list[dict[str, Any]]:
+    coverage = driver.coverage(run.chain, run.params) if driver else dict.fromkeys(run.params, "")
     return [
         {
             "name": name,

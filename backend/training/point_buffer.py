@@ -24,8 +24,8 @@ _HAS_GRAPH, _ON_CPU = attrgetter("requires_grad"), attrgetter("is_cpu")
 class PointBuffer:
     """Keeps scalars, each at a step of a series; tensors are not read before `flush`."""
 
-    def __init__(self, driver: str) -> None:
-        self.driver = driver
+    def __init__(self, driver: str, *, ends: bool = True) -> None:
+        self.driver, self._ends = driver, ends
         """The label under which `add_step` keeps the driver's numbers; set it after a flush."""
         self._singles: list[tuple[Key, int, float | Tensor]] = []
         self._rows: list[tuple[tuple[str, ...], int, list[Tensor]]] = []
@@ -51,14 +51,14 @@ class PointBuffer:
     def flush(self) -> tuple[list[Points], int | None]:
         """All that was kept, by series, and the first step whose loss was not finite.
 
-        Points after that step are dropped.
+        Points after that step are dropped, unless the buffer was made with `ends=False`.
         """
         columns: dict[Key, list[tuple[np.ndarray, np.ndarray]]] = {}
         for key, steps, values in (*self._read_singles(), *self._read_rows()):
             columns.setdefault(key, []).append((steps, values))
         self._singles, self._rows = [], []
         series = {key: _joined(pieces) for key, pieces in columns.items()}
-        broken = _first_broken(series)
+        broken = _first_broken(series) if self._ends else None
         return list(_points(series, broken)), broken
 
     def _read_singles(self) -> Iterator[tuple[Key, np.ndarray, np.ndarray]]:

@@ -99,3 +99,19 @@ class ProbeSchedule:
             if cost * to_come <= left:
                 return k
         return self.steps.bit_length()
+
+
+FIRST_HORIZON = 512
+"""Steps that a loop of unsaid length is taken to have at its start."""
+
+
+@dataclass
+class OpenEndedSchedule(ProbeSchedule):
+    """The schedule of a loop that is taken to go on for as long again as it has gone.
+
+    The steady rate of probes is then that of the budget at any time.
+    """
+
+    def due(self, step: int, training: float, probes: float) -> bool:
+        self.steps = max(FIRST_HORIZON, 2 * step)
+        return super().due(step, training, probes)

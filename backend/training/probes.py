@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from time import perf_counter
+from typing import Any, Protocol
 
 import torch
 
@@ -11,7 +12,7 @@ from backend.training.clock import Clock
 from backend.training.point_buffer import Key
 from backend.training.probe_schedule import ProbeSchedule
 from backend.training.solve_watch import largest_of
-from backend.training.trainer import Trainer
+from estimators.core.contract import Estimator, Params
 from estimators.core.objective import Chain
 from estimators.implicit.spectral_radius import SpectralRadius, spectral_radii
 from estimators.measurement.probe import probe
@@ -28,11 +29,24 @@ estimate converged."""
 WARM_UP_DRAWS = 2  # the smallest number that has a variance
 
 
+class Measured(Protocol):
+    """What is measured: a trainer, or a network that is trained elsewhere."""
+
+    @property
+    def params(self) -> Params:
+        """The present weights."""
+        ...
+
+    def measured(self) -> Mapping[str, tuple[Estimator, Any]]:
+        """{label: (estimator, its present state)}."""
+        ...
+
+
 class Probes:
     """Measures when the schedule says so, with random numbers of its own: training is unchanged."""
 
     def __init__(
-        self, trainer: Trainer, schedule: ProbeSchedule, draws: int, seed: int, clock: Clock
+        self, trainer: Measured, schedule: ProbeSchedule, draws: int, seed: int, clock: Clock
     ) -> None:
         self._trainer, self._schedule, self._clock = trainer, schedule, clock
         self._draws, self._seed = draws, seed

@@ -85,6 +85,8 @@ class Progress:
     seconds: float
     """Running time of all attempts, pauses excluded."""
     status: Status = "running"
+    overhead: float | None = None
+    """Share of this time that measuring and reporting took, in a loop of the user's own."""
 
 
 @dataclass(frozen=True)

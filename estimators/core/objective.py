@@ -23,8 +23,9 @@ from estimators.core.module_call import (
     replaced_forwards,
 )
 from estimators.core.plain_pass import Keep, PlainPass
+from estimators.core.replay import PARTS_DIFFER, is_replaying
 from estimators.core.site import Site, visiting
-from estimators.core.stateless import Stateless
+from estimators.core.stateless import ImpureError, Stateless
 from estimators.core.structure import (
     PerNetwork,
     boundaries_of,
@@ -167,6 +168,8 @@ class Chain(Objective):
         unknown = [name for name in stages if name not in self._stages]
         if unknown or self.stages == ("",):
             raise ValueError(f"no stage {unknown or list(stages)}; there are {list(self.stages)}")
+        if is_replaying():
+            raise ImpureError(PARTS_DIFFER)
         if has_own_hooks(self.module):
             raise ValueError(
                 "a hook on the outermost nn.Sequential belongs to none of its stages, so that a "

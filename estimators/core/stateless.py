@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from estimators.core.memory_order import InMemoryOrder
 from estimators.core.plain_pass import Keep
+from estimators.core.replay import rewind
 
 T = TypeVar("T")
 Slot = tuple[dict[str, Any], str]
@@ -101,6 +102,7 @@ class Stateless:
             for place, key in self._buffers:
                 before.append((place, key, place[key]))
                 place[key] = self._copy(place[key])
+            rewind()
             with InMemoryOrder() if self._copies else nullcontext():
                 value = run()
             if keep is not None and self._dtype is None:

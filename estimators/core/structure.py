@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from torch import nn
 
 from estimators.core.module_call import is_plain
+from estimators.core.replay import is_replaying
 from estimators.core.stateless import ImpureError
 
 if TYPE_CHECKING:
@@ -67,9 +68,11 @@ def is_uncoupled(module: nn.Module) -> bool:
 
 
 def refuse_impurity(module: nn.Module) -> None:
-    """Raise ValueError if a pass of the module draws random numbers or changes its parameters."""
+    """Raise ValueError if a pass of the module changes its parameters, or draws random numbers that
+    are not the same at each pass (see `replaying`)."""
     for name, m in module.named_modules():
-        if isinstance(m, nn.modules.dropout._DropoutNd) and m.training and m.p > 0:
+        drops = isinstance(m, nn.modules.dropout._DropoutNd) and m.training and m.p > 0
+        if drops and not is_replaying():
             raise ValueError(
                 f"{name or 'the module'} is {m}, which draws a new mask at every pass; an "
                 "objective must be deterministic: call module.eval() or draw the mask "

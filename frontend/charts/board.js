@@ -96,7 +96,7 @@ function board(context, catalogue, page, all = context) {
   // As text, so that a report of the run that says the same again redraws nothing.
   const labels = computed(() => {
     const {driver, shadows} = context.focused()?.labels ?? {driver: "", shadows: []};
-    return JSON.stringify([driver, ...shadows]);
+    return JSON.stringify([driver, ...shadows].filter(Boolean));
   });
   /** @type {Board} */
   const whole = {

@@ -101,7 +101,7 @@ function estimatorPick({title, empty}, context, value, values) {
   // As text, so that a run's reports leave the choice as it is.
   const labels = computed(() => {
     const all = context.runs().flatMap((run) => [run.labels.driver, ...run.labels.shadows]);
-    return [...new Set(all)].join("\n");
+    return [...new Set(all)].filter(Boolean).join("\n");
   });
   const chosen = () => (labels().split("\n").includes(value()) ? value() : "");
   values.set("estimator", chosen);

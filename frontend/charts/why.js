@@ -52,7 +52,7 @@ function answer(context, diagnose) {
   // As text, so that a run's reports ask nothing.
   const asked = computed(() => {
     const run = context.focused();
-    const labels = run ? [run.labels.driver, ...run.labels.shadows] : [];
+    const labels = run ? [run.labels.driver, ...run.labels.shadows].filter(Boolean) : [];
     const label = labels.includes(chosen()) ? chosen() : (labels[0] ?? "");
     return JSON.stringify({id: run?.id ?? "", number: run?.number, labels, label});
   });

@@ -49,8 +49,9 @@ function summary({labels, device, facts, attempt, created, events}) {
     ([name, version]) => `${name} ${version}`,
   );
   return [
-    `Driver ${labels.driver}`,
-    labels.shadows.length > 0 && `shadows ${labels.shadows.join(", ")}`,
+    labels.driver && `Driver ${labels.driver}`,
+    labels.shadows.length > 0 &&
+      `${labels.driver ? "shadows" : "Measured:"} ${labels.shadows.join(", ")}`,
     device && `on ${device}`,
     facts?.parameters && `${count(facts.parameters)} parameters`,
     attempt > 1 && `attempt ${attempt}`,

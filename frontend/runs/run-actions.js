@@ -51,6 +51,8 @@ export function actionsPlace(actions) {
 
 /** @param {Status} status @param {string} id @param {() => Run} run @param {boolean} microscope */
 export function actions(status, id, run, microscope) {
+  // Its loop is its script's: the lab has neither its configuration nor its checkpoints.
+  const attached = run().kind === "attached";
   const act = (
     /** @type {import("../icons.js").Icon} */ name,
     /** @type {string} */ text,
@@ -76,8 +78,9 @@ export function actions(status, id, run, microscope) {
     status === "paused" && act("step", "Step", "step"),
     !ended && act("stop", "Cancel", "cancel"),
     microscope && does("refresh", "Resample", "with the next seed:", run, resample),
-    does("lens", "Microscope", "on", run, openMicroscope),
+    !attached && does("lens", "Microscope", "on", run, openMicroscope),
     !microscope &&
+      !attached &&
       h(
         "button",
         {

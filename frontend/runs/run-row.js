@@ -40,15 +40,16 @@ export function row(run) {
   const status = computed(() => run().status);
   const error = computed(() => run().error ?? "");
   const open = signal(false);
-  const steerable = computed(() => !hasEnded(status()) && run().kind !== "microscope");
-  const forkable = computed(() => status() !== "queued" && run().kind !== "microscope");
+  const trained = !microscope && run().kind !== "attached";
+  const steerable = computed(() => trained && !hasEnded(status()));
+  const forkable = computed(() => trained && status() !== "queued");
   return h(
     "li",
     {
       class: "run",
       "data-run": id,
       "data-status": status,
-      "data-kind": microscope ? "microscope" : "training",
+      "data-kind": run().kind ?? "training",
       "data-focused": () => String(isFocused()),
     },
     h(
@@ -85,6 +86,7 @@ export function row(run) {
       ),
     ),
     progress(run),
+    () => origin(run()),
     findingsLine(run),
     actionsPlace(() => actions(status(), id, run, microscope)),
     () =>
@@ -158,17 +160,38 @@ function progress(run) {
     h("progress", {
       max: () => run().steps || 1,
       value: () => run().step,
+      hidden: () => isOpenEnded(run()),
       "aria-label": () => `Progress of run ${run().number}`,
     }),
-    h(
-      "span",
-      {class: "run-steps"},
-      () => `${count(run().step)} / ${count(run().steps)} ${unitOf(run())}`,
+    h("span", {class: "run-steps"}, () =>
+      isOpenEnded(run())
+        ? `${count(run().step)} ${unitOf(run())}`
+        : `${count(run().step)} / ${count(run().steps)} ${unitOf(run())}`,
     ),
     h("span", {class: "run-rate", title: () => run().status === "queued" && SLOTS}, () =>
       pace(run()),
     ),
     h("span", {class: "run-result"}, () => result(run())),
+  );
+}
+
+/** Whether nobody knows how many steps the loop of a script has. @param {Run} run */
+const isOpenEnded = ({kind, config}) => kind === "attached" && config.steps == null;
+
+/** Whose loop an attached run is, and what measuring it costs. @param {Run} run */
+function origin({kind, config, overhead, silent, status}) {
+  if (kind !== "attached") return null;
+  const {host, path} = config.attached ?? {};
+  const words = [
+    [path, host && `on ${host}`].filter(Boolean).join(" "),
+    overhead != null && `overhead ${percent(overhead)}`,
+    silent != null && !hasEnded(status) && `no word for ${duration(silent)}`,
+  ];
+  return h(
+    "p",
+    {class: "run-origin"},
+    h("span", {class: "status", title: ATTACHED}, "attached"),
+    words.filter(Boolean).join(" · "),
   );
 }
 
@@ -189,8 +212,9 @@ function pace(run) {
 }
 
 /** @param {Run} run */
-function paused({seconds, set_aside}) {
-  const slot = set_aside ? "its slot is free" : "in its slot";
+function paused({kind, seconds, set_aside}) {
+  const inSlot = set_aside ? "its slot is free" : "in its slot";
+  const slot = kind === "attached" ? "its script waits" : inSlot;
   return seconds == null ? slot : `${slot} · ${duration(seconds)} so far`;
 }
 
@@ -227,4 +251,6 @@ function speed({rate: perSecond, seconds, eta, kind}) {
   return `${rate(perSecond)} · ${duration(eta)} left`;
 }
 
+const ATTACHED =
+  "A training loop of a script of your own, which reports with gradlab.attach. The lab neither starts it nor ends it.";
 const SLOTS = "As many runs go at a time as the lab has slots; gradlab serve --slots N raises it.";

@@ -51,7 +51,9 @@ def diagnosis(
     for the network and its stages, or for the tensors of one `stage`."""
     with lab.store.snapshot() as snapshot:
         run = snapshot.run(run_id)
-        label = _allowed("estimator", estimator, estimators(run), run) or driver(run)
+        labels = estimators(run)
+        usual = driver(run) or (labels[0] if labels else "")
+        label = _allowed("estimator", estimator, labels, run) or usual
         question, words = _question(snapshot, run, label, window, stage)
     findings = lab.supervisor.diagnose(question) if question["layers"] else []
     if not any(finding["cause"] == "variance" for finding in findings):

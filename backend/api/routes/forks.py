@@ -38,7 +38,7 @@ def fork(run_id: Id, request: Fork, lab: LabDep) -> RunView:
     """Queue a run that begins with a checkpoint of this one: its step, weights and estimators'
     states, and the optimiser's state if the optimiser is the same."""
     parent = lab.store.find(run_id)
-    if parent.kind != "training":
+    if parent.kind == "microscope":
         raise ConflictError(f"run {parent.number} is a {parent.kind}; fork the run it looks at")
     _check_fields(request.config)
     step = run_checkpoints.choose_step(lab.home.path, parent, request.step)

@@ -13,7 +13,7 @@ from backend.config import Kind, Status
 from backend.jobs import run_folders
 from backend.sentences import wrong
 from backend.store.queries import MAX_PAGE
-from backend.store.run_orders import Action
+from backend.store.run_orders import Action, require_changeable
 from backend.store.runs import refuse_active
 
 routes = router("runs")
@@ -125,6 +125,7 @@ def change(run_id: Id, body: RunChange, lab: LabDep) -> RunView:
     if body.lr is None and body.driver is None:
         raise HTTPException(422, "the change is empty; give lr, driver or both")
     run = lab.store.run(run_id)
+    require_changeable(run)
     driver = None if body.driver is None else validated_driver(lab.supervisor, run, body.driver)
     run = lab.store.change(run_id, body.lr, driver)
     lab.supervisor.signal(run_id)

@@ -209,6 +209,8 @@ OF_A_PART = ("loss", "accuracy", "readout_accuracy", "own_view", "bits_per_token
 """Metrics of a part of the data."""
 OF_A_MEASURE = ("sweep/law_check/", "sweep/law/", "sweep/", "law/", "law_check/")
 """Prefixes of a measure: against a field's values, by its law, or both; whether the two agree."""
+LOGGED = "log/"
+"""The prefix of scalars that a training loop of the user's own has logged."""
 MEASURES = tuple(name for name in METRICS if "/" not in name and name not in OF_A_PART)
 """Metrics of an estimator at a frozen point."""
 
@@ -245,6 +247,8 @@ def metric(name: str) -> Metric:
         return _report(key)
     if prefix == "estimator" and key:
         return Metric(key.replace("_", " "), f"{key}, reported by the estimator")
+    if name.startswith(LOGGED) and key:
+        return Metric(key, f"{key}, logged by the script")
     raise FigureError(
         f"there is no metric {name!r}; allowed are train|validation|test/{'|'.join(OF_A_PART)}, "
         f"{', '.join(key for key in METRICS if key not in OF_A_PART)}, estimator/<key>"

@@ -24,7 +24,8 @@ def positions(
     if x == "step" or not len(at):
         return at
     if x == "examples":
-        return at * float(run.config.get("batch_size", 1))
+        size = run.config.get("batch_size") or run.facts.get("batch_size") or 1
+        return at * float(size)
     if x == "forwards":
         return _passes(run, at)
     return _seconds(source, run_id, run, at)

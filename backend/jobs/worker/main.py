@@ -8,7 +8,7 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,12 @@ import torch
 from backend.config import MicroscopeConfig, RunConfig
 from backend.jobs.run_folders import checkpoints, kept_checkpoint, outbox, run_folder
 from backend.jobs.worker.reporter import Reporter
+from backend.jobs.worker.reporting import forward
 from backend.jobs.worker.server_connection import ServerConnection
 from backend.training.control import Control
 from backend.training.loop import train
 from backend.training.microscope.run import run_microscope
-from backend.training.records import Ended, Event, Facts, Points, Progress, Record
-
-_REMEDY = "take a smaller batch, a smaller network or fewer draws."
-_TRACEBACK_CHARACTERS = 50_000
-"""Characters of a traceback in a report."""
+from backend.training.records import Ended, Record
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +43,7 @@ def main(job: Mapping[str, Any]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     reporter = _reporter(job, control)
     reporter.start()
-    forward(_records(job, control), reporter, job["device"])
+    forward(_logged(_records(job, control)), reporter, job["device"])
     reporter.close()
     return 0
 
@@ -62,6 +59,14 @@ def _reporter(job: Mapping[str, Any], control: Control) -> Reporter:
         on_orders=lambda orders: control.update(**orders),
         on_gone=_exit_at_once,
     )
+
+
+def _logged(records: Iterator[Record]) -> Iterator[Record]:
+    """The same records; a failure is written to the run's log as well."""
+    for record in records:
+        if isinstance(record, Ended) and record.status == "failed":
+            _log.error("failed: %s", record.error)
+        yield record
 
 
 def _exit_at_once() -> None:
@@ -89,35 +94,3 @@ def _records(job: Mapping[str, Any], control: Control) -> Iterator[Record]:
         plugin_dirs=job["plugins"],
         device=device,
     )
-
-
-def forward(records: Iterable[Record], reporter: Reporter, device: str) -> None:
-    """Pass records on to the reporter; every flush is on disk before the training goes on."""
-    for record in records:
-        match record:
-            case Points(metric, layer, estimator, unit, steps, values):
-                reporter.points((metric, layer, estimator, unit), steps, values)
-            case Progress(step, steps, rate, seconds, status):
-                reporter.progress(step, steps, rate, seconds)
-                reporter.commit(status)
-            case Event(step, kind, text):
-                reporter.event(step, kind, text)
-            case Facts():
-                reporter.facts({**record.to_dict(), "device": device, "hardware": record.device})
-                reporter.commit("running")
-            case Ended("failed", _, error):
-                _log.error("failed: %s", error)
-                reporter.commit("failed", explained(error or ""))
-            case Ended(status, _, error):
-                reporter.commit(status, error)
-
-
-def explained(trace: str) -> str:
-    """A traceback below a first line that says what to do."""
-    lines = [line for line in trace.splitlines() if line and not line[0].isspace()]
-    last = lines[-1] if lines else "no reason was given"
-    if "OutOfMemoryError" in last or "CUDA out of memory" in last:
-        last = f"The device ran out of memory: {_REMEDY}"
-    elif last.startswith("MemoryError") or "can't allocate memory" in last:
-        last = f"The machine ran out of memory: {_REMEDY}"
-    return f"{last[:1000]}\n\n{trace[-_TRACEBACK_CHARACTERS:]}" if trace.strip() != last else last

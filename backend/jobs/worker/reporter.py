@@ -76,6 +76,7 @@ class Reporter:
         self._status = "running"
         self._sequence = itertools.count(1)
         self._closing = self._done = self._reported_full = False
+        self._delivered = False
         self._failure: BaseException | None = None
         self._backoff = self._last_sent = 0.0
         self._thread = threading.Thread(target=self._work, name="reporter", daemon=True)
@@ -111,9 +112,18 @@ class Reporter:
         """The circumstances of the attempt."""
         self._facts = facts
 
-    def progress(self, step: int, steps: int, rate: float, seconds: float) -> None:
+    def progress(
+        self,
+        step: int,
+        steps: int,
+        rate: float,
+        seconds: float,
+        overhead: float | None = None,
+    ) -> None:
         """How far the run is."""
-        self._progress = {"step": step, "steps": steps, "rate": rate, "seconds": seconds}
+        self._progress = {
+            "step": step, "steps": steps, "rate": rate, "seconds": seconds, "overhead": overhead,
+        }  # fmt: skip
 
     def commit(self, status: str, error: str | None = None) -> None:
         """Write everything since the last call to disk, to be sent.
@@ -148,13 +158,17 @@ class Reporter:
             wait = backoff.failed()
             self._changed.wait_for(lambda: self._done or not self._outbox.unsaved, wait)
 
-    def close(self) -> None:
-        """Wait until the server has every report, however long that takes."""
+    def close(self, patience: float | None = None) -> bool:
+        """Wait until the server has every report; returns whether it has.
+
+        `patience` are seconds after which the rest is left in the outbox; None: however long.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join()
+        self._thread.join(patience)
         self._raise_failure()
+        return not self._thread.is_alive() and self._delivered
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -183,6 +197,7 @@ class Reporter:
         try:
             while self._wait_for_news():
                 self._deliver()
+            self._delivered = True
         except GoneError:
             self._on_gone()
         except BaseException as failure:  # raised in the loop's thread, by its next call

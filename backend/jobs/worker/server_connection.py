@@ -38,16 +38,19 @@ class ServerConnection:
 
         Raises UnreachableError, GoneError, or RuntimeError for an answer that is unexpected.
         """
+        return self._orders(*self._post("/api/worker/report", report, self._headers))
+
+    def _post(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        """The status and the body of the answer. Raises UnreachableError."""
         if not self._url and not self._reconnect():
             raise UnreachableError("no server has been started yet")
         try:
-            self._connection.request("POST", "/api/worker/report", report, self._headers)
+            self._connection.request("POST", path, body, headers)
             response = self._connection.getresponse()
-            status, body = response.status, response.read()
+            return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
             self._reconnect()
             raise UnreachableError(str(error)) from error
-        return self._orders(status, body)
 
     def close(self) -> None:
         """Close the connection."""
@@ -81,4 +84,6 @@ class ServerConnection:
     def _connect(self, url: str) -> http.client.HTTPConnection:
         self._url, address = url, urlsplit(url)
         host = _LOOPBACK.get(address.hostname or "", address.hostname or "127.0.0.1")
+        if address.scheme == "https":
+            return http.client.HTTPSConnection(host, address.port, timeout=_TIMEOUT)
         return http.client.HTTPConnection(host, address.port or 80, timeout=_TIMEOUT)

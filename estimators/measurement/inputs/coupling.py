@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_map
 
 from estimators.core.contract import Params
 from estimators.core.objective import Chain
+from estimators.core.replay import is_replaying
 from estimators.measurement.inputs.modules import calls_of, first_that_differs, tensors_in
 from estimators.measurement.inputs.nearby import near
 
@@ -38,7 +39,8 @@ def coupled_by(chain: Chain, params: Params) -> str:
         where = _by_network_or_loss(chain, at, changes)
         if where:
             return where
-    return _alone(chain, at) if chain.views == 1 else ""
+    # A batch of one draws other numbers than its row of the batch.
+    return _alone(chain, at) if chain.views == 1 and not is_replaying() else ""
 
 
 class _At(NamedTuple):

@@ -15,8 +15,9 @@ OF_DRAWS = {
     "verdict", "what_if",
 }  # fmt: skip
 """They have nothing to draw in a training run."""
-OF_SOME = OF_DRAWS | {"guess_target_grid", "solver"}
-"""They have nothing to draw of estimators without a guess, or networks without an equilibrium."""
+OF_SOME = OF_DRAWS | {"guess_target_grid", "logged", "solver"}
+"""They have nothing to draw of estimators without a guess, networks without an equilibrium, or runs
+of the lab's own."""
 
 
 def test_figures_are_found_by_walking_the_package():

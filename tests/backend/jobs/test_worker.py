@@ -3,7 +3,7 @@
 import pytest
 
 from backend.jobs.executor import exit_words
-from backend.jobs.worker.main import explained
+from backend.jobs.worker.reporting import explained
 
 TRACE = 'Traceback (most recent call last):\n  File "x.py", line 1, in f\n    g()\n'
 

@@ -1,0 +1,1 @@
+"""`gradlab.attach`: a training loop of the user's own that reports to a lab."""

@@ -1,0 +1,94 @@
+"""`Delivery`: takes a loop's records to its lab, by way of its journal."""
+
+import logging
+import sys
+from collections.abc import Iterable
+
+from backend.attach.journal import Journal
+from backend.attach.lab_connection import Lab, LabConnection, is_served
+from backend.attach.registration import ATTEMPT, Registration
+from backend.jobs.worker.reporter import Reporter, ReportTiming
+from backend.jobs.worker.reporting import forward
+from backend.training.control import Control
+from backend.training.records import Record
+
+NO_LIMIT = 2**62
+PATIENCE = 30.0
+"""Seconds that the end of a loop waits for the lab of its own machine, which stores the rest when
+it looks at the journal."""
+
+_log = logging.getLogger("gradlab")
+
+
+class Delivery:
+    """The reports of one loop; the lab's orders come to `control`.
+
+    `buffer` are the bytes on disk at which the loop waits for a lab that it has lost; None: there
+    is no lab to wait for yet, so that the disk is the limit.
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        connection: LabConnection,
+        registration: Registration,
+        control: Control,
+        device: str,
+        buffer: int | None,
+    ) -> None:
+        self._lab, self._control, self._device = lab, control, device
+        self._gone = self._refused = False
+        self._journal = Journal(lab.home.path, registration, lab.url)
+        self._reporter = Reporter(
+            registration.id,
+            ATTEMPT,
+            connection,
+            self._journal.outbox,
+            on_orders=lambda orders: control.update(**orders),
+            on_gone=self._end,
+            timing=ReportTiming(outbox=NO_LIMIT if buffer is None else buffer),
+        )
+        self._reporter.start()
+
+    def report(self, records: Iterable[Record]) -> None:
+        """Write records to the journal, to be sent. The training is worth more than its reports:
+        if the lab refuses them, the log says so and the loop goes on."""
+        if self._refused:
+            return
+        try:
+            forward(records, self._reporter, self._device)
+        except RuntimeError as error:
+            self._refuse(error)
+
+    def close(self) -> None:
+        """Wait for the lab; say what stays behind if it does not answer, or if the user interrupts
+        the wait."""
+        delivered = False
+        try:
+            delivered = self._reporter.close(self._patience())
+        except RuntimeError as error:
+            self._refuse(error)
+        except KeyboardInterrupt:
+            print(
+                f"{self._lab.place} has not taken every report: the rest is in "
+                f"{self._journal.path}; copied to HOME/attached of the lab, it is stored there",
+                file=sys.stderr,
+            )
+            raise
+        finally:
+            self._journal.close(delivered=delivered or self._gone)
+
+    def _patience(self) -> float | None:
+        """Seconds to wait for the lab; None: however long, since nobody else has the reports."""
+        if self._lab.url is not None:
+            return None
+        return PATIENCE if is_served(self._lab) else 0.0
+
+    def _end(self) -> None:
+        """The lab takes no more reports: the run was deleted, or ended there."""
+        self._gone = True
+        self._control.update(cancel=True)
+
+    def _refuse(self, error: Exception) -> None:
+        self._refused = True
+        _log.error("the lab takes no more reports of this loop, which goes on: %s", error)

@@ -1,0 +1,76 @@
+"""The scalars that a loop logs: their names in the lab, and their values until the next flush."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from backend.training.point_buffer import Key, PointBuffer
+
+PREFIX = "log/"
+"""What the names of scalars begin with that the lab has no chart of its own for."""
+PARTS = ("train/", "validation/", "test/")
+_KINDS = ("loss", "accuracy")
+MAX_NAME = 190
+
+
+class Scalars:
+    """Keeps the values of the present step; of a name that is logged twice, the later one."""
+
+    def __init__(self, buffer: PointBuffer) -> None:
+        self._buffer, self._step = buffer, 0
+        self._present: dict[Key, float | Tensor] = {}
+        self._keys: dict[str, Key] = {}
+
+    def begin(self, step: int) -> None:
+        """Keep what was logged so far; what comes now is of `step`."""
+        if step != self._step:
+            self.end()
+            self._step = step
+
+    def end(self) -> None:
+        """Keep what was logged at the present step."""
+        for key, value in self._present.items():
+            self._buffer.add(key, self._step, value)
+        self._present = {}
+
+    def log(self, values: Mapping[str, Any]) -> None:
+        """Keep values of the present step. Raises TypeError or ValueError for what is no scalar."""
+        for name, value in values.items():
+            key = self._keys.get(name) or self._named(name)
+            self._present[key] = _scalar(name, value)
+
+    def _named(self, name: str) -> Key:
+        self._keys[name] = key = (metric_of(name), "", "")
+        return key
+
+
+def metric_of(name: str) -> str:
+    """The metric under which a scalar is kept: `loss` is `train/loss`, and the lab's own names of
+    parts of the data stay; others get a prefix. Raises ValueError for what is no name."""
+    if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME:
+        raise ValueError(f"{name!r} is no name of a scalar; 1 to {MAX_NAME} characters are allowed")
+    if name in _KINDS:
+        return f"train/{name}"
+    part, _, kind = name.partition("/")
+    if f"{part}/" in PARTS and kind in (*_KINDS, "learning_rate"):
+        return name
+    return f"{PREFIX}{name}"
+
+
+def _scalar(name: str, value: Any) -> float | Tensor:
+    """A number, or a copy of a tensor on a device that is read at the next flush."""
+    if isinstance(value, Tensor):
+        if value.numel() != 1:
+            shape = tuple(value.shape)
+            raise ValueError(f"{name!r} is a tensor of shape {shape}; one number is allowed")
+        if value.device.type == "cpu":
+            return float(value.detach().item())
+        # A copy, because the loop may go on to change it in place.
+        return value.detach().reshape(()).to(torch.float64, copy=True)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        kind = type(value).__name__
+        raise TypeError(f"{name!r} is {value!r:.80}, a {kind}; a number is allowed") from None

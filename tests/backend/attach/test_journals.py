@@ -1,0 +1,137 @@
+"""A loop without a lab: what it writes to the home, and what the next lab makes of it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+import gradlab
+from backend.attach import journal
+from backend.jobs.attached_runs import DIED
+
+ROOT = Path(__file__).parents[3]
+
+
+def train(net, batch, home, steps=20, **more):
+    """Steps without a lab; returns the run's id."""
+    estimators = [gradlab.Backprop(), gradlab.ForwardGradient()]
+    with gradlab.attach(
+        net, nn.CrossEntropyLoss(), estimators, home=home, name="mine", draws=4, every=5, **more
+    ) as run:
+        for step in range(steps):
+            run.step(step, batch)
+            run.log({"loss": 1 / (step + 1), "weight": net[0].weight[0, 0]})
+    return run.id
+
+
+def test_the_next_lab_has_the_run(lab, net, batch):
+    run = train(net, batch, lab.home.path)
+    lab.attached.look()
+    row = lab.store.run(run)
+    assert (row.kind, row.name, row.status, row.step) == ("attached", "mine", "finished", 20)
+    assert row.labels == {"driver": "", "shadows": ["backprop", "forward_gradient"]}
+    assert row.config["network"] == {"name": "Sequential"}
+    assert [layer["name"] for layer in row.facts["layers"]] == [
+        "0.weight", "0.bias", "2.weight", "2.bias",
+    ]  # fmt: skip
+    assert lab.points(run, "train/loss") == [(s, 1 / (s + 1)) for s in range(20)]
+    weight = net[0].weight[0, 0].item()
+    assert lab.points(run, "log/weight") == [(s, weight) for s in range(20)]
+    assert [s for s, _ in lab.points(run, "cosine", "2.bias", "forward_gradient")] == [0, 5, 10, 15]
+    exact = [value for _, value in lab.points(run, "cosine", "", "backprop")]
+    assert exact == pytest.approx([1] * 4, abs=1e-12)
+    assert list((lab.home.path / "attached").iterdir()) == []
+
+
+def test_taking_a_journal_twice_is_taking_it_once(lab, net, batch, monkeypatch):
+    run = train(net, batch, lab.home.path)
+    monkeypatch.setattr(journal, "remove", lambda folder: None)
+    lab.attached.look()
+    lab.attached.look()
+    assert len(lab.points(run, "train/loss")) == 20
+    assert lab.store.run(run).status == "finished"
+
+
+def test_a_living_loop_s_journal_is_left_alone(lab, net, batch):
+    with gradlab.attach(net, nn.CrossEntropyLoss(), home=lab.home.path) as run:
+        run.log({"loss": 1.0})
+        lab.attached.look()
+        assert lab.store.runs()[1] == 0
+    lab.attached.look()
+    assert lab.store.run(run.id).status == "finished"
+
+
+def test_a_journal_for_a_lab_elsewhere_is_left_alone(lab, net, batch):
+    train(net, batch, lab.home.path)
+    (path,) = lab.home.path.glob("attached/*/run.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "url": "https://lab.example.org"}))
+    lab.attached.look()
+    assert path.exists()
+    assert lab.store.runs()[1] == 0
+
+
+def test_a_damaged_journal_is_kept_and_harms_no_other(lab, net, batch, caplog):
+    damaged = train(net, batch, lab.home.path)
+    sound = train(net, batch, lab.home.path)
+    (lab.home.path / "attached" / damaged / "outbox-1").write_bytes(b"{}\n")
+    for _ in range(2):
+        lab.attached.look()
+    assert lab.store.run(sound).status == "finished"
+    assert (lab.home.path / "attached" / damaged / "outbox-1").read_bytes() == b"{}\n"
+    assert len([r for r in caplog.records if "could not be stored" in r.message]) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(ZeroDivisionError, "failed"), (KeyboardInterrupt, "cancelled"), (SystemExit, "finished")],
+)
+def test_how_the_block_ends_is_how_the_run_ends(lab, net, error, status):
+    def loop():
+        with gradlab.attach(net, nn.CrossEntropyLoss(), home=lab.home.path) as run:
+            run.log({"loss": 2.0})
+            raise error
+
+    with pytest.raises(error):
+        loop()
+    lab.attached.look()
+    ((row,), _) = lab.store.runs()
+    assert row.status == status
+    assert ("raise error" in (row.error or "")) == (status == "failed")
+    assert lab.points(row.id, "train/loss") == [(0, 2.0)]
+
+
+SCRIPT = """
+import sys, torch
+from torch import nn
+import gradlab
+net = nn.Linear(2, 2)
+run = gradlab.attach(net, nn.MSELoss(), home=sys.argv[1], name="dies")
+for step in range(1000):
+    run.step(step)
+    run.log({"loss": step})
+run._flush()
+print(run.id, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_loop_that_is_killed_has_failed_and_lost_nothing(lab):
+    script = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(lab.home.path)],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with script:
+        assert script.stdout is not None
+        run = script.stdout.readline().strip()
+        lab.attached.look()
+        assert lab.store.runs()[1] == 0
+        os.kill(script.pid, signal.SIGKILL)
+    lab.attached.look()
+    row = lab.store.run(run)
+    assert (row.status, row.error, row.step) == ("failed", DIED, 1000)
+    assert [step for step, _ in lab.points(run, "train/loss")] == [*range(999)]
