@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import nn
 
 from backend.training.optimizers import Optimizer, Schedule
-from backend.training.optimizers.constant import Constant
+from backend.training.schedules.constant import Constant
 from backend.training.wrapping.constructor import read_constructor
 from estimators.core.bounds import Ge, Gt, Le, Lt
 
