@@ -1,15 +1,15 @@
 """`wrap_optimizer`: a class of `torch.optim.Optimizer` made an `Optimizer` of the catalogue."""
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field, fields, make_dataclass
 from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
-from torch import nn
 
 from backend.training.optimizers import Optimizer, Schedule
+from backend.training.optimizers.contract import Parameters
 from backend.training.schedules.constant import Constant
 from backend.training.wrapping.constructor import read_constructor
 from estimators.core.bounds import Ge, Gt, Le, Lt
@@ -33,7 +33,7 @@ class TorchOptimizer(Optimizer):
     tuples: ClassVar[dict[str, tuple[str, ...]]]
     """{parameter: the fields that hold its numbers}."""
 
-    def build(self, params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    def build(self, params: Parameters, /) -> torch.optim.Optimizer:
         own = {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
         del own["schedule"]
         for name, parts in self.tuples.items():
