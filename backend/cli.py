@@ -54,7 +54,7 @@ def serve(
         str | None, typer.Option(help="URL of the database. Default: SQLite in HOME/lab.db.")
     ] = None,
     plugins: Annotated[
-        str | None, typer.Option(help="Folder of plug-in estimators. Default: HOME/plugins.")
+        str | None, typer.Option(help="Folder of plug-in files. Default: HOME/plugins.")
     ] = None,
     data: Annotated[
         Path | None,
@@ -321,9 +321,9 @@ def _short(default: object) -> object:
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="A Python file with an estimator.")],
+    file: Annotated[Path, typer.Argument(help="A Python file with components of any kind.")],
 ) -> None:
-    """Check the estimators in FILE against the contract: shapes, purity, claim, descent, cost."""
+    """Check the estimators, networks, data sets, losses, … in FILE against their contracts."""
     from backend.terminal.check import check_file
 
     if not file.is_file():

@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     database_url: str | None = None
     """SQLAlchemy URL of the database. Empty: SQLite in HOME/lab.db."""
     plugins: Path | None = None
-    """Folder of plug-in estimators. Empty: HOME/plugins."""
+    """Folder of plug-in files. Empty: HOME/plugins."""
     data: Path | None = None
     """Folder of image data sets, a folder each. Empty: HOME/datasets."""
     slots: Annotated[int, Field(ge=1, le=256)] | None = None

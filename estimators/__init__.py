@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _MODULES = {
+    "combine.channel_directed": ["ChannelDirected"],
     "combine.clip_norm": ["ClipNorm"],
     "combine.guided_es": ["GuidedES"],
     "combine.mean_of_draws": ["MeanOfDraws"],
@@ -40,6 +41,7 @@ _MODULES = {
     "core.objective": ["Chain", "Objective", "Place", "cross_entropy"],
     "requirements": ["require"],
     "core.site": ["Site"],
+    "core.token_loss": ["token_cross_entropy"],
     "feedback.backprop": ["Backprop"],
     "feedback.brsf": ["BRSF"],
     "feedback.direct_feedback_alignment": ["DirectFeedbackAlignment"],
@@ -103,6 +105,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from estimators.combine.channel_directed import ChannelDirected
     from estimators.combine.clip_norm import ClipNorm
     from estimators.combine.guided_es import GuidedES
     from estimators.combine.mean_of_draws import MeanOfDraws
@@ -130,6 +133,7 @@ if TYPE_CHECKING:
     from estimators.core.noise import stream
     from estimators.core.objective import Chain, Objective, Place, cross_entropy
     from estimators.core.site import Site
+    from estimators.core.token_loss import token_cross_entropy
     from estimators.feedback.backprop import Backprop
     from estimators.feedback.brsf import BRSF
     from estimators.feedback.direct_feedback_alignment import DirectFeedbackAlignment

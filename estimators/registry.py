@@ -1,40 +1,69 @@
-"""Discovery of estimators, those of this library and those of plug-ins.
+"""Discovery of components, those of a library and those of plug-ins.
 
-An estimator is found in the packages of this library, in the entry-point group
-`gradlab.estimators`, or in a `.py` file of a plug-in folder. What cannot be loaded is listed with
-its traceback and does not affect the rest.
+A component is found in the packages of the library, by an entry point, or in a `.py` file of a
+plug-in folder. One file may define several components of several kinds. What cannot be loaded is
+listed with its traceback and does not affect the rest. This library's kind is the estimator; a
+caller passes the kinds that it has.
 """
 
 import dataclasses
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import pkgutil
-import sys
 import traceback
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 from typing import Literal
 
 from estimators.core.contract import Estimator
 from estimators.core.names import snake_name
+from estimators.plugin_file import classes_of, defined_in, load_module
 from estimators.time_limit import OutOfTimeError, TimeLimit
 
-GROUP = "gradlab.estimators"
 FAMILIES = ("perturbation", "feedback", "local", "guess", "implicit", "combine", "control")
-Kind = Literal["builtin", "plugin", "entry_point"]
+Origin = Literal["builtin", "plugin", "entry_point"]
+
+
+def _builtin() -> Iterator[type[Estimator]]:
+    package = importlib.import_module(str(__package__))
+    names = [info.name for info in pkgutil.walk_packages(package.__path__, f"{__package__}.")]
+    for name in sorted(names, key=_family_order):
+        if _family(name) in FAMILIES and "._" not in name:  # private modules hold helpers
+            yield from defined_in(importlib.import_module(name), Estimator)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of component: how its classes are recognised, named and found."""
+
+    base: type
+    """The base class of its components."""
+    builtin: Callable[[], Iterable[type]]
+    """The components of the library itself."""
+    group: str
+    """The group of its entry points."""
+    name_of: Callable[[type], str] = snake_name
+    """The catalogue name of a class."""
+    wrap: Callable[[type], type | None] = lambda cls: None
+    """A component made of a class of another library; None for classes that it does not concern.
+    Raises TypeError for one that it concerns and that cannot be served."""
+
+
+Kinds = Mapping[str, Kind]
+
+ESTIMATORS: Kinds = {"estimator": Kind(Estimator, _builtin, "gradlab.estimators")}
+"""The kind of component that this library has."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An estimator and its origin."""
+    """A component and its origin."""
 
-    cls: type[Estimator]
-    kind: Kind
+    cls: type
+    kind: Origin
     file: str
     sha256: str
     """Hash of the file, so that a run records which version it used."""
@@ -52,37 +81,49 @@ class Failure:
 
 @dataclass(frozen=True)
 class Discovery:
-    """The estimators by catalogue name, and what could not be loaded."""
+    """The components of each kind by catalogue name, and what could not be loaded."""
 
-    estimators: dict[str, Entry]
-    failures: list[Failure]
+    kinds: Kinds
+    failures: list[Failure] = field(default_factory=list)
+    entries: dict[str, dict[str, Entry]] = field(default_factory=dict)
+    """{kind: {catalogue name: entry}}."""
 
-    def add(self, cls: type[Estimator], kind: Kind) -> None:
+    @property
+    def estimators(self) -> dict[str, Entry]:
+        """The estimators by catalogue name."""
+        return self.entries.get("estimator", {})
+
+    def add(self, kind: str, cls: type, origin: Origin) -> None:
         """List `cls`, or the reason why it cannot be used."""
-        name, file = snake_name(cls), Path(inspect.getfile(cls))
+        name, file = self.kinds[kind].name_of(cls), Path(inspect.getfile(cls))
+        entries = self.entries.setdefault(kind, {})
         if reason := _why_unusable(cls):
             self.failures.append(Failure(str(file), reason))
-        elif name in self.estimators:
-            other = self.estimators[name].file
+        elif name in entries:
+            other = entries[name].file
             text = f"the name {name!r} is taken by {other}; rename {cls.__name__}"
             self.failures.append(Failure(str(file), text))
         else:
             digest = hashlib.sha256(file.read_bytes()).hexdigest()
-            self.estimators[name] = Entry(cls, kind, str(file), digest)
+            entries[name] = Entry(cls, origin, str(file), digest)
 
 
 def discover(
-    plugin_dirs: Iterable[Path | str] = (), import_seconds: float | None = None
+    plugin_dirs: Iterable[Path | str] = (),
+    import_seconds: float | None = None,
+    kinds: Kinds = ESTIMATORS,
 ) -> Discovery:
-    """Find every estimator: the library's, then entry points, then the files of `plugin_dirs`.
+    """Find every component: the library's, then entry points, then the files of `plugin_dirs`.
 
     A file whose import takes longer than `import_seconds` is listed as a failure.
     """
-    discovery = Discovery({}, [])
-    for cls in _builtin():
-        discovery.add(cls, "builtin")
-    for point in metadata.entry_points(group=GROUP):
-        _add_from_entry_point(discovery, point)
+    discovery = Discovery(kinds)
+    for kind, described in kinds.items():
+        for cls in described.builtin():
+            discovery.add(kind, cls, "builtin")
+    for kind, described in kinds.items():
+        for point in metadata.entry_points(group=described.group):
+            _add_from_entry_point(discovery, kind, point)
     for directory in plugin_dirs:
         for file in sorted(Path(directory).glob("*.py")):
             if not file.name.startswith("_"):
@@ -90,33 +131,27 @@ def discover(
     return discovery
 
 
-def load_file(file: Path | str) -> list[type[Estimator]]:
-    """Return the estimators that a `.py` file defines. Raises whatever the file raises."""
+def load_file(file: Path | str, kinds: Kinds = ESTIMATORS) -> dict[str, list[type]]:
+    """The components that a `.py` file defines, {kind: classes}; kinds without any are left out.
+
+    Raises whatever the file raises, and TypeError if it defines no component.
+    """
     file = Path(file).resolve()
-    digest = hashlib.sha256(str(file).encode()).hexdigest()[:12]
-    name = f"gradlab_plugin_{digest}_{file.stem}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{file} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pydantic look up annotations there
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    classes = list(_defined_in(module))
+    classes, refusals = classes_of(load_module(file), kinds)
     if not classes:
-        raise TypeError(f"{file.name} defines no subclass of Estimator")
+        raise TypeError("; ".join(refusals) or defines_none(file, kinds))
     return classes
 
 
-def _builtin() -> Iterator[type[Estimator]]:
-    package = importlib.import_module(str(__package__))
-    names = [info.name for info in pkgutil.walk_packages(package.__path__, f"{__package__}.")]
-    for name in sorted(names, key=_family_order):
-        if _family(name) in FAMILIES and "._" not in name:  # private modules hold helpers
-            yield from _defined_in(importlib.import_module(name))
+def defines_none(file: Path, kinds: Kinds) -> str:
+    """The error message of a file without a component."""
+    bases = [kind.base.__name__ for kind in kinds.values()]
+    return f"{file.name} defines no subclass of {_alternatives(bases)}"
+
+
+def _alternatives(names: list[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _family_order(module: str) -> int:
@@ -130,20 +165,7 @@ def _family(module: str) -> str:
     return module.removeprefix(f"{__package__}.").partition(".")[0]
 
 
-def _defined_in(module: ModuleType) -> Iterator[type[Estimator]]:
-    """The estimators of a module, without the abstract bases of others in it."""
-    classes = [
-        cls
-        for cls in vars(module).values()
-        if inspect.isclass(cls) and issubclass(cls, Estimator) and cls.__module__ == module.__name__
-    ]
-    for cls in classes:
-        is_base = inspect.isabstract(cls) and any(cls in other.__mro__[1:] for other in classes)
-        if not is_base and cls is not Estimator:
-            yield cls
-
-
-def _why_unusable(cls: type[Estimator]) -> str | None:
+def _why_unusable(cls: type) -> str | None:
     if inspect.isabstract(cls):
         return f"{cls.__name__} lacks {', '.join(sorted(cls.__abstractmethods__))}"
     if not dataclasses.is_dataclass(cls) or not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
@@ -160,27 +182,42 @@ def _has_default(field: dataclasses.Field) -> bool:
 def _add_from_file(discovery: Discovery, file: Path, seconds: float | None) -> None:
     try:
         with TimeLimit(seconds).active(f"the import of {file.name}"):
-            classes = load_file(file)
+            classes, refusals = classes_of(load_module(file), discovery.kinds)
     except OutOfTimeError:
         discovery.failures.append(Failure(str(file), traceback.format_exc(), timed_out=True))
         return
     except (Exception, SystemExit):
         discovery.failures.append(Failure(str(file), traceback.format_exc()))
         return
-    for cls in classes:
-        discovery.add(cls, "plugin")
+    if not classes and not refusals:
+        refusals = [defines_none(file, discovery.kinds)]
+    discovery.failures.extend(Failure(str(file), reason) for reason in refusals)
+    for kind, members in classes.items():
+        for cls in members:
+            discovery.add(kind, cls, "plugin")
 
 
-def _add_from_entry_point(discovery: Discovery, point: metadata.EntryPoint) -> None:
+def _add_from_entry_point(discovery: Discovery, kind: str, point: metadata.EntryPoint) -> None:
     """Add the class that an entry point names, or the classes of its module."""
     source = f"{point.name} = {point.value}"
     try:
-        loaded = point.load()
-        classes = list(_defined_in(loaded)) if inspect.ismodule(loaded) else [loaded]
-        if not classes or not all(inspect.isclass(c) and issubclass(c, Estimator) for c in classes):
-            raise TypeError(f"{source} names no subclass of Estimator")
+        classes = _loaded(point, discovery.kinds[kind], source)
     except (Exception, SystemExit):
         discovery.failures.append(Failure(source, traceback.format_exc()))
         return
     for cls in classes:
-        discovery.add(cls, "entry_point")
+        discovery.add(kind, cls, "entry_point")
+
+
+def _loaded(point: metadata.EntryPoint, kind: Kind, source: str) -> list[type]:
+    loaded = point.load()
+    if inspect.ismodule(loaded):
+        members, refusals = classes_of(loaded, {"": kind})
+        classes = members.get("", [])
+    else:
+        wrapped = kind.wrap(loaded) if inspect.isclass(loaded) else None
+        classes, refusals = [wrapped or loaded], []
+    if not classes or not all(inspect.isclass(c) and issubclass(c, kind.base) for c in classes):
+        reasons = "; ".join(refusals)
+        raise TypeError(reasons or f"{source} names no subclass of {kind.base.__name__}")
+    return classes

@@ -1,5 +1,5 @@
 // @ts-check
-/** Estimators of one's own: read the plug-in folder again, and see what failed there. */
+/** Components of one's own: read the plug-in folder again, and see what failed there. */
 import {h} from "./lib/h.js";
 import {signal} from "./lib/signal.js";
 import {say} from "./lib/take.js";
@@ -49,13 +49,13 @@ function outcome(failures) {
   return `The plug-in folder was read; ${names} failed to load. The reason is below the form.`;
 }
 
-/** Which estimators are one's own, and which failed to load. */
+/** Which components are one's own, and which files failed to load. */
 export function plugins() {
   return h(
     "section",
     {class: "plugins", "aria-labelledby": "plugins-title"},
     h("h2", {id: "plugins-title"}, "Plug-ins"),
-    h("p", {class: "quiet"}, () => count(catalogue()?.estimators ?? [])),
+    h("p", {class: "quiet"}, () => own(catalogue())),
     () =>
       catalogue()?.folder &&
       h("p", {class: "quiet"}, "Folder: ", h("code", null, catalogue()?.folder)),
@@ -64,14 +64,25 @@ export function plugins() {
   );
 }
 
-/** @param {import("./types.js").Component[]} estimators */
-function count(estimators) {
-  const own = estimators
+const LISTS = /** @type {const} */ ([
+  "estimators",
+  "networks",
+  "datasets",
+  "losses",
+  "optimizers",
+  "schedules",
+]);
+const EMPTY =
+  "Drop a Python file with an estimator, a network, a data set, a loss, an optimiser or a " +
+  "schedule into the lab's plugins folder and press ↻ (Refresh) beside the driver: it joins the " +
+  "form above.";
+
+/** @param {import("./types.js").Catalogue | null} known */
+function own(known) {
+  const titles = LISTS.flatMap((list) => known?.[list] ?? [])
     .filter((component) => component.source.kind !== "builtin")
     .map((component) => component.title);
-  return own.length
-    ? `Yours: ${own.join(", ")}.`
-    : "Drop a Python file with an estimator into the lab's plugins folder and press ↻ (Refresh) beside the driver: it joins the form above.";
+  return titles.length ? `Yours: ${titles.join(", ")}.` : EMPTY;
 }
 
 /** @param {{source: string, traceback: string}} failure */

@@ -4,6 +4,15 @@
     result = measure(network, loss, (x, y), [ForwardGradient(tangents=8)])
     show(result)
 
+A training loop of one's own reports to a lab:
+
+    with gradlab.attach(network, loss, estimators=[ForwardGradient()]) as lab:
+        lab.step(step, batch)  # before each update
+
+A plug-in file imports from here what it derives from, whatever kind of component it defines:
+
+    from gradlab import Dataset, Network, PerExampleLoss
+
 The names are those of the library's packages: `gradlab.ForwardGradient` is
 `estimators.ForwardGradient`, the same class. Each is imported when it is first used, so that
 `import gradlab` loads neither torch nor plotly.
@@ -16,24 +25,35 @@ import estimators as _estimators
 
 if TYPE_CHECKING:
     from backend.attach.entry import attach as attach
+    from backend.attach.lab_connection import AttachError as AttachError
     from backend.attach.session import RunCancelledError as RunCancelledError
     from backend.notebook import Views as Views
     from backend.notebook import show as show
+    from backend.training.authoring import *  # noqa: F403
     from estimators import *  # noqa: F403
 
 _NOTEBOOK = ("Views", "show")
+_AUTHORING = (
+    "Batch", "Constant", "Dataset", "Evaluation", "Loss", "Network", "Optimizer", "Part",
+    "PerExampleLoss", "Plan", "Prepare", "Schedule", "Split", "WithRates", "WithWarmup",
+    "named", "stratified",
+)  # fmt: skip
+"""The names of `backend.training.authoring`, which loads torch. A test holds them to it."""
+
 _ATTACH = {
     "attach": "backend.attach.entry",
     "AttachError": "backend.attach.lab_connection",
     "RunCancelledError": "backend.attach.session",
 }
 
-__all__ = [*_NOTEBOOK, *_ATTACH, *_estimators.__all__]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*_NOTEBOOK, *_AUTHORING, *_ATTACH, *_estimators.__all__]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
     if name in _NOTEBOOK:
         from backend import notebook as package
+    elif name in _AUTHORING:
+        from backend.training import authoring as package
     elif name in _ATTACH:
         package = import_module(_ATTACH[name])
     elif name in _estimators.__all__:

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
-from backend.catalogue.entries import component, estimator
+from backend.catalogue.entries import describe_entry
 from backend.catalogue.validation import validate_with
 from backend.config import IMPORT_SECONDS, RunConfig
 from backend.training.components.index import ComponentIndex, component_index
 
 _KINDS = {
+    "estimators": "estimator",
     "networks": "network",
     "datasets": "dataset",
     "losses": "loss",
@@ -43,13 +44,9 @@ def catalogue(
 ) -> dict[str, Any]:
     """Every component with its JSON schema, this machine's devices, and what failed to load."""
     index = component_index(plugin_dirs, import_seconds)
-    estimators, failures = _estimators(index)
+    failures = [vars(failure) for failure in index.discovery.failures]
     content = {
-        "estimators": estimators,
-        **{
-            key: [component(name, cls, key) for name, cls in index.classes[kind].items()]
-            for key, kind in _KINDS.items()
-        },
+        **{key: _entries(index, key, failures) for key in _KINDS},
         "failures": failures,
         "devices": devices(),
         "greeting": validate_with(EXAMPLE_RUN, index)["config"],
@@ -71,21 +68,15 @@ def devices() -> list[dict[str, str]]:
     ]
 
 
-def _estimators(index: ComponentIndex) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The entries, and the sources that could not be loaded or described."""
+def _entries(
+    index: ComponentIndex, key: str, failures: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The entries of a list; the sources of those that cannot be described join `failures`."""
     entries = []
-    failures = [
-        {
-            "source": failure.source,
-            "traceback": failure.traceback,
-            "timed_out": failure.timed_out,
-        }
-        for failure in index.discovery.failures
-    ]
-    for name, entry in index.discovery.estimators.items():
+    for name, entry in index.discovery.entries.get(_KINDS[key], {}).items():
         try:
-            entries.append(estimator(name, entry))
+            entries.append(describe_entry(name, entry, key))
         except Exception:  # a plug-in's own code runs here
             text = traceback.format_exc()
             failures.append({"source": entry.file, "traceback": text, "timed_out": False})
-    return entries, failures
+    return entries

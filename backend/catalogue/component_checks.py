@@ -4,6 +4,13 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
+from backend.catalogue.plugin_fit import (
+    chain_that_runs,
+    dataset_problem,
+    in_words,
+    network_problems,
+    optimizer_problem,
+)
 from backend.catalogue.resource_limits import check_memory, check_probe_cost
 from backend.catalogue.suitable_networks import (
     networks_for_data,
@@ -18,8 +25,10 @@ from backend.training.datasets import Dataset
 from backend.training.evaluation.batch_norm import has_batch_norm
 from backend.training.losses import Loss
 from backend.training.losses.cross_entropy import CrossEntropy
-from backend.training.memory_need import memory_need, on_meta_device
+from backend.training.memory_need import memory_need
 from backend.training.networks import Network
+from backend.training.optimizers import Optimizer
+from backend.training.optimizers.rates import factors
 from estimators.core.contract import Estimator, Need, UnsupportedError
 from estimators.core.objective import Chain
 from estimators.requirements import require
@@ -59,7 +68,9 @@ def check(run: RunConfig | None, parts: Parts) -> list[Problem]:
     """Every problem between the components that could be built."""
     dataset, network = parts.made.get(("dataset",)), parts.made.get(("network",))
     loss = parts.made.get(("loss",), CrossEntropy())
-    problems: list[Problem] = []
+    problems = [*_check_alone(dataset, parts.made.get(("optimizer",)))]
+    if problems:
+        return problems
     if dataset is not None and loss is not None:
         problems += _check_loss(loss, dataset)
         if network is not None and not problems:
@@ -70,11 +81,21 @@ def check(run: RunConfig | None, parts: Parts) -> list[Problem]:
     return problems
 
 
+def _check_alone(dataset: Dataset | None, optimizer: Optimizer | None) -> Iterator[Problem]:
+    """The problems that a plug-in has by itself."""
+    if dataset is not None and (problem := dataset_problem(dataset)):
+        yield Problem(("dataset",), problem)
+    if optimizer is not None and (problem := _optimizer_problem(optimizer)):
+        yield Problem(("optimizer",), problem)
+
+
 def _check_loss(loss: Loss, dataset: Dataset) -> Iterator[Problem]:
     try:
         loss.check(dataset)
     except ValueError as error:
         yield Problem(("loss",), str(error))
+    except Exception as error:  # a plug-in's own code
+        yield Problem(("loss",), in_words(error, loss))
 
 
 def _check_network(
@@ -85,15 +106,30 @@ def _check_network(
     except ValueError as error:
         yield Problem(("network",), f"{error}{_other_networks(network, task, str(error))}")
         return
+    except Exception as error:  # a plug-in's own code
+        msg = f"the network cannot be built: {in_words(error, network)}"
+        yield Problem(("network",), msg)
+        return
     if count > MAX_PARAMETERS:
         msg = f"the network would have {count:,} parameters; at most {MAX_PARAMETERS:,} are allowed"
         yield Problem(("network",), msg)
         return
-    chain = _meta_chain(network, *task)
+    if problems := _fit(network, *task):
+        yield from problems
+        return
+    chain = _sample_chain(network, *task)
     if run is not None and run.batch_size == 1 and has_batch_norm(chain.module):
         msg = wrong("batch_size", 1, "at least 2: batch normalisation compares the examples of one")
         yield Problem(("batch_size",), msg)
+    yield from _check_rates(parts.made.get(("optimizer",)), chain)
     yield from _check_estimators(network, task, parts, run)
+
+
+def _check_rates(optimizer: Optimizer | None, chain: Chain) -> Iterator[Problem]:
+    try:
+        factors(chain.module, "" if optimizer is None else optimizer.rates)
+    except ValueError as error:
+        yield Problem(("optimizer", "rates"), str(error))
 
 
 def _check_estimators(
@@ -116,7 +152,7 @@ def _check_estimators(
         implicit = tuple(e for e in suitable.values() if Need.EQUILIBRIUM in e.needs())
         described = (network, *task, optimizer, run.batch_size, run.probe.possible)
         yield from check_memory(lambda on: _memory_need(*described, on, implicit), run.device)
-        yield from check_probe_cost(suitable, _meta_chain(network, *task), run.probe)
+        yield from check_probe_cost(suitable, _sample_chain(network, *task), run.probe)
 
 
 def _other_networks(network: Network, task: Task, problem: str) -> str:
@@ -139,7 +175,7 @@ def _refusal(
 ) -> str:
     """Why the estimator does not serve the network on batches of this size; empty if it does."""
     try:
-        require(estimator, _meta_chain(network, dataset, loss, batch))
+        require(estimator, _sample_chain(network, dataset, loss, batch))
     except UnsupportedError as error:
         others = networks_for_estimator(estimator, dataset, loss) if error.network else ""
         return f"{error}{others}"
@@ -147,8 +183,17 @@ def _refusal(
 
 
 @_remembered
-def _meta_chain(network: Network, dataset: Dataset, loss: Loss, batch: int = FEW) -> Chain:
-    return on_meta_device(network, dataset, loss, batch)
+def _sample_chain(network: Network, dataset: Dataset, loss: Loss, batch: int = FEW) -> Chain:
+    """The loss on a batch, without numbers where it can do without them."""
+    return chain_that_runs(network, dataset, loss, batch)
+
+
+@_remembered
+def _fit(network: Network, dataset: Dataset, loss: Loss) -> tuple[Problem, ...]:
+    return tuple(network_problems(network, dataset, loss))
+
+
+_optimizer_problem = _remembered(optimizer_problem)
 
 
 _memory_need = _remembered(memory_need)
@@ -156,6 +201,7 @@ _memory_need = _remembered(memory_need)
 
 @_remembered
 def _count(network: Network, dataset: Dataset, loss: Loss) -> int:
+    network.check_examples(dataset.shape, dataset.tokens)
     return network.count(dataset.shape, loss.outputs(dataset))
 
 

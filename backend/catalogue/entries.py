@@ -1,12 +1,10 @@
 """Entries of the catalogue: a component's title, summary, documentation and JSON schema."""
 
-import hashlib
 import inspect
 import sys
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
@@ -16,6 +14,8 @@ from pydantic_core import core_schema, to_jsonable_python
 
 from backend.training.components.resolve import describe, nested
 from backend.training.datasets import Dataset
+from backend.training.datasets.digits import Digits
+from backend.training.datasets.two_moons import TwoMoons
 from backend.training.networks.contract import Network
 from backend.training.networks.implicit_network import ImplicitNetwork
 from backend.training.networks.mlp import MLP
@@ -28,28 +28,40 @@ _TITLES = {"lr": "Learning rate", "eps": "ε", "beta1": "β₁", "beta2": "β₂
 """Titles of fields that differ from their names in words."""
 
 
-def component(name: str, cls: type, family: str) -> dict[str, Any]:
-    """The entry of a built-in component."""
-    file = Path(inspect.getfile(cls))
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    entry = _entry(name, cls, family, {"kind": "builtin", "file": str(file), "hash": digest})
-    if issubclass(cls, Dataset):
-        return {**entry, "separate_test": cls.separate_test}
-    if issubclass(cls, Network):
-        return {**entry, "has_equilibrium": issubclass(cls, ImplicitNetwork)}
-    return entry
+def describe_entry(name: str, entry: Entry, family: str) -> dict[str, Any]:
+    """The catalogue's entry of a component; `family` is the list that it stands in.
 
-
-def estimator(name: str, entry: Entry) -> dict[str, Any]:
-    """The entry of an estimator, with its claim and its needs."""
+    An estimator's has its claim and its needs as well.
+    """
+    cls, builtin = entry.cls, entry.kind == "builtin"
     source = {"kind": entry.kind, "file": entry.file, "hash": entry.sha256}
-    family = _family(entry.cls) if entry.kind == "builtin" else entry.kind
-    needs = [{"name": need.name.lower(), "text": need.value} for need in entry.cls().needs()]
-    return {
-        **_entry(name, entry.cls, family, source),
-        "claim": claim_of(entry.cls),
-        "needs": needs,
-    }
+    if issubclass(cls, Estimator) and builtin:
+        family = _family(cls)
+    described = _entry(name, cls, family if builtin else entry.kind, source)
+    return {**described, **_properties(cls)}
+
+
+def _properties(cls: type) -> dict[str, Any]:
+    """What is said of a component of this kind beside its fields."""
+    if issubclass(cls, Estimator):
+        needs = [{"name": need.name.lower(), "text": need.value} for need in cls().needs()]
+        return {"claim": claim_of(cls), "needs": needs}
+    if issubclass(cls, Dataset):
+        return {"separate_test": cls.separate_test}
+    if issubclass(cls, Network):
+        implicit = issubclass(cls, ImplicitNetwork)
+        return {"has_equilibrium": implicit, "inferred": _inferred(cls)}
+    return {}
+
+
+def _inferred(cls: type[Network]) -> list[str]:
+    """What the lab has worked out of a network, on the first built-in data that it takes."""
+    for dataset in (Digits(), TwoMoons()):
+        try:
+            return [*cls().inferred(dataset.shape, dataset.classes)]
+        except Exception:  # a plug-in's own code, which need not take this data set
+            continue
+    return []
 
 
 def _family(cls: type[Estimator]) -> str:

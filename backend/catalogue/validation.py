@@ -79,6 +79,6 @@ def _answer(run: RunConfig, parts: Parts, index: ComponentIndex) -> dict[str, An
     return {
         "config": to_jsonable_python(config),
         "labels": {"driver": driver, "shadows": others},
-        "plugins": index.plugin_files(estimators),
+        "plugins": index.plugin_files(made.values()),
         "errors": [],
     }

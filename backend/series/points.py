@@ -13,6 +13,7 @@ _UNITS = {
     "accuracy": "fraction",
     "readout_accuracy": "fraction",
     "own_view": "fraction",
+    "bits_per_token": "bits",
     "seconds": "s",
     "stride": "steps",
     "share": "fraction",

@@ -15,7 +15,7 @@ from backend.figures.drawing.text import without_paths
 
 VERSION = re.compile(r"[0-9][\w.+!-]{0,40}")
 PACKAGE = re.compile(r"[A-Za-z][\w.-]{0,40}")
-PLUGIN = re.compile(r"\w{1,100}")
+PLUGIN = re.compile(r"([a-z]{1,20} )?\w{1,100}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 # torch's names for devices and the makers' names for GPUs: nothing with a dot or a slash.
 WORDS = re.compile(r"[\w .()-]{0,200}")  # of a layer: no slash, so no path

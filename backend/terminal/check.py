@@ -1,4 +1,7 @@
-"""`gradlab check`: whether a plug-in estimator keeps the contract, with its measures and cost."""
+"""`gradlab check`: whether the components of a file keep the contracts of their kinds.
+
+An estimator is shown with its measures and cost as well.
+"""
 
 import traceback
 from pathlib import Path
@@ -8,11 +11,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from estimators import Estimator, conformance, snake_name
+from backend import conformance
+from backend.training.components.index import KINDS
+from estimators import Estimator, snake_name
+from estimators import conformance as estimator_conformance
+from estimators.conformance import Verdict, every_case, served
 from estimators.core.contract import UnsupportedError
 from estimators.measurement.probe import probe
 from estimators.measurement.results.measurement import Measurement
-from estimators.registry import load_file
+from estimators.plugin_file import classes_of, load_module
+from estimators.registry import defines_none
 from estimators.time_limit import OutOfTimeError, TimeLimit
 
 DRAWS = 64
@@ -20,17 +28,29 @@ MANY_SECONDS = 20.0
 """Seconds for the draws that see a small bias."""
 LIMIT = 120.0
 """Seconds after which a file that is still loading, or a check, is given up."""
+WORDS = {
+    "estimator": "estimator",
+    "network": "network",
+    "dataset": "data set",
+    "loss": "loss",
+    "optimizer": "optimiser",
+    "schedule": "schedule",
+}
+"""The kinds, in words."""
+PLURALS = {**{kind: f"{word}s" for kind, word in WORDS.items()}, "loss": "losses"}
 MARKS = {True: "[green]pass[/]", False: "[bold red]FAIL[/]", None: "[yellow]–[/]"}
 
 
 def check_file(
     file: Path, console: Console, limit: float = LIMIT, many: float = MANY_SECONDS
 ) -> bool:
-    """Print a verdict for each estimator in `file`; returns whether all of them conform."""
+    """Print a verdict for each component in `file`; returns whether all of them conform."""
     time_limit = TimeLimit(limit)
     try:
         with time_limit.active("loading"):
-            classes = load_file(file)
+            classes, refusals = classes_of(load_module(file), KINDS)
+            if not classes and not refusals:
+                raise TypeError(defines_none(file, KINDS))
     except OutOfTimeError as error:
         _print_out_of_time(f"{file} is", "loading", limit, error, file, console)
         return False
@@ -38,38 +58,59 @@ def check_file(
         console.print(f"[bold red]{escape(str(file))} does not load[/]")
         _print_traceback(error, file, console)
         return False
-    conform = {cls: _check(cls, file, console, time_limit, many) for cls in classes}
-    if len(conform) > 1:
-        failed = [snake_name(cls) for cls, passed in conform.items() if not passed]
-        text = f"{len(conform) - len(failed)} of {len(conform)} estimators conform"
-        console.print(f"{text}; not {', '.join(failed)}" if failed else text, highlight=False)
-    return all(conform.values())
+    for reason in refusals:
+        console.print(f"{MARKS[False]}  {escape(reason)}\n", highlight=False)
+    components = [(kind, cls) for kind, members in classes.items() for cls in members]
+    passed = [_check(kind, cls, file, console, time_limit, many) for kind, cls in components]
+    if len(passed) > 1:
+        _print_summary(components, passed, console)
+    return all(passed) and not refusals
+
+
+def _print_summary(
+    components: list[tuple[str, type]], passed: list[bool], console: Console
+) -> None:
+    pairs = zip(components, passed, strict=True)
+    failed = [_name(kind, cls) for (kind, cls), conforms in pairs if not conforms]
+    kinds = {kind for kind, _ in components}
+    noun = PLURALS[kinds.pop()] if len(kinds) == 1 else "components"
+    text = f"{sum(passed)} of {len(passed)} {noun} conform"
+    console.print(f"{text}; not {', '.join(failed)}" if failed else text, highlight=False)
 
 
 def _check(
-    cls: type[Estimator], file: Path, console: Console, time_limit: TimeLimit, many: float
+    kind: str, cls: type, file: Path, console: Console, time_limit: TimeLimit, many: float
 ) -> bool:
-    name = snake_name(cls)
-    console.print(f"[bold]{name}[/]")
+    name = _name(kind, cls)
+    console.print(f"[bold]{name}[/] ({WORDS[kind]})", highlight=False)
     try:
-        with time_limit.active("estimates"):
-            verdicts = conformance.check(cls, seconds=many, before=time_limit.restart)
+        with time_limit.active("its first check"):
+            before = time_limit.restart
+            if kind == "estimator":
+                verdicts = estimator_conformance.check(cls, seconds=many, before=before)
+            else:
+                verdicts = conformance.check(kind, cls, before)
             _print_verdicts(verdicts, file, console)
             passed = all(v.passed for v in verdicts)
-            if passed:
+            if passed and kind == "estimator":
                 time_limit.restart("its measures")
                 _print_measures(cls(), console)
     except OutOfTimeError as error:
         doing = f"the check “{time_limit.doing}”"
         _print_out_of_time(f"{name} is", doing, time_limit.seconds or 0.0, error, file, console)
         passed = False
-    arm = " as a control arm, whose mean nothing was asked of" if cls.control_arm else ""
-    conclusion = f"[green]conforms[/]{arm}" if passed else "[bold red]does not conform[/]"
+    arm = getattr(cls, "control_arm", False)
+    unasked = " as a control arm, whose mean nothing was asked of" if arm else ""
+    conclusion = f"[green]conforms[/]{unasked}" if passed else "[bold red]does not conform[/]"
     console.print(f"{name} {conclusion}\n")
     return passed
 
 
-def _print_verdicts(verdicts: list[conformance.Verdict], file: Path, console: Console) -> None:
+def _name(kind: str, cls: type) -> str:
+    return KINDS[kind].name_of(cls)
+
+
+def _print_verdicts(verdicts: list[Verdict], file: Path, console: Console) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -96,10 +137,15 @@ def _print_out_of_time(
 
 
 def _print_traceback(error: Exception, file: Path, console: Console) -> None:
-    """Print the traceback, beginning at the plug-in's file if it occurs there."""
+    """Print the traceback, beginning at the plug-in's file if it occurs there.
+
+    A ValueError that the lab raises by itself is a sentence, which is printed already.
+    """
     frames = error.__traceback__
     while frames and Path(frames.tb_frame.f_code.co_filename).resolve() != file.resolve():
         frames = frames.tb_next
+    if frames is None and isinstance(error, ValueError):
+        return
     # A syntax error has no frame; its message names the line.
     shown = frames or (None if isinstance(error, SyntaxError) else error.__traceback__)
     lines = traceback.format_exception(type(error), error, shown)
@@ -108,8 +154,7 @@ def _print_traceback(error: Exception, file: Path, console: Console) -> None:
 
 def _print_measures(estimator: Estimator, console: Console) -> None:
     """Print its measures on the first sample network that suits it, and its declared cost."""
-    served = (c for c in conformance.every_case() if conformance.served(estimator, c))
-    case = next(served)
+    case = next(c for c in every_case() if served(estimator, c))
     rng = torch.Generator().manual_seed(0)
     name = snake_name(type(estimator))
     state = estimator.init(case.chain, case.params, rng)

@@ -16,13 +16,13 @@ class Batches:
     """
 
     def __init__(self, part: Part, size: int, seed: int, prepare: Prepare | None = None) -> None:
-        if size > len(part.y):
+        if size > len(part):
             raise ValueError(
-                f"batch_size is {size}; the training part has {len(part.y)} examples, "
+                f"batch_size is {size}; the training part has {len(part)} examples, "
                 "so it can be at most that"
             )
         self._part, self._size, self._seed, self._prepare = part, size, seed, prepare
-        self.per_epoch = len(part.y) // size
+        self.per_epoch = len(part) // size
         self._epoch = -1
         self._order = part.y
 
@@ -32,16 +32,21 @@ class Batches:
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """Examples (B, *shape) and classes (B,) of `step`, passed through `prepare` if given."""
-        epoch, place = divmod(step, self.per_epoch)
-        if epoch != self._epoch:
-            self._shuffle(epoch)
-        index = self._order[place * self._size : (place + 1) * self._size]
-        x, y = self._part.x.index_select(0, index), self._part.y.index_select(0, index)
+        x, y = self._part.take(self._index(step))
+        if self._part.streamed:
+            self._part.prefetch(self._index(step + 1))
         if self._prepare is None:
             return x, y
         return self._prepare(x, y, stream(self._seed, "augment", step, device=x.device))
 
+    def _index(self, step: int) -> Tensor:
+        """The places of the examples of `step` in the part, (B,)."""
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._shuffle(epoch)
+        return self._order[place * self._size : (place + 1) * self._size]
+
     def _shuffle(self, epoch: int) -> None:
         rng = stream(self._seed, "data", epoch)
-        order = torch.randperm(len(self._part.y), generator=rng)
-        self._order, self._epoch = order.to(self._part.y.device), epoch
+        order = torch.randperm(len(self._part), generator=rng)
+        self._order, self._epoch = order.to(self._part.index_device), epoch

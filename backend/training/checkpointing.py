@@ -20,7 +20,7 @@ from backend.training.components.assemble import Assembly
 from backend.training.control import Control
 from backend.training.divergence import EndOfLosses, first_nonfinite_estimate
 from backend.training.probe_schedule import ProbeSchedule
-from backend.training.records import Event, changed_plugin
+from backend.training.records import Event, changed_component, changed_plugin
 from backend.training.solve_watch import SolveWatch
 from backend.training.trainer import Trainer
 
@@ -79,6 +79,7 @@ class Checkpointing:
             "stride": self._schedule.state(),
             "control": self._control.state(),
             "plugins": self._plugin_files(),
+            "plugins of components": self._files_of_components(),
             "first losses": self._losses.state(),
             "solves": self._solves.state(),
         }
@@ -104,11 +105,13 @@ class Checkpointing:
         for damaged in wrong:
             put_away(self._folder, damaged)
         if step is not None:
-            self._load(self._folder, step)
+            state = self._read(self._folder, step)
+            self._load(state)
+            changed = [*self._changed_components(state), *self._changed_plugins(state)]
+            events += [changed_component(step, what) for what in changed]
         return step, events
 
-    def _load(self, folder: Path, step: int) -> None:
-        state = self._read(folder, step)
+    def _load(self, state: Mapping[str, Any]) -> None:
         self._trainer.load(state["trainer"], self._assembly.estimator)
         self._clock.load(state["clock"])
         self._schedule.load(state["stride"])
@@ -127,8 +130,9 @@ class Checkpointing:
             what = next(iter(wrong.values()), "the checkpoint is gone")
             raise CheckpointError(f"{what}; this fork has no other to begin with: fork again")
         state = self._read(origin, step)
-        changed = self._changed_plugins(state.get("plugins", {}))
-        same = self._trainer.adopt(state["trainer"], changed)
+        changed = self._changed_plugins(state)
+        others = self._changed_components(state)
+        same = self._trainer.adopt(state["trainer"], changed, "optimizer" not in others)
         self._clock.load(state["clock"])
         self._clock.inherit()
         self._schedule.load(state["stride"])
@@ -137,6 +141,7 @@ class Checkpointing:
         return step, [
             Event(step, "fork", text),
             *(changed_plugin(step, label) for label in changed),
+            *(changed_component(step, kind) for kind in others),
         ]
 
     def explain_divergence(self, batches: Batches, broken: int, what: str = "the loss") -> str:
@@ -163,13 +168,29 @@ class Checkpointing:
         plugin_files = self._assembly.index.plugin_files
         return {label: plugin_files([e]) for label, e in self._trainer.roles.members}
 
-    def _changed_plugins(self, before: Mapping[str, Mapping[str, str]]) -> list[str]:
-        """Labels of estimators whose plug-in file differs from `before`."""
-        return [
-            label
-            for label, files in self._plugin_files().items()
-            if any(before.get(label, {}).get(name, sha) != sha for name, sha in files.items())
-        ]
+    def _files_of_components(self) -> dict[str, dict[str, str]]:
+        """{kind: {plug-in: SHA-256}} of the components that are no estimators."""
+        plugin_files = self._assembly.index.plugin_files
+        return {kind: plugin_files([part]) for kind, part in self._assembly.task.items()}
+
+    def _changed_components(self, state: Mapping[str, Any]) -> list[str]:
+        """Kinds of the other components whose plug-in file differs from that in a checkpoint."""
+        return _changed(self._files_of_components(), state.get("plugins of components", {}))
+
+    def _changed_plugins(self, state: Mapping[str, Any]) -> list[str]:
+        """Labels of the estimators whose plug-in file differs from that in a checkpoint."""
+        return _changed(self._plugin_files(), state.get("plugins", {}))
+
+
+def _changed(
+    now: Mapping[str, Mapping[str, str]], before: Mapping[str, Mapping[str, str]]
+) -> list[str]:
+    """Who uses a plug-in of another SHA-256 than `before`."""
+    return [
+        who
+        for who, files in now.items()
+        if any(before.get(who, {}).get(name, sha) != sha for name, sha in files.items())
+    ]
 
 
 def _passed_over(message: str, step: int | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from backend.config import RunConfig
+from backend.data_folders.folders import DataError
 from backend.training.checkpointing import Checkpointing
 from backend.training.checkpoints.files import CheckpointError
 from backend.training.clock import Clock
@@ -18,7 +19,6 @@ from backend.training.components.index import preload_imports
 from backend.training.control import Control
 from backend.training.divergence import DIVERGED, FINDING, EndOfLosses, nonfinite_weights
 from backend.training.facts import facts
-from backend.training.image_files.folders import DataError
 from backend.training.losses.contract import Plan
 from backend.training.memory_need import TooLargeError, require_memory
 from backend.training.networks.point import SurfacePath
@@ -116,7 +116,7 @@ class Run:
         self._trainer = Trainer(assembly, self._batches.at(0), self._steps, seed, self._clock)
         plan = Plan(split, self._steps, config.batch_size, seed)
         self._evaluation = assembly.loss.evaluation(self._trainer.module, assembly.dataset, plan)
-        self._path = SurfacePath(self._trainer.module, assembly.dataset, split.train.x[0])
+        self._path = SurfacePath(self._trainer.module, assembly.dataset, split.train.first(1).x[0])
         schedule = ProbeSchedule(self._steps, config.probe.budget, config.probe.every)
         self._solves = SolveWatch(config.on_unconverged_solve)
         self._probes = Probes(self._trainer, schedule, config.probe.draws, seed, self._clock)
@@ -140,6 +140,7 @@ class Run:
         yield from self._events
         if not self._resumed:
             yield from (Event(self.step, "objective", text) for text in self._trainer.notices)
+            yield from (Event(self.step, "network", text) for text in self._assembly.inferred())
             yield from self._save()
         while (end := self._end()) is None:
             yield from self._between_updates()
@@ -151,10 +152,7 @@ class Run:
 
     def _facts(self, resumed_at: int) -> Facts:
         roles = self._trainer.roles
-        plugins = self._assembly.index.plugin_files([e.estimator for e in roles.members])
-        assembly = replace(
-            self._assembly, driver=roles.driver, shadows=roles.shadows, plugins=plugins
-        )
+        assembly = replace(self._assembly, driver=roles.driver, shadows=roles.shadows)
         of_driver = facts(assembly, self._trainer, resumed_at)
         return replace(of_driver, labels=roles.labels, drives=roles.drives)
 

@@ -14,16 +14,16 @@ little too large.
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from math import prod
 
 import torch
 from torch import Tensor
 
 from backend.config import MicroscopeConfig, RunConfig
-from backend.machine_memory import capacity, free, in_words
+from backend.machine_memory import in_words
 from backend.training.components.assemble import Assembly
 from backend.training.datasets import Dataset
 from backend.training.evaluation.evaluation import examples_at_once
+from backend.training.examples.room import memory_of
 from backend.training.losses import Loss
 from backend.training.networks import Network
 from backend.training.optimizers import Optimizer
@@ -36,8 +36,9 @@ PROCESS = 400 * 2**20
 """Bytes of a worker without a run: torch and its libraries."""
 CLOSE = 0.8
 """A run that needs more than this share of what is free is warned of."""
-ALL_PARTS = 2.0
-"""At least the examples of a data set over those to train on."""
+
+MOST_MOMENTS = 2
+"""Numbers that an unknown optimiser is taken to keep for each parameter."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +110,15 @@ def memory_need(
     """The need of a run of these components on a device, by its driver and its shadows."""
     chain = on_meta_device(network, dataset, loss, batch_size)
     params = {name: p.detach() for name, p in chain.module.named_parameters()}
-    count, moments = sum(p.numel() for p in params.values()), _moments(optimizer)
+    count = sum(p.numel() for p in params.values())
+    moments = MOST_MOMENTS if optimizer is None else optimizer.moments
     per_parameter = 4 * (7 + moments) + max(8 * (1 + moments), 52 if probed else 0)
     total, largest = _results(chain, params)
     at_once = max(1, min(AT_ONCE, MOST // max(1, count))) if probed else 0
     examples = dataset.training_examples
-    at_once_evaluated = examples_at_once(dataset.shape, torch.device(device).type)
+    at_once_evaluated = examples_at_once(dataset.shape, torch.device(device).type, dataset.tokens)
     evaluated = 3 * largest * min(at_once_evaluated, examples) // batch_size
-    data = int(ALL_PARTS * examples * (4 * prod(dataset.shape) + 8)) * 2
+    data = dataset.bytes_on(device)
     batch = total * (3 + at_once) + evaluated
     return MemoryNeed(count, count * per_parameter, batch, data, solve_need(chain, estimators))
 
@@ -143,20 +145,13 @@ def warning(need: MemoryNeed, device: str) -> str:
     return f"{need.words}; {_there(there, available)}: {advice}"
 
 
-def memory_of(device: torch.device) -> tuple[int, int]:
-    """Bytes that a device has, and that are free."""
-    if device.type == "cuda":
-        available, there = torch.cuda.mem_get_info(device)
-        return there, available
-    return capacity(), free()
-
-
 def on_meta_device(network: Network, dataset: Dataset, loss: Loss, batch_size: int = 2) -> Chain:
     """The loss of a batch on torch's meta device: shapes without numbers."""
+    network.check_examples(dataset.shape, dataset.tokens)
     with torch.device("meta"):
         module = network.layout(dataset.shape, loss.outputs(dataset))
-        x, y = torch.empty(batch_size, *dataset.shape), torch.empty(batch_size, dtype=torch.int64)
-    return loss.chain(module, (x, y), dataset)
+        batch = dataset.placeholder(batch_size)
+    return loss.chain(module, batch, dataset)
 
 
 def _results(chain: Chain, params: Mapping[str, Tensor]) -> tuple[int, int]:
@@ -169,9 +164,3 @@ def _results(chain: Chain, params: Mapping[str, Tensor]) -> tuple[int, int]:
 
 def _there(there: int, available: int) -> str:
     return f"{in_words(available)} are free of {in_words(there)}"
-
-
-def _moments(optimizer: Optimizer | None) -> int:
-    """Numbers that the optimiser keeps for each parameter."""
-    momentum = getattr(optimizer, "momentum", None)
-    return 2 if momentum is None else int(momentum > 0)

@@ -31,7 +31,7 @@ class Facts:
     resumed_at: int = 0
     """The first step of this attempt: points of earlier attempts from here on are void."""
     plugins: dict[str, str] = field(default_factory=dict)
-    """SHA-256 of each plug-in file that an estimator of this run came from."""
+    """SHA-256 of the file of each plug-in that the run uses; see `ComponentIndex.plugin_files`."""
     labels: dict[str, Any] = field(default_factory=dict)
     """The labels of driver and shadows at present."""
     drives: list[tuple[int, str]] = field(default_factory=list)
@@ -54,6 +54,21 @@ class Event:
 def changed_plugin(step: int, label: str) -> Event:
     """The estimator's plug-in has changed since the run whose state it would have taken over."""
     text = f"{label} comes from another file than in the run: what it had learned is left"
+    return Event(step, "plug-in", text)
+
+
+def changed_component(step: int, what: str) -> Event:
+    """The plug-in of a component has changed since the checkpoint that the run goes on from.
+
+    `what`: a kind of component, or an estimator's label.
+    """
+    words = {
+        "dataset": "the data set",
+        "network": "the network",
+        "loss": "the loss",
+        "optimizer": "the optimiser",
+    }
+    text = f"{words.get(what, what)} comes from another version of its file than before"
     return Event(step, "plug-in", text)
 
 

@@ -14,6 +14,7 @@ from backend.training.clock import Clock
 from backend.training.components.assemble import Assembly, Labelled
 from backend.training.estimator_roles import EstimatorRoles
 from backend.training.evaluation.batch_norm import RunningStatistics
+from backend.training.optimizers.groups import GroupedOptimizer
 from estimators.core.contract import Estimate, Estimator
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
@@ -46,8 +47,8 @@ class Trainer:
         self.roles = EstimatorRoles(assembly.driver, assembly.shadows)
         self._schedule = assembly.optimizer.schedule
         self.lr = assembly.optimizer.lr
-        self._optimizer = assembly.optimizer.build(self.module.parameters())
-        self._step = _plain_step(self._optimizer)
+        self._optimizer = GroupedOptimizer(assembly.optimizer, self.module)
+        self._step = _plain_step(self._optimizer.torch)
         self.states = self._first_states()
         self._find_stateful_shadows()
 
@@ -83,8 +84,7 @@ class Trainer:
     def _apply(self, grads: Mapping[str, Tensor], rate: float) -> None:
         for name, parameter in self.named:
             parameter.grad = grads[name]
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+        self._optimizer.set_rate(rate)
         with torch.no_grad():
             self._step()
         for _, parameter in self.named:
@@ -118,7 +118,8 @@ class Trainer:
         """Everything that the next update depends on besides the step, for a checkpoint."""
         return {
             "module": dict(self.module.state_dict()),
-            "optimizer": self._optimizer.state_dict(),
+            "optimizer": self._optimizer.torch.state_dict(),
+            "optimizer_names": self._optimizer.names,
             "estimators": dict(self.states),
             "lr": self.lr,
             "roles": self.roles.state(),
@@ -127,25 +128,27 @@ class Trainer:
     def load(self, state: Mapping[str, Any], make: Make) -> None:
         """Go on from what `state` returned; `make` builds estimators that joined during the run."""
         self.module.load_state_dict(state["module"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        self._optimizer.torch.load_state_dict(state["optimizer"])
         self.states, self.lr = dict(state["estimators"]), state["lr"]
         roles = stored_roles(state)
         if roles is not None:  # the oldest checkpoints are of runs that never changed their driver
             self.roles.load(roles, make)
         self._find_stateful_shadows()
 
-    def adopt(self, state: Mapping[str, Any], fresh: Collection[str] = ()) -> bool:
+    def adopt(
+        self, state: Mapping[str, Any], fresh: Collection[str] = (), same_optimizer: bool = True
+    ) -> bool:
         """Begin with the weights of another run of this network; returns whether the optimiser's
         state was taken over too.
 
-        That requires an optimiser with the same fields, the learning rate aside. The state of an
-        estimator is taken over if it has the same label and is not in `fresh`.
+        That requires an optimiser of the same code (`same_optimizer`) with the same fields,
+        learning rates aside. The state of an estimator is taken over if it has the same label and
+        is not in `fresh`.
         """
         self.module.load_state_dict(state["module"])
-        own = _hyperparameters(self._optimizer.state_dict())
-        same = own == _hyperparameters(state["optimizer"])
-        if same:
-            self._optimizer.load_state_dict(state["optimizer"])
+        # Checkpoints without names are older than groups: their order is the network's.
+        names = state.get("optimizer_names", [name for name, _ in self.named])
+        same = same_optimizer and self._optimizer.adopt(state["optimizer"], names)
         kept = self.states.keys() - {*fresh}
         adopted = {label: s for label, s in state["estimators"].items() if label in kept}
         self.states = {**self._first_states(), **adopted}
@@ -178,11 +181,6 @@ def _plain_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
     small network.
     """
     return partial(inspect.unwrap(type(optimizer).step), optimizer)
-
-
-def _hyperparameters(state: Mapping[str, Any]) -> list[dict[str, Any]]:
-    left_out = ("params", "lr")
-    return [{k: v for k, v in g.items() if k not in left_out} for g in state["param_groups"]]
 
 
 def _has_state(estimator: Estimator) -> bool:

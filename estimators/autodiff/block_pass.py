@@ -44,10 +44,13 @@ def refuse_tied(chain: Chain) -> None:
                 )
 
 
-def outputs_of_blocks(chain: Chain) -> tuple[list[Tensor], int]:
-    """The activation at each boundary, and the number of classes, for heads behind the blocks.
+def outputs_of_blocks(
+    chain: Chain, *, positions: bool = False
+) -> tuple[list[Tensor], tuple[int, ...]]:
+    """The activation at each boundary, and the shape of an example's output, for heads behind
+    the blocks: (classes,), or (T, classes) if `positions` and each of T positions has a target.
 
-    Raises UnsupportedError where the network's output is not one number a class, (B, classes).
+    Raises UnsupportedError where the network's output is another one.
     """
     ends: list[Tensor] = []
 
@@ -57,12 +60,13 @@ def outputs_of_blocks(chain: Chain) -> tuple[list[Tensor], int]:
 
     with torch.no_grad():
         output = chain.forward({}, at_stage=keep)
-    if output.ndim != 2:
+    each_position = output.ndim == 3 and output.shape[:2] == chain.y.shape
+    if output.ndim != 2 and not (positions and each_position):
         raise UnsupportedError(
             "local losses need an output of one number a class, (B, classes); this network's has "
             f"shape {tuple(output.shape)}"
         )
-    return ends, output.shape[1]
+    return ends, tuple(output.shape[1:])
 
 
 class BlockPass:

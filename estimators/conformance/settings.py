@@ -15,16 +15,21 @@ INNER = (Backprop(), ForwardGradient(), DirectFeedbackAlignment())
 
 
 def settings(cls: type[Estimator]) -> Iterator[Estimator]:
-    """Yield the defaults, then settings with one field changed.
+    """Yield the defaults, then settings with one field changed, as `changes` gives them."""
+    yield cls()
+    yield from (cls(**changed) for changed in changes(cls))
+
+
+def changes(cls: type) -> Iterator[dict[str, Any]]:
+    """Yield {field: another value} for a component's class.
 
     A count becomes another small number, a choice or switch every other option, and an estimator
     in a field one of each kind.
     """
-    yield cls()
     hints = get_type_hints(cls, include_extras=True)
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+    for field in dataclasses.fields(cls):
         for value in _others(hints[field.name], _default(field)):
-            yield cls(**{field.name: value})
+            yield {field.name: value}
 
 
 MORE = 8

@@ -69,7 +69,7 @@ def check(
             verdicts[name] = _of_each(name, function, tried)
         for name, function in ACROSS.items():
             before(name)
-            verdict = _verdict(name, lambda f=function: f(tried))
+            verdict = verdict_of(name, lambda f=function: f(tried))
             offered = verdict.detail not in NOTHING_OFFERED
             verdicts[name] = replace(verdict, offered=offered)
         if seconds:
@@ -92,7 +92,7 @@ def _add_many(verdicts: dict[str, Verdict], trial: Trial, seconds: float) -> Non
         return
     many = many_draws(trial, seconds)
     for name in waiting:
-        verdict = _verdict(name, lambda n=name: MANY[n](trial, many), f"{trial.name}: ")
+        verdict = verdict_of(name, lambda n=name: MANY[n](trial, many), f"{trial.name}: ")
         if not verdict.passed or verdict.detail:
             verdicts[name] = verdict
 
@@ -102,14 +102,14 @@ def _of_each(name: str, function: Callable[[Trial], str | None], tried: Sequence
     found = ""
     if name in OPTIONAL:
         offers, without = OPTIONAL[name]
-        offered = _verdict(name, lambda: "".join("x" for trial in tried if offers(trial)))
+        offered = verdict_of(name, lambda: "".join("x" for trial in tried if offers(trial)))
         if not offered.passed:
             return offered
         if not offered.detail:
             return Verdict(name, True, without, offered=False)
         tried = [trial for trial in tried if offers(trial)]
     for trial in tried:
-        verdict = _verdict(name, lambda t=trial: function(t), f"{trial.name}: ")
+        verdict = verdict_of(name, lambda t=trial: function(t), f"{trial.name}: ")
         if not verdict.passed:
             return verdict
         found = found or verdict.detail
@@ -117,7 +117,8 @@ def _of_each(name: str, function: Callable[[Trial], str | None], tried: Sequence
     return Verdict(name, True, found or count)
 
 
-def _verdict(name: str, run: Callable[[], str | None], place: str = "") -> Verdict:
+def verdict_of(name: str, run: Callable[[], str | None], place: str = "") -> Verdict:
+    """The outcome of `run`: what it finds, or why it raises; `place` stands before the reason."""
     try:
         return Verdict(name, True, run() or "")
     except AssertionError as error:

@@ -72,7 +72,7 @@ class Estimate(NamedTuple):
     grads: Params
     """Named and shaped as the network's parameters."""
     loss: Tensor
-    """The loss at the point, ()."""
+    """The loss at the point, (); near it, if the class says so (`reports_nearby_loss`)."""
     state: Any = None
     """State for the next step: tensors in dicts and tuples, so that it can be checkpointed."""
     info: Mapping[str, Tensor | Mapping[str, Tensor]] = {}
@@ -134,6 +134,10 @@ class Estimator(ABC, Generic[Obj, S]):
 
     control_arm: ClassVar[bool] = False
     """Whether it is a control arm, whose mean may have nothing to do with the gradient."""
+
+    reports_nearby_loss: ClassVar[bool] = False
+    """Whether the loss of an estimate is the mean of the losses that it takes on either side of the
+    point, `difference_step` apart, so that no pass is made for it: L(θ) + O(h²)."""
 
     @abstractmethod
     def claim(self, objective: Obj, /) -> Claim:

@@ -93,7 +93,7 @@ def auxiliaries_of(chain: Chain, choice: Choice) -> tuple[Auxiliary, ...]:
 
 
 def _make(chain: Chain, choice: Choice) -> tuple[Auxiliary, ...]:
-    ends, outputs = outputs_of_blocks(chain)
+    ends, (outputs,) = outputs_of_blocks(chain)
     names = [place.name for place in chain.boundaries]
     made = zip(names, ends, strict=True)
     return tuple(_auxiliary(chain, choice, name, h, outputs) for name, h in made)

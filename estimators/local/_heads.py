@@ -38,6 +38,17 @@ class PooledLinear(nn.Module):
         return self.linear(pooled(h, self.units))
 
 
+class PositionLinear(nn.Module):
+    """A linear readout of each position: (B, T, features) -> (B, T, outputs)."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.linear = linear
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.linear(h)
+
+
 class MadeHeads(NamedTuple):
     """Which heads are made, and with which loss."""
 
@@ -46,12 +57,16 @@ class MadeHeads(NamedTuple):
     norm: AuxiliaryNorm = "layer"
     loss: LocalLossName = "prediction"
 
-    def module(self, h: Tensor, units: tuple[str, ...], outputs: int) -> nn.Module:
+    def module(self, h: Tensor, units: tuple[str, ...], output: tuple[int, ...]) -> nn.Module:
         """The head of a block's output `h`, (B, *units), to (B, outputs + features); all zero.
+
+        In a network with an output for each position, (B, T, outputs), so has the head.
 
         Raises UnsupportedError if it does not read that output.
         """
-        shape = tuple(h.shape[1:])
+        shape, outputs = tuple(h.shape[1:]), output[-1]
+        if len(output) == 2:
+            return self._for_positions(h, output)
         if self.name == "pooled_linear":
             sizes = (n for n, unit in zip(shape, units, strict=True) if unit not in POOLED)
             features = torch.Size(sizes).numel()
@@ -65,6 +80,16 @@ class MadeHeads(NamedTuple):
             return head
         _refuse_axes("similarity matching", shape, units)
         return with_similarity(head, shape, h)
+
+    def _for_positions(self, h: Tensor, output: tuple[int, ...]) -> nn.Module:
+        if self.name != "pooled_linear" or h.ndim != 3 or h.shape[1] != output[0]:
+            raise UnsupportedError(
+                f"the network has an output for each of {output[0]} positions, for which heads are "
+                f"linear maps of ({output[0]}, features), and this block puts out "
+                f"{tuple(h.shape[1:])} to a head {self.name}: take pooled_linear, and blocks "
+                "that keep the positions"
+            )
+        return PositionLinear(blank(lambda: nn.Linear(h.shape[2], output[1]), h))
 
     def losses(self, chain: Chain, outputs: int) -> Losses:
         """The loss of such a head's output. Raises UnsupportedError if the targets do not fit."""
@@ -83,7 +108,7 @@ def first_head(head: nn.Module, rng: Generator) -> list[Tensor]:
 
     Those of a linear head are uniform in ±1/√features.
     """
-    if not isinstance(head, PooledLinear):
+    if not isinstance(head, PooledLinear | PositionLinear):
         return list(first_weights(head, rng).values())
     weight, bias = (torch.zeros_like(p.detach()) for p in head.parameters())
     bound = weight.shape[1] ** -0.5

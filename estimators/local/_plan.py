@@ -92,11 +92,11 @@ def plan(chain: Chain, greedy: bool, per: Units, heads: MadeHeads) -> Plan:
 def _divide(chain: Chain, greedy: bool, per: Units, heads: MadeHeads) -> Plan:
     *groups, last = chain.blocks
     refuse_tied(chain)
-    ends, outputs = outputs_of_blocks(chain)
+    ends, output = outputs_of_blocks(chain, positions=True)
     few = chain.on(chain.x[:2].clone(), chain.y[:2].clone())  # batch norm refuses one alone
     inputs = [few.x, *(torch.zeros_like(h[:2]) for h in ends)]
     blocks = [
-        _block(few.part(group).on(x, few.y), h[:2], outputs, heads)
+        _block(few.part(group).on(x, few.y), h[:2], output, heads)
         for group, x, h in zip(groups, inputs[:-1], ends, strict=True)
     ]
     members = tuple((block,) for block in blocks) if greedy else (tuple(blocks),)
@@ -115,8 +115,8 @@ def _segment(chain: Chain, members: tuple[Block, ...], per: Units) -> LocalChain
     return HeadChain(chain, members)
 
 
-def _block(trunk: Chain, h: Tensor, outputs: int, heads: MadeHeads) -> Block:
-    """The block that ends in `h`, (B, *units)."""
+def _block(trunk: Chain, h: Tensor, output: tuple[int, ...], heads: MadeHeads) -> Block:
+    """The block that ends in `h`, (B, *units), of a network whose output is (B, *output)."""
     stages, shape = trunk.stages, tuple(h.shape[1:])
     own = [name for name, _ in trunk.module.named_parameters()]
     for name, module in trunk.module.named_modules():
@@ -128,13 +128,13 @@ def _block(trunk: Chain, h: Tensor, outputs: int, heads: MadeHeads) -> Block:
             return Block(stages, module.units, head, names, losses, columns, True, trunk, rest)
     units = _units(trunk, shape)
     try:
-        head, losses = heads.module(h, units, outputs), heads.losses(trunk, outputs)
+        head, losses = heads.module(h, units, output), heads.losses(trunk, output[-1])
     except UnsupportedError as error:
         text = f"no head can be made for {stages[0]}: {error}"
         raise UnsupportedError(text, network=error.network) from error
     names = tuple(f"{name_of_head(stages[0])}.{n}" for n, _ in head.named_parameters())
     with torch.no_grad():
-        columns = head(h).shape[1]
+        columns = head(h).shape[-1]
     couples = heads.loss != "prediction"
     return Block(stages, units, head, names, losses, columns, False, trunk, tuple(own), couples)
 

@@ -49,7 +49,7 @@ class Block:
     units: Units
     """The axes of its output."""
     head: nn.Module
-    """From the block's output to (B, columns)."""
+    """From the block's output to (B, columns); (B, T, columns) with a target a position."""
     names: tuple[str, ...]
     """Of the head's parameters, in their order."""
     losses: Losses
@@ -255,7 +255,7 @@ class _Tap(_Head):
 
 
 class _LastHead(_Head):
-    """The last block's head: what all heads put out, side by side, (B, Σ_b columns)."""
+    """The last block's head: what all heads put out, side by side, (B, …, Σ_b columns)."""
 
     def __init__(self, block: Block, earlier: list[_Tap]) -> None:
         super().__init__(block)
@@ -268,14 +268,14 @@ class _LastHead(_Head):
         earlier = [tap.prediction for tap in self._earlier if tap.prediction is not None]
         for tap in self._earlier:
             tap.prediction = None
-        return torch.cat([*earlier, last], 1)
+        return torch.cat([*earlier, last], -1)
 
 
 def _sum_of(blocks: Sequence[Block]) -> Losses:
     """The losses of all heads: one for each example, or one number where one of them is."""
 
     def summed(outputs: Tensor, y: Tensor) -> Tensor:
-        parts = outputs.split([block.columns for block in blocks], 1)
+        parts = outputs.split([block.columns for block in blocks], -1)
         terms = [block.losses(part, y) for block, part in zip(blocks, parts, strict=True)]
         if any(term.ndim == 0 for term in terms):
             terms = [term.mean() for term in terms]

@@ -98,9 +98,9 @@ class LocalLosses(Estimator[Chain, State]):
     head_rate: Annotated[float, Gt(0), Le(10), UsedIf(heads="trained")] = 1e-3
     """Learning rate (Adam) of the heads that are made for a network that brings none."""
     auxiliary: HeadName = "pooled_linear"
-    """The heads that are made: a linear map of the mean over the places of an image, or an
-    auxiliary network: a linear map of its 2x2 pooled places, an MLP of three hidden layers, or a
-    CNN of four convolutions."""
+    """The heads that are made: a linear map of the mean over the places of an image (of each
+    position, where each has an output), or an auxiliary network: a linear map of its 2x2 pooled
+    places, an MLP of three hidden layers, or a CNN of four convolutions."""
     auxiliary_width: Annotated[
         int, Ge(1), Le(4096), Unit("channels"), UsedIf(auxiliary=("mlp", "cnn"))
     ] = 32

@@ -1,13 +1,13 @@
 """Memory-efficient zeroth-order descent (MeZO) of Malladi et al. (2023)."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Generator
 
 from estimators.core.bounds import Ge, Gt, Le, Unit
-from estimators.core.contract import Estimate, Law, Params
+from estimators.core.contract import Cost, Estimate, Law, Params
 from estimators.core.objective import Objective
 from estimators.perturbation._directions.differences import AntitheticPairs, law_of_differences
 from estimators.perturbation._directions.replay import Entries, LazyGradient, losses_at_pairs
@@ -24,7 +24,8 @@ class MeZO(AntitheticPairs):
     Use it for models that fit into memory only once. On small networks, `SPSA` gives the same
     numbers without drawing each direction several times.
 
-    Biased by O(ε²), exactly unbiased on a quadratic. Costs 2K + 1 forward passes.
+    Biased by O(ε²), exactly unbiased on a quadratic. Costs 2K forward passes: the loss that it
+    reports is the mean of those at θ ± ε v, L(θ) + O(ε²).
 
     Source: Malladi, Gao, Nichani, Damian, Lee, Chen and Arora (2023), arXiv:2305.17333; K > 1 is
     their n-SPSA.
@@ -41,6 +42,11 @@ class MeZO(AntitheticPairs):
     noise: Entries = "normal"
     """Distribution of a direction v: normals, as published, or signs ±1."""
 
+    reports_nearby_loss: ClassVar[bool] = True
+
+    def cost(self, objective: Objective, /) -> Cost:
+        return Cost(forwards=2 * self.pairs)
+
     @torch.no_grad()
     def estimate(
         self, objective: Objective, params: Params, state: None, rng: Generator, /
@@ -49,7 +55,7 @@ class MeZO(AntitheticPairs):
             objective, params, self.noise, self.eps, self.pairs, rng
         )
         slopes = (losses[:, 0] - losses[:, 1]) / (2 * self.eps)
-        return Estimate(LazyGradient(directions, slopes.unbind()), objective(params))
+        return Estimate(LazyGradient(directions, slopes.unbind()), losses.mean())
 
     def difference_step(self, params: Params, /) -> float:
         return 2 * self.eps

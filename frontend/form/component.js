@@ -143,6 +143,16 @@ function more({doc, summary, title}) {
   );
 }
 
+/** The file of a plug-in, and the beginning of its hash. @param {Component["source"]} source */
+const origin = ({file, hash}) =>
+  h(
+    "p",
+    {class: "needs"},
+    `From ${file}, SHA-256 `,
+    h("code", {title: hash}, `${hash.slice(0, 12)}…`),
+    ".",
+  );
+
 /**
  * What a component is called, what it claims, is and needs.
  * @param {Component} entry
@@ -160,7 +170,9 @@ export function about(entry, named = true) {
       prose(entry.summary),
     ),
     needs.length > 0 && h("p", {class: "needs"}, `Needs ${needs.join("; ")}.`),
-    entry.source.kind !== "builtin" && h("p", {class: "needs"}, `From ${entry.source.file}.`),
+    entry.inferred?.length &&
+      h("p", {class: "needs"}, `Worked out by the lab: ${entry.inferred.join("; ")}.`),
+    entry.source.kind !== "builtin" && origin(entry.source),
     more(entry),
   );
 }

@@ -35,6 +35,11 @@ LINES = [
         "shared by worker and notebook",
     ),
     ("backend/catalogue", ["backend.api", "backend.store", "backend.jobs", "fastapi"], ""),
+    (
+        "backend/conformance",
+        ["backend.api", "backend.store", "backend.jobs", "backend.terminal", "fastapi"],
+        "checks classes alone",
+    ),
     ("backend/jobs", ["backend.api", "backend.figures", "backend.sharing", "fastapi"], ""),
     ("backend/config.py", ["torch", "estimators", "fastapi", "sqlmodel"], "shared by all"),
 ]  # fmt: skip

@@ -20,9 +20,11 @@ COMPONENTS = {
 """Folders in which a module is one component: it is as long as the component is."""
 
 SHORT_WITH_A_REASON = {
+    "backend/training/authoring.py": "names that `gradlab` exports, loaded only when one is used",
     "backend/jobs/backoff.py": "the supervisor and the worker wait by it and share no other",
     "backend/sharing/encode.py": "what keeps an exported page safe, reviewed in one place",
     "backend/store/migrations/env.py": "Alembic looks for a file of this name",
+    "estimators/core/token_loss.py": "a loss to pass to a `Chain`, as `info_nce` beside it",
     "backend/training/microscope/draws.py": "one module a kind of microscope, beside `anatomy`",
 }
 

@@ -150,10 +150,13 @@ def test_no_class_is_loaded_twice_in_the_checkout():
     import estimators
     import gradlab
     from backend import notebook
+    from backend.training import authoring
 
-    assert set(gradlab.__all__) == {*estimators.__all__, "Views", "show"}
+    assert set(gradlab.__all__) == {*estimators.__all__, *authoring.__all__, "Views", "show"}
     for name in estimators.__all__:
         assert getattr(gradlab, name) is getattr(estimators, name)
+    for name in authoring.__all__:
+        assert getattr(gradlab, name) is getattr(authoring, name)
     assert gradlab.show is notebook.show
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         gradlab.nothing  # noqa: B018

@@ -83,6 +83,9 @@ METRICS = {
     "own_view": Metric(
         "Own view found", "fraction of views nearest<br>to their own other view", fraction=True
     ),
+    "bits_per_token": Metric(
+        "Bits per token", "bits per token<br>loss / ln 2", "wide", unit="bits"
+    ),
     "train/learning_rate": Metric("Learning rate", "learning rate"),
     "train/seconds": Metric("Training time", "training time (s)<br>pauses excluded", unit="s"),
     "path/x0": Metric("First coordinate", "x₀"),
@@ -202,7 +205,7 @@ BY_EXAMPLE = "_by_example"
 EVENTS = ("estimator/ascends",)
 """Reports that are 1 or 0 at each step: their mean over steps is a share."""
 SPLITS = ("train", "validation", "test")
-OF_A_PART = ("loss", "accuracy", "readout_accuracy", "own_view")
+OF_A_PART = ("loss", "accuracy", "readout_accuracy", "own_view", "bits_per_token")
 """Metrics of a part of the data."""
 OF_A_MEASURE = ("sweep/law_check/", "sweep/law/", "sweep/", "law/", "law_check/")
 """Prefixes of a measure: against a field's values, by its law, or both; whether the two agree."""

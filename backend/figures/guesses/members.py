@@ -13,6 +13,9 @@ NO_SETTING = (
 )  # fmt: skip
 """Fields of a run that do not make it another experiment, or are compared on their own."""
 
+ADDED = {"rates": "", "schedule.warmup": "0"}
+"""Fields of optimisers that older runs do not have, at the values that stand for those runs."""
+
 
 @dataclass(frozen=True)
 class Member:
@@ -87,15 +90,20 @@ def _driver(run_id: str, run: RunLike) -> Member:
         driver(run),
         place_of(description),
         {**of_estimator, **flat(rest)},
-        flat(_mapping(run.config.get("optimizer"))),
+        _optimizer_of(run),
     )
 
 
 def setting_of(run: RunLike) -> dict[str, str]:
     """All of a run's configuration by which two runs differ, except for their seed and names."""
     rest = {name: value for name, value in run.config.items() if name not in NO_SETTING}
-    experiment = {**rest, "optimizer": run.config.get("optimizer")}
-    return flat({**experiment, "estimator": run.config.get("estimator")})
+    optimizer = {f"optimizer.{name}": value for name, value in _optimizer_of(run).items()}
+    return flat({**rest, "estimator": run.config.get("estimator")}) | optimizer
+
+
+def _optimizer_of(run: RunLike) -> Flat:
+    fields = flat(_mapping(run.config.get("optimizer")))
+    return {name: value for name, value in fields.items() if ADDED.get(name) != value}
 
 
 def _estimators(run_id: str, run: RunLike) -> Iterator[Member]:

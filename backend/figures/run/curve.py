@@ -81,6 +81,13 @@ INFO = FigureInfo(
             "Higher is better: 1 means that every view finds its example.",
             only=Condition("loss.name", "info_nce"),
         ),
+        _of_parts(
+            "bits-per-token", "bits_per_token", 50, "Bits per token",
+            "The loss of a language model in bits: the mean of −log₂ of the probability that it "
+            "gave to the token that came.",
+            "Lower is better; log₂ of the size of the vocabulary is a guess without knowledge.",
+            only=Condition("network.name", "gpt"),
+        ),
         _of_measure(
             "cosine", 10, "Alignment (cosine)",
             "Mean over the draws of ⟨ĝ, g⟩ / (‖ĝ‖‖g‖): how well one estimate points along the "

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from backend.config import COMPONENTS, RunConfig
 from backend.training.batches import Batches
@@ -14,6 +14,7 @@ from backend.training.components.index import ComponentIndex, component_index
 from backend.training.components.resolve import Loc, Problem, resolve
 from backend.training.datasets import Dataset, Part
 from backend.training.losses import Loss
+from backend.training.losses.contract import Batch, Prepare
 from backend.training.networks import Network
 from backend.training.optimizers import Optimizer
 from estimators.core.contract import Estimator
@@ -42,11 +43,21 @@ class Assembly:
     optimizer: Optimizer
     driver: Labelled
     shadows: tuple[Labelled, ...]
-    plugins: dict[str, str]
-    """SHA-256 of each plug-in file in use."""
     index: ComponentIndex
     """Every component there is."""
     loss: Loss
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """The components by kind, without the estimators."""
+        kinds = ("dataset", "network", "loss", "optimizer")
+        return {kind: getattr(self, kind) for kind in kinds}
+
+    @property
+    def plugins(self) -> dict[str, str]:
+        """SHA-256 of the file of each plug-in in use; see `ComponentIndex.plugin_files`."""
+        estimators = (e.estimator for e in (self.driver, *self.shadows))
+        return self.index.plugin_files([*self.task.values(), *estimators])
 
     def module(self, seed: int) -> nn.Module:
         """The network at its initialisation."""
@@ -54,6 +65,10 @@ class Assembly:
         module = self.network.build(self.dataset.shape, outputs, stream(seed, "init"))
         self.loss.begin(module, stream(seed, "init", "loss"))
         return module
+
+    def inferred(self) -> tuple[str, ...]:
+        """What was worked out of a network that does not say it itself, in sentences."""
+        return self.network.inferred(self.dataset.shape, self.loss.outputs(self.dataset))
 
     def chain(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Chain:
         """The loss on a batch from `batches`."""
@@ -71,7 +86,20 @@ class Assembly:
 
     def batches(self, part: Part, size: int, seed: int) -> Batches:
         """The batches to train on."""
-        return Batches(part, size, seed, self.loss.prepare)
+        return Batches(part, size, seed, self._prepare)
+
+    @property
+    def _prepare(self) -> Prepare | None:
+        """What the data set changes at random in a batch, then what the loss does."""
+        augment, prepare = self.dataset.augment, self.loss.prepare
+        if augment is None:
+            return prepare
+
+        def both(x: Tensor, y: Tensor, rng: Generator) -> Batch:
+            x = augment(x, rng)
+            return (x, y) if prepare is None else prepare(x, y, rng)
+
+        return both
 
     def estimator(self, description: Any) -> Estimator:
         """Build another estimator. Raises ValueError with each problem in a sentence."""
@@ -118,7 +146,6 @@ def assemble(config: RunConfig, plugin_dirs: Sequence[Path | str] = ()) -> Assem
         made[("optimizer",)],
         driver,
         tuple(shadows),
-        index.plugin_files(estimators),
         index,
         made[("loss",)],
     )

@@ -37,6 +37,11 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
 
 
+def catalogue_name(cls: type) -> str:
+    """The name of a component that is no estimator: its class name in snake_case."""
+    return snake_case(cls.__name__)
+
+
 @cache
 def find(package: str, base: type[T]) -> dict[str, type[T]]:
     """Concrete dataclasses below `base` in the modules of `package`, by catalogue name.
@@ -47,7 +52,7 @@ def find(package: str, base: type[T]) -> dict[str, type[T]]:
     for module in _modules(importlib.import_module(package)):
         for value in vars(module).values():
             if _is_component(value, base) and value.__module__ == module.__name__:
-                classes[snake_case(value.__name__)] = value
+                classes[catalogue_name(value)] = value
     return dict(sorted(classes.items()))
 
 

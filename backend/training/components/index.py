@@ -1,28 +1,39 @@
-"""`component_index`: every component that a configuration can name, by kind and name."""
+"""`KINDS` and `component_index`: the kinds of component, and all that a configuration can name."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from backend.config import IMPORT_SECONDS
+from backend.training.components.discovery import catalogue_name
 from backend.training.datasets import Dataset, datasets
 from backend.training.losses import Loss, losses
 from backend.training.networks import Network, networks
 from backend.training.optimizers import Optimizer, Schedule, optimizers, schedules
+from backend.training.wrapping import wrap_module, wrap_optimizer
 from estimators.core.contract import Estimator
-from estimators.registry import Discovery, discover
+from estimators.registry import ESTIMATORS, Discovery, Kind, discover
 
-BASES: dict[str, type] = {
-    "dataset": Dataset,
-    "loss": Loss,
-    "network": Network,
-    "estimator": Estimator,
-    "optimizer": Optimizer,
-    "schedule": Schedule,
-}
-"""The kinds of component and their base classes."""
+C = TypeVar("C")
+
+
+def _kind(base: type, builtin: Callable[[], Mapping[str, type]], group: str, **more: Any) -> Kind:
+    return Kind(base, lambda: builtin().values(), f"gradlab.{group}", catalogue_name, **more)
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType({
+    "dataset": _kind(Dataset, datasets, "datasets"),
+    "loss": _kind(Loss, losses, "losses"),
+    "network": _kind(Network, networks, "networks", wrap=wrap_module),
+    **ESTIMATORS,
+    "optimizer": _kind(Optimizer, optimizers, "optimizers", wrap=wrap_optimizer),
+    "schedule": _kind(Schedule, schedules, "schedules"),
+})  # fmt: skip
+"""The kinds by name; `load_file(file, KINDS)` reads the components of a plug-in file."""
 _LAZY_MODULES = (
     "torch._dynamo",  # the first optimiser's step
     "torch._decomp.decompositions_for_jvp",  # the first forward-mode derivative
@@ -31,42 +42,48 @@ _LAZY_MODULES = (
 
 @dataclass(frozen=True)
 class ComponentIndex:
-    """The classes of each kind by catalogue name, and where the estimators were found."""
+    """The classes of each kind by catalogue name, and where they were found."""
 
     classes: dict[str, dict[str, type]]
     discovery: Discovery
 
-    def plugin_files(self, estimators: Iterable[Estimator]) -> dict[str, str]:
-        """{name: SHA-256 of its file} of each plug-in among the estimators and those they wrap."""
-        used = {type(e) for estimator in estimators for e in with_wrapped(estimator)}
-        entries = self.discovery.estimators.items()
-        return {name: e.sha256 for name, e in entries if e.cls in used and e.kind == "plugin"}
+    def plugin_files(self, components: Iterable[Any]) -> dict[str, str]:
+        """{name: SHA-256 of its file} of each plug-in among the components and those in their
+        fields. The name of one that is no estimator begins with its kind: `network my_net`."""
+        used = {type(c) for component in components for c in with_nested(component)}
+        return {
+            name if kind == "estimator" else f"{kind} {name}": entry.sha256
+            for kind, entries in self.discovery.entries.items()
+            for name, entry in entries.items()
+            if entry.cls in used and entry.kind != "builtin"
+        }
+
+
+def with_nested(component: C) -> Iterator[C]:
+    """The component, and the components in its fields."""
+    yield component
+    for item in fields(component):  # type: ignore[arg-type]
+        value = getattr(component, item.name)
+        if is_dataclass(value) and not isinstance(value, type):
+            yield from with_nested(value)  # type: ignore[misc]
 
 
 def with_wrapped(estimator: Estimator) -> Iterator[Estimator]:
     """The estimator, and the estimators in its fields."""
-    yield estimator
-    for item in fields(estimator):  # type: ignore[arg-type]
-        value = getattr(estimator, item.name)
-        if isinstance(value, Estimator):
-            yield from with_wrapped(value)
+    return (e for e in with_nested(estimator) if isinstance(e, Estimator))
 
 
 def component_index(
     plugin_dirs: Sequence[Path | str] = (), import_seconds: float = IMPORT_SECONDS
 ) -> ComponentIndex:
-    """The built-in components, and the estimators of installed packages and plug-in folders.
+    """The built-in components, and those of installed packages and plug-in folders.
 
     A plug-in file whose import takes longer than `import_seconds` is listed as a failure.
     """
-    discovery = discover([Path(d) for d in plugin_dirs], import_seconds)
+    discovery = discover([Path(d) for d in plugin_dirs], import_seconds, KINDS)
     classes = {
-        "dataset": datasets(),
-        "loss": losses(),
-        "network": networks(),
-        "estimator": {name: entry.cls for name, entry in discovery.estimators.items()},
-        "optimizer": optimizers(),
-        "schedule": schedules(),
+        kind: {name: entry.cls for name, entry in discovery.entries.get(kind, {}).items()}
+        for kind in KINDS
     }
     return ComponentIndex(classes, discovery)
 
@@ -82,5 +99,6 @@ def preload_imports() -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         for name in _LAZY_MODULES:
             import_module(name)
-    for find in (datasets, losses, networks, optimizers, schedules):
-        find()
+    for name, kind in KINDS.items():
+        if name != "estimator":
+            tuple(kind.builtin())

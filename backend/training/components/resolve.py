@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from backend.sentences import sentence, unknown, wrong
-from backend.training.components.discovery import snake_case
-from backend.training.components.index import BASES, ComponentIndex
+from backend.training.components.discovery import catalogue_name
+from backend.training.components.index import KINDS, ComponentIndex
 from estimators.core.contract import Estimator
 from estimators.core.names import snake_name
 
@@ -56,7 +56,7 @@ def describe(component: Any, name: str | None = None) -> dict[str, Any]:
 
 
 def _name(cls: type) -> str:
-    return snake_name(cls) if issubclass(cls, Estimator) else snake_case(cls.__name__)
+    return snake_name(cls) if issubclass(cls, Estimator) else catalogue_name(cls)
 
 
 @cache
@@ -65,8 +65,8 @@ def nested(cls: type) -> dict[str, str]:
     kinds = {}
     for name, hint in get_type_hints(cls).items():
         options = [get_origin(o) or o for o in (hint, *get_args(hint))]
-        for kind, base in BASES.items():
-            if any(isinstance(o, type) and issubclass(o, base) for o in options):
+        for kind, described in KINDS.items():
+            if any(isinstance(o, type) and issubclass(o, described.base) for o in options):
                 kinds[name] = kind
     return {f.name: kinds[f.name] for f in fields(cls) if f.name in kinds}
 

@@ -1,39 +1,22 @@
 """The contract of a data set: training, validation and test part, fixed by the seed."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable
+from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from backend.training.components.discovery import Configurable
+from backend.training.examples.part import Part, Split
 from estimators.core.noise import stream
 from estimators.core.objective import Losses, cross_entropy
+from estimators.core.token_loss import token_cross_entropy
 
-
-class Part(NamedTuple):
-    """Examples (N, *shape) as float32 and their classes (N,) as int64."""
-
-    x: Tensor
-    y: Tensor
-
-    def to(self, device: torch.device | str) -> "Part":
-        """The same on `device`."""
-        return Part(self.x.to(device), self.y.to(device))
-
-
-@dataclass(frozen=True)
-class Split:
-    """The three parts: tune learning rates on `validation`, report results on `test`."""
-
-    train: Part
-    validation: Part
-    test: Part
-
-    def to(self, device: torch.device | str) -> "Split":
-        """The same on `device`."""
-        return Split(self.train.to(device), self.validation.to(device), self.test.to(device))
+Augment = Callable[[Tensor, Generator], Tensor]
+"""(examples (B, *shape), random generator) -> changed examples, as many and of the same shape."""
+ALL_PARTS = 2.0
+"""At least the examples of a data set over those to train on."""
 
 
 class Dataset(Configurable, ABC):
@@ -45,13 +28,22 @@ class Dataset(Configurable, ABC):
     """The number of classes, which is the number of outputs of a network."""
     classified: ClassVar[bool] = True
     """Whether the outputs are class scores, so that there is an accuracy."""
+    tokens: ClassVar[bool] = False
+    """Whether an example is T token indices, int64, with a class for each: x and y are (N, T),
+    `classes` is the size of the vocabulary, and a network puts out (B, T, classes)."""
     separate_test: ClassVar[bool] = False
     """Whether no example of the test part is in another part with any other seed."""
+
+    def placeholder(self, count: int) -> tuple[Tensor, Tensor]:
+        """Examples and targets of the right shapes and types, without numbers."""
+        if self.tokens:
+            return torch.empty(2, count, *self.shape, dtype=torch.int64).unbind()  # type: ignore[return-value]
+        return torch.empty(count, *self.shape), torch.empty(count, dtype=torch.int64)
 
     @property
     def losses(self) -> Losses:
         """The loss of each example as a function of outputs and targets."""
-        return cross_entropy
+        return token_cross_entropy if self.tokens else cross_entropy
 
     @property
     @abstractmethod
@@ -62,6 +54,20 @@ class Dataset(Configurable, ABC):
     @abstractmethod
     def training_examples(self) -> int:
         """The number of training examples, known without loading."""
+
+    @property
+    def augment(self) -> Augment | None:
+        """Random changes of training examples that keep their class, or None.
+
+        Drawn with each batch of a run, on its device; parts are evaluated without them.
+        """
+        return None
+
+    def bytes_on(self, device: torch.device | str) -> int:
+        """Bytes that the parts take on a device during a run, at most."""
+        with torch.device("meta"):
+            example = sum(t.nbytes for t in self.placeholder(1))
+        return int(ALL_PARTS * self.training_examples * example) * 2
 
     @abstractmethod
     def load(self, seed: int) -> Split:

@@ -48,14 +48,12 @@ class Contrastive:
         split = run.split
         self._module, self._split, self._classes, self._loss = module, split, classes, loss
         self._train, self._validation = (
-            Part(part.x[: max(free, cheap)], part.y[: max(free, cheap)])
+            part.first(max(free, cheap))
             for part, free in zip((split.train, split.validation), MIN_EXAMPLES, strict=True)
         )
         self._size = run.batch_size
         self._views = {
-            name: self._batches(
-                part, views, stream(run.seed, "augment", name, device=part.x.device)
-            )
+            name: self._batches(part, views, stream(run.seed, "augment", name, device=part.device))
             for name, part in vars(split).items()
         }
 
@@ -71,7 +69,7 @@ class Contrastive:
         yield "train/own_view", self._contrast("train")[1]
         most = affordable(step, self.every, self._size)
         train, validation = (
-            self._features(Part(part.x[: max(free, most)], part.y[: max(free, most)]))
+            self._features(part.first(max(free, most)))
             for part, free in zip((self._train, self._validation), MIN_EXAMPLES, strict=True)
         )
         fitted = readout(train, validation, self._classes)
@@ -88,10 +86,9 @@ class Contrastive:
 
     def _batches(self, part: Part, views: Views, rng: Generator) -> list[Tensor]:
         """Two views of each batch of the training's size, or of all examples if there are fewer."""
-        size = min(self._size, len(part.y))
-        count = min(BATCHES, len(part.y) // size)
-        taken = (t[: count * size].split(size) for t in part)
-        return [views(x, y, rng)[0] for x, y in zip(*taken, strict=True)]
+        size = min(self._size, len(part))
+        count = min(BATCHES, len(part) // size)
+        return [views(x, y, rng)[0] for x, y in part.first(count * size).chunks(size)]
 
     @torch.no_grad()
     def _contrast(self, name: str) -> tuple[Tensor, Tensor]:
@@ -105,6 +102,6 @@ class Contrastive:
     @torch.no_grad()
     def _features(self, part: Part) -> Part:
         with evaluating(self._module), watching(self._module) as kept:
-            for x in part.x.split(examples_at_once(part.x.shape[1:], part.x.device.type)):
+            for x, _ in part.chunks(examples_at_once(part.shape, part.device.type)):
                 self._module(x)
         return Part(torch.cat(kept), part.y)

@@ -1,7 +1,7 @@
 """Loss and accuracy on parts of the data, at steps that depend on the run's length alone."""
 
 from collections.abc import Iterator, Sequence
-from math import prod
+from math import log, prod
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from estimators.core.objective import Losses, cross_entropy
 
 CHUNK = 4096  # examples in one forward pass, to bound its memory
 CPU_NUMBERS = 2**18  # of input in one forward pass on a CPU, whose caches hold the activations then
+TOKEN_NUMBERS = 64  # that stand for a token: a network puts a vector in its place
+EXAMPLE_NUMBERS = 2**12  # of input for which CHUNK is meant
 MIN_EXAMPLES = (128, 512)  # of training and validation that are always evaluated
 MIN_EVALUATIONS = 50  # over a run, if it has that many steps
 
@@ -35,12 +37,15 @@ def affordable(step: int, every: int, batch_size: int) -> int:
     return (every if step % every == 0 or step > every else step) * batch_size // 8
 
 
-def examples_at_once(shape: Sequence[int], device_type: str) -> int:
+def examples_at_once(shape: Sequence[int], device_type: str, tokens: bool = False) -> int:
     """Examples of a shape in one forward pass: on a CPU no more than its caches hold.
 
     Residual networks on 32×32 images take a third of the time that 640 of them at once do.
     """
-    most = CPU_NUMBERS // max(1, prod(shape)) if device_type == "cpu" else CHUNK
+    numbers = max(1, prod(shape) * (TOKEN_NUMBERS if tokens else 1))
+    most = CPU_NUMBERS // numbers
+    if device_type != "cpu":
+        most = CHUNK * EXAMPLE_NUMBERS // numbers if tokens else CHUNK
     return max(1, min(CHUNK, most))
 
 
@@ -66,47 +71,59 @@ class Evaluation:
         cheap = affordable(0, self.every, batch_size)
         self._module, self._test = module, split.test
         self._losses, self._classified = losses, classified
-        samples = [
-            Part(part.x[: max(free, cheap)], part.y[: max(free, cheap)])
-            for part, free in zip((split.train, split.validation), MIN_EXAMPLES, strict=True)
-        ]
-        self._train = len(samples[0].y)
-        self._both = Part(*map(torch.cat, zip(*samples, strict=True)))
+        parts = zip((split.train, split.validation), MIN_EXAMPLES, strict=True)
+        train, validation = (part.first(max(free, cheap)) for part, free in parts)
+        self._train, self._both = len(train), train.then(validation)
 
     def due(self, step: int) -> bool:
         """Whether to evaluate before this step."""
         return due(step, self.every)
 
     def along(self, step: int) -> Iterator[tuple[str, Tensor]]:
-        """`validation/loss`, and the accuracy of both parts if there is one, on the device."""
+        """`validation/loss`, the accuracy of both parts if there is one, and of tokens the bits of
+        both, on the device."""
         train, part = self._sample(step)
         losses, hits = self._examine(part)
         yield "validation/loss", losses[train:].mean()
         if self._classified:
             yield "train/accuracy", hits[:train].mean()
             yield "validation/accuracy", hits[train:].mean()
+        if self._of_tokens:
+            yield "train/bits_per_token", losses[:train].mean() / log(2)
+            yield "validation/bits_per_token", losses[train:].mean() / log(2)
 
     def _sample(self, step: int) -> tuple[int, Part]:
         """The number of training examples, and these with the validation examples after them."""
         most, count = affordable(step, self.every, self._batch_size), self._train
         train, validation = (max(free, most) for free in MIN_EXAMPLES)
-        if train >= count and count + validation >= len(self._both.y):
+        if train >= count and count + validation >= len(self._both):
             return count, self._both
-        pairs = ((t[:count][:train], t[count:][:validation]) for t in self._both)
-        return min(train, count), Part(*map(torch.cat, pairs))
+        train, later = min(train, count), self._both.slice(count, count + validation)
+        return train, self._both.first(train).then(later)
 
     def last(self) -> Iterator[tuple[str, Tensor]]:
-        """`test/loss`, and `test/accuracy` if there is one."""
+        """`test/loss`, `test/accuracy` if there is one, and of tokens `test/bits_per_token`."""
         losses, hits = self._examine(self._test)
         yield "test/loss", losses.mean()
         if self._classified:
             yield "test/accuracy", hits.mean()
+        if self._of_tokens:
+            yield "test/bits_per_token", losses.mean() / log(2)
+
+    @property
+    def _of_tokens(self) -> bool:
+        """Whether an example has a class for each of its positions."""
+        return self._test.y.ndim > 1
 
     @torch.no_grad()
     def _examine(self, part: Part) -> tuple[Tensor, Tensor]:
-        """The loss of each example, and 1 if it is classified correctly, else 0."""
+        """The loss of each example, and the share of its positions that are classified correctly:
+        1 or 0 where it has one class."""
+        losses, hits = [], []
+        count = examples_at_once(part.shape, part.device.type, self._of_tokens)
         with evaluating(self._module):
-            count = examples_at_once(part.x.shape[1:], part.x.device.type)
-            outputs = [self._module(x) for x in part.x.split(count)]
-        output = torch.cat(outputs) if outputs[1:] else outputs[0]
-        return self._losses(output, part.y), (output.argmax(1) == part.y).float()
+            for x, y in part.chunks(count):
+                output = self._module(x)
+                losses.append(self._losses(output, y))
+                hits.append((output.argmax(-1) == y).view(len(y), -1).float().mean(1))
+        return torch.cat(losses), torch.cat(hits)

@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backend.training.image_files.folders import DataError, folder_of
+from backend.data_folders.folders import DataError, folder_of
+from backend.training.image_files.source import PARTS
 
-PARTS: tuple[str, ...] = ("train", "test")
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMN = "label"
 _GREY = ("1", "L", "LA")
@@ -57,6 +57,17 @@ class ImageFiles:
         """Changes with the name, size or date of any of the files."""
         states = [(f.path.name, f.size, f.modified) for part in PARTS for f in self.files[part]]
         return sha256(json.dumps([self.column, states]).encode()).hexdigest()[:16]
+
+    def labels(self, part: str) -> np.ndarray:
+        """The labels of a part, (N,) int64."""
+        return _labels(self.name, self.files[part])
+
+    def images(self, part: str) -> Iterator[np.ndarray]:
+        """The images of a part, (C, H, W) uint8 each. Raises DataError."""
+        for file in self.files[part]:
+            for row, image in enumerate(rows(file.path, self.column)):
+                where = f"row {row} of {file.path.name} of the data set {self.name}"
+                yield decode(image, where, self.shape)
 
 
 def image_files(name: str) -> ImageFiles:
@@ -217,15 +228,3 @@ def decode(image: Any, where: str, shape: tuple[int, int, int] | None = None) ->
 
 def _size(shape: tuple[int, int, int]) -> str:
     return "×".join(map(str, shape))
-
-
-def decoded(files: ImageFiles, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """All images of a part, (N, C, H, W) uint8, and their labels, (N,) int64. Raises DataError."""
-    x = np.empty((files.counts[part], *files.shape), np.uint8)
-    place = 0
-    for file in files.files[part]:
-        for row, image in enumerate(rows(file.path, files.column)):
-            where = f"row {row} of {file.path.name} of the data set {files.name}"
-            x[place] = decode(image, where, files.shape)
-            place += 1
-    return x, _labels(files.name, files.files[part])

@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor
 
 from backend.training.datasets import Dataset
-from backend.training.evaluation import evaluation
-from backend.training.losses.contract import Batch, Loss, Plan
-from estimators.core.objective import Chain
+from backend.training.losses.per_example import PerExampleLoss
+from estimators.core.objective import Losses, cross_entropy
 
 
 @dataclass(frozen=True)
-class CrossEntropy(Loss):
+class CrossEntropy(PerExampleLoss):
     """Cross-entropy: −log softmax of the outputs at the example's class.
 
     On a surface, its height is the loss instead.
@@ -19,15 +18,8 @@ class CrossEntropy(Loss):
 
     title = "Cross-entropy"
 
-    def chain(self, module: nn.Module, batch: Batch, dataset: Dataset) -> Chain:
-        return Chain(module, *batch, dataset.losses)
+    def losses(self, outputs: Tensor, y: Tensor, /) -> Tensor:
+        return cross_entropy(outputs, y)
 
-    def evaluation(self, module: nn.Module, dataset: Dataset, plan: Plan) -> evaluation.Evaluation:
-        return evaluation.Evaluation(
-            module,
-            plan.split,
-            plan.steps,
-            plan.batch_size,
-            dataset.losses,
-            classified=dataset.classified,
-        )
+    def losses_on(self, dataset: Dataset) -> Losses:
+        return dataset.losses

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from backend.sentences import wrong
 from backend.training.datasets import Dataset
 from backend.training.evaluation.contrastive import Contrastive
-from backend.training.losses.augmentation import Augmentation
+from backend.training.examples.augmentation import Augmentation
 from backend.training.losses.contract import Batch, Loss, Plan, Prepare
 from estimators.core import info_nce
 from estimators.core.bounds import Ge, Gt, Le, Unit
@@ -59,6 +59,11 @@ class InfoNCE(Loss):
             raise ValueError(
                 "info_nce needs examples of which two views can be drawn; this data set has one "
                 "point and no examples: its loss is cross_entropy, or take digits or two_moons"
+            )
+        if dataset.tokens:
+            raise ValueError(
+                "info_nce draws two views of an example by shifting, erasing or adding noise, and "
+                "an example of this data set is tokens: its loss is cross_entropy"
             )
         if len(dataset.shape) == 3:
             most = min(dataset.shape[1:]) // 2

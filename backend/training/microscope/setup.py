@@ -9,7 +9,7 @@ from backend.training.batches import Batches
 from backend.training.components.assemble import Assembly, Labelled
 from backend.training.microscope.estimator_draws import EstimatorDraws, chunk_size
 from backend.training.microscope.frozen_run import FrozenRun
-from backend.training.records import Event, changed_plugin
+from backend.training.records import Event, changed_component, changed_plugin
 from estimators.core.objective import Chain
 from estimators.measurement.draws.nested import part_of
 from estimators.measurement.estimates.observation import Point
@@ -29,6 +29,10 @@ class Setup:
         yield from (Event(0, "objective", text) for text in self.run.notices)
         for label in self.request.fresh:
             yield changed_plugin(0, label)
+        files, before = self._assembly.index.plugin_files, self.request.plugins
+        for kind, component in self._assembly.task.items():
+            if any(before.get(name, sha) != sha for name, sha in files([component]).items()):
+                yield changed_component(0, kind)
         initial = [
             labelled.label
             for labelled in self.estimators
@@ -78,7 +82,7 @@ class Setup:
     @property
     def examples(self) -> int:
         """The number of training examples."""
-        return len(self.run.part.y)
+        return len(self.run.part)
 
     @property
     def batch_size(self) -> int:

@@ -1,19 +1,18 @@
 """Adam with decoupled weight decay."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
 
 import torch
-from torch import nn
 
-from backend.training.optimizers.constant import Constant
-from backend.training.optimizers.contract import Optimizer, Schedule
+from backend.training.optimizers.contract import Parameters, WithRates
+from backend.training.schedules.constant import Constant
+from backend.training.schedules.contract import Schedule
 from estimators.core.bounds import Ge, Gt, Le, Lt
 
 
 @dataclass(frozen=True)
-class AdamW(Optimizer):
+class AdamW(WithRates):
     """Adam with decoupled weight decay (Loshchilov and Hutter)."""
 
     lr: Annotated[float, Gt(0.0), Le(1000.0)] = 0.001
@@ -29,7 +28,7 @@ class AdamW(Optimizer):
     schedule: Schedule = field(default_factory=Constant)
     """How the learning rate changes over the run."""
 
-    def build(self, params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    def build(self, params: Parameters, /) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
             params,
             lr=self.lr,

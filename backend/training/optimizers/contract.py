@@ -1,20 +1,19 @@
-"""The contracts of an optimiser and of a learning-rate schedule."""
+"""The contract of an optimiser, and the rates of groups that all of ours share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
 from backend.training.components.discovery import Configurable
+from backend.training.optimizers.rates import parse_rates
+from backend.training.schedules.contract import Schedule
 
-
-class Schedule(Configurable, ABC):
-    """Base of schedules: a frozen dataclass; the learning rate over the optimiser's `lr`."""
-
-    @abstractmethod
-    def factor(self, step: int, steps: int) -> float:
-        """The factor of `lr` at update `step` of `steps`, counted from 0."""
+Parameters = Iterable[nn.Parameter] | Iterable[dict[str, Any]]
+"""Parameters, or torch's parameter groups."""
 
 
 class Optimizer(Configurable, ABC):
@@ -22,7 +21,27 @@ class Optimizer(Configurable, ABC):
 
     lr: float
     schedule: Schedule
+    rates: str = ""
+    """Factors of `lr` by stage, as `parse_rates` reads them; "": one rate for all."""
+
+    @property
+    def moments(self) -> int:
+        """Numbers that the optimiser keeps for each parameter, for the estimate of memory."""
+        return 2
 
     @abstractmethod
-    def build(self, params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    def build(self, params: Parameters, /) -> torch.optim.Optimizer:
         """The torch optimiser of `params`."""
+
+
+@dataclass(frozen=True)
+class WithRates(Optimizer):
+    """Base of optimisers that have a learning rate for each group of parameters."""
+
+    rates: str = ""
+    """Factors of the learning rate, as `heads: 0.1, block0: 0.5`. A name is a stage of the
+    network, or a part of a stage; `heads` are the last stage and the heads of local losses. Empty:
+    one rate for all. A factor of 0 freezes the weights."""
+
+    def __post_init__(self) -> None:
+        parse_rates(self.rates)

@@ -1,19 +1,18 @@
 """Stochastic gradient descent."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
 
 import torch
-from torch import nn
 
-from backend.training.optimizers.constant import Constant
-from backend.training.optimizers.contract import Optimizer, Schedule
+from backend.training.optimizers.contract import Parameters, WithRates
+from backend.training.schedules.constant import Constant
+from backend.training.schedules.contract import Schedule
 from estimators.core.bounds import Ge, Gt, Le, Lt
 
 
 @dataclass(frozen=True)
-class SGD(Optimizer):
+class SGD(WithRates):
     """Stochastic gradient descent with momentum."""
 
     lr: Annotated[float, Gt(0.0), Le(1000.0)] = 0.01
@@ -28,10 +27,15 @@ class SGD(Optimizer):
     """How the learning rate changes over the run."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs momentum above 0; momentum is 0")
 
-    def build(self, params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    @property
+    def moments(self) -> int:
+        return int(self.momentum > 0)
+
+    def build(self, params: Parameters, /) -> torch.optim.Optimizer:
         return torch.optim.SGD(
             params,
             lr=self.lr,

@@ -5,18 +5,14 @@ where it detaches a tensor (both stop, the loss does not), where a `torch.autogr
 a wrong derivative, or where torch itself has one.
 """
 
-from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from estimators.autodiff.calculus import push_forward, value_and_grad
 from estimators.core.contract import Params, UnsupportedError
-from estimators.core.objective import Chain, Objective
-from estimators.core.stateless import Stateless
-from estimators.measurement.inputs.modules import Call, calls_of, tensors_in
+from estimators.core.objective import Objective
 from estimators.measurement.inputs.nearby import direction, dot, near
 
 TRIES = 3
@@ -94,16 +90,6 @@ def disagreement(objective: Objective, params: Params) -> Disagreement | None:
     return Disagreement(forward, difference, slopes)
 
 
-def place_of(chain: Chain, params: Params, differing: Disagreement) -> str:
-    """The innermost module that disagrees in the same way by itself, in words."""
-    for call in calls_of(chain, near(params, 0)):
-        objective, theta = _alone(call, chain, params)
-        local = disagreement(objective, theta) if theta else None
-        if local is not None and local[:2] == differing[:2]:
-            return call.words
-    return "the loss, or the network as a whole"
-
-
 def _slopes(objective: Objective, params: Params, seed: int) -> Slopes | None:
     at = _differentiated(objective, near(params, seed)) or _differentiated(objective, params)
     if at is None:
@@ -171,43 +157,3 @@ def _difference(
         if abs(slope - reverse) <= KINKS[after.dtype] * max(usual, abs(reverse)) + rounding:
             return slope, True
     return nearest, nearest is None
-
-
-def _alone(call: Call, chain: Chain, params: Params) -> tuple[Objective, dict[str, Tensor]]:
-    """Σ w·output of one module's call, as a function of its own parameters and its inputs."""
-    prefix = f"{call.name}." if call.name else ""
-    dtype = next(iter(params.values())).dtype
-    stateless = Stateless(call.module).cast(dtype)
-    own = {n for n, _ in call.module.named_parameters()}
-    theta = {f"p.{n}": params[prefix + n] for n in own if prefix + n in params}
-    inputs = [t for t in tensors_in((call.args, call.kwargs)) if t.is_floating_point()]
-    theta |= {f"x.{i}": t for i, t in enumerate(inputs) if t.dtype is dtype}
-    return Objective(_weighted_output(call, stateless)), theta
-
-
-def _weighted_output(call: Call, stateless: Stateless) -> Callable[[Mapping[str, Tensor]], Tensor]:
-    def loss(theta: Mapping[str, Tensor]) -> Tensor:
-        weights = {n[2:]: t for n, t in theta.items() if n.startswith("p.")}
-        args, kwargs = _with_inputs(call, theta)
-        output = stateless.call(weights, lambda: call.module(*args, **kwargs))
-        parts = [t for t in tensors_in(output) if t.is_floating_point()]
-        rng = torch.Generator().manual_seed(0)
-        ws = [torch.randn(t.shape, generator=rng).to(t) / t.numel() ** 0.5 for t in parts]
-        return torch.stack([(w * t).sum() for w, t in zip(ws, parts, strict=True)]).sum()
-
-    return loss
-
-
-def _with_inputs(call: Call, theta: Mapping[str, Tensor]) -> tuple[tuple, dict]:
-    """The call's arguments, with the tensors of `theta` in the place of its inputs."""
-    count = -1
-
-    def replaced(t: object) -> object:
-        nonlocal count
-        if not isinstance(t, Tensor) or not t.is_floating_point():
-            return t
-        count += 1
-        given = theta.get(f"x.{count}")
-        return t if given is None else given.clone()  # it may be overwritten
-
-    return tree_map(replaced, (call.args, call.kwargs))

@@ -15,8 +15,9 @@ import torch
 from estimators.core.contract import Estimator, Need, Params, UnsupportedError
 from estimators.core.objective import Chain
 from estimators.implicit.solvers.record import SolveRecord, recording_solves
+from estimators.measurement.inputs.alone import Place, hidden_place, place_of
 from estimators.measurement.inputs.coupling import coupled_by
-from estimators.measurement.inputs.derivatives import Disagreement, disagreement, place_of
+from estimators.measurement.inputs.derivatives import disagreement
 from estimators.measurement.inputs.nearby import examinable
 from estimators.measurement.inputs.randomness import generators_kept, refuse_random
 from estimators.requirements import require
@@ -84,10 +85,16 @@ def _examined(
         differing = disagreement(precise, theta)
     if differing is not None and not solves.converged:
         notices.append(_unsolved(solves))  # then no derivative is that of the other's function
-    elif differing is not None:
-        _refuse(differing, precise, theta, estimators)
-        if differing.difference and not stops:
-            notices.append(_stopped(differing, place_of(precise, theta, differing)))
+    else:
+        place = (
+            hidden_place(precise, theta)
+            if differing is None
+            else place_of(precise, theta, differing)
+        )
+        if place is not None:
+            _refuse(place, estimators)
+            if place.differing.difference and not stops:
+                notices.append(_stopped(place))
     return Examined(chain, tuple(notices))
 
 
@@ -122,13 +129,11 @@ def _refuse_weights_in_the_loss(chain: Chain, params: Params) -> None:
         )
 
 
-def _refuse(
-    differing: Disagreement, chain: Chain, params: Params, estimators: Mapping[str, Estimator]
-) -> None:
+def _refuse(where: Place, estimators: Mapping[str, Estimator]) -> None:
     """Raise UnsupportedError for estimators that use a derivative which is wrong."""
+    place, differing = where
     if not differing.forward:
         return
-    place = place_of(chain, params, differing)
     if differing.difference:
         raise UnsupportedError(
             f"the exact gradient by reverse mode is not the derivative of the loss: in {place}, "
@@ -159,10 +164,10 @@ def _unsolved(solves: SolveRecord) -> str:
     )
 
 
-def _stopped(differing: Disagreement, place: str) -> str:
+def _stopped(where: Place) -> str:
     return (
-        f"the loss changes otherwise than its derivative says, because of {place} "
-        f"({differing.words}): a stop-gradient (.detach(), .data) or a derivative of its own. An "
-        "estimator that takes differences of the loss, such as spsa, estimates another gradient "
-        "than the exact one here"
+        f"the loss changes otherwise than its derivative says, because of {where.words} "
+        f"({where.differing.words}): a stop-gradient (.detach(), .data) or a derivative of its "
+        "own. An estimator that takes differences of the loss, such as spsa, estimates another "
+        "gradient than the exact one here"
     )

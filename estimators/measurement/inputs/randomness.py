@@ -50,10 +50,10 @@ def refuse_random(chain: Chain, params: Params) -> None:
 
 def _drawn(chain: Chain, params: Params) -> tuple[list[Tensor], bool]:
     """The first pass, and whether it drew from a generator."""
-    _seed(0, chain.x)
-    before = _states(chain.x)
+    seed_generators(0, chain.x)
+    before = generator_states(chain.x)
     tensors = _values(chain, params)
-    return tensors, not all(map(_equal, before, _states(chain.x)))
+    return tensors, not all(map(same_state, before, generator_states(chain.x)))
 
 
 def _random(chain: Chain, params: Params, first: list[Tensor], other: list[Tensor]) -> bool:
@@ -84,7 +84,7 @@ def _distance(first: list[Tensor], other: list[Tensor]) -> float:
 
 
 def _pass(chain: Chain, params: Params, seed: int) -> list[Tensor]:
-    _seed(seed, chain.x)
+    seed_generators(seed, chain.x)
     return _values(chain, params)
 
 
@@ -118,7 +118,7 @@ def _close(a: Tensor, b: Tensor) -> bool:
 def _where(chain: Chain, params: Params) -> str:
     runs: list[list[Call]] = []
     for seed in range(MORE_PASSES):
-        _seed(seed, chain.x)
+        seed_generators(seed, chain.x)
         runs.append(calls_of(chain, params))
         named = first_that_differs(runs[0], runs[-1], _differ)
         if named:
@@ -140,8 +140,8 @@ def generators_kept(x: Tensor) -> Iterator[None]:
             numpy.random.set_state(state)
 
 
-def _states(x: Tensor) -> tuple[Any, ...]:
-    """The states of the global generators."""
+def generator_states(x: Tensor) -> tuple[Any, ...]:
+    """The states of the global generators; of a GPU's if x lies there."""
     numpy = sys.modules.get("numpy")
     return (
         torch.default_generator.get_state(),
@@ -151,11 +151,13 @@ def _states(x: Tensor) -> tuple[Any, ...]:
     )
 
 
-def _equal(a: Any, b: Any) -> bool:
+def same_state(a: Any, b: Any) -> bool:
+    """Whether two entries of `generator_states` are equal."""
     return torch.equal(a, b) if isinstance(a, Tensor) else a == b
 
 
-def _seed(seed: int, x: Tensor) -> None:
+def seed_generators(seed: int, x: Tensor) -> None:
+    """Seed the global generators of torch, Python and numpy, where it is loaded."""
     torch.default_generator.manual_seed(seed)
     if x.is_cuda:
         with torch.cuda.device(x.device):

@@ -95,7 +95,7 @@ def test_bounds_units_and_nested_components_are_in_the_schema(found):
     assert (width["minimum"], width["maximum"], width["unit"]) == (1, 16_384, "units")
     sgd = next(e for e in found["optimizers"] if e["name"] == "sgd")["schema"]["properties"]
     assert sgd["schedule"]["component"] == "schedules"
-    assert sgd["schedule"]["default"] == {"name": "constant"}
+    assert sgd["schedule"]["default"] == {"name": "constant", "warmup": 0}
 
 
 def test_the_greeting_runs_as_it_is(found, check):
@@ -117,7 +117,8 @@ def test_defaults_are_written_out(check):
         "momentum": 0.0,
         "nesterov": False,
         "weight_decay": 0.0,
-        "schedule": {"name": "constant"},
+        "schedule": {"name": "constant", "warmup": 0},
+        "rates": "",
     }
     assert answer["labels"]["shadows"] == ["forward_gradient #2", "forward_gradient #3"]
 

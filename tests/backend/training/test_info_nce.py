@@ -15,9 +15,9 @@ from backend.training.datasets import Part, Split
 from backend.training.evaluation.contrastive import Contrastive
 from backend.training.evaluation.evaluation import Evaluation
 from backend.training.evaluation.readout import PENALTIES, _ridge, readout, watching
+from backend.training.examples.augmentation import Augmentation, erased, flipped, shifted
 from backend.training.loop import train
 from backend.training.losses import losses
-from backend.training.losses.augmentation import Augmentation, erased, flipped, shifted
 from backend.training.losses.contract import Plan
 from backend.training.losses.info_nce import InfoNCE
 from backend.training.records import Progress

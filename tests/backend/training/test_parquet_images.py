@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from backend.catalogue import catalogue, validate
+from backend.data_folders.folders import DataError
 from backend.training.datasets import datasets
-from backend.training.image_files import cache
-from backend.training.image_files.folders import DataError
+from backend.training.image_files import parquet
 from backend.training.loop import train
 
 ParquetImages = datasets()["parquet_images"]
@@ -81,7 +81,7 @@ def places(part, x):
 
 
 def test_the_files_are_described_without_decoding_them(tiny, monkeypatch):
-    monkeypatch.setattr(cache, "decoded", None)
+    monkeypatch.setattr(parquet, "rows", None)
     dataset = ParquetImages("tiny", validation=0.2)
     assert (dataset.shape, dataset.classes, dataset.training_examples) == ((3, 6, 5), 3, 40)
     assert "50 training and 8 test images of 3×6×5 pixels in 3 classes" in dataset.description
@@ -291,7 +291,7 @@ def test_the_path_of_an_image_is_never_followed(home):
 def test_a_second_run_decodes_nothing_until_a_file_changes(tiny, home, monkeypatch):
     first = ParquetImages("tiny").load(0)
     with monkeypatch.context() as patched:
-        patched.setattr(cache, "decoded", None)
+        patched.setattr(parquet, "rows", None)
         again = ParquetImages("tiny").load(0)
     for part, same in zip(vars(first).values(), vars(again).values(), strict=True):
         assert torch.equal(part.x, same.x)
@@ -317,31 +317,39 @@ def test_a_cache_that_cannot_be_written_is_no_error(tiny, home):
 
 
 def test_a_worker_that_is_killed_while_it_writes_leaves_no_half_of_a_cache(tiny, home, monkeypatch):
-    def killed(tensors, path):
-        path.write_bytes(b"half")
-        raise KeyboardInterrupt
+    decode, made = parquet.decode, []
 
-    monkeypatch.setattr(cache, "save_file", killed)
-    with pytest.raises(KeyboardInterrupt):
-        ParquetImages("tiny").load(0)
-    assert not list((home / "cache" / "images").glob("*.safetensors"))
+    def killed(*args):
+        if len(made) == 20:
+            assert list((home / "cache" / "images").glob("*.part"))
+            raise KeyboardInterrupt
+        made.append(decode(*args))
+        return made[-1]
+
+    dataset = ParquetImages("tiny")
+    with monkeypatch.context() as patched:
+        patched.setattr(parquet, "decode", killed)
+        with pytest.raises(KeyboardInterrupt):
+            dataset.load(0)
+    assert not list((home / "cache" / "images").iterdir())
+    assert dataset.load(0).test.y.tolist() == tiny["test_y"]
 
 
 def test_two_workers_that_decode_at_once_do_not_harm_each_other(tiny, home, monkeypatch):
-    dataset, decoded, others = ParquetImages("tiny"), cache.decoded, []
+    dataset, rows, others = ParquetImages("tiny"), parquet.rows, []
 
-    def interrupted(files, part):
-        if part == "test" and not others:  # the other one writes its file in the meantime
+    def interrupted(path, column):
+        if path.name.startswith("test") and not others:  # the other one writes in the meantime
             others.append(None)
             others[0] = dataset.load(0)
-        return decoded(files, part)
+        return rows(path, column)
 
-    monkeypatch.setattr(cache, "decoded", interrupted)
+    monkeypatch.setattr(parquet, "rows", interrupted)
     own = dataset.load(0)
     assert torch.equal(own.train.x, others[0].train.x)
     (file,) = (home / "cache" / "images").iterdir()
     assert file.suffix == ".safetensors"
-    monkeypatch.setattr(cache, "decoded", None)
+    monkeypatch.setattr(parquet, "rows", None)
     assert torch.equal(dataset.load(0).train.x, own.train.x)
 
 

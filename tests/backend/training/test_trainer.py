@@ -11,7 +11,11 @@ from backend.training.trainer import Trainer
 
 OPTIMIZERS = [
     {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.01},
+    {"name": "adam", "lr": 0.01},
     {"name": "adamw", "lr": 0.01},
+    {"name": "rmsprop", "lr": 0.01},
+    {"name": "lars", "lr": 1.0},
+    {"name": "frank_wolfe", "lr": 0.1},
 ]
 
 

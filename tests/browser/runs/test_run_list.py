@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from person import enter, run_row
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 from served import ServedLab
 
 from backend.store import Store, open_engine
@@ -115,6 +115,43 @@ def test_a_press_too_many_deletes_no_other_run(page: Page, full: ServedLab) -> N
     expect(kept.get_by_role("button", name="Really delete")).to_have_count(0)
     with full.client() as client:
         assert client.get(f"/runs/{second}").is_success
+
+
+@pytest.mark.timeout(60)
+def test_presses_during_a_slow_deletion_and_after_it_delete_no_other_run(
+    page: Page, full: ServedLab
+) -> None:
+    """However long the server takes, only a press some time after the deletion is a new one."""
+    page.clock.install()
+    enter(page, full.start_url)
+    held_back: list[Route] = []
+
+    def hold_back(route: Route) -> None:
+        held_back.append(route) if route.request.method == "DELETE" else route.continue_()
+
+    page.route("**/api/runs/*", hold_back)
+    rows = page.locator(".run")
+    first, second = (rows.nth(i).get_attribute("data-run") for i in (0, 1))
+    box = rows.first.get_by_role("button", name="Delete").bounding_box()
+    assert box
+    at = (box["x"] + 20, box["y"] + 10)
+    page.mouse.click(*at)
+    with page.expect_request(lambda request: request.method == "DELETE"):
+        page.mouse.click(*at)
+    page.clock.fast_forward(5000)
+    page.mouse.click(*at)
+    expect(page.get_by_text("This press was not counted")).to_be_visible()
+    assert len(held_back) == 1
+
+    page.clock.fast_forward(5000)
+    held_back[0].continue_()
+    expect(page.locator(f".run[data-run={first}]")).to_have_count(0)
+    page.mouse.click(*at)
+    kept = page.locator(f".run[data-run={second}]")
+    expect(kept.get_by_role("button", name="Really delete")).to_have_count(0)
+    page.clock.fast_forward(5000)
+    page.mouse.click(*at)
+    expect(kept.get_by_role("button", name="Really delete")).to_be_visible()
 
 
 @pytest.mark.timeout(60)

@@ -102,7 +102,7 @@ WRONG = {
 def plugin(folder, text=PLUGIN):
     file = folder / "sign_differences.py"
     file.write_text(textwrap.dedent(text))
-    (cls,) = load_file(file)
+    (cls,) = load_file(file)["estimator"]
     return cls
 
 

@@ -124,7 +124,7 @@ class _Point:
 
 
 def test_entry_points(monkeypatch, tmp_path):
-    (theirs,) = load_file(write(tmp_path, "zero.py", GOOD.format(name="AlwaysZero")))
+    (theirs,) = load_file(write(tmp_path, "zero.py", GOOD.format(name="AlwaysZero")))["estimator"]
     points = [_Point(theirs), _Point(ImportError("gone")), _Point(int)]
     monkeypatch.setattr("estimators.registry.metadata.entry_points", lambda group: points)
     discovery = discover()

@@ -1,6 +1,7 @@
 """MeZO is SPSA that keeps seeds, and perturbs one stage at a time."""
 
 import weakref
+from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,8 @@ from torch import nn
 from benchmarks.mezo import peak
 from estimators import SPSA, Chain, Objective, stream
 from estimators.conformance import cases
+from estimators.conformance.checks import reports_the_loss
+from estimators.conformance.trial import Trial
 from estimators.perturbation._directions.replay import Direction, perturbed
 from estimators.perturbation.mezo import MeZO
 
@@ -30,7 +33,6 @@ def test_the_gradient_is_spsas_bit_by_bit_with_the_same_seed(case, pairs):
         lazy = MeZO(pairs=pairs).estimate(case.chain, case.params, None, mine)
         kept = SPSA(pairs=pairs, noise="normal").estimate(case.chain, case.params, None, theirs)
         assert same(lazy.grads, kept.grads, case.params)
-        assert torch.equal(lazy.loss, kept.loss)
 
 
 @each_case
@@ -45,6 +47,39 @@ def test_with_signs_it_is_spsa_along_the_same_direction(case):
     for name in case.params:
         torch.testing.assert_close(lazy.grads[name], (forward - backward) / 0.02 * v[name])
         assert (v[name].abs() == 1).all()
+    torch.testing.assert_close(lazy.loss, (forward + backward) / 2)
+
+
+@each_case
+@pytest.mark.parametrize("pairs", [1, 3])
+def test_it_runs_the_network_twice_for_each_pair(case, pairs):
+    passes = []
+    hook = case.chain.module.register_forward_hook(lambda *_: passes.append(1))
+    try:
+        MeZO(pairs=pairs).estimate(case.chain, case.params, None, stream(0, "estimator"))
+    finally:
+        hook.remove()
+    assert len(passes) == MeZO(pairs=pairs).cost(case.chain).forwards == 2 * pairs
+
+
+@dataclass(frozen=True)
+class Misreporting(MeZO):
+    """Reports another loss, such as that of one side."""
+
+    report: str = "mean"
+
+    def estimate(self, objective, params, state, rng):
+        right = super().estimate(objective, params, state, rng)
+        v = dict(Direction(params, self.noise, stream(0, "estimator")))
+        side = objective({n: p + self.eps * v[n] for n, p in params.items()})
+        return right._replace(loss={"mean": right.loss, "side": side}[self.report])
+
+
+@each_case
+def test_the_check_of_the_loss_allows_the_mean_of_both_sides_and_not_one_of_them(case):
+    reports_the_loss(Trial(Misreporting(), case))
+    with pytest.raises(AssertionError, match="the objective's is"):
+        reports_the_loss(Trial(Misreporting(report="side"), case))
 
 
 def test_the_gradient_can_be_asked_for_in_any_order_and_again():

@@ -17,10 +17,11 @@ from estimators.measurement.inputs.subject import Subject
 from tests.estimators.zoo.equilibria import EQUILIBRIA
 from tests.estimators.zoo.functions import WRITTEN
 from tests.estimators.zoo.judge import admitted, snapshot, verdict
+from tests.estimators.zoo.language import LANGUAGE
 from tests.estimators.zoo.layers import LAYERS
 from tests.estimators.zoo.parameters import HELD
 
-NETWORKS = {f.name: f for f in (*LAYERS, *WRITTEN, *HELD, *EQUILIBRIA)}
+NETWORKS = {f.name: f for f in (*LAYERS, *WRITTEN, *HELD, *EQUILIBRIA, *LANGUAGE)}
 ESTIMATORS = [
     *(entry.cls() for entry in discover().estimators.values()),
     ForwardGradient(tangents=3, noise="normal"),

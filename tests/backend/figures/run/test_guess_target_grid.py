@@ -54,6 +54,18 @@ def grid(lab, **asked):
     return draw("guess_target_grid", lab, {"runs": lab.ids, **asked})
 
 
+def test_a_run_from_before_a_field_is_averaged_with_those_at_its_default():
+    now = {"name": "sgd", "lr": 0.1, "rates": "", "schedule": {"name": "constant", "warmup": 0}}
+    before = {"name": "sgd", "lr": 0.1, "schedule": {"name": "constant"}}
+    lab = Lab()
+    lab.train(GUESS, 0.4, optimizer=before, seed=0)
+    lab.train(GUESS, 0.6, optimizer=now, seed=1)
+    drawn = grid(lab)
+    assert [v for v in cells(drawn, key="z").values() if v is not None] == [0.5]
+    lab.train(GUESS, 0.9, optimizer={**now, "rates": "heads: 0.1"}, seed=1)
+    assert [v for v in cells(grid(lab), key="z").values() if v is not None] == [0.9]
+
+
 def test_a_run_is_placed_by_its_configuration_and_not_by_its_label():
     lab = Lab()
     lab.train(GUESS, 0.6, label="guess_and_target(target=local, guess=normal)")

@@ -18,11 +18,16 @@ from backend.training.checkpoints.files import (
 from backend.training.checkpoints.tree import flatten, unflatten
 from backend.training.control import Control
 from backend.training.loop import train
+from backend.training.optimizers import optimizers
 from backend.training.records import Progress
 
 OPTIMIZERS = [
     {"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True},
     {"name": "adamw", "lr": 0.01, "schedule": {"name": "cosine", "warmup": 5}},
+    {"name": "adam", "lr": 0.01, "rates": "head: 0.1, hidden1: 2"},
+    {"name": "rmsprop", "lr": 0.01, "momentum": 0.5, "centered": True, "rates": "heads: 0.1"},
+    {"name": "lars", "lr": 10.0, "schedule": {"name": "linear"}},
+    {"name": "frank_wolfe", "steps": "falling", "lr": 0.1, "schedule": {"name": "exponential"}},
 ]
 
 
@@ -44,7 +49,11 @@ def stop_at(step, run, gathered, **kwargs):
     assert gathered.ended.status == "stopped"
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["sgd", "adamw"])
+def test_every_optimiser_is_resumed_below():
+    assert {optimizer["name"] for optimizer in OPTIMIZERS} == set(optimizers())
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: o["name"])
 @pytest.mark.parametrize("step", [17, 20])
 def test_a_resumed_curve_equals_an_undisturbed_one(
     optimizer, step, config, gather, gathered, plugins, tmp_path

@@ -96,7 +96,7 @@ def test_a_short_run_trains_and_shows_how_well_its_phantom_gradient_points(confi
         network={"name": "implicit_conv", "channels": 8, "activation": "tanh"},
         estimator={"name": "implicit_adjoint"},
         shadows=[{"name": "implicit_adjoint", "adjoint": "ift"}],
-        optimizer={"name": "sgd", "lr": 0.1, "momentum": 0.5},
+        optimizer={"name": "sgd", "lr": 0.05, "momentum": 0.5},
         probe={"every": 20, "draws": 2},
         batch_size=32,
         steps=24,

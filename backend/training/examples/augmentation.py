@@ -3,28 +3,33 @@
 Every example has its own change; those of a batch are drawn at once, on its device.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Generator, Tensor
+
+Margin = Literal["zeros", "mirror"]
+_PADDING: dict[Margin, str] = {"zeros": "constant", "mirror": "reflect"}
 
 
 class Augmentation(NamedTuple):
     """How far an example may be changed; `shift`, `flip` and `erase` apply to images alone."""
 
     shift: int = 0
-    """The largest shift along each side, in pixels; the margin is filled with 0."""
+    """The largest shift along each side, in pixels: a random crop after padding by as many."""
     flip: bool = False
     """Mirror images left to right with probability ½."""
     erase: int = 0
     """Side of a square of zeros at a random position, in pixels."""
     noise: float = 0.0
     """Standard deviation of the Gaussian noise added to each number."""
+    margin: Margin = "zeros"
+    """What fills the margin of a shifted image: 0, or its own pixels mirrored at the edge."""
 
     def __call__(self, x: Tensor, rng: Generator) -> Tensor:
         """Changed copies of x, (B, *shape)."""
         if x.ndim == 4:
-            x = shifted(x, self.shift, rng) if self.shift else x
+            x = shifted(x, self.shift, rng, self.margin) if self.shift else x
             x = flipped(x, rng) if self.flip else x
             x = erased(x, self.erase, rng) if self.erase else x
         if not self.noise:
@@ -32,10 +37,10 @@ class Augmentation(NamedTuple):
         return x + self.noise * torch.empty_like(x).normal_(generator=rng)
 
 
-def shifted(x: Tensor, most: int, rng: Generator) -> Tensor:
+def shifted(x: Tensor, most: int, rng: Generator, margin: Margin = "zeros") -> Tensor:
     """Images (B, C, H, W), each shifted by up to `most` pixels along both sides."""
     rows, _, height, width = x.shape
-    padded = torch.nn.functional.pad(x, [most] * 4)
+    padded = torch.nn.functional.pad(x, [most] * 4, mode=_PADDING[margin])
     start = torch.randint(0, 2 * most + 1, (2, rows, 1), generator=rng, device=x.device)
     down = start[0] + torch.arange(height, device=x.device)
     along = start[1] + torch.arange(width, device=x.device)

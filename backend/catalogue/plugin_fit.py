@@ -1,0 +1,131 @@
+"""Whether a plug-in network, data set, loss and optimiser fit together, found by running them.
+
+A built-in component is known to fit. A plug-in's code may raise anything; each problem becomes a
+sentence that names shapes, or the line of the plug-in's file.
+"""
+
+import inspect
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from backend.training.components.resolve import Problem
+from backend.training.datasets import Dataset
+from backend.training.losses import Loss, losses
+from backend.training.memory_need import on_meta_device
+from backend.training.networks import Network, networks
+from backend.training.optimizers import Optimizer
+from estimators.core.objective import Chain
+
+SIZES = (2, 3)
+"""Examples in the batches that are tried: their number must be seen in the output's shape."""
+
+
+def dataset_problem(dataset: Dataset) -> str:
+    """Why what a data set says of itself cannot be used; "" if it can."""
+    try:
+        shape, classes, count = dataset.shape, dataset.classes, dataset.training_examples
+    except Exception as error:
+        return in_words(error, dataset)
+    if not (isinstance(shape, tuple) and shape and all(_is_count(n) for n in shape)):
+        return f"its shape is {shape!r}; it must be a tuple of whole numbers above 0, of an example"
+    for name, number in (("classes", classes), ("training_examples", count)):
+        if not _is_count(number):
+            return f"its {name} is {number!r}; it must be a whole number above 0"
+    return ""
+
+
+def optimizer_problem(optimizer: Optimizer) -> str:
+    """Why an optimiser cannot be built; "" if it can."""
+    try:
+        optimizer.build([nn.Parameter(torch.zeros(1))])
+    except Exception as error:
+        return f"it cannot be built: {in_words(error, optimizer)}"
+    return ""
+
+
+def network_problems(network: Network, dataset: Dataset, loss: Loss) -> Iterator[Problem]:
+    """What does not fit between a network, a data set and a loss, of which one is a plug-in."""
+    if _is_builtin(network, loss):
+        return
+    for size in SIZES:
+        try:
+            chain = chain_that_runs(network, dataset, loss, size)
+            with torch.no_grad():
+                output = chain.module(chain.x)
+        except Exception as error:
+            place = f"examples of shape {dataset.shape}: {in_words(error, network)}"
+            yield Problem(("network",), f"the network cannot be run on {place}")
+            return
+        if problem := _output_problem(output, size, dataset, loss):
+            yield Problem(("network",), problem)
+            return
+        try:
+            chain.losses(output)
+        except Exception as error:
+            shapes = f"outputs {tuple(output.shape)} and targets {tuple(chain.y.shape)}"
+            words = f"the loss cannot be computed of {shapes}: {in_words(error, loss)}"
+            yield Problem(("loss",), words)
+            return
+
+
+def chain_that_runs(network: Network, dataset: Dataset, loss: Loss, size: int) -> Chain:
+    """The loss on a batch without numbers; with numbers, where the network needs them."""
+    chain = on_meta_device(network, dataset, loss, size)
+    if _is_builtin(network, loss):
+        return chain
+    try:
+        with torch.no_grad():
+            chain.losses(chain.module(chain.x))
+        return chain
+    except Exception:
+        x, y = _with_numbers(chain.x), _with_numbers(chain.y)
+    rng = torch.Generator().manual_seed(0)
+    module = network.build(dataset.shape, loss.outputs(dataset), rng)
+    return loss.chain(module, (x, y), dataset)
+
+
+def _is_builtin(network: Network, loss: Loss) -> bool:
+    return type(network) in networks().values() and type(loss) in losses().values()
+
+
+def in_words(error: Exception, component: Any) -> str:
+    """An error of a plug-in's code: what it says, and the line of the plug-in's file."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    said = lines[0].strip() if lines else ""
+    if isinstance(error, ValueError) and said:
+        text = said
+    else:
+        text = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    if "meta" in said:
+        text += " (a layout is also made on torch's meta device, where tensors have no numbers)"
+    file = Path(inspect.getfile(type(component)))
+    own = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == file]
+    return f"{text} ({file.name}, line {own[-1].lineno})" if own else text
+
+
+def _output_problem(output: Any, size: int, dataset: Dataset, loss: Loss) -> str:
+    needed = (size, *(dataset.shape if dataset.tokens else ()), loss.outputs(dataset))
+    if not isinstance(output, Tensor):
+        return f"the network returns a {type(output).__name__}; it must return one tensor {needed}"
+    shape = tuple(output.shape)
+    said = f"the network's output for {size} examples of shape {dataset.shape} has shape {shape}"
+    if not shape or shape[0] != size:
+        return f"{said}; its first axis must be the examples: {needed}"
+    if len(shape) < len(needed) or (len(shape) == len(needed) and shape != needed):
+        return f"{said}; this data set and this loss need {needed}"
+    return ""
+
+
+def _with_numbers(t: Tensor) -> Tensor:
+    if t.is_floating_point():
+        return torch.randn(t.shape, dtype=t.dtype)
+    return torch.zeros(t.shape, dtype=t.dtype)
+
+
+def _is_count(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number > 0

@@ -1,0 +1,1 @@
+"""Texts of the lab: a bundled novel, and the user's own files."""
