@@ -56,10 +56,9 @@ def reports_the_loss(trial: Trial) -> None:
     off it, for a class that says so."""
     loss, true = trial.first.loss, trial.case.chain(trial.case.params)
     assert loss.shape == (), f"loss has shape {tuple(loss.shape)}; it must be one number"
-    step = trial.estimator.difference_step(trial.case.params)
-    nearby = trial.estimator.reports_nearby_loss and step is not None
+    step = trial.estimator.difference_step(trial.case.params) or 0.0
     # v̄ᵀHv̄ h²/8 of a direction with E|v|² = d; an error of first order, h|g|/2, is larger.
-    allowed = NEARBY * len(trial.exact) * step**2 if nearby else 0.0
+    allowed = NEARBY * len(trial.exact) * step**2 if trial.estimator.reports_nearby_loss else 0.0
     assert torch.allclose(loss, true, atol=allowed + 1e-8), (
         f"loss is {loss.item()}, the objective's is {true.item()}"
     )

@@ -1,16 +1,16 @@
 """`wrap_optimizer`: a class of `torch.optim.Optimizer` made an `Optimizer` of the catalogue."""
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field, fields, make_dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
-from torch import nn
 
 from backend.training.optimizers import Optimizer, Schedule
-from backend.training.optimizers.constant import Constant
+from backend.training.optimizers.contract import Parameters, WithRates
+from backend.training.schedules.constant import Constant
 from backend.training.wrapping.constructor import read_constructor
 from estimators.core.bounds import Ge, Gt, Le, Lt
 
@@ -26,16 +26,17 @@ BOUNDS: dict[str, tuple[Any, ...]] = {
 """Of parameters with the usual names, whose annotation has none; `beta` stands for `beta1`, …"""
 
 
-class TorchOptimizer(Optimizer):
+@dataclass(frozen=True)
+class TorchOptimizer(WithRates):
     """Base of the optimisers that are made of a class of torch's."""
 
     wrapped: ClassVar[type[torch.optim.Optimizer]]
     tuples: ClassVar[dict[str, tuple[str, ...]]]
     """{parameter: the fields that hold its numbers}."""
 
-    def build(self, params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        own = {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
-        del own["schedule"]
+    def build(self, params: Parameters, /) -> torch.optim.Optimizer:
+        own = {item.name: getattr(self, item.name) for item in fields(self)}
+        del own["schedule"], own["rates"]
         for name, parts in self.tuples.items():
             own[name] = tuple(own.pop(part) for part in parts)
         return self.wrapped(params, **own)
