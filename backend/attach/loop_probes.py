@@ -87,5 +87,5 @@ class LoopProbes:
         self._active = self._failed < FAILURES
         rest = "" if self._active else f"; after {FAILURES} in a row there are no more probes"
         text = f"the probe at step {step:,} failed: {type(error).__name__}: {error}{rest}"
-        _log.warning(text, exc_info=error)
+        _log.warning(text)
         return Event(step, "finding", text[:1000])

@@ -103,4 +103,8 @@ def _check(chain: ClosureChain) -> None:
 
 
 def _double(value: Any) -> Any:
-    return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
+    # A single number, such as a count, stays: a loss that computes in single precision whatever
+    # it is given would seem to be in double precision by its type.
+    if isinstance(value, Tensor) and value.is_floating_point() and value.ndim:
+        return value.double()
+    return value

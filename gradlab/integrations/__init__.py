@@ -1,0 +1,1 @@
+"""Callbacks that attach the training loops of other libraries, one module each."""

@@ -1,0 +1,273 @@
+"""The many forms of a loop: wrapped modules, precisions, modes, batches; served or refused."""
+
+import pytest
+import torch
+from torch import distributed, nn
+
+import gradlab
+from backend.attach.session import OtherRank
+from estimators.core.contract import UnsupportedError
+
+ESTIMATORS = [gradlab.Backprop(), gradlab.ForwardGradient(), gradlab.SPSA()]
+LOSS = nn.CrossEntropyLoss()
+
+
+@pytest.fixture
+def measured(lab):
+    """Steps over batches; the measures as {(metric, layer, estimator): values}."""
+
+    def measured(model, *batches, loss=LOSS, estimators=ESTIMATORS, **more):
+        with gradlab.attach(
+            model, loss, estimators, draws=3, every=1, home=lab.home.path, **more
+        ) as run:
+            for step, batch in enumerate(batches):
+                run.step(step, batch)
+        lab.attached.look()
+        return {
+            (s.metric, s.layer, s.estimator): [
+                value for _, value in lab.points(run.id, s.metric, s.layer, s.estimator)
+            ]
+            for s in lab.store.series(run.id)
+            if s.estimator
+        }
+
+    return measured
+
+
+def test_a_compiled_module_is_measured_uncompiled(measured, net, batch):
+    want = measured(net, batch)
+    outside = torch.compile(net, backend="eager")
+    assert measured(outside, batch) == want
+    inside = nn.Sequential(torch.compile(net[0], backend="eager"), *net[1:])
+    got = measured(inside, batch)
+    assert got["cosine", "", "spsa"] == want["cosine", "", "spsa"]
+    net.compile(backend="eager")
+    assert measured(net, batch)["cosine", "", "spsa"] == want["cosine", "", "spsa"]
+
+
+@pytest.fixture
+def group(tmp_path):
+    """This process as one that trains alone, in a group of processes."""
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1
+    )
+    yield
+    distributed.destroy_process_group()
+
+
+def test_a_distributed_module_is_measured_without_its_wrapper(measured, net, batch, group):
+    want = measured(net, batch)
+    assert measured(nn.parallel.DistributedDataParallel(net), batch) == want
+
+
+def test_of_several_processes_the_first_reports(net, monkeypatch, tmp_path):
+    monkeypatch.setattr("backend.attach.entry.rank", lambda: 1)
+    with gradlab.attach(net, LOSS, ESTIMATORS, home=tmp_path) as run:
+        run.step(0, "anything")
+        run.log({"loss": 1.0})
+    assert isinstance(run, OtherRank)
+    assert (run.id, run.cancelled, run.overhead) == ("", False, 0.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_processes_are_never_kept_waiting(lab, net, monkeypatch):
+    with gradlab.attach(net, LOSS, home=lab.home.path) as run:
+        monkeypatch.setattr("backend.attach.session.is_shared", lambda: True)
+        run._control.update(run_until=0, cancel=True)
+        run.step(0)
+        assert run.cancelled, "the script decides, for all processes together"
+
+
+def test_what_no_process_can_measure_alone_is_refused(net, monkeypatch, tmp_path):
+    class FullyShardedDataParallel(nn.Sequential):
+        pass
+
+    with pytest.raises(UnsupportedError, match=r"sharded over processes \(FSDP\)"):
+        gradlab.attach(FullyShardedDataParallel(net), LOSS, ESTIMATORS, home=tmp_path)
+    monkeypatch.setattr("backend.attach.user_module.is_shared", lambda: True)
+    synchronised = nn.Sequential(net, nn.SyncBatchNorm(3))
+    with pytest.raises(UnsupportedError, match=r"1 is a SyncBatchNorm"):
+        gradlab.attach(synchronised, LOSS, ESTIMATORS, home=tmp_path)
+    with gradlab.attach(FullyShardedDataParallel(net), LOSS, home=tmp_path) as run:
+        run.log({"loss": 1.0})
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        torch.no_grad,
+        torch.inference_mode,
+        lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+    ],
+)
+def test_whatever_mode_the_loop_is_in(lab, measured, net, batch, mode):
+    net, batch = net.float(), (batch[0].float(), batch[1])
+    want = measured(net, batch)
+    with mode():
+        x, y = batch[0] + 0, batch[1] + 0  # made in that mode
+        assert measured(net, (x, y)) == want
+
+
+def test_accumulated_gradients_are_one_step_of_several_batches(lab, net, batch):
+    x, y = batch
+    with gradlab.attach(net, LOSS, ESTIMATORS, draws=2, every=1, home=lab.home.path) as run:
+        for step in range(3):
+            for part in range(4):
+                run.step(step, (x[part * 4 :][:4], y[part * 4 :][:4]))
+                run.log({"loss": 10 * step + part})
+    lab.attached.look()
+    assert [s for s, _ in lab.points(run.id, "cosine", "", "spsa")] == [0, 1, 2]
+    assert lab.points(run.id, "train/loss") == [(0, 3.0), (1, 13.0), (2, 23.0)]
+    assert lab.store.run(run.id).step == 3
+
+
+def test_modes_and_batch_sizes_may_change(measured, batch):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)).double()
+    x, y = batch
+    whole = measured(net, (x, y), (x[:5], y[:5]), (x, y))
+    net.eval()
+    alone = measured(net, (x, y))
+    assert len(whole["cosine", "", "spsa"]) == 3
+    assert whole["norm_ratio", "", "backprop"] == pytest.approx([1, 1, 1], rel=1e-12)
+    assert alone["cosine", "", "forward_gradient"] != whole["cosine", "", "forward_gradient"][:1]
+
+
+def test_a_sum_over_the_batch_is_that_of_each_batch(lab, net, batch):
+    x, y = batch
+    loss = nn.CrossEntropyLoss(reduction="sum")
+    with gradlab.attach(
+        net, loss, [gradlab.Backprop()], draws=2, every=1, home=lab.home.path
+    ) as run:
+        run.step(0, (x, y))
+        run.step(1, (x[:4], y[:4]))
+    lab.attached.look()
+    for (_, norm), part in zip(lab.points(run.id, "exact/norm"), (16, 4), strict=True):
+        grads = torch.autograd.grad(loss(net(x[:part]), y[:part]), [*net.parameters()])
+        assert norm == pytest.approx(torch.cat([g.flatten() for g in grads]).norm().item())
+
+
+class Inner(nn.Module):
+    """A network as of a language model: it takes a dictionary and returns its own loss."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(6, 8), nn.Linear(8, 3)
+
+    def forward(self, inputs, labels):
+        return {"loss": LOSS(self.head(self.body(inputs).tanh()), labels)}
+
+
+def test_a_loss_that_runs_the_model_by_itself(measured, batch):
+    torch.manual_seed(0)
+    model = Inner().double()
+    as_dictionary = {"inputs": batch[0], "labels": batch[1]}
+    got = measured(model, as_dictionary, loss=lambda model, batch: model(**batch)["loss"])
+    plain = nn.Sequential(model.body, nn.Tanh(), model.head)
+    want = measured(plain, batch)
+    for metric in ("cosine", "scaled_error", "norm_ratio"):
+        for label in ("backprop", "forward_gradient", "spsa"):
+            assert got[metric, "", label] == pytest.approx(want[metric, "", label], rel=1e-9)
+    assert got["norm_ratio", "head.weight", "backprop"] == pytest.approx([1])
+
+
+def test_a_loss_of_the_model_may_have_pairs_too(measured, net, batch):
+    def loss(model, batch):
+        return LOSS(model(batch[0]), batch[1])
+
+    got = measured(net, batch, loss=loss, loss_takes="model")
+    assert got["cosine", "", "spsa"] == pytest.approx(measured(net, batch)["cosine", "", "spsa"])
+
+
+@pytest.mark.parametrize(
+    ("batch", "loss", "sentence"),
+    [
+        ({"x": 1}, lambda model, batch: model(batch), r"loss\(model, batch\) does not take this"),
+        ({"x": 1}, lambda model, batch: 3.0, r"gives float; one number, \(\), is allowed"),
+        ((torch.ones(4, 5), torch.ones(4)), LOSS, r"the network does not take x of torch.float32"),
+    ],
+)
+def test_batches_that_do_not_fit_are_told_at_the_first_step(tmp_path, net, batch, loss, sentence):
+    with (
+        gradlab.attach(net, loss, ESTIMATORS, home=tmp_path) as run,
+        pytest.raises((ValueError, TypeError), match=sentence),
+    ):
+        run.step(0, batch)
+
+
+def test_a_probe_that_fails_later_is_told_and_the_loop_goes_on(lab, net, batch, caplog):
+    with gradlab.attach(net, LOSS, ESTIMATORS, draws=2, every=1, home=lab.home.path) as run:
+        run.step(0, batch)
+        for step in range(1, 9):
+            run.step(step, (batch[0][:, :3], batch[1]))
+            run.log({"loss": step})
+    lab.attached.look()
+    told = [e.text for e in lab.store.events(run.id) if e.kind == "finding"]
+    assert len(told) == 3
+    assert told[0].startswith("the probe at step 1 failed: RuntimeError: mat1 and mat2 shapes")
+    assert told[-1].endswith("after 3 in a row there are no more probes")
+    assert len(lab.points(run.id, "train/loss")) == 8
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda run: run.step(2), r"step is 2; a whole number from the present one, 5, on"),
+        (lambda run: run.step(-1), r"step is -1"),
+        (lambda run: run.step(6.5), r"step is 6.5; a whole number"),
+        (lambda run: run.log({"x": torch.ones(3)}), r"'x' is a tensor of shape \(3,\); one number"),
+        (lambda run: run.log({"x": "high"}), r"'x' is 'high', a str; a number is allowed"),
+        (lambda run: run.log({"": 1}), r"'' is no name of a scalar"),
+    ],
+)
+def test_bad_calls_are_refused_in_a_sentence(tmp_path, net, call, sentence):
+    with gradlab.attach(net, LOSS, home=tmp_path) as run:
+        run.step(5)
+        with pytest.raises((ValueError, TypeError), match=sentence):
+            call(run)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"model": 3}, r"model is an int; an nn.Module is allowed"),
+        ({"estimators": [gradlab.SPSA]}, r"SPSA is a class; write SPSA\(\)"),
+        ({"draws": 1}, r"draws: one draw has no variance"),
+        ({"budget": 2}, r"budget is 2; it must be at most 1"),
+        ({"name": "two\nlines"}, r"control character"),
+        ({"steps": 0}, r"steps is 0; it must be at least 1"),
+    ],
+)
+def test_bad_arguments_are_refused_in_a_sentence(tmp_path, net, given, sentence):
+    asked = {"model": net, "loss": LOSS, "estimators": ESTIMATORS, "home": tmp_path, **given}
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        gradlab.attach(**asked)
+
+
+def test_a_model_made_in_inference_mode_is_refused(tmp_path):
+    with torch.inference_mode():
+        net = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match=r"weight was made in torch.inference_mode\(\)"):
+        gradlab.attach(net, LOSS, ESTIMATORS, home=tmp_path)
+
+
+def test_scalars_that_change_in_place_afterwards_keep_their_value(lab, net):
+    with gradlab.attach(net, LOSS, home=lab.home.path) as run:
+        total = torch.zeros(())
+        for step in range(4):
+            run.step(step)
+            total += 1
+            run.log({"total": total, "nan": float("nan"), "whole": step, "yes": True})
+    lab.attached.look()
+    assert [v for _, v in lab.points(run.id, "log/total")] == [1, 2, 3, 4]
+    assert len(lab.points(run.id, "log/nan")) == 4
+
+
+def test_a_loss_that_is_not_finite_hides_nothing(lab, net):
+    with gradlab.attach(net, LOSS, home=lab.home.path) as run:
+        for step in range(6):
+            run.step(step)
+            run.log({"loss": float("nan") if step == 2 else 1.0, "accuracy": 0.5})
+    lab.attached.look()
+    assert [s for s, _ in lab.points(run.id, "train/loss")] == [*range(6)]
+    assert len(lab.points(run.id, "train/accuracy")) == 6
