@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from backend.conformance import check
+from backend.conformance.dataset_rows import pairs_of
+from backend.conformance.dataset_trials import trials_of
 from backend.training.datasets import Dataset, Part, Split
 from backend.training.datasets.contract import stratified
 from backend.training.examples.pixels import Pixels
@@ -194,6 +196,19 @@ def test_repetitions_of_the_source_are_told_and_no_failure(pairs):
     assert "the source repeats examples" in details(bug(Sound, source=source))["has disjoint parts"]
 
 
+def test_one_repetition_that_three_seeds_divide_is_no_leak():
+    """Further seeds put both into one part."""
+
+    def source(self):
+        x, y = Sound.source(self)
+        x[0] = x[31]
+        return x, y
+
+    cls = bug(Sound, source=source)
+    assert sum(pairs_of(rows).within for rows in trials_of(cls)[0].rows) == 0
+    assert "the source repeats examples" in details(cls)["has disjoint parts"]
+
+
 def test_a_test_part_that_is_called_separate_and_moves():
     failed = failures("dataset", bug(Sound, separate_test=True))
     assert "separate_test is True, and" in failed["separates its test part"]
@@ -204,6 +219,7 @@ def test_a_separate_test_part_beside_a_repetition():
 
     def load(self, seed):
         x, y = Sound.source(self)
+        x[:6] = x[60]  # in a moving part of each seed, and in the fixed one
         split = stratified(x[:60], y[:60], seed, 0.2, 0.2)
         rest = [
             torch.cat([a, b]) for a, b in zip(pair(split.validation), pair(split.test), strict=True)
