@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from rich.console import Console
@@ -42,6 +43,20 @@ def test_the_guide_s_estimators_pass_the_check(tmp_path):
     offered = console.file.getvalue()  # what the second example is there to show
     for name in ("obeys its law", "advances its state", "uses its state"):
         assert re.search(rf"pass +{name}", offered), offered
+
+
+def test_the_guide_s_network_data_set_and_loss_pass_the_check(tmp_path):
+    x, y = np.random.default_rng(0).random((600, 1, 8, 8), np.float32), np.arange(600) % 3
+    np.savez(tmp_path / "shapes.npz", x=x, y=y)
+    examples = [b for b in blocks("CONTRIBUTING.md", "python") if "Estimator[" not in b]
+    console = Console(file=io.StringIO(), width=200)
+    for i, example in enumerate(examples):
+        file = tmp_path / f"example_{i}.py"
+        file.write_text(example)
+        assert check_file(file, console), console.file.getvalue()
+    printed = console.file.getvalue()
+    for kind in ("network", "data set", "loss"):
+        assert f"({kind})" in printed
 
 
 def test_the_readme_s_notebook_runs():

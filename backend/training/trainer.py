@@ -48,7 +48,7 @@ class Trainer:
         self._schedule = assembly.optimizer.schedule
         self.lr = assembly.optimizer.lr
         self._optimizer = GroupedOptimizer(assembly.optimizer, self.module)
-        self._step = _plain_step(self._optimizer.torch)
+        self._step = plain_step(self._optimizer.torch)
         self.states = self._first_states()
         self._find_stateful_shadows()
 
@@ -174,7 +174,7 @@ class Trainer:
                 self.states[label] = estimator.advance(objective, self.params, state, rng)
 
 
-def _plain_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
+def plain_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
     """The optimiser's `step` without torch's wrappers; call it under `torch.no_grad`.
 
     The wrappers add profiler labels and hooks, which take longer than the fused step of a
