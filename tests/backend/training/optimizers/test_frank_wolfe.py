@@ -106,6 +106,14 @@ def test_the_steps_are_those_of_the_formula():
             torch.testing.assert_close(parameter.detach(), w, rtol=1e-13, atol=1e-14)
 
 
+def test_a_rate_above_one_steps_to_the_extreme_point_and_no_further():
+    parameter = nn.Parameter(normal(5))
+    torchs = frank_wolfe(constraint="linf_ball", radius=1.0, lr=7.0).build([parameter])
+    g = normal(5, seed=2)
+    step_on(torchs, [parameter], [g])
+    assert torch.equal(parameter.detach(), -g.sign())
+
+
 def test_weights_that_are_loaded_after_the_start_are_brought_into_the_set():
     parameter = nn.Parameter(normal(5))
     torchs = frank_wolfe(constraint="l2_ball", radius=1.0, lr=1e-3).build([parameter])

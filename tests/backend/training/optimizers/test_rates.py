@@ -144,7 +144,8 @@ def test_a_factor_of_zero_freezes(trainer):
 
 
 @pytest.mark.parametrize(("before", "after"), [
-    ("", "heads: 0.1"), ("heads: 0.1", ""), ("hidden1: 0.3", "head: 0.1, hidden2: 0.2"),
+    ("", "heads: 0.1"), ("", "hidden2: 0.1"), ("hidden2: 0.1", ""),
+    ("hidden2: 0.3", "hidden1: 0.2, head: 0.2"),
 ])  # fmt: skip
 def test_a_fork_with_other_rates_keeps_each_tensors_moments(before, after, trainer):
     parent, batches = trainer(name="adam", lr=0.01, rates=before)
@@ -160,17 +161,24 @@ def test_a_fork_with_other_rates_keeps_each_tensors_moments(before, after, train
     assert all(torch.equal(m, moments[child][n]) for n, m in moments[parent].items())
 
 
+def test_a_stage_counts_more_than_heads_even_with_a_shorter_name(trainer):
+    module = trainer(name="sgd")[0].module
+    expected = {"head.linear.weight", "head.linear.bias"}
+    assert with_factor(module, "head: 3, heads: 0.1", 3.0) == expected
+
+
 def test_a_checkpoint_without_names_is_in_the_networks_order(trainer):
     parent, batches = trainer(name="adam", lr=0.01)
     parent.update(0, parent.objective(batches.at(0)))
     state = parent.state()
     del state["optimizer_names"]
-    child, _ = trainer(name="adam", lr=0.01, rates="hidden1: 0.3")
+    child, _ = trainer(name="adam", lr=0.01, rates="hidden2: 0.3")
     assert child.adopt(state)
     kept = child._optimizer.torch.state_dict()["state"]
-    place = child._optimizer.names.index("hidden1.linear.weight")
-    first = parent._optimizer.torch.state_dict()["state"][0]["exp_avg"]
-    assert torch.equal(kept[place]["exp_avg"], first)
+    before = parent._optimizer.torch.state_dict()["state"]
+    for place, name in enumerate(child._optimizer.names):
+        old = [*parent.params].index(name)
+        assert torch.equal(kept[place]["exp_avg"], before[old]["exp_avg"])
 
 
 def test_other_fields_of_an_optimiser_begin_anew(trainer):
