@@ -25,11 +25,19 @@ export const focused = () => shownRuns().find((run) => run.id === focus()) ?? sh
 /** The form is drawn anew only when there is news. */
 export async function readCatalogue() {
   const read = await api.catalogue();
-  if (read.version !== catalogue.peek()?.version) catalogue.set(read);
+  if (read.version !== catalogue.peek()?.version) await take(read);
 }
 
 export async function refreshCatalogue() {
-  catalogue.set(await api.refreshCatalogue());
+  await take(await api.refreshCatalogue());
+}
+
+/** A figure of a plug-in comes with the catalogue. @param {import("./types.js").Catalogue} read */
+async function take(read) {
+  const own = JSON.stringify(read.figures ?? []);
+  const before = JSON.stringify(catalogue.peek()?.figures ?? []);
+  catalogue.set(read);
+  if (own !== before) figures.set(await api.figures());
 }
 
 /** Start a run and show it. @param {any} config */

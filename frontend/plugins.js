@@ -71,15 +71,18 @@ const LISTS = /** @type {const} */ ([
   "losses",
   "optimizers",
   "schedules",
+  "figures",
 ]);
 const EMPTY =
-  "Drop a Python file with an estimator, a network, a data set, a loss, an optimiser or a " +
-  "schedule into the lab's plugins folder and press ↻ (Refresh) beside the driver: it joins the " +
-  "form above.";
+  "Drop a Python file with an estimator, a network, a data set, a loss, an optimiser, a schedule " +
+  "or a figure into the lab's plugins folder and press ↻ (Refresh) beside the driver: it joins " +
+  "the form above, a figure the charts of a run.";
 
 /** @param {import("./types.js").Catalogue | null} known */
 function own(known) {
-  const titles = LISTS.flatMap((list) => known?.[list] ?? [])
+  /** @type {Pick<import("./types.js").Component, "title" | "source">[]} */
+  const components = LISTS.map((list) => known?.[list] ?? []).flat();
+  const titles = components
     .filter((component) => component.source.kind !== "builtin")
     .map((component) => component.title);
   return titles.length ? `Yours: ${titles.join(", ")}.` : EMPTY;

@@ -60,6 +60,7 @@
  * @property {Component[]} losses
  * @property {Component[]} optimizers
  * @property {Component[]} schedules
+ * @property {(FigureEntry & {source: Component["source"]})[]} [figures] of plug-ins
  * @property {{source: string, traceback: string}[]} failures
  * @property {string} [folder] where the plug-ins of this lab are
  * @property {{name: string, description: string}[]} devices

@@ -18,7 +18,6 @@ The names are those of the library's packages: `gradlab.ForwardGradient` is
 `import gradlab` loads neither torch nor plotly.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import estimators as _estimators
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from backend.attach.entry import attach as attach
     from backend.attach.lab_connection import AttachError as AttachError
     from backend.attach.session import RunCancelledError as RunCancelledError
+    from backend.figures.own import Figure as Figure
     from backend.notebook import Views as Views
     from backend.notebook import show as show
     from backend.training.authoring import *  # noqa: F403
@@ -40,22 +40,25 @@ _AUTHORING = (
 )  # fmt: skip
 """The names of `backend.training.authoring`, which loads torch. A test holds them to it."""
 
-_ATTACH = {
-    "attach": "backend.attach.entry",
-    "AttachError": "backend.attach.lab_connection",
-    "RunCancelledError": "backend.attach.session",
-}
+_FIGURES = ("Figure",)
+_ATTACH = ("attach", "AttachError", "RunCancelledError")
 
-__all__ = [*_NOTEBOOK, *_AUTHORING, *_ATTACH, *_estimators.__all__]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*_NOTEBOOK, *_FIGURES, *_AUTHORING, *_ATTACH, *_estimators.__all__]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
     if name in _NOTEBOOK:
         from backend import notebook as package
+    elif name in _FIGURES:
+        from backend.figures import own as package
     elif name in _AUTHORING:
         from backend.training import authoring as package
-    elif name in _ATTACH:
-        package = import_module(_ATTACH[name])
+    elif name == "attach":
+        from backend.attach import entry as package
+    elif name == "AttachError":
+        from backend.attach import lab_connection as package
+    elif name == "RunCancelledError":
+        from backend.attach import session as package
     elif name in _estimators.__all__:
         package = _estimators
     else:

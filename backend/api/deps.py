@@ -42,6 +42,14 @@ class Supervisor(Protocol):
         """Findings, as `backend.catalogue.diagnosis` gives them. Raises TimeoutError."""
         ...
 
+    def own_figures(self) -> list[dict[str, Any]]:
+        """The entries of the plug-ins' figures, as far as they are read; never waits."""
+        ...
+
+    def draw(self, name: str, run_id: str) -> dict[str, Any]:
+        """`{figure}`, a plug-in's figure of a run, or `{problem}`. Raises TimeoutError."""
+        ...
+
     def submit(self, run_id: str) -> None:
         """A run was queued."""
         ...

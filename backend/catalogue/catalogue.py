@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from backend.catalogue.entries import describe_entry
+from backend.catalogue.own_figures import FIGURE, figure_entries
 from backend.catalogue.validation import validate_with
 from backend.config import IMPORT_SECONDS, RunConfig
 from backend.training.components.index import ComponentIndex, component_index
@@ -43,10 +44,12 @@ def catalogue(
     plugin_dirs: Sequence[Path | str] = (), import_seconds: float = IMPORT_SECONDS
 ) -> dict[str, Any]:
     """Every component with its JSON schema, this machine's devices, and what failed to load."""
-    index = component_index(plugin_dirs, import_seconds)
-    failures = [vars(failure) for failure in index.discovery.failures]
+    index = component_index(plugin_dirs, import_seconds, {"figure": FIGURE})
+    figures, unusable = figure_entries(index.discovery)
+    failures = [*map(vars, index.discovery.failures), *unusable]
     content = {
         **{key: _entries(index, key, failures) for key in _KINDS},
+        "figures": figures,
         "failures": failures,
         "devices": devices(),
         "greeting": validate_with(EXAMPLE_RUN, index)["config"],

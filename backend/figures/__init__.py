@@ -25,6 +25,7 @@ __all__ = [
     "Memory",
     "MemoryRun",
     "Source",
+    "as_json",
     "catalogue",
     "draw",
     "measurement",
@@ -40,7 +41,12 @@ def draw(name: str, source: Source, query: Mapping[str, str]) -> dict[str, Any]:
     that belong beside the figure; `meta` holds named numbers for other parts of the page.
     Raises FigureError for an unknown figure or a query that it cannot answer.
     """
-    plain = plotted(name, source, query).to_plotly_json()
+    return as_json(plotted(name, source, query))
+
+
+def as_json(figure: "Figure") -> dict[str, Any]:
+    """A figure in the lab's layout as `draw` returns it."""
+    plain = figure.to_plotly_json()
     parts = plain["layout"].pop("meta")
     data = [{key: _as_lists(value) for key, value in trace.items()} for trace in plain["data"]]
     return {"figure": {"data": data, "layout": plain["layout"]}, **parts}

@@ -80,11 +80,12 @@ def catalogue() -> dict[str, Any]:
     return {
         "parameters": {name: asdict(parameter) for name, parameter in PARAMETERS.items()},
         "sections": [{**asdict(section), "picks": _picks(section.picks)} for section in SECTIONS],
-        "figures": [_entry(name, module.INFO) for name, module in sorted(modules().items())],
+        "figures": [entry_of(name, module.INFO) for name, module in sorted(modules().items())],
     }
 
 
-def _entry(name: str, info: FigureInfo) -> dict[str, Any]:
+def entry_of(name: str, info: FigureInfo) -> dict[str, Any]:
+    """A figure of the catalogue as plain JSON."""
     charts = []
     for chart in info.charts:
         placed = _with_words(name, info, chart)

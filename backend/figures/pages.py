@@ -18,6 +18,7 @@ SECTIONS = (
         (Pick("runs"), Pick("metric", choices=USUAL_MEASURES), Pick("level"), Pick("range")),
     ),
     Section("run", "more", "More figures"),
+    Section("run", "own", "Your figures", optional=True),
     Section("draws", "draws", "Draws", (Pick("runs"), Pick("layer"))),
     Section("draws", "read", "Measures and laws"),
     Section("draws", "layers", "Layer by layer", (Pick("level"),)),

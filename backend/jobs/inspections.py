@@ -80,6 +80,15 @@ class Inspections:
         """
         return self._executor.inspect("diagnose", question, self._limits.inspection)
 
+    def own_figures(self) -> list[dict[str, Any]]:
+        """The entries of the plug-ins' figures, as far as the catalogue is built; never waits."""
+        return (self._catalogue or {}).get("figures", [])
+
+    def draw(self, name: str, run: str, database: str) -> dict[str, Any]:
+        """`{figure}`, a plug-in's figure of a run, or `{problem}`. Raises InspectionError."""
+        payload = {"name": name, "run": run, "database": database, "plugins": self.plugins}
+        return self._executor.inspect("figure", payload, self._limits.plugin)
+
     def _build_catalogue(self) -> dict[str, Any]:
         self.plugins = tuple(map(str, self._plugin_dirs))
         failures: list[dict[str, Any]] = []

@@ -1,6 +1,7 @@
 """`answer`: questions that need torch or a plug-in, answered in a process of their own.
 
-The questions are the catalogue, the validity of configurations, and a diagnosis.
+The questions are the catalogue, the validity of configurations, a diagnosis, and a figure of a
+plug-in, which reads the database.
 """
 
 import json
@@ -12,6 +13,9 @@ from typing import Any
 from backend.catalogue import catalogue, validate_all
 from backend.catalogue.diagnosis import diagnose
 from backend.catalogue.microscope import validate_microscope
+from backend.catalogue.own_figures import FigureError, draw_own_figure
+from backend.store import Store
+from backend.store.engine import open_reader
 
 Payload = Mapping[str, Any]
 
@@ -36,8 +40,26 @@ def _validate(payload: Payload) -> Any:
     return validate_all(configs, plugins)
 
 
+def _figure(payload: Payload) -> Any:
+    """`{figure: ...}` or `{problem: a sentence}`: the plug-in's error belongs in its place."""
+    engine = open_reader(payload["database"])
+    try:
+        with Store(engine).snapshot() as source:
+            plugins = [Path(p) for p in payload["plugins"]]
+            return {"figure": draw_own_figure(payload["name"], payload["run"], source, plugins)}
+    except FigureError as error:
+        return {"problem": str(error)}
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(frame.filename).name}, line {frame.lineno}"
+        return {"problem": f"{type(error).__name__}: {error} ({place})"}
+    finally:
+        engine.dispose()
+
+
 _QUESTIONS: Mapping[str, Callable[[Payload], Any]] = {
     "catalogue": _catalogue,
     "validate": _validate,
     "diagnose": diagnose,
+    "figure": _figure,
 }

@@ -84,6 +84,15 @@ class Supervisor:
         """See `Inspections.diagnose`."""
         return self._inspections.diagnose(question)
 
+    def own_figures(self) -> list[dict[str, Any]]:
+        """See `Inspections.own_figures`."""
+        return self._inspections.own_figures()
+
+    def draw(self, name: str, run_id: str) -> dict[str, Any]:
+        """See `Inspections.draw`."""
+        database = self._store.engine.url.render_as_string(hide_password=False)
+        return self._inspections.draw(name, run_id, database)
+
     def submit(self, run_id: str) -> None:
         """A run was queued."""
         self._tasks.put(self._recheck_queue)

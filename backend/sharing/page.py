@@ -9,7 +9,7 @@ from backend.figures.data.source import RunLike, Source
 from backend.sharing import encode, latest
 from backend.sharing.allowed import config, config_yaml, facts, findings
 from backend.sharing.encode import text as safe
-from backend.sharing.panels import BUDGET, Menu, Panel, of_run, together
+from backend.sharing.panels import BUDGET, Menu, Own, Panel, of_run, own_panels, together
 from estimators.statistics.formatting import counted
 
 CONVENTIONS = """
@@ -49,12 +49,14 @@ def html_pieces(
     text: str = "",
     *,
     date: str | None = None,
+    own: Own = lambda run_id: (),
 ) -> Iterator[str]:
     """The same in pieces, a chart each; every chart is drawn before this returns.
 
+    `own` gives the figures of plug-ins, which are drawn elsewhere.
     Give a snapshot of a store that is written to, so that one file is consistent.
     """
-    sections, panels = _sections(source, run_ids)
+    sections, panels = _sections(source, run_ids, own)
     called = title or ", ".join(_name(source.run(run_id)) for run_id in run_ids) or "Gradient Lab"
     scripts = (_plotly(), _own("page.js"))
     when = date or datetime.now(UTC).isoformat(timespec="seconds")
@@ -100,11 +102,12 @@ def _document(
 """
 
 
-def _sections(source: Source, run_ids: Sequence[str]) -> tuple[str, list[Panel]]:
+def _sections(source: Source, run_ids: Sequence[str], own: Own) -> tuple[str, list[Panel]]:
     panels = together(source, run_ids) if len(run_ids) > 1 else []
     parts = [f"<section><h2>All runs</h2>{_grid(panels)}</section>"] if panels else []
     for at, run_id in enumerate(run_ids):
         menus, of_this_run = of_run(source, run_id, f"r{at}", BUDGET // len(run_ids))
+        of_this_run += own_panels(run_id, f"r{at}", own)
         panels += of_this_run
         parts.append(_section(source, run_id, f"r{at}", menus, of_this_run))
     return "\n".join(parts) or "<p>No runs were chosen.</p>", panels

@@ -1,6 +1,6 @@
 """The charts of an exported page, drawn beforehand for every choice that its menus offer."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -53,6 +53,24 @@ class Panel:
         about = encode.data({"id": self.id, "by": [menu.id for menu in self.menus]})
         figures = ",".join(f"{encode.data(key)}:{text}" for key, text in self.figures.items())
         return f'{about[:-1]},"figures":{{{figures}}}}}'
+
+
+Own = Callable[[str], Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]]
+"""A run's id -> (entry of the catalogue, the figure as `draw` returns it) of each figure of a
+plug-in, which only another process may draw."""
+
+
+def own_panels(run_id: str, place: str, own: Own) -> list[Panel]:
+    """The charts of a run that plug-ins draw."""
+    panels = []
+    for entry, drawn in own(run_id):
+        (chart,) = entry["charts"]
+        words = (chart["title"], chart["help"], chart["takeaway"])
+        placed = PlacedChart(entry["name"], Chart(chart["key"], ()), *words)
+        panels.append(
+            Panel(f"{place}-{chart['key']}", placed, (), {"": _encoded(drawn)}, drawn["count"])
+        )
+    return panels
 
 
 def together(source: Source, run_ids: Sequence[str]) -> list[Panel]:
@@ -123,16 +141,16 @@ def _panel(
         query = {"runs": runs, **usual, **placed.chart.asks, **more, **chosen}
         drawn = draw(placed.figure, source, query)
         key = ",".join(str(at) for at, _ in choice)
-        held = "this file holds " if drawn["selection"] else ""
         count += drawn["count"]
-        figures[key] = encode.data(
-            {
-                "figure": drawn["figure"],
-                "count": drawn["count"],
-                "note": held + note_text(drawn),
-            }
-        )
+        figures[key] = _encoded(drawn)
     return Panel(id, placed, menus, figures, count)
+
+
+def _encoded(drawn: Mapping[str, Any]) -> str:
+    """A drawn figure as the page's script reads it."""
+    held = "this file holds " if drawn["selection"] else ""
+    note = held + note_text(drawn)
+    return encode.data({"figure": drawn["figure"], "count": drawn["count"], "note": note})
 
 
 def _menu(source: Source, run_id: str, place: str, chart: Chart, parameter: str) -> Menu:

@@ -77,6 +77,14 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def open_reader(url: str) -> Engine:
+    """An engine that only reads the database at `url`, which a server has opened before."""
+    engine = _engine(make_url(url), {})
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", lambda dbapi, _: dbapi.execute("PRAGMA query_only = ON"))
+    return engine
+
+
 def _engine(url: URL, options: dict[str, Any]) -> Engine:
     kind = url.get_backend_name()
     try:

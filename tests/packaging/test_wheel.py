@@ -152,7 +152,16 @@ def test_no_class_is_loaded_twice_in_the_checkout():
     from backend import notebook
     from backend.training import authoring
 
-    assert set(gradlab.__all__) == {*estimators.__all__, *authoring.__all__, "Views", "show"}
+    assert set(gradlab.__all__) == {
+        *estimators.__all__,
+        *authoring.__all__,
+        "AttachError",
+        "Figure",
+        "RunCancelledError",
+        "Views",
+        "attach",
+        "show",
+    }
     for name in estimators.__all__:
         assert getattr(gradlab, name) is getattr(estimators, name)
     for name in authoring.__all__:

@@ -8,8 +8,9 @@ from fastapi.responses import HTMLResponse
 from backend.api.deps import LabDep
 from backend.api.errors import OPEN_RESPONSES
 from backend.api.models import SharedView, shared_run
-from backend.api.routes.figures import draw, listing
+from backend.api.routes.figures import draw
 from backend.api.routes.pages import shell
+from backend.figures import catalogue
 from backend.store.base import MissingError
 from backend.store.store import RunsView
 
@@ -43,7 +44,7 @@ def dashboard(token: Token, lab: LabDep) -> SharedView:
 def figures(token: Token, lab: LabDep) -> dict[str, Any]:
     """The catalogue of figures; it holds nothing of any run."""
     lab.store.shared(token)
-    return listing()
+    return catalogue()
 
 
 @routes.get("/{token}/figures/{name}")

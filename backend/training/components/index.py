@@ -74,13 +74,16 @@ def with_wrapped(estimator: Estimator) -> Iterator[Estimator]:
 
 
 def component_index(
-    plugin_dirs: Sequence[Path | str] = (), import_seconds: float = IMPORT_SECONDS
+    plugin_dirs: Sequence[Path | str] = (),
+    import_seconds: float = IMPORT_SECONDS,
+    more: Mapping[str, Kind] = MappingProxyType({}),
 ) -> ComponentIndex:
     """The built-in components, and those of installed packages and plug-in folders.
 
-    A plug-in file whose import takes longer than `import_seconds` is listed as a failure.
+    A plug-in file whose import takes longer than `import_seconds` is listed as a failure. `more`:
+    further kinds, which no configuration names.
     """
-    discovery = discover([Path(d) for d in plugin_dirs], import_seconds, KINDS)
+    discovery = discover([Path(d) for d in plugin_dirs], import_seconds, {**KINDS, **more})
     classes = {
         kind: {name: entry.cls for name, entry in discovery.entries.get(kind, {}).items()}
         for kind in KINDS

@@ -38,6 +38,8 @@ class Fake:
 
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []
+        self.figures: list[dict[str, Any]] = []
+        self.drawn: dict[str, Any] = {}
 
     def start(self) -> None:
         self.told.append(("start",))
@@ -72,6 +74,13 @@ class Fake:
         self.told.append(("diagnose", question))
         told = {"cause": "fine", "text": "sound", "draws": 1}
         return [{"layer": layer, **told} for layer in question["layers"]]
+
+    def own_figures(self) -> list[dict[str, Any]]:
+        return self.figures
+
+    def draw(self, name: str, run_id: str) -> dict[str, Any]:
+        self.told.append(("draw", name, run_id))
+        return self.drawn
 
     def submit(self, run_id: str) -> None:
         self.told.append(("submit", run_id))

@@ -212,3 +212,53 @@ def test_a_validation_that_does_not_return_names_the_plug_ins(lab, plugins, monk
         "the configuration was not checked: no answer within 2 s; it was killed. It uses the "
         f"plug-in network troubled ({plugins / 'troubled.py'}), whose code may not return"
     )
+
+
+FIGURE = '''
+from dataclasses import dataclass
+import plotly.graph_objects as go
+from gradlab import Figure
+
+
+@dataclass(frozen=True)
+class Own(Figure):
+    """The loss."""
+
+    def figure(self, source, run):
+        (loss,) = [s for s in source.series(run) if s.metric == "train/loss"]
+        points = source.points(loss.id)
+        {trouble}
+        return go.Figure(go.Scatter(x=points.steps, y=points.values))
+'''
+
+
+def test_a_figure_is_drawn_by_another_process_from_the_database(lab, plugins):
+    run = lab.submit(config(steps=3))
+    lab.becomes(run, "finished")
+    (plugins / "own.py").write_text(FIGURE.format(trouble="pass"))
+    assert lab.supervisor.own_figures() == []
+    lab.supervisor.catalogue(refresh=True)
+    assert [entry["name"] for entry in lab.supervisor.own_figures()] == ["own"]
+    (trace,) = lab.supervisor.draw("own", run)["figure"]["figure"]["data"]
+    steps, values = lab.curve(run)
+    assert trace["x"] == steps
+    assert len(trace["y"]) * 8 == len(values)
+
+
+def test_a_figure_that_raises_says_where(lab, plugins):
+    run = lab.submit(config(steps=3))
+    lab.becomes(run, "finished")
+    (plugins / "own.py").write_text(FIGURE.format(trouble="1 / 0"))
+    lab.supervisor.catalogue(refresh=True)
+    said = "ZeroDivisionError: division by zero (own.py, line 14)"
+    assert lab.supervisor.draw("own", run) == {"problem": said}
+
+
+def test_a_figure_cannot_write_to_the_database(lab, plugins):
+    run = lab.submit(config(steps=3))
+    lab.becomes(run, "finished")
+    trouble = "from sqlalchemy import text; source._session.execute(text('DELETE FROM run'))"
+    (plugins / "own.py").write_text(FIGURE.format(trouble=trouble))
+    lab.supervisor.catalogue(refresh=True)
+    assert "readonly database" in lab.supervisor.draw("own", run)["problem"]
+    assert lab.status(run) == "finished"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from person import becomes, enter, fill, points, press_run, run_row
+from person import becomes, chart, enter, fill, points, press_run, run_row, small
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -28,6 +28,25 @@ class PlainModule(nn.Module):
 
     def forward(self, x):
         return self.head(self.hidden(self.flatten(x)))
+'''
+
+
+FIGURE = '''
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from gradlab import Figure
+
+
+@dataclass(frozen=True)
+class LossOverSteps(Figure):
+    """The training loss, as it is."""
+
+    def figure(self, source, run):
+        (loss,) = [s for s in source.series(run) if s.metric == "train/loss"]
+        points = source.points(loss.id, max=1000)
+        return go.Figure(go.Scatter(x=points.steps, y=points.values, name="own loss"))
 '''
 
 
@@ -120,3 +139,21 @@ def test_what_does_not_fit_is_said_beside_the_network(
     press_run(page)
     problem = page.locator(".problem").filter(has_text="the network's output")
     expect(problem).to_contain_text("has shape (2, 7); this data set and this loss need (2, 10)")
+
+
+def test_a_figure_of_a_plugin_stands_among_the_charts_of_a_run(
+    page: Page, lab: ServedLab, plugins: Path, expected: list[str]
+) -> None:
+    expected.append("422 (Unprocessable Entity)")
+    failing = FIGURE.replace("LossOverSteps", "Failing").replace("(loss,)", "(loss, other)")
+    (plugins / "own.py").write_text(FIGURE)
+    (plugins / "failing.py").write_text(failing)
+    enter(page, lab.start_url)
+    refresh(page)
+    small(page, "with own figure", 30)
+    press_run(page)
+    becomes(run_row(page, "with own figure"), "finished")
+    points(page, "own-loss-over-steps", "own loss", least=30)
+    expect(page.get_by_role("heading", name="Your figures")).to_be_visible()
+    chart(page, "own-failing")
+    expect(page.locator("#chart-own-failing")).to_contain_text("failing.py, line 14")

@@ -1,0 +1,78 @@
+"""`Figure`: the base of a figure in a plug-in file, and what the page is told of it."""
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from backend.figures.data.source import FigureError, Source
+from backend.figures.data.tally import Tally
+from backend.figures.info import Chart, FigureInfo, Place
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+MOST_NUMBERS = 200_000
+"""Numbers in the traces of one figure: what a browser still draws."""
+
+
+class Figure(ABC):
+    """Base of figures of one's own: a frozen dataclass with the method `figure`.
+
+    The docstring is the figure's help. It stands in the section *Your figures* of a training run.
+    """
+
+    title: ClassVar[str] = ""
+    """Empty for the class name in words."""
+    takeaway: ClassVar[str] = ""
+    """One sentence: how to read it, and what to conclude."""
+    metrics: ClassVar[tuple[str, ...]] = ()
+    """The metrics whose new points change it; empty for every metric."""
+
+    @abstractmethod
+    def figure(self, source: Source, run: str, /) -> "go.Figure":
+        """The figure of a run, as plotly's object.
+
+        `source.series(run)` lists the series, each with `metric`, `layer` and `estimator`;
+        `source.points(series.id, max=1000)` has their `steps` and `values`; `source.run(run)` has
+        the `config` and the `labels` of driver and shadows.
+        """
+
+
+def info_of(name: str, cls: type[Figure], title: str) -> FigureInfo:
+    """What the catalogue says of the figure `name`; `title` is that of one without its own."""
+    chart = Chart(
+        f"own-{name.replace('_', '-')}", (Place("run", "own", 10),),
+        follows=cls.metrics, size="tall", runs="focused",
+    )  # fmt: skip
+    words = " ".join((cls.__doc__ or "").split())
+    return FigureInfo(cls.title or title, words, cls.takeaway, ("runs",), (chart,))
+
+
+def drawn(figure: Figure, info: FigureInfo, source: Source, run: str) -> "go.Figure":
+    """The figure of a run in the lab's layout. Raises FigureError for what is no figure."""
+    import plotly.graph_objects as go
+
+    from backend.figures.drawing import canvas
+
+    made = figure.figure(source, run)
+    if not isinstance(made, go.Figure):
+        kind = type(made).__name__
+        raise FigureError(
+            f"figure() returned a {kind}; it must return a plotly.graph_objects.Figure"
+        )
+    traces: Any = made.data
+    numbers = sum(_length(trace) for trace in traces)
+    if numbers > MOST_NUMBERS:
+        raise FigureError(
+            f"the figure has {numbers:,} points; at most {MOST_NUMBERS:,} are drawn: read them "
+            "with source.points(id, max=1000)"
+        )
+    layout = made.to_plotly_json()["layout"]
+    title = (layout.pop("title", None) or {}).get("text") or info.title
+    own = {key: value for key, value in layout.items() if key not in ("template", "meta")}
+    return canvas.finish(traces, Tally(numbers, numbers), title=title, **own)
+
+
+def _length(trace: Any) -> int:
+    """The points of a trace: of the longest of its arrays."""
+    arrays = (trace[key] for key in ("x", "y", "z", "values") if key in trace)
+    return max((getattr(a, "size", 0) or len(a) for a in arrays if a is not None), default=0)
