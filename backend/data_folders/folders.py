@@ -1,4 +1,4 @@
-"""Where image data sets lie: folders of `HOME/datasets`, or of `GRADLAB_DATA`.
+"""Where data sets lie: folders of `HOME/datasets`, or of `GRADLAB_DATA`.
 
 A configuration names a folder. It never holds a path, so that whoever may start a run cannot choose
 what is read on the machine of the lab.
@@ -7,6 +7,7 @@ what is read on the machine of the lab.
 import re
 from pathlib import Path
 
+from backend.data_folders.named import NAMED
 from backend.settings import settings
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -33,25 +34,36 @@ def names() -> list[str]:
         folders = [path for path in data_dir().iterdir() if any(path.glob("train-*.parquet"))]
     except OSError:  # there is no such folder yet
         return []
-    return sorted(path.name for path in folders if _is_name(path.name))
+    return sorted(path.name for path in folders if is_name(path.name))
 
 
 def folder_of(name: str) -> Path:
     """The folder of the data set `name`. Raises DataError if there is none."""
     if not name:
         raise DataError(f"folder is empty; {_available()}")
-    if not _is_name(name):
+    if not is_name(name):
         raise DataError(
             f"folder is {name!r}; it must be a name of letters, digits, '.', '_' and '-' without "
             f"'..': {_available()}"
         )
     folder = data_dir() / name
     if not folder.is_dir():
-        raise DataError(f"there is no data set {name!r}; {_available()}")
+        raise DataError(absent(name))
     return folder
 
 
-def _is_name(text: str) -> bool:
+def absent(name: str) -> str:
+    """That a data set is not there: where it was looked for, and how it gets there."""
+    if name not in NAMED:
+        return f"there is no data set {name!r}; {_available()}"
+    return (
+        f"the data set {name} is not in {data_dir()}: run `gradlab data get {name}` where there is "
+        f"a network, and copy the folder {name} there if that is another machine"
+    )
+
+
+def is_name(text: str) -> bool:
+    """Whether a folder of data may be called `text`."""
     return bool(NAME.fullmatch(text)) and ".." not in text and text != "."
 
 
