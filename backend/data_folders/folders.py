@@ -14,6 +14,10 @@ NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """What the name of a data set's folder may be made of."""
 
 
+PARQUET = "train-*.parquet"
+"""Files that a folder of images in Parquet has."""
+
+
 class DataError(ValueError):
     """A data set cannot be used; the message is one sentence for people."""
 
@@ -28,34 +32,34 @@ def cache_dir() -> Path:
     return settings().home / "cache" / "images"
 
 
-def names() -> list[str]:
-    """The names of the data sets that there are, sorted."""
+def names(pattern: str = PARQUET) -> list[str]:
+    """The names of the folders with files of a pattern, sorted."""
     try:
-        folders = [path for path in data_dir().iterdir() if any(path.glob("train-*.parquet"))]
+        folders = [path for path in data_dir().iterdir() if any(path.glob(pattern))]
     except OSError:  # there is no such folder yet
         return []
     return sorted(path.name for path in folders if is_name(path.name))
 
 
-def folder_of(name: str) -> Path:
-    """The folder of the data set `name`. Raises DataError if there is none."""
+def folder_of(name: str, pattern: str = PARQUET) -> Path:
+    """The folder of the data set `name`, with files of a pattern. Raises DataError without it."""
     if not name:
-        raise DataError(f"folder is empty; {_available()}")
+        raise DataError(f"folder is empty; {_available(pattern)}")
     if not is_name(name):
         raise DataError(
             f"folder is {name!r}; it must be a name of letters, digits, '.', '_' and '-' without "
-            f"'..': {_available()}"
+            f"'..': {_available(pattern)}"
         )
     folder = data_dir() / name
     if not folder.is_dir():
-        raise DataError(absent(name))
+        raise DataError(absent(name, pattern))
     return folder
 
 
-def absent(name: str) -> str:
+def absent(name: str, pattern: str = PARQUET) -> str:
     """That a data set is not there: where it was looked for, and how it gets there."""
     if name not in NAMED:
-        return f"there is no data set {name!r}; {_available()}"
+        return f"there is no data set {name!r}; {_available(pattern)}"
     return (
         f"the data set {name} is not in {data_dir()}: run `gradlab data get {name}` where there is "
         f"a network, and copy the folder {name} there if that is another machine"
@@ -67,9 +71,10 @@ def is_name(text: str) -> bool:
     return bool(NAME.fullmatch(text)) and ".." not in text and text != "."
 
 
-def _available() -> str:
+def _available(pattern: str) -> str:
     """The data sets that there are, in words."""
-    found = names()
+    found = names(pattern)
     if found:
         return f"{data_dir()} has {', '.join(found)}"
-    return f"{data_dir()} has no data set, a folder with files train-*.parquet and test-*.parquet"
+    files = f"{pattern} and test-*.parquet" if pattern == PARQUET else pattern
+    return f"{data_dir()} has no data set, a folder with files {files}"

@@ -152,7 +152,7 @@ def class_count(name: str, named: int, labels: dict[str, np.ndarray]) -> int:
         gaps = trained != np.arange(len(trained))
         missing = int(gaps.argmax()) if gaps.any() else len(trained)
         raise DataError(
-            f"{run}, and no training image has the label {missing}; they must be 0 … C − 1"
+            f"{run}, and no training example has the label {missing}; they must be 0 … C − 1"
         )
     return classes
 
