@@ -1,4 +1,4 @@
-"""The command line `gradlab`: serve, run, tune, probe, estimators, check, export, backup.
+"""The command line `gradlab`: serve, run, tune, probe, estimators, check, data, export, backup.
 
 Each command imports what it needs, so that `gradlab --help` is fast and the server's process does
 not load torch.
@@ -10,6 +10,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape as _plain
+
+from backend.terminal.data import app as data
 
 app = typer.Typer(
     name="gradlab",
@@ -19,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
 )
+app.add_typer(data)
 out = Console()
 err = Console(stderr=True)
 
@@ -27,12 +31,6 @@ def fail(message: str, code: int = 1) -> typer.Exit:
     """Print an error message; the caller raises the returned exit."""
     err.print(f"[bold red]error:[/] {_plain(message)}", highlight=False, soft_wrap=True)
     return typer.Exit(code)
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
 
 
 @app.command()

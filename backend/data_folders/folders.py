@@ -1,4 +1,4 @@
-"""Where image data sets lie: folders of `HOME/datasets`, or of `GRADLAB_DATA`.
+"""Where data sets lie: folders of `HOME/datasets`, or of `GRADLAB_DATA`.
 
 A configuration names a folder. It never holds a path, so that whoever may start a run cannot choose
 what is read on the machine of the lab.
@@ -7,10 +7,15 @@ what is read on the machine of the lab.
 import re
 from pathlib import Path
 
+from backend.data_folders.named import NAMED
 from backend.settings import settings
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """What the name of a data set's folder may be made of."""
+
+
+PARQUET = "train-*.parquet"
+"""Files that a folder of images in Parquet has."""
 
 
 class DataError(ValueError):
@@ -27,37 +32,49 @@ def cache_dir() -> Path:
     return settings().home / "cache" / "images"
 
 
-def names() -> list[str]:
-    """The names of the data sets that there are, sorted."""
+def names(pattern: str = PARQUET) -> list[str]:
+    """The names of the folders with files of a pattern, sorted."""
     try:
-        folders = [path for path in data_dir().iterdir() if any(path.glob("train-*.parquet"))]
+        folders = [path for path in data_dir().iterdir() if any(path.glob(pattern))]
     except OSError:  # there is no such folder yet
         return []
-    return sorted(path.name for path in folders if _is_name(path.name))
+    return sorted(path.name for path in folders if is_name(path.name))
 
 
-def folder_of(name: str) -> Path:
-    """The folder of the data set `name`. Raises DataError if there is none."""
+def folder_of(name: str, pattern: str = PARQUET) -> Path:
+    """The folder of the data set `name`, with files of a pattern. Raises DataError without it."""
     if not name:
-        raise DataError(f"folder is empty; {_available()}")
-    if not _is_name(name):
+        raise DataError(f"folder is empty; {_available(pattern)}")
+    if not is_name(name):
         raise DataError(
             f"folder is {name!r}; it must be a name of letters, digits, '.', '_' and '-' without "
-            f"'..': {_available()}"
+            f"'..': {_available(pattern)}"
         )
     folder = data_dir() / name
     if not folder.is_dir():
-        raise DataError(f"there is no data set {name!r}; {_available()}")
+        raise DataError(absent(name, pattern))
     return folder
 
 
-def _is_name(text: str) -> bool:
+def absent(name: str, pattern: str = PARQUET) -> str:
+    """That a data set is not there: where it was looked for, and how it gets there."""
+    if name not in NAMED:
+        return f"there is no data set {name!r}; {_available(pattern)}"
+    return (
+        f"the data set {name} is not in {data_dir()}: run `gradlab data get {name}` where there is "
+        f"a network, and copy the folder {name} there if that is another machine"
+    )
+
+
+def is_name(text: str) -> bool:
+    """Whether a folder of data may be called `text`."""
     return bool(NAME.fullmatch(text)) and ".." not in text and text != "."
 
 
-def _available() -> str:
+def _available(pattern: str) -> str:
     """The data sets that there are, in words."""
-    found = names()
+    found = names(pattern)
     if found:
         return f"{data_dir()} has {', '.join(found)}"
-    return f"{data_dir()} has no data set, a folder with files train-*.parquet and test-*.parquet"
+    files = f"{pattern} and test-*.parquet" if pattern == PARQUET else pattern
+    return f"{data_dir()} has no data set, a folder with files {files}"

@@ -52,6 +52,8 @@ class ImageSet(Dataset):
     separate_test: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        if self.folder:
+            self._files  # noqa: B018, raises what is wrong with the folder
         if self.training is not None and self.training > self._available:
             raise DataError(
                 f"training is {self.training:,}; {self.folder} has {self._available:,} examples to "

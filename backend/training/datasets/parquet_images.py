@@ -44,7 +44,10 @@ class ParquetImages(ImageSet):
 
     folder: Folder = field(default_factory=_first_name)
     """The name of the data set's folder."""
+    labels: Annotated[str, Field(max_length=100)] = ""
+    """The column of labels where there are several: fine_label or coarse_label of CIFAR-100. Empty:
+    label, or the first column of class labels."""
 
     @property
     def _files(self) -> ImageFiles:
-        return image_files(self.folder)
+        return image_files(self.folder, self.labels)

@@ -15,14 +15,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backend.data_folders.folders import DataError, folder_of
+from backend.training.image_files.columns import (
+    Columns,
+    check_columns,
+    columns_of,
+    named_classes,
+    schema_of,
+)
 from backend.training.image_files.source import PARTS
 
-IMAGE_COLUMNS = ("image", "img")
-LABEL_COLUMN = "label"
 _GREY = ("1", "L", "LA")
 """Pillow's modes of one channel."""
 _COLOUR = ("RGB", "RGBA", "RGBX", "P", "CMYK", "YCbCr")
@@ -47,7 +51,7 @@ class ImageFiles:
     """Those of each part."""
     counts: dict[str, int]
     """Images in each part."""
-    column: str
+    columns: Columns
     shape: tuple[int, int, int]
     """Channels, height and width of the first image, which all others must have."""
     classes: int
@@ -56,28 +60,32 @@ class ImageFiles:
     def fingerprint(self) -> str:
         """Changes with the name, size or date of any of the files."""
         states = [(f.path.name, f.size, f.modified) for part in PARTS for f in self.files[part]]
-        return sha256(json.dumps([self.column, states]).encode()).hexdigest()[:16]
+        label = [] if self.columns.label == "label" else [self.columns.label]
+        text = json.dumps([self.columns.image, *label, states])
+        return sha256(text.encode()).hexdigest()[:16]
 
     def labels(self, part: str) -> np.ndarray:
         """The labels of a part, (N,) int64."""
-        return _labels(self.name, self.files[part])
+        return _labels(self.name, self.files[part], self.columns.label)
 
     def images(self, part: str) -> Iterator[np.ndarray]:
         """The images of a part, (C, H, W) uint8 each. Raises DataError."""
         for file in self.files[part]:
-            for row, image in enumerate(rows(file.path, self.column)):
+            for row, image in enumerate(rows(file.path, self.columns.image)):
                 where = f"row {row} of {file.path.name} of the data set {self.name}"
                 yield decode(image, where, self.shape)
 
 
-def image_files(name: str) -> ImageFiles:
+def image_files(name: str, label: str = "") -> ImageFiles:
     """What the data set `name` holds; remembered while its files do not change.
+
+    `label` is the column of labels where there are several, as in CIFAR-100.
 
     Raises DataError, in one sentence, for a folder without such files, a missing column, labels
     that are missing or are not 0 … C − 1, no images, or a first image that cannot be decoded.
     """
     folder = folder_of(name)
-    return _examined(name, tuple(_states(folder, name, part) for part in PARTS))
+    return _examined(name, label, tuple(_states(folder, name, part) for part in PARTS))
 
 
 def _states(folder: Path, name: str, part: str) -> tuple[FileState, ...]:
@@ -89,19 +97,22 @@ def _states(folder: Path, name: str, part: str) -> tuple[FileState, ...]:
 
 
 @lru_cache(maxsize=64)
-def _examined(name: str, states: tuple[tuple[FileState, ...], ...]) -> ImageFiles:
+def _examined(name: str, label: str, states: tuple[tuple[FileState, ...], ...]) -> ImageFiles:
     files = dict(zip(PARTS, states, strict=True))
-    schemas = {f.path: _schema(f.path, name) for part in PARTS for f in files[part]}
-    column = _image_column(next(iter(schemas.values())), next(iter(schemas)), name)
-    for path, schema in schemas.items():
-        _check_columns(schema, column, path, name)
-    labels = {part: _labels(name, files[part]) for part in PARTS}
+    paths = [file.path for part in PARTS for file in files[part]]
+    schemas = {f"{path.name} of the data set {name}": schema_of(path, name) for path in paths}
+    where, first = next(iter(schemas.items()))
+    columns = columns_of(first, where, label)
+    for where, schema in schemas.items():
+        check_columns(schema, columns, where)
+    labels = {part: _labels(name, files[part], columns.label) for part in PARTS}
     for part, read in labels.items():
         if not len(read):
             raise DataError(f"the {part} part of the data set {name} is empty")
-    classes = _classes(name, next(iter(schemas.values())), labels)
+    classes = class_count(name, named_classes(first, columns.label), labels)
     counts = {part: len(read) for part, read in labels.items()}
-    return ImageFiles(name, files, counts, column, _shape(name, files["train"], column), classes)
+    shape = _shape(name, files["train"], columns.image)
+    return ImageFiles(name, files, counts, columns, shape, classes)
 
 
 def _shape(name: str, files: tuple[FileState, ...], column: str) -> tuple[int, int, int]:
@@ -114,44 +125,11 @@ def _shape(name: str, files: tuple[FileState, ...], column: str) -> tuple[int, i
     raise DataError(f"the train part of the data set {name} is empty")
 
 
-def _schema(path: Path, name: str) -> pa.Schema:
-    try:
-        return pq.read_schema(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path.name} of the data set {name} cannot be read: {error}") from error
-
-
-def _image_column(schema: pa.Schema, path: Path, name: str) -> str:
-    column = next((c for c in IMAGE_COLUMNS if c in schema.names), None)
-    if column is None:
-        raise DataError(
-            f"{path.name} of the data set {name} has no column image or img; it has "
-            f"{', '.join(schema.names) or 'none'}"
-        )
-    return column
-
-
-def _check_columns(schema: pa.Schema, column: str, path: Path, name: str) -> None:
-    where = f"{path.name} of the data set {name}"
-    for needed in (column, LABEL_COLUMN):
-        if needed not in schema.names:
-            others = ", ".join(schema.names) or "none"
-            raise DataError(f"{where} has no column {needed}; it has {others}")
-    kind = schema.field(column).type
-    if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
-        raise DataError(
-            f"the column {column} of {where} is {kind}; it must be struct{{bytes, path}}"
-        )
-    kind = schema.field(LABEL_COLUMN).type
-    if not pa.types.is_integer(kind):
-        raise DataError(f"the column {LABEL_COLUMN} of {where} is {kind}; it must be of integers")
-
-
-def _labels(name: str, files: tuple[FileState, ...]) -> np.ndarray:
+def _labels(name: str, files: tuple[FileState, ...], label: str) -> np.ndarray:
     """The labels of a part, (N,) int64."""
     read = []
     for file in files:
-        column = pq.read_table(file.path, columns=[LABEL_COLUMN]).column(0)
+        column = pq.read_table(file.path, columns=[label]).column(0)
         if column.null_count:
             row = column.is_null().to_pylist().index(True)
             raise DataError(f"row {row} of {file.path.name} of the data set {name} has no label")
@@ -159,9 +137,11 @@ def _labels(name: str, files: tuple[FileState, ...]) -> np.ndarray:
     return np.concatenate(read)
 
 
-def _classes(name: str, schema: pa.Schema, labels: dict[str, np.ndarray]) -> int:
-    """The number of classes: that of the class names in the file, else of the labels."""
-    named = _named_classes(schema)
+def class_count(name: str, named: int, labels: dict[str, np.ndarray]) -> int:
+    """The number of classes: that of the class names in the file, else (0) of the labels.
+
+    Raises DataError for labels that are not 0 … C − 1, all of them in the training part.
+    """
     present, trained = np.unique(np.concatenate([*labels.values()])), np.unique(labels["train"])
     classes = named or int(present[-1]) + 1
     run = f"the labels of the data set {name} run from {present[0]} to {present[-1]}"
@@ -172,19 +152,9 @@ def _classes(name: str, schema: pa.Schema, labels: dict[str, np.ndarray]) -> int
         gaps = trained != np.arange(len(trained))
         missing = int(gaps.argmax()) if gaps.any() else len(trained)
         raise DataError(
-            f"{run}, and no training image has the label {missing}; they must be 0 … C − 1"
+            f"{run}, and no training example has the label {missing}; they must be 0 … C − 1"
         )
     return classes
-
-
-def _named_classes(schema: pa.Schema) -> int:
-    """The number of class names in the metadata that Hugging Face's library writes, or 0."""
-    try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        feature = features[LABEL_COLUMN]
-        return len(feature["names"]) if feature["_type"] == "ClassLabel" else 0
-    except (KeyError, TypeError, ValueError):
-        return 0
 
 
 def rows(path: Path, column: str) -> Iterator[Any]:

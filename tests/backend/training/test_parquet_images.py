@@ -218,9 +218,9 @@ BROKEN = {
     "no label column": ({"labels": None}, "has no column label; it has image"),
     "no label": ({"labels": [0, None, 1, 0]}, "row 1 of train-0.parquet of the data set bad has"),
     "text as labels": ({"labels": list("abab"), "kind": pa.string()}, "must be of integers"),
-    "from 1": ({"labels": [1, 2, 1, 2]}, "run from 1 to 2, and no training image has the label 0"),
-    "a gap": ({"labels": [0, 1, 3, 3]}, "no training image has the label 2"),
-    "a large gap": ({"labels": [0, 1, 2, 10**15]}, "no training image has the label 3"),
+    "from 1": ({"labels": [1, 2, 1, 2]}, "from 1 to 2, and no training example has the label 0"),
+    "a gap": ({"labels": [0, 1, 3, 3]}, "no training example has the label 2"),
+    "a large gap": ({"labels": [0, 1, 2, 10**15]}, "no training example has the label 3"),
     "negative": ({"labels": [-1, 0, 1, 0]}, "the labels of the data set bad run from -1 to 1;"),
     "one class": ({"labels": [0, 0, 0, 0]}, "they must be 0 … C − 1 for C ≥ 2 classes"),
     "more than named": (

@@ -1,0 +1,49 @@
+"""The data sets that have a name of their own, and where they are on the Hugging Face hub."""
+
+from typing import NamedTuple
+
+
+class HubSet(NamedTuple):
+    """A data set of the hub, and which of its parts are used."""
+
+    repo: str
+    """Owner and name on the hub."""
+    config: str = ""
+    """Empty: the only one."""
+    train: str = "train"
+    test: str = ""
+    """The split for the test part. Empty: test, else validation."""
+    description: str = ""
+
+
+NAMED: dict[str, HubSet] = {
+    "mnist": HubSet(
+        "ylecun/mnist", "mnist", description="handwritten digits, 60,000 + 10,000, 28×28 grey"
+    ),
+    "fashion_mnist": HubSet(
+        "zalando-datasets/fashion_mnist", "fashion_mnist",
+        description="articles of clothing, 60,000 + 10,000, 28×28 grey",
+    ),
+    "cifar10": HubSet(
+        "uoft-cs/cifar10", "plain_text",
+        description="objects in 10 classes, 50,000 + 10,000, 32×32 RGB",
+    ),
+    "cifar100": HubSet(
+        "uoft-cs/cifar100", "cifar100",
+        description="objects in 100 fine or 20 coarse classes, 50,000 + 10,000, 32×32 RGB",
+    ),
+    "svhn": HubSet(
+        "ufldl-stanford/svhn", "cropped_digits",
+        description="house numbers, cropped, 73,257 + 26,032, 32×32 RGB",
+    ),
+    "imagenet32": HubSet(
+        "benjamin-paine/imagenet-1k-32x32", test="validation",
+        description="ImageNet in 1,000 classes, 1,281,167 + 50,000, 32×32 RGB",
+    ),
+}  # fmt: skip
+"""By the name of their folder."""
+
+
+def folder_name(repo: str, config: str = "") -> str:
+    """The folder of a set of the hub: `owner/name` -> `owner--name`."""
+    return "--".join([*repo.split("/"), *([config] if config else [])])

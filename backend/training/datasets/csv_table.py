@@ -1,0 +1,55 @@
+"""A table in CSV files of the lab's data folder."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, Field
+
+from backend.data_folders.folders import folder_of, names
+from backend.training.datasets.array_set import ArraySet
+from backend.training.tables.arrays import Arrays, arrays
+from backend.training.tables.csv_table import read_csv
+
+PATTERN = "*.csv"
+
+
+def _offer_names(schema: dict[str, Any]) -> None:
+    if available := names(PATTERN):
+        schema["enum"] = available
+
+
+def _there(folder: str) -> str:
+    folder_of(folder, PATTERN)
+    return folder
+
+
+Folder = Annotated[
+    str,
+    AfterValidator(_there),
+    Field(validate_default=True, max_length=100, json_schema_extra=_offer_names),
+]
+
+
+@dataclass(frozen=True)
+class CSVTable(ArraySet):
+    """A table from CSV files: numeric features, and a column of labels.
+
+    A data set is a folder of HOME/datasets with one file *.csv, or two of which one's name begins
+    with test. The first row names the columns. Labels are integers 0 … C − 1 or texts, which are
+    numbered in alphabetical order.
+    """
+
+    title: ClassVar[str] = "Table from CSV files"
+
+    folder: Folder = ""
+    """The name of the data set's folder."""
+    label: Annotated[str, Field(max_length=100)] = "label"
+    """The column of labels; all others are features."""
+
+    def __post_init__(self) -> None:
+        if self.folder:
+            self._arrays  # noqa: B018, raises what is wrong with the files
+
+    @property
+    def _arrays(self) -> Arrays:
+        return arrays(self.folder, PATTERN, read_csv, self.label)

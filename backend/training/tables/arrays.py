@@ -1,0 +1,76 @@
+"""`Arrays`: examples and classes of a folder, as a file of arrays or a table gives them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from backend.data_folders.folders import DataError, folder_of
+from backend.training.image_files.parquet import class_count
+
+MAX_BYTES = 2**34
+"""Bytes of a file that is read at once."""
+
+Read = Callable[[Path, str], dict[str, tuple[np.ndarray, np.ndarray]]]
+"""(file, name of the column of labels) -> {part: examples (N, *shape), labels (N,)}."""
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """Examples and labels; without a test part, `parts` has train alone."""
+
+    parts: dict[str, tuple[np.ndarray, np.ndarray]]
+    classes: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        return self.parts["train"][0].shape[1:]
+
+
+def arrays(folder: str, pattern: str, read: Read, label: str = "") -> Arrays:
+    """What the files of a folder hold; remembered while they do not change.
+
+    Raises DataError, in one sentence that names the file and the row.
+    """
+    files = sorted(folder_of(folder, pattern).glob(pattern))
+    if not files:
+        raise DataError(f"the data set {folder} has no file {pattern}")
+    states = tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+    if (size := sum(state[1] for state in states)) > MAX_BYTES:
+        raise DataError(f"{folder} has {size:,} bytes; at most {MAX_BYTES:,} are read at once")
+    return _read(folder, states, read, label)
+
+
+@lru_cache(maxsize=4)
+def _read(folder: str, states: tuple[tuple[Path, int, int], ...], read: Read, label: str) -> Arrays:
+    parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for path, _, _ in states:
+        for part, of_part in read(path, label).items():
+            if part in parts:
+                raise DataError(f"the data set {folder} has more than one file for {part}")
+            parts[part] = of_part
+    if "train" not in parts:
+        raise DataError(f"the data set {folder} has no training part")
+    shapes = {part: x.shape[1:] for part, (x, _) in parts.items()}
+    if len(set(shapes.values())) > 1:
+        raise DataError(f"the examples of the data set {folder} differ in shape: {shapes}")
+    labels = {part: y for part, (_, y) in parts.items()}
+    return Arrays(parts, class_count(folder, 0, labels))
+
+
+def checked(x: np.ndarray, y: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Examples and their labels as int64. Raises DataError if they cannot be trained on."""
+    if not len(x) or len(x) != len(y):
+        raise DataError(f"{where} has {len(x):,} examples and {len(y):,} labels")
+    if x.dtype.kind not in "fiub":
+        raise DataError(f"the examples of {where} are {x.dtype}; they must be numbers")
+    if y.ndim != 1 or y.dtype.kind not in "iu":
+        raise DataError(f"the labels of {where} are {y.dtype} {y.shape}; they must be integers")
+    if x.dtype.kind == "f":
+        bad = ~np.isfinite(x.reshape(len(x), -1)).all(1)
+        if bad.any():
+            raise DataError(f"row {int(bad.argmax())} of {where} has a number that is not finite")
+    return x, y.astype(np.int64)

@@ -1,0 +1,50 @@
+"""Reading CSV files: a header, numeric features, and a column of labels."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from backend.data_folders.folders import DataError
+from backend.training.tables.arrays import checked
+
+
+def read_csv(path: Path, label: str = "label") -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """{part: (features (N, D) float64, labels)}; a file whose name begins with test is the test
+    part. Labels of text are numbered in their alphabetical order. Raises DataError."""
+    where = f"{path.name} of the data set {path.parent.name}"
+    try:
+        table = pacsv.read_csv(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{where} cannot be read: {str(error).splitlines()[0]}") from error
+    if label not in table.column_names:
+        listed = ", ".join(table.column_names) or "none"
+        raise DataError(f"{where} has no column {label}; it has {listed}")
+    _refuse_empty(table, where)
+    features = [name for name in table.column_names if name != label]
+    if not features:
+        raise DataError(f"{where} has no column beside {label}")
+    for name in features:
+        kind = table.schema.field(name).type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            raise DataError(f"the column {name} of {where} is {kind}; it must be of numbers")
+    x = np.stack([table[name].to_numpy().astype(np.float64) for name in features], axis=1)
+    part = "test" if path.name.startswith("test") else "train"
+    return {part: checked(x, _labels(table[label], where), where)}
+
+
+def _labels(column: pa.ChunkedArray, where: str) -> np.ndarray:
+    if pa.types.is_string(column.type):
+        return np.unique(column.to_numpy().astype(str), return_inverse=True)[1]
+    values = column.to_numpy()
+    if values.dtype.kind == "f" and (values == values.round()).all():
+        values = values.astype(np.int64)
+    return values
+
+
+def _refuse_empty(table: pa.Table, where: str) -> None:
+    for name in table.column_names:
+        if table[name].null_count:
+            row = table[name].is_null().to_pylist().index(True)
+            raise DataError(f"row {row} of {where} has nothing in the column {name}")
