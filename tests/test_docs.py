@@ -63,6 +63,16 @@ def test_the_readme_s_notebook_runs():
     assert len(run_cells(ROOT / "README.md")) == 1
 
 
+def test_the_notebook_and_the_configuration_of_the_page_on_language_run():
+    from backend.catalogue import validate
+
+    (printed,) = run_cells(ROOT / "docs" / "language.md")
+    for label in ("mezo", "forward_gradient(tangents=4)", "local_losses"):
+        assert label in printed
+    (document,) = blocks("docs/language.md", "yaml")
+    assert validate(yaml.safe_load(document), [])["errors"] == []
+
+
 def test_the_guide_s_notebook_prints_what_the_guide_shows():
     """But for the numbers, which depend on the machine; `python -m docs.outputs` refreshes them."""
     outputs = [*shown_outputs(GUIDE, run_cells(GUIDE))]

@@ -10,6 +10,7 @@ from estimators import (
     ActivityForwardGradient,
     Backprop,
     Chain,
+    ChannelDirected,
     Estimator,
     ForwardGradient,
     GuessAndTarget,
@@ -100,6 +101,9 @@ def _expected(
         return along_sites(estimator, foreign, chain, _rng())
     if isinstance(estimator, ForwardGradient) and estimator.per == "example":
         return references.along_examples(estimator, foreign, params, _rng())
+    if isinstance(estimator, ChannelDirected):  # which of the tensors are layers, the chain says
+        own_draw = _expected(foreign, chain, params, estimator.inner, state)
+        return own_draw and estimator._smoothed(chain, params, own_draw)
     inner = unwrapped(estimator)
     if isinstance(inner, GuessAndTarget):
         # Its guesses have no formula here; a target that is its own guess is the gradient.
