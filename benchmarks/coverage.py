@@ -344,8 +344,9 @@ def _summary(draws: Tensor, g: Tensor) -> tuple[Summary, Tensor]:
     exact = (g @ g).expand(dots.shape[1])
     errors, offset = (draws - g).square().sum(2), (mean - g).square().sum(1)
     of = Summary(
-        dots, squares, errors, exact, mean @ g, mean.square().sum(1), offset, trace, trace / k, bias
-    )
+        dots, squares, errors, exact, mean @ g, mean.square().sum(1), offset, trace, trace / k,
+        bias, (draws * g).square().sum(2),
+    )  # fmt: skip
     return of, innovations
 
 

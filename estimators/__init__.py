@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _MODULES = {
+    "adapters.torchzero_module": ["TorchzeroModule"],
     "combine.channel_directed": ["ChannelDirected"],
     "combine.clip_norm": ["ClipNorm"],
     "combine.guided_es": ["GuidedES"],
@@ -105,6 +106,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from estimators.adapters.torchzero_module import TorchzeroModule
     from estimators.combine.channel_directed import ChannelDirected
     from estimators.combine.clip_norm import ClipNorm
     from estimators.combine.guided_es import GuidedES

@@ -23,7 +23,9 @@ from estimators.core.names import snake_name
 from estimators.plugin_file import classes_of, defined_in, load_module
 from estimators.time_limit import OutOfTimeError, TimeLimit
 
-FAMILIES = ("perturbation", "feedback", "local", "guess", "implicit", "combine", "control")
+FAMILIES = (
+    "perturbation", "feedback", "local", "guess", "implicit", "combine", "control", "adapters",
+)  # fmt: skip
 Origin = Literal["builtin", "plugin", "entry_point"]
 
 

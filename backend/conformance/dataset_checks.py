@@ -1,6 +1,6 @@
 """The checks of a data set: its examples, its classes, its parts, and what the seed decides."""
 
-from itertools import count
+from itertools import count as count_from
 
 import torch
 from torch import Tensor
@@ -18,8 +18,12 @@ from backend.conformance.settings import describes_itself
 from backend.conformance.surroundings import left_alone, under_seed
 from backend.conformance.verdicts import NotOffered
 from backend.training.datasets import Dataset, Split
+from estimators.core.noise import stream
 from estimators.statistics.formatting import counted
 
+FEW = 64
+"""Examples that are augmented."""
+RNG = "draw from the rng that it gets"
 DRAW = "draw from stream(seed, ...) of estimators.core.noise, or from a generator of your own"
 
 
@@ -36,9 +40,10 @@ def has_declared_shapes(dataset: Dataset, split: Split) -> str:
     are (N, T) int64."""
     dtype = torch.int64 if dataset.tokens else torch.float32
     for name, part in parts_of(split):
-        stored, y = len(part.stored), part.y
+        y = part.y
         assert len(y) > 0, f"the {name} part is empty"
-        assert stored == len(y), f"the {name} part has {stored:,} examples and {len(y):,} classes"
+        count = len(y) if part.streamed else len(part.stored)
+        assert count == len(y), f"the {name} part has {count:,} examples and {len(y):,} classes"
         x, _ = next(part.chunks(CHUNK))
         assert tuple(x.shape[1:]) == dataset.shape, (
             f"an example of the {name} part has shape {tuple(x.shape[1:])}; the data set's shape "
@@ -61,7 +66,7 @@ def is_finite(trial: DatasetTrial) -> str:
     """No entry is NaN or infinite."""
     low, high = float("inf"), float("-inf")
     for name, part in parts_of(trial.split):
-        for start, (x, _) in zip(count(step=CHUNK), part.chunks(CHUNK), strict=False):
+        for start, (x, _) in zip(count_from(step=CHUNK), part.chunks(CHUNK), strict=False):
             _refuse_broken(name, start, x)
             low, high = min(low, x.min().item()), max(high, x.max().item())
     if trial.dataset.tokens:
@@ -154,6 +159,24 @@ def separates_its_test_part(trial: DatasetTrial) -> str:
     if moved:
         return NotOffered("the seed moves examples between the parts")
     return NotOffered("no test example moves with the seed: separate_test may be True")
+
+
+def augments(trial: DatasetTrial) -> str:
+    """`augment` draws from its generator alone, keeps shapes, and changes nothing in place."""
+    augment = trial.dataset.augment
+    if augment is None:
+        return NotOffered("examples are trained on as they are")
+    x, _ = next(trial.split.train.chunks(FEW))
+    before = x.clone()
+    with left_alone("augment", RNG):
+        first = augment(x, stream(0, "augment"))
+    assert torch.equal(x, before), "augment changes the examples in place: work on a copy"
+    again = under_seed(1, lambda: augment(x, stream(0, "augment")))
+    assert torch.equal(first, again), f"augment gives other bits for the same generator: {RNG}"
+    assert first.shape == x.shape, f"augment turns {tuple(x.shape)} into {tuple(first.shape)}"
+    assert first.dtype is x.dtype, f"augment turns {x.dtype} into {first.dtype}"
+    assert first.isfinite().all(), "augment gives numbers that are not finite"
+    return f"{counted(len(x), 'example')} changed by their generator alone"
 
 
 def loads_every_setting(trial: DatasetTrial) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from math import comb
 from typing import NamedTuple
@@ -16,8 +16,8 @@ EXPLAINED = 3.0
 source's own repetitions would put there."""
 
 
-def rows_of(parts: Mapping[str, Tensor]) -> Rows:
-    """The hashes of all examples, (N, *shape) of each part."""
+def rows_of(parts: Mapping[str, Iterable[Tensor]]) -> Rows:
+    """The hashes of all examples of each part."""
     return {name: Counter(map(_digest, x)) for name, x in parts.items()}
 
 

@@ -60,7 +60,12 @@ def parts_of(split: Split) -> Iterator[tuple[str, Part]]:
     return ((name, getattr(split, name)) for name in PARTS)
 
 
-def _as_stored(part: Part) -> Tensor:
+def _as_stored(part: Part) -> Iterator[Tensor]:
     """Examples before they are scaled, as far as the data set scales them when they are read: a
     scaling that follows the seed would hide that two of them are equal."""
-    return part.x if part.decode is None else part.stored
+    held = part.to("cpu")
+    if held.decode is not None and not held.streamed:
+        yield from held.stored
+    else:
+        for x, _ in held.chunks(CHUNK):
+            yield from x

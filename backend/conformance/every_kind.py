@@ -1,5 +1,8 @@
 """The contract of each kind, and `check`, which holds a class to it."""
 
+from collections.abc import Iterable
+from functools import partial
+
 from backend.conformance import (
     dataset_checks,
     dataset_trials,
@@ -12,7 +15,9 @@ from backend.conformance import (
     optimizer_trials,
     schedule_checks,
 )
+from backend.conformance.samples import samples_like
 from backend.conformance.verdicts import SECONDS, Before, Contract, verdicts_of
+from backend.training.datasets import Dataset
 from estimators.conformance import Verdict, one_thread
 
 NETWORK = Contract(
@@ -35,6 +40,7 @@ NETWORK = Contract(
     {
         "takes shapes": network_structure.takes_shapes,
         "builds every setting": network_structure.has_settings,
+        "is inferred": network_structure.says_what_is_inferred,
         "serves estimators": network_structure.serves_estimators,
         "describes itself": network_structure.has_help,
     },
@@ -49,6 +55,7 @@ DATASET = Contract(
         "has disjoint parts": dataset_checks.has_disjoint_parts,
         "follows the seed": dataset_checks.follows_the_seed,
         "separates its test part": dataset_checks.separates_its_test_part,
+        "augments": dataset_checks.augments,
         "loads every setting": dataset_checks.loads_every_setting,
         "describes itself": dataset_checks.describes_its_data,
     },
@@ -108,7 +115,11 @@ CONTRACTS: dict[str, Contract] = {
 
 
 def check(
-    kind: str, cls: type, before: Before = lambda name: None, seconds: float = SECONDS
+    kind: str,
+    cls: type,
+    before: Before = lambda name: None,
+    seconds: float = SECONDS,
+    beside: Iterable[type[Dataset]] = (),
 ) -> list[Verdict]:
     """Run every check of a kind on several settings of a class.
 
@@ -117,6 +128,11 @@ def check(
         cls: The class.
         before: Called with the name of each check before it is made.
         seconds: Processor time for each check, after which it is tried in no further setting.
+        beside: Data sets on whose shapes a network is tried before it is on others.
     """
+    contract = CONTRACTS[kind]
+    if kind == "network":
+        own = tuple(samples_like(beside))
+        contract = contract._replace(trials=partial(network_trials.trials_of, own=own))
     with one_thread():
-        return verdicts_of(CONTRACTS[kind], cls, before, seconds)
+        return verdicts_of(contract, cls, before, seconds)

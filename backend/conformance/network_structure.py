@@ -11,6 +11,7 @@ from backend.conformance.settings import describes_itself
 from backend.conformance.verdicts import NotOffered
 from backend.training.evaluation.batch_norm import has_batch_norm
 from backend.training.memory_need import on_meta_device
+from backend.training.wrapping.modules import ModuleNetwork
 from estimators.core.contract import UnsupportedError
 from estimators.core.names import label
 from estimators.core.site import Site
@@ -60,11 +61,18 @@ def takes_shapes(trial: NetworkTrial) -> str:
     parts = [f"takes {', '.join(sample.name for sample in trial.reception.taken)}"]
     parts += [f"refuses {name}: {reason}" for name, reason in trial.reception.refused.items()][:1]
     for name, error in [*trial.reception.broken.items()][:1]:
-        parts.append(
-            f"fails on {name} ({type(error).__name__}: {error!s:.120}): raise ValueError in layout "
-            "for a shape that it does not take"
-        )
+        parts.append(f"fails on {name} ({type(error).__name__}: {error!s:.120})")
+        if not isinstance(trial.network, ModuleNetwork):
+            parts.append("raise ValueError in layout for a shape that it does not take")
     return "; ".join(parts)
+
+
+def says_what_is_inferred(trial: NetworkTrial) -> str:
+    """What the lab has worked out of a plain module: its stages, sites and fields."""
+    notes = trial.network.inferred(trial.sample.shape, trial.sample.classes)
+    if not notes:
+        return NotOffered("nothing: it lays out its stages and sites itself")
+    return f"on {trial.sample.name}: {'; '.join(notes)}"
 
 
 def counts_its_parameters(trial: NetworkTrial) -> str:

@@ -1,6 +1,6 @@
 """`NetworkTrial`: one setting of a network on a sample, with what its checks share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -14,6 +14,7 @@ from backend.training.components.discovery import catalogue_name
 from backend.training.evaluation.batch_norm import evaluating
 from backend.training.losses.cross_entropy import CrossEntropy
 from backend.training.networks import Network
+from backend.training.wrapping.modules import ModuleNetwork
 from estimators.core.contract import Params
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
@@ -92,11 +93,11 @@ class NetworkTrial:
         return f"in {str(dtype).removeprefix('torch.')}, since it does not run in float64"
 
 
-def trials_of(cls: type[Network]) -> list[NetworkTrial]:
+def trials_of(cls: type[Network], own: Sequence[Sample] = ()) -> list[NetworkTrial]:
     """The defaults on an image and on a flat sample, as far as they are taken, then each other
-    setting on the first of these."""
+    setting on the first of these. Samples of the author's `own` come first."""
     settings = settings_of(cls)
-    reception = reception_of(settings.made[""])
+    reception = reception_of(settings.made[""], (*own, *SAMPLES))
     samples = [next(of_kind) for _, of_kind in groupby(reception.taken, lambda s: len(s.shape))]
     sizes, refused = _sizes(settings.made, samples[0])
     refused = {**settings.refused, **refused}
@@ -126,9 +127,12 @@ def _sizes(
     return sizes, refused
 
 
-def reception_of(network: Network) -> Reception:
+def reception_of(network: Network, samples: Sequence[Sample]) -> Reception:
     """Build the network for every sample and run it. Raises where it takes none."""
-    reception = Reception(tuple(_taken(network, refused := {}, broken := {})), refused, broken)
+    refused: dict[str, str] = {}
+    broken: dict[str, Exception] = {}
+    taken = tuple(_taken(network, samples, refused, broken))
+    reception = Reception(taken, refused, broken)
     if reception.taken:
         return reception
     if broken:
@@ -138,20 +142,33 @@ def reception_of(network: Network) -> Reception:
 
 
 def _taken(
-    network: Network, refused: dict[str, str], broken: dict[str, Exception]
+    network: Network,
+    samples: Sequence[Sample],
+    refused: dict[str, str],
+    broken: dict[str, Exception],
 ) -> Iterator[Sample]:
-    for sample in SAMPLES:
+    for sample in samples:
         try:
             if reason := _refusal(network, sample):
                 refused[sample.name] = reason
                 continue
             module = network.build(sample.shape, sample.classes, stream(0, "init"))
             with evaluating(module), torch.no_grad():
-                module(sample.batch(2)[0])
+                output = module(sample.batch(2)[0])
+            if isinstance(network, ModuleNetwork):  # it may have a fixed number of outputs
+                _refuse_other_outputs(output, sample)
         except Exception as error:  # a plug-in may fail in any way
             broken[sample.name] = error
         else:
             yield sample
+
+
+def _refuse_other_outputs(output: Tensor, sample: Sample) -> None:
+    expected = (2, *sample.outputs)
+    if output.shape != expected:
+        raise ValueError(
+            f"its output for 2 examples has shape {tuple(output.shape)}, not {expected}"
+        )
 
 
 def _refusal(network: Network, sample: Sample) -> str:

@@ -83,12 +83,12 @@ def follows_the_rate(trial: OptimizerTrial) -> str:
     assert _moves_otherwise(trial, 0), (
         "an update is the same at half the learning rate: read group['lr'] at each step"
     )
+    if not _moves_otherwise(trial, BEFORE):
+        return "the rate of the first update alone counts: schedules are without effect"
     still = trial.begin()
     before = still.weights
     still.step(factor=0.0)
     assert not still.moved(before), "an update at learning rate 0 moves the weights"
-    if not _moves_otherwise(trial, BEFORE):
-        return "the rate of the first update alone counts: schedules are without effect"
     return "half the rate gives another update, and rate 0 none"
 
 

@@ -1,11 +1,14 @@
 """Sample data sets for the checks of networks and losses: small, random, of usual shapes."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from backend.training.components.discovery import catalogue_name
 from backend.training.datasets.contract import Dataset, Part, Split, stratified
 from estimators.core.noise import stream
 
@@ -77,3 +80,13 @@ SAMPLES = (
     Sample("texts", (12,), 11, tokens=True),
 )
 """As of digits, MNIST, CIFAR-10, two_moons, MNIST-1D and characters; each kind's smallest first."""
+
+
+def samples_like(classes: Iterable[type[Dataset]]) -> Iterator[Sample]:
+    """Samples of the shapes and classes of data sets at their defaults, with random numbers."""
+    for cls in classes:
+        with suppress(Exception):  # a broken data set is told of by its own check
+            dataset = cls()
+            if dataset.classified:
+                name = catalogue_name(cls)
+                yield Sample(name, dataset.shape, dataset.classes, dataset.tokens)

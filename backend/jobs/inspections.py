@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from backend.config import Kind
+from backend.config import COMPONENTS, Kind
 from backend.jobs.attempt import Limits
 from backend.jobs.devices import Device, Slot, refusal
 from backend.jobs.executor import Executor, InspectionError
@@ -42,12 +42,29 @@ class Inspections:
         Raises InspectionError if there is no answer.
         """
         payload = {"configs": configs, "kind": kind, "plugins": self.plugins}
-        answers = self._executor.inspect("validate", payload, self._limits.inspection)
+        try:
+            answers = self._executor.inspect("validate", payload, self._limits.inspection)
+        except InspectionError as error:
+            raise InspectionError(self._unchecked(error, configs)) from error
         for config, answer in zip(configs, answers, strict=True):
             problem = refusal(str(_device(config)), self._slots)
             if problem and all(error["loc"] != ["device"] for error in answer["errors"]):
                 answer["errors"].append({"loc": ["device"], "msg": problem})
         return answers
+
+    def _unchecked(self, error: InspectionError, configs: Sequence[Any]) -> str:
+        """Why configurations were not checked, with the plug-ins that may be the reason."""
+        text, listed = f"the configuration was not checked: {error}", self._catalogue or {}
+        used = {
+            f"the plug-in {kind} {entry['name']} ({entry['source']['file']})"
+            for config in configs
+            for kind, name in _named(config)
+            for entry in listed.get(f"{kind}s" if kind != "loss" else "losses", ())
+            if entry["name"] == name and entry["source"]["kind"] != "builtin"
+        }
+        if not used:
+            return text
+        return f"{text}. It uses {' and '.join(sorted(used))}, whose code may not return"
 
     def catalogue(self, refresh: bool = False) -> dict[str, Any]:
         """Everything that a configuration can name. Raises InspectionError."""
@@ -106,6 +123,18 @@ class Inspections:
             except InspectionError as error:
                 yield {"source": str(file), "traceback": str(error)}
         self.plugins = (str(sound),)
+
+
+def _named(config: Any) -> Iterator[tuple[str, Any]]:
+    """(kind, name) of each component that a configuration names at its top."""
+    parts = config if isinstance(config, dict) else {}
+    shadows = parts.get("shadows")
+    for kind, part in [
+        *((kind, parts.get(kind)) for kind in COMPONENTS),
+        *(("estimator", shadow) for shadow in (shadows if isinstance(shadows, list) else ())),
+    ]:
+        if isinstance(part, dict):
+            yield kind, part.get("name")
 
 
 def _device(config: Any) -> Any:

@@ -87,7 +87,8 @@ def _retry_or_fail(store: Store, max_attempts: int, run: Run, how: str) -> None:
     """The worker was killed: resume from the last checkpoint, or give up."""
     deaths = _note_death(store, run, how)
     if deaths >= max_attempts:
-        error = f"{how}, {deaths} attempts; out of memory is the usual cause"
+        cause = "code that does not return" if how.startswith("silent") else "out of memory"
+        error = f"{how}, {deaths} attempts; {cause} is the usual cause"
         store.end(run.id, "failed", error[0].upper() + error[1:])
     else:
         store.release(run.id)

@@ -26,6 +26,16 @@ def exact_norms(layers: Sequence[str], norms: Sequence[float]) -> Iterator[Point
     return by_layer({"exact/norm": norms}, layers, 0, "")
 
 
+def reference_floors(
+    layers: Sequence[str], floors: Sequence[float], growth: Mapping[str, float]
+) -> Iterator[Points]:
+    """`reference/floor`: the rounding error of the exact gradient in each layer where it is known;
+    `reference/growth`: how much the activations grow in each stage."""
+    yield from finite(by_layer({"reference/floor": floors}, layers[: len(floors)], 0, ""))
+    for stage, ratio in growth.items():
+        yield single("reference/growth", 0, ratio, stage)
+
+
 def reference_solves(lost: int | None, step: int = 0, prefix: str = "") -> Iterator[Points]:
     """`reference/not_converged`; none for a network without equilibria."""
     if lost is not None:

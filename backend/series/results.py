@@ -7,6 +7,7 @@ from backend.series.draws import (
     SWEEP,
     EstimatorSeries,
     exact_norms,
+    reference_floors,
     reference_solves,
     sweep_parameters,
 )
@@ -22,6 +23,7 @@ from estimators.measurement.what_if import WhatIfs
 def of_measurement(result: Measurement) -> Iterator[Points]:
     """`exact/norm`, every draw, and every measure on the way to the last draw."""
     yield from exact_norms(result.layers, result.exact_norm)
+    yield from reference_floors(result.layers, result.exact_floor, result.growth)
     yield from reference_solves(result.reference_not_converged)
     for label in result.values:
         series = EstimatorSeries(label, result.layers)

@@ -4,7 +4,9 @@ An estimator is shown with its measures and cost as well.
 """
 
 import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from rich.console import Console
@@ -41,6 +43,16 @@ PLURALS = {**{kind: f"{word}s" for kind, word in WORDS.items()}, "loss": "losses
 MARKS = {True: "[green]pass[/]", False: "[bold red]FAIL[/]", None: "[yellow]–[/]"}
 
 
+class _Run(NamedTuple):
+    """What the checks of one file share."""
+
+    file: Path
+    console: Console
+    time_limit: TimeLimit
+    many: float
+    classes: Mapping[str, Sequence[type]]
+
+
 def check_file(
     file: Path, console: Console, limit: float = LIMIT, many: float = MANY_SECONDS
 ) -> bool:
@@ -61,7 +73,8 @@ def check_file(
     for reason in refusals:
         console.print(f"{MARKS[False]}  {escape(reason)}\n", highlight=False)
     components = [(kind, cls) for kind, members in classes.items() for cls in members]
-    passed = [_check(kind, cls, file, console, time_limit, many) for kind, cls in components]
+    run = _Run(file, console, time_limit, many, classes)
+    passed = [_check(kind, cls, run) for kind, cls in components]
     if len(passed) > 1:
         _print_summary(components, passed, console)
     return all(passed) and not refusals
@@ -78,32 +91,33 @@ def _print_summary(
     console.print(f"{text}; not {', '.join(failed)}" if failed else text, highlight=False)
 
 
-def _check(
-    kind: str, cls: type, file: Path, console: Console, time_limit: TimeLimit, many: float
-) -> bool:
-    name = _name(kind, cls)
+def _check(kind: str, cls: type, run: _Run) -> bool:
+    name, console = _name(kind, cls), run.console
     console.print(f"[bold]{name}[/] ({WORDS[kind]})", highlight=False)
     try:
-        with time_limit.active("its first check"):
-            before = time_limit.restart
-            if kind == "estimator":
-                verdicts = estimator_conformance.check(cls, seconds=many, before=before)
-            else:
-                verdicts = conformance.check(kind, cls, before)
-            _print_verdicts(verdicts, file, console)
+        with run.time_limit.active("its first check"):
+            verdicts = _verdicts(kind, cls, run)
+            _print_verdicts(verdicts, run.file, console)
             passed = all(v.passed for v in verdicts)
             if passed and kind == "estimator":
-                time_limit.restart("its measures")
+                run.time_limit.restart("its measures")
                 _print_measures(cls(), console)
     except OutOfTimeError as error:
-        doing = f"the check “{time_limit.doing}”"
-        _print_out_of_time(f"{name} is", doing, time_limit.seconds or 0.0, error, file, console)
+        doing, seconds = f"the check “{run.time_limit.doing}”", run.time_limit.seconds or 0.0
+        _print_out_of_time(f"{name} is", doing, seconds, error, run.file, console)
         passed = False
     arm = getattr(cls, "control_arm", False)
     unasked = " as a control arm, whose mean nothing was asked of" if arm else ""
     conclusion = f"[green]conforms[/]{unasked}" if passed else "[bold red]does not conform[/]"
     console.print(f"{name} {conclusion}\n")
     return passed
+
+
+def _verdicts(kind: str, cls: type, run: _Run) -> list[Verdict]:
+    before = run.time_limit.restart
+    if kind == "estimator":
+        return estimator_conformance.check(cls, seconds=run.many, before=before)
+    return conformance.check(kind, cls, before, beside=run.classes.get("dataset", ()))
 
 
 def _name(kind: str, cls: type) -> str:

@@ -203,9 +203,15 @@ class Chain(Objective):
 
     def in_double_precision(self, params: Mapping[str, Tensor]) -> tuple[Self, dict[str, Tensor]]:
         """This chain and its parameters with all floating-point numbers in float64."""
-        other = self.on(_double(self.x), _double(self.y))
-        other._stateless = self._stateless.cast(torch.float64)
-        return other.moved(params, lambda ps: {n: _double(p.detach()) for n, p in ps.items()})
+        return self.in_precision(params, torch.float64)
+
+    def in_precision(
+        self, params: Mapping[str, Tensor], dtype: torch.dtype
+    ) -> tuple[Self, dict[str, Tensor]]:
+        """This chain and its parameters with all floating-point numbers in another precision."""
+        other = self.on(_cast(self.x, dtype), _cast(self.y, dtype))
+        other._stateless = self._stateless.cast(dtype)
+        return other.moved(params, lambda ps: {n: _cast(p.detach(), dtype) for n, p in ps.items()})
 
     def holding(self, params: Mapping[str, Tensor], /) -> AbstractContextManager[None]:
         return self._stateless.holding(params)
@@ -366,5 +372,5 @@ def _need_tensor(value: object, what: str) -> None:
         )
 
 
-def _double(t: Tensor) -> Tensor:
-    return t.double() if t.is_floating_point() else t
+def _cast(t: Tensor, dtype: torch.dtype) -> Tensor:
+    return t.to(dtype) if t.is_floating_point() else t

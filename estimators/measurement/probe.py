@@ -11,8 +11,9 @@ from torch import Tensor
 from estimators.core.contract import Estimator, Params
 from estimators.core.noise import stream
 from estimators.core.objective import Objective
+from estimators.measurement.draws.reference import growth_of_stages, rounding_floor
 from estimators.measurement.draws.solves import DrawnSolves, exact_gradient
-from estimators.measurement.draws.summary import Summary, layer_groups
+from estimators.measurement.draws.summary import Summary, grouped, layer_groups
 from estimators.measurement.draws.sums import Accumulator, Sums
 from estimators.measurement.estimates.measures import METRICS, measures_of
 from estimators.measurement.estimates.rounding import rounding_of
@@ -67,11 +68,17 @@ def probe(
     def taken(label: str) -> Tensor:
         return accumulator.take(made(label))
 
+    growths = growth_of_stages(objective, params)
     # One synchronisation with the device for the whole probe.
-    parts = [loss.double().reshape(1), *map(taken, watched)]
-    number, *flats = torch.cat(parts).cpu().split([p.numel() for p in parts])
+    parts = [
+        loss.double().reshape(1),
+        rounding_floor(objective, params, exact),
+        torch.stack([*growths.values()]) if growths else loss.double().new_empty(0),
+        *map(taken, watched),
+    ]
+    number, floors, growth, *flats = torch.cat(parts).cpu().split([p.numel() for p in parts])
     sums = dict(zip(watched, map(accumulator.unpack, flats), strict=True))
-    measured = _measurement(objective, exact, number.item(), sums, draws)
+    measured = _measurement(objective, exact, number.item(), sums, draws, floors)
     norm = measured.exact_norm[0]
     rounding = {
         label: rounding_of(estimator, params, norm, measured.loss, loss.dtype)
@@ -83,6 +90,7 @@ def probe(
         rounding={n: r for n, r in rounding.items() if r is not None},
         not_converged={label: n for label, n in unconverged.items() if n is not None},
         reference_not_converged=reference_lost,
+        growth=dict(zip(growths, growth.tolist(), strict=True)),
     )
     return replace(measured, laws=_laws(objective, params, watched, exact)) if laws else measured
 
@@ -111,6 +119,7 @@ def _measurement(
     loss: float,
     sums: dict[str, Sums],
     draws: int,
+    floors: Tensor,
 ) -> Measurement:
     layers, groups = layer_groups(objective, list(exact))
     squares = next(iter(sums.values())).exact
@@ -120,6 +129,7 @@ def _measurement(
         loss=loss,
         layers=layers,
         exact_norm=tuple((squares @ groups).sqrt().tolist()),
+        exact_floor=tuple(grouped(floors.square(), groups).sqrt().tolist()),
         values={label: _values(summary) for label, summary in summaries.items()},
         nonfinite={label: _nonfinite(s) for label, s in sums.items()},
         lost={label: tuple((draws - s.counts).tolist()) for label, s in summaries.items()},

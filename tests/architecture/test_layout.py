@@ -12,8 +12,9 @@ SHORT = 40
 
 COMPONENTS = {
     "estimators/perturbation", "estimators/feedback", "estimators/local", "estimators/combine",
-    "estimators/control", "backend/training/networks", "backend/training/datasets",
-    "backend/training/losses", "backend/training/optimizers", "backend/training/schedules",
+    "estimators/control", "estimators/adapters", "backend/training/networks",
+    "backend/training/datasets", "backend/training/losses", "backend/training/optimizers",
+    "backend/training/schedules",
     "backend/figures/run", "backend/figures/microscope", "backend/api/routes",
     "backend/store/migrations/versions",
 }  # fmt: skip

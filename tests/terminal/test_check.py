@@ -108,6 +108,54 @@ def test_components_of_every_kind_in_one_file(checked):
     assert "FAIL" not in text
 
 
+PLAIN = """
+class Fixed(nn.Module):
+    def __init__(self, width: int = 4):
+        super().__init__()
+        self.first = nn.Linear(1, width)
+        self.act = nn.Tanh()
+        self.last = nn.Linear(width, 2)
+
+    def forward(self, x):
+        return self.last(self.act(self.first(x)))
+"""
+
+
+def test_a_plain_module_is_tried_on_the_file_s_own_data_set(checked):
+    """No other sample has one number and two classes; what was inferred is printed."""
+    assert not checked(PLAIN)[0]
+    passed, text = checked(PLAIN, DATASET)
+    assert passed, text
+    assert "fixed (network)" in text
+    assert re.search(r"^pass +takes shapes +takes points of 1 numbers; fails on images", text, re.M)
+    assert re.search(r"^pass +is inferred +on points of 1 numbers: ", text, re.MULTILINE)
+
+
+def test_a_plain_module_with_a_fixed_number_of_outputs(checked):
+    """It takes examples of any shape, and data of two classes alone."""
+    passed, text = checked(
+        PLAIN.replace("self.first(x)", "self.first(x.flatten(1).mean(1)[:, None])")
+    )
+    assert passed, text
+    assert re.search(r"^pass +takes shapes +takes points of 2 numbers; fails on images", text, re.M)
+    assert "its output for 2 examples has shape (2, 2), not (2, 10)" in text
+
+
+def test_a_plain_torch_optimiser_conforms(checked):
+    passed, text = checked("class Mine(torch.optim.SGD): pass\n")
+    assert passed, text
+    assert "mine (optimiser)" in text
+
+
+def test_a_class_that_cannot_be_wrapped_is_refused(checked):
+    passed, text = checked(
+        "class Two(nn.Module):\n    def forward(self, a, b): return a + b\n", LOSS
+    )
+    assert not passed
+    assert re.search(r"^FAIL  Two.forward takes a, b", text, re.MULTILINE)
+    assert "squared conforms" in text
+
+
 def test_a_failure_among_several_is_named_in_the_last_line(checked):
     passed, text = checked(NETWORK, DATASET.replace("first_label = 0", "first_label = 1"))
     assert not passed

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.figures.data.query import Query
+from backend.figures.data.reference import Reference
 from backend.figures.data.select import Line, draws_of, estimators, is_microscope
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing.text import clipped
@@ -162,7 +163,8 @@ def sentences(
     several = len(query.runs) > 1
     for run_id in query.runs:
         run = source.run(run_id)
-        if words := reference(source, run_id, query.window):
+        rounded = Reference(source, run_id).words([query.layer], query.window)
+        for words in filter(None, [reference(source, run_id, query.window), rounded]):
             yield words + (f" (run {run.number})" if several else "")
         for label in labels or estimators(run):
             if query.estimator not in ("", label):

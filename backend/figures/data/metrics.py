@@ -52,6 +52,12 @@ METRICS = {
         "linear",
         (-1, 1),
     ),
+    "cosine_null": Metric(
+        "Null of the alignment",
+        "sd of the cosine with<br>the signs of units redrawn",
+        "linear",
+        called="null of the cosine",
+    ),
     "scaled_error": Metric(
         "Scaled error", "scaled error<br>min over c ≥ 0 of E‖cĝ − g‖² / ‖g‖²", "linear", (0, 1)
     ),
@@ -73,6 +79,14 @@ METRICS = {
     "along": Metric("Slope", "slope<br>mean of ⟨ĝ, g⟩ / ‖g‖²; below 0 it points uphill", "signed"),
     "along_se": Metric("Standard error of the slope", "standard error of the slope", "log"),
     "exact/norm": Metric("Gradient norm", "norm of the exact gradient, ‖g‖", "log"),
+    "reference/floor": Metric(
+        "Rounding of the gradient",
+        "rounding error of the exact gradient<br>‖g − g in float64‖",
+        "log",
+    ),
+    "reference/growth": Metric(
+        "Growth of the activations", "growth in a stage<br>rms of output ÷ rms of input", "log"
+    ),
     "loss": Metric("Loss", "loss (nats)", "wide", unit="nats"),
     "accuracy": Metric("Accuracy", "accuracy (fraction)", fraction=True),
     "readout_accuracy": Metric(

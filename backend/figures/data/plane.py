@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from backend.figures.data import draws
 from backend.figures.data.query import Query
+from backend.figures.data.reference import Reference
 from backend.figures.data.select import Line, lines
 from backend.figures.data.source import Floats, Source
 from estimators.statistics.probes import SLOPE
@@ -75,6 +76,7 @@ def read(source: Source, query: Query) -> list[Probes]:
 
 def _probes(source: Source, line: Line, lines_of: dict[str, Line]) -> Probes:
     steps = source.points(line.series.id).steps
+    steps = steps[~Reference(source, line.run_id).rounded(line.series, steps)]
     values = {name: _on(source, lines_of[name], steps) for name in lines_of}
     missing = np.full(len(steps), np.nan)
     errors = tuple(values.get(name, missing) for name in ERRORS)

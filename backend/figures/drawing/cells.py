@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from backend.figures.data.metrics import Metric
 from backend.figures.data.query import Query
+from backend.figures.data.reference import Reference
 from backend.figures.data.source import ColumnsLike, Floats, Source
 from backend.figures.drawing.canvas import Tally
 from backend.figures.drawing.scales import Scale, choose, tick_texts
@@ -84,6 +85,14 @@ def _grid(columns: ColumnsLike, at: list[int], rows: int, thinned: bool) -> Grid
         placed(cells, np.nan) for cells in (columns.values, columns.low, columns.high)
     )
     return Grid(columns.steps, values, placed(columns.has_point, False), low, high, thinned)
+
+
+def rounded(
+    exact: Reference, grid: Grid, rows: Sequence[str], label: str, metric: str
+) -> NDArray[np.bool_]:
+    """Which cells compare with an exact gradient that is rounding, (layers, steps)."""
+    of_rows = [exact.rounded_at(metric, row, grid.steps) for row in rows]
+    return np.array(of_rows, np.bool_).reshape(grid.has_point.shape) & grid.has_point
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from backend.figures.data.metrics import is_of_the_run, metric_of_part, split_of
 from backend.figures.data.query import Query
+from backend.figures.data.reference import Reference
 from backend.figures.data.select import is_microscope, is_tensor
 from backend.figures.data.source import SeriesLike, Source
 from backend.figures.guesses.members import Member
@@ -107,7 +108,7 @@ class Reader:
         if series is None:
             return nan
         newest = 1 if is_at_a_point(member, name) else self._query.window
-        values = self._source.points(series.id, newest=newest).values
+        values = Reference(self._source, member.run_id).kept(series, newest)
         finite = values[np.isfinite(values)]
         # A run that has diverged has no value, whatever it had before.
         if not len(finite) or not isfinite(values[-1]):

@@ -1,7 +1,7 @@
 """A measure of each layer against depth, a line for each estimator."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -11,9 +11,10 @@ import plotly.graph_objects as go
 from backend.figures.data import cautions
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
+from backend.figures.data.reference import NULL, NULL_WIDTH, Reference
 from backend.figures.data.select import TRACES, described, driver, estimators, is_microscope, layers
 from backend.figures.data.source import Floats, RunLike, SeriesLike, Source
-from backend.figures.drawing import canvas, style
+from backend.figures.drawing import canvas, hatch, style
 from backend.figures.drawing.names import numbered
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, full_name, hover_head, line_name, plain
@@ -35,9 +36,11 @@ INFO = FigureInfo(
     title="Alignment by depth",
     help="A measure of every estimator against the layers in the order of the network, from the "
     "latest probes or reports: the cosine of target and guess where the driver reports it, else "
-    "the cosine with the exact gradient. Runs that differ in their seed alone share a line.",
+    "the cosine with the exact gradient. Runs that differ in their seed alone share a line. "
+    "Dotted: the null band of a cosine, what chance gives; hatched: the exact gradient of that "
+    "layer is below ten times its own rounding error.",
     takeaway="A line that falls towards the first layers is an estimator that loses the gradient "
-    "on its way back.",
+    "on its way back; within the dotted band its alignment may be chance.",
     parameters=("runs", "metric", "estimator", "level", "window"),
     charts=(
         Chart("study-depth", (Place("study", "study", 20),), follows=("cosine", "{metric}")),
@@ -62,6 +65,10 @@ class Spot:
     low: float
     high: float
     words: str
+    hatched: bool = False
+    """Whether all of it compares with an exact gradient that is rounding."""
+    null: float = np.nan
+    """The end of the null band of a cosine."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     of_each = [layers(source, run, run_id, name, query.level) for run_id, run in runs.items()]
     names = list(dict.fromkeys(layer for of_run in of_each for layer in of_run))
     lines = [line for line in _lines(runs) if query.estimator in ("", line.label)]
-    pooled = _Pool(source, series, name, query.window)
+    exact = {run_id: Reference(source, run_id) for run_id in runs}
+    pooled = _Pool(source, series, name, query.window, exact)
     drawn = [(line, spots) for line in lines if (spots := _spots(pooled, line, names))]
     shown = drawn[:TRACES]
     values = [end for _, spots in shown for s in spots.values() for end in (s.low, s.mean, s.high)]
@@ -103,12 +111,19 @@ def figure(source: Source, query: Query) -> go.Figure:
         *cautions.sentences(source, query, [line.label for line, _ in shown], called),
     ):
         tally.say(sentence)
+    for run_id in runs:
+        tally.say(exact[run_id].words(names, query.window))
+        tally.say(exact[run_id].growth())
     traces = [
         _trace(line, spots, name, scale, short_name, several=len(runs) > 1).update(
             marker_symbol=marks[line.label]
         )
         for (line, spots), short_name in zip(shown, short_names_of_lines, strict=True)
     ]
+    pairs = [*zip(shown, traces, strict=True)]
+    traces += [extra for (_, spots), trace in pairs for extra in _beside(spots, trace)]
+    if any(np.isfinite(spot.null) for _, spots in shown for spot in spots.values()):
+        tally.say(hatch.NULL_NOTE)
     return canvas.finish(
         traces,
         tally,
@@ -150,13 +165,23 @@ class _Pool:
     name: str
     window: int
 
-    def read(self, run_id: str, run: RunLike, label: str) -> dict[str, Floats]:
-        """{layer: the finite values among the latest points} of an estimator."""
+    exact: Mapping[str, Reference]
+    """Of each run."""
+
+    def read(
+        self, run_id: str, run: RunLike, label: str, name: str = "", *, hatched: bool = False
+    ) -> dict[str, Floats]:
+        """{layer: the finite values among the latest points} of an estimator.
+
+        Without those that compare with an exact gradient that is rounding, unless `hatched`.
+        """
         newest = 1 if is_microscope(run) else self.window
         read = {
             series.layer: self.source.points(series.id, newest=newest).values
+            if hatched
+            else self.exact[run_id].kept(series, newest)
             for series in self.series[run_id]
-            if series.count and (series.metric, series.estimator) == (self.name, label)
+            if series.count and (series.metric, series.estimator) == (name or self.name, label)
         }
         finite = {layer: values[np.isfinite(values)] for layer, values in read.items()}
         return {layer: values for layer, values in finite.items() if len(values)}
@@ -164,16 +189,33 @@ class _Pool:
 
 def _spots(pool: _Pool, line: DepthLine, names: Sequence[str]) -> dict[str, Spot]:
     """{layer: its point} of a line, for the layers that have one."""
-    read = [pool.read(run_id, run, line.label) for run_id, run in line.runs]
+    ways = [
+        [pool.read(run_id, run, line.label, hatched=hatched) for run_id, run in line.runs]
+        for hatched in (False, True)
+    ]
+    nulls = [pool.read(run_id, run, line.label, NULL) for run_id, run in line.runs]
     spots = {}
     for layer in names:
-        of_layer = [values[layer] for values in read if layer in values]
-        if len(read) > 1 and of_layer:
-            means = [float(np.mean(values)) for values in of_layer]
-            spots[layer] = _over_seeds(means, metric(pool.name).bounds)
-        elif of_layer:
-            spots[layer] = _over_probes(of_layer[0])
+        kept, every = ([values[layer] for values in way if layer in values] for way in ways)
+        if not every:
+            continue
+        spot = _spot(kept or every, len(line.runs) > 1, metric(pool.name).bounds)
+        null = np.concatenate([values[layer] for values in nulls if layer in values] or [[]])
+        spots[layer] = replace(spot, hatched=not kept, null=_null_end(null, pool.name))
     return spots
+
+
+def _spot(of_layer: Sequence[Floats], several: bool, bounds: tuple[float, float] | None) -> Spot:
+    if several:
+        return _over_seeds([float(np.mean(values)) for values in of_layer], bounds)
+    return _over_probes(of_layer[0])
+
+
+def _null_end(nulls: Floats, name: str) -> float:
+    """The end of the null band of a cosine, pooled in squares; NaN for other measures."""
+    if name != "cosine" or not len(nulls):
+        return np.nan
+    return NULL_WIDTH * float(np.sqrt(np.mean(nulls**2)))
 
 
 def _over_probes(values: Floats) -> Spot:
@@ -268,6 +310,17 @@ def _trace(
         f"%{{customdata:.4~g}}{what.suffix}<br>%{{text}}<extra></extra>",
         meta=meta,
     )  # fmt: skip
+
+
+def _beside(spots: Mapping[str, Spot], like: Any) -> list[Any]:
+    """The null band of a line, and hatches over its points without meaning."""
+    ends = np.array([spot.null for spot in spots.values()])
+    bad = [i for i, spot in enumerate(spots.values()) if spot.hatched]
+    whole = like.meta["full"]
+    return [
+        *hatch.null_band(like.x, ends, like, whole),
+        *hatch.marks([like.x[i] for i in bad], [like.y[i] for i in bad], whole, first=False),
+    ]
 
 
 def _layers(names: Sequence[str]) -> dict[str, Any]:

@@ -8,9 +8,10 @@ import plotly.graph_objects as go
 from backend.figures.data import cautions, draws, progress, window
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
+from backend.figures.data.reference import Reference
 from backend.figures.data.select import chosen_estimator, layers
 from backend.figures.data.source import Source
-from backend.figures.drawing import canvas, cells
+from backend.figures.drawing import canvas, cells, hatch
 from backend.figures.drawing.text import (
     clipped,
     hover_head,
@@ -50,6 +51,8 @@ INFO = FigureInfo(
         ),
     ),
 )
+MARKS = 600
+"""Most hatched cells that carry a mark."""
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -71,9 +74,15 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say("colour: " + words.axis.replace("<br>", ", "))
     if words.bounds == (-1, 1) and rows:
         tally.say(_reach(grid, rows, colours.high))
+    exact = Reference(source, run_id)
+    tally.say(exact.words(rows, query.window))
+    at_layer, at_step = np.nonzero(cells.rounded(exact, grid, rows, label, name))
+    shown = canvas.evenly(len(at_layer), MARKS) if len(at_layer) else []
+    marked = [x[i] for i in at_step[shown]], [plain(rows[i]) for i in at_layer[shown]]
+    hatches = hatch.marks(*marked, plain(label), unit)
     whose = f"{plain(clipped(label))} · " if label else ""
     return canvas.finish(
-        _traces(grid, x, [plain(row) for row in rows], colours, unit, templates),
+        [*_traces(grid, x, [plain(row) for row in rows], colours, unit, templates), *hatches],
         tally,
         title=words.title,
         below=[f"{whose}{run_name(run.number, run.name)}"],

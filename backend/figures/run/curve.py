@@ -5,13 +5,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import cautions, law_checks, laws, progress, standard_errors, window
+from backend.figures.data import (
+    cautions,
+    law_checks,
+    laws,
+    progress,
+    reference,
+    standard_errors,
+    window,
+)
 from backend.figures.data.metrics import SPLITS, Metric, Scaling, metric, split_of
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, draws_of, lines
 from backend.figures.data.source import Floats, Source
 from backend.figures.data.window import Window
-from backend.figures.drawing import canvas, edge, fit, run_events, style, switches
+from backend.figures.drawing import canvas, edge, fit, hatch, run_events, style, switches
 from backend.figures.drawing.names import numbered
 from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, full_name, hover_point, line_name, plain, run_name
@@ -91,8 +99,10 @@ INFO = FigureInfo(
         _of_measure(
             "cosine", 10, "Alignment (cosine)",
             "Mean over the draws of ⟨ĝ, g⟩ / (‖ĝ‖‖g‖): how well one estimate points along the "
-            "exact gradient.",
-            "1 is along the exact gradient, 0 is orthogonal to it, below 0 is against it.",
+            "exact gradient. Dotted: the null band, what chance gives; hatched: the exact gradient "
+            "is below ten times its own rounding error.",
+            "1 is along the exact gradient, 0 is orthogonal to it, below 0 is against it; within "
+            "the dotted band it may be chance.",
         ),
         _of_measure(
             "scaled_error", 20, "Scaled error",
@@ -140,6 +150,10 @@ def figure(source: Source, query: Query) -> go.Figure:
     traces += laws.traces
     tally.say(laws.note)
     tally.add_details(laws.details)
+    beside = _beside(source, query, kept, points, fitted, traces)
+    if any(trace.meta["role"] == "null" for trace in beside):
+        tally.say(hatch.NULL_NOTE)
+    traces += beside
     tally.say(_beyond(kept, points, fitted))
     for caution in cautions.of_lines(source, query, kept):
         tally.say(caution)
@@ -196,6 +210,33 @@ def _traces(
                 x, series_points.values, fitted.span, name, colour, query.x, not high
             )
     return drawn + odd + high
+
+
+def _beside(
+    source: Source,
+    query: Query,
+    kept: list[Line],
+    points: list[Window],
+    fitted: fit.Fit,
+    drawn: list[Any],
+) -> list[Any]:
+    """Null bands of cosines, and hatches over what compares with a gradient that is rounding."""
+    exact = {run_id: reference.Reference(source, run_id) for run_id in query.runs}
+    marks: list[Any] = []
+    bands: list[Any] = []
+    for line, series_points, like in zip(kept, points, drawn, strict=False):
+        x = progress.positions(source, line.run_id, line.run, series_points.steps, query.x)
+        bad = exact[line.run_id].rounded(line.series, series_points.steps)
+        y = canvas.numbers(fitted.scale.positions(series_points.values[bad]))
+        marks += hatch.marks(x[bad].tolist(), y, like.name, query.x, first=not marks)
+        if line.series.metric == "cosine":
+            ends = reference.null_of(
+                source, line.run_id, line.label, line.series.layer, series_points.steps
+            )
+            bands += hatch.null_band(x.tolist(), ends, like, whole_name(line))
+        if bad.any() or bands:  # a line that grows would leave its marks behind
+            like.meta = {name: like.meta[name] for name in ("run", "x", "full")}
+    return bands + marks
 
 
 class _Laws(NamedTuple):

@@ -8,10 +8,11 @@ import plotly.graph_objects as go
 from backend.figures.data import cautions, progress, window
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
+from backend.figures.data.reference import Reference
 from backend.figures.data.select import TRACES, estimators, layers
 from backend.figures.data.source import Floats, RunLike, SeriesLike, Source
 from backend.figures.data.window import Window
-from backend.figures.drawing import canvas, fit, style
+from backend.figures.drawing import canvas, fit, hatch, style
 from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, full_name, hover_point, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
@@ -67,6 +68,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say(words.axis.replace("<br>", ", "))
     for caution in cautions.sentences(source, query, list({s.estimator: None for _, s in placed})):
         tally.say(caution)
+    tally.say(Reference(source, run_id).words(layer_names, query.window))
     return canvas.finish(
         _traces(source, query, run, placed, points, scale),
         tally,
@@ -102,14 +104,20 @@ def _traces(
     # The first panel that an estimator is in names it.
     heads = {series.estimator: at for at, series in reversed(placed)}
     drawn, marks = [], style.symbols(estimators(run))
+    exact, hatches = Reference(source, query.runs[0]), []
     for (at, series), points in zip(placed, all_points, strict=True):
         x = progress.positions(source, query.runs[0], run, points.steps, query.x)
         named = heads[series.estimator] == at
         drawn.append(_trace(at, series, x, points.values, scale, named))
         drawn[-1].marker.symbol = marks.get(series.estimator, style.symbol(series.estimator))
         whose = full_name(series.estimator, series.layer)
+        bad = exact.rounded(series, points.steps)
+        y = canvas.numbers(scale.positions(points.values[bad]))
+        hatches += hatch.marks(
+            x[bad].tolist(), y, whose, query.x, first=not hatches, yaxis=drawn[-1].yaxis
+        )
         drawn[-1].hovertemplate = hover_point(whose, query.x, metric(series.metric), "customdata")
-    return drawn
+    return drawn + hatches
 
 
 def _cells(

@@ -9,9 +9,10 @@ from plotly.colors import sample_colorscale
 from backend.figures.data import cautions, progress, window
 from backend.figures.data.metrics import Metric, metric
 from backend.figures.data.query import Query
+from backend.figures.data.reference import Reference
 from backend.figures.data.select import TRACES, chosen_estimator, layers
 from backend.figures.data.source import Floats, Source
-from backend.figures.drawing import canvas, cells, edge, run_events, switches
+from backend.figures.drawing import canvas, cells, edge, hatch, run_events, switches
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.style import DASHES, SYMBOLS
 from backend.figures.drawing.text import clipped, hover_point, plain, run_name
@@ -50,11 +51,15 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.say(f"bands over {len(rows)} {query.level}s, not intervals")
         if grid.thinned:
             tally.say("the widest band is of every point, the others of those shown")
+    exact = Reference(source, run_id)
+    tally.say(exact.words(rows, query.window))
+    hatches = [] if many else _hatches(exact, grid, x, rows, scale, (label, name, query.x))
     draw = _bands if many else _lines
     whose = f"{plain(clipped(label))} · " if label else ""
     return canvas.finish(
         [
             *draw(grid, x, rows, scale, (query.x, words)),
+            *hatches,
             *run_events.marks(source, query, (run_id,)),
         ],
         tally,
@@ -65,6 +70,24 @@ def figure(source: Source, query: Query) -> go.Figure:
         yaxis2=edge.AXIS,
         shapes=switches.shapes(source, query, (run_id,)),
     )
+
+
+def _hatches(
+    exact: Reference,
+    grid: cells.Grid,
+    x: Floats,
+    rows: list[str],
+    scale: Scale,
+    what: tuple[str, str, str],
+) -> list[Any]:
+    """Hatches over the points that compare with rounding; `what`: label, metric, the query's x."""
+    label, name, at = what
+    bad = cells.rounded(exact, grid, rows, label, name)
+    drawn: list[Any] = []
+    for place, row in enumerate(rows):
+        y = canvas.numbers(scale.positions(grid.values[place][bad[place]]))
+        drawn += hatch.marks(x[bad[place]].tolist(), y, plain(row), at, first=not drawn)
+    return drawn
 
 
 def _lines(

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from backend.figures.data import draws
 from backend.figures.data.metrics import USUAL_MEASURES, Metric, is_of_the_run, metric_of_part
 from backend.figures.data.query import Query
+from backend.figures.data.reference import Reference
 from backend.figures.data.select import driver, estimators
 from backend.figures.data.source import FigureError, RunLike, Source
 from backend.figures.drawing import canvas, style
@@ -205,6 +206,7 @@ def _over_steps(source: Source, query: Query, name: str, run: RunLike) -> Pairin
     series_ids = _series_ids(source, query.runs[0], run, query, name)
     labels = _ordered(run, list(series_ids))
     reference, comparisons = _reference(labels, query.estimator, run), {}
+    exact, by_id = Reference(source, query.runs[0]), {s.id: s for s in source.series(query.runs[0])}
     span = {"first": query.first, "last": query.last}
     needed = min_pairs(int((run.config.get("probe") or {}).get("draws", FEW_DRAWS)))
     batches = run.number is None  # compared in a notebook: no probe follows from another
@@ -212,9 +214,11 @@ def _over_steps(source: Source, query: Query, name: str, run: RunLike) -> Pairin
     for label in labels:
         if label != reference:
             own, other = (source.points(series_ids[x], **span) for x in (label, reference))
-            _, here, there = np.intersect1d(own.steps, other.steps, return_indices=True)
+            valid = ~exact.rounded(by_id[series_ids[label]], own.steps)
+            own = own.steps[valid], own.values[valid]
+            _, here, there = np.intersect1d(own[0], other.steps, return_indices=True)
             comparisons[label] = paired(
-                own.values[here].tolist(), other.values[there].tolist(),
+                own[1][here].tolist(), other.values[there].tolist(),
                 successive=not batches, needed=needed, unit=unit,
             )  # fmt: skip
     has_interval = any(np.isfinite(comparison.low) for comparison in comparisons.values())
@@ -236,12 +240,13 @@ def _over_seeds(source: Source, query: Query, name: str) -> Pairing:
         run = source.run(run_id)
         row = table.setdefault(run.config.get("seed"), {})
         series_ids = _series_ids(source, run_id, run, query, name)
+        exact, by_id = Reference(source, run_id), {s.id: s for s in source.series(run_id)}
         for label in _ordered(run, list(series_ids)):
             labels[label] = None
             if label in row:
                 twice.add(run.config.get("seed"))
                 continue
-            values = source.points(series_ids[label], newest=query.window).values
+            values = exact.kept(by_id[series_ids[label]], query.window)
             finite = values[np.isfinite(values)]
             row[label] = float(finite.mean()) if len(finite) else np.nan
     reference = _reference(list(labels), query.estimator, source.run(query.runs[0]))

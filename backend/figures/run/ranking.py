@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from backend.figures.data import cautions, draws
 from backend.figures.data.metrics import OF_ERROR, metric
 from backend.figures.data.query import Query
+from backend.figures.data.reference import Reference
 from backend.figures.data.select import TRACES, Line, layers, lines
 from backend.figures.data.source import Floats, SeriesLike, Source
 from backend.figures.drawing import canvas, style
@@ -225,8 +226,10 @@ def _faults(source: Source, line: Line, query: Query) -> tuple[str, ...]:
 
 def _pool(source: Source, line: Line, query: Query) -> Pooled:
     """Pool the points of the window; the mean is NaN where none is finite."""
-    values = source.points(line.series.id, newest=query.window).values
-    faults = _faults(source, line, query)
+    exact = Reference(source, line.run_id)
+    values, faults = exact.kept(line.series, query.window), _faults(source, line, query)
+    if not len(values):
+        return Pooled(np.nan, np.nan, np.nan, np.nan, 0, 0, (*faults, "gradient is rounding"))
     good = values[np.isfinite(values)]
     lost = len(values) - len(good)
     if not len(good):

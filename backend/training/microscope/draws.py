@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from backend.series.draws import exact_norms, reference_solves
+from backend.series.draws import exact_norms, reference_floors, reference_solves
 from backend.training.microscope.draw_loop import DrawLoop
 from backend.training.microscope.estimator_draws import honest_draws
 from backend.training.microscope.setup import Setup
@@ -17,6 +17,8 @@ def run_draws(setup: Setup, loop: DrawLoop) -> Iterator[Record]:
     """
     at = point(setup.run.chain, setup.run.params)
     yield from exact_norms(at.layers, at.norms.tolist())
+    floors = [] if at.floors is None else at.floors.tolist()
+    yield from reference_floors(at.layers, floors, at.growth)
     yield from reference_solves(at.not_converged)
     draws = [setup.draws(labelled, at, each_draw=True) for labelled in setup.estimators]
     yield from honest_draws(draws)

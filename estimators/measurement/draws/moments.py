@@ -1,7 +1,7 @@
 """Moments of draws, streamed and merged in the memory of one mean gradient.
 
 Means and sums of squares are updated chunk by chunk, or merged with those of another process,
-without loss of digits (Chan, Golub and LeVeque, 1979). Beside them six numbers of each draw and
+without loss of digits (Chan, Golub and LeVeque, 1979). Beside them seven numbers of each draw and
 tensor are kept; they add over tensors, so that those of a stage are the sums of its tensors'. The
 length of a draw, its inner product with g and its error are computed from the draw itself: as
 differences of larger numbers they would be rounding where the draw, or its error, is zero. Live
@@ -15,14 +15,20 @@ from torch import Tensor
 
 from estimators.core.contract import Params
 from estimators.core.vectors import as_rows
-from estimators.measurement.draws.rows import Rows, finite_rows, squares_of_rows
+from estimators.measurement.draws.rows import (
+    Rows,
+    finite_rows,
+    squares_of_rows,
+    unit_products,
+    units_of,
+)
 from estimators.measurement.draws.summary import Summary, clean, grouped, over
 
 CPU_ENTRIES = 2**16
 """Entries of draws that are processed at a time on a CPU: half a MiB in float64."""
 ACCELERATOR_ENTRIES = 2**23
 """The same on an accelerator, where many small pieces would be slower."""
-NUMBERS = 6
+NUMBERS = 7
 """Numbers that are kept of each draw and tensor."""
 
 
@@ -43,11 +49,11 @@ class Moments:
 
     @property
     def numbers(self) -> Tensor:
-        """Six numbers of each draw and tensor, (K, T, 6); NaN where they are not defined.
+        """Seven numbers of each draw and tensor, (K, T, 7); NaN where they are not defined.
 
         ⟨ĝ_k, g⟩; ‖ĝ_k‖²; the innovation (k − 1)/k ‖ĝ_k − ḡ_{k−1}‖², whose mean is tr Var ĝ; the
         product ⟨ĝ_k − g, ḡ_{k−1} − g⟩ with the mean of the draws before, whose mean is ‖Eĝ − g‖²;
-        k − 1; and ‖ĝ_k − g‖².
+        k − 1; ‖ĝ_k − g‖²; and Σ ⟨ĝ_k, g⟩² over the tensor's units.
         """
         return self._rows.all
 
@@ -63,8 +69,7 @@ class Moments:
     def add(self, draws: Mapping[str, Tensor]) -> None:
         """Add k draws, (k, *shape) for each tensor."""
         numbers = [
-            self._add(t, as_rows(draws[name]), g.reshape(-1))
-            for t, (name, g) in enumerate(self.exact.items())
+            self._add(t, as_rows(draws[name]), g) for t, (name, g) in enumerate(self.exact.items())
         ]
         self._rows.add(torch.stack(numbers, 1))
 
@@ -78,19 +83,23 @@ class Moments:
 
     def _take(self, t: int, rows: Tensor, g: Tensor) -> Tensor:
         """Update the moments by the inner products of k draws about the mean so far."""
+        units, g = units_of(g), g.reshape(-1)
         n, k, m = int(self.count[t]), len(rows), self.mean[t]
         if n == 0:
             m.copy_(rows[0])  # any point serves as the first mean; one near them keeps digits
-        # ⟨x_i, x_j⟩ and ⟨x_i, m − g⟩ of x = ĝ − m, (k, k + 1); ⟨ĝ, g⟩, ‖ĝ‖², ‖ĝ − g‖², (3, k).
+        # ⟨x_i, x_j⟩ and ⟨x_i, m − g⟩ of x = ĝ − m, (k, k + 1); ⟨ĝ, g⟩, ‖ĝ‖², ‖ĝ − g‖² and
+        # Σ ⟨ĝ, g⟩² over units, (4, k).
         total = torch.zeros(k, k + 1, dtype=torch.float64, device=rows.device)
-        own = torch.zeros(3, k, dtype=torch.float64, device=rows.device)
+        own = torch.zeros(4, k, dtype=torch.float64, device=rows.device)
         drift = torch.zeros((), dtype=torch.float64, device=rows.device)  # ‖m − g‖²
-        size = max(1, _piece(g) // k)  # all of a piece's passes stay in the processor's cache
+        inner = max(1, len(g) // max(1, units))  # a piece is of whole units
+        size = max(inner, _piece(g) // k // inner * inner)  # its passes stay in the cache
         for piece, e, c in zip(rows.split(size, 1), g.split(size), m.split(size), strict=True):
             x, e = piece.double(), e.double()
             own[0] += x @ e
             own[1] += squares_of_rows(x)
             own[2] += squares_of_rows(x - e)
+            own[3] += unit_products(x, e, len(e) // inner).square().sum(1)
             x = x - c if x.dtype == piece.dtype else x.sub_(c)
             shift = c - e
             total[:, :k] += x @ x.T
@@ -122,9 +131,9 @@ class Moments:
 
     def summary(self, groups: Tensor) -> Summary:
         """The summary of groups of tensors; `groups` is 0/1, (T, G)."""
-        dots, squares, _, products, before, errors = self.numbers.unbind(-1)
-        dots, squares, products, errors = (
-            grouped(x, groups) for x in (dots, squares, products, errors)
+        dots, squares, _, products, before, errors, flipped = self.numbers.unbind(-1)
+        dots, squares, products, errors, flipped = (
+            grouped(x, groups) for x in (dots, squares, products, errors, flipped)
         )
         along, second, exact, offset = self._products().unbind()
         # Deviations from the mean are rounded at 1e-16 of it, their squares at the square of that.
@@ -136,7 +145,7 @@ class Moments:
         bias = bias_variance(products, _fewest_before(before, groups))
         sizes = torch.tensor([g.numel() for g in self.exact.values()], dtype=groups.dtype) @ groups
         return Summary(
-            dots, squares, errors, exact, along, second, offset, trace, noise, bias, sizes
+            dots, squares, errors, exact, along, second, offset, trace, noise, bias, flipped, sizes
         )
 
     def across_variance(self, groups: Tensor) -> Tensor:
@@ -145,7 +154,7 @@ class Moments:
 
         It is computed as that of the squared bias, of the draws without their part along g.
         """
-        dots, _, _, products, before, _ = self.numbers.unbind(-1)
+        dots, products, before = (self.numbers[..., i] for i in (0, 3, 4))
         past = grouped(_past(dots, before), groups)
         exact = grouped(self._products()[2], groups)
         dots, products = grouped(dots, groups), grouped(products, groups)
@@ -176,7 +185,7 @@ def _piece(t: Tensor) -> int:
 def _sequential_numbers(n: int, gram: Tensor, offset: Tensor, own: Tensor) -> Tensor:
     """The numbers of k draws that follow n others, from the products about their mean m.
 
-    `own` are ⟨ĝ, g⟩, ‖ĝ‖² and ‖ĝ − g‖² of each draw, (3, k).
+    `own` are ⟨ĝ, g⟩, ‖ĝ‖², ‖ĝ − g‖² and Σ ⟨ĝ, g⟩² over units of each draw, (4, k).
     """
     k = len(gram)
     before = torch.arange(n, n + k, dtype=torch.float64)  # draws before each one
@@ -191,7 +200,7 @@ def _sequential_numbers(n: int, gram: Tensor, offset: Tensor, own: Tensor) -> Te
     products = to_past + along + shifted + drift
     first = before == 0  # no draw comes before the first
     innovation[first] = products[first] = torch.nan
-    return torch.stack([own[0], own[1], innovation, products, before, own[2]], 1)
+    return torch.stack([own[0], own[1], innovation, products, before, own[2], own[3]], 1)
 
 
 def _past(dots: Tensor, before: Tensor) -> Tensor:

@@ -46,6 +46,19 @@ def finite_rows(rows: Tensor) -> Tensor:
     return (low.isfinite() & high.isfinite()).cpu()
 
 
+def unit_products(rows: Tensor, g: Tensor, units: int) -> Tensor:
+    """⟨ĝ_k, g⟩ of each unit, (k, N) with (N,) to (k, U): U equal parts of a draw, in order."""
+    if len(g) in (0, units):
+        return rows * g
+    parts = rows.view(len(rows), units, -1).transpose(0, 1)  # (U, k, N/U)
+    return torch.bmm(parts, g.view(units, -1, 1)).squeeze(2).T
+
+
+def units_of(g: Tensor) -> int:
+    """The units of a tensor: its first axis, that of the outputs of a linear map."""
+    return len(g) if g.ndim else 1
+
+
 def squares_of_rows(rows: Tensor) -> Tensor:
     """‖x‖² of each row, (K, N) to (K,), without a table of the squares."""
     return torch.linalg.vector_norm(rows, dim=1).square()

@@ -37,6 +37,9 @@ class Summary:
     """tr Var ḡ = tr S / K, (G,)."""
     bias_variance: Tensor
     """The variance of ‖ḡ − g‖² − tr S / K, (G,)."""
+    flipped: Tensor
+    """Σ ⟨ĝ_k, g⟩² over units, (K, G): the variance of ⟨ĝ_k, g⟩ where each unit's part of ĝ_k has a
+    random sign."""
     sizes: Tensor | None = None
     """Parameters of each group, (G,), where they are known."""
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from estimators.core.vectors import copy_
-from estimators.measurement.draws.rows import squares_of_rows
+from estimators.measurement.draws.rows import squares_of_rows, unit_products, units_of
 from estimators.measurement.draws.summary import Summary, clean, grouped, mean, over
 
 BLOCKS = 64
@@ -37,6 +37,8 @@ class Sums:
     """‖ĝ_k‖², (K, T)."""
     errors: Tensor
     """‖ĝ_k − g‖², (K, T)."""
+    flipped: Tensor
+    """Σ ⟨ĝ_k, g⟩² over the units of a tensor, (K, T)."""
     exact: Tensor
     """‖g‖², (T,)."""
     blocks: Tensor
@@ -50,8 +52,9 @@ class Sums:
     def summary(self, groups: Tensor) -> Summary:
         """What the measures of groups of tensors are made of; `groups` is 0/1, (T, G)."""
         good = self.finite
-        dots, squares, errors = (
-            torch.where(good, x, torch.nan) for x in (self.dots, self.squares, self.errors)
+        dots, squares, errors, flipped = (
+            torch.where(good, x, torch.nan)
+            for x in (self.dots, self.squares, self.errors, self.flipped)
         )
         count, alive = good.sum(0), self._block_counts(good)
         offset = over(self.blocks.sum((1, 2)), count.square())  # ‖ḡ − g‖²
@@ -61,15 +64,17 @@ class Sums:
         second = (mean(squares) - over(around, count)).clamp(min=0)  # ‖ḡ‖²
         gram = (self._means(alive).movedim(0, -1) @ groups).movedim(-1, 0)
         whole = ((alive > 0).double() @ groups == groups.sum(0)).T
-        dots, squares, errors, exact, along, second, offset, trace, noise = (
+        dots, squares, errors, flipped, exact, along, second, offset, trace, noise = (
             grouped(x, groups)
             for x in (
-                dots, squares, errors, self.exact, mean(dots), second, offset, trace,
+                dots, squares, errors, flipped, self.exact, mean(dots), second, offset, trace,
                 over(trace, count),
             )
         )  # fmt: skip
         bias = _pair_variance(gram, whole)
-        return Summary(dots, squares, errors, exact, along, second, offset, trace, noise, bias)
+        return Summary(
+            dots, squares, errors, exact, along, second, offset, trace, noise, bias, flipped
+        )
 
     def _block_counts(self, good: Tensor) -> Tensor:
         """How many draws are in each block, (M, T)."""
@@ -108,6 +113,7 @@ class Accumulator:
     def __init__(self, exact: Mapping[str, Tensor], draws: int) -> None:
         self._names = list(exact)
         self._sizes = [t.numel() for t in exact.values()]
+        self._units = [units_of(t) for t in exact.values()]
         self._draws = draws
         g = torch.cat([t.reshape(-1) for t in exact.values()]).double()
         self._blocks = min(draws, BLOCKS, max(4, ELEMENTS // max(1, len(g))))
@@ -140,12 +146,20 @@ class Accumulator:
         return torch.cat(parts, 1).reshape(-1)
 
     def _numbers(self, rows: Tensor) -> Tensor:
-        """⟨ĝ, g⟩, ‖ĝ‖² and ‖ĝ − g‖² of k draws, (3, T, k). The rows hold ĝ − g afterwards."""
+        """⟨ĝ, g⟩, ‖ĝ‖², ‖ĝ − g‖² and Σ ⟨ĝ, g⟩² over units of k draws, (4, T, k).
+
+        The rows hold ĝ − g afterwards.
+        """
         pairs = list(zip(rows.split(self._sizes, 1), self._exact.split(self._sizes), strict=True))
         dots = torch.stack([piece @ g for piece, g in pairs])
+        units = zip(pairs, self._units, strict=True)
+        flipped = torch.stack(
+            [unit_products(piece, g, count).square().sum(1) for (piece, g), count in units]
+        )
         lengths = torch.stack([squares_of_rows(piece) for piece, _ in pairs])
         rows -= self._exact
-        return torch.stack([dots, lengths, torch.stack([squares_of_rows(p) for p, _ in pairs])])
+        errors = torch.stack([squares_of_rows(piece) for piece, _ in pairs])
+        return torch.stack([dots, lengths, errors, flipped])
 
     def _leave_out(self, rows: Tensor, errors: Tensor) -> None:
         """Clear what is not finite, tensor by tensor, so that it spoils no sum."""
@@ -160,8 +174,8 @@ class Accumulator:
         """What `take` gave, once it is on the CPU."""
         k, m = self._draws, self._blocks
         table = flat.view(len(self._names), -1)
-        exact, dots, squares, errors, blocks = table.split([1, k, k, k, m * m], 1)
+        exact, dots, squares, errors, flipped, blocks = table.split([1, k, k, k, k, m * m], 1)
         blocks = blocks.reshape(-1, m, m)
         if self._sums is None:  # each draw is a block, and the products hold it as it came
             blocks = torch.where(blocks.isfinite(), blocks, 0.0)
-        return Sums(dots.T, squares.T, errors.T, exact.squeeze(1), blocks)
+        return Sums(dots.T, squares.T, errors.T, flipped.T, exact.squeeze(1), blocks)

@@ -11,6 +11,7 @@ from torch import Tensor
 from estimators.core.contract import Estimator, Params
 from estimators.core.objective import Objective
 from estimators.measurement.draws.moments import Moments
+from estimators.measurement.draws.reference import growth_of_stages, rounding_floor
 from estimators.measurement.draws.sketch import Sketch, cloud
 from estimators.measurement.draws.solves import DrawnSolves, exact_gradient
 from estimators.measurement.draws.stream import Source, draws
@@ -47,6 +48,11 @@ class Point:
     """The most examples of a solve for the exact gradient that did not converge; None for a network
     without equilibria."""
 
+    floors: Tensor | None = None
+    """The rounding error of the exact gradient in each layer, (G,), NaN where it is not known."""
+    growth: Mapping[str, float] = field(default_factory=dict)
+    """How much the activations grow in each stage."""
+
     @cached_property
     def norms(self) -> Tensor:
         """‖g‖ of each layer, (G,)."""
@@ -58,7 +64,12 @@ def point(objective: Objective, params: Params) -> Point:
     """The frozen point at `params`. Its exact gradient is computed once, for all estimators."""
     loss, exact, lost = exact_gradient(objective, params)
     layers, groups = layer_groups(objective, list(exact))
-    return Point(objective, params, loss.item(), exact, layers, groups, loss.dtype, lost)
+    floors = rounding_floor(objective, params, exact).cpu()
+    growth = {name: ratio.item() for name, ratio in growth_of_stages(objective, params).items()}
+    return Point(
+        objective, params, loss.item(), exact, layers, groups, loss.dtype, lost,
+        grouped(floors.square(), groups).sqrt(), growth,
+    )  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -192,7 +203,7 @@ class Observation:
             return ()
         at, eps = self.at, torch.finfo(next(iter(self.at.exact.values())).dtype).eps
         target = self.estimator.target(at.objective, at.params, self.state)
-        dots, _, _, products, before, _ = self.moments.numbers.unbind(-1)
+        dots, products, before = (self.moments.numbers[..., i] for i in (0, 3, 4))
         # These products are of errors from the exact gradient, not from another target.
         sums = None if target is not None else products * before
         return judge_bias(

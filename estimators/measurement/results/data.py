@@ -10,6 +10,7 @@ from estimators.measurement.results.draw_record import DrawRecord
 from estimators.statistics.diagnosis import Finding
 from estimators.statistics.direction import points_uphill
 from estimators.statistics.law_check import LawCheck
+from estimators.statistics.reference import OF_THE_REFERENCE, is_rounding
 from estimators.statistics.rounding import Rounding
 from estimators.statistics.tails import UNAFFECTED
 
@@ -52,6 +53,10 @@ class MeasurementData:
     reference_not_converged: int | None = None
     """The most examples of a solve that did not converge for the exact gradient; None for a network
     without equilibria."""
+    exact_floor: tuple[float, ...] = ()
+    """The rounding error of the exact gradient in each layer, NaN where it is not known."""
+    growth: dict[str, float] = field(default_factory=dict)
+    """{stage: how much the activations grow in it}."""
     heavy: dict[str, tuple[bool | None, ...]] = field(default_factory=dict)
     """{label: whether the draws are heavy-tailed in each layer, so that intervals are too narrow};
     None for fewer than 256 draws."""
@@ -80,6 +85,11 @@ class MeasurementData:
         """Every number, one row each."""
         for layer, norm in zip(self.layers, self.exact_norm, strict=True):
             yield Row("exact/norm", layer, "", norm)
+        for layer, floor in zip(self.layers, self.exact_floor, strict=False):
+            if math.isfinite(floor):
+                yield Row("reference/floor", layer, "", floor)
+        for stage, growth in self.growth.items():
+            yield Row("reference/growth", stage, "", growth)
         for label, metrics in self.values.items():
             for metric, numbers in metrics.items():
                 for layer, number in zip(self.layers, numbers, strict=True):
@@ -94,6 +104,12 @@ class MeasurementData:
     def place(self, layer: str) -> int:
         """The index of a layer. Raises KeyError with the names that there are."""
         return _item("layer", layer, {name: i for i, name in enumerate(self.layers)})
+
+    def is_rounding(self, layer: str = "") -> bool:
+        """Whether the exact gradient of a layer is below 10 times its rounding error, so that what
+        is measured against it means nothing."""
+        i = self.place(layer)
+        return bool(self.exact_floor) and is_rounding(self.exact_norm[i], self.exact_floor[i])
 
     def points_uphill(self, estimator: str, layer: str = "") -> bool:
         """Whether the mean of the draws points uphill, by more than their noise explains."""
@@ -146,6 +162,8 @@ class MeasurementData:
             plain["law"] = _finite(law[i])
         if checks is not None:
             plain["law_check"] = checks[i].words
+        if row.metric in OF_THE_REFERENCE and self.is_rounding(row.layer):
+            plain["rounding"] = True
         if row.estimator:
             plain["source"] = self.sources.get(row.estimator, "honest")
         return plain

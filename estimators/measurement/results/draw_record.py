@@ -70,7 +70,7 @@ def summary_of_first(observation: Observation, count: int) -> Summary:
     bias does not follow from them: it is NaN.
     """
     groups, numbers = observation.at.groups, observation.moments.numbers[:count]
-    dots, squares, innovations, products, before, errors = numbers.unbind(-1)
+    dots, squares, innovations, products, before, errors, flipped = numbers.unbind(-1)
     exact = torch.stack([g.double().square().sum().cpu() for g in observation.at.exact.values()])
     finite = dots.isfinite()
     counts = finite.sum(0)
@@ -91,6 +91,7 @@ def summary_of_first(observation: Observation, count: int) -> Summary:
         trace=grouped(trace, groups),
         noise=grouped(over(trace, counts), groups),
         bias_variance=torch.full((groups.shape[1],), torch.nan, dtype=torch.float64),
+        flipped=grouped(flipped, groups),
     )
 
 

@@ -41,6 +41,8 @@ def measurement_of(observations: Iterable[Observation]) -> Measurement:
             label: n for label, o in last.items() if (n := o.solves.unconverged) is not None
         },
         reference_not_converged=at.not_converged,
+        exact_floor=() if at.floors is None else tuple(at.floors.tolist()),
+        growth=dict(at.growth),
         rounding={label: r for label, o in last.items() if (r := o.rounding()) is not None},
         heavy={label: o.heavy_tails() for label, o in last.items()},
         intervals={

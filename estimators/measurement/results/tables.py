@@ -15,6 +15,12 @@ from estimators.statistics.formatting import (
     short,
     upper_bound,
 )
+from estimators.statistics.reference import (
+    OF_THE_REFERENCE,
+    RULE,
+    growth_words,
+    rounded_words,
+)
 from estimators.statistics.tails import FEW, MARK, MARKED, UNAFFECTED
 from estimators.statistics.tails import MIN_DRAWS as MIN_DRAWS_TAIL
 
@@ -27,6 +33,8 @@ DIFFERENCES = ("scaled_error", "relative_squared_bias")
 ROUNDING = 1e-12
 """Differences below this are rounding."""
 INTERVAL_NOTE = "±: half the width of the 95 % interval, where there are enough draws for one"
+HATCH = "▨"
+HATCH_NOTE = f"{HATCH}: {RULE}"
 LAW_NOTE = "by its law: the value that theory gives, and the law check: whether the draws agree"
 
 
@@ -62,6 +70,7 @@ def measure_rows(
             _clean(m, values[m][i]),
             ends[m][i] if m in ends else None,
             MARK if heavy and m not in UNAFFECTED else "",
+            hatched=m in OF_THE_REFERENCE and data.is_rounding(data.layers[i]),
         )
         for m in shown
     ]
@@ -79,13 +88,18 @@ def title(data: MeasurementData) -> str:
         f"{label}: {share_not_finite(n, data.draws)}" for label, n in data.nonfinite.items() if n
     ]
     dead = [
-        layer or "(network)" for layer, g in zip(data.layers, data.exact_norm, strict=True) if not g
+        layer or "(network)"
+        for layer, g in zip(data.layers, data.exact_norm, strict=True)
+        if not g and not data.is_rounding(layer)
     ]
+    nowhere = [math.nan] * len(data.layers)
     more = f" and {len(dead) - 5} more" if len(dead) > 5 else ""
     notes = [
         *lost,
         *solve_notes(data),
         *uphill_notes(data),
+        *filter(None, [rounded_words(data.layers, data.exact_norm, data.exact_floor or nowhere)]),
+        *filter(None, [growth_words([*data.growth], [*data.growth.values()])]),
         *([f"zero gradient in {', '.join(dead[:5])}{more}"] if dead else []),
     ]
     if data.draws == 1:
@@ -128,6 +142,7 @@ def note(
     ends = (e for f in data.intervals.values() for m in f.values() for e in m)
     return "; ".join([
         sources_note(data.sources if sources is None else sources),
+        *([HATCH_NOTE] if any(data.is_rounding(data.layers[i]) for i in places) else []),
         *([INTERVAL_NOTE, *_tail_notes(data)] if any(ends) else []),
         *([LAW_NOTE] if data.laws else []),
         *([f"{hidden} layers more: .table(), .table('tensor')"] if places and hidden else []),
@@ -182,8 +197,15 @@ def name_once(rows: list[list[str]]) -> list[list[str]]:
     return named
 
 
-def _measured(value: float, ends: tuple[float, float] | None, mark: str = "") -> str:
-    """The value and half the width of its interval; a mark says that this may be too small."""
+def _measured(
+    value: float, ends: tuple[float, float] | None, mark: str = "", *, hatched: bool = False
+) -> str:
+    """The value and half the width of its interval; a mark says that this may be too small.
+
+    What is measured against a gradient that is rounding is hatched.
+    """
+    if hatched:
+        return f"{HATCH} {short(value)}"
     half = (ends[1] - ends[0]) / 2 if ends else 0.0
     # The rounding of an exact estimator is not an interval.
     wide = half > max(1e-9 * abs(value), 0.0 if value else ROUNDING)

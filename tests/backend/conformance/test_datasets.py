@@ -229,6 +229,33 @@ def test_pixels_that_each_seed_scales_otherwise_are_compared_as_they_are_stored(
     )
 
 
+def test_examples_that_stay_in_a_file():
+    """Their file holds the rows of several parts."""
+
+    class Rows(Part):
+        streamed = True
+
+        def __init__(self, x, y, rows):
+            super().__init__(x, y[rows])
+            self.rows = rows
+
+        def chunks(self, size):
+            for piece in torch.arange(len(self)).split(size):
+                yield self.stored[self.rows[piece]], self.y[piece]
+
+        def to(self, device):
+            return self
+
+    def load(self, seed):
+        x, y = Sound.source(self)
+        return Split(*(Rows(x, y, rows) for rows in torch.arange(90).split([54, 18, 18])))
+
+    found = details(bug(Sound, load=load))
+    assert found["loads"] == "54 train, 18 validation, 18 test; each 4"
+    assert found["has disjoint parts"] == "no example occurs twice"
+    assert "separate_test may be True" in found["separates its test part"]
+
+
 # --- seeds ---
 
 
@@ -257,6 +284,31 @@ def test_noise_of_a_generator_without_a_seed():
     assert (
         "the train part differs between two loads" in failures("dataset", cls)["follows the seed"]
     )
+
+
+def augmented(change):
+    return bug(Sound, augment=property(lambda self: change))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda x, rng: x + torch.randn_like(x), "augment uses the global generator of torch"),
+        (lambda x, rng: x.add_(1), "augment changes the examples in place"),
+        (lambda x, rng: x[:, :2], "augment turns (54, 4) into (54, 2)"),
+        (lambda x, rng: x.double(), "augment turns torch.float32 into torch.float64"),
+        (lambda x, rng: x / 0, "augment gives numbers that are not finite"),
+    ],
+)
+def test_an_augmentation_that_does_not_keep_its_contract(change, sentence):
+    assert sentence in failures("dataset", augmented(change))["augments"]
+
+
+def test_an_augmentation_of_its_own_generator():
+    own = torch.Generator()
+    failed = failures("dataset", augmented(lambda x, rng: x + torch.rand(x.shape, generator=own)))
+    assert "augment gives other bits for the same generator" in failed["augments"]
+    assert details(augmented(lambda x, rng: x + torch.rand(x.shape, generator=rng)))["augments"]
 
 
 def test_a_load_that_raises_is_shown_with_its_traceback():

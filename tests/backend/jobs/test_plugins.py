@@ -1,9 +1,11 @@
 """Plug-ins that fail, hang, crash and chatter harm nothing but themselves."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from configs import config
+from lab import LIMITS
 
 from backend.jobs.executor import InspectionError
 
@@ -138,3 +140,75 @@ def test_an_inspector_that_does_not_answer_is_killed(lab, plugins):
     payload = {"kind": "training", "plugins": [str(plugins)], "configs": [config()]}
     with pytest.raises(InspectionError, match=r"no answer within 0\.2 s; it was killed"):
         lab.executor.inspect("validate", payload, 0.2)
+
+
+NETWORK = '''
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from gradlab import Network, named
+
+calls = 0
+
+
+class Layer(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.linear = nn.Linear(2, classes)
+
+    def forward(self, x):
+        global calls
+        calls += x.device.type == "cpu"
+        {trouble}
+        return self.linear(x)
+
+
+@dataclass(frozen=True)
+class Troubled(Network):
+    """A linear layer that breaks."""
+
+    def layout(self, shape, classes):
+        return named(layer=Layer(classes))
+'''
+
+
+def test_a_network_that_raises_in_a_late_step_keeps_what_was_measured(lab, plugins):
+    trouble = 'if calls > 500: raise RuntimeError("this network gives up")'
+    (plugins / "troubled.py").write_text(NETWORK.format(trouble=trouble))
+    run = lab.submit(config(network={"name": "troubled"}, estimator={"name": "backprop"}))
+    lab.becomes(run, "failed")
+    error = lab.store.run(run).error
+    assert error.splitlines()[0] == "RuntimeError: this network gives up"
+    assert "troubled.py" in error
+    steps, _ = lab.curve(run)
+    assert steps == list(range(len(steps)))
+    assert 300 < len(steps) <= 500
+    assert lab.store.run(run).step == len(steps), "every update that was made has its point"
+
+
+def test_a_run_that_hangs_in_a_step_can_be_cancelled(lab, plugins):
+    trouble = "while calls > 200: pass"
+    (plugins / "troubled.py").write_text(NETWORK.format(trouble=trouble))
+    run = lab.submit(config(network={"name": "troubled"}, estimator={"name": "backprop"}))
+    lab.reaches(run, 1)
+    lab.steer(run, "cancel")
+    lab.becomes(run, "cancelled")
+    steps, _ = lab.curve(run)
+    assert steps == list(range(len(steps)))
+    after = lab.submit(config(steps=3))
+    lab.becomes(after, "finished")
+
+
+def test_a_validation_that_does_not_return_names_the_plug_ins(lab, plugins, monkeypatch):
+    trouble = "while calls > -1: pass"
+    (plugins / "troubled.py").write_text(NETWORK.format(trouble=trouble))
+    lab.supervisor.catalogue(refresh=True)
+    monkeypatch.setattr(lab.supervisor._inspections, "_limits", replace(LIMITS, inspection=2))
+    with pytest.raises(InspectionError) as caught:
+        lab.supervisor.validate([config(network={"name": "troubled"})])
+    assert str(caught.value) == (
+        "the configuration was not checked: no answer within 2 s; it was killed. It uses the "
+        f"plug-in network troubled ({plugins / 'troubled.py'}), whose code may not return"
+    )

@@ -93,7 +93,8 @@ def summary(slopes):
     k, mean = len(x), x.mean(0)
     trace = x.var(0)
     return Summary(x, x.square(), (x - 1).square(), torch.ones(1).double(), mean, mean.square(),
-                   (mean - 1).square(), trace, trace / k, torch.zeros(1).double())  # fmt: skip
+                   (mean - 1).square(), trace, trace / k, torch.zeros(1).double(),
+                   x.square())  # fmt: skip
 
 
 def test_the_scaled_error_of_a_mean_that_points_uphill_is_one():

@@ -8,10 +8,12 @@ from torch import nn
 
 from backend.training.optimizers import optimizers
 from backend.training.optimizers.convex_sets import minimiser, nearest
+from estimators import AveragedProjected, ForwardGradient, Objective, stream
 
 F64 = torch.float64
 SETS = ["l1_ball", "l2_ball", "linf_ball", "simplex"]
 frank_wolfe = optimizers()["frank_wolfe"]
+NO_AVERAGE = {"average_rate": 1.0, "average_power": 0.0}
 
 
 def normal(*shape, seed=0):
@@ -113,6 +115,28 @@ def test_weights_that_are_loaded_after_the_start_are_brought_into_the_set():
     assert excess("l2_ball", parameter.detach(), 1.0) <= 1e-14
 
 
+def test_the_average_is_that_of_the_estimator_of_the_same_name():
+    b = normal(6)
+    objective = Objective(lambda p: (p["w"] - b).square().sum())
+    plain = ForwardGradient(noise="normal")
+    averaged = AveragedProjected(rate=0.9, power=0.6, noise="normal")
+    arms = []
+    for estimator, fields in (
+        (plain, {"average_rate": 0.9, "average_power": 0.6}), (averaged, NO_AVERAGE),
+    ):  # fmt: skip
+        w = nn.Parameter(torch.zeros(6, dtype=F64))
+        torchs = frank_wolfe(lr=0.1, radius=1.0, **fields).build([w])
+        state = estimator.init(objective, {"w": w.detach()}, stream(0, "init"))
+        for step in range(20):
+            estimate = estimator.estimate(
+                objective, {"w": w.detach()}, state, stream(0, "estimator", step)
+            )
+            state = estimate.state
+            step_on(torchs, [w], [estimate.grads["w"]])
+        arms.append(w.detach())
+    torch.testing.assert_close(*arms, rtol=1e-12, atol=1e-14)
+
+
 class Distance:
     """f(w) = ½‖w − b‖² on ‖w‖ ≤ r < ‖b‖, whose minimum is r b/‖b‖; seen by forward gradients."""
 
@@ -133,9 +157,6 @@ class Distance:
             if step in marks:
                 distances.append((w.detach() - self.b * self.radius / self.b.norm()).norm().item())
         return distances
-
-
-NO_AVERAGE = {"average_rate": 1.0, "average_power": 0.0}
 
 
 def test_with_plain_forward_gradients_it_stops_short_of_the_minimum():

@@ -1,0 +1,110 @@
+"""Which points compare with an exact gradient that is rounding, and the null of the cosine.
+
+Such points are hatched wherever they are drawn, and left out wherever values are pooled: over
+probes, seeds and batches.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.figures.data.select import is_microscope
+from backend.figures.data.source import Floats, SeriesLike, Source
+from estimators.statistics.formatting import counted
+from estimators.statistics.reference import (
+    MARGIN,
+    OF_THE_REFERENCE,
+    RULE,
+    SHOWN,
+    growth_words,
+)
+
+NORM, FLOOR, GROWTH, NULL = "exact/norm", "reference/floor", "reference/growth", "cosine_null"
+NULL_WIDTH = 1.96
+"""Standard deviations that the null band reaches either way: 95 % of a normal distribution."""
+Steps = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+class Reference:
+    """The exact gradient of a run, layer by layer and step by step."""
+
+    def __init__(self, source: Source, run_id: str) -> None:
+        self._source, self._at_a_point = source, is_microscope(source.run(run_id))
+        self._ids = {
+            (s.metric, s.layer): s.id
+            for s in source.series(run_id)
+            if s.metric in (NORM, FLOOR, GROWTH) and s.count
+        }
+        self._rounded: dict[str, Steps] = {}
+
+    def rounded(self, series: SeriesLike, steps: Steps) -> Mask:
+        """Which points of a series, at these steps, compare with a gradient that is rounding."""
+        return self.rounded_at(series.metric, series.layer, steps)
+
+    def rounded_at(self, metric: str, layer: str, steps: Steps) -> Mask:
+        """The same for a metric in a layer."""
+        if metric not in OF_THE_REFERENCE:
+            return np.zeros(len(steps), np.bool_)
+        bad = self._steps(layer)
+        return np.full(len(steps), len(bad) > 0) if self._at_a_point else np.isin(steps, bad)
+
+    def kept(self, series: SeriesLike, newest: int) -> Floats:
+        """The newest values of a series, without those that compare with rounding."""
+        points = self._source.points(series.id, newest=newest)
+        return points.values[~self.rounded(series, points.steps)]
+
+    def words(self, layers: Sequence[str], window: int) -> str:
+        """A sentence on the layers whose gradient is rounding at the latest probes; "" if none
+        is."""
+        rows = []
+        for layer in layers:
+            if not len(self._steps(layer)):
+                continue
+            steps = self._source.points(self._ids[NORM, layer], newest=window).steps
+            lost = int(np.isin(steps, self._steps(layer)).sum())
+            many = "" if self._at_a_point else f" at {lost} of {counted(len(steps), 'probe')}"
+            rows += [f"{layer or 'the network'}{many}"] if lost else []
+        if not rows:
+            return ""
+        more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+        return f"{RULE} in {', '.join(rows[:SHOWN])}{more}: hatched, and left out of means"
+
+    def growth(self) -> str:
+        """A sentence on the stages whose activations grow too fast at the latest probe."""
+        newest = {
+            layer: float(self._source.points(series_id, newest=1).values[-1])
+            for (metric, layer), series_id in self._ids.items()
+            if metric == GROWTH
+        }
+        return growth_words([*newest], [*newest.values()])
+
+    def _steps(self, layer: str) -> Steps:
+        """The steps at which the gradient of a layer is rounding."""
+        if layer not in self._rounded:
+            self._rounded[layer] = self._read(layer)
+        return self._rounded[layer]
+
+    def _read(self, layer: str) -> Steps:
+        if (NORM, layer) not in self._ids or (FLOOR, layer) not in self._ids:
+            return np.empty(0, np.int64)
+        norm, floor = (self._source.points(self._ids[name, layer]) for name in (NORM, FLOOR))
+        steps, at_norm, at_floor = np.intersect1d(norm.steps, floor.steps, return_indices=True)
+        floors = floor.values[at_floor]
+        return steps[(floors > 0) & (norm.values[at_norm] < MARGIN * floors)]
+
+
+def null_of(source: Source, run_id: str, label: str, layer: str, steps: Steps) -> Floats:
+    """The end of the null band of an estimator's cosine at these steps; NaN where not known."""
+    ids = [
+        s.id
+        for s in source.series(run_id)
+        if (s.metric, s.layer, s.estimator) == (NULL, layer, label) and s.count
+    ]
+    values = np.full(len(steps), np.nan)
+    if ids:
+        points = source.points(ids[0])
+        _, here, there = np.intersect1d(steps, points.steps, return_indices=True)
+        values[here] = NULL_WIDTH * points.values[there]
+    return values

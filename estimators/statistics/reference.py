@@ -1,0 +1,67 @@
+"""When the exact gradient of a layer is rounding, so that nothing measured against it means much.
+
+After Hao, Wan and Zhai (2026, arXiv:2606.21126), who found cosines reported against gradients at
+the floor of float32 arithmetic, in residual networks whose activations grow before a last
+normalisation.
+"""
+
+import math
+from collections.abc import Sequence
+
+MARGIN = 10.0
+"""How many times its rounding error a gradient must be. At this ratio rounding can turn it by up to
+0.1, about 6°, so that no cosine with it is off by more than 0.1."""
+MAX_GROWTH = 50.0
+"""The growth of the activations in one stage from which the network counts as unstable in scale:
+the threshold of the protocol, whose healthy networks stay below 11 (25 early in training) and whose
+failed ones are above 100."""
+OF_THE_REFERENCE = (
+    "cosine", "cosine_sd", "cosine_mean", "cosine_null", "scaled_error", "relative_variance",
+    "relative_squared_bias", "relative_squared_bias_se", "relative_mse", "norm_ratio", "positive",
+    "along", "along_se",
+)  # fmt: skip
+"""The measures that compare with the exact gradient: all but the SNR."""
+RULE = f"‖g‖ is below {MARGIN:g} times its own rounding error"
+SHOWN = 5
+"""Most layers that a sentence names."""
+
+
+def is_rounding(norm: float, floor: float) -> bool:
+    """Whether a gradient of this norm is below `MARGIN` times its rounding error.
+
+    False where the floor is not known (NaN), and for a gradient that is zero in every precision.
+    """
+    return floor > 0 and norm < MARGIN * floor
+
+
+def rounded_words(layers: Sequence[str], norms: Sequence[float], floors: Sequence[float]) -> str:
+    """A sentence on the layers whose gradient is rounding; "" if there are none.
+
+    `layers` are names, "" the whole network; norms and floors are theirs.
+    """
+    rows = [
+        (layer or "(network)", norm)
+        for layer, norm, floor in zip(layers, norms, floors, strict=True)
+        if is_rounding(norm, floor)
+    ]
+    if not rows:
+        return ""
+    names = [name + (" (underflow)" if norm == 0 else "") for name, norm in rows]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{RULE} in {', '.join(names[:SHOWN])}{more}: what is measured against it means nothing"
+
+
+def growth_words(layers: Sequence[str], growths: Sequence[float]) -> str:
+    """A sentence on the stages whose activations grow too fast; "" if there are none."""
+    rows = [
+        f"{layer} ({growth:.3g} times)"
+        for layer, growth in zip(layers, growths, strict=True)
+        if growth > MAX_GROWTH and math.isfinite(growth)
+    ]
+    if not rows:
+        return ""
+    more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    return (
+        f"activations grow by more than {MAX_GROWTH:g} times in {', '.join(rows[:SHOWN])}{more}: "
+        "behind a normalisation the gradient shrinks as much"
+    )
