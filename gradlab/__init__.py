@@ -18,7 +18,6 @@ The names are those of the library's packages: `gradlab.ForwardGradient` is
 `import gradlab` loads neither torch nor plotly.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import estimators as _estimators
@@ -40,11 +39,7 @@ _AUTHORING = (
 )  # fmt: skip
 """The names of `backend.training.authoring`, which loads torch. A test holds them to it."""
 
-_ATTACH = {
-    "attach": "backend.attach.entry",
-    "AttachError": "backend.attach.lab_connection",
-    "RunCancelledError": "backend.attach.session",
-}
+_ATTACH = ("attach", "AttachError", "RunCancelledError")
 
 __all__ = [*_NOTEBOOK, *_AUTHORING, *_ATTACH, *_estimators.__all__]  # pyright: ignore[reportUnsupportedDunderAll]
 
@@ -55,7 +50,7 @@ def __getattr__(name: str) -> Any:
     elif name in _AUTHORING:
         from backend.training import authoring as package
     elif name in _ATTACH:
-        package = import_module(_ATTACH[name])
+        from backend.attach import entry as package
     elif name in _estimators.__all__:
         package = _estimators
     else:

@@ -48,6 +48,10 @@ def test_the_readme_s_notebook_runs():
     assert len(run_cells(ROOT / "README.md")) == 1
 
 
+def test_the_page_on_problems_of_one_s_own_runs():
+    assert len(run_cells(ROOT / "docs" / "your-own-problem.md")) >= 1
+
+
 def test_the_guide_s_notebook_prints_what_the_guide_shows():
     """But for the numbers, which depend on the machine; `python -m docs.outputs` refreshes them."""
     outputs = [*shown_outputs(GUIDE, run_cells(GUIDE))]
