@@ -53,12 +53,8 @@ def __getattr__(name: str) -> Any:
         from backend.figures import own as package
     elif name in _AUTHORING:
         from backend.training import authoring as package
-    elif name == "attach":
+    elif name in _ATTACH:
         from backend.attach import entry as package
-    elif name == "AttachError":
-        from backend.attach import lab_connection as package
-    elif name == "RunCancelledError":
-        from backend.attach import session as package
     elif name in _estimators.__all__:
         package = _estimators
     else:

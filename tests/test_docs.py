@@ -73,6 +73,10 @@ def test_the_notebook_and_the_configuration_of_the_page_on_language_run():
     assert validate(yaml.safe_load(document), [])["errors"] == []
 
 
+def test_the_page_on_problems_of_one_s_own_runs():
+    assert len(run_cells(ROOT / "docs" / "your-own-problem.md")) >= 1
+
+
 def test_the_guide_s_notebook_prints_what_the_guide_shows():
     """But for the numbers, which depend on the machine; `python -m docs.outputs` refreshes them."""
     outputs = [*shown_outputs(GUIDE, run_cells(GUIDE))]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from backend.attach.lab_connection import AttachError, Lab, LabConnection, find_lab, is_served
 from backend.attach.registration import AttachedConfig, Script, registration
-from backend.attach.session import AttachedRun, OtherRank
+from backend.attach.session import AttachedRun, OtherRank, RunCancelledError
 from backend.attach.user_module import rank
 from backend.attach.user_network import LossTakes, UserNetwork
 from backend.config import MAX_NAME_LENGTH, Component, Probe
@@ -21,6 +21,8 @@ from backend.jobs.worker.server_connection import GoneError, UnreachableError
 from backend.sentences import sentence
 from backend.training.components.resolve import describe
 from estimators.core.contract import Estimator
+
+__all__ = ["AttachError", "RunCancelledError", "attach"]
 
 BUFFER = 256 * 2**20
 """Bytes of reports on disk at which a loop waits for a lab that it has lost."""

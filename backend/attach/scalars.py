@@ -1,12 +1,14 @@
 """The scalars that a loop logs: their names in the lab, and their values until the next flush."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from backend.training.point_buffer import Key, PointBuffer
+from backend.series.points import Points, unit_of
+from backend.training.point_buffer import Key, numbers_of
 
 PREFIX = "log/"
 """What the names of scalars begin with that the lab has no chart of its own for."""
@@ -16,11 +18,16 @@ MAX_NAME = 190
 
 
 class Scalars:
-    """Keeps the values of the present step; of a name that is logged twice, the later one."""
+    """Keeps values, a column for each name; of a name that is logged twice at one step, the later
+    one.
 
-    def __init__(self, buffer: PointBuffer) -> None:
-        self._buffer, self._step = buffer, 0
+    This runs at every step of a loop, so it appends to lists and does all else in `flush`.
+    """
+
+    def __init__(self) -> None:
+        self._step = 0
         self._present: dict[Key, float | Tensor] = {}
+        self._columns: dict[Key, tuple[list[int], list[float | Tensor]]] = {}
         self._keys: dict[str, Key] = {}
 
     def begin(self, step: int) -> None:
@@ -32,8 +39,22 @@ class Scalars:
     def end(self) -> None:
         """Keep what was logged at the present step."""
         for key, value in self._present.items():
-            self._buffer.add(key, self._step, value)
+            steps, values = self._columns.get(key) or self._columns.setdefault(key, ([], []))
+            steps.append(self._step)
+            values.append(value)
         self._present = {}
+
+    def flush(self) -> Iterator[Points]:
+        """All that was kept, by name, and forget it; tensors are read with one synchronisation of
+        the device."""
+        columns, self._columns = self._columns, {}
+        lengths = [len(steps) for steps, _ in columns.values()]
+        flat = [value for _, values in columns.values() for value in values]
+        numbers = numbers_of(flat) if any(isinstance(v, Tensor) for v in flat) else np.array(flat)
+        ends = np.cumsum(lengths)
+        for (key, (steps, _)), end, count in zip(columns.items(), ends, lengths, strict=True):
+            values = numbers[end - count : end]
+            yield Points(*key, unit_of(key[0]), np.array(steps, dtype=np.int64), values)
 
     def log(self, values: Mapping[str, Any]) -> None:
         """Keep values of the present step. Raises TypeError or ValueError for what is no scalar."""

@@ -18,7 +18,7 @@ from backend.training.control import Control
 from backend.training.point_buffer import PointBuffer
 from backend.training.records import Ended, Event, Progress, Record
 
-FLUSH_SECONDS = 0.25
+FLUSH_SECONDS = 0.5
 PAUSED_SECONDS = 0.5
 """Between two looks at whether a paused loop may go on."""
 
@@ -48,7 +48,7 @@ class AttachedRun:
         self._id, self._steps = registration.id, config.steps
         self._control, self._clock = Control(), Clock()
         self._points = PointBuffer("", ends=False)
-        self._scalars = Scalars(self._points)
+        self._scalars = Scalars()
         self._probes = LoopProbes(
             network, config.probe, config.steps, config.seed, self._clock, self._points
         )
@@ -191,7 +191,7 @@ class AttachedRun:
             self._points.add(("train/seconds", "", ""), self._at, self._clock.training)
             self._timed_at = self._at
         points, _ = self._points.flush()
-        self._delivery.report([*points, self._progress("running")])
+        self._delivery.report([*points, *self._scalars.flush(), self._progress("running")])
         self._next_flush = perf_counter() + FLUSH_SECONDS
 
     def _progress(self, status: Literal["running", "paused"]) -> Progress:

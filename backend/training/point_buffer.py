@@ -62,7 +62,7 @@ class PointBuffer:
         return list(_points(series, broken)), broken
 
     def _read_singles(self) -> Iterator[tuple[Key, np.ndarray, np.ndarray]]:
-        values = _read([value for _, _, value in self._singles])
+        values = numbers_of([value for _, _, value in self._singles])
         order = sorted(range(len(values)), key=lambda i: self._singles[i][0])
         for key, group in groupby(order, key=lambda i: self._singles[i][0]):
             places = list(group)
@@ -95,10 +95,10 @@ def _read_tensors(values: Sequence[Tensor]) -> np.ndarray:
     if all(map(_ON_CPU, values)):
         # On the CPU there is nothing to synchronise, and item() is the fastest way.
         return np.array(list(map(Tensor.item, values)), dtype=np.float64)
-    return _read(values)
+    return numbers_of(values)
 
 
-def _read(values: Sequence[Tensor | float]) -> np.ndarray:
+def numbers_of(values: Sequence[Tensor | float]) -> np.ndarray:
     """The numbers in float64, with one synchronisation of the device."""
     remote = [i for i, v in enumerate(values) if isinstance(v, Tensor) and not v.is_cpu]
     numbers = np.empty(len(values))
