@@ -11,16 +11,16 @@ import plotly.graph_objects as go
 from backend.figures.data import cautions
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
-from backend.figures.data.reference import NULL, NULL_WIDTH, Reference
 from backend.figures.data.select import TRACES, described, driver, estimators, is_microscope, layers
 from backend.figures.data.source import Floats, RunLike, SeriesLike, Source
 from backend.figures.drawing import canvas, hatch, style
 from backend.figures.drawing.names import numbered
 from backend.figures.drawing.scales import Scale, choose
-from backend.figures.drawing.text import clipped, full_name, hover_head, line_name, plain
+from backend.figures.drawing.text import full_name, hover_head, line_name, plain
 from backend.figures.guesses.members import setting_of
 from backend.figures.guesses.places import Flat, short_names
 from backend.figures.info import Chart, FigureInfo, Pick, Place
+from backend.figures.reference import NULL, NULL_WIDTH, Reference
 from estimators.statistics.formatting import short
 from estimators.statistics.student import Sample, half_width
 
@@ -128,7 +128,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         traces,
         tally,
         title=f"{words.title} by depth",
-        xaxis=canvas.axis("", **_layers(names)),
+        xaxis=canvas.axis("", **canvas.layer_axis(names)),
         yaxis=canvas.axis(words.axis, **scale.axis()),
     )
 
@@ -321,13 +321,3 @@ def _beside(spots: Mapping[str, Spot], like: Any) -> list[Any]:
         *hatch.null_band(like.x, ends, like, whole),
         *hatch.marks([like.x[i] for i in bad], [like.y[i] for i in bad], whole, first=False),
     ]
-
-
-def _layers(names: Sequence[str]) -> dict[str, Any]:
-    """Layers from the left, in the order of the network; of many, some are named."""
-    shown = names[:: max(1, -(-len(names) // 24))]
-    return {
-        "type": "category", "categoryorder": "array", "categoryarray": [plain(n) for n in names],
-        "tickmode": "array", "tickvals": [plain(name) for name in shown],
-        "ticktext": [plain(clipped(name, 24)) for name in shown], "autotickangles": [0, -30, -90],
-    }  # fmt: skip

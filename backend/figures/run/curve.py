@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
+from backend.figures import reference
 from backend.figures.data import (
     cautions,
     law_checks,
     laws,
     progress,
-    reference,
     standard_errors,
     window,
 )
