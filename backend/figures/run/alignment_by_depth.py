@@ -20,7 +20,7 @@ from backend.figures.drawing.text import full_name, hover_head, line_name, plain
 from backend.figures.guesses.members import setting_of
 from backend.figures.guesses.places import Flat, short_names
 from backend.figures.info import Chart, FigureInfo, Pick, Place
-from backend.figures.reference import NULL, NULL_WIDTH, Reference
+from backend.figures.reference import NULL, Reference, null_end
 from estimators.statistics.formatting import short
 from estimators.statistics.student import Sample, half_width
 
@@ -121,7 +121,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         for (line, spots), short_name in zip(shown, short_names_of_lines, strict=True)
     ]
     pairs = [*zip(shown, traces, strict=True)]
-    traces += [extra for (_, spots), trace in pairs for extra in _beside(spots, trace)]
+    traces += [extra for (_, spots), trace in pairs for extra in _beside(spots, scale, trace)]
     if any(np.isfinite(spot.null) for _, spots in shown for spot in spots.values()):
         tally.say(hatch.NULL_NOTE)
     return canvas.finish(
@@ -215,7 +215,7 @@ def _null_end(nulls: Floats, name: str) -> float:
     """The end of the null band of a cosine, pooled in squares; NaN for other measures."""
     if name != "cosine" or not len(nulls):
         return np.nan
-    return NULL_WIDTH * float(np.sqrt(np.mean(nulls**2)))
+    return float(null_end(np.sqrt(np.mean(nulls**2))))
 
 
 def _over_probes(values: Floats) -> Spot:
@@ -312,12 +312,12 @@ def _trace(
     )  # fmt: skip
 
 
-def _beside(spots: Mapping[str, Spot], like: Any) -> list[Any]:
+def _beside(spots: Mapping[str, Spot], scale: Scale, like: Any) -> list[Any]:
     """The null band of a line, and hatches over its points without meaning."""
     ends = np.array([spot.null for spot in spots.values()])
     bad = [i for i, spot in enumerate(spots.values()) if spot.hatched]
     whole = like.meta["full"]
     return [
-        *hatch.null_band(like.x, ends, like, whole),
+        *hatch.null_band(like.x, ends, scale, like, whole),
         *hatch.marks([like.x[i] for i in bad], [like.y[i] for i in bad], whole, first=False),
     ]

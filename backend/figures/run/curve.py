@@ -233,7 +233,7 @@ def _beside(
             ends = reference.null_of(
                 source, line.run_id, line.label, line.series.layer, series_points.steps
             )
-            bands += hatch.null_band(x.tolist(), ends, like, whole_name(line))
+            bands += hatch.null_band(x.tolist(), ends, fitted.scale, like, whole_name(line))
         if bad.any() or bands:  # a line that grows would leave its marks behind
             like.meta = {name: like.meta[name] for name in ("run", "x", "full")}
     return bands + marks
