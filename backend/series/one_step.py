@@ -17,7 +17,8 @@ def start(loss: float, learning_rate: float | None = None) -> Iterator[Points]:
 
 
 def each_draw(result: WhatIf, label: str, first: int = 0) -> Iterator[Points]:
-    """`what_if/slope`, `what_if/curvature` and `what_if/change/<rate>` of each draw.
+    """`what_if/slope`, `what_if/curvature`, `what_if/change/<rate>` and `what_if/depth` of each
+    draw, the last for each stage up to which layers are updated.
 
     `result` holds all draws; points are made of those from number `first` on.
     """
@@ -26,6 +27,9 @@ def each_draw(result: WhatIf, label: str, first: int = 0) -> Iterator[Points]:
         columns[f"change/{rate:.6g}"] = result.changes[:, place]
     for name, column in columns.items():
         yield consecutive(f"what_if/{name}", first, column[first:].numpy(), "", label)
+    if result.by_depth is not None:
+        for stage, column in zip(result.depths, result.by_depth.T, strict=True):
+            yield consecutive("what_if/depth", first, column[first:].numpy(), stage, label)
 
 
 def summary(result: WhatIf, label: str) -> Iterator[Points]:
@@ -38,6 +42,8 @@ def summary(result: WhatIf, label: str) -> Iterator[Points]:
     if result.best_rate is not None and draws >= MIN_DRAWS_DECREASE:
         numbers["expected_decrease_se"] = result.decrease_se
     numbers["nonfinite"] = result.nonfinite
+    if result.depth_rate is not None:
+        numbers["depth_rate"] = result.depth_rate
     for name, value in numbers.items():
         yield single(f"what_if/{name}", draws, nan if value is None else value, "", label)
 

@@ -60,6 +60,18 @@ class WhatIfs:
         note = "to second order, on this batch; ±: half the 95 % interval's width, from 64 draws on"
         return Table(title, head, rows, note, words=1, sentence=True, notices=self.notices)
 
+    def depth_table(self) -> Table:
+        """The depth utility: the mean change of the loss when only the layers up to a stage are
+        updated, one row for each stage."""
+        first = self.first
+        rows = [
+            [stage, *(short(result.utility[stage]) for result in self.by_label.values())]
+            for stage in first.depths
+        ]
+        title = f"change of the loss by a step of the layers up to …, at η = {first.depth_rate:.3g}"
+        note = f"mean of {len(first.slopes)} draws, on this batch; below 0 the loss falls"
+        return Table(title, ["up to", *self.by_label], rows, note, words=1, notices=self.notices)
+
     def __str__(self) -> str:
         return str(self.table())
 
@@ -78,6 +90,7 @@ def what_if(
     seed: int = 0,
     *,
     rates: Sequence[float] | None = None,
+    depth_rate: float | None = None,
     separable: bool | None = None,
     progress: Progress | None = None,
 ) -> WhatIfs:
@@ -90,12 +103,17 @@ def what_if(
     Args:
         module, loss, batch, estimators, draws, seed, separable, progress: as for `measure`.
         rates: the learning rates, above 0; None: rates around the best one of each estimator.
+        depth_rate: the learning rate, above 0, of the steps of the first layers alone, whose
+            changes of the loss are the depth utility (`depth_table`); None: the middle one of
+            `rates`.
 
     Raises:
         UnsupportedError: for a loss that cannot be differentiated twice.
         ValueError: for fewer than 2 draws or a rate that is not above 0; else as `measure` does.
     """
     whole("draws", draws, 2)
+    if depth_rate is not None:
+        _checked([depth_rate])
     measured = subject(module, loss, batch, estimators, seed, separable)
     start = starting_point(measured.chain, measured.params)
     chosen = (
@@ -105,7 +123,8 @@ def what_if(
     for label, (estimator, state) in measured.watched.items():
         if progress:
             progress(f"{label}: {draws} draws at {len(chosen)} learning rates")
-        steps = OneStepDraws(start, estimator, state, draws, chosen, seed, label)
+        rate = chosen[len(chosen) // 2] if depth_rate is None else depth_rate
+        steps = OneStepDraws(start, estimator, state, draws, chosen, seed, label, depth_rate=rate)
         results[label] = _finished(steps)
     return WhatIfs(results, measured.notices)
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.figures.data.query import Query
-from backend.figures.data.reference import Reference
 from backend.figures.data.select import Line, draws_of, estimators, is_microscope
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing.text import clipped
+from backend.figures.reference import Reference
 from estimators.statistics import tails
 from estimators.statistics.direction import points_uphill, probes_point_uphill
 from estimators.statistics.formatting import counted, percentage, share_of_draws

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from backend.figures.data import draws
 from backend.figures.data.query import Query
-from backend.figures.data.reference import Reference
 from backend.figures.data.select import Line, lines
 from backend.figures.data.source import Floats, Source
+from backend.figures.reference import Reference
 from estimators.statistics.probes import SLOPE
 from estimators.statistics.student import Sample
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from backend.figures.data.source import Floats
 from backend.figures.data.tally import Tally
 from backend.figures.drawing.scales import Scale
+from backend.figures.drawing.text import clipped, plain
 
-__all__ = ["CLEAR", "Tally", "axis", "evenly", "few", "finish", "numbers"]
+__all__ = ["CLEAR", "Tally", "axis", "evenly", "few", "finish", "layer_axis", "numbers"]
 
 CLEAR = "rgba(0,0,0,0)"
 
@@ -95,3 +96,13 @@ def numbers(values: Floats) -> list[float | None]:
 def evenly(count: int, most: int) -> NDArray[np.int64]:
     """Indices of at most `most` of `count` points, evenly spaced, with both ends."""
     return np.unique(np.linspace(0, max(count - 1, 0), min(most, count)).round().astype(np.int64))
+
+
+def layer_axis(names: Sequence[str]) -> dict[str, Any]:
+    """Layers from the left, in the order of the network; of many, some are named."""
+    shown = names[:: max(1, -(-len(names) // 24))]
+    return {
+        "type": "category", "categoryorder": "array", "categoryarray": [plain(n) for n in names],
+        "tickmode": "array", "tickvals": [plain(name) for name in shown],
+        "ticktext": [plain(clipped(name, 24)) for name in shown], "autotickangles": [0, -30, -90],
+    }  # fmt: skip

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from backend.figures.data.metrics import Metric
 from backend.figures.data.query import Query
-from backend.figures.data.reference import Reference
 from backend.figures.data.source import ColumnsLike, Floats, Source
 from backend.figures.drawing.canvas import Tally
 from backend.figures.drawing.scales import Scale, choose, tick_texts
 from backend.figures.drawing.style import DIVERGING
+from backend.figures.reference import Reference
 
 COLUMNS = 500
 """Most columns of a carpet: more than a screen's width of them cannot be told apart."""

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from backend.figures.data.source import Floats
 from backend.figures.drawing import canvas
+from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import hover_head, hover_mark
 from estimators.statistics.reference import RULE
 
@@ -38,17 +39,19 @@ def marks(
     ]  # fmt: skip
 
 
-def null_band(x: Sequence[Any], ends: Floats, like: Any, name: str) -> list[Any]:
+def null_band(x: Sequence[Any], ends: Floats, scale: Scale, like: Any, name: str) -> list[Any]:
     """Both ends of the null band as thin dotted lines, hidden and shown with the line `like`."""
     if not np.isfinite(ends).any():
         return []
+    high, low = (canvas.numbers(scale.positions(end)) for end in (ends, -ends))
+    above, below = (canvas.numbers(end) for end in (ends, -ends))
     return [
         go.Scatter(
-            x=[*x, None, *x], y=[*canvas.numbers(ends), None, *canvas.numbers(-ends)],
+            x=[*x, None, *x], y=[*high, None, *low], customdata=[*above, None, *below],
             mode="lines", name=f"null of {like.name}", legendgroup=like.legendgroup,
             showlegend=False, connectgaps=False, opacity=0.8,
             line={"color": like.line.color, "dash": "dot", "width": 1.2},
-            hovertemplate=f"{hover_head(name)}<br>null band %{{y:.3~g}}<extra></extra>",
+            hovertemplate=f"{hover_head(name)}<br>null band %{{customdata:.3~g}}<extra></extra>",
             meta={"run": like.meta["run"], "full": f"null of {name}", "role": "null"},
         )
     ]  # fmt: skip

@@ -8,11 +8,11 @@ import numpy as np
 
 from backend.figures.data.metrics import is_of_the_run, metric_of_part, split_of
 from backend.figures.data.query import Query
-from backend.figures.data.reference import Reference
 from backend.figures.data.select import is_microscope, is_tensor
 from backend.figures.data.source import SeriesLike, Source
 from backend.figures.guesses.members import Member
 from backend.figures.guesses.places import differences
+from backend.figures.reference import Reference
 from estimators.statistics.formatting import counted, short
 from estimators.statistics.student import Sample, half_width
 

@@ -11,16 +11,16 @@ import plotly.graph_objects as go
 from backend.figures.data import cautions
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
-from backend.figures.data.reference import NULL, NULL_WIDTH, Reference
 from backend.figures.data.select import TRACES, described, driver, estimators, is_microscope, layers
 from backend.figures.data.source import Floats, RunLike, SeriesLike, Source
 from backend.figures.drawing import canvas, hatch, style
 from backend.figures.drawing.names import numbered
 from backend.figures.drawing.scales import Scale, choose
-from backend.figures.drawing.text import clipped, full_name, hover_head, line_name, plain
+from backend.figures.drawing.text import full_name, hover_head, line_name, plain
 from backend.figures.guesses.members import setting_of
 from backend.figures.guesses.places import Flat, short_names
 from backend.figures.info import Chart, FigureInfo, Pick, Place
+from backend.figures.reference import NULL, Reference, null_end
 from estimators.statistics.formatting import short
 from estimators.statistics.student import Sample, half_width
 
@@ -121,14 +121,14 @@ def figure(source: Source, query: Query) -> go.Figure:
         for (line, spots), short_name in zip(shown, short_names_of_lines, strict=True)
     ]
     pairs = [*zip(shown, traces, strict=True)]
-    traces += [extra for (_, spots), trace in pairs for extra in _beside(spots, trace)]
+    traces += [extra for (_, spots), trace in pairs for extra in _beside(spots, scale, trace)]
     if any(np.isfinite(spot.null) for _, spots in shown for spot in spots.values()):
         tally.say(hatch.NULL_NOTE)
     return canvas.finish(
         traces,
         tally,
         title=f"{words.title} by depth",
-        xaxis=canvas.axis("", **_layers(names)),
+        xaxis=canvas.axis("", **canvas.layer_axis(names)),
         yaxis=canvas.axis(words.axis, **scale.axis()),
     )
 
@@ -215,7 +215,7 @@ def _null_end(nulls: Floats, name: str) -> float:
     """The end of the null band of a cosine, pooled in squares; NaN for other measures."""
     if name != "cosine" or not len(nulls):
         return np.nan
-    return NULL_WIDTH * float(np.sqrt(np.mean(nulls**2)))
+    return float(null_end(np.sqrt(np.mean(nulls**2))))
 
 
 def _over_probes(values: Floats) -> Spot:
@@ -312,22 +312,12 @@ def _trace(
     )  # fmt: skip
 
 
-def _beside(spots: Mapping[str, Spot], like: Any) -> list[Any]:
+def _beside(spots: Mapping[str, Spot], scale: Scale, like: Any) -> list[Any]:
     """The null band of a line, and hatches over its points without meaning."""
     ends = np.array([spot.null for spot in spots.values()])
     bad = [i for i, spot in enumerate(spots.values()) if spot.hatched]
     whole = like.meta["full"]
     return [
-        *hatch.null_band(like.x, ends, like, whole),
+        *hatch.null_band(like.x, ends, scale, like, whole),
         *hatch.marks([like.x[i] for i in bad], [like.y[i] for i in bad], whole, first=False),
     ]
-
-
-def _layers(names: Sequence[str]) -> dict[str, Any]:
-    """Layers from the left, in the order of the network; of many, some are named."""
-    shown = names[:: max(1, -(-len(names) // 24))]
-    return {
-        "type": "category", "categoryorder": "array", "categoryarray": [plain(n) for n in names],
-        "tickmode": "array", "tickvals": [plain(name) for name in shown],
-        "ticktext": [plain(clipped(name, 24)) for name in shown], "autotickangles": [0, -30, -90],
-    }  # fmt: skip

@@ -8,7 +8,6 @@ import plotly.graph_objects as go
 from backend.figures.data import cautions, draws, progress, window
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
-from backend.figures.data.reference import Reference
 from backend.figures.data.select import chosen_estimator, layers
 from backend.figures.data.source import Source
 from backend.figures.drawing import canvas, cells, hatch
@@ -21,6 +20,7 @@ from backend.figures.drawing.text import (
     run_name,
 )
 from backend.figures.info import Chart, FigureInfo, Place
+from backend.figures.reference import Reference
 
 INFO = FigureInfo(
     title="Carpet",

@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
+from backend.figures import reference
 from backend.figures.data import (
     cautions,
     law_checks,
     laws,
     progress,
-    reference,
     standard_errors,
     window,
 )
@@ -233,7 +233,7 @@ def _beside(
             ends = reference.null_of(
                 source, line.run_id, line.label, line.series.layer, series_points.steps
             )
-            bands += hatch.null_band(x.tolist(), ends, like, whole_name(line))
+            bands += hatch.null_band(x.tolist(), ends, fitted.scale, like, whole_name(line))
         if bad.any() or bands:  # a line that grows would leave its marks behind
             like.meta = {name: like.meta[name] for name in ("run", "x", "full")}
     return bands + marks

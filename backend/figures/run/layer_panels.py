@@ -8,7 +8,6 @@ import plotly.graph_objects as go
 from backend.figures.data import cautions, progress, window
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
-from backend.figures.data.reference import Reference
 from backend.figures.data.select import TRACES, estimators, layers
 from backend.figures.data.source import Floats, RunLike, SeriesLike, Source
 from backend.figures.data.window import Window
@@ -16,6 +15,7 @@ from backend.figures.drawing import canvas, fit, hatch, style
 from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, full_name, hover_point, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
+from backend.figures.reference import Reference
 
 INFO = FigureInfo(
     title="Every layer",

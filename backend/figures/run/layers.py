@@ -9,7 +9,6 @@ from plotly.colors import sample_colorscale
 from backend.figures.data import cautions, progress, window
 from backend.figures.data.metrics import Metric, metric
 from backend.figures.data.query import Query
-from backend.figures.data.reference import Reference
 from backend.figures.data.select import TRACES, chosen_estimator, layers
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, cells, edge, hatch, run_events, switches
@@ -17,6 +16,7 @@ from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.style import DASHES, SYMBOLS
 from backend.figures.drawing.text import clipped, hover_point, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
+from backend.figures.reference import Reference
 
 INFO = FigureInfo(
     title="Layers",

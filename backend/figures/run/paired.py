@@ -9,13 +9,13 @@ import plotly.graph_objects as go
 from backend.figures.data import draws
 from backend.figures.data.metrics import USUAL_MEASURES, Metric, is_of_the_run, metric_of_part
 from backend.figures.data.query import Query
-from backend.figures.data.reference import Reference
 from backend.figures.data.select import driver, estimators
 from backend.figures.data.source import FigureError, RunLike, Source
 from backend.figures.drawing import canvas, style
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Pick, Place
+from backend.figures.reference import Reference
 from estimators.statistics.paired import (
     FEW_DRAWS,
     MIN_PAIRS,

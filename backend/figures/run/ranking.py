@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 from backend.figures.data import cautions, draws
 from backend.figures.data.metrics import OF_ERROR, metric
 from backend.figures.data.query import Query
-from backend.figures.data.reference import Reference
 from backend.figures.data.select import TRACES, Line, layers, lines
 from backend.figures.data.source import Floats, SeriesLike, Source
 from backend.figures.drawing import canvas, style
@@ -19,6 +18,7 @@ from backend.figures.drawing.cells import EXACT
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Place
+from backend.figures.reference import Reference
 from estimators.statistics.formatting import counted
 
 INFO = FigureInfo(

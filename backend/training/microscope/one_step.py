@@ -27,7 +27,11 @@ def run_one_step(setup: Setup, loop: DrawLoop, request: WhatIf) -> Iterator[Reco
     yield from series.start(start.loss, usual)
     yield from loop.flush()
     rates = request.rates or grid(_pilot_rates(setup, loop, start), [usual] if usual > 0 else [])
-    streams = [OneStepStream(_draws(setup, each, start, rates)) for each in setup.estimators]
+    depth_rate = usual if usual > 0 else sorted(rates)[len(rates) // 2]
+    streams = [
+        OneStepStream(_draws(setup, each, start, rates, depth_rate=depth_rate))
+        for each in setup.estimators
+    ]
     while waiting := [stream for stream in streams if not stream.done]:
         if loop.end:
             break
@@ -66,11 +70,12 @@ def _draws(
     start: StartingPoint,
     rates: Sequence[float],
     count: int | None = None,
+    depth_rate: float | None = None,
 ) -> OneStepDraws:
     state = setup.state(labelled, setup.run.chain)
     return OneStepDraws(
         start, labelled.estimator, state, count or setup.request.draws, rates,
-        setup.request.seed, labelled.label, setup.chunk_size(labelled),
+        setup.request.seed, labelled.label, setup.chunk_size(labelled), depth_rate,
     )  # fmt: skip
 
 

@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from estimators.core.contract import Estimator, Params, UnsupportedError
-from estimators.core.objective import Objective
+from estimators.core.objective import Chain, Objective
 from estimators.measurement.draws.stream import draws
 
 PILOT_DRAWS = 8
 """Draws from which the learning rates are chosen."""
+MAX_DEPTHS = 16
+"""Most depths at which a step of the first layers alone is made."""
 CHUNK = 8
 """Most draws in a chunk; the caller can stop after each chunk."""
 
@@ -76,6 +79,9 @@ class OneStepDraws:
     seed: int = 0
     label: str = ""
     chunk: int = CHUNK
+    depth_rate: float | None = None
+    """The learning rate of steps of the first layers alone; None: none are made."""
+    _by_depth: list[Tensor] = field(default_factory=list)
     _slopes: list[Tensor] = field(default_factory=list)
     _curvatures: list[Tensor] = field(default_factory=list)
     _changes: list[Tensor] = field(default_factory=list)
@@ -99,6 +105,17 @@ class OneStepDraws:
         """L(θ − η ĝ_m) − L(θ), (M, R); infinite where that loss is not finite."""
         return torch.stack(self._changes).view(len(self), len(self.rates))
 
+    @cached_property
+    def depths(self) -> dict[str, list[str]]:
+        """{stage: its tensors and those of all stages before it}; of many stages, some."""
+        return depths_of(self.start.objective, list(self.start.params))
+
+    @property
+    def by_depth(self) -> Tensor:
+        """L(θ − η ĝ_m on the tensors of a depth) − L(θ), (M, depths)."""
+        depths = 0 if self.depth_rate is None else len(self.depths)
+        return torch.stack(self._by_depth).view(len(self), depths)
+
     def take(self) -> Iterator[int]:
         """Draw and step, chunk by chunk; yields the number of draws of each chunk."""
         start = self.start
@@ -119,13 +136,44 @@ class OneStepDraws:
         self._slopes.append(slope if finite else nan)
         self._curvatures.append(curvature.double().cpu() if finite else nan)
         self._changes.append(torch.stack(changes) if changes else nan.expand(len(self.rates)))
+        self._by_depth.append(self._changes_by_depth(draw if finite else None))
+
+    def _changes_by_depth(self, draw: dict[str, Tensor] | None) -> Tensor:
+        """NaN of a draw that is not finite."""
+        if self.depth_rate is None:
+            return torch.empty(0, dtype=torch.float64)
+        if draw is None:
+            return torch.full((len(self.depths),), torch.nan, dtype=torch.float64)
+        parts = [{n: draw[n] for n in names} for names in self.depths.values()]
+        return torch.stack([self._change(part, self.depth_rate) for part in parts])
 
     def _change(self, draw: dict[str, Tensor], rate: float) -> Tensor:
         start = self.start
         with torch.no_grad():
-            loss = start.objective({n: p - rate * draw[n] for n, p in start.params.items()})
+            moved = {n: p - rate * draw[n] if n in draw else p for n, p in start.params.items()}
+            loss = start.objective(moved)
         change = loss.double().cpu() - start.loss
         return torch.where(change.isfinite(), change, torch.inf)
+
+
+def depths_of(objective: Objective, names: Sequence[str]) -> dict[str, list[str]]:
+    """{stage: the tensors of it and of the stages before it}, in the order of the network.
+
+    Of more than `MAX_DEPTHS` stages, as many are chosen evenly, with the last. Without stages, the
+    first parts of the tensors' names stand for them.
+    """
+    stages: dict[str, list[str]] = {}
+    for name in names:
+        stage = objective.stage_of(name) if isinstance(objective, Chain) else ""
+        stages.setdefault(stage or name.partition(".")[0], []).append(name)
+    up_to: dict[str, list[str]] = {}
+    before: list[str] = []
+    for stage, own in stages.items():
+        before = [*before, *own]
+        up_to[stage] = before
+    step = -(-len(up_to) // MAX_DEPTHS)
+    kept = [*up_to][::-1][::step][::-1]
+    return {stage: up_to[stage] for stage in kept}
 
 
 def _slope(draw: Mapping[str, Tensor], exact: Mapping[str, Tensor]) -> Tensor:

@@ -4,6 +4,7 @@ To second order a step −η ĝ changes the loss by −η⟨ĝ, g⟩ + η²/2 ĝ
 change is least at η = ⟨Eĝ, g⟩ / E ĝᵀHĝ, where the loss falls by ⟨Eĝ, g⟩² / (2 E ĝᵀHĝ).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,12 @@ class WhatIf:
     curvatures: Tensor
     """ĝ_mᵀHĝ_m, (M,)."""
     label: str = ""
+    depths: tuple[str, ...] = ()
+    """Stages at which the first layers alone were updated, in the order of the network."""
+    by_depth: Tensor | None = None
+    """L(θ − η ĝ_m of the tensors up to that stage) − L(θ), (M, depths)."""
+    depth_rate: float | None = None
+    """The learning rate of these steps."""
 
     @classmethod
     def from_draws(cls, taken: OneStepDraws) -> "WhatIf":
@@ -47,7 +54,8 @@ class WhatIf:
             raise ValueError("no draw was made; at least 1 is needed")
         return cls(
             taken.start.loss, tuple(taken.rates), taken.changes, taken.slopes, taken.curvatures,
-            taken.label,
+            taken.label, tuple(taken.depths) if taken.depth_rate is not None else (),
+            taken.by_depth, taken.depth_rate,
         )  # fmt: skip
 
     @property
@@ -138,6 +146,19 @@ class WhatIf:
     def predicted(self, rate: float) -> float:
         """The expected change of the loss at a rate, to second order."""
         return -rate * self.slope + rate**2 / 2 * self.curvature
+
+    @property
+    def utility(self) -> dict[str, float]:
+        """{stage: the mean change of the loss when only the layers up to it are updated}; NaN where
+        a loss is not finite."""
+        if self.by_depth is None:
+            return {}
+        finite = self.by_depth[~self.by_depth.isnan().any(1)]
+        means = finite.mean(0) if len(finite) else torch.full((len(self.depths),), torch.nan)
+        return {
+            stage: x if math.isfinite(x) else math.nan
+            for stage, x in zip(self.depths, means.tolist(), strict=True)
+        }
 
     @property
     def text(self) -> str:

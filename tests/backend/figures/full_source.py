@@ -69,6 +69,7 @@ def full_source() -> Memory:
             source.add("m1", f"anatomy/{part}", [16], [2.0], estimator=label)
         for name in ("slope", "curvature", "change/0.1", "change/1"):
             source.add("m1", f"what_if/{name}", np.arange(8), rng.random(8), estimator=label)
+        source.add("m1", "what_if/depth", np.arange(8), rng.random(8), layer="0", estimator=label)
         source.add("m1", "what_if/best_rate", [8], [0.5], estimator=label)
     source.add("r1", "train/loss", np.arange(20), rng.random(20))
     source.add("r1", "estimator/angle", np.arange(20), rng.random(20), estimator=FOUR)

@@ -11,8 +11,8 @@ from backend.figures import FigureError, Memory, catalogue, draw
 NAMES = [one["name"] for one in catalogue()["figures"]]
 OF_DRAWS = {
     "adjoint_cost_table", "adjoint_costs", "adjoint_map", "advice", "anatomy", "best_rates",
-    "budget", "cloud", "convergence", "descent_condition", "histogram", "loss_change", "sweep",
-    "verdict", "what_if",
+    "budget", "cloud", "convergence", "depth_utility", "descent_condition", "histogram",
+    "loss_change", "sweep", "verdict", "what_if",
 }  # fmt: skip
 """They have nothing to draw in a training run."""
 OF_SOME = OF_DRAWS | {"guess_target_grid", "logged", "solver"}

@@ -10,7 +10,7 @@ from torch import nn
 from backend.figures import Memory, MemoryRun, note_text, plotted
 from backend.notebook import show
 from backend.notebook.series import RUN
-from backend.series.draws import SWEEP, exact_norms
+from backend.series.draws import SWEEP, exact_norms, reference_floors
 from backend.series.points import joined
 from backend.training.components.assemble import Labelled
 from backend.training.microscope.estimator_draws import EstimatorDraws
@@ -72,6 +72,7 @@ def page():
     of = subject(NET, LOSS, (X, Y), WHO, SEED)
     at = point(of.chain, of.params)
     records = list(exact_norms(at.layers, at.norms.tolist()))
+    records += reference_floors(at.layers, at.floors.tolist(), at.growth)
     for label, (estimator, state) in of.watched.items():
         draws = EstimatorDraws(Labelled(label, estimator), at, state, DRAWS, SEED, 0)
         while draws.made < DRAWS:

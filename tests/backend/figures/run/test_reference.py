@@ -5,6 +5,7 @@ import pytest
 
 from backend.figures import Memory, MemoryRun
 from backend.figures.data.query import parse
+from backend.figures.reference import null_end
 from backend.figures.run import (
     alignment_by_depth,
     bias_variance,
@@ -82,12 +83,23 @@ def test_a_cosine_has_its_null_band():
     bands = [trace for trace in figure.data if trace.meta.get("role") == "null"]
     assert len(bands) == 2
     assert bands[0].y == pytest.approx([0.098] * 4 + [None] + [-0.098] * 4)
+    assert bands[0].customdata == pytest.approx([0.098] * 4 + [None] + [-0.098] * 4)
     assert bands[0].line.color == figure.data[0].line.color
     assert not bands[0].showlegend
     assert "null band" in notes(figure)
     figure = curve.figure(source_of(), query(layer="head", metric="scaled_error"))
     assert all(trace.meta.get("role") != "null" for trace in figure.data)
     assert "null band" not in notes(figure)
+
+
+def test_on_a_scale_that_is_not_linear_the_band_is_where_its_numbers_are():
+    figure = curve.figure(source_of(), query(layer="head", scale="asinh"))
+    (line,) = [trace for trace in figure.data if trace.name == "a"]
+    band = next(trace for trace in figure.data if trace.meta.get("role") == "null")
+    assert list(line.customdata) == [0.1] * 4
+    assert band.y[0] < line.y[0]
+    assert band.y[0] != pytest.approx(0.098)
+    assert band.y[0] / line.y[0] == pytest.approx(0.98, rel=0.05)
 
 
 def test_means_over_probes_leave_hatched_points_out():
@@ -153,3 +165,7 @@ def test_runs_of_before_have_neither():
     figure = curve.figure(source, query())
     assert len(figure.data) == 1
     assert figure.layout.meta["note"] == []
+
+
+def test_no_band_is_wider_than_a_cosine_can_be():
+    assert null_end(np.array([0.1, 0.9])) == pytest.approx([0.196, 1.0])

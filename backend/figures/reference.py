@@ -95,6 +95,11 @@ class Reference:
         return steps[(floors > 0) & (norm.values[at_norm] < MARGIN * floors)]
 
 
+def null_end(sd: Floats) -> Floats:
+    """The end of a null band: no cosine is beyond 1."""
+    return np.minimum(NULL_WIDTH * sd, 1.0)
+
+
 def null_of(source: Source, run_id: str, label: str, layer: str, steps: Steps) -> Floats:
     """The end of the null band of an estimator's cosine at these steps; NaN where not known."""
     ids = [
@@ -106,5 +111,5 @@ def null_of(source: Source, run_id: str, label: str, layer: str, steps: Steps) -
     if ids:
         points = source.points(ids[0])
         _, here, there = np.intersect1d(steps, points.steps, return_indices=True)
-        values[here] = NULL_WIDTH * points.values[there]
+        values[here] = null_end(points.values[there])
     return values
