@@ -4,9 +4,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import torch
 from torch import Generator, Tensor
+from torch.autograd import forward_ad
 
 from estimators.adapters._chain_text import torchzero
 from estimators.core.contract import UnsupportedError
@@ -36,6 +38,7 @@ def step(
     """One step of `modules`, the `number`-th, from their state of the last one."""
     package = torchzero()
     leaves = [w.detach().clone().requires_grad_() for w in weights]
+    read = [leaves]  # the last of them is what the loss reads
     flat = package.core.modular.flatten_modules(*modules)
     _unpack(state, flat, leaves)
 
@@ -43,9 +46,9 @@ def step(
 
     def closure(backward: bool = True) -> Tensor:
         here = not at_weights and all(map(torch.equal, (p.detach() for p in leaves), weights))
-        value = loss(leaves)
+        value = loss(read[-1])
         if here:
-            at_weights.append(value.detach())
+            at_weights.append(forward_ad.unpack_dual(value).primal.detach())
         if backward:
             for leaf in leaves:
                 leaf.grad = None
@@ -53,7 +56,7 @@ def step(
         return value
 
     objective = package.core.Objective(params=leaves, closure=closure, current_step=number)
-    with torch.enable_grad():
+    with torch.enable_grad(), _tensors_kept(read):
         after = package.core.step(objective, [*modules])
         if after.skip_update:  # it has moved the weights itself
             update = [w - p.detach() for w, p in zip(weights, leaves, strict=True)]
@@ -63,6 +66,42 @@ def step(
         with torch.no_grad():
             at_weights.append(loss([w.detach() for w in weights]))
     return Step(update, at_weights[0], _pack(flat, leaves))
+
+
+@contextmanager
+def _tensors_kept(read: list[list[Tensor]]) -> Iterator[None]:
+    """While this is open, torchzero exchanges no tensor's memory with another's.
+
+    Its forward mode does so without asking who else refers to the tensor, which ends the process
+    where a graph does. Here the loss reads other tensors instead: the last list in `read`. Its
+    Hessians by `torch.func` do the same, and are refused.
+    """
+    module = torchzero().modules.grad_approximation.forward_gradient
+    derivatives = torchzero().utils.derivatives
+
+    def jvp(fn: Callable[[], Tensor], params: Any, tangent: Any) -> tuple[Tensor, Tensor]:
+        pairs = zip(params, tangent, strict=True)
+        with torch.no_grad(), forward_ad.dual_level():
+            # Tangents in the memory order of the weights, as torch's own rules expect them.
+            duals = [(p.detach(), torch.empty_like(p).copy_(t)) for p, t in pairs]
+            read.append([forward_ad.make_dual(p, t) for p, t in duals])
+            try:
+                value, slope = forward_ad.unpack_dual(fn())
+            finally:
+                read.pop()
+        return value, torch.zeros_like(value) if slope is None else slope
+
+    def refuse(*_: Tensor) -> None:
+        raise UnsupportedError(
+            "this torchzero module takes second derivatives by torch.func, which exchanges the "
+            "memory of the weights; give it another hessian_method, such as 'batched_autograd'"
+        )
+
+    with (
+        patch.object(module, "jvp", jvp),
+        patch.object(derivatives, "swap_tensors_no_use_count_check", refuse),
+    ):
+        yield
 
 
 @contextmanager

@@ -6,6 +6,7 @@ can tell.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from estimators.core.contract import Params
+from estimators.core.memory_order import InMemoryOrder
 from estimators.core.objective import Chain, Objective
 from estimators.core.site import Site
 from estimators.core.stateless import Stateless
@@ -116,6 +118,17 @@ def _floating(value: object) -> list[Tensor]:
     return [t for t in tensors_in(value) if t.is_floating_point()]
 
 
+class _ModuleAlone(Objective):
+    """Σ w·output of one module, whose weights a checkpointed function reads once more."""
+
+    def __init__(self, loss: Callable[[Params], Tensor], stateless: Stateless) -> None:
+        super().__init__(loss)
+        self._stateless = stateless
+
+    def holding(self, params: Params, /) -> AbstractContextManager[None]:
+        return self._stateless.holding(_own_weights(params))
+
+
 def _alone(
     call: Call, chain: Chain, params: Params, moving: set[int] | None = None
 ) -> tuple[Objective, dict[str, Tensor]]:
@@ -131,7 +144,11 @@ def _alone(
         for i, t in enumerate(_inputs_of(call))
         if t.dtype is dtype and (moving is None or i in moving)
     }
-    return Objective(_weighted_output(call, stateless)), theta
+    return _ModuleAlone(_weighted_output(call, stateless), stateless), theta
+
+
+def _own_weights(theta: Params) -> dict[str, Tensor]:
+    return {name[2:]: t for name, t in theta.items() if name.startswith("p.")}
 
 
 def _weighted_output(call: Call, stateless: Stateless) -> Callable[[Mapping[str, Tensor]], Tensor]:
@@ -140,9 +157,10 @@ def _weighted_output(call: Call, stateless: Stateless) -> Callable[[Mapping[str,
     ws = [torch.randn(n, 1, generator=rng).to(t) / max(1, n) ** 0.5 for n, t in shapes]
 
     def loss(theta: Mapping[str, Tensor]) -> Tensor:
-        weights = {n[2:]: t for n, t in theta.items() if n.startswith("p.")}
+        weights = _own_weights(theta)
         args, kwargs = _with_inputs(call, theta)
-        output = stateless.call(weights, lambda: call.module(*args, **kwargs))
+        with InMemoryOrder():  # the module by itself was not inspected for where it needs this
+            output = stateless.call(weights, lambda: call.module(*args, **kwargs))
         pairs = zip(ws, _floating(output), strict=True)
         # A product of matrices: for another, torch's forward mode imports its compiler for seconds.
         return torch.cat([t.reshape(1, -1) @ w.to(t) for w, t in pairs]).sum()

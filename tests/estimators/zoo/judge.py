@@ -121,7 +121,7 @@ def _expected(
     feedback = type(inner).__module__.startswith("estimators.feedback")
     if isinstance(inner, LocalLosses | GuidedES) or (feedback and not isinstance(inner, Backprop)):
         return None
-    if Need.DIFFERENTIABLE in estimator.needs():
+    if {Need.DIFFERENTIABLE, Need.FORWARD_MODE} & {*estimator.needs()}:
         loss = references.linear_loss(references.exact_gradient(foreign), params)
     elif foreign.precision is not torch.float64:
         return None  # a difference of rounded losses is another one in another order of sums
