@@ -8,8 +8,7 @@ import torch
 
 from backend.training.datasets.contract import Dataset, Split, interleaved
 from backend.training.examples.part import Part
-from backend.training.tables.arrays import Arrays
-from backend.training.tables.standardise import standardised
+from backend.training.tables.arrays import Arrays, standardised
 from estimators.core.bounds import Gt, Lt
 
 

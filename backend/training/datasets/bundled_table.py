@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
 from backend.training.datasets.contract import Dataset, Split, stratified
-from backend.training.tables.standardise import standardised
+from backend.training.tables.arrays import standardised
 
 Name = Literal["iris", "wine", "breast_cancer"]
 _LOADERS: dict[Name, Callable[..., Any]] = {

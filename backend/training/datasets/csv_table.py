@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from backend.data_folders.folders import folder_of, names
 from backend.training.datasets.array_set import ArraySet
 from backend.training.tables.arrays import Arrays, arrays
-from backend.training.tables.csv_table import read_csv
+from backend.training.tables.readers import read_csv
 
 PATTERN = "*.csv"
 

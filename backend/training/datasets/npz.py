@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from backend.data_folders.folders import names
 from backend.training.datasets.array_set import ArraySet
 from backend.training.tables.arrays import Arrays, arrays
-from backend.training.tables.npz import read_npz
+from backend.training.tables.readers import read_npz
 
 PATTERN = "*.npz"
 

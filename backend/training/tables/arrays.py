@@ -6,8 +6,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from backend.data_folders.folders import DataError, folder_of
+from backend.training.examples.part import Part, Split
 from backend.training.image_files.parquet import class_count
 
 MAX_BYTES = 2**34
@@ -74,3 +77,18 @@ def checked(x: np.ndarray, y: np.ndarray, where: str) -> tuple[np.ndarray, np.nd
         if bad.any():
             raise DataError(f"row {int(bad.argmax())} of {where} has a number that is not finite")
     return x, y.astype(np.int64)
+
+
+def standardised(split: Split) -> Split:
+    """The same parts in float32, every feature scaled by the training part; a constant one is 0."""
+    x = split.train.x.double()
+    mean, deviation = x.mean(0), x.std(0, correction=0)
+    # A constant has a deviation of rounding errors alone.
+    constant = deviation <= 1e-12 * mean.abs()
+    deviation = torch.where(constant, 1.0, deviation)
+
+    def scaled(part: Part) -> Part:
+        moved: Tensor = (part.x.double() - mean) / deviation
+        return Part(torch.where(constant, 0.0, moved).float(), part.y)
+
+    return Split(*map(scaled, vars(split).values()))

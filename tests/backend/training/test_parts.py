@@ -16,13 +16,12 @@ from estimators.core.objective import Chain
 from estimators.core.site import Site
 
 FROM_FILES = {"parquet_images", "npz", "csv_table"}  # tests of their own make the files
+# language/ tests the tokens
 ELSEWHERE = {"bundled_table"}  # of iris, two flowers are equal
 DATASETS = [
     cls()
     for name, cls in datasets().items()
-    if cls.classified
-    and not cls.tokens
-    and name not in FROM_FILES | ELSEWHERE  # language/ tests the tokens
+    if cls.classified and not cls.tokens and name not in FROM_FILES | ELSEWHERE
 ]
 NETWORKS = [
     networks()["mlp"](width=12, depth=3),

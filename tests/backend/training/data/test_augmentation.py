@@ -48,6 +48,10 @@ def test_changes_are_fixed_by_seed_and_step(parquet):
     same_examples, other = batches(), batches(seed=1, **CHANGES)
     assert not torch.equal(first.at(5)[0], same_examples.at(5)[0])
     assert not torch.equal(other.at(5)[0], first.at(5)[0])
+    augment = assemble(RunConfig.model_validate(run(**CHANGES))).dataset.augment
+    for step in (0, 5, 6):
+        drawn = augment(batches().at(step)[0], stream(0, "augment", step))
+        assert torch.equal(first.at(step)[0], drawn)
     epoch = first.per_epoch
     changed = torch.cat([first.at(s)[0] for s in range(2 * epoch)])
     assert len(changed.flatten(1).unique(dim=0)) > epoch * 8, "each epoch changes them anew"
