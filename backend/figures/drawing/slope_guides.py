@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import slope, sweep
+from backend.figures.data import slope
+from backend.figures.data.microscope import sweep
+from backend.figures.data.microscope.sweep import Curve
 from backend.figures.data.query import Query
 from backend.figures.data.select import described
 from backend.figures.data.source import Floats
-from backend.figures.data.sweep import Curve
 from backend.figures.drawing import canvas, style
 from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, plain

@@ -2,8 +2,8 @@
 
 import plotly.graph_objects as go
 
-from backend.figures.data import adjoint_map
-from backend.figures.data.adjoint_map import Cost
+from backend.figures.data.microscope import adjoint_map
+from backend.figures.data.microscope.adjoint_map import Cost
 from backend.figures.data.query import Query
 from backend.figures.data.source import Source
 from backend.figures.drawing import canvas

@@ -2,11 +2,11 @@
 
 import plotly.graph_objects as go
 
-from backend.figures.data import variance_split
+from backend.figures.data.microscope import variance_split
+from backend.figures.data.microscope.variance_split import MeasuredSplit
 from backend.figures.data.query import BUDGETS, Query
 from backend.figures.data.select import TRACES
 from backend.figures.data.source import Source
-from backend.figures.data.variance_split import MeasuredSplit
 from backend.figures.drawing import canvas
 from backend.figures.drawing.text import clipped, line_name, plain
 from backend.figures.info import Chart, FigureInfo, Place

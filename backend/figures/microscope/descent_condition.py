@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import adjoint_map
-from backend.figures.data.adjoint_map import AdjointMapData
+from backend.figures.data.microscope import adjoint_map
+from backend.figures.data.microscope.adjoint_map import AdjointMapData
 from backend.figures.data.query import Query
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, grid_axes

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import cautions, draws, law_checks, standard_errors, sweep
+from backend.figures.data import cautions, draws, law_checks, standard_errors
 from backend.figures.data.metrics import Metric, metric
+from backend.figures.data.microscope import sweep
+from backend.figures.data.microscope.sweep import Curve
 from backend.figures.data.query import Query
 from backend.figures.data.source import Source
-from backend.figures.data.sweep import Curve
 from backend.figures.drawing import canvas, slope_guides, style
 from backend.figures.drawing.canvas import Tally
 from backend.figures.drawing.scales import Scale, choose

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import one_step
-from backend.figures.data.one_step import OneStepDraws
+from backend.figures.data.microscope import one_step
+from backend.figures.data.microscope.one_step import OneStepDraws
 from backend.figures.data.query import Query
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, panels, style

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.figures import FigureError, Memory, draw, note_text
-from backend.figures.data.adjoint_map import Cost
+from backend.figures.data.microscope.adjoint_map import Cost
 from backend.figures.microscope.adjoint_map import _heights
 from tests.backend.figures.full_source import add_adjoint_map
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.figures import FigureError, Memory, MemoryRun, draw, note_text
-from backend.figures.data import variance_split
+from backend.figures.data.microscope import variance_split
 from backend.figures.data.query import parse
 from estimators.measurement.estimates.anatomy import Anatomy
 

@@ -1,0 +1,1 @@
+"""What the figures of a microscope read: adjoint maps, one-step draws, sweeps, variance splits."""
