@@ -6,6 +6,7 @@ from functools import partial
 from backend.conformance import (
     dataset_checks,
     dataset_trials,
+    figure_checks,
     loss_checks,
     loss_trials,
     network_numbers,
@@ -104,12 +105,24 @@ SCHEDULE = Contract(
     {"describes itself": schedule_checks.has_help},
 )
 
+FIGURE = Contract(
+    figure_checks.trials_of,
+    {"draws a run": figure_checks.draws_a_run},
+    {
+        "draws a run without points": figure_checks.draws_a_run_without_points,
+        "fits in JSON": figure_checks.fits_in_json,
+        "repeats": figure_checks.repeats,
+    },
+    {"describes itself": figure_checks.has_words},
+)
+
 CONTRACTS: dict[str, Contract] = {
     "network": NETWORK,
     "dataset": DATASET,
     "loss": LOSS,
     "optimizer": OPTIMIZER,
     "schedule": SCHEDULE,
+    "figure": FIGURE,
 }
 """The contract of each kind of component but the estimator, which has its own."""
 

@@ -14,7 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from backend import conformance
-from backend.training.components.index import KINDS
+from backend.catalogue.own_figures import FIGURE
+from backend.training.components.index import KINDS as COMPONENTS
 from estimators import Estimator, snake_name
 from estimators import conformance as estimator_conformance
 from estimators.conformance import Verdict, every_case, served
@@ -25,6 +26,7 @@ from estimators.plugin_file import classes_of, load_module
 from estimators.registry import defines_none
 from estimators.time_limit import OutOfTimeError, TimeLimit
 
+KINDS = {**COMPONENTS, "figure": FIGURE}
 DRAWS = 64
 MANY_SECONDS = 20.0
 """Seconds for the draws that see a small bias."""
@@ -37,6 +39,7 @@ WORDS = {
     "loss": "loss",
     "optimizer": "optimiser",
     "schedule": "schedule",
+    "figure": "figure",
 }
 """The kinds, in words."""
 PLURALS = {**{kind: f"{word}s" for kind, word in WORDS.items()}, "loss": "losses"}

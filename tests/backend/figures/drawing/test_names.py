@@ -67,7 +67,8 @@ OF_ADJOINTS = {placed.figure for placed in charts_of("adjoint_map")}
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(modules()) - {"path", "driver_reports", "carpet", "solver"} - OF_ADJOINTS)
+    "name",
+    sorted(set(modules()) - {"path", "driver_reports", "carpet", "solver", "logged"} - OF_ADJOINTS),
 )
 def test_every_figure_tells_labels_apart(alike, name):
     run_id = run_of(name)
