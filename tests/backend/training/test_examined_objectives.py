@@ -1,6 +1,6 @@
 """A run and the microscope examine their objective, whatever class the network is of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pytest
@@ -55,7 +55,8 @@ class Foreign(MLP):
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch):
-    monkeypatch.setattr(index, "networks", lambda: {**networks(), "foreign": Foreign})
+    kind = replace(index.KINDS["network"], builtin=lambda: (*networks().values(), Foreign))
+    monkeypatch.setattr(index, "KINDS", {**index.KINDS, "network": kind})
 
 
 def foreign(middle):
