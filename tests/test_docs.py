@@ -73,8 +73,17 @@ def test_the_notebook_and_the_configuration_of_the_page_on_language_run():
     assert validate(yaml.safe_load(document), [])["errors"] == []
 
 
-def test_the_page_on_problems_of_one_s_own_runs():
-    assert len(run_cells(ROOT / "docs" / "your-own-problem.md")) >= 1
+def test_the_page_on_problems_of_one_s_own_runs(tmp_path):
+    page = "docs/your-own-problem.md"
+    assert len(run_cells(ROOT / page)) >= 1
+    plain, _ = blocks(page, "python")
+    file = tmp_path / "plain_conv.py"
+    file.write_text(plain)
+    console = Console(file=io.StringIO(), width=200)
+    assert check_file(file, console), console.file.getvalue()
+    printed = console.file.getvalue()
+    assert re.search(r"pass +names its stages +3 stages: conv1, conv2, head", printed), printed
+    assert re.search(r"pass +passes its sites +2 sites", printed), printed
 
 
 def test_the_guide_s_notebook_prints_what_the_guide_shows():
