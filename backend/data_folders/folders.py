@@ -13,9 +13,12 @@ from backend.settings import settings
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """What the name of a data set's folder may be made of."""
 
-
 PARQUET = "train-*.parquet"
 """Files that a folder of images in Parquet has."""
+IMAGES = "CLASS/*.png"
+"""Those of a folder with a folder of images for each class, of any of `IMAGE_SUFFIXES`."""
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+"""Endings of the names of image files, in small or capital letters."""
 
 
 class DataError(ValueError):
@@ -35,10 +38,18 @@ def cache_dir() -> Path:
 def names(pattern: str = PARQUET) -> list[str]:
     """The names of the folders with files of a pattern, sorted."""
     try:
-        folders = [path for path in data_dir().iterdir() if any(path.glob(pattern))]
+        folders = [path for path in data_dir().iterdir() if _has(path, pattern)]
     except OSError:  # there is no such folder yet
         return []
     return sorted(path.name for path in folders if is_name(path.name))
+
+
+def _has(folder: Path, pattern: str) -> bool:
+    """Whether a folder has files of a pattern."""
+    if pattern != IMAGES:
+        return any(folder.glob(pattern))
+    files = (path for depth in ("[!.]*/*", "train/[!.]*/*") for path in folder.glob(depth))
+    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in files)
 
 
 def folder_of(name: str, pattern: str = PARQUET) -> Path:
@@ -76,5 +87,9 @@ def _available(pattern: str) -> str:
     found = names(pattern)
     if found:
         return f"{data_dir()} has {', '.join(found)}"
-    files = f"{pattern} and test-*.parquet" if pattern == PARQUET else pattern
+    patterns = {
+        PARQUET: f"{PARQUET} and test-*.parquet",
+        IMAGES: f"{IMAGES} (or .jpg, .bmp, .webp)",
+    }
+    files = patterns.get(pattern, pattern)
     return f"{data_dir()} has no data set, a folder with files {files}"

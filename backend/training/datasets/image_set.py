@@ -21,7 +21,10 @@ from estimators.core.bounds import Ge, Gt, Le, Lt, Unit
 
 @dataclass(frozen=True)
 class ImageSet(Dataset):
-    """Base of data sets of images, whose training files give training and validation part."""
+    """Base of data sets of images, whose training files give training and validation part.
+
+    Without test files they give the test part as well, drawn by the seed.
+    """
 
     folder: str = ""
     """The name of the data set's folder."""
@@ -31,7 +34,8 @@ class ImageSet(Dataset):
     """channel: subtract the mean of each channel over the training part and divide by its standard
     deviation. none: pixels in [0, 1]."""
     validation: Annotated[float, Gt(0), Lt(1)] = 0.1
-    """Share of the training files for the validation part, drawn by the seed."""
+    """Share of the training files for the validation part, drawn by the seed; and again for the
+    test part, if there are no test files."""
     shift: Annotated[int, Ge(0), Le(1024), Unit("pixels")] = 0
     """Augmentation: shift each training image by up to so many pixels along each side. It is the
     same as padding by so many and cropping at random (He et al. 2016 take 4 on CIFAR)."""
@@ -54,6 +58,11 @@ class ImageSet(Dataset):
     def __post_init__(self) -> None:
         if self.folder:
             self._files  # noqa: B018, raises what is wrong with the folder
+        if self.folder and self._available < 1:
+            raise DataError(
+                f"a validation share of {self.validation:g} leaves none of the "
+                f"{self._files.counts['train']:,} images of {self.folder} to train on"
+            )
         if self.training is not None and self.training > self._available:
             raise DataError(
                 f"training is {self.training:,}; {self.folder} has {self._available:,} examples to "
@@ -82,7 +91,7 @@ class ImageSet(Dataset):
     def description(self) -> str:
         files = self._files
         size = "×".join(map(str, files.shape))
-        train, test = (files.counts[part] for part in ("train", "test"))
+        train, test = self._available + self._held_back, self._test_count
         return (
             f"{train:,} training and {test:,} test images of {size} pixels in {files.classes} "
             f"classes, from {self.folder}; {self.training_examples:,} to train on."
@@ -112,17 +121,21 @@ class ImageSet(Dataset):
         (x, y), (test_x, test_y) = stored["train"], stored["test"]
         order = interleaved(y, seed)  # so that every beginning has all classes in proportion
         held_back, room = self._held_back, self._room
-        train = order[held_back : held_back + self.training_examples]
+        start = held_back * (2 if self._test_drawn else 1)
+        train = order[start : start + self.training_examples]
         decode = normalising(x, train) if self.normalise == "channel" else Pixels()
+        test = FilePart(test_x, test_y, torch.arange(len(test_y)), decode, room)
+        if self._test_drawn:
+            test = FilePart(x, y, order[held_back : 2 * held_back], decode, room)
         return Split(
             FilePart(x, y, train, decode, room),
             FilePart(x, y, order[:held_back], decode, room),
-            FilePart(test_x, test_y, torch.arange(len(test_y)), decode, room),
+            test,
         )
 
     @property
     def _room(self) -> Room:
-        examples = self.training_examples + self._held_back + self._files.counts["test"]
+        examples = self.training_examples + self._held_back + self._test_count
         return Room(examples * prod(self.shape), self.storage)
 
     @property
@@ -132,4 +145,13 @@ class ImageSet(Dataset):
 
     @property
     def _available(self) -> int:
-        return self._files.counts["train"] - self._held_back
+        return self._files.counts["train"] - self._held_back * (2 if self._test_drawn else 1)
+
+    @property
+    def _test_drawn(self) -> bool:
+        """Whether the test part is drawn from the training files: as many as for validation."""
+        return not self._files.counts["test"]
+
+    @property
+    def _test_count(self) -> int:
+        return self._held_back if self._test_drawn else self._files.counts["test"]

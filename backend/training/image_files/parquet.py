@@ -25,12 +25,8 @@ from backend.training.image_files.columns import (
     named_classes,
     schema_of,
 )
+from backend.training.image_files.decoding import decode
 from backend.training.image_files.source import PARTS
-
-_GREY = ("1", "L", "LA")
-"""Pillow's modes of one channel."""
-_COLOUR = ("RGB", "RGBA", "RGBX", "P", "CMYK", "YCbCr")
-"""Those that are decoded to three channels; an alpha channel is left out."""
 
 
 class FileState(NamedTuple):
@@ -73,7 +69,7 @@ class ImageFiles:
         for file in self.files[part]:
             for row, image in enumerate(rows(file.path, self.columns.image)):
                 where = f"row {row} of {file.path.name} of the data set {self.name}"
-                yield decode(image, where, self.shape)
+                yield decode(_file(image, where), where, self.shape)
 
 
 def image_files(name: str, label: str = "") -> ImageFiles:
@@ -121,7 +117,7 @@ def _shape(name: str, files: tuple[FileState, ...], column: str) -> tuple[int, i
         # Not by `rows`: the form waits for this, and the library takes a second to import.
         for batch in pq.ParquetFile(file.path).iter_batches(1, columns=[column]):
             where = f"row 0 of {file.path.name} of the data set {name}"
-            return decode(batch.column(0)[0].as_py(), where).shape
+            return decode(_file(batch.column(0)[0].as_py(), where), where).shape
     raise DataError(f"the train part of the data set {name} is empty")
 
 
@@ -170,31 +166,8 @@ def rows(path: Path, column: str) -> Iterator[Any]:
         yield row[column]
 
 
-def decode(image: Any, where: str, shape: tuple[int, int, int] | None = None) -> np.ndarray:
-    """The pixels (C, H, W) of an image, uint8; grey images become coloured where `shape` is.
-
-    Raises DataError, naming the row (`where`), if it cannot be decoded or has another shape.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    content = image and image["bytes"]
-    if not content:
+def _file(image: Any, where: str) -> BytesIO:
+    """The bytes of an image; its path is never followed."""
+    if not image or not image["bytes"]:
         raise DataError(f"{where} holds no image")
-    try:
-        with Image.open(BytesIO(content)) as opened:
-            channels = 1 if opened.mode in _GREY else 3 if opened.mode in _COLOUR else 0
-            if not channels:
-                raise DataError(f"{where} has pixels of the kind {opened.mode}, not of 8 bits")
-            own = (channels, opened.height, opened.width)
-            if shape is not None and (own[1:] != shape[1:] or channels > shape[0]):
-                raise DataError(f"{where} is {_size(own)}; the first image is {_size(shape)}")
-            wanted = channels if shape is None else shape[0]
-            pixels = np.asarray(opened.convert("L" if wanted == 1 else "RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = str(error).partition(" <_io")[0]
-        raise DataError(f"{where} cannot be decoded as an image: {reason}") from error
-    return pixels[None] if wanted == 1 else pixels.transpose(2, 0, 1)
-
-
-def _size(shape: tuple[int, int, int]) -> str:
-    return "×".join(map(str, shape))
+    return BytesIO(image["bytes"])

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backend.data_folders.folders import DataError
+from backend.data_folders.folders import IMAGES, DataError, names
 from backend.training.image_files.cache import images
+from backend.training.image_files.folder_images import folder_images
 from backend.training.image_files.parquet import image_files
 
 
@@ -50,7 +51,8 @@ def compare(name: str) -> str:
 
     Decodes the images. Raises DataError if one differs.
     """
-    decoded = images(image_files(name))
+    of_files = name in names(IMAGES) and name not in names()
+    decoded = images(folder_images(name) if of_files else image_files(name))
     count = sum(len(y) for _, y in decoded.values())
     if name not in PUBLISHED:
         return f"all {count:,} images of {name} can be decoded; no published checksum is known"

@@ -11,7 +11,7 @@ from backend.training.losses import losses
 from backend.training.networks import networks
 from backend.training.optimizers import optimizers, schedules
 
-FROM_FILES = {"parquet_images"}  # without files it has nothing to load
+FROM_FILES = {"parquet_images", "image_folder"}  # without files they have nothing to load
 SECONDS = {"network": 0.1}
 """Of processor time for a check; the settings are tried as far as it goes, the defaults always."""
 SMALL = {

@@ -15,7 +15,8 @@ from backend.training.optimizers import optimizers, schedules
 from estimators.core.objective import Chain
 from estimators.core.site import Site
 
-FROM_FILES = {"parquet_images", "npz", "csv_table"}  # tests of their own make the files
+# Tests of their own make the files.
+FROM_FILES = {"parquet_images", "image_folder", "npz", "csv_table"}
 # language/ tests the tokens
 ELSEWHERE = {"bundled_table"}  # of iris, two flowers are equal
 DATASETS = [
