@@ -92,9 +92,9 @@ class LabConnection(ServerConnection):
         if status == 201:
             self.number, self._registered_at = json.loads(body)["number"], self._url
             return
-        if status >= 500 or status == 429:
-            raise UnreachableError(f"the server answered {status}")
         detail = _detail(body)
+        if status >= 500 or status == 429:
+            raise UnreachableError(f"the server answered {status}: {detail}")
         if status == 409:
             raise GoneError(detail)
         raise AttachError(self._why(status, detail))
