@@ -244,6 +244,7 @@ def test_bad_calls_are_refused_in_a_sentence(tmp_path, net, call, sentence):
         ({"draws": 1}, r"draws: one draw has no variance"),
         ({"budget": 2}, r"budget is 2; it must be at most 1"),
         ({"name": "two\nlines"}, r"control character"),
+        ({"estimators": {"e" * 301: gradlab.SPSA()}}, r"^labels.0: .* at most 300"),
         ({"steps": 0}, r"steps is 0; it must be at least 1"),
     ],
 )
