@@ -71,7 +71,8 @@ class Delivery:
         except KeyboardInterrupt:
             print(
                 f"{self._lab.place} has not taken every report: the rest is in "
-                f"{self._journal.path}; copied to HOME/attached of the lab, it is stored there",
+                f"{self._journal.path}; copied to HOME/attached of the lab, with null as the url "
+                "in its run.json, it is stored there",
                 file=sys.stderr,
             )
             raise

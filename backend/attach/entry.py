@@ -89,7 +89,7 @@ def attach(
     network = UserNetwork(model, loss, estimators, seed, loss_takes=loss_takes, separable=separable)
     probe = _validated(Probe, draws=draws, budget=budget, every=every)
     config = _config(network, probe, name, steps, seed)
-    new = registration(config, [*network.estimators])
+    new = _validated(registration, config=config, labels=[*network.estimators])
     lab = find_lab(home, url, token)
     connection = LabConnection(lab, new)
     connected = _register(lab, connection)

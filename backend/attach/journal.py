@@ -6,6 +6,7 @@ has a lock on the folder. What a loop has left there, the lab of this home store
 
 import fcntl
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from backend.attach.registration import ATTEMPT, Registration
 from backend.jobs.run_folders import outbox
 
 _FOLDER, _RUN, _LOCK = "attached", "run.json", "lock"
+
+_log = logging.getLogger("gradlab")
 
 
 class Journal:
@@ -51,14 +54,26 @@ def outbox_of(folder: Path) -> Path:
 def left(home: Path) -> Iterator[tuple[Path, Registration]]:
     """The journals, for the lab of this home, of loops that have ended.
 
-    Those for a lab elsewhere are left alone. Raises ValueError for one that cannot be read.
+    Those for a lab elsewhere, and those that cannot be read, are left alone; the log names the
+    latter.
     """
     for path in sorted((home / _FOLDER).glob(f"*/{_RUN}")):
         if not _is_alive(path.parent):
             with suppress(FileNotFoundError):
-                content = json.loads(path.read_text())
-                if content["url"] is None:
-                    yield path.parent, Registration.model_validate(content["registration"])
+                registration = _registration(path)
+                if registration is not None:
+                    yield path.parent, registration
+
+
+def _registration(path: Path) -> Registration | None:
+    """What a journal for the lab of its home registers; None for others."""
+    try:
+        content = json.loads(path.read_text())
+        elsewhere = content["url"] is not None
+        return None if elsewhere else Registration.model_validate(content["registration"])
+    except (ValueError, TypeError, KeyError) as error:  # a newer version's, or a damaged one
+        _log.warning("%s is not read: %s", path, error)
+        return None
 
 
 def remove(folder: Path) -> None:

@@ -42,7 +42,7 @@ def find_lab(home: Path | str | None, url: str | None, token: str | None) -> Lab
     Raises AttachError for arguments that are not valid.
     """
     url = url or (None if home else os.environ.get("GRADLAB_URL")) or None
-    token = token or os.environ.get("GRADLAB_TOKEN") or None
+    token = (token or os.environ.get("GRADLAB_TOKEN") or "").strip() or None
     try:
         chosen = settings(**({"home": Path(home)} if home else {}))
         own = open_home(chosen.home)
@@ -50,15 +50,29 @@ def find_lab(home: Path | str | None, url: str | None, token: str | None) -> Lab
         raise AttachError(str(error)) from error
     if url is None:
         return Lab(own)
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-        raise AttachError(f"url is {url!r}; it must look like https://lab.example.org")
+    _check_url(url)
     if not token:
         raise AttachError(
             f"url is {url!r} and there is no token; give token= or GRADLAB_TOKEN, which is in "
             "HOME/token on the lab's machine"
         )
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise AttachError("the token has a space or a character that no token of a lab has")
     return Lab(own, url.rstrip("/"), token)
+
+
+def _check_url(url: str) -> None:
+    """Raise AttachError unless it is the address of a server; secrets in it are not repeated."""
+    shape = "it must look like https://lab.example.org"
+    try:
+        parts = urlsplit(url)
+        is_server = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError as error:
+        raise AttachError(f"url is {url.rpartition('@')[2]!r} ({error}); {shape}") from None
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise AttachError(f"url has more than a server's address; {shape}, and the token is token=")
+    if not is_server or parts.path.strip("/"):
+        raise AttachError(f"url is {url!r}; {shape}")
 
 
 class LabConnection(ServerConnection):
@@ -92,9 +106,9 @@ class LabConnection(ServerConnection):
         if status == 201:
             self.number, self._registered_at = json.loads(body)["number"], self._url
             return
-        if status >= 500 or status == 429:
-            raise UnreachableError(f"the server answered {status}")
         detail = _detail(body)
+        if status >= 500 or status == 429:
+            raise UnreachableError(f"the server answered {status}: {detail}")
         if status == 409:
             raise GoneError(detail)
         raise AttachError(self._why(status, detail))

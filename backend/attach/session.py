@@ -52,7 +52,7 @@ class AttachedRun:
         self._probes = LoopProbes(
             network, config.probe, config.steps, config.seed, self._clock, self._points
         )
-        self._count, self._at, self._timed_at = 0, -1, -1
+        self._count, self._at, self._stepped_at, self._timed_at = 0, -1, -1, -1
         self._closed = False
         self._delivery = Delivery(
             lab, connection, registration, self._control, str(network.device), buffer
@@ -91,7 +91,9 @@ class AttachedRun:
             RunCancelledError: the run was cancelled in the lab. The `with` block ends by it.
         """
         start = self._clock.total
-        if self._begins(step):
+        self._begins(step)
+        if step != self._stepped_at:  # it may have begun with a `log`
+            self._stepped_at = step
             self._obey()
             if batch is not None:
                 self._probes.before(self._count, step, batch, self._report)
@@ -149,16 +151,15 @@ class AttachedRun:
             self.close("failed", "".join(traceback.format_exception(error)))
         return quiet
 
-    def _begins(self, step: int) -> bool:
-        """Whether `step` is a new one. Raises ValueError if it is before the present one."""
+    def _begins(self, step: int) -> None:
+        """Let `step` be the present one. Raises ValueError if it is before the present one."""
         if step == self._at:
-            return False
+            return
         if isinstance(step, bool) or not isinstance(step, int) or step < max(self._at, 0):
             first = "0" if self._at < 0 else f"the present one, {self._at:,},"
             raise ValueError(f"step is {step!r}; a whole number from {first} on is allowed")
         self._at = step
         self._scalars.begin(step)
-        return True
 
     def _obey(self) -> None:
         """Wait while the run is paused; raise RunCancelledError if it was cancelled."""

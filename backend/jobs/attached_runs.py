@@ -16,7 +16,7 @@ from backend.attach import journal
 from backend.attach.registration import ATTEMPT, Registration
 from backend.jobs.report_decoding import store_unsent_reports
 from backend.store import Run, Store
-from backend.store.base import Commit, ConflictError, MissingError
+from backend.store.base import Commit, ConflictError, FullError, MissingError
 
 DIED = (
     "The training loop ended without a word: its process was killed or its machine stopped. "
@@ -78,6 +78,9 @@ class AttachedRuns:
                 self._unreadable.add(folder)  # the log says why
                 return
             self._store.end_if_silent(run.id, _before(-1.0), "failed", DIED)
+        except FullError as error:
+            _log.info("the journal %s waits: %s", folder, error)
+            return
         except (ConflictError, MissingError) as error:  # it was deleted
             _log.info("the journal %s is removed: %s", folder, error)
         journal.remove(folder)

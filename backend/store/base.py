@@ -28,6 +28,10 @@ class ConflictError(Exception):
     """The present state forbids the request; the message says why."""
 
 
+class FullError(ConflictError):
+    """Too many runs are active; there may be room later."""
+
+
 @dataclass(frozen=True)
 class Commit:
     """A notice of what was committed."""

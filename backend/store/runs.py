@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 
 from backend.config import ACTIVE
 from backend.store import points, run_orders
-from backend.store.base import Commit, ConflictError, MissingError, find_run
+from backend.store.base import Commit, ConflictError, FullError, MissingError, find_run
 from backend.store.run_orders import Action
 from backend.store.tables import Attempt, Event, Run, Study, new_id, now
 from backend.store.upkeep import Upkeep
@@ -58,7 +58,7 @@ class Runs(Upkeep):
     def _require_room(self, session: Session, more: int) -> None:
         active = len(session.exec(select(Run.number).where(col(Run.status).in_(ACTIVE))).all())
         if active + more > MAX_ACTIVE:
-            raise ConflictError(
+            raise FullError(
                 f"{active} runs are active and {more} more were asked for; at most {MAX_ACTIVE} "
                 "may be: cancel some or wait"
             )
@@ -99,7 +99,7 @@ class Runs(Upkeep):
         """Begin a run of a training loop of the user's own, which chose its id and token.
 
         Repeating it changes nothing. Raises ConflictError if another run has this id, if the run
-        was deleted, and if too many runs are active.
+        was deleted, and FullError if too many runs are active.
         """
         with self.writing() as session:
             known_run = session.exec(select(Run).where(Run.id == row["id"])).first()

@@ -1,9 +1,12 @@
 """Runs of training loops of the user's own, which report by themselves."""
 
+from fastapi import HTTPException
+
 from backend.api.deps import LabDep
 from backend.api.models import View
 from backend.api.router import router
 from backend.attach.registration import ATTEMPT, PROTOCOL, Registration
+from backend.store.base import FullError
 
 routes = router("runs")
 
@@ -26,6 +29,9 @@ def attach(body: Registration, lab: LabDep) -> AttachedView:
     The loop sends its reports to `/api/worker/report` with the token of the request. This lab
     neither starts the loop nor ends it.
     """
-    run = lab.store.attach(body.row(), body.token)
+    try:
+        run = lab.store.attach(body.row(), body.token)
+    except FullError as error:  # not 409, at which a loop gives its reports up
+        raise HTTPException(503, str(error)) from error
     assert run.number is not None
     return AttachedView(id=run.id, number=run.number, attempt=ATTEMPT, protocol=PROTOCOL)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,8 +17,20 @@ from backend.training.image_files.parquet import class_count
 MAX_BYTES = 2**34
 """Bytes of a file that is read at once."""
 
-Read = Callable[[Path, str], dict[str, tuple[np.ndarray, np.ndarray]]]
-"""(file, name of the column of labels) -> {part: examples (N, *shape), labels (N,)}."""
+
+class Table(NamedTuple):
+    """A part as its file has it."""
+
+    x: np.ndarray
+    """Examples (N, *shape)."""
+    y: np.ndarray
+    """Labels (N,), integers or texts."""
+    columns: tuple[str, ...] = ()
+    """The names of the numbers of an example, where they have any."""
+
+
+Read = Callable[[Path, str], dict[str, Table]]
+"""(file, name of the column of labels) -> {part: table}."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,34 +62,64 @@ def arrays(folder: str, pattern: str, read: Read, label: str = "") -> Arrays:
 
 @lru_cache(maxsize=4)
 def _read(folder: str, states: tuple[tuple[Path, int, int], ...], read: Read, label: str) -> Arrays:
-    parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    tables: dict[str, Table] = {}
     for path, _, _ in states:
         for part, of_part in read(path, label).items():
-            if part in parts:
+            if part in tables:
                 raise DataError(f"the data set {folder} has more than one file for {part}")
-            parts[part] = of_part
-    if "train" not in parts:
+            tables[part] = of_part
+    if "train" not in tables:
         raise DataError(f"the data set {folder} has no training part")
-    shapes = {part: x.shape[1:] for part, (x, _) in parts.items()}
+    shapes = {part: table.x.shape[1:] for part, table in tables.items()}
     if len(set(shapes.values())) > 1:
         raise DataError(f"the examples of the data set {folder} differ in shape: {shapes}")
-    labels = {part: y for part, (_, y) in parts.items()}
+    labels = _numbered(folder, {part: table.y for part, table in tables.items()})
+    columns = tables["train"].columns
+    parts = {part: (_ordered(t, columns, folder), labels[part]) for part, t in tables.items()}
     return Arrays(parts, class_count(folder, 0, labels))
 
 
-def checked(x: np.ndarray, y: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Examples and their labels as int64. Raises DataError if they cannot be trained on."""
+def _numbered(folder: str, labels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The labels of all parts; texts are numbered in the alphabetical order of them together."""
+    kinds = {part: "texts" if y.dtype.kind == "U" else "integers" for part, y in labels.items()}
+    if len({*kinds.values()}) > 1:
+        listed = ", ".join(f"{kind} in {part}" for part, kind in kinds.items())
+        raise DataError(f"the labels of the data set {folder} are {listed}; they must be of a kind")
+    if "integers" in kinds.values():
+        return labels
+    texts = np.unique(np.concatenate([*labels.values()]))
+    return {part: np.searchsorted(texts, y) for part, y in labels.items()}
+
+
+def _ordered(table: Table, columns: tuple[str, ...], folder: str) -> np.ndarray:
+    """The examples with their numbers in the order of the training part's columns."""
+    if table.columns == columns:
+        return table.x
+    if {*table.columns} != {*columns}:
+        differing = ", ".join(sorted({*table.columns} ^ {*columns}))
+        raise DataError(
+            f"not all parts of the data set {folder} have the columns {differing}; the files must "
+            "have the same ones"
+        )
+    return table.x[:, [table.columns.index(name) for name in columns]]
+
+
+def checked(x: np.ndarray, y: np.ndarray, where: str, kinds: str = "iu") -> Table:
+    """Examples and their labels, as int64 or texts; `kinds` are the labels' kinds of dtype.
+
+    Raises DataError if they cannot be trained on.
+    """
     if not len(x) or len(x) != len(y):
         raise DataError(f"{where} has {len(x):,} examples and {len(y):,} labels")
     if x.dtype.kind not in "fiub":
         raise DataError(f"the examples of {where} are {x.dtype}; they must be numbers")
-    if y.ndim != 1 or y.dtype.kind not in "iu":
+    if y.ndim != 1 or y.dtype.kind not in kinds:
         raise DataError(f"the labels of {where} are {y.dtype} {y.shape}; they must be integers")
     if x.dtype.kind == "f":
         bad = ~np.isfinite(x.reshape(len(x), -1)).all(1)
         if bad.any():
             raise DataError(f"row {int(bad.argmax())} of {where} has a number that is not finite")
-    return x, y.astype(np.int64)
+    return Table(x, y if y.dtype.kind == "U" else y.astype(np.int64))
 
 
 def standardised(split: Split) -> Split:

@@ -1,6 +1,7 @@
 """Reading `.npz` files and CSV files; pickled objects are never loaded."""
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,18 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from backend.data_folders.folders import DataError
-from backend.training.tables.arrays import checked
+from backend.training.tables.arrays import Table, checked
 
 _PLACES = ("x_train", "y_train", "x_test", "y_test", "x", "y")
+_UNREADABLE = (
+    OSError, ValueError, TypeError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
+"""What numpy and zipfile raise for a damaged archive, an encrypted one, or one that is none."""
 NAMES = "x_train, y_train, x_test and y_test, or x and y"
 
 
-def read_npz(path: Path, label: str = "") -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def read_npz(path: Path, label: str = "") -> dict[str, Table]:
     """{part: (examples, labels)} of a file with the arrays x_train, y_train, x_test, y_test, or
     x and y. Raises DataError."""
     where = f"{path.name} of the data set {path.parent.name}"
@@ -22,7 +28,7 @@ def read_npz(path: Path, label: str = "") -> dict[str, tuple[np.ndarray, np.ndar
         with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
             names = set(file.files)
             stored = {name: file[name] for name in names & {*_PLACES}}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+    except _UNREADABLE as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{where} cannot be read: {first}") from error
     pairs = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
@@ -37,14 +43,16 @@ def read_npz(path: Path, label: str = "") -> dict[str, tuple[np.ndarray, np.ndar
     }
 
 
-def read_csv(path: Path, label: str = "label") -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """{part: (features (N, D) float64, labels)}; a file whose name begins with test is the test
-    part. Labels of text are numbered in their alphabetical order. Raises DataError."""
+def read_csv(path: Path, label: str = "label") -> dict[str, Table]:
+    """{part: features (N, D) float64, and labels}; a file whose name begins with test is the test
+    part. Raises DataError."""
     where = f"{path.name} of the data set {path.parent.name}"
     try:
         table = pacsv.read_csv(path)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{where} cannot be read: {str(error).splitlines()[0]}") from error
+    if len({*table.column_names}) < len(table.column_names):
+        raise DataError(f"{where} names a column twice: {', '.join(table.column_names)}")
     if label not in table.column_names:
         listed = ", ".join(table.column_names) or "none"
         raise DataError(f"{where} has no column {label}; it has {listed}")
@@ -58,12 +66,13 @@ def read_csv(path: Path, label: str = "label") -> dict[str, tuple[np.ndarray, np
             raise DataError(f"the column {name} of {where} is {kind}; it must be of numbers")
     x = np.stack([table[name].to_numpy().astype(np.float64) for name in features], axis=1)
     part = "test" if path.name.startswith("test") else "train"
-    return {part: checked(x, _labels(table[label], where), where)}
+    made = checked(x, _labels(table[label]), where, "iuU")
+    return {part: made._replace(columns=tuple(features))}
 
 
-def _labels(column: pa.ChunkedArray, where: str) -> np.ndarray:
+def _labels(column: pa.ChunkedArray) -> np.ndarray:
     if pa.types.is_string(column.type):
-        return np.unique(column.to_numpy().astype(str), return_inverse=True)[1]
+        return column.to_numpy().astype(str)
     values = column.to_numpy()
     if values.dtype.kind == "f" and (values == values.round()).all():
         values = values.astype(np.int64)

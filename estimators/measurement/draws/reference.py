@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from estimators.autodiff.calculus import value_and_grad
 from estimators.core.contract import Params
 from estimators.core.objective import Chain, Objective
+from estimators.core.replay import is_replaying
 from estimators.measurement.inputs.nearby import MAX_DOUBLE
 
 
@@ -22,13 +23,13 @@ def rounding_floor(objective: Objective, params: Params, exact: Mapping[str, Ten
     Of a network in double precision, g' is computed in single precision, and the difference is
     multiplied by the ratio of the two precisions: rounding is of first order in ε. It is one more
     forward and backward pass. NaN where g' cannot be computed: for other objectives than chains,
-    networks that do not run in another precision, of more than 2²⁴ parameters, or where it does not
-    fit in memory.
+    networks that do not run in another precision, that draw random numbers (those of another
+    precision are others), of more than 2²⁴ parameters, or where it does not fit in memory.
     """
     unknown = torch.full((len(exact),), torch.nan, dtype=torch.float64, device=_device(exact))
     small = sum(p.numel() for p in params.values()) <= MAX_DOUBLE
     dtypes = {g.dtype for g in exact.values() if g.numel()}
-    if not isinstance(objective, Chain) or not small or len(dtypes) != 1:
+    if not isinstance(objective, Chain) or is_replaying() or not small or len(dtypes) != 1:
         return unknown
     (dtype,) = dtypes
     double = dtype is torch.float64

@@ -13,6 +13,7 @@ from torch import nn
 import gradlab
 from backend.attach import journal
 from backend.jobs.attached_runs import DIED
+from backend.store import runs
 
 ROOT = Path(__file__).parents[3]
 
@@ -84,6 +85,44 @@ def test_a_damaged_journal_is_kept_and_harms_no_other(lab, net, batch, caplog):
     assert lab.store.run(sound).status == "finished"
     assert (lab.home.path / "attached" / damaged / "outbox-1").read_bytes() == b"{}\n"
     assert len([r for r in caplog.records if "could not be stored" in r.message]) == 1
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"url": null, "registration": {"protocol": 2}}'])
+def test_a_journal_that_cannot_be_read_harms_no_other(lab, net, batch, content):
+    unreadable, sound = sorted(train(net, batch, lab.home.path) for _ in range(2))
+    (lab.home.path / "attached" / unreadable / "run.json").write_text(content)
+    lab.attached.look()
+    assert lab.store.run(sound).status == "finished"
+    assert (lab.home.path / "attached" / unreadable / "outbox-1").stat().st_size > 0
+
+
+def test_a_journal_waits_while_too_many_runs_are_active(lab, net, batch, monkeypatch):
+    run = train(net, batch, lab.home.path)
+    monkeypatch.setattr(runs, "MAX_ACTIVE", 0)
+    lab.attached.look()
+    assert lab.store.runs()[1] == 0
+    monkeypatch.undo()
+    lab.attached.look()
+    assert len(lab.points(run, "train/loss")) == 20
+
+
+def test_a_loop_waits_while_too_many_runs_are_active(lab, net, batch, monkeypatch, until):
+    monkeypatch.setattr(runs, "MAX_ACTIVE", 0)
+    with gradlab.attach(net, nn.CrossEntropyLoss(), home=lab.home.path) as run:
+        run.step(0)
+        run.log({"loss": 1.0})
+        with lab.open():
+            refused = []
+            attach = lab.store.attach
+            monkeypatch.setattr(
+                lab.store, "attach", lambda *given: refused.append(given) or attach(*given)
+            )
+            until(lambda: len(refused) > 1)
+            monkeypatch.setattr(runs, "MAX_ACTIVE", 10)
+            until(lambda: lab.store.runs()[1] == 1)
+            assert not run.cancelled
+            run.close()
+    assert lab.points(run.id, "train/loss") == [(0, 1.0)]
 
 
 @pytest.mark.parametrize(

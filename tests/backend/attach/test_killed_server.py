@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -122,5 +123,13 @@ def test_an_interrupted_wait_says_where_the_rest_is(lab, net, tmp_path, capsys, 
     with pytest.raises(KeyboardInterrupt):
         run.close()
     folder = tmp_path / "here" / "attached" / run.id
-    assert f"has not taken every report: the rest is in {folder}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"has not taken every report: the rest is in {folder}" in said
+    assert "copied to HOME/attached of the lab, with null as the url in its run.json" in said
     assert (folder / "outbox-1").stat().st_size
+    copied = lab.home.path / "attached" / run.id
+    shutil.copytree(folder, copied)
+    content = json.loads((copied / "run.json").read_text())
+    (copied / "run.json").write_text(json.dumps({**content, "url": None}))
+    lab.attached.look()
+    assert lab.points(run.id, "train/loss") == [(0, 1.0)]

@@ -155,6 +155,13 @@ def test_a_lab_elsewhere_by_url_and_token(open_lab, net, tmp_path, monkeypatch):
         ({"token": "wrong-token-of-20-characters"}, r"the lab at http\S+ refuses the token"),
         ({"token": None}, r"there is no token; give token= or GRADLAB_TOKEN"),
         ({"url": "lab.example.org"}, r"url is 'lab.example.org'; it must look like"),
+        (
+            {"url": "http://127.0.0.1:99999"},
+            r"^url is 'http\S+' \(Port out of .*must look like",
+        ),
+        ({"url": "http://me:secret@127.0.0.1:9"}, r"^url has more than a server's address; [^@]*$"),
+        ({"url": "http://127.0.0.1:9/?token=secret"}, r"^url has more .* must look like [^?]*$"),
+        ({"token": "secret\nsecret"}, r"^the token has a space or a character that no token"),
         ({"url": "http://127.0.0.1:9"}, r"no lab answers at http://127.0.0.1:9"),
     ],
 )
@@ -162,6 +169,13 @@ def test_a_lab_elsewhere_that_cannot_be_used(open_lab, net, tmp_path, given, sen
     asked = {"url": open_lab.url, "token": open_lab.home.token, **given}
     with pytest.raises(gradlab.AttachError, match=sentence):
         gradlab.attach(net, LOSS, home=tmp_path / "here", **asked)
+
+
+def test_a_token_may_end_with_its_file_s_line(open_lab, net, tmp_path):
+    token = (open_lab.home.path / "token").read_text().strip() + "\n"
+    with gradlab.attach(net, LOSS, url=open_lab.url, token=token, home=tmp_path / "here") as run:
+        run.log({"loss": 1.0})
+    assert open_lab.store.run(run.id).status == "finished"
 
 
 def test_a_lab_of_an_older_version_is_told_from_others(open_lab, net, tmp_path, monkeypatch):

@@ -121,6 +121,15 @@ def test_accumulated_gradients_are_one_step_of_several_batches(lab, net, batch):
     assert lab.store.run(run.id).step == 3
 
 
+def test_a_step_that_begins_with_a_log_is_measured(lab, net, batch):
+    with gradlab.attach(net, LOSS, ESTIMATORS, draws=2, every=1, home=lab.home.path) as run:
+        for step in range(3):
+            run.log({"lr": 0.1}, step=step)
+            run.step(step, batch)
+    lab.attached.look()
+    assert [s for s, _ in lab.points(run.id, "cosine", "", "spsa")] == [0, 1, 2]
+
+
 def test_modes_and_batch_sizes_may_change(measured, batch):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)).double()
@@ -235,6 +244,7 @@ def test_bad_calls_are_refused_in_a_sentence(tmp_path, net, call, sentence):
         ({"draws": 1}, r"draws: one draw has no variance"),
         ({"budget": 2}, r"budget is 2; it must be at most 1"),
         ({"name": "two\nlines"}, r"control character"),
+        ({"estimators": {"e" * 301: gradlab.SPSA()}}, r"^labels.0: .* at most 300"),
         ({"steps": 0}, r"steps is 0; it must be at least 1"),
     ],
 )

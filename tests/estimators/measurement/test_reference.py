@@ -11,6 +11,7 @@ from torch import nn
 from estimators import Backprop, DirectFeedbackAlignment, ForwardGradient, Objective, measure
 from estimators.autodiff.calculus import value_and_grad
 from estimators.core.noise import stream
+from estimators.core.replay import Generators, replaying
 from estimators.measurement.draws import moments as moments_file
 from estimators.measurement.draws.moments import Moments
 from estimators.measurement.draws.reference import growth_of_stages, rounding_floor
@@ -138,6 +139,10 @@ def test_where_it_cannot_be_computed_it_is_unknown_and_nothing_is_hatched():
     result = measured(module)
     assert not any(map(result.is_rounding, result.layers))
     assert "reference/floor" not in {row.metric for row in result.rows()}
+    chain, params = at(net())
+    exact = value_and_grad(chain, params)[1]
+    with replaying(Generators(torch.device("cpu"))):  # another precision has other noise
+        assert rounding_floor(chain, params, exact).isnan().all()
     plain = Objective(lambda p: p["w"].square().sum())
     assert rounding_floor(plain, {"w": X}, {"w": 2 * X}).isnan().all()
 

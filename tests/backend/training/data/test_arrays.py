@@ -105,6 +105,20 @@ def test_a_file_that_is_cut_off_is_refused(home):
     assert "must be a name" in refusal(name="npz", folder="../arrays")
 
 
+def test_what_is_no_archive_or_a_damaged_one_is_refused(home):
+    npz(home, x=np.zeros((30, 4)), y=Y)
+    path = home / "datasets" / "arrays" / "data.npz"
+    np.savez_compressed(path, x=np.random.default_rng(0).normal(size=(30, 40)), y=Y)
+    damaged = bytearray(path.read_bytes())
+    damaged[200:240] = bytes(40)
+    with path.with_name("array.npy").open("wb") as file:
+        np.save(file, np.zeros(3))
+    for content in (bytes(damaged), path.with_name("array.npy").read_bytes()):
+        path.write_bytes(content)
+        said = refusal(name="npz", folder="arrays")
+        assert "data.npz of the data set arrays cannot be read" in said
+
+
 ROWS = "a,kind,b\n" + "".join(f"{i / 7},{'xyz'[i % 3]},{i * i}\n" for i in range(30))
 
 
@@ -127,6 +141,25 @@ def test_a_file_test_csv_is_the_test_part(home):
     assert split.test.y.tolist() == [0, 1]
 
 
+def test_texts_are_numbered_over_both_files(home):
+    csv(home, ROWS, file="train.csv")
+    csv(home, "a,kind,b\n1,z,2\n3,x,4\n", file="test.csv")
+    assert CSVTable("table", label="kind").load(0).test.y.tolist() == [2, 0]
+
+
+def test_features_are_those_of_the_same_name_in_both_files(home):
+    csv(home, ROWS, file="train.csv")
+    csv(home, "b,a,kind\n2,1,x\n4,3,y\n", file="test.csv")
+    split = CSVTable("table", label="kind", normalise="none").load(0)
+    assert split.test.x.tolist() == [[1, 2], [3, 4]]
+    csv(home, "a,c,kind\n2,1,x\n4,3,y\n", file="test.csv")
+    said = refusal(name="csv_table", folder="table", label="kind")
+    assert "not all parts of the data set table have the columns b, c" in said
+    csv(home, "a,kind,b\n1,0,2\n3,1,4\n", file="test.csv")
+    said = refusal(name="csv_table", folder="table", label="kind")
+    assert "are integers in test, texts in train" in said
+
+
 TABLES = {
     "no column": ("a,b\n1,2\n", "has no column kind; it has a, b"),
     "text": (
@@ -136,6 +169,7 @@ TABLES = {
     "empty": ("a,kind\n1,0\n,1\n3,0\n", "row 1 of data.csv of the data set table has nothing in"),
     "NaN": ("a,kind\n1,0\nnan,1\n", "row 1 of data.csv of the data set table has"),
     "one class": ("a,kind\n1,0\n2,0\n", "C ≥ 2 classes"),
+    "twice": ("a,kind,a\n1,0,2\n2,1,3\n", "names a column twice: a, kind, a"),
     "ragged": ("a,kind\n1,0\n2\n", "data.csv of the data set table cannot be read"),
 }
 
