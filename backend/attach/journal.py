@@ -51,28 +51,30 @@ def outbox_of(folder: Path) -> Path:
     return outbox(folder, ATTEMPT)
 
 
-def left(home: Path) -> Iterator[tuple[Path, Registration]]:
+def left(home: Path, named: set[Path]) -> Iterator[tuple[Path, Registration]]:
     """The journals, for the lab of this home, of loops that have ended.
 
-    Those for a lab elsewhere, and those that cannot be read, are left alone; the log names the
-    latter.
+    Those for a lab elsewhere, and those that cannot be read, are left alone. The log names the
+    latter, unless they are in `named`, where they are added.
     """
     for path in sorted((home / _FOLDER).glob(f"*/{_RUN}")):
         if not _is_alive(path.parent):
             with suppress(FileNotFoundError):
-                registration = _registration(path)
+                registration = _registration(path, named)
                 if registration is not None:
                     yield path.parent, registration
 
 
-def _registration(path: Path) -> Registration | None:
+def _registration(path: Path, named: set[Path]) -> Registration | None:
     """What a journal for the lab of its home registers; None for others."""
     try:
         content = json.loads(path.read_text())
         elsewhere = content["url"] is not None
         return None if elsewhere else Registration.model_validate(content["registration"])
     except (ValueError, TypeError, KeyError) as error:  # a newer version's, or a damaged one
-        _log.warning("%s is not read: %s", path, error)
+        if path not in named:
+            named.add(path)
+            _log.warning("%s cannot be read: %s", path, error)
         return None
 
 

@@ -36,6 +36,7 @@ class AttachedRuns:
     def __init__(self, store: Store, home: Path, tick: float = TICK) -> None:
         self._store, self._home, self._tick = store, home, tick
         self._unreadable: set[Path] = set()
+        self._named: set[Path] = set()
         self._started = _before(0.0)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="attached runs", daemon=True)
@@ -62,7 +63,7 @@ class AttachedRuns:
 
     def look(self) -> None:
         """Store what loops that have ended left behind; look after those that are silent."""
-        for folder, registration in journal.left(self._home):
+        for folder, registration in journal.left(self._home, self._named):
             if folder not in self._unreadable and not self._closing.is_set():
                 self._take(folder, registration)
         for run in self._store.active():
@@ -79,7 +80,7 @@ class AttachedRuns:
                 return
             self._store.end_if_silent(run.id, _before(-1.0), "failed", DIED)
         except FullError as error:
-            _log.info("the journal %s waits: %s", folder, error)
+            _log.debug("the journal %s waits: %s", folder, error)
             return
         except (ConflictError, MissingError) as error:  # it was deleted
             _log.info("the journal %s is removed: %s", folder, error)

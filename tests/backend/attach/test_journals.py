@@ -88,12 +88,14 @@ def test_a_damaged_journal_is_kept_and_harms_no_other(lab, net, batch, caplog):
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"url": null, "registration": {"protocol": 2}}'])
-def test_a_journal_that_cannot_be_read_harms_no_other(lab, net, batch, content):
+def test_a_journal_that_cannot_be_read_harms_no_other(lab, net, batch, content, caplog):
     unreadable, sound = sorted(train(net, batch, lab.home.path) for _ in range(2))
     (lab.home.path / "attached" / unreadable / "run.json").write_text(content)
     lab.attached.look()
+    lab.attached.look()
     assert lab.store.run(sound).status == "finished"
     assert (lab.home.path / "attached" / unreadable / "outbox-1").stat().st_size > 0
+    assert len([r for r in caplog.records if "run.json cannot be read" in r.message]) == 1
 
 
 def test_a_journal_waits_while_too_many_runs_are_active(lab, net, batch, monkeypatch):
