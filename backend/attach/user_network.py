@@ -175,5 +175,17 @@ def _usable(value: Any, device: torch.device) -> Any:
     return value.clone() if value.is_inference() else value
 
 
-def _modes(module: nn.Module) -> tuple[bool, ...]:
-    return tuple(m.training for m in module.modules())
+def _modes(module: nn.Module) -> tuple[Any, ...]:
+    """What an objective depends on that may change in training: which modules there are, their
+    modes, the probabilities of dropout, and the weights that are trained."""
+    return tuple((id(m), m.training, _probability(m), *_weights(m)) for m in module.modules())
+
+
+def _probability(module: nn.Module) -> float | None:
+    p = getattr(module, "p", None)
+    return p if isinstance(p, float | int) else None
+
+
+def _weights(module: nn.Module) -> Iterator[tuple[str, torch.dtype, bool]]:
+    own = module._parameters.items()  # at each step, where an estimator has a state
+    return ((name, p.dtype, p.requires_grad) for name, p in own if p is not None)

@@ -6,6 +6,7 @@ from torch import distributed, nn
 
 import gradlab
 from backend.attach.session import OtherRank
+from backend.attach.user_network import UserNetwork
 from estimators.core.contract import UnsupportedError
 
 ESTIMATORS = [gradlab.Backprop(), gradlab.ForwardGradient(), gradlab.SPSA()]
@@ -140,6 +141,27 @@ def test_modes_and_batch_sizes_may_change(measured, batch):
     assert len(whole["cosine", "", "spsa"]) == 3
     assert whole["norm_ratio", "", "backprop"] == pytest.approx([1, 1, 1], rel=1e-12)
     assert alone["cosine", "", "forward_gradient"] != whole["cosine", "", "forward_gradient"][:1]
+
+
+def test_layers_may_be_replaced_and_frozen_and_dropout_may_begin(batch):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.0), nn.Tanh(), nn.Linear(8, 3)).double()
+    network = UserNetwork(net, LOSS, [gradlab.Backprop()])
+
+    def agrees():
+        start = torch.default_generator.get_state()
+        with network.undisturbed():
+            loss = network.objective(batch)(network.params)
+        torch.default_generator.set_state(start)
+        return loss.item() == pytest.approx(LOSS(net(batch[0]), batch[1]).item(), rel=1e-12)
+
+    assert agrees()
+    net[0] = nn.Linear(6, 8).double()
+    assert agrees()
+    net[0].weight.requires_grad_(False)
+    assert agrees()
+    net[1].p = 0.5
+    assert agrees()
 
 
 def test_a_sum_over_the_batch_is_that_of_each_batch(lab, net, batch):
