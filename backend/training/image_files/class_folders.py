@@ -15,7 +15,7 @@ class ImageFile(NamedTuple):
 
     name: str
     """Its path in the folder of the data set, such as `train/cat/1.png`."""
-    path: Path
+    path: str
     """With links followed."""
     size: int
     modified: int
@@ -115,7 +115,7 @@ class _Reader:
                 what = "a folder inside that of a class" if is_folder else "not a file"
                 raise DataError(f"{self._where(entry)} is {what}; images must be files there")
             state, count = path.stat(), count + 1
-            yield ImageFile(name, path, state.st_size, state.st_mtime_ns, label)
+            yield ImageFile(name, str(path), state.st_size, state.st_mtime_ns, label)
         if not count:
             endings = ", ".join(IMAGE_SUFFIXES)
             raise DataError(f"{self._where(folder)} has no image, a file {endings}")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -86,7 +87,7 @@ def _examined(name: str, folders: ClassFolders) -> FolderImages:
 def _opened(file: ImageFile, name: str) -> IO[bytes]:
     """The content of a file. Raises DataError if it is no longer the one that was found."""
     try:
-        content = file.path.open("rb")
+        content = Path(file.path).open("rb")  # noqa: SIM115, the caller closes it
     except OSError as error:
         raise DataError(f"{_where(file, name)} cannot be read: {error.strerror}") from error
     state = os.fstat(content.fileno())

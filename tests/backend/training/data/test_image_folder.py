@@ -418,6 +418,7 @@ def test_a_link_that_stays_inside_is_followed_and_one_to_nothing_is_refused(fold
 
 def test_the_folder_of_the_data_set_may_be_a_link(folder, home):
     fill(home / "elsewhere")
+    (home / "elsewhere" / "bee" / "99.png").symlink_to("../cat/00.png")
     folder.parent.mkdir()
     folder.symlink_to(home / "elsewhere")
     assert ImageFolder("pets").classes == 3
