@@ -22,6 +22,7 @@ from estimators import (
 )
 from estimators.autodiff.calculus import cut_at_sites, pull_back, value_and_grad
 from estimators.conformance import settings
+from estimators.conformance.checks import NEARBY
 from estimators.registry import discover
 
 X = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -153,7 +154,9 @@ def test_batch_statistics_are_read_only_and_the_loss_is_not_separable(estimator)
     state = estimator.init(chain, params, RNG())
     found = estimator.estimate(chain, params, state, RNG())
     assert all(torch.equal(before[n], b) for n, b in module.named_buffers())
-    torch.testing.assert_close(found.loss, chain(params))
+    step = estimator.difference_step(params) or 0.0
+    nearby = NEARBY * len(params) * step**2 if estimator.reports_nearby_loss else 1e-7
+    torch.testing.assert_close(found.loss, chain(params), atol=nearby, rtol=0)
     module.eval()
     assert Chain(module, X, Y).separable
 

@@ -15,6 +15,7 @@ from backend.api.deps import Lab, LabDep
 from backend.api.models import Id
 from backend.api.router import router
 from backend.store import Store
+from backend.store.store import Snapshot
 
 routes = router("export")
 
@@ -79,9 +80,11 @@ def dashboard_page(dashboard_id: Id, lab: LabDep) -> StreamingResponse:
     return _page(lab, dashboard.runs, dashboard.title, dashboard.text, f"{dashboard.id}.html")
 
 
-def _own_figures(lab: Lab, run_id: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def _own_figures(
+    lab: Lab, snapshot: Snapshot, run_id: str
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """The figures of plug-ins of a training run; one that fails has its error as its note."""
-    if lab.store.run(run_id).kind != "training":
+    if snapshot.run(run_id).kind != "training":
         return
     for entry in lab.supervisor.own_figures():
         try:
@@ -106,6 +109,6 @@ def _nothing(title: str, problem: str) -> dict[str, Any]:
 
 def _page(lab: Lab, runs: Sequence[str], title: str, text: str, name: str) -> StreamingResponse:
     with lab.store.snapshot() as snapshot:
-        own = partial(_own_figures, lab)
+        own = partial(_own_figures, lab, snapshot)
         pieces = sharing.html_pieces(snapshot, runs, title, text, own=own)
     return StreamingResponse(pieces, media_type="text/html", headers=_as_attachment(name))

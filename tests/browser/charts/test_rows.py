@@ -34,6 +34,7 @@ def test_every_point_of_every_figure_has_a_row_of_plain_text(page: Page, lab: Se
     enter(page, lab.start_url)
     source, names = full_source(), sorted(modules())
     source.add("r1", "cosine", [0, 1, 2], [0.5, np.nan, np.inf], estimator="spsa")
+    source.add("r1", "log/mine", [0, 1, 2], [0.1, 0.2, 0.3])
     figures = [draw(name, source, {"runs": run_of(name)})["figure"] for name in names]
     drawn = {
         name: figure

@@ -27,6 +27,7 @@ from estimators import (
     discover,
     stream,
 )
+from estimators.adapters.torchzero_module import TorchzeroModule
 from estimators.autodiff.calculus import value_and_grad
 from estimators.combine import guided_es
 from estimators.conformance import CHECKS, Trial, every_case, served, settings
@@ -209,6 +210,8 @@ def test_what_hangs_on_a_whole_distribution_has_no_law(wrap):
 
 def test_every_estimator_offers_a_law_in_some_setting():
     for cls in FOUND.values():
+        if cls is TorchzeroModule:  # whatever the chain is, nothing is known of its draws
+            continue
         found = []
         for estimator in settings(cls):
             for case in filter(lambda case: served(estimator, case), CASES.values()):
