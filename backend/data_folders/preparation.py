@@ -112,8 +112,7 @@ def _checked(files: HubFiles, file: HubFile, downloads: Path, more: Callable[[in
         try:
             path = download(files, file, downloads, more)
         except DataError as error:
-            problem = str(error)
-            shutil.rmtree(downloads, ignore_errors=True)
+            problem = str(error)  # what has arrived stays, so that the download goes on
             continue
         size = path.stat().st_size
         if size == file.size and (not file.sha256 or checksum(path) == file.sha256):

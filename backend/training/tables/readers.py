@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from backend.data_folders.folders import DataError
-from backend.training.tables.arrays import Table, checked
+from backend.training.tables.arrays import MAX_BYTES, Table, checked
 
 _PLACES = ("x_train", "y_train", "x_test", "y_test", "x", "y")
 _UNREADABLE = (
@@ -25,9 +25,12 @@ def read_npz(path: Path, label: str = "") -> dict[str, Table]:
     x and y. Raises DataError."""
     where = f"{path.name} of the data set {path.parent.name}"
     try:
+        _refuse_large(path, where)
         with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
             names = set(file.files)
             stored = {name: file[name] for name in names & {*_PLACES}}
+    except DataError:
+        raise
     except _UNREADABLE as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{where} cannot be read: {first}") from error
@@ -41,6 +44,19 @@ def read_npz(path: Path, label: str = "") -> dict[str, Table]:
     return {
         part: checked(stored[x], stored[y], f"{x} in {where}") for part, (x, y) in pairs.items()
     }
+
+
+def _refuse_large(path: Path, where: str) -> None:
+    """Raise DataError for an archive whose arrays take more than is read at once: a small file may
+    hold many zeros."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > MAX_BYTES:
+        raise DataError(
+            f"{where} has {size:,} bytes once unpacked; at most {MAX_BYTES:,} are read at once"
+        )
 
 
 def read_csv(path: Path, label: str = "label") -> dict[str, Table]:

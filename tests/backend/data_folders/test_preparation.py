@@ -7,6 +7,7 @@ import sys
 from collections import Counter, namedtuple
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 
 from backend.data_folders import preparation
@@ -124,6 +125,23 @@ def test_a_file_that_arrives_damaged_once_is_fetched_once_more(fake):
     fake.spoil["default/test/0000.parquet"] = once
     prepare("small", SMALL)
     assert times["sent"] == 2
+
+
+def test_a_download_that_breaks_off_goes_on_with_what_has_arrived(fake, monkeypatch):
+    fetch, there = huggingface_hub.hf_hub_download, []
+
+    def breaks_off_once(*args, local_dir, **kwargs):
+        begun = local_dir / "begun"
+        there.append(begun.exists())
+        if len(there) == 1:
+            local_dir.mkdir(parents=True, exist_ok=True)
+            begun.touch()
+            raise ConnectionError("broken off")
+        return fetch(*args, local_dir=local_dir, **kwargs)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", breaks_off_once)
+    prepare("small", SMALL)
+    assert there[:2] == [False, True]
 
 
 def test_a_file_that_is_damaged_later_is_replaced(fake):

@@ -8,6 +8,7 @@ from backend.catalogue import validate
 from backend.training.datasets import datasets
 from backend.training.datasets.mnist1d import _smooth
 from backend.training.loop import train
+from backend.training.tables import readers
 
 Npz, CSVTable, MNIST1D, BundledTable = (
     datasets()[name] for name in ("npz", "csv_table", "mnist1d", "bundled_table")
@@ -32,6 +33,16 @@ def refusal(**dataset):
     (error,) = validate(body | {"batch_size": 4, "device": "cpu"})["errors"]
     assert "\n" not in error["msg"]
     return error["msg"]
+
+
+def test_an_archive_that_grows_when_it_is_unpacked_is_refused_before(home, monkeypatch):
+    monkeypatch.setattr(readers, "MAX_BYTES", 10**6)
+    folder = home / "datasets" / "zeros"
+    folder.mkdir(parents=True)
+    np.savez_compressed(folder / "data.npz", x=np.zeros((30, 10_000)), y=Y)
+    assert (folder / "data.npz").stat().st_size < 10**5
+    message = refusal(name="npz", folder="zeros")
+    assert "bytes once unpacked; at most 1,000,000 are read at once" in message
 
 
 def test_arrays_without_a_test_part_are_divided_by_the_seed(home):
