@@ -114,7 +114,8 @@ function controls(run) {
   const input = /** @type {HTMLInputElement} */ (lr.element.querySelector("input"));
   const chosen = signal(driver.input.value);
   driver.input.addEventListener("change", () => chosen.set(driver.input.value));
-  const own = signal(optimizer.lr);
+  // Unknown until the figure comes: the rate that the run began with is another one.
+  const own = signal(/** @type {number | null} */ (null));
   figure("what_if", {runs: run.id}).then(
     ({meta}) => {
       best.set(meta.best_rates ?? {});
@@ -136,11 +137,11 @@ function controls(run) {
     );
   lr.element.append(
     h("p", {class: "quiet rates"}, () => {
-      const value = best()[chosen()];
+      const [usual, value] = [own(), best()[chosen()]];
       return [
-        own() > 0
-          ? take(own(), "The run's own at this step")
-          : "The run's own at this step: 0, the end of its schedule. A fork needs a rate above 0.",
+        usual === 0 &&
+          "The run's own at this step: 0, the end of its schedule. A fork needs a rate above 0.",
+        usual ? take(usual, "The run's own at this step") : null,
         value && [
           " ",
           take(value, "Best of one step"),
