@@ -1,5 +1,6 @@
 """`Figure`: the base of a figure in a plug-in file, and what the page is told of it."""
 
+import json
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 MOST_NUMBERS = 200_000
 """Numbers in the traces of one figure: what a browser still draws."""
+MOST_BYTES = 16_000_000
+"""Of a figure as JSON: MOST_NUMBERS points of two numbers each, and as much for texts."""
 
 
 class Figure(ABC):
@@ -52,6 +55,7 @@ def drawn(figure: Figure, info: FigureInfo, source: Source, run: str) -> "go.Fig
     import plotly.graph_objects as go
 
     from backend.figures.drawing import canvas
+    from backend.figures.drawing.text import plain
 
     made = figure.figure(source, run)
     if not isinstance(made, go.Figure):
@@ -67,9 +71,30 @@ def drawn(figure: Figure, info: FigureInfo, source: Source, run: str) -> "go.Fig
             "with source.points(id, max=1000)"
         )
     layout = made.to_plotly_json()["layout"]
-    title = (layout.pop("title", None) or {}).get("text") or info.title
+    title = (layout.pop("title", None) or {}).get("text") or plain(info.title)
     own = {key: value for key, value in layout.items() if key not in ("template", "meta")}
     return canvas.finish(traces, Tally(numbers, numbers), title=title, **own)
+
+
+def in_json(figure: "go.Figure") -> dict[str, Any]:
+    """What `drawn` gave as `backend.figures.draw` returns it; NaN and infinities are None, gaps.
+
+    Raises FigureError for what JSON cannot hold, and for more than MOST_BYTES.
+    """
+    from plotly.utils import PlotlyJSONEncoder  # knows numpy's numbers, and times
+
+    from backend.figures import as_json
+
+    try:
+        text = json.dumps(as_json(figure), cls=PlotlyJSONEncoder)
+    except (TypeError, ValueError) as error:
+        raise FigureError(f"the figure does not fit in JSON: {error}") from error
+    if len(text) > MOST_BYTES:
+        raise FigureError(
+            f"the figure takes {len(text) / 1e6:,.1f} MB; at most {MOST_BYTES / 1e6:,.0f} MB are "
+            "drawn: show fewer points, or shorter texts"
+        )
+    return json.loads(text)
 
 
 def _length(trace: Any) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 from backend.catalogue import catalogue, validate_all
 from backend.catalogue.diagnosis import diagnose
 from backend.catalogue.microscope import validate_microscope
-from backend.catalogue.own_figures import FigureError, draw_own_figure
+from backend.catalogue.own_figures import FigureError, draw_own_figure, figures_alone
 from backend.store import Store
 from backend.store.engine import open_reader
 
@@ -30,7 +30,8 @@ def answer(kind: str, payload: Payload) -> bytes:
 
 
 def _catalogue(payload: Payload) -> Any:
-    return catalogue([Path(p) for p in payload["plugins"]], payload["import_seconds"])
+    listing = figures_alone if payload["figures_alone"] else catalogue
+    return listing([Path(p) for p in payload["plugins"]], payload["import_seconds"])
 
 
 def _validate(payload: Payload) -> Any:
