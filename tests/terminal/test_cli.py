@@ -98,13 +98,34 @@ def test_a_run_without_a_server_leaves_its_points_in_the_home(finished):
     assert any(",cosine,hidden1.linear.weight,backprop," in line for line in lines)
 
 
+FIGURE = '''
+from dataclasses import dataclass
+import plotly.graph_objects as go
+from gradlab import Figure
+
+
+@dataclass(frozen=True)
+class Own(Figure):
+    """A point."""
+
+    def figure(self, source, run):
+        return go.Figure(go.Scatter(x=[source.run(run).number], y=[7]))
+'''
+
+
 def test_export_writes_each_format(finished, tmp_path):
+    own = finished / "plugins" / "own.py"
+    own.write_text(FIGURE)
     starts = {"html": b"<!doctype html>", "csv": b"\xef\xbb\xbfrun,number", "parquet": b"PAR1"}
     for kind, start in starts.items():
         path = tmp_path / f"out.{kind}"
         done = gradlab("export", 1, f"--{kind}", "-o", path, "--home", finished)
         assert done.returncode == 0, done.stderr
         assert path.read_bytes()[: len(start)].lower() == start.lower()
+    own.unlink()
+    page = (tmp_path / "out.html").read_text()
+    assert '"data":[{"x":[1],"y":[7],"type":"scatter"}]' in page, "what another process has drawn"
+    assert "drawn by own.py, SHA-256 " in page
 
 
 @pytest.mark.parametrize(
