@@ -44,6 +44,11 @@ def names(pattern: str = PARQUET) -> list[str]:
     return sorted(path.name for path in folders if is_name(path.name))
 
 
+def first_name(pattern: str = PARQUET) -> str:
+    """The first of these names, which the form begins with; "" if there is none."""
+    return next(iter(names(pattern)), "")
+
+
 def _has(folder: Path, pattern: str) -> bool:
     """Whether a folder has files of a pattern."""
     if pattern != IMAGES:

@@ -1,11 +1,12 @@
 """A table in CSV files of the lab's data folder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from backend.data_folders.folders import folder_of, names
+from backend.data_folders.folders import first_name, folder_of, names
 from backend.training.datasets.array_set import ArraySet
 from backend.training.tables.arrays import Arrays, arrays
 from backend.training.tables.readers import read_csv
@@ -41,7 +42,7 @@ class CSVTable(ArraySet):
 
     title: ClassVar[str] = "Table from CSV files"
 
-    folder: Folder = ""
+    folder: Folder = field(default_factory=partial(first_name, PATTERN))
     """The name of the data set's folder."""
     label: Annotated[str, Field(max_length=100)] = "label"
     """The column of labels; all others are features."""

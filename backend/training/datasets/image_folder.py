@@ -1,12 +1,12 @@
 """Images in a folder for each class, in the lab's data folder."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from backend.data_folders.folders import IMAGES, names
+from backend.data_folders.folders import IMAGES, first_name, names
 from backend.training.datasets.image_set import ImageSet
 from backend.training.image_files.folder_images import FolderImages, folder_images
 
@@ -20,10 +20,6 @@ def _offer_names(schema: dict[str, Any]) -> None:
     """Let the form offer the data sets that there are."""
     if available := names(IMAGES):
         schema["enum"] = available
-
-
-def _first_name() -> str:
-    return next(iter(names(IMAGES)), "")
 
 
 Folder = Annotated[
@@ -44,7 +40,7 @@ class ImageFolder(ImageSet):
 
     title: ClassVar[str] = "Images from a folder for each class"
 
-    folder: Folder = field(default_factory=_first_name)
+    folder: Folder = field(default_factory=partial(first_name, IMAGES))
     """The name of the data set's folder."""
 
     separate_test: ClassVar[bool] = False  # without a test part, the seed draws one

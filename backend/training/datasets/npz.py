@@ -1,11 +1,12 @@
 """Arrays in an .npz file of the lab's data folder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from backend.data_folders.folders import names
+from backend.data_folders.folders import first_name, names
 from backend.training.datasets.array_set import ArraySet
 from backend.training.tables.arrays import Arrays, arrays
 from backend.training.tables.readers import read_npz
@@ -41,7 +42,7 @@ class Npz(ArraySet):
 
     title: ClassVar[str] = "Arrays from an .npz file"
 
-    folder: Folder = ""
+    folder: Folder = field(default_factory=partial(first_name, PATTERN))
     """The name of the data set's folder."""
 
     @property

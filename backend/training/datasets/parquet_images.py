@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from backend.data_folders.folders import names
+from backend.data_folders.folders import first_name, names
 from backend.training.datasets.image_set import ImageSet
 from backend.training.image_files.parquet import ImageFiles, image_files
 
@@ -19,10 +19,6 @@ def _offer_names(schema: dict[str, Any]) -> None:
     """Let the form offer the data sets that there are."""
     if available := names():
         schema["enum"] = available
-
-
-def _first_name() -> str:
-    return next(iter(names()), "")
 
 
 Folder = Annotated[
@@ -42,7 +38,7 @@ class ParquetImages(ImageSet):
 
     title: ClassVar[str] = "Images from Parquet files"
 
-    folder: Folder = field(default_factory=_first_name)
+    folder: Folder = field(default_factory=first_name)
     """The name of the data set's folder."""
     labels: Annotated[str, Field(max_length=100)] = ""
     """The column of labels where there are several: fine_label or coarse_label of CIFAR-100. Empty:

@@ -7,14 +7,13 @@ import pytest
 
 from backend.figures.catalogue import entry_of
 from backend.figures.info import Chart, FigureInfo, Place
+from backend.store.base import find_run
 
 HASH = "5e" * 32
 TITLE = "</script><script>alert(1)</script>"
-INFO = FigureInfo(
-    TITLE, "What it is.", "", ("runs",), (Chart("own-own", (Place("run", "own", 10),)),)
-)
+INFO = FigureInfo(TITLE, TITLE, "", ("runs",), (Chart("own-own", (Place("run", "own", 10),)),))
 DRAWN = {
-    "figure": {"data": [{"x": [1.0], "y": [2.0]}], "layout": {}},
+    "figure": {"data": [{"x": [1.0], "y": [2.0], "name": TITLE}], "layout": {}},
     "shown": 1, "count": 1, "zoomed": False, "selection": "", "note": [], "details": [], "meta": {},
     "source": {"file": "/home/secret/own.py", "hash": HASH},
 }  # fmt: skip
@@ -118,9 +117,11 @@ def test_what_a_link_keeps_ends_with_it(client, own, worker, shared, store):
     assert client.get(f"{path}/figures/own?runs={worker.run}").status_code == 404
 
 
-def test_a_deleted_run_takes_what_a_link_keeps_of_it_along(client, own, worker, shared):
-    path, _ = shared
-    client.post(f"/api/runs/{worker.run}/cancel")
-    worker.send(status="cancelled")
-    client.delete(f"/api/runs/{worker.run}")
+def test_a_shared_page_shows_nothing_of_a_run_that_is_being_removed(
+    client, own, worker, shared, store
+):
+    path, link = shared
+    with store.writing() as session:
+        find_run(session, worker.run).deleted = True
+    assert store.shared_figure(link, worker.run, "own"), "its rows are removed in the background"
     assert client.get(f"{path}/figures/own?runs={worker.run}").status_code == 404
