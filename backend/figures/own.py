@@ -2,15 +2,20 @@
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from backend.figures.data.source import FigureError, Source
 from backend.figures.data.tally import Tally
+from backend.figures.drawing.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from backend.figures.info import Chart, FigureInfo, Place
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, GREY)
+"""Those of lines and bars without one: the palette without the yellow, faint on white."""
+COLOURED = frozenset({"scatter", "scattergl", "bar", "histogram"})
 MOST_NUMBERS = 200_000
 """Numbers in the traces of one figure: what a browser still draws."""
 MOST_BYTES = 16_000_000
@@ -73,7 +78,32 @@ def drawn(figure: Figure, info: FigureInfo, source: Source, run: str) -> "go.Fig
     layout = made.to_plotly_json()["layout"]
     title = (layout.pop("title", None) or {}).get("text") or plain(info.title)
     own = {key: value for key, value in layout.items() if key not in ("template", "meta")}
-    return canvas.finish(traces, Tally(numbers, numbers), title=title, **own)
+    _colour(traces, own.get("colorway") or COLOURS)
+    axes = {key: {"automargin": True, **own.pop(key, {})} for key in _axes(traces)}
+    return canvas.finish(traces, Tally(numbers, numbers), title=title, **axes, **own)
+
+
+def _colour(traces: Any, colours: Sequence[str]) -> None:
+    """Give lines and bars without a colour the next one, so that a legend can show it."""
+    for at, trace in enumerate(traces):
+        if trace.type not in COLOURED:
+            continue
+        parts = [trace[key] for key in ("line", "marker") if key in trace]
+        given = [part.color for part in parts if isinstance(part.color, str)]
+        for part in parts:
+            if part.color is None:
+                part.color = given[0] if given else colours[at % len(colours)]
+
+
+def _axes(traces: Any) -> list[str]:
+    """The names of the axes in a layout, which the page gives the colours of its theme."""
+    used = {
+        (trace[side] or side[0]).replace(side[0], side, 1)
+        for trace in traces
+        for side in ("xaxis", "yaxis")
+        if side in trace
+    }
+    return sorted(used)
 
 
 def in_json(figure: "go.Figure") -> dict[str, Any]:
