@@ -18,6 +18,7 @@ from backend.api.routes import (
     attached,
     catalogue,
     dashboards,
+    datasets,
     diagnosis,
     exports,
     figures,
@@ -32,14 +33,15 @@ from backend.api.routes import (
     worker,
 )
 from backend.home import Home, open_home
+from backend.jobs.downloads import Downloads
 from backend.settings import Settings
 from backend.store import Store
 from backend.store.base import MissingError
 from backend.store.upkeep import Housekeeper
 
 ROUTES = (
-    *(attached, catalogue, dashboards, diagnosis, exports, figures, forks, probes, runs, series),
-    *(session, shared, studies, worker, pages),
+    *(attached, catalogue, dashboards, datasets, diagnosis, exports, figures, forks, probes),
+    *(runs, series, session, shared, studies, worker, pages),
 )
 
 
@@ -53,7 +55,8 @@ def create_app(
     if home is None:
         token = settings.token.get_secret_value() if settings.token else None
         home = open_home(settings.home, token)
-    lab = Lab(settings, home, store, supervisor, Hub(store))
+    places = {"GRADLAB_HOME": str(settings.home), "GRADLAB_DATA": str(settings.data_dir)}
+    lab = Lab(settings, home, store, supervisor, Hub(store), Downloads(places))
     app = FastAPI(
         title="Gradient Lab",
         openapi_url="/api/openapi.json",
@@ -94,6 +97,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         lab.hub.close()
+        await asyncio.to_thread(lab.downloads.close)
         await asyncio.to_thread(lab.supervisor.shutdown)
         await asyncio.to_thread(housekeeper.close)
 

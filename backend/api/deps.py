@@ -9,6 +9,7 @@ from fastapi import Depends, HTTPException, Request
 from backend.api.hub import Hub
 from backend.config import Kind
 from backend.home import Home
+from backend.jobs.downloads import Downloads
 from backend.settings import Settings
 from backend.sharing.own_figures import Drawer
 from backend.store import Run, Store
@@ -65,6 +66,7 @@ class Lab:
     store: Store
     supervisor: Supervisor
     hub: Hub
+    downloads: Downloads
 
 
 def _lab(request: Request) -> Lab:
