@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 from torch import Tensor, nn
 
+from backend.attach.delivery import Delivery
+from backend.attach.journal import Journal
 from backend.attach.lab_connection import AttachError, Lab, LabConnection, find_lab, is_served
 from backend.attach.registration import AttachedConfig, Script, registration
 from backend.attach.session import AttachedRun, OtherRank, RunCancelledError
@@ -20,6 +22,7 @@ from backend.config import MAX_NAME_LENGTH, Component, Probe
 from backend.jobs.worker.server_connection import GoneError, UnreachableError
 from backend.sentences import sentence
 from backend.training.components.resolve import describe
+from backend.training.control import Control
 from estimators.core.contract import Estimator
 
 __all__ = ["AttachError", "RunCancelledError", "attach"]
@@ -92,8 +95,17 @@ def attach(
     new = _validated(registration, config=config, labels=[*network.estimators])
     lab = find_lab(home, url, token)
     connection = LabConnection(lab, new)
-    connected = _register(lab, connection)
-    return AttachedRun(network, new, lab, connection, buffer if connected else None)
+    # Before the lab knows of the run: what is left here by a script that is killed ends its run.
+    journal = Journal(lab.home.path, new, lab.url)
+    try:
+        connected = _register(lab, connection)
+    except BaseException as error:
+        connection.close()
+        journal.close(delivered=isinstance(error, AttachError))
+        raise
+    control, limit = Control(), buffer if connected else None
+    delivery = Delivery(lab, connection, journal, control, str(network.device), limit)
+    return AttachedRun(network, new, delivery, control)
 
 
 def _config(
@@ -132,10 +144,8 @@ def _register(lab: Lab, connection: LabConnection) -> bool:
     except UnreachableError as error:
         if lab.url is None:  # it is only just starting
             return False
-        connection.close()
         raise AttachError(f"no lab answers at {lab.url}: {error}") from error
     except (AttachError, GoneError) as error:
-        connection.close()
         raise AttachError(str(error)) from error
     return True
 

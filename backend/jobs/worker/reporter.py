@@ -49,8 +49,8 @@ class Reporter:
     """Sends the reports of one attempt; `on_orders(orders)` is called with each answer.
 
     `on_gone()` is called (in the reporter's thread) when the server takes no more reports, because
-    a newer attempt exists or the run was deleted. An exception in the thread is raised by the next
-    `commit` or `close`.
+    a newer attempt exists or the run was deleted. An exception in the thread is raised by each
+    later `commit` and by `close`. In both cases, what is committed later is still in the outbox.
     """
 
     def __init__(
@@ -139,11 +139,9 @@ class Reporter:
         self._series, self._events, self._facts = [], [], None
         with self._changed:
             self._changed.wait_for(lambda: self._done or not self._outbox.full)
-            self._raise_failure()
-            if not self._done:
-                self._outbox.append(report)
-                self._changed.notify_all()
-                self._wait_for_disk()
+            self._outbox.append(report)
+            self._changed.notify_all()
+            self._wait_for_disk()
             self._raise_failure()
 
     def _wait_for_disk(self) -> None:
@@ -167,6 +165,8 @@ class Reporter:
             self._closing = True
             self._changed.notify_all()
         self._thread.join(patience)
+        if not self._thread.is_alive():
+            self._outbox.close()
         self._raise_failure()
         return not self._thread.is_alive() and self._delivered
 
@@ -204,9 +204,8 @@ class Reporter:
             self._failure = failure
         finally:
             self._connection.close()
-            with self._changed:  # a `commit` must not meet a closed outbox
+            with self._changed:
                 self._done = True
-                self._outbox.close()
                 self._changed.notify_all()
 
     def _wait_for_news(self) -> bool:

@@ -180,6 +180,9 @@ def test_a_superseded_attempt_falls_silent(tmp_path, server, status):
     reporter.start()
     hand_over(reporter, 0, 1)
     assert left.wait(5)
+    hand_over(reporter, 1, 1)
+    assert not reporter.close()
+    assert len([*unsent(tmp_path / "outbox")]) == 2, "what was not taken is kept"
 
 
 def test_a_server_in_trouble_is_asked_again(reporter, server):
