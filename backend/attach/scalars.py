@@ -1,5 +1,6 @@
 """The scalars that a loop logs: their names in the lab, and their values until the next flush."""
 
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from backend.attach import arguments
 from backend.series.points import Points, unit_of
 from backend.training.point_buffer import Key, numbers_of
 
@@ -15,6 +17,10 @@ PREFIX = "log/"
 PARTS = ("train/", "validation/", "test/")
 _KINDS = ("loss", "accuracy")
 MAX_NAME = 190
+MAX_NAMES = 10_000
+"""Names in one run, each of which is a series."""
+_NO_TEXT = ("Cc", "Cs")
+"""Unicode's control characters and surrogates, which a database or a page does not take."""
 
 
 class Scalars:
@@ -58,11 +64,17 @@ class Scalars:
 
     def log(self, values: Mapping[str, Any]) -> None:
         """Keep values of the present step. Raises TypeError or ValueError for what is no scalar."""
+        if not isinstance(values, Mapping):
+            raise TypeError(arguments.refusal("values", values, "a mapping such as {'loss': 0.5}"))
         for name, value in values.items():
             key = self._keys.get(name) or self._named(name)
             self._present[key] = _scalar(name, value)
 
     def _named(self, name: str) -> Key:
+        if len(self._keys) >= MAX_NAMES:
+            raise ValueError(
+                f"{name!r:.80} is one name of a scalar too many; a run has at most {MAX_NAMES:,}"
+            )
         self._keys[name] = key = (metric_of(name), "", "")
         return key
 
@@ -71,7 +83,11 @@ def metric_of(name: str) -> str:
     """The metric under which a scalar is kept: `loss` is `train/loss`, and the lab's own names of
     parts of the data stay; others get a prefix. Raises ValueError for what is no name."""
     if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME:
-        raise ValueError(f"{name!r} is no name of a scalar; 1 to {MAX_NAME} characters are allowed")
+        raise ValueError(
+            f"{name!r:.80} is no name of a scalar; text of 1 to {MAX_NAME} characters is allowed"
+        )
+    if any(unicodedata.category(c) in _NO_TEXT for c in name):
+        raise ValueError(f"{name!r} is no name of a scalar; it holds a control character")
     if name in _KINDS:
         return f"train/{name}"
     part, _, kind = name.partition("/")
@@ -86,12 +102,18 @@ def _scalar(name: str, value: Any) -> float | Tensor:
         if value.numel() != 1:
             shape = tuple(value.shape)
             raise ValueError(f"{name!r} is a tensor of shape {shape}; one number is allowed")
+        if value.is_complex() or value.is_meta:
+            what = "complex" if value.is_complex() else "on the device meta, without a value"
+            raise ValueError(f"{name!r} is a tensor that is {what}; a number is allowed")
         if value.device.type == "cpu":
             return float(value.detach().item())
         # A copy, because the loop may go on to change it in place.
         return value.detach().reshape(()).to(torch.float64, copy=True)
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
     try:
+        if isinstance(value, str | bytes):
+            raise TypeError
         return float(value)
-    except (TypeError, ValueError):
-        kind = type(value).__name__
-        raise TypeError(f"{name!r} is {value!r:.80}, a {kind}; a number is allowed") from None
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(arguments.refusal(repr(name), value, "a number")) from None

@@ -5,12 +5,12 @@ import threading
 from collections.abc import Iterable, Mapping
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
-from backend.attach import unclosed
+from backend.attach import arguments, unclosed
 from backend.attach.delivery import PATIENCE, Delivery
 from backend.attach.loop_probes import LoopProbes
-from backend.attach.registration import Registration
+from backend.attach.registration import MAX_STEPS, Registration
 from backend.attach.scalars import Scalars
 from backend.attach.unclosed import Outcome
 from backend.attach.user_module import is_shared
@@ -33,8 +33,8 @@ class AttachedRun:
     """A training loop's own run in a lab; made by `attach`, used as a context manager.
 
     The block ends the run: as finished, as cancelled if it was interrupted or cancelled in the lab,
-    else as failed with the traceback of the exception. Without a block or `close`, the run ends with
-    the script, or when nothing refers to it any more.
+    else as failed with the traceback of the exception. Without a block or `close`, the run ends
+    with the script, or when nothing refers to it any more.
     """
 
     _closed = True  # until the run is made
@@ -82,7 +82,8 @@ class AttachedRun:
         accumulated gradients, count as one: the first batch is measured.
 
         Args:
-            step: the number of updates made; it may begin anywhere and never goes down.
+            step: the number of updates made, an int or numpy's; it may begin anywhere and never
+                goes down.
             batch: what the loss is taken of: a pair of tensors (x, y) for a `loss(output, y)`,
                 anything for a `loss(model, batch)`. It may be on another device than the model.
                 None: no probe.
@@ -92,11 +93,11 @@ class AttachedRun:
         """
         start = self._clock.total
         self._begins(step)
-        if step != self._stepped_at:  # it may have begun with a `log`
-            self._stepped_at = step
+        if self._at != self._stepped_at:  # it may have begun with a `log`
+            self._stepped_at = self._at
             self._obey()
             if batch is not None:
-                self._probes.before(self._count, step, batch, self._report)
+                self._probes.before(self._count, self._at, batch, self._report)
             self._count += 1
         self._flush_if_due()
         self._clock.probes += self._clock.total - start
@@ -125,6 +126,8 @@ class AttachedRun:
         With the lab of this machine closed, the rest stays in its home, and the lab stores it when
         it is opened. With one elsewhere out of reach, this waits until it answers.
         """
+        arguments.one_of("outcome", outcome, get_args(Outcome))
+        arguments.text("error", error)
         if not self._closed:
             self._end(outcome, error)
             self._delivery.close()
@@ -175,14 +178,21 @@ class AttachedRun:
         return isinstance(error, RunCancelledError)
 
     def _begins(self, step: int) -> None:
-        """Let `step` be the present one. Raises ValueError if it is before the present one."""
+        """Let `step` be the present one. Raises ValueError if it is before the present one, and
+        TypeError if it is no whole number."""
         if step == self._at:
             return
-        if isinstance(step, bool) or not isinstance(step, int) or step < max(self._at, 0):
-            first = "0" if self._at < 0 else f"the present one, {self._at:,},"
-            raise ValueError(f"step is {step!r}; a whole number from {first} on is allowed")
-        self._at = step
-        self._scalars.begin(step)
+        at = step if type(step) is int else arguments.whole("step", step, self._allowed)
+        if not max(self._at, 0) <= at < MAX_STEPS:
+            allowed = f"at most {MAX_STEPS - 1:,}" if at >= MAX_STEPS else self._allowed
+            raise ValueError(f"step is {at:,}; {allowed} is allowed")
+        self._at = at
+        self._scalars.begin(at)
+
+    @property
+    def _allowed(self) -> str:
+        first = "0" if self._at < 0 else f"the present one, {self._at:,},"
+        return f"a whole number from {first} on"
 
     def _obey(self) -> None:
         """Wait while the run is paused; raise RunCancelledError if it was cancelled."""

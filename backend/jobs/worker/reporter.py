@@ -27,6 +27,11 @@ _log = logging.getLogger(__name__)
 
 DISK_FULL = "the disk is full: the run waits until there is room or the server has its points"
 
+PART = 8 * 2**20
+"""Bytes of the series of one report: a server takes 32 MB."""
+NAMES = 1000
+"""Bytes of a series beside its points, at most."""
+
 Orders = Mapping[str, Any]
 """`{"run_until", "cancel", "stop", "changes"}`: the answer to a report."""
 
@@ -135,8 +140,14 @@ class Reporter:
         self._status = status
         if not news and self._outbox:
             return  # reports are waiting, so no heartbeat is needed
-        report = self._report(self._series, self._events, self._facts, error)
+        *parts, rest = _parts(self._series)
+        reports = [self._report(part, [], None, None, "running") for part in parts]
+        reports.append(self._report(rest, self._events, self._facts, error, status))
         self._series, self._events, self._facts = [], [], None
+        for report in reports:
+            self._write(report)
+
+    def _write(self, report: bytes) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._done or not self._outbox.full)
             self._outbox.append(report)
@@ -180,13 +191,14 @@ class Reporter:
         events: list[dict[str, Any]],
         facts: Mapping[str, Any] | None,
         error: str | None,
+        status: str,
     ) -> bytes:
         report = {
             **self._identity,
             "sequence": next(self._sequence),
             "series": series,
             "progress": self._progress,
-            "status": self._status,
+            "status": status,
             "error": error,
             "events": events,
             "facts": facts,
@@ -227,7 +239,7 @@ class Reporter:
                     self._outbox.drop()
                     self._changed.notify_all()
             if self._until_heartbeat() <= 0:
-                self._send(self._report([], [], None, None))
+                self._send(self._report([], [], None, None, self._status))
         except UnreachableError:
             self._backoff = min(max(2 * self._backoff, 0.05), self._timing.longest_backoff)
 
@@ -240,6 +252,20 @@ class Reporter:
     def _send(self, report: bytes) -> None:
         self._on_orders(self._connection.send(report))
         self._last_sent, self._backoff = time.monotonic(), 0.0
+
+
+def _parts(series: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The series of a flush, in parts that a server takes in one report; at least one part."""
+    parts: list[list[dict[str, Any]]] = [[]]
+    room = PART
+    for each in series:
+        size = NAMES + len(each["steps"]) + len(each["values"])
+        if size > room and parts[-1]:
+            parts.append([])
+            room = PART
+        parts[-1].append(each)
+        room -= size
+    return parts
 
 
 def _packed(array: NDArray[Any], kind: str) -> str:
