@@ -196,9 +196,11 @@ class AttachedRun:
 
     def _obey(self) -> None:
         """Wait while the run is paused; raise RunCancelledError if it was cancelled."""
-        if is_shared():  # the others would wait for this process, or go on without it
+        holds = self._control.holds(self._at)
+        # Where processes train together, the others would wait for this one, or go on without it.
+        if not (holds or self._control.cancel) or is_shared():
             return
-        if self._control.holds(self._at):
+        if holds:
             self._wait()
         if self._control.cancel:
             raise RunCancelledError(f"run {self.id} was cancelled in the lab")

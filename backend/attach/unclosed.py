@@ -59,6 +59,6 @@ def end_without(step: int, steps: int | None) -> End:
 @atexit.register
 def _end_all() -> None:
     # An interactive session has the error of a line that may be long past.
-    known = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
+    last = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
     for run in list(_open):
-        run.end_unclosed(known)
+        run.end_unclosed(last)

@@ -363,6 +363,23 @@ def test_whole_numbers_of_any_type_are_steps(lab, net):
     assert lab.store.run(run.id).config["steps"] == 9
 
 
+def test_scalars_of_other_steps_and_other_names_are_one_series(lab, net):
+    """Some are logged at every step, some now and then, and one under both of its names."""
+    with gradlab.attach(net, LOSS, home=lab.home.path) as run:
+        for step in range(6):
+            run.log({"loss": step}, step=step)
+            if step % 2:
+                run.log({"b": -step, "a": step / 2})
+            if step == 3:
+                run._flush()
+                run.log({"train/loss": 30.0})
+    lab.attached.look()
+    losses = [(0, 0.0), (1, 1.0), (2, 2.0), (3, 30.0), (4, 4.0), (5, 5.0)]
+    assert lab.points(run.id, "train/loss") == losses
+    assert lab.points(run.id, "log/a") == [(1, 0.5), (3, 1.5), (5, 2.5)]
+    assert lab.points(run.id, "log/b") == [(1, -1.0), (3, -3.0), (5, -5.0)]
+
+
 def test_scalars_that_change_in_place_afterwards_keep_their_value(lab, net):
     with gradlab.attach(net, LOSS, home=lab.home.path) as run:
         total = torch.zeros(())
