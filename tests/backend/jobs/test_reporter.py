@@ -205,6 +205,8 @@ def test_a_report_that_is_refused_as_wrong_ends_the_loop(reporter, server):
     reporter.start()
     with pytest.raises(RuntimeError, match="422"):
         speak_and_close(reporter)  # whichever of its calls comes after the answer
+    with pytest.raises(RuntimeError, match="422"):
+        reporter.close()
 
 
 def test_the_outbox_is_a_queue(tmp_path):
