@@ -180,7 +180,7 @@ class AttachedRun:
     def _begins(self, step: int) -> None:
         """Let `step` be the present one. Raises ValueError if it is before the present one, and
         TypeError if it is no whole number."""
-        if step == self._at:
+        if step == self._at != -1:
             return
         at = step if type(step) is int else arguments.whole("step", step, self._allowed)
         if not max(self._at, 0) <= at < MAX_STEPS:

@@ -356,6 +356,8 @@ def test_models_that_cannot_be_measured_are_refused(tmp_path, make, sentence):
 def test_whole_numbers_of_any_type_are_steps(lab, net):
     types = {"steps": np.int64(9), "seed": np.int32(1), "draws": np.int8(4), "every": np.uint8(2)}
     with gradlab.attach(net, LOSS, home=lab.home.path, buffer=np.int64(10**6), **types) as run:
+        with pytest.raises(ValueError, match=r"^step is -1; a whole number from 0 on is allowed$"):
+            run.step(-1)
         run.step(np.int64(3), None)
         run.log({"loss": np.array([0.5])}, step=torch.tensor(4))
     lab.attached.look()
