@@ -208,6 +208,7 @@ class Run:
             start = perf_counter()
             yield from self._flush()
             self._probes.reported(perf_counter() - start)
+        yield from (Event(step, "objective", text) for text in self._probes.take_notice())
         yield from self._solves.look_at_radii(step, self._probes.radii)
 
     def _keep_path(self) -> None:

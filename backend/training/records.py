@@ -23,7 +23,7 @@ class Facts:
     """Trainable scalars."""
     layers: list[dict[str, Any]]
     """One row for each parameter tensor: name, stage, shape, count, and coverage (how the driver
-    obtains its gradient)."""
+    obtains its gradient). A network with thousands of tensors has a row for each stage, or none."""
     cost: dict[str, float] = field(default_factory=dict)
     """Declared cost of one estimate by label, in forward passes."""
     unbiased: dict[str, bool] = field(default_factory=dict)
