@@ -19,7 +19,9 @@ from backend.training.losses import Loss, losses
 from backend.training.memory_need import on_meta_device
 from backend.training.networks import Network, networks
 from backend.training.optimizers import Optimizer
+from backend.training.random_passes import chain_on
 from estimators.core.objective import Chain
+from estimators.measurement.inputs.randomness import RandomObjectiveError, refuse_random
 
 SIZES = (2, 3)
 """Examples in the batches that are tried: their number must be seen in the output's shape."""
@@ -57,6 +59,12 @@ def network_problems(network: Network, dataset: Dataset, loss: Loss) -> Iterator
             chain = chain_that_runs(network, dataset, loss, size)
             with torch.no_grad():
                 output = chain.module(chain.x)
+            if chain.start is not None:  # whether setting the generators back is enough
+                with_numbers = _chain_with_numbers(network, dataset, loss, chain)
+                refuse_random(with_numbers, dict(with_numbers.module.named_parameters()))
+        except RandomObjectiveError as error:
+            yield Problem(("network",), str(error))
+            return
         except Exception as error:
             place = f"examples of shape {dataset.shape}: {in_words(error, network)}"
             yield Problem(("network",), f"the network cannot be run on {place}")
@@ -83,10 +91,15 @@ def chain_that_runs(network: Network, dataset: Dataset, loss: Loss, size: int) -
             chain.losses(chain.module(chain.x))
         return chain
     except Exception:
-        x, y = _with_numbers(chain.x), _with_numbers(chain.y)
+        return _chain_with_numbers(network, dataset, loss, chain)
+
+
+def _chain_with_numbers(network: Network, dataset: Dataset, loss: Loss, chain: Chain) -> Chain:
+    """The loss at initial weights, on a batch of the shapes of `chain`."""
     rng = torch.Generator().manual_seed(0)
     module = network.build(dataset.shape, loss.outputs(dataset), rng)
-    return loss.chain(module, (x, y), dataset)
+    batch = _with_numbers(chain.x), _with_numbers(chain.y)
+    return chain_on(loss, module, batch, dataset)
 
 
 def _is_builtin(network: Network, loss: Loss) -> bool:

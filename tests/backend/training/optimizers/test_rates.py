@@ -117,10 +117,10 @@ def test_a_group_steps_as_a_run_at_its_own_rate(name, trainer):
     text = ", ".join(f"{stage}: {factor}" for stage, factor in rates.items() if factor != 1)
     schedule = {"name": "linear", "warmup": 2}
     grouped, batches = trainer(name=name, lr=0.02, rates=text, schedule=schedule)
-    grouped.update(0, grouped.objective(batches.at(0)))
+    grouped.update(0, grouped.objective(batches.at(0), 0))
     for stage, factor in rates.items():
         alone, _ = trainer(name=name, lr=0.02 * factor, schedule=schedule)
-        alone.update(0, alone.objective(batches.at(0)))
+        alone.update(0, alone.objective(batches.at(0), 0))
         for path in [p for p in alone.params if p.startswith(f"{stage}.")]:
             assert torch.equal(grouped.params[path], alone.params[path]), path
 
@@ -130,7 +130,7 @@ def test_a_rate_that_is_changed_during_the_run_reaches_every_group(trainer):
     fresh, _ = trainer(name="sgd", lr=0.3, rates="head: 0.5")
     changed.lr = 0.3
     for it in (changed, fresh):
-        it.update(0, it.objective(batches.at(0)))
+        it.update(0, it.objective(batches.at(0), 0))
     assert all(torch.equal(p, fresh.params[n]) for n, p in changed.params.items())
     assert [g["lr"] for g in changed._optimizer.torch.param_groups] == [0.3, 0.15]
 
@@ -138,7 +138,7 @@ def test_a_rate_that_is_changed_during_the_run_reaches_every_group(trainer):
 def test_a_factor_of_zero_freezes(trainer):
     frozen, batches = trainer(name="adamw", lr=0.02, rates="hidden1: 0")
     before = {n: p.clone() for n, p in frozen.params.items()}
-    frozen.update(0, frozen.objective(batches.at(0)))
+    frozen.update(0, frozen.objective(batches.at(0), 0))
     same = {n.partition(".")[0] for n, p in frozen.params.items() if torch.equal(p, before[n])}
     assert same == {"hidden1"}
 
@@ -150,7 +150,7 @@ def test_a_factor_of_zero_freezes(trainer):
 def test_a_fork_with_other_rates_keeps_each_tensors_moments(before, after, trainer):
     parent, batches = trainer(name="adam", lr=0.01, rates=before)
     for step in range(3):
-        parent.update(step, parent.objective(batches.at(step)))
+        parent.update(step, parent.objective(batches.at(step), step))
     child, _ = trainer(name="adam", lr=0.5, rates=after)
     assert child.adopt(parent.state())
     moments = {}
@@ -169,7 +169,7 @@ def test_a_stage_counts_more_than_heads_even_with_a_shorter_name(trainer):
 
 def test_a_checkpoint_without_names_is_in_the_networks_order(trainer):
     parent, batches = trainer(name="adam", lr=0.01)
-    parent.update(0, parent.objective(batches.at(0)))
+    parent.update(0, parent.objective(batches.at(0), 0))
     state = parent.state()
     del state["optimizer_names"]
     child, _ = trainer(name="adam", lr=0.01, rates="hidden2: 0.3")
@@ -183,7 +183,7 @@ def test_a_checkpoint_without_names_is_in_the_networks_order(trainer):
 
 def test_other_fields_of_an_optimiser_begin_anew(trainer):
     parent, batches = trainer(name="adam", lr=0.01, rates="head: 0.1")
-    parent.update(0, parent.objective(batches.at(0)))
+    parent.update(0, parent.objective(batches.at(0), 0))
     child, _ = trainer(name="adam", lr=0.01, rates="head: 0.1", beta1=0.5)
     assert not child.adopt(parent.state())
     assert not child._optimizer.torch.state_dict()["state"]
