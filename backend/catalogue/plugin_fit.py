@@ -4,16 +4,13 @@ A built-in component is known to fit. A plug-in's code may raise anything; each 
 sentence that names shapes, or the line of the plug-in's file.
 """
 
-import inspect
-import traceback
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from backend.training.components.resolve import Problem
+from backend.training.components.resolve import Problem, in_words
 from backend.training.datasets import Dataset
 from backend.training.losses import Loss, losses
 from backend.training.memory_need import on_meta_device
@@ -31,8 +28,8 @@ def dataset_problem(dataset: Dataset) -> str:
     """Why what a data set says of itself cannot be used; "" if it can."""
     try:
         shape, classes, count = dataset.shape, dataset.classes, dataset.training_examples
-    except Exception as error:
-        return in_words(error, dataset)
+    except (Exception, SystemExit) as error:
+        return in_words(error, type(dataset))
     if not (isinstance(shape, tuple) and shape and all(_is_count(n) for n in shape)):
         return f"its shape is {shape!r}; it must be a tuple of whole numbers above 0, of an example"
     for name, number in (("classes", classes), ("training_examples", count)):
@@ -45,8 +42,8 @@ def optimizer_problem(optimizer: Optimizer) -> str:
     """Why an optimiser cannot be built; "" if it can."""
     try:
         optimizer.build([nn.Parameter(torch.zeros(1))])
-    except Exception as error:
-        return f"it cannot be built: {in_words(error, optimizer)}"
+    except (Exception, SystemExit) as error:
+        return f"it cannot be built: {in_words(error, type(optimizer))}"
     return ""
 
 
@@ -65,8 +62,8 @@ def network_problems(network: Network, dataset: Dataset, loss: Loss) -> Iterator
         except RandomObjectiveError as error:
             yield Problem(("network",), str(error))
             return
-        except Exception as error:
-            place = f"examples of shape {dataset.shape}: {in_words(error, network)}"
+        except (Exception, SystemExit) as error:
+            place = f"examples of shape {dataset.shape}: {in_words(error, type(network))}"
             yield Problem(("network",), f"the network cannot be run on {place}")
             return
         if problem := _output_problem(output, size, dataset, loss):
@@ -74,9 +71,9 @@ def network_problems(network: Network, dataset: Dataset, loss: Loss) -> Iterator
             return
         try:
             chain.losses(output)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             shapes = f"outputs {tuple(output.shape)} and targets {tuple(chain.y.shape)}"
-            words = f"the loss cannot be computed of {shapes}: {in_words(error, loss)}"
+            words = f"the loss cannot be computed of {shapes}: {in_words(error, type(loss))}"
             yield Problem(("loss",), words)
             return
 
@@ -90,7 +87,7 @@ def chain_that_runs(network: Network, dataset: Dataset, loss: Loss, size: int) -
         with torch.no_grad():
             chain.losses(chain.module(chain.x))
         return chain
-    except Exception:
+    except (Exception, SystemExit):
         return _chain_with_numbers(network, dataset, loss, chain)
 
 
@@ -104,21 +101,6 @@ def _chain_with_numbers(network: Network, dataset: Dataset, loss: Loss, chain: C
 
 def _is_builtin(network: Network, loss: Loss) -> bool:
     return type(network) in networks().values() and type(loss) in losses().values()
-
-
-def in_words(error: Exception, component: Any) -> str:
-    """An error of a plug-in's code: what it says, and the line of the plug-in's file."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    said = lines[0].strip() if lines else ""
-    if isinstance(error, ValueError) and said:
-        text = said
-    else:
-        text = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    if "meta" in said:
-        text += " (a layout is also made on torch's meta device, where tensors have no numbers)"
-    file = Path(inspect.getfile(type(component)))
-    own = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == file]
-    return f"{text} ({file.name}, line {own[-1].lineno})" if own else text
 
 
 def _output_problem(output: Any, size: int, dataset: Dataset, loss: Loss) -> str:

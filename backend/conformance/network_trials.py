@@ -158,7 +158,7 @@ def _taken(
                 output = module(sample.batch(2)[0])
             if isinstance(network, ModuleNetwork):  # it may have a fixed number of outputs
                 _refuse_other_outputs(output, sample)
-        except Exception as error:  # a plug-in may fail in any way
+        except (Exception, SystemExit) as error:  # a plug-in may fail in any way
             broken[sample.name] = error
         else:
             yield sample

@@ -40,7 +40,10 @@ def chain_on(
         drawing = _drawing_modules(module, batch[0])
     except RandomObjectiveError:
         raise
-    except Exception:  # what does not fit is told by others, who have the words for it
+    except (
+        Exception,
+        SystemExit,
+    ):  # what does not fit is told by others, who have the words for it
         drawing = [name for name, m in module.named_modules() if drops(m)]
     if not drawing:
         return loss.chain(module, batch, dataset)

@@ -40,8 +40,9 @@ class WithRates(Optimizer):
 
     rates: str = ""
     """Factors of the learning rate, as `heads: 0.1, block0: 0.5`. A name is a stage of the
-    network, or a part of a stage; `heads` are the last stage and the heads of local losses. Empty:
-    one rate for all. A factor of 0 freezes the weights."""
+    network, or a part of a stage; `heads` are the last stage and the heads of local losses. A tied
+    weight belongs to the stage in which it stands first, as that of a tied head to the embedding.
+    Empty: one rate for all. A factor of 0 freezes the weights."""
 
     def __post_init__(self) -> None:
         parse_rates(self.rates)

@@ -68,7 +68,7 @@ class ModuleNetwork(Network):
         device = torch.empty(0).device
         try:
             module = self.wrapped(**own, **given)
-        except Exception:
+        except (Exception, SystemExit):
             if device.type != "meta":
                 raise
             with torch.device("cpu"):  # a constructor that computes with numbers
@@ -132,7 +132,7 @@ def _samples(module: nn.Module, shape: tuple[int, ...], classes: int) -> list[Te
         with torch.no_grad():
             copy.deepcopy(module)(numbers[0])
         return numbers
-    except Exception:
+    except (Exception, SystemExit):
         return tokens if len(shape) == 1 else numbers
 
 

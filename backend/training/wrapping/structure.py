@@ -116,7 +116,10 @@ def _why_one_stage(module: nn.Module, samples: Sequence[Tensor]) -> str:
         return "it has hooks of its own"
     try:
         same = _same(module, arranged(module, ()), samples)
-    except Exception as error:  # the module's own code, or layers that do not fit each other
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # the module's own code, or layers that do not fit each other
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         return f"its layers, called one after the other, do not fit each other ({reason})"
     return "" if same else "its forward pass does other things than call its layers in order"

@@ -1,5 +1,7 @@
 """Learning rates of groups: which parameters an entry means, and what a run makes of it."""
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import nn
@@ -12,7 +14,7 @@ from backend.training.loop import train
 from backend.training.networks import networks
 from backend.training.optimizers import optimizers
 from backend.training.optimizers.groups import GroupedOptimizer
-from backend.training.optimizers.rates import factors, parse_rates
+from backend.training.optimizers.rates import factors, parse_rates, refuse_tied
 from backend.training.trainer import Trainer
 
 ALL = sorted(optimizers())
@@ -53,6 +55,39 @@ def test_heads_are_the_last_stage_and_the_heads_of_local_losses(module):
     assert len(heads) == 6
     assert with_factor(module, "heads: 0.1", 0.1) == heads
     assert with_factor(module, "heads: 0.1", 1.0) == every - heads
+
+
+TIED = {"name": "gpt", "depth": 1, "width": 8, "heads": 2, "tied": True}
+
+
+@pytest.mark.parametrize(
+    ("rates", "refused"),
+    [
+        ("heads: 0.1", True),
+        ("head: 0.1", True),
+        ("heads: 0.1, embed.token.weight: 1", False),
+        ("heads: 0.1, embed: 0.2", False),
+        ("embed: 0.1", False),
+    ],
+)
+def test_a_tied_weight_belongs_to_the_stage_where_it_stands_first(rates, refused, config):
+    run = config(
+        network=TIED, dataset={"name": "markov_text"}, optimizer={"name": "adam", "rates": rates}
+    ).model_dump()
+    errors = validate(run)["errors"]
+    assert [e["loc"] for e in errors] == [["optimizer", "rates"]] * refused
+    for error in errors:
+        assert "is tied to embed.token.weight, which belongs to the stage embed" in error["msg"]
+        assert "say what it is to have, as embed.token.weight: 0.1" in error["msg"]
+
+
+def test_heads_are_the_last_stage_where_all_of_it_is_tied():
+    first, last = nn.Linear(3, 3), nn.Linear(3, 3, bias=False)
+    last.weight = first.weight
+    module = nn.Sequential(OrderedDict(a=first, b=nn.Linear(3, 3), c=last))
+    with pytest.raises(ValueError, match=r"c.weight is tied to a.weight"):
+        refuse_tied(module, "heads: 0.1")
+    assert with_factor(module, "a: 0.1", 0.1) == {"a.weight", "a.bias"}
 
 
 def test_the_longest_name_counts_and_heads_count_least(module):
