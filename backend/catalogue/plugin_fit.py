@@ -5,6 +5,7 @@ sentence that names shapes, or the line of the plug-in's file.
 """
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -66,6 +67,9 @@ def network_problems(network: Network, dataset: Dataset, loss: Loss) -> Iterator
             place = f"examples of shape {dataset.shape}: {in_words(error, type(network))}"
             yield Problem(("network",), f"the network cannot be run on {place}")
             return
+        if problem := _empty_layer(network, chain.module):
+            yield Problem(("network",), problem)
+            return
         if problem := _output_problem(output, size, dataset, loss):
             yield Problem(("network",), problem)
             return
@@ -101,6 +105,18 @@ def _chain_with_numbers(network: Network, dataset: Dataset, loss: Loss, chain: C
 
 def _is_builtin(network: Network, loss: Loss) -> bool:
     return type(network) in networks().values() and type(loss) in losses().values()
+
+
+def _empty_layer(network: Network, module: nn.Module) -> str:
+    """Why a layer without numbers is refused, at the field that is 0; "" if there is none."""
+    empty = next(((n, p) for n, p in module.named_parameters() if not p.numel()), None)
+    if empty is None:
+        return ""
+    name, shape = empty[0], tuple(empty[1].shape)
+    values = {item.name: getattr(network, item.name) for item in fields(network)}  # type: ignore[arg-type]
+    zero = next((n for n, v in values.items() if v == 0 and type(v) is int), "")
+    where = f"{zero} is 0, with which {name}" if zero else name
+    return f"{where} has shape {shape}, no numbers, and passes nothing on: give it at least 1 unit"
 
 
 def _output_problem(output: Any, size: int, dataset: Dataset, loss: Loss) -> str:
