@@ -8,8 +8,8 @@ pass (dropout) draws the same numbers at all of them (`Chain.drawing_from`).
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -24,7 +24,7 @@ from estimators.core.module_call import (
     replaced_forwards,
 )
 from estimators.core.plain_pass import Keep, PlainPass
-from estimators.core.replay import PARTS_DIFFER, Generators, is_replaying, replaying_alone, rewind
+from estimators.core.replay import PARTS_DIFFER, Generators, is_replaying, replaying_alone
 from estimators.core.site import Site, visiting
 from estimators.core.stateless import ImpureError, Stateless
 from estimators.core.structure import (
@@ -175,13 +175,6 @@ class Chain(Objective):
         if self.start is None:
             return nullcontext()
         return replaying_alone(self.start, self.x.device)
-
-    @contextmanager
-    def at_start(self) -> Iterator[None]:
-        """While this is open, a single pass of the module itself draws what those of this draw."""
-        with self.replaying():
-            rewind()
-            yield
 
     def part(
         self,

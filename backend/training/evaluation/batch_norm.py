@@ -9,6 +9,7 @@ from torch import nn
 from estimators.core.contract import Params
 from estimators.core.objective import Chain
 from estimators.core.plain_pass import PlainPass
+from estimators.core.replay import rewind
 
 
 def has_batch_norm(module: nn.Module) -> bool:
@@ -42,7 +43,8 @@ class RunningStatistics:
     def update(self, chain: Chain) -> None:
         """Update the statistics with the batch of the pass that was watched."""
         if self._passed is not None and not self._passed.update():
-            with chain.at_start():
+            with chain.replaying():
+                rewind()
                 self._module(chain.x)
 
 
