@@ -60,7 +60,7 @@ def _inferred(cls: type[Network]) -> list[str]:
     for dataset in (Digits(), TwoMoons()):
         try:
             return [*cls().inferred(dataset.shape, dataset.classes)]
-        except Exception:  # a plug-in's own code, which need not take this data set
+        except (Exception, SystemExit):  # a plug-in's own code, which need not take this data set
             continue
     return []
 

@@ -67,7 +67,8 @@ class Inspections:
         }
         if not used:
             return text
-        return f"{text}. It uses {' and '.join(sorted(used))}, whose code may not return"
+        plugins = " and ".join(sorted(used))
+        return f"{text}. It uses {plugins}, whose code may end the process or not return"
 
     def catalogue(self, refresh: bool = False) -> dict[str, Any]:
         """Everything that a configuration can name. Raises InspectionError."""

@@ -24,7 +24,7 @@ def answer(kind: str, payload: Payload) -> bytes:
     """`{"result": ...}` or `{"error": traceback}`, as JSON."""
     try:
         reply = {"result": _QUESTIONS[kind](payload)}
-    except Exception:
+    except BaseException:  # a plug-in may raise SystemExit or KeyboardInterrupt
         reply = {"error": traceback.format_exc()}
     return json.dumps(reply).encode()
 
@@ -50,7 +50,7 @@ def _figure(payload: Payload) -> Any:
             return {"figure": draw_own_figure(payload["name"], payload["run"], source, plugins)}
     except FigureError as error:
         return {"problem": str(error)}
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(frame.filename).name}, line {frame.lineno}"
         return {"problem": f"{type(error).__name__}: {error} ({place})"}

@@ -302,6 +302,7 @@ class Supervisor:
             token=token,
             home=str(self._home),
             plugins=self._inspections.plugins,
+            queued_plugins=run.plugins,
             device="cpu" if device == "cpu" else slot.device.name,
             environment=slot.environment(device),
             threads=run.facts.get("threads", slot.threads),

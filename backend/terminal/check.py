@@ -69,7 +69,7 @@ def check_file(
     except OutOfTimeError as error:
         _print_out_of_time(f"{file} is", "loading", limit, error, file, console)
         return False
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         console.print(f"[bold red]{escape(str(file))} does not load[/]")
         _print_traceback(error, file, console)
         return False

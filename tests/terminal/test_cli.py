@@ -8,14 +8,16 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import yaml
 
+from backend import serve
 from backend.home import serving
 
 CONFIG = {
@@ -79,6 +81,29 @@ def test_a_stopped_server_leaves_one_whole_file(served, tmp_path, kind):
     assert not beside
     with closing(sqlite3.connect(tmp_path / "lab.db")) as database:
         assert database.execute("SELECT COUNT(*) FROM alembic_version").fetchone() == (1,)
+
+
+def test_a_terminated_command_ends_the_lab_that_it_has_started(tmp_path, monkeypatch):
+    """What `tune`, `run` and `probe` do in it: its workers are ended with it."""
+    ended = []
+
+    @contextmanager
+    def lab(_settings: Any) -> Iterator[None]:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+            yield
+        finally:
+            ended.append(True)
+
+    monkeypatch.setattr(serve, "_lab", lab)
+    former = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with pytest.raises(SystemExit) as caught, serve.running_lab({"home": tmp_path}):
+            pass
+        assert caught.value.code == 128 + signal.SIGTERM
+        assert ended
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def test_a_backup_from_the_terminal(finished, tmp_path):
