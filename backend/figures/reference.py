@@ -13,14 +13,15 @@ from backend.figures.data.select import is_microscope
 from backend.figures.data.source import Floats, SeriesLike, Source
 from estimators.statistics.formatting import counted
 from estimators.statistics.reference import (
-    MARGIN,
     OF_THE_REFERENCE,
     RULE,
     SHOWN,
     growth_words,
+    is_rounding,
 )
 
 NORM, FLOOR, GROWTH, NULL = "exact/norm", "reference/floor", "reference/growth", "cosine_null"
+SWEEP = "sweep/"
 NULL_WIDTH = 1.96
 """Standard deviations that the null band reaches either way: 95 % of a normal distribution."""
 Steps = NDArray[np.int64]
@@ -31,11 +32,16 @@ class Reference:
     """The exact gradient of a run, layer by layer and step by step."""
 
     def __init__(self, source: Source, run_id: str) -> None:
-        self._source, self._at_a_point = source, is_microscope(source.run(run_id))
+        run = source.run(run_id)
+        # Of a sweep, whose steps are values of a field, every value has a gradient of its own.
+        sweeps = is_microscope(run) and bool(run.config["microscope"].get("sweep"))
+        prefix = SWEEP if sweeps else ""
+        self._source, self._at_a_point = source, is_microscope(run) and not sweeps
+        self._noun = "value" if sweeps else "probe"
         self._ids = {
-            (s.metric, s.layer): s.id
+            (s.metric.removeprefix(prefix), s.layer): s.id
             for s in source.series(run_id)
-            if s.metric in (NORM, FLOOR, GROWTH) and s.count
+            if s.metric in (prefix + NORM, prefix + FLOOR, prefix + GROWTH) and s.count
         }
         self._rounded: dict[str, Steps] = {}
 
@@ -45,10 +51,17 @@ class Reference:
 
     def rounded_at(self, metric: str, layer: str, steps: Steps) -> Mask:
         """The same for a metric in a layer."""
-        if metric not in OF_THE_REFERENCE:
+        if metric.removeprefix(SWEEP) not in OF_THE_REFERENCE:
             return np.zeros(len(steps), np.bool_)
         bad = self._steps(layer)
         return np.full(len(steps), len(bad) > 0) if self._at_a_point else np.isin(steps, bad)
+
+    def rounded_now(self, layer: str) -> bool:
+        """Whether the gradient of a layer is rounding at its newest point."""
+        if (NORM, layer) not in self._ids:
+            return False
+        newest = self._source.points(self._ids[NORM, layer], newest=1).steps
+        return bool(np.isin(newest, self._steps(layer)).any())
 
     def kept(self, series: SeriesLike, newest: int) -> Floats:
         """The newest values of a series, without those that compare with rounding."""
@@ -64,7 +77,7 @@ class Reference:
                 continue
             steps = self._source.points(self._ids[NORM, layer], newest=window).steps
             lost = int(np.isin(steps, self._steps(layer)).sum())
-            many = "" if self._at_a_point else f" at {lost} of {counted(len(steps), 'probe')}"
+            many = "" if self._at_a_point else f" at {lost} of {counted(len(steps), self._noun)}"
             rows += [f"{layer or 'the network'}{many}"] if lost else []
         if not rows:
             return ""
@@ -91,8 +104,8 @@ class Reference:
             return np.empty(0, np.int64)
         norm, floor = (self._source.points(self._ids[name, layer]) for name in (NORM, FLOOR))
         steps, at_norm, at_floor = np.intersect1d(norm.steps, floor.steps, return_indices=True)
-        floors = floor.values[at_floor]
-        return steps[(floors > 0) & (norm.values[at_norm] < MARGIN * floors)]
+        pairs = zip(norm.values[at_norm].tolist(), floor.values[at_floor].tolist(), strict=True)
+        return steps[np.array([is_rounding(*pair) for pair in pairs], np.bool_)]
 
 
 def null_end(sd: Floats) -> Floats:

@@ -21,19 +21,26 @@ REFERENCE = "reference/not_converged"
 Ends = tuple[float, float]
 
 
-def exact_norms(layers: Sequence[str], norms: Sequence[float]) -> Iterator[Points]:
+def exact_norms(
+    layers: Sequence[str], norms: Sequence[float], step: int = 0, prefix: str = ""
+) -> Iterator[Points]:
     """`exact/norm`: ‖g‖ of the exact gradient in each layer."""
-    return by_layer({"exact/norm": norms}, layers, 0, "")
+    return by_layer({f"{prefix}exact/norm": norms}, layers, step, "")
 
 
 def reference_floors(
-    layers: Sequence[str], floors: Sequence[float], growth: Mapping[str, float]
+    layers: Sequence[str],
+    floors: Sequence[float],
+    growth: Mapping[str, float],
+    step: int = 0,
+    prefix: str = "",
 ) -> Iterator[Points]:
     """`reference/floor`: the rounding error of the exact gradient in each layer where it is known;
     `reference/growth`: how much the activations grow in each stage."""
-    yield from finite(by_layer({"reference/floor": floors}, layers[: len(floors)], 0, ""))
+    metrics = {f"{prefix}reference/floor": floors}
+    yield from finite(by_layer(metrics, layers[: len(floors)], step, ""))
     for stage, ratio in growth.items():
-        yield single("reference/growth", 0, ratio, stage)
+        yield single(f"{prefix}reference/growth", step, ratio, stage)
 
 
 def reference_solves(lost: int | None, step: int = 0, prefix: str = "") -> Iterator[Points]:

@@ -44,6 +44,10 @@ def of_sweep(result: Sweep, steps: list[int]) -> Iterator[Points]:
     """`sweep/*` of each measurement; `steps` are where the points of each value stand."""
     by_oracle = any("oracle" in each.sources.values() for each in result.measurements)
     for place, (step, measurement) in enumerate(zip(steps, result.measurements, strict=True)):
+        layers = measurement.layers
+        yield from exact_norms(layers, measurement.exact_norm, step, SWEEP)
+        floors = measurement.exact_floor
+        yield from reference_floors(layers, floors, measurement.growth, step, SWEEP)
         yield from reference_solves(measurement.reference_not_converged, step, SWEEP)
         if result.of_network:
             yield sweep_parameters(result.parameters[place], step)

@@ -63,7 +63,8 @@ class Sweep:
         heads = [metric.replace("_", " ") for metric in SHOWN]
         where = layer or "the network"
         title = f"{where}, {first.draws} draws at each value of {self.field}"
-        below = note(first, sources=self._sources())
+        rounded = any(each.is_rounding(layer) for each in self.measurements)
+        below = note(first, sources=self._sources(), hatched=rounded)
         head = ["estimator", self.field, *heads]
         return Table(title, head, rows, below, notices=self.notices)
 

@@ -8,6 +8,8 @@ normalisation.
 import math
 from collections.abc import Sequence
 
+from estimators.statistics.formatting import counted
+
 MARGIN = 10.0
 """How many times its rounding error a gradient must be. At this ratio rounding can turn it by up to
 0.1, about 6°, so that no cosine with it is off by more than 0.1."""
@@ -22,6 +24,11 @@ OF_THE_REFERENCE = (
 )  # fmt: skip
 """The measures that compare with the exact gradient: all but the SNR."""
 RULE = f"‖g‖ is below {MARGIN:g} times its own rounding error"
+HATCH = "▨"
+"""The mark in tables of a number that compares with a gradient that is rounding."""
+HATCH_NOTE = f"{HATCH}: {RULE}; such numbers mean nothing and are in no mean"
+ROUNDED = "the exact gradient is rounding"
+"""Why nothing is judged there, in a few words."""
 SHOWN = 5
 """Most layers that a sentence names."""
 
@@ -32,6 +39,11 @@ def is_rounding(norm: float, floor: float) -> bool:
     False where the floor is not known (NaN), and for a gradient that is zero in every precision.
     """
     return floor > 0 and norm < MARGIN * floor
+
+
+def share_rounded(rounded: int, of: int, noun: str) -> str:
+    """`the exact gradient is rounding at 3 of 16 probes`; "" if it is at none."""
+    return f"{ROUNDED} at {rounded:,} of {counted(of, noun)}" if rounded else ""
 
 
 def rounded_words(layers: Sequence[str], norms: Sequence[float], floors: Sequence[float]) -> str:

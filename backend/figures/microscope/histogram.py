@@ -12,7 +12,9 @@ from backend.figures.data.source import FigureError, Floats, Source
 from backend.figures.drawing import canvas, panels, style
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Place
+from backend.figures.reference import Reference
 from estimators.statistics.formatting import counted
+from estimators.statistics.reference import HATCH, HATCH_NOTE, OF_THE_REFERENCE
 
 
 def _of_draws(name: str, order: int, title: str, help: str, takeaway: str) -> Chart:
@@ -66,8 +68,14 @@ def figure(source: Source, query: Query) -> go.Figure:
     what, tally = metric(name), canvas.Tally()
     estimators = draws.each(source, query, name, tally)
     traces: list[Any] = []
+    hatched = [
+        name.removeprefix(draws.PREFIX) in OF_THE_REFERENCE
+        and Reference(source, drawn.line.run_id).rounded_now(query.layer)
+        for drawn in estimators
+    ]
     for at, drawn in enumerate(estimators):
-        traces += _panel(source, at, drawn)
+        traces += _panel(source, at, drawn, hatched=hatched[at])
+    tally.say(HATCH_NOTE if any(hatched) else "")
     for run_id in query.runs:
         if draws.is_dead(source, run_id, query.layer):
             tally.say("the exact gradient is 0 here: nothing is divided by it")
@@ -82,7 +90,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         title=what.title + where,
         height=panels.height(len(estimators), PANEL, ROOM),
         showlegend=False,
-        **_layout(estimators, what.axis, len(query.runs)),
+        **_layout(estimators, what.axis, len(query.runs), hatched),
     )
 
 
@@ -94,7 +102,7 @@ def _name(query: Query) -> str:
     return draws.PREFIX + key
 
 
-def _panel(source: Source, at: int, drawn: draws.Draws) -> list[Any]:
+def _panel(source: Source, at: int, drawn: draws.Draws, *, hatched: bool) -> list[Any]:
     if not len(drawn.values):
         return []
     heights, edges = bins(drawn.values)
@@ -104,7 +112,7 @@ def _panel(source: Source, at: int, drawn: draws.Draws) -> list[Any]:
     interval = f"{hover_head(plain(label))}<br>%{{customdata[0]:.4g}} … %{{customdata[1]:.4g}}"
     bars = go.Bar(
         x=((edges[:-1] + edges[1:]) / 2).tolist(), y=heights.tolist(), name=name,
-        width=np.diff(edges).tolist(), marker={"color": colour, "line": {"width": 0}},
+        width=np.diff(edges).tolist(), marker=_look(colour, hatched=hatched),
         opacity=0.7, customdata=np.stack([edges[:-1], edges[1:]], 1).tolist(),
         hovertemplate=interval + "<br>%{y:.3~%} of the draws<extra></extra>",
         meta={"run": drawn.line.run_id, "role": "bins"}, **axes,
@@ -119,6 +127,12 @@ def _panel(source: Source, at: int, drawn: draws.Draws) -> list[Any]:
     if law is not None:
         marks.append(_mark(law, top, f"{name}: law", f"mean by the law {law:.4g}", "dash", axes))
     return [bars, *marks]
+
+
+def _look(colour: str, *, hatched: bool) -> dict[str, Any]:
+    """Bars of the draws of an estimator; hatched where they compare with rounding."""
+    plain_bars = {"color": colour, "line": {"width": 0}}
+    return {**plain_bars, "pattern": {"shape": "x", "size": 6}} if hatched else plain_bars
 
 
 def bins(values: Floats) -> tuple[Floats, Floats]:
@@ -141,8 +155,13 @@ def _mark(x: float, top: float, name: str, words: str, dash: str, axes: dict[str
     )  # fmt: skip
 
 
-def _layout(estimators: list[draws.Draws], words: str, runs: int) -> dict[str, Any]:
-    heads = [_heading(drawn, runs > 1) for drawn in estimators]
+def _layout(
+    estimators: list[draws.Draws], words: str, runs: int, hatched: list[bool]
+) -> dict[str, Any]:
+    heads = [
+        f"{HATCH} " * bad + _heading(drawn, runs > 1)
+        for drawn, bad in zip(estimators, hatched, strict=True)
+    ]
     up = canvas.axis("", tickformat=".0%", nticks=3, rangemode="tozero")
     across = canvas.axis(words, nticks=5, tickangle=0)
     layout = panels.layout(heads, PANEL, across, [up] * len(estimators), ROOM)

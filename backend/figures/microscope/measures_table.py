@@ -13,8 +13,10 @@ from backend.figures.data.source import Source
 from backend.figures.drawing import canvas
 from backend.figures.drawing.text import clipped, plain
 from backend.figures.info import Chart, FigureInfo, Place
+from backend.figures.reference import Reference
 from estimators.statistics.formatting import counted
 from estimators.statistics.law_check import LawCheck
+from estimators.statistics.reference import HATCH, HATCH_NOTE, OF_THE_REFERENCE
 from estimators.statistics.tails import MARK, UNAFFECTED
 
 INFO = FigureInfo(
@@ -39,6 +41,8 @@ class Row(NamedTuple):
     check: LawCheck
     heavy: bool
     """Whether heavy tails make its standard error too small."""
+    hatched: bool
+    """Whether it compares with a gradient that is rounding."""
 
 
 def figure(source: Source, query: Query) -> go.Figure:
@@ -55,6 +59,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.say(gap)
     wrong = [(row.line.run, row.line.label) for row in rows if row.check.verdict == "disagrees"]
     tally.say(law_checks.POINT_RULE)
+    tally.say(HATCH_NOTE if any(row.hatched for row in rows) else "")
     tally.say(f"likely cause where a law disagrees: {law_checks.likely_causes(wrong)}")
     cells = [
         [*column] for column in zip(*(_cells(row, len(query.runs)) for row in rows), strict=True)
@@ -79,11 +84,13 @@ def _row(source: Source, line: Line) -> Row:
         error = standard_errors.from_draws(source, line)
     law = draws.latest(source, line, f"law/{name}")
     count = _count(line, int(points.steps[-1]))
-    check = law_checks.check_point(source, laws.series_of(source, line), name, count, error)
+    series, exact = laws.series_of(source, line), Reference(source, line.run_id)
+    check = law_checks.check_point(source, exact, series, name, count, error)
     heavy = name not in UNAFFECTED and cautions.heavy_tails(
         source, line.run_id, line.label, line.series.layer
     )
-    return Row(line, value, error, law, count, check, heavy)
+    hatched = name in OF_THE_REFERENCE and exact.rounded_now(line.series.layer)
+    return Row(line, value, error, law, count, check, heavy, hatched)
 
 
 def _rank(line: Line) -> tuple[int, int]:
@@ -107,7 +114,7 @@ def _cells(row: Row, runs: int) -> list[str]:
     return [
         draws.name_of(row.line, several=runs > 1),
         metric(row.line.series.metric).title,
-        _number(row.value),
+        f"{HATCH} {_number(row.value)}" if row.hatched else _number(row.value),
         "" if row.error is None else _number(row.error, 2) + (f" {MARK}" if row.heavy else ""),
         "no law" if row.law is None else _number(row.law),
         _check(row.check),
@@ -117,7 +124,7 @@ def _cells(row: Row, runs: int) -> list[str]:
 def _check(check: LawCheck) -> str:
     """The verdict with its symbol, and how far the measure is from its law in standard errors."""
     kind = law_checks.kind(check)
-    if kind == "no law":
+    if kind in ("no law", "no reference"):
         return law_checks.SYMBOLS[kind]
     return law_checks.with_distance(check)
 

@@ -258,6 +258,7 @@ def _laws(
     Such a line does not grow but is drawn anew, since its law check depends on every point.
     """
     checks, traces, wrong = [], [], []
+    exact = {run_id: reference.Reference(source, run_id) for run_id in query.runs}
     for line, series_points, like in zip(kept, points, drawn, strict=False):
         measure = line.series.metric
         if measure not in laws.PREDICTED:
@@ -265,7 +266,9 @@ def _laws(
         series, draws = laws.series_of(source, line), draws_of(line.run)
         law, check = law_checks.law_of(source, series, measure, series_points), law_checks.NO_LAW
         if law:
-            check = law_checks.check_probes(source, series, measure, law, series_points, draws)
+            check = law_checks.check_probes(
+                source, exact[line.run_id], series, measure, law, series_points, draws
+            )
         checks.append((like.name, check))
         if check.verdict == "disagrees":
             wrong.append((line.run, line.label))

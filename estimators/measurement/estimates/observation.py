@@ -1,5 +1,6 @@
 """The draws of one estimator at a frozen point, and the measures from the draws so far."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,7 +23,8 @@ from estimators.measurement.estimates.measures import METRICS, measures_of
 from estimators.measurement.estimates.rounding import rounding_of
 from estimators.measurement.estimates.tails import heavy_tails
 from estimators.measurement.estimates.theory import law_of, theory
-from estimators.statistics.law_check import LAW, LEVEL, LawCheck, check_measure
+from estimators.statistics.law_check import LAW, LEVEL, NO_REFERENCE, LawCheck, check_measure
+from estimators.statistics.reference import is_rounding
 from estimators.statistics.rounding import Rounding
 from estimators.statistics.student import half_width
 
@@ -58,6 +60,12 @@ class Point:
         """‖g‖ of each layer, (G,)."""
         squares = [g.double().square().sum().item() for g in self.exact.values()]
         return (torch.tensor(squares, dtype=torch.float64) @ self.groups).sqrt()
+
+    @cached_property
+    def rounded(self) -> tuple[bool, ...]:
+        """Whether the exact gradient of each layer is rounding."""
+        floors = [math.nan] * len(self.layers) if self.floors is None else self.floors.tolist()
+        return tuple(map(is_rounding, self.norms.tolist(), floors))
 
 
 def point(objective: Objective, params: Params) -> Point:
@@ -191,7 +199,10 @@ class Observation:
                 low, high = bounds(metric, summary, innovations, LEVEL)
                 ends = zip(low.tolist(), high.tolist(), strict=True)
                 rows = zip(by_layer, counts, ends, strict=True)
-                checks[metric] = [check_measure(metric, *row) for row in rows]
+                checks[metric] = [
+                    NO_REFERENCE if rounded else check_measure(metric, *row)
+                    for row, rounded in zip(rows, self.at.rounded, strict=True)
+                ]
         return checks
 
     def verdicts(self) -> tuple[BiasVerdict, ...]:

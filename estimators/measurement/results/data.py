@@ -112,9 +112,12 @@ class MeasurementData:
         return bool(self.exact_floor) and is_rounding(self.exact_norm[i], self.exact_floor[i])
 
     def points_uphill(self, estimator: str, layer: str = "") -> bool:
-        """Whether the mean of the draws points uphill, by more than their noise explains."""
+        """Whether the mean of the draws points uphill, by more than their noise explains.
+
+        Of a gradient that is rounding, no slope is one.
+        """
         values, i = self.values[estimator], self.place(layer)
-        if "along" not in values:
+        if "along" not in values or self.is_rounding(layer):
             return False
         lost = self.lost[estimator][i] if estimator in self.lost else 0
         return points_uphill(values["along"][i], values["along_se"][i], self.draws - lost - 1)
