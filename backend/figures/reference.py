@@ -5,6 +5,7 @@ probes, seeds and batches.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +19,24 @@ from estimators.statistics.reference import (
     SHOWN,
     growth_words,
     is_rounding,
+    null_band,
 )
 
-NORM, FLOOR, GROWTH, NULL = "exact/norm", "reference/floor", "reference/growth", "cosine_null"
-SWEEP = "sweep/"
-NULL_WIDTH = 1.96
-"""Standard deviations that the null band reaches either way: 95 % of a normal distribution."""
+NORM, FLOOR, GROWTH = "exact/norm", "reference/floor", "reference/growth"
+SWEEP, REDRAWN = "sweep/", "redrawn/"
+NULLS = {"cosine": "cosine_null", "scaled_error": "scaled_error_null"}
+"""The measures that have a null, and the series of it by the signs of units."""
 Steps = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+
+
+class Null(NamedTuple):
+    """What chance gives at each step, (n,); NaN where it is not known, or has no such end."""
+
+    low: Floats
+    high: Floats
+    redrawn: bool
+    """Whether feedback was redrawn; else it is by the signs of units."""
 
 
 class Reference:
@@ -42,6 +53,11 @@ class Reference:
             (s.metric.removeprefix(prefix), s.layer): s.id
             for s in source.series(run_id)
             if s.metric in (prefix + NORM, prefix + FLOOR, prefix + GROWTH) and s.count
+        }
+        self._nulls = {
+            (s.metric, s.layer, s.estimator): s.id
+            for s in source.series(run_id)
+            if s.count and (s.metric.startswith(REDRAWN) or s.metric in NULLS.values())
         }
         self._rounded: dict[str, Steps] = {}
 
@@ -67,6 +83,39 @@ class Reference:
         """The newest values of a series, without those that compare with rounding."""
         points = self._source.points(series.id, newest=newest)
         return points.values[~self.rounded(series, points.steps)]
+
+    def null(self, metric: str, label: str, layer: str, steps: Steps) -> Null:
+        """The null of an estimator's cosine or scaled error at these steps; of no other measure.
+
+        By redrawing feedback where a microscope has done so, else by the signs of units.
+        """
+        missing = np.full(len(steps), np.nan)
+        if metric not in NULLS:
+            return Null(missing, missing, redrawn=False)
+        redrawn = (REDRAWN + metric, layer, label) in self._nulls
+        if redrawn:  # of all draws, whatever the step
+            name = metric if metric == "scaled_error" else f"{metric}_sd"
+            spread = np.full(len(steps), self._newest(REDRAWN + name, layer, label))
+        else:
+            spread = self._at(NULLS[metric], label, layer, steps)
+        if metric == "scaled_error":
+            return Null(spread, missing, redrawn)
+        centre = self._newest(REDRAWN + metric, layer, label) if redrawn else 0.0
+        ends = np.array([null_band(centre, sd) for sd in spread.tolist()]).reshape(-1, 2)
+        return Null(ends[:, 0], ends[:, 1], redrawn)
+
+    def _newest(self, metric: str, layer: str, label: str) -> float:
+        points = self._source.points(self._nulls[metric, layer, label], newest=1)
+        return float(points.values[-1])
+
+    def _at(self, metric: str, label: str, layer: str, steps: Steps) -> Floats:
+        """A series at these steps; NaN where it has no point."""
+        values = np.full(len(steps), np.nan)
+        if (metric, layer, label) in self._nulls:
+            points = self._source.points(self._nulls[metric, layer, label])
+            _, here, there = np.intersect1d(steps, points.steps, return_indices=True)
+            values[here] = points.values[there]
+        return values
 
     def words(self, layers: Sequence[str], window: int) -> str:
         """A sentence on the layers whose gradient is rounding at the latest probes; "" if none
@@ -106,23 +155,3 @@ class Reference:
         steps, at_norm, at_floor = np.intersect1d(norm.steps, floor.steps, return_indices=True)
         pairs = zip(norm.values[at_norm].tolist(), floor.values[at_floor].tolist(), strict=True)
         return steps[np.array([is_rounding(*pair) for pair in pairs], np.bool_)]
-
-
-def null_end(sd: Floats) -> Floats:
-    """The end of a null band: no cosine is beyond 1."""
-    return np.minimum(NULL_WIDTH * sd, 1.0)
-
-
-def null_of(source: Source, run_id: str, label: str, layer: str, steps: Steps) -> Floats:
-    """The end of the null band of an estimator's cosine at these steps; NaN where not known."""
-    ids = [
-        s.id
-        for s in source.series(run_id)
-        if (s.metric, s.layer, s.estimator) == (NULL, layer, label) and s.count
-    ]
-    values = np.full(len(steps), np.nan)
-    if ids:
-        points = source.points(ids[0])
-        _, here, there = np.intersect1d(steps, points.steps, return_indices=True)
-        values[here] = null_end(points.values[there])
-    return values

@@ -6,6 +6,7 @@ from math import nan
 from numpy.typing import ArrayLike
 
 from backend.series.points import Points, by_layer, consecutive, finite, single
+from estimators.measurement.draws.redrawn import REDRAWN
 from estimators.measurement.estimates.bias_test import BiasVerdict
 from estimators.measurement.estimates.measures import METRICS
 from estimators.measurement.results.draw_record import SingleDraws
@@ -57,6 +58,11 @@ class EstimatorSeries:
 
     def __init__(self, label: str, layers: Sequence[str], prefix: str = "") -> None:
         self._label, self._layers, self._prefix = label, layers, prefix
+
+    def redrawn(self, null: Mapping[str, Sequence[float]], step: int) -> Iterator[Points]:
+        """`redrawn/cosine`, `redrawn/cosine_sd` and `redrawn/scaled_error`: the null by redrawing
+        feedback."""
+        return finite(self._by_layer(REDRAWN, null, step))
 
     def each_draw(self, draws: SingleDraws, first: int = 0) -> Iterator[Points]:
         """`draw/cosine`, `draw/norm_ratio` and `draw/along` of each draw, from number `first` on.

@@ -34,6 +34,8 @@ def of_measurement(result: Measurement) -> Iterator[Points]:
             for count, values in drawn.course.items():
                 yield from series.measures(values, count)
         yield from _errors_and_laws(series, result, label, result.draws)
+        if label in result.redrawn:
+            yield from series.redrawn(result.redrawn[label], result.draws)
         if "oracle" in result.sources.values():
             yield series.source(result.sources[label])
         if verdicts := result.verdicts.get(label):

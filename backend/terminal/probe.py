@@ -12,7 +12,13 @@ from rich.table import Column, Table
 from backend.terminal.client import Client
 from estimators.statistics.formatting import upper_bound
 from estimators.statistics.law_check import LAW, MAX_ERRORS, MIN_DRAWS, check_measure
-from estimators.statistics.reference import HATCH, HATCH_NOTE, OF_THE_REFERENCE, is_rounding
+from estimators.statistics.reference import (
+    HATCH,
+    HATCH_NOTE,
+    OF_THE_REFERENCE,
+    is_rounding,
+    null_band,
+)
 
 _CALL = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*(.*?)\s*", re.DOTALL)
@@ -29,6 +35,10 @@ SHOWN = (
 NORM, FLOOR = "exact/norm", "reference/floor"
 ROUNDING = 1e-12
 """Numbers below this share of what they are compared with are rounding, and printed as 0."""
+NULL_NOTE = (
+    "by chance: 95 % of cosines and scaled errors, had noise or feedback nothing to do with the "
+    "gradient"
+)
 LAW_NOTE = f"a law agrees within {MAX_ERRORS:g} standard errors, from {MIN_DRAWS} draws on"
 
 
@@ -83,6 +93,8 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
         verdict = ["–" if rounded else _verdict(measured)] if judged else []
         cells = [_cell(measured, *pair, rounded=rounded) for pair in SHOWN]
         rows.append([escape(label), *cells, *verdict])
+        if any(chance := [_chance(measured, metric) for metric, _ in SHOWN]):
+            rows.append(["  by chance", *chance])
         laws = [_law(measured, metric, draws, rounded=rounded) for metric, _ in SHOWN]
         if any(laws):
             rows.append(["  by its law", *laws])
@@ -93,7 +105,7 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
     for caution in cautions(note):
         console.print(caution, style="bold", highlight=False, markup=False)
     console.print(
-        f"{sources(note)}; ± is one standard error; {LAW_NOTE}",
+        f"{sources(note)}; ± is one standard error; {NULL_NOTE}; {LAW_NOTE}",
         style="dim", highlight=False, markup=False,
     )  # fmt: skip
 
@@ -144,6 +156,18 @@ def _cell(measured: dict[str, float], metric: str, error: str, *, rounded: bool 
 def without_rounding(value: float, scale: float = 1.0) -> float:
     """The value, or 0 if it is nothing but rounding beside `scale`."""
     return 0.0 if abs(value) <= ROUNDING * scale else value
+
+
+def _chance(measured: dict[str, float], metric: str) -> str:
+    """What a measure is by chance: the null band of the cosine, what a scaled error exceeds."""
+    if metric == "cosine" and "cosine_null" in measured:
+        pair = measured.get("redrawn/cosine", 0.0), measured["cosine_null"]
+        low, high = null_band(pair[0], measured.get("redrawn/cosine_sd", pair[1]))
+        return f"{low:.2g} … {high:.2g}".replace("-", "−")
+    if metric == "scaled_error" and "scaled_error_null" in measured:
+        null = measured.get("redrawn/scaled_error", measured["scaled_error_null"])
+        return f"> {null:.3g}"
+    return ""
 
 
 def _law(measured: dict[str, float], metric: str, draws: int, *, rounded: bool = False) -> str:

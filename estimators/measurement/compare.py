@@ -101,7 +101,9 @@ def compare(
             )
         notices |= dict.fromkeys(measured.notices)
         before = f"batch {place + 1} of {len(pairs)}, "
-        measurement = measure_subject(measured, draws, seed + place, progress, before)
+        measurement = measure_subject(
+            measured, draws, seed + place, progress, before, redrawn=False
+        )
         out = metric in OF_THE_REFERENCE and measurement.is_rounding(layer)
         rounded += out
         for label in measured.watched:

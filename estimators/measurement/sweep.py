@@ -140,7 +140,9 @@ def sweep(
         measured = subject(network, loss, examples, here, seed, separable)  # type: ignore[arg-type]
         sizes.append(sum(p.numel() for p in measured.params.values()))
         before = f"{field} {value}, "
-        measurements.append(measure_subject(measured, draws, seed, progress, before, source))
+        measurements.append(
+            measure_subject(measured, draws, seed, progress, before, source, redrawn=False)
+        )
     fields = {label: described(e) for label, e in kept.items()}
     return Sweep(field, tuple(ordered), tuple(measurements), makes_network, tuple(sizes), fields)
 

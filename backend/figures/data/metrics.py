@@ -61,6 +61,13 @@ METRICS = {
     "scaled_error": Metric(
         "Scaled error", "scaled error<br>min over c ≥ 0 of E‖cĝ − g‖² / ‖g‖²", "linear", (0, 1)
     ),
+    "scaled_error_null": Metric(
+        "Null of the scaled error",
+        "5 % quantile of the scaled error<br>with the signs of units redrawn",
+        "linear",
+        (0, 1),
+        "null of the scaled error",
+    ),
     "relative_variance": Metric(
         "Relative variance", "relative variance of one draw<br>tr S / ‖g‖²", "log"
     ),

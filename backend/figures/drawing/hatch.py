@@ -6,17 +6,14 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data.source import Floats
 from backend.figures.drawing import canvas
 from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import hover_head, hover_mark
-from estimators.statistics.reference import RULE
+from backend.figures.reference import Null
+from estimators.statistics.reference import REDRAWS, RULE
 
 NAME = "gradient is rounding"
 GREY = "#808080"
-NULL_NOTE = (
-    "dotted: null band, 95 % of cosines where noise or feedback has nothing to do with the gradient"
-)
 
 
 def marks(
@@ -39,19 +36,41 @@ def marks(
     ]  # fmt: skip
 
 
-def null_band(x: Sequence[Any], ends: Floats, scale: Scale, like: Any, name: str) -> list[Any]:
-    """Both ends of the null band as thin dotted lines, hidden and shown with the line `like`."""
-    if not np.isfinite(ends).any():
+def null_band(x: Sequence[Any], null: Null, scale: Scale, like: Any, name: str) -> list[Any]:
+    """The ends of the null as thin dotted lines, hidden and shown with the line `like`."""
+    ends = [end for end in (null.high, null.low) if np.isfinite(end).any()]
+    if not ends:
         return []
-    high, low = (canvas.numbers(scale.positions(end)) for end in (ends, -ends))
-    above, below = (canvas.numbers(end) for end in (ends, -ends))
+    places, heights, values = [], [], []
+    for end in ends:
+        gap = [None] if places else []
+        places += [*gap, *x]
+        heights += [*gap, *canvas.numbers(scale.positions(end))]
+        values += [*gap, *canvas.numbers(end)]
     return [
         go.Scatter(
-            x=[*x, None, *x], y=[*high, None, *low], customdata=[*above, None, *below],
+            x=places, y=heights, customdata=values,
             mode="lines", name=f"null of {like.name}", legendgroup=like.legendgroup,
             showlegend=False, connectgaps=False, opacity=0.8,
-            line={"color": like.line.color, "dash": "dot", "width": 1.2},
-            hovertemplate=f"{hover_head(name)}<br>null band %{{customdata:.3~g}}<extra></extra>",
+            line={"color": like.line.color, "dash": "dot", "width": 1.5},
+            hovertemplate=f"{hover_head(name)}<br>null %{{customdata:.3~g}}<extra></extra>",
             meta={"run": like.meta["run"], "full": f"null of {name}", "role": "null"},
         )
     ]  # fmt: skip
+
+
+def null_note(metric: str, nulls: Sequence[Null], where: str = "dotted") -> str:
+    """What the dotted lines, or the numbers at `where`, are; "" where no null is known."""
+    known = [n for n in nulls if np.isfinite(n.low).any()]
+    if not known:
+        return ""
+    ways = {n.redrawn for n in known}
+    how = {
+        (False,): "by random signs of each unit's part",
+        (True,): f"by up to {REDRAWS} redraws of the feedback",
+        (False, True): "by redrawn feedback where there is some, else by random signs of each "
+        "unit's part",
+    }[tuple(sorted(ways))]
+    what = "null band, 95 % of cosines" if metric == "cosine" else "null, 95 % of scaled errors"
+    side = "" if metric == "cosine" else " above it"
+    return f"{where}: {what}{side} if noise or feedback had nothing to do with the gradient ({how})"

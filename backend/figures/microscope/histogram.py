@@ -9,10 +9,10 @@ from backend.figures.data import draws
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
 from backend.figures.data.source import FigureError, Floats, Source
-from backend.figures.drawing import canvas, panels, style
+from backend.figures.drawing import canvas, hatch, panels, style
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Place
-from backend.figures.reference import Reference
+from backend.figures.reference import Null, Reference
 from estimators.statistics.formatting import counted
 from estimators.statistics.reference import HATCH, HATCH_NOTE, OF_THE_REFERENCE
 
@@ -73,9 +73,11 @@ def figure(source: Source, query: Query) -> go.Figure:
         and Reference(source, drawn.line.run_id).rounded_now(query.layer)
         for drawn in estimators
     ]
+    nulls = [_null(source, drawn) for drawn in estimators]
     for at, drawn in enumerate(estimators):
-        traces += _panel(source, at, drawn, hatched=hatched[at])
+        traces += _panel(source, at, drawn, nulls[at], hatched=hatched[at])
     tally.say(HATCH_NOTE if any(hatched) else "")
+    tally.say(hatch.null_note(name.removeprefix(draws.PREFIX), nulls))
     for run_id in query.runs:
         if draws.is_dead(source, run_id, query.layer):
             tally.say("the exact gradient is 0 here: nothing is divided by it")
@@ -102,7 +104,15 @@ def _name(query: Query) -> str:
     return draws.PREFIX + key
 
 
-def _panel(source: Source, at: int, drawn: draws.Draws, *, hatched: bool) -> list[Any]:
+def _null(source: Source, drawn: draws.Draws) -> Null:
+    """The null of these draws' cosines; of no other metric of them."""
+    line, name = drawn.line, drawn.line.series.metric.removeprefix(draws.PREFIX)
+    made = source.points(line.series.id).count
+    exact = Reference(source, line.run_id)
+    return exact.null(name, line.label, line.series.layer, np.array([made], np.int64))
+
+
+def _panel(source: Source, at: int, drawn: draws.Draws, null: Null, *, hatched: bool) -> list[Any]:
     if not len(drawn.values):
         return []
     heights, edges = bins(drawn.values)
@@ -126,6 +136,10 @@ def _panel(source: Source, at: int, drawn: draws.Draws, *, hatched: bool) -> lis
     )
     if law is not None:
         marks.append(_mark(law, top, f"{name}: law", f"mean by the law {law:.4g}", "dash", axes))
+    ends = [("above", null.high), ("below", null.low)]
+    for side, end in [(side, float(end[0])) for side, end in ends if np.isfinite(end).all()]:
+        words = f"null band: 2.5 % of cosines are {side} {end:.3g} by chance"
+        marks.append(_mark(end, top, f"{name}: null", words, "dot", axes))
     return [bars, *marks]
 
 

@@ -10,10 +10,10 @@ from backend.figures.data.metrics import MEASURES, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import Line, estimators, lines
 from backend.figures.data.source import Source
-from backend.figures.drawing import canvas
+from backend.figures.drawing import canvas, hatch
 from backend.figures.drawing.text import clipped, plain
 from backend.figures.info import Chart, FigureInfo, Place
-from backend.figures.reference import Reference
+from backend.figures.reference import Null, Reference
 from estimators.statistics.formatting import counted
 from estimators.statistics.law_check import LawCheck
 from estimators.statistics.reference import HATCH, HATCH_NOTE, OF_THE_REFERENCE
@@ -27,7 +27,7 @@ INFO = FigureInfo(
     parameters=("runs", "metric", "layer", "estimator"),
     charts=(Chart("measures-table", (Place("draws", "read", 20),), size="table"),),
 )
-HEAD = ("estimator", "measure", "measured", "± s.e.", "by the law", "law check")
+HEAD = ("estimator", "measure", "measured", "± s.e.", "by chance", "by the law", "law check")
 
 
 class Row(NamedTuple):
@@ -43,11 +43,14 @@ class Row(NamedTuple):
     """Whether heavy tails make its standard error too small."""
     hatched: bool
     """Whether it compares with a gradient that is rounding."""
+    null: Null
+    """What chance gives."""
 
 
 def figure(source: Source, query: Query) -> go.Figure:
     """Tabulate the metrics named (all measures by default) at their newest point."""
-    names = [name for name in (query.metrics or MEASURES) if not name.endswith(("_se", "_sd"))]
+    hidden = ("_se", "_sd", "_null")
+    names = [name for name in (query.metrics or MEASURES) if not name.endswith(hidden)]
     for name in names:
         metric(name)
     rows = [_row(source, line) for line in lines(source, query, names) if line.series.count]
@@ -59,6 +62,9 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.say(gap)
     wrong = [(row.line.run, row.line.label) for row in rows if row.check.verdict == "disagrees"]
     tally.say(law_checks.POINT_RULE)
+    for measure in ("cosine", "scaled_error"):
+        nulls = [row.null for row in rows if row.line.series.metric == measure]
+        tally.say(hatch.null_note(measure, nulls, "by chance"))
     tally.say(HATCH_NOTE if any(row.hatched for row in rows) else "")
     tally.say(f"likely cause where a law disagrees: {law_checks.likely_causes(wrong)}")
     cells = [
@@ -67,7 +73,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     shown = go.Table(
         header={"values": list(HEAD), "align": "left", "fill": {"color": canvas.CLEAR}},
         cells={"values": cells, "align": "left", "fill": {"color": canvas.CLEAR}, "height": 24},
-        name=INFO.title, columnwidth=[2.8, 2.4, 1.6, 1.3, 1.6, 2],
+        name=INFO.title, columnwidth=[2.8, 2.4, 1.6, 1.3, 1.9, 1.6, 2],
     )  # fmt: skip
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     height = 110 + 24 * min(max(len(rows), 2), 24)
@@ -90,7 +96,8 @@ def _row(source: Source, line: Line) -> Row:
         source, line.run_id, line.label, line.series.layer
     )
     hatched = name in OF_THE_REFERENCE and exact.rounded_now(line.series.layer)
-    return Row(line, value, error, law, count, check, heavy, hatched)
+    null = exact.null(name, line.label, line.series.layer, points.steps[-1:])
+    return Row(line, value, error, law, count, check, heavy, hatched, null)
 
 
 def _rank(line: Line) -> tuple[int, int]:
@@ -116,9 +123,18 @@ def _cells(row: Row, runs: int) -> list[str]:
         metric(row.line.series.metric).title,
         f"{HATCH} {_number(row.value)}" if row.hatched else _number(row.value),
         "" if row.error is None else _number(row.error, 2) + (f" {MARK}" if row.heavy else ""),
+        _chance(row.null),
         "no law" if row.law is None else _number(row.law),
         _check(row.check),
     ]
+
+
+def _chance(null: Null) -> str:
+    """The ends of the null band of a cosine, or what a scaled error exceeds; "" without a null."""
+    low, high = (float(end[0]) if len(end) else np.nan for end in (null.low, null.high))
+    if np.isfinite(high):
+        return f"{_number(low, 2)} … {_number(high, 2)}"
+    return f"> {_number(low, 3)}" if np.isfinite(low) else ""
 
 
 def _check(check: LawCheck) -> str:

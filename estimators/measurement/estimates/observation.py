@@ -12,6 +12,7 @@ from torch import Tensor
 from estimators.core.contract import Estimator, Params
 from estimators.core.objective import Objective
 from estimators.measurement.draws.moments import Moments
+from estimators.measurement.draws.redrawn import Redrawn, null_of_redraws, redraws
 from estimators.measurement.draws.reference import growth_of_stages, rounding_floor
 from estimators.measurement.draws.sketch import Sketch, cloud
 from estimators.measurement.draws.solves import DrawnSolves, exact_gradient
@@ -24,7 +25,7 @@ from estimators.measurement.estimates.rounding import rounding_of
 from estimators.measurement.estimates.tails import heavy_tails
 from estimators.measurement.estimates.theory import law_of, theory
 from estimators.statistics.law_check import LAW, LEVEL, NO_REFERENCE, LawCheck, check_measure
-from estimators.statistics.reference import is_rounding
+from estimators.statistics.reference import REDRAWS, is_rounding
 from estimators.statistics.rounding import Rounding
 from estimators.statistics.student import half_width
 
@@ -98,6 +99,8 @@ class Observation:
     solves: DrawnSolves = field(init=False)
     """The solves of the honest draws."""
 
+    _redraws: list[Tensor] | None = field(init=False, default=None)
+
     def __post_init__(self) -> None:
         self.solves = DrawnSolves(self.at.objective)
         self.moments = Moments(self.at.exact)
@@ -131,6 +134,27 @@ class Observation:
     def summary(self) -> Summary:
         """What the measures are computed from."""
         return self.moments.summary(self.at.groups)
+
+    def redrawing(self) -> Iterator[None]:
+        """Make the redraws of `redrawn`, as many as there are draws, at most 64, one at a time."""
+        at, self._redraws = self.at, []
+        rows = redraws(
+            at.objective, at.params, self.estimator, at.exact, min(REDRAWS, len(self)),
+            self.seed, label=self.label,
+        )  # fmt: skip
+        for row in rows:
+            self._redraws.append(row)
+            yield
+
+    def redrawn(self) -> Redrawn | None:
+        """The null by redrawing feedback; None where `init` draws none, or of fewer than two."""
+        if self._redraws is None:
+            for _ in self.redrawing():
+                pass
+        rows = self._redraws or []
+        if len(rows) < 2:
+            return None
+        return null_of_redraws(rows, self.at.norms.square(), self.at.groups)
 
     def heavy_tails(self) -> tuple[bool | None, ...]:
         """Whether the draws are heavy-tailed in each layer; None for too few draws to tell."""

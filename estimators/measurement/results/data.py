@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from estimators.measurement.estimates.bias_test import BiasVerdict
 from estimators.measurement.results.draw_record import DrawRecord
 from estimators.statistics.diagnosis import Finding
 from estimators.statistics.direction import points_uphill
 from estimators.statistics.law_check import LawCheck
-from estimators.statistics.reference import OF_THE_REFERENCE, is_rounding
+from estimators.statistics.reference import OF_THE_REFERENCE, is_rounding, null_band
 from estimators.statistics.rounding import Rounding
 from estimators.statistics.tails import UNAFFECTED
 
@@ -26,6 +26,17 @@ class Row(NamedTuple):
     layer: str
     estimator: str
     value: float
+
+
+class Null(NamedTuple):
+    """What an estimator would give if its noise or feedback had nothing to do with the gradient."""
+
+    cosine: tuple[float, float]
+    """The ends between which 95 % of the cosines lie."""
+    scaled_error: float
+    """What 95 % of the scaled errors exceed."""
+    redrawn: Literal["feedback", "signs"]
+    """What is redrawn: the feedback itself, or the signs of the units' parts."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,6 +68,9 @@ class MeasurementData:
     """The rounding error of the exact gradient in each layer, NaN where it is not known."""
     growth: dict[str, float] = field(default_factory=dict)
     """{stage: how much the activations grow in it}."""
+    redrawn: dict[str, dict[str, tuple[float, ...]]] = field(default_factory=dict)
+    """{label: {cosine, cosine_sd, scaled_error: of the estimator with its feedback redrawn, in each
+    layer}}; of those with feedback."""
     heavy: dict[str, tuple[bool | None, ...]] = field(default_factory=dict)
     """{label: whether the draws are heavy-tailed in each layer, so that intervals are too narrow};
     None for fewer than 256 draws."""
@@ -94,6 +108,10 @@ class MeasurementData:
             for metric, numbers in metrics.items():
                 for layer, number in zip(self.layers, numbers, strict=True):
                     yield Row(metric, layer, label, number)
+        for label, metrics in self.redrawn.items():
+            for metric, numbers in metrics.items():
+                for layer, number in zip(self.layers, numbers, strict=True):
+                    yield Row(f"redrawn/{metric}", layer, label, number)
 
     def value(self, metric: str, estimator: str, layer: str = "") -> float:
         """One number. Raises KeyError with the names that there are."""
@@ -110,6 +128,15 @@ class MeasurementData:
         is measured against it means nothing."""
         i = self.place(layer)
         return bool(self.exact_floor) and is_rounding(self.exact_norm[i], self.exact_floor[i])
+
+    def null(self, estimator: str, layer: str = "") -> Null:
+        """What chance gives: by redrawing feedback where there is some, else the signs of units."""
+        values, i = _item("estimator", estimator, self.values), self.place(layer)
+        if estimator in self.redrawn:
+            of = {name: numbers[i] for name, numbers in self.redrawn[estimator].items()}
+            return Null(null_band(of["cosine"], of["cosine_sd"]), of["scaled_error"], "feedback")
+        band = null_band(0.0, values["cosine_null"][i])
+        return Null(band, values["scaled_error_null"][i], "signs")
 
     def points_uphill(self, estimator: str, layer: str = "") -> bool:
         """Whether the mean of the draws points uphill, by more than their noise explains.

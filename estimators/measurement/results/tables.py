@@ -195,6 +195,32 @@ def findings_table(
     )
 
 
+def null_table(data: MeasurementData, places: Sequence[int]) -> Table:
+    """Cosines and scaled errors beside their nulls; hatched where the gradient is rounding."""
+    rows = []
+    for i in places:
+        layer = data.layers[i]
+        for label, values in data.values.items():
+            null, hatched = data.null(label, layer), data.is_rounding(layer)
+            low, high = map(short, null.cosine)
+            cosine, error = (
+                _measured(_clean(name, values[name][i]), None, hatched=hatched)
+                for name in ("cosine", "scaled_error")
+            )
+            band, above = f"{low} … {high}", f"> {short(null.scaled_error)}"
+            rows.append([layer or "(network)", label, cosine, band, error, above, null.redrawn])
+    below = "null: 95 % of cosines and of scaled errors, had noise or feedback nothing to do with "
+    below += "the gradient; redrawn: the feedback, or the signs of the units"
+    hatched = any(data.is_rounding(data.layers[i]) for i in places)
+    return Table(
+        title(data),
+        ["layer", "estimator", "cosine", "its null", "scaled error", "its null", "redrawn"],
+        name_once(rows),
+        "; ".join([below, *([HATCH_NOTE] if hatched else [])]),
+        notices=data.notices,
+    )
+
+
 def name_once(rows: list[list[str]]) -> list[list[str]]:
     """The rows, with each layer's name in its first row alone."""
     above = ""

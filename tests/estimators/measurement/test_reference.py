@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from estimators import Backprop, DirectFeedbackAlignment, ForwardGradient, Objective, measure
+from estimators import (
+    Backprop,
+    DirectFeedbackAlignment,
+    ForwardGradient,
+    Objective,
+    compare,
+    measure,
+    sweep,
+)
 from estimators.autodiff.calculus import value_and_grad
 from estimators.core.noise import stream
 from estimators.core.replay import Generators, replaying
@@ -97,6 +105,40 @@ def test_a_gradient_that_underflows_is_hatched_and_said():
     assert rows["cosine", "h0"]["rounding"]
     for key in (("cosine", "head"), ("snr", "h0")):
         assert "rounding" not in rows[key]
+
+
+def test_findings_laws_and_verdicts_are_silent_where_it_is_hatched():
+    batch, estimators = (X, Y), {"forward": ForwardGradient(), "dfa": DirectFeedbackAlignment()}
+    result = measure(net(scale=1e-25, depth=3), CE, batch, estimators, draws=512)
+    i = result.place("h0.0.weight")
+    for label in estimators:
+        assert result.findings[label][i].cause == "reference"
+        assert not result.points_uphill(label, "h0.0.weight")
+    checks = result.law_checks["forward"]
+    assert {check.words for checks in checks.values() for check in [checks[i]]} == {
+        "not judged (the exact gradient is rounding)"
+    }
+    head = result.place("head.weight")
+    assert result.findings["forward"][head].cause != "reference"
+    assert checks["relative_variance"][head].verdict == "agrees"
+    rows = str(result.table("tensor")).splitlines()[1:]
+    row = next(line for line in rows if "h0.0.weight" in line)
+    assert "– (the exact gradient is rounding)" in row
+
+
+def test_a_comparison_leaves_batches_out_and_a_sweep_marks_values():
+    module, layer = net(scale=1e-9, depth=6), "h0"
+    estimators = {"dfa": DirectFeedbackAlignment(), "bp": Backprop()}
+    compared = compare(module, CE, [(X, Y)] * 2, estimators, draws=2, layer=layer)
+    assert all(math.isnan(value) for row in compared.values.values() for value in row)
+    assert "the exact gradient is rounding at 2 of 2 batches" in str(compared)
+    kept = compare(module, CE, [(X, Y)] * 2, estimators, draws=2, layer="head")
+    assert not any(math.isnan(value) for row in kept.values.values() for value in row)
+    assert "rounding" not in str(kept)
+    swept = sweep(module, CE, (X, Y), estimators, "batch_size", [4, 16], draws=2)
+    assert str(swept.table("h0")).count("▨") == 1 + 2 * 2 * 5
+    assert "▨: ‖g‖ is below 10 times" in str(swept.table("h0"))
+    assert "▨" not in str(swept.table("head"))
 
 
 def test_a_gradient_that_is_zero_in_every_precision_is_dead_and_not_hatched():
@@ -225,6 +267,13 @@ def test_the_null_is_the_spread_over_all_signs_of_units(shape, entries, monkeypa
         ]
         variances.append(torch.stack(dots).square().mean() / (rows.norm() * other.norm()) ** 2)
     expected = torch.stack(variances).mean().sqrt()
+    slopes = [
+        (torch.tensor(signs, dtype=torch.float64) * (draws.mean(0).reshape(units, -1) * other)
+         .sum(1)).sum()
+        for signs in product((-1, 1), repeat=units)
+    ]  # fmt: skip
+    square = torch.stack(slopes).square().mean() / g.square().sum()
+    error = (1 - 1.645**2 * square / draws.reshape(5, -1).square().sum(1).mean()).clamp(min=0)
     other = torch.ones(2, dtype=torch.float64)  # a tensor beside it must not be mixed with it
     together = {"w": g, "b": other}
     moments, accumulator = Moments(together), Accumulator(together, 5)
@@ -232,9 +281,11 @@ def test_the_null_is_the_spread_over_all_signs_of_units(shape, entries, monkeypa
     taken = accumulator.take({"w": draw, "b": other} for draw in draws)
     groups = torch.eye(2, dtype=torch.float64)
     for summary in (moments.summary(groups), accumulator.unpack(taken).summary(groups)):
-        null = measures_of(summary)["cosine_null"]
+        measures = measures_of(summary)
+        null = measures["cosine_null"]
         assert torch.allclose(null[0], expected, rtol=1e-12, equal_nan=True)
         assert null[1].item() == pytest.approx(0.5**0.5)
+        assert torch.allclose(measures["scaled_error_null"][0], error, rtol=1e-12, equal_nan=True)
 
 
 def test_the_null_of_a_random_direction_in_d_numbers_is_one_over_root_d():
