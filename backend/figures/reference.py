@@ -26,6 +26,8 @@ NORM, FLOOR, GROWTH = "exact/norm", "reference/floor", "reference/growth"
 SWEEP, REDRAWN = "sweep/", "redrawn/"
 NULLS = {"cosine": "cosine_null", "scaled_error": "scaled_error_null"}
 """The measures that have a null, and the series of it by the signs of units."""
+EXACT_AT, EXACT = {"cosine": 1.0, "scaled_error": 0.0}, 1e-9
+"""Their values of an exact estimate, but for rounding."""
 Steps = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -84,12 +86,14 @@ class Reference:
         points = self._source.points(series.id, newest=newest)
         return points.values[~self.rounded(series, points.steps)]
 
-    def null(self, metric: str, label: str, layer: str, steps: Steps) -> Null:
+    def null(self, metric: str, label: str, layer: str, steps: Steps, values: Floats) -> Null:
         """The null of an estimator's cosine or scaled error at these steps; of no other measure.
 
-        By redrawing feedback where a microscope has done so, else by the signs of units.
+        By redrawing feedback where a microscope has done so, else by the signs of units. There is
+        none at `values` (n,) of an exact estimate, which has neither noise nor feedback.
         """
         missing = np.full(len(steps), np.nan)
+        inexact = np.where(np.abs(values - EXACT_AT.get(metric, np.nan)) <= EXACT, np.nan, 0.0)
         if metric not in NULLS:
             return Null(missing, missing, redrawn=False)
         redrawn = (REDRAWN + metric, layer, label) in self._nulls
@@ -99,10 +103,10 @@ class Reference:
         else:
             spread = self._at(NULLS[metric], label, layer, steps)
         if metric == "scaled_error":
-            return Null(spread, missing, redrawn)
+            return Null(spread + inexact, missing, redrawn)
         centre = self._newest(REDRAWN + metric, layer, label) if redrawn else 0.0
         ends = np.array([null_band(centre, sd) for sd in spread.tolist()]).reshape(-1, 2)
-        return Null(ends[:, 0], ends[:, 1], redrawn)
+        return Null(ends[:, 0] + inexact, ends[:, 1] + inexact, redrawn)
 
     def _newest(self, metric: str, layer: str, label: str) -> float:
         points = self._source.points(self._nulls[metric, layer, label], newest=1)

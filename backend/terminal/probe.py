@@ -166,7 +166,7 @@ def _chance(measured: dict[str, float], metric: str) -> str:
         return f"{low:.2g} … {high:.2g}".replace("-", "−")
     if metric == "scaled_error" and "scaled_error_null" in measured:
         null = measured.get("redrawn/scaled_error", measured["scaled_error_null"])
-        return f"> {null:.3g}"
+        return f"> {null:.4g}"
     return ""
 
 

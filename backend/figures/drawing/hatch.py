@@ -14,6 +14,10 @@ from estimators.statistics.reference import REDRAWS, RULE
 
 NAME = "gradient is rounding"
 GREY = "#808080"
+BAND, LINE = "null band, 95 % of cosines", "null, 95 % of scaled errors are above it"
+"""What a null is."""
+NULL_WORDS = {"cosine": f"dotted: {BAND}", "scaled_error": f"dotted: {LINE}"}
+"""What the dotted lines are, by measure."""
 
 
 def marks(
@@ -50,27 +54,24 @@ def null_band(x: Sequence[Any], null: Null, scale: Scale, like: Any, name: str) 
     return [
         go.Scatter(
             x=places, y=heights, customdata=values,
-            mode="lines", name=f"null of {like.name}", legendgroup=like.legendgroup,
-            showlegend=False, connectgaps=False, opacity=0.8,
+            mode="lines" if len(x) > 1 else "markers", name=f"null of {like.name}",
+            legendgroup=like.legendgroup, showlegend=False, connectgaps=False, opacity=0.8,
             line={"color": like.line.color, "dash": "dot", "width": 1.5},
+            marker={"symbol": "line-ew-open", "size": 14, "color": like.line.color},
             hovertemplate=f"{hover_head(name)}<br>null %{{customdata:.3~g}}<extra></extra>",
             meta={"run": like.meta["run"], "full": f"null of {name}", "role": "null"},
         )
     ]  # fmt: skip
 
 
-def null_note(metric: str, nulls: Sequence[Null], where: str = "dotted") -> str:
-    """What the dotted lines, or the numbers at `where`, are; "" where no null is known."""
-    known = [n for n in nulls if np.isfinite(n.low).any()]
-    if not known:
+def null_note(nulls: Sequence[Null], what: str) -> str:
+    """What the dotted lines or the numbers of these nulls are; "" where none is known."""
+    ways = {n.redrawn for n in nulls if np.isfinite(n.low).any()}
+    if not ways:
         return ""
-    ways = {n.redrawn for n in known}
-    how = {
-        (False,): "by random signs of each unit's part",
-        (True,): f"by up to {REDRAWS} redraws of the feedback",
-        (False, True): "by redrawn feedback where there is some, else by random signs of each "
-        "unit's part",
-    }[tuple(sorted(ways))]
-    what = "null band, 95 % of cosines" if metric == "cosine" else "null, 95 % of scaled errors"
-    side = "" if metric == "cosine" else " above it"
-    return f"{where}: {what}{side} if noise or feedback had nothing to do with the gradient ({how})"
+    signs, redrawn = "random signs of each unit's part", f"up to {REDRAWS} redraws of the feedback"
+    if len(ways) > 1:
+        how = f"{redrawn} where there is some, else by {signs}"
+    else:
+        how = redrawn if ways == {True} else signs
+    return f"{what} if noise or feedback had nothing to do with the gradient (by {how})"

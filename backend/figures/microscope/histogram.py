@@ -77,7 +77,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     for at, drawn in enumerate(estimators):
         traces += _panel(source, at, drawn, nulls[at], hatched=hatched[at])
     tally.say(HATCH_NOTE if any(hatched) else "")
-    tally.say(hatch.null_note(name.removeprefix(draws.PREFIX), nulls))
+    tally.say(hatch.null_note(nulls, f"dotted: {hatch.BAND}"))
     for run_id in query.runs:
         if draws.is_dead(source, run_id, query.layer):
             tally.say("the exact gradient is 0 here: nothing is divided by it")
@@ -92,7 +92,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         title=what.title + where,
         height=panels.height(len(estimators), PANEL, ROOM),
         showlegend=False,
-        **_layout(estimators, what.axis, len(query.runs), hatched),
+        **_layout(estimators, what.axis, len(query.runs), hatched, nulls),
     )
 
 
@@ -107,9 +107,10 @@ def _name(query: Query) -> str:
 def _null(source: Source, drawn: draws.Draws) -> Null:
     """The null of these draws' cosines; of no other metric of them."""
     line, name = drawn.line, drawn.line.series.metric.removeprefix(draws.PREFIX)
-    made = source.points(line.series.id).count
-    exact = Reference(source, line.run_id)
-    return exact.null(name, line.label, line.series.layer, np.array([made], np.int64))
+    exact, values = Reference(source, line.run_id), drawn.values
+    lowest = np.array([values.min() if len(values) else np.nan])  # exact where all draws are
+    made = source.points(line.series.id, newest=1).steps + 1
+    return exact.null(name, line.label, line.series.layer, made, lowest)
 
 
 def _panel(source: Source, at: int, drawn: draws.Draws, null: Null, *, hatched: bool) -> list[Any]:
@@ -170,7 +171,7 @@ def _mark(x: float, top: float, name: str, words: str, dash: str, axes: dict[str
 
 
 def _layout(
-    estimators: list[draws.Draws], words: str, runs: int, hatched: list[bool]
+    estimators: list[draws.Draws], words: str, runs: int, hatched: list[bool], nulls: list[Null]
 ) -> dict[str, Any]:
     heads = [
         f"{HATCH} " * bad + _heading(drawn, runs > 1)
@@ -179,18 +180,21 @@ def _layout(
     up = canvas.axis("", tickformat=".0%", nticks=3, rangemode="tozero")
     across = canvas.axis(words, nticks=5, tickangle=0)
     layout = panels.layout(heads, PANEL, across, [up] * len(estimators), ROOM)
-    for at, drawn in enumerate(estimators):
-        layout[f"xaxis{at + 1 if at else ''}"] |= _range(drawn)
+    for at, (drawn, null) in enumerate(zip(estimators, nulls, strict=True)):
+        layout[f"xaxis{at + 1 if at else ''}"] |= _range(drawn, null)
     return {**layout, "bargap": 0}
 
 
-def _range(drawn: draws.Draws) -> dict[str, Any]:
-    """A range around draws that are all equal, so that their one bar is narrow."""
+def _range(drawn: draws.Draws, null: Null) -> dict[str, Any]:
+    """A range around draws that are all equal, so that their one bar is narrow; with their null."""
     if not len(drawn.values) or np.ptp(drawn.values) > 1e-9:
         return {}
     middle = float(drawn.values[0])
     reach = 0.5 * abs(middle) or 1.0
-    return {"range": [middle - reach, middle + reach]}
+    ends = [float(end) for end in (*null.low, *null.high) if np.isfinite(end)]
+    low, high = min([middle, *ends]), max([middle, *ends])
+    pad = 0.1 * (high - low)
+    return {"range": [min(middle - reach, low - pad), max(middle + reach, high + pad)]}
 
 
 def _heading(drawn: draws.Draws, several: bool) -> str:

@@ -27,6 +27,7 @@ INFO = FigureInfo(
     parameters=("runs", "metric", "layer", "estimator"),
     charts=(Chart("measures-table", (Place("draws", "read", 20),), size="table"),),
 )
+NULL_WORDS = "by chance: 95 % of cosines are between these ends, 95 % of scaled errors above"
 HEAD = ("estimator", "measure", "measured", "± s.e.", "by chance", "by the law", "law check")
 
 
@@ -62,9 +63,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.say(gap)
     wrong = [(row.line.run, row.line.label) for row in rows if row.check.verdict == "disagrees"]
     tally.say(law_checks.POINT_RULE)
-    for measure in ("cosine", "scaled_error"):
-        nulls = [row.null for row in rows if row.line.series.metric == measure]
-        tally.say(hatch.null_note(measure, nulls, "by chance"))
+    tally.say(hatch.null_note([row.null for row in rows], NULL_WORDS))
     tally.say(HATCH_NOTE if any(row.hatched for row in rows) else "")
     tally.say(f"likely cause where a law disagrees: {law_checks.likely_causes(wrong)}")
     cells = [
@@ -96,7 +95,8 @@ def _row(source: Source, line: Line) -> Row:
         source, line.run_id, line.label, line.series.layer
     )
     hatched = name in OF_THE_REFERENCE and exact.rounded_now(line.series.layer)
-    null = exact.null(name, line.label, line.series.layer, points.steps[-1:])
+    newest = points.steps[-1:], points.values[-1:]
+    null = exact.null(name, line.label, line.series.layer, *newest)
     return Row(line, value, error, law, count, check, heavy, hatched, null)
 
 
@@ -134,7 +134,7 @@ def _chance(null: Null) -> str:
     low, high = (float(end[0]) if len(end) else np.nan for end in (null.low, null.high))
     if np.isfinite(high):
         return f"{_number(low, 2)} … {_number(high, 2)}"
-    return f"> {_number(low, 3)}" if np.isfinite(low) else ""
+    return f"> {_number(low)}" if np.isfinite(low) else ""
 
 
 def _check(check: LawCheck) -> str:

@@ -125,7 +125,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     ]
     pairs = [*zip(shown, traces, strict=True)]
     traces += [extra for (_, spots), trace in pairs for extra in _beside(spots, scale, trace)]
-    tally.say(hatch.null_note(name, [_null(spots) for _, spots in shown]))
+    nulls = [_null(spots) for _, spots in shown]
+    tally.say(hatch.null_note(nulls, hatch.NULL_WORDS.get(name, "")))
     return canvas.finish(
         traces,
         tally,
@@ -188,12 +189,10 @@ class _Pool:
             newest = 1 if is_microscope(run) else self.window
             series_id = self._ids.get((run_id, line.label, layer))
             if series_id is not None:
-                steps, exact = (
-                    self.source.points(series_id, newest=newest).steps,
-                    self.exact[run_id],
-                )
-                steps = steps[~exact.rounded_at(self.name, layer, steps)]
-                found.append(exact.null(self.name, line.label, layer, steps))
+                points, exact = self.source.points(series_id, newest=newest), self.exact[run_id]
+                kept = ~exact.rounded_at(self.name, layer, points.steps)
+                of_points = points.steps[kept], points.values[kept]
+                found.append(exact.null(self.name, line.label, layer, *of_points))
         low, high = (
             np.concatenate([end[np.isfinite(end)] for end in ends] or [np.empty(0)])
             for ends in ([n.low for n in found], [n.high for n in found])

@@ -235,12 +235,12 @@ def _beside(
         y = canvas.numbers(fitted.scale.positions(series_points.values[bad]))
         marks += hatch.marks(x[bad].tolist(), y, like.name, query.x, first=not marks)
         key = line.series.metric, line.label, line.series.layer
-        nulls.append(exact[line.run_id].null(*key, series_points.steps))
+        nulls.append(exact[line.run_id].null(*key, series_points.steps, series_points.values))
         bands += hatch.null_band(x.tolist(), nulls[-1], fitted.scale, like, whole_name(line))
         if bad.any() or bands:  # a line that grows would leave its marks behind
             like.meta = {name: like.meta[name] for name in ("run", "x", "full")}
-    metrics = [line.series.metric for line in kept]
-    return _Beside(bands + marks, hatch.null_note(metrics[0], nulls) if metrics else "")
+    words = [hatch.NULL_WORDS.get(line.series.metric, "") for line in kept]
+    return _Beside(bands + marks, hatch.null_note(nulls, words[0]) if words else "")
 
 
 class _Laws(NamedTuple):

@@ -207,7 +207,7 @@ def null_table(data: MeasurementData, places: Sequence[int]) -> Table:
                 _measured(_clean(name, values[name][i]), None, hatched=hatched)
                 for name in ("cosine", "scaled_error")
             )
-            band, above = f"{low} … {high}", f"> {short(null.scaled_error)}"
+            band, above = f"{low} … {high}", f"> {null.scaled_error:.4g}"
             rows.append([layer or "(network)", label, cosine, band, error, above, null.redrawn])
     below = "null: 95 % of cosines and of scaled errors, had noise or feedback nothing to do with "
     below += "the gradient; redrawn: the feedback, or the signs of the units"

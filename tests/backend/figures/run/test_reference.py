@@ -205,11 +205,21 @@ def test_a_null_by_redrawn_feedback_goes_before_that_by_signs(figure_of):
     ends = [[v for v in trace.customdata if v is not None] for trace in nulls(figure)]
     assert ends[0] == pytest.approx([0.298, 0.102])
     assert ends[1] == pytest.approx([0.196, -0.196])
-    assert "by redrawn feedback where there is some, else by random signs" in notes(figure)
+    assert "by up to 64 redraws of the feedback where there is some, else by random" in notes(
+        figure
+    )
     figure = figure_of.figure(redrawn_source(), query(**ask, metric="scaled_error"))
     ends = [[v for v in trace.customdata if v is not None] for trace in nulls(figure)]
     assert ends == [[0.92], [0.97]]
-    assert "null, 95 % of scaled errors above it" in notes(figure)
+    assert "null, 95 % of scaled errors are above it" in notes(figure)
+
+
+def test_an_exact_estimate_has_no_null():
+    source = redrawn_source()
+    for name, value in (("cosine", 1.0), ("scaled_error", 0.0)):
+        source.add("m1", name, [128], [value], layer="head", estimator="b")
+        figure = alignment_by_depth.figure(source, query(runs="m1", metric=name))
+        assert len(nulls(figure)) == 1
 
 
 def test_histograms_and_tables_have_the_null_too():
