@@ -5,12 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data import standard_errors
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, estimators, layers
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, style
-from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import full_name, hover_head, line_name, plain
 from backend.figures.info import Chart, FigureInfo, Place
 from estimators.statistics.formatting import short
@@ -60,14 +58,12 @@ def figure(source: Source, query: Query) -> go.Figure:
             f"mean of the draws ± 1 standard error, at η = {rates}; plain steps on the "
             "checkpoint's batch; below 0 the loss falls"
         )
-    means = [value for each in shown for value in _means(each)[0].tolist()]
-    scale = choose("signed", np.array(means, np.float64))
     return canvas.finish(
-        [_trace(source, each, marks[each.label], scale, several) for each in shown],
+        [_trace(source, each, marks[each.label], several) for each in shown],
         tally,
         title=INFO.title,
         xaxis=canvas.axis("layers updated, up to", **canvas.layer_axis(names)),
-        yaxis=canvas.axis("change of the loss", **scale.axis()),
+        yaxis=canvas.axis("change of the loss"),
     )
 
 
@@ -97,18 +93,13 @@ def _left_out(utility: Utility) -> str:
     return f"{utility.label}: from {bad[0]} on, a step ends in a loss that is not finite"
 
 
-def _means(utility: Utility) -> tuple[Floats, Floats]:
-    """The mean change and its standard error up to each stage; NaN where a loss is not finite."""
+def _trace(source: Source, utility: Utility, symbol: str, several: bool) -> Any:
+    run = source.run(utility.run_id)
     samples = [
         Sample.from_values(v) if np.isfinite(v).all() else None for v in utility.changes.values()
     ]
     means = np.array([sample.mean if sample else np.nan for sample in samples])
-    return means, np.array([sample.standard_error if sample else np.nan for sample in samples])
-
-
-def _trace(source: Source, utility: Utility, symbol: str, scale: Scale, several: bool) -> Any:
-    run = source.run(utility.run_id)
-    means, errors = _means(utility)
+    errors = np.array([sample.standard_error if sample else np.nan for sample in samples])
     colour = style.colour(utility.label)
     whole = full_name(utility.label)
     text = [
@@ -120,11 +111,11 @@ def _trace(source: Source, utility: Utility, symbol: str, scale: Scale, several:
         )
     ]
     return go.Scatter(
-        x=[plain(stage) for stage in utility.changes], y=canvas.numbers(scale.positions(means)),
-        customdata=canvas.numbers(means), text=text,
+        x=[plain(stage) for stage in utility.changes], y=canvas.numbers(means), text=text,
         name=line_name(utility.label, run.number, run.name, several=several),
         mode="lines+markers", line={"color": colour, "width": 2},
         marker={"symbol": symbol, "size": 7, "color": colour},
-        error_y={**standard_errors.bars(means, errors, scale), "width": 3},
+        error_y={"type": "data", "array": canvas.numbers(np.nan_to_num(errors)), "thickness": 1,
+                 "width": 3},
         hovertemplate="%{text}<extra></extra>", meta={"run": utility.run_id, "full": whole},
     )  # fmt: skip

@@ -186,15 +186,19 @@ def _layout(
 
 
 def _range(drawn: draws.Draws, null: Null) -> dict[str, Any]:
-    """A range around draws that are all equal, so that their one bar is narrow; with their null."""
-    if not len(drawn.values) or np.ptp(drawn.values) > 1e-9:
-        return {}
-    middle = float(drawn.values[0])
-    reach = 0.5 * abs(middle) or 1.0
+    """A range that holds the null, with a margin; around draws that are all equal, so that their
+    one bar is narrow."""
     ends = [float(end) for end in (*null.low, *null.high) if np.isfinite(end)]
-    low, high = min([middle, *ends]), max([middle, *ends])
-    pad = 0.1 * (high - low)
-    return {"range": [min(middle - reach, low - pad), max(middle + reach, high + pad)]}
+    equal = len(drawn.values) > 0 and np.ptp(drawn.values) <= 1e-9
+    if not len(drawn.values) or not (equal or ends):
+        return {}
+    low = min([float(drawn.values.min()), *ends])
+    high = max([float(drawn.values.max()), *ends])
+    pad = 0.05 * (high - low)
+    if equal:
+        middle = float(drawn.values[0])
+        pad = max(pad, (0.5 * abs(middle) or 1.0) - min(middle - low, high - middle))
+    return {"range": [low - pad, high + pad]}
 
 
 def _heading(drawn: draws.Draws, several: bool) -> str:

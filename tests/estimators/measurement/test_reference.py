@@ -22,6 +22,7 @@ from estimators.core.noise import stream
 from estimators.core.replay import Generators, replaying
 from estimators.measurement.draws import moments as moments_file
 from estimators.measurement.draws.moments import Moments
+from estimators.measurement.draws.redrawn import redraws
 from estimators.measurement.draws.reference import growth_of_stages, rounding_floor
 from estimators.measurement.draws.sums import Accumulator
 from estimators.measurement.estimates.measures import measures_of
@@ -65,16 +66,19 @@ def measured(module, draws=4):
 
 
 def test_the_floor_is_the_difference_from_the_gradient_in_double_precision():
-    chain, params = at(net())
-    exact = value_and_grad(chain, params)[1]
-    doubled = at(net().double())
-    precise = value_and_grad(*doubled)[1]
-    floors = rounding_floor(chain, params, exact)
-    # Sums in another order, of the same numbers: 2⁻⁵³ of the gradient, seen against 2⁻²⁴ of it.
-    for floor, name in zip(floors.tolist(), exact, strict=True):
-        direct = (exact[name].double() - precise[name]).norm().item()
-        assert floor == pytest.approx(direct, rel=1e-6)
-        assert 1e-9 < floor / exact[name].norm() < 1e-5
+    module, doubled = net(), net().double()
+    for batch in ((X, Y), (3 * X[:5], Y[5:10])):
+        chain, _ = chain_of(module, CE, *batch)
+        params = {n: p.detach() for n, p in module.named_parameters()}
+        exact = value_and_grad(chain, params)[1]
+        twin, _ = chain_of(doubled, CE, batch[0].double(), batch[1])
+        precise = value_and_grad(twin, {n: p.detach() for n, p in doubled.named_parameters()})[1]
+        floors = rounding_floor(chain, params, exact)
+        # Sums in another order, of the same numbers: 2⁻⁵³ of the gradient, seen against 2⁻²⁴ of it.
+        for floor, name in zip(floors.tolist(), exact, strict=True):
+            direct = (exact[name].double() - precise[name]).norm().item()
+            assert floor == pytest.approx(direct, rel=1e-6)
+            assert 1e-9 < floor / exact[name].norm() < 1e-5
 
 
 def test_of_double_precision_it_is_that_of_single_precision_scaled_down():
@@ -299,15 +303,14 @@ def test_the_null_of_feedback_is_the_spread_of_the_cosine_over_redrawn_feedback(
     torch.manual_seed(3)
     module = nn.Sequential(nn.Linear(8, 64), nn.Tanh(), nn.Linear(64, 4))
     chain, params = at(module)
-    exact = value_and_grad(chain, params)[1]["0.weight"]
-    cosines, nulls = [], []
-    for seed in range(200):
-        estimator = DirectFeedbackAlignment()
+    exact, estimator = value_and_grad(chain, params)[1], DirectFeedbackAlignment()
+    place = [*exact].index("0.weight")
+    rows = torch.stack([*redraws(chain, params, estimator, exact, 200)])[..., place]
+    spread = (rows[:, 0] / rows[:, 1].sqrt() / exact["0.weight"].norm()).std().item()
+    nulls = []
+    for seed in range(20):
         state = estimator.init(chain, params, stream(seed, "estimator"))
-        watched = {"it": (estimator, state)}
-        result = probe(chain, params, watched, draws=1, seed=seed)
+        result = probe(chain, params, {"it": (estimator, state)}, draws=1, seed=seed)
         nulls.append(result.value("cosine_null", "it", "0.weight"))
-        cosines.append(result.value("cosine", "it", "0.weight"))
-    spread = torch.tensor(cosines).std().item()
-    assert torch.tensor(nulls).square().mean().sqrt().item() == pytest.approx(spread, rel=0.15)
-    assert spread > 1.3 * exact.numel() ** -0.5
+    assert torch.tensor(nulls).square().mean().sqrt().item() == pytest.approx(spread, rel=0.2)
+    assert spread > 1.3 * exact["0.weight"].numel() ** -0.5
