@@ -59,9 +59,9 @@ def error_null(mean: float, sd: float) -> float:
     return 1 - cosine**2
 
 
-def share_rounded(rounded: int, of: int, noun: str) -> str:
+def share_rounded(rounded: int, count: int, noun: str) -> str:
     """`the exact gradient is rounding at 3 of 16 probes`; "" if it is at none."""
-    return f"{ROUNDED} at {rounded:,} of {counted(of, noun)}" if rounded else ""
+    return f"{ROUNDED} at {rounded:,} of {counted(count, noun)}" if rounded else ""
 
 
 def rounded_words(layers: Sequence[str], norms: Sequence[float], floors: Sequence[float]) -> str:

@@ -94,6 +94,15 @@ METRICS = {
     "reference/growth": Metric(
         "Growth of the activations", "growth in a stage<br>rms of output ÷ rms of input", "log"
     ),
+    "redrawn/cosine": Metric(
+        "Cosine with redrawn feedback", "cosine with redrawn feedback<br>mean over redraws"
+    ),
+    "redrawn/cosine_sd": Metric(
+        "Spread of the cosine with redrawn feedback", "sd of the cosine over redraws"
+    ),
+    "redrawn/scaled_error": Metric(
+        "Scaled error with redrawn feedback", "5 % quantile of the scaled error<br>over redraws"
+    ),
     "loss": Metric("Loss", "loss (nats)", "wide", unit="nats"),
     "accuracy": Metric("Accuracy", "accuracy (fraction)", fraction=True),
     "readout_accuracy": Metric(

@@ -133,8 +133,9 @@ class MeasurementData:
         """What chance gives: by redrawing feedback where there is some, else the signs of units."""
         values, i = _item("estimator", estimator, self.values), self.place(layer)
         if estimator in self.redrawn:
-            of = {name: numbers[i] for name, numbers in self.redrawn[estimator].items()}
-            return Null(null_band(of["cosine"], of["cosine_sd"]), of["scaled_error"], "feedback")
+            redrawn = {name: numbers[i] for name, numbers in self.redrawn[estimator].items()}
+            band = null_band(redrawn["cosine"], redrawn["cosine_sd"])
+            return Null(band, redrawn["scaled_error"], "feedback")
         band = null_band(0.0, values["cosine_null"][i])
         return Null(band, values["scaled_error_null"][i], "signs")
 
