@@ -40,6 +40,9 @@ class Summary:
     flipped: Tensor
     """Σ ⟨ĝ_k, g⟩² over units, (K, G): the variance of ⟨ĝ_k, g⟩ where each unit's part of ĝ_k has a
     random sign."""
+    flipped_mean: Tensor | None = None
+    """Σ ⟨ḡ, g⟩² over units, (G,): the variance of ⟨ḡ, g⟩ where each unit has one random sign in all
+    draws. None where it is not known."""
     sizes: Tensor | None = None
     """Parameters of each group, (G,), where they are known."""
 
