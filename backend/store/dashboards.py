@@ -89,7 +89,8 @@ class Dashboards(DashboardReads):
     def share(self, dashboard_id: str, figures: Sequence[SharedFigure] = ()) -> tuple[Share, str]:
         """Create a link to a dashboard; returns its row and its token, which is not stored.
 
-        The link keeps the `figures`, those of plug-ins. Raises MissingError.
+        The link keeps the `figures`, those of plug-ins: the first of a run with each name, and
+        none of a run that was deleted meanwhile. Raises MissingError.
         """
         token = secrets.token_urlsafe(32)
         dashboard = self.dashboard(dashboard_id)
@@ -97,7 +98,12 @@ class Dashboards(DashboardReads):
             share = Share(dashboard=dashboard.id, token_hash=digest(token))
             session.add(share)
             session.flush()
+            existing = set(session.exec(select(Run.id).where(col(Run.id).in_(dashboard.runs))))
+            kept: dict[tuple[str, str], SharedFigure] = {}
             for figure in figures:
+                if figure.run in existing:
+                    kept.setdefault((figure.run, figure.name), figure)
+            for figure in kept.values():
                 figure.share = share.id
                 session.add(figure)
         return share, token

@@ -36,8 +36,8 @@ NORM, FLOOR = "exact/norm", "reference/floor"
 ROUNDING = 1e-12
 """Numbers below this share of what they are compared with are rounding, and printed as 0."""
 NULL_NOTE = (
-    "by chance: 95 % of cosines and scaled errors, had noise or feedback nothing to do with the "
-    "gradient"
+    "by chance: 95 % of cosines and scaled errors, if noise or feedback were drawn "
+    "independently of the gradient (frsf keeps the signs of the weights)"
 )
 LAW_NOTE = f"a law agrees within {MAX_ERRORS:g} standard errors, from {MIN_DRAWS} draws on"
 

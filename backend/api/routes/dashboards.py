@@ -36,7 +36,8 @@ class NewDashboard(BaseModel):
 @routes.post("/dashboards", status_code=201)
 def create(new: NewDashboard, lab: LabDep) -> DashboardView:
     """Store a choice of runs under a title."""
-    return dashboard_view(lab.store.create_dashboard(new.title, new.runs, new.text))
+    runs = [*dict.fromkeys(new.runs)]
+    return dashboard_view(lab.store.create_dashboard(new.title, runs, new.text))
 
 
 @routes.get("/dashboards/{dashboard_id}")
@@ -56,7 +57,8 @@ def share(dashboard_id: Id, request: Request, lab: LabDep) -> Link:
     own = OwnFigures(lab.supervisor, lab.store)
     kept = [
         SharedFigure(share="", run=run_id, name=figure.entry["name"], **vars(figure))
-        for run_id in lab.store.dashboard(dashboard_id).runs
+        # Those of earlier versions may name a run twice.
+        for run_id in dict.fromkeys(lab.store.dashboard(dashboard_id).runs)
         for figure in own(run_id)
     ]
     share, token = lab.store.share(dashboard_id, kept)

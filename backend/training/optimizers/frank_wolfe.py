@@ -58,7 +58,8 @@ class ConditionalGradient(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update of all parameters that have a gradient. One without counts as one with a
         gradient of zero where it shares a set with others."""
-        if any(not self.state[w] for g in self.param_groups for w in _moved(g)):
+        groups = zip(self.param_groups, self._frozen, strict=True)
+        if any(not self.state[w] for g, frozen in groups if not frozen for w in _moved(g)):
             self._enter()  # other weights may have been loaded since the start
         for group, frozen in zip(self.param_groups, self._frozen, strict=True):
             weights = [] if frozen else _moved(group)

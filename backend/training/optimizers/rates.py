@@ -43,7 +43,7 @@ def factors(module: nn.Module, text: str) -> dict[str, float]:
         if not (own := _members(module, paths, name)):
             raise ValueError(
                 f"rates has {name!r}, which is no stage with weights; there are: "
-                f"{', '.join(_stages_with_weights(paths))}"
+                f"{', '.join(_stages_with_weights(module, paths))}"
             )
         result |= dict.fromkeys(own, rates[name])
     return result
@@ -66,14 +66,21 @@ def refuse_tied(module: nn.Module, text: str) -> None:
             if own not in said:
                 raise ValueError(
                     f"rates has {name!r}, and {path} is tied to {own}, which belongs to the stage "
-                    f"{own.partition('.')[0]}: say what it is to have, as {own}: {rates[name]:g}, "
-                    f"or {own}: 1 to leave it"
+                    f"{own.partition('.')[0]}: {_instead(module, name, own, rates[name])}"
                 )
 
 
-def _stages_with_weights(paths: Sequence[str]) -> list[str]:
+def _instead(module: nn.Module, name: str, tied: str, factor: float) -> str:
+    """What to write about a tied weight: beside the entry, if that has weights of its own."""
+    if _members(module, [path for path, _ in module.named_parameters()], name):
+        return f"say what it is to have, as {tied}: {factor:g}, or {tied}: 1 to leave it"
+    return f"write {tied}: {factor:g} in place of {name}"
+
+
+def _stages_with_weights(module: nn.Module, paths: Sequence[str]) -> list[str]:
     """The names that an entry may have, parts of stages aside."""
-    return [HEADS, *dict.fromkeys(path.partition(".")[0] for path in paths)]
+    heads = [HEADS] if _members(module, paths, HEADS) else []
+    return [*heads, *dict.fromkeys(path.partition(".")[0] for path in paths)]
 
 
 def _members(module: nn.Module, paths: Sequence[str], name: str) -> list[str]:

@@ -3,7 +3,8 @@
 What an estimator draws in `init`, such as the feedback matrices of DFA or the weights of auxiliary
 networks, is drawn again, independently of the gradient, of the batch and of what was learnt. How
 the estimates from such states align with the gradient is chance, together with whatever the
-construction gives: a layer whose estimate does not depend on the feedback stays as it is.
+construction gives: a layer whose estimate does not depend on the feedback stays as it is, and
+feedback with the signs of the weights (`frsf`) keeps these signs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

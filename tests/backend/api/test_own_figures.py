@@ -7,7 +7,9 @@ import pytest
 
 from backend.figures.catalogue import entry_of
 from backend.figures.info import Chart, FigureInfo, Place
+from backend.sharing import OwnFigures
 from backend.store.base import find_run
+from backend.store.tables import SharedFigure
 
 HASH = "5e" * 32
 TITLE = "</script><script>alert(1)</script>"
@@ -89,6 +91,22 @@ def test_a_shared_page_keeps_it_as_it_was(client, own, worker, shared):
     assert when.startswith("as it was when this page was shared, 2")
     assert "secret" not in listed.text + answer.text
     assert not own.told, "a visitor makes no plug-in run"
+
+
+def test_a_run_that_is_named_twice_or_deleted_meanwhile_does_not_hinder_sharing(
+    client, own, worker, store, config
+):
+    other = client.post("/api/runs", json=config).json()["id"]
+    runs = [worker.run, other, worker.run]
+    board = client.post("/api/dashboards", json={"title": "mine", "runs": runs}).json()
+    assert board["runs"] == [worker.run, other]
+    twice = store.create_dashboard("of an earlier version", runs)
+    assert client.post(f"/api/dashboards/{twice.id}/share").status_code == 201
+    own.figures *= 2
+    assert client.post(f"/api/dashboards/{twice.id}/share").status_code == 201
+    kept = SharedFigure(share="", run="r0", name="own", **vars(next(OwnFigures(own, store)(other))))
+    share, _ = store.share(board["id"], [kept])
+    assert not store.shared_entries(share.id)
 
 
 def test_a_shared_page_keeps_the_error(client, own, worker):

@@ -183,9 +183,9 @@ def test_running_statistics_are_those_of_the_step_s_own_masks(made):
 
 def test_the_microscope_draws_at_the_step_s_masks(made, gather, tmp_path):
     of, plugins = made
-    asked, folder = of(), tmp_path / "kept"
+    asked, folder = of(seed=3), tmp_path / "kept"
     assert gather(train(asked, checkpoint_dir=folder, plugin_dirs=plugins)).ended.error is None
-    of_run = {"microscope": {"run": "r1", "step": 12, "draws": 4}}
+    of_run = {"microscope": {"run": "r1", "step": 12, "draws": 4, "seed": 5}}
     body = MicroscopeConfig.model_validate({**asked.model_dump(), **of_run})
     run = Run(asked, Control(), folder, plugins, None)
     frozen = load_frozen_run(body, run._assembly, folder, torch.device("cpu"))

@@ -8,6 +8,7 @@ from torch import nn
 
 from backend.training.optimizers import optimizers
 from backend.training.optimizers.convex_sets import minimiser, nearest
+from backend.training.optimizers.frank_wolfe import ConditionalGradient
 from estimators import AveragedProjected, ForwardGradient, Objective, stream
 
 F64 = torch.float64
@@ -190,7 +191,7 @@ def test_with_averaged_forward_gradients_it_converges():
 
 
 @pytest.mark.parametrize("together", [False, True])
-def test_frozen_weights_are_left_where_they_are(together):
+def test_frozen_weights_are_left_where_they_are(together, monkeypatch):
     frozen, moved, fixed = (nn.Parameter(10 * normal(5, seed=s)) for s in range(3))
     fixed.requires_grad_(False)
     before = frozen.detach().clone(), fixed.detach().clone()
@@ -201,6 +202,8 @@ def test_frozen_weights_are_left_where_they_are(together):
     assert torch.equal(frozen, before[0])
     assert torch.equal(fixed, before[1])
     assert excess("l2_ball", moved.detach(), 1.0) <= 1e-14
+    monkeypatch.setattr(ConditionalGradient, "_enter", lambda self: pytest.fail("projected anew"))
+    step_on(torchs, [frozen, moved], [normal(5), normal(5)])
 
 
 def test_a_schedule_that_begins_at_zero_freezes_nothing():

@@ -85,8 +85,12 @@ def test_heads_are_the_last_stage_where_all_of_it_is_tied():
     first, last = nn.Linear(3, 3), nn.Linear(3, 3, bias=False)
     last.weight = first.weight
     module = nn.Sequential(OrderedDict(a=first, b=nn.Linear(3, 3), c=last))
-    with pytest.raises(ValueError, match=r"c.weight is tied to a.weight"):
+    with pytest.raises(ValueError, match=r"write a.weight: 0.1 in place of heads"):
         refuse_tied(module, "heads: 0.1")
+    refuse_tied(module, "a.weight: 0.1")
+    assert with_factor(module, "a.weight: 0.1", 0.1) == {"a.weight"}
+    with pytest.raises(ValueError, match=r"no stage with weights; there are: a, b$"):
+        factors(module, "heads: 0.1")
     assert with_factor(module, "a: 0.1", 0.1) == {"a.weight", "a.bias"}
 
 
