@@ -32,6 +32,7 @@ from backend.api.routes import (
     worker,
 )
 from backend.home import Home, open_home
+from backend.jobs.study_keeper import StudyKeeper
 from backend.settings import Settings
 from backend.store import Store
 from backend.store.base import MissingError
@@ -53,7 +54,8 @@ def create_app(
     if home is None:
         token = settings.token.get_secret_value() if settings.token else None
         home = open_home(settings.home, token)
-    lab = Lab(settings, home, store, supervisor, Hub(store))
+    keeper = StudyKeeper(store, supervisor)
+    lab = Lab(settings, home, store, supervisor, Hub(store), keeper)
     app = FastAPI(
         title="Gradient Lab",
         openapi_url="/api/openapi.json",
@@ -88,12 +90,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     lab: Lab = app.state.lab
     lab.hub.open()
     await asyncio.to_thread(lab.supervisor.start)
+    lab.studies.start()
     housekeeper = Housekeeper(lab.store)
     housekeeper.start()
     try:
         yield
     finally:
         lab.hub.close()
+        await asyncio.to_thread(lab.studies.close)
         await asyncio.to_thread(lab.supervisor.shutdown)
         await asyncio.to_thread(housekeeper.close)
 

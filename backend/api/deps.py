@@ -9,6 +9,7 @@ from fastapi import Depends, HTTPException, Request
 from backend.api.hub import Hub
 from backend.config import Kind
 from backend.home import Home
+from backend.jobs.study_keeper import StudyKeeper
 from backend.settings import Settings
 from backend.store import Run, Store
 from backend.store.base import MissingError
@@ -72,6 +73,7 @@ class Lab:
     store: Store
     supervisor: Supervisor
     hub: Hub
+    studies: StudyKeeper
 
 
 def _lab(request: Request) -> Lab:
