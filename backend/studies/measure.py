@@ -41,8 +41,10 @@ class Measure:
 
     def gap(self, difference: float, spread: float = math.nan) -> str:
         """A difference with its unit: `1.6 points`."""
-        unit = " points" if self.fraction else f" {self.unit}" if self.unit else ""
-        return f"{self.number(difference, spread)}{unit}"
+        text = self.number(difference, spread)
+        if self.fraction:
+            return f"{text} point{'' if text == '1' else 's'}"
+        return f"{text} {self.unit}" if self.unit else text
 
 
 def measure_of(name: str) -> Measure:

@@ -32,7 +32,7 @@ def _undecided(verdict: "Verdict") -> str:
     if verdict.measure.exact:
         return f"{first} and {second} have the same {verdict.measure.title}"
     lead = f"{verdict.leading} is ahead by {_evidence(verdict)}{_family(verdict)}"
-    if comparison.difference == 0:
+    if verdict.equal:
         lead = f"no difference in {counted(comparison.pairs, 'paired seed')}"
     return f"not decided between {first} and {second}: {more_seeds_text(verdict)} ({lead})"
 

@@ -47,6 +47,8 @@ class Verdict:
     """How many were made together."""
     constant: bool
     """Whether the differences of all seeds are the same: then there is no interval."""
+    equal: bool
+    """Whether the mean difference is zero, but for rounding."""
     more_seeds: int | None
     """About how many more seeds decide it; 201 stands for more than 200. None where it is decided,
     and where there are too few seeds to tell."""
@@ -203,16 +205,20 @@ class _Paired:
         return not self.exact and self.deviation <= SAME * self.size
 
     @property
+    def equal(self) -> bool:
+        """Whether the mean difference is zero, but for rounding."""
+        return abs(self.differences.mean) <= SAME * self.size
+
+    @property
     def p(self) -> float:
         """Two-sided, of a mean difference of zero: Student's, or that of the sign test."""
         count, mean = self.differences.count, self.differences.mean
-        is_zero = abs(mean) <= SAME * self.size
         if self.exact and count:
-            return float(is_zero)
+            return float(self.equal)
         if count < MIN_SEEDS:
             return math.nan
         if self.constant:
-            return 1.0 if is_zero else 2.0 ** (1 - count)
+            return 1.0 if self.equal else 2.0 ** (1 - count)
         return two_sided(mean / self.deviation * math.sqrt(count), count - 1)
 
     def more(self, level: float) -> int | None:
@@ -221,9 +227,8 @@ class _Paired:
         if count < MIN_SEEDS or self.exact:
             return None
         if self.constant:
-            is_zero = abs(mean) <= SAME * self.size
             # The sign test decides from n with 2^(1−n) < level.
-            needed = None if is_zero else math.floor(1 - math.log2(level)) + 1
+            needed = None if self.equal else math.floor(1 - math.log2(level)) + 1
         else:
             needed = pairs_needed(mean, self.deviation, count, level, count + MOST_SEEDS)
         return MOST_SEEDS + 1 if needed is None else max(1, needed - count)
@@ -250,6 +255,7 @@ def _together(values: Values, measure: Measure, pairs: Sequence[tuple[str, str]]
                 adjusted_p=adjusted[at],
                 comparisons=len(pairs),
                 constant=each.constant,
+                equal=each.equal,
                 more_seeds=None if decided else each.more(level),
                 lost_first=_lost(values[first]),
                 lost_second=_lost(values[second]),
