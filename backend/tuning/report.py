@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from backend.strict_json import finite_or_none
 from backend.tuning.results import Result
 from backend.tuning.study_file import StudyFile
 
@@ -82,25 +83,20 @@ def _entry(result: Result) -> dict[str, Any]:
         "label": result.label,
         "rate": choice.rate,
         "note": choice.note,
-        "validation": _finite(choice.accuracy),
-        "curve": [{"rate": r, "validation": _finite(v)} for r, v in choice.curve.items()],
-        "test": [_finite(value) for value in result.test],
-        "mean": _finite(result.sample.mean),
-        "half_width": _finite(result.half_width),
+        "validation": finite_or_none(choice.accuracy),
+        "curve": [{"rate": r, "validation": finite_or_none(v)} for r, v in choice.curve.items()],
+        "test": [finite_or_none(value) for value in result.test],
+        "mean": finite_or_none(result.sample.mean),
+        "half_width": finite_or_none(result.half_width),
         "seeds": result.sample.count,
         "difference": None,
     }
     if comparison is not None:
         entry["difference"] = {
-            "mean": _finite(comparison.difference),
-            "low": _finite(comparison.low),
-            "high": _finite(comparison.high),
+            "mean": finite_or_none(comparison.difference),
+            "low": finite_or_none(comparison.low),
+            "high": finite_or_none(comparison.high),
             "larger": comparison.first_larger,
             "pairs": comparison.pairs,
         }
     return entry
-
-
-def _finite(value: float) -> float | None:
-    """The number, or None, since JSON has no NaN."""
-    return value if math.isfinite(value) else None
