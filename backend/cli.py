@@ -1,4 +1,4 @@
-"""The command line `gradlab`: serve, run, tune, probe, estimators, check, data, export, backup.
+"""The command line `gradlab`: serve, run, study, probe, check, data, export, backup and more.
 
 Each command imports what it needs, so that `gradlab --help` is fast and the server's process does
 not load torch.
@@ -127,44 +127,76 @@ def run(
     raise typer.Exit(0 if status == "finished" else 1)
 
 
+StudyPath = Annotated[
+    Path, typer.Argument(help="The study, YAML or JSON: base, methods, grid, seeds, tuning.")
+]
+StudyOutput = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="The results as JSON. Default: STUDY.results.json."),
+]
+
+
 @app.command()
-def tune(
-    study: Annotated[
-        Path,
-        typer.Argument(help="The study, YAML or JSON: base, configs, rates, seeds, baseline."),
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="The results as JSON. Default: STUDY.results.json."),
+def study(
+    file: StudyPath,
+    output: StudyOutput = None,
+    order: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of carrying STUDY out, pause, resume, cancel or retry it as one."
+        ),
     ] = None,
     home: Annotated[Path | None, typer.Option(help="The lab's home.")] = None,
 ) -> None:
-    """Tune the learning rate of each configuration of STUDY, then compare them with other seeds.
+    """Carry out STUDY: every method at every value of the grid with every seed, tuned before.
 
-    Rates are chosen on the validation part with the tuning seeds, results are those of the other
-    seeds on the test part. The same command goes on with a study that was interrupted.
+    The lab's server makes the runs, and goes on after Ctrl-C if it was running before. The same
+    command takes an interrupted study up, and makes runs again that failed.
     """
+    _study(file, output, order, home)
+
+
+@app.command()
+def tune(
+    file: StudyPath,
+    output: StudyOutput = None,
+    home: Annotated[Path | None, typer.Option(help="The lab's home.")] = None,
+) -> None:
+    """The same as `gradlab study`, for a STUDY that tunes.
+
+    Values are chosen on the validation part with the tuning seeds, results are those of the other
+    seeds on the test part.
+    """
+    _study(file, output, None, home)
+
+
+def _study(path: Path, output: Path | None, order: str | None, home: Path | None) -> None:
+    """Carry out or order the study in a file."""
     import json
 
     from backend.serve import ServeError, running_lab
+    from backend.studies.study_file import StudyFileError, parse
+    from backend.terminal import study as command
     from backend.terminal.client import RefusedError
     from backend.terminal.document import DocumentError, read
-    from backend.terminal.tune import TuneError
-    from backend.terminal.tune import tune as carry_out
-    from backend.tuning.study_file import StudyFileError, parse
 
-    file = output or study.with_suffix(".results.json")
+    file = output or path.with_suffix(".results.json")
     if not file.parent.is_dir():
         raise fail(f"there is no folder {file.parent} for {file.name}", 2)
+    if order not in (None, *command.ORDERS):
+        raise fail(f"order is {order}; it must be one of {', '.join(command.ORDERS)}", 2)
     try:
-        parsed = parse(read(study))
+        parsed = parse(read(path))
     except (DocumentError, StudyFileError) as error:
         raise fail(str(error), 2) from None
     try:
         with running_lab({"home": home} if home else {}) as client:
-            found = carry_out(client, parsed, out)
+            if order is not None:
+                command.order(client, parsed, order, out)
+                return
+            found = command.carry_out(client, parsed, out)
         file.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except (RefusedError, ServeError, TuneError) as error:
+    except (RefusedError, ServeError, command.StudyEndedError) as error:
         raise fail(str(error)) from None
     except OSError as error:
         raise fail(f"cannot write {file}: {error.strerror}") from None

@@ -103,9 +103,12 @@ class StudyReads(Base):
             return [StudyRow(*row) for row in session.execute(query)]
 
     def study_row(self, study_id: str) -> Study:
-        """A study with its document and variants. Raises MissingError."""
+        """A study with its document and variants. Raises MissingError, and ConflictError for one
+        that has none."""
         with self.reading() as session:
-            return _find(session, study_id)
+            study = _find(session, study_id)
+        _require_document(study)
+        return study
 
     def study_state(self, study_id: str) -> StudyState:
         """A study without its document and variants. Raises MissingError."""
@@ -289,13 +292,18 @@ _ALLOWED: Mapping[Order, tuple[str, ...]] = {
 }
 
 
-def _require(study: Study, order: Order) -> None:
-    """Raise ConflictError unless the study has a status and a document that allow the order."""
+def _require_document(study: Study) -> None:
+    """Raise ConflictError for a study of an earlier version, which has no document."""
     if not study.document:
         raise ConflictError(
             f"the study {study.name!r} was made by an earlier version of the lab, which queued its "
-            "runs at once: steer the runs themselves"
+            "runs at once: it has no table, and its runs are steered one by one"
         )
+
+
+def _require(study: Study, order: Order) -> None:
+    """Raise ConflictError unless the study has a document and a status that allow the order."""
+    _require_document(study)
     if study.status not in _ALLOWED[order]:
         raise ConflictError(
             f"the study {study.name!r} is {study.status}; only a {' or '.join(_ALLOWED[order])} "

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, count
 from typing import Any, NamedTuple
 
-from backend.config import with_seed
+from backend.config import Probe, with_seed
 from backend.studies.cells import Variant, at, refuse_twins, variants
 from backend.studies.progress import PlannedVariant, StudyPlan, Wanted
-from backend.studies.study_file import StudyFile, StudyFileError, parse
+from backend.studies.study_file import EVALUATED, StudyFile, StudyFileError, parse
 
+UNBOUNDED = (0.0, 1e12)
 ROUNDING = 1e-4
 """Relative error of a value by which a grid grows, at most."""
 BASE_BATCH = 64
@@ -85,6 +86,9 @@ def describe(
     if problems:
         lines = [_told(problem, where, len(tried)) for problem, where in problems.items()]
         raise StudyFileError("\n".join(lines))
+    for draft, answer in zip(tried, answers, strict=True):
+        if not draft.widened:
+            _check_metric(study, draft.variant.label, answer["config"])
     found: dict[str, dict[str, Any]] = {}
     for draft, answer in zip(tried, answers, strict=True):
         label = draft.variant.label
@@ -92,8 +96,29 @@ def describe(
             _bound(study, found[label], draft, allowed=not answer["errors"])
         elif label not in found:
             found[label] = _entry(study, draft.variant, answer)
+    for entry in found.values():
+        del entry["ends"], entry["refused"]
     refuse_twins([(label, entry["config"]) for label, entry in found.items()])
     return list(found.values())
+
+
+def _check_metric(study: StudyFile, label: str, config: Mapping[str, Any]) -> None:
+    """Raise StudyFileError if a run of this configuration cannot have the metric."""
+    metric, loss = study.metric, config["loss"]["name"]
+    if metric not in EVALUATED:
+        probe = Probe.model_validate(config["probe"])
+        if not probe.possible:
+            raise StudyFileError(
+                f"metric is {metric}, a measure of probes, and {label} has none (probe.budget is "
+                "0); give probe.every"
+            )
+    lacking = {"cross_entropy": ("readout_accuracy", "own_view"), "info_nce": ("accuracy",)}
+    if metric in lacking.get(loss, ()):
+        instead = "readout_accuracy" if loss == "info_nce" else "accuracy"
+        raise StudyFileError(
+            f"metric is {metric}, which no run of {label} has, as it minimises {loss}; give "
+            f"{instead} or loss"
+        )
 
 
 def _problem(study: StudyFile, draft: Draft, error: Mapping[str, Any]) -> str:
@@ -128,22 +153,28 @@ def _entry(study: StudyFile, variant: Variant, answer: Mapping[str, Any]) -> dic
         "labels": answer["labels"],
         "plugins": answer["plugins"],
         "cost": None if cost is None else cost * batch / study.base.get("batch_size", BASE_BATCH),
-        "bounds": [min(variant.values), max(variant.values)] if variant.values else None,
+        "bounds": [*UNBOUNDED],
+        "ends": [variant.values[0], variant.values[-1]] if variant.values else [],
+        "refused": [False, False],
     }
 
 
 def _bound(study: StudyFile, entry: dict[str, Any], draft: Draft, *, allowed: bool) -> None:
-    """Let a variant's grid grow up to a value, if a run may have it and those before it."""
+    """Note whether a variant's grid may grow to a value, which are tried from its ends outwards.
+
+    The bounds stay where they are until a value is refused.
+    """
     assert study.tuning is not None
-    value, (low, high) = draft.fields[study.tuning.field], entry["bounds"]
-    refused = entry.setdefault("refused", [])
-    larger = value > high
-    if not allowed or larger in refused:
-        refused.append(larger)
+    value, ends = draft.fields[study.tuning.field], entry["ends"]
+    larger = value > ends[1]
+    if entry["refused"][larger]:
+        return
+    if allowed:
+        ends[larger] = value
     else:
+        entry["refused"][larger] = True
         # A little further: the values by which a grid grows are rounded.
-        bounds = [low, value * (1 + ROUNDING)] if larger else [value * (1 - ROUNDING), high]
-        entry["bounds"] = bounds
+        entry["bounds"][larger] = ends[larger] * (1 + ROUNDING if larger else 1 - ROUNDING)
 
 
 def grid_document(name: str, seeds: Sequence[int]) -> StudyFile:
@@ -167,7 +198,7 @@ def grid_variants(answers: Sequence[Mapping[str, Any]], *, named: bool) -> list[
         found[label] = {
             **{name: answer[name] for name in ("config", "labels", "plugins")},
             **{"label": label, "method": label, "fields": {}, "values": []},
-            **{"cost": answer.get("cost"), "bounds": None, "unnamed": not named},
+            **{"cost": answer.get("cost"), "bounds": [*UNBOUNDED], "unnamed": not named},
         }
     return list(found.values())
 
@@ -183,7 +214,7 @@ def stored_plan(document: Mapping[str, Any], stored: Sequence[Mapping[str, Any]]
                     tuple(each["values"]),
                 ),
                 each["cost"],
-                tuple(each["bounds"]) if each["bounds"] else (0.0, 1e6),
+                tuple(each["bounds"]),
             )
             for each in stored
         ],

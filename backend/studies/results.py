@@ -1,65 +1,120 @@
-"""`results_of`: what a study shows so far, as JSON: a row for each variant, and all of its runs."""
+"""`results_of`: what a study shows so far: its table, choices and verdicts, and all of its runs."""
 
-import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend.config import ACTIVE
 from backend.strict_json import finite_or_none
+from backend.studies import table
+from backend.studies.measure import measure_of
 from backend.studies.progress import PlannedVariant, Progress, StudyPlan, StudyRun
-
-Seeded = Mapping[int, float]
-"""{seed: metric}; NaN of a run that diverged."""
+from backend.studies.table import Row, StudyTable
+from backend.studies.verdicts import Leaderboard, Verdict, compare_pairs, leaderboard
 
 
 def reported(plan: StudyPlan, found: Progress) -> dict[str, dict[int, float]]:
     """{variant: {seed: reported metric}}; NaN of a run that diverged. Every variant is there."""
     values: dict[str, dict[int, float]] = {each.label: {} for each in plan.variants}
     for run in found.reported():
-        if run.result is not None:
+        if run.result is not None and run.cell.variant in values:
             values[run.cell.variant][run.cell.seed] = run.result
     return values
 
 
+def baseline_pairs(plan: StudyPlan) -> list[tuple[str, str]]:
+    """(variant, the baseline that it is compared with): at the same values of the varied fields if
+    the baseline is a method."""
+    baseline = plan.study.baseline
+    if baseline is None:
+        return []
+    of_point = {
+        str(dict(each.variant.fields)): each.label
+        for each in plan.variants
+        if each.variant.method == baseline
+    }
+    pairs = []
+    for each in plan.variants:
+        to = of_point.get(str(dict(each.variant.fields)), baseline)
+        if to != each.label:
+            pairs.append((each.label, to))
+    return pairs
+
+
 def results_of(plan: StudyPlan, found: Progress) -> dict[str, Any]:
-    """`{metric, tuning_metric, variants, runs}`; NaN is null, as JSON has none."""
-    values, failed = reported(plan, found), defaultdict(list)
-    for run in found.failures:
-        failed[run.cell.variant].append(run)
-    active = defaultdict(int)
-    for run in found.cells.values():
-        active[run.cell.variant] += run.status in ACTIVE
+    """What a study shows, as JSON, in which null stands for NaN.
+
+    `{table, words, leaderboard, choices, verdicts, steps, timings, failures, runs}`.
+    """
+    measure, values = measure_of(plan.study.reported_metric), reported(plan, found)
+    board = leaderboard(values, measure)
+    verdicts = compare_pairs(values, measure, baseline_pairs(plan))
+    drawn = StudyTable(measure, _rows(plan, found, _against(board, verdicts, plan)))
     return {
-        "metric": plan.study.reported_metric,
-        "tuning_metric": plan.study.tuning_metric,
-        "variants": [
-            {
-                **_variant(plan, found, each, values[each.label]),
-                "active": active[each.label],
-                "failures": [_failure(run) for run in failed[each.label]],
-            }
-            for each in plan.variants
-        ],
+        "table": drawn.document(),
+        "words": drawn.words(),
+        "leaderboard": _places(board),
+        "verdicts": [each.document() for each in verdicts],
+        "choices": {label: choice.document() for label, choice in found.choices.items()},
+        "steps": found.steps,
+        "timings": found.timings,
+        "failures": [_failure(run) for run in found.failures],
         "runs": [_run(run) for run in found.cells.values()],
     }
 
 
-def _variant(
-    plan: StudyPlan, found: Progress, planned: PlannedVariant, by_seed: Seeded
-) -> dict[str, Any]:
-    choice = found.choices.get(planned.label)
-    return {
-        "label": planned.label,
-        "method": planned.variant.method,
-        "fields": dict(planned.variant.fields),
-        "choice": None if choice is None else choice.document(),
-        "steps": found.steps.get(planned.label),
-        "seconds_a_step": found.timings.get(planned.label),
-        "cost": planned.cost,
-        "values": [finite_or_none(by_seed.get(seed, math.nan)) for seed in plan.study.seeds],
-        "diverged": [seed for seed, value in by_seed.items() if math.isnan(value)],
-    }
+def _against(
+    board: Leaderboard, verdicts: Sequence[Verdict], plan: StudyPlan
+) -> dict[str, Verdict]:
+    """{variant: its verdict}: against the baseline, or without one, the variant above."""
+    if plan.study.baseline is not None:
+        return {each.first: each for each in verdicts}
+    return {place.label: place.above for place in board.places if place.above is not None}
+
+
+def _rows(plan: StudyPlan, found: Progress, verdicts: Mapping[str, Verdict]) -> list[Row]:
+    by_variant: dict[str, dict[int, StudyRun]] = defaultdict(dict)
+    for run in found.reported():
+        by_variant[run.cell.variant][run.cell.seed] = run
+    seeds = plan.study.seeds
+    return [
+        Row(
+            each.label,
+            _fields(each, found),
+            [_cell(seed, by_variant[each.label].get(seed)) for seed in seeds],
+            found.choices.get(each.label),
+            verdicts.get(each.label),
+        )
+        for each in plan.variants
+    ]
+
+
+def _fields(planned: PlannedVariant, found: Progress) -> dict[str, Any]:
+    steps = found.steps.get(planned.label)
+    return {**planned.variant.fields, **({} if steps is None else {"steps": steps})}
+
+
+def _cell(seed: int, run: StudyRun | None) -> table.Cell:
+    if run is None:
+        return table.Cell(seed, "missing")
+    state = "running" if run.status == "paused" else "failed" if run.failure else run.status
+    reason = run.failure if run.failure != state else ""
+    return table.Cell(seed, state, run.value, reason, run.id)  # pyright: ignore[reportArgumentType]
+
+
+def _places(board: Leaderboard) -> dict[str, Any]:
+    places = [
+        {
+            "label": place.label,
+            "rank": place.rank,
+            "mean": finite_or_none(place.sample.mean),
+            "half_width": finite_or_none(place.half_width),
+            "seeds": place.sample.count,
+            "diverged": place.diverged,
+            "tied": place.tied,
+        }
+        for place in board.places
+    ]
+    return {"metric": board.measure.name, "sentence": board.sentence, "places": places}
 
 
 def _failure(run: StudyRun) -> dict[str, Any]:

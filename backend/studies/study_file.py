@@ -7,17 +7,29 @@ vary, the seeds that are reported, and how a field is tuned before.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from backend.config import MAX_NAME_LENGTH, RunConfig, Seed, Strict, printable
 from backend.figures.data.metrics import larger_is_better
-from backend.sentences import sentence
+from backend.sentences import sentence, unknown
 
 FORMAT = 2
 """The newest format that this version reads."""
 LEARNING_RATE = "optimizer.lr"
 EVALUATED = ("accuracy", "readout_accuracy", "loss", "own_view", "bits_per_token")
-"""Metrics of the validation and the test part. Others are series of a run's driver."""
+"""Metrics of the validation and the test part."""
+PROBED = (
+    "cosine", "cosine_mean", "scaled_error", "relative_variance", "relative_squared_bias",
+    "relative_mse", "snr", "positive",
+)  # fmt: skip
+"""Measures of a run's driver by its last probe."""
 
 Path = Annotated[str, StringConstraints(pattern=r"^[a-z_0-9]+(\.[a-z_0-9]+)*$", max_length=100)]
 """A field of a run's configuration: `steps`, `optimizer.lr`, `estimator.inner.tangents`."""
@@ -120,6 +132,13 @@ class StudyFile(Strict):
     """What each run may spend. Empty: the steps or epochs of its configuration."""
     baseline: Annotated[str, StringConstraints(min_length=1, max_length=400)] | None = None
     """The method or variant that the others are compared with."""
+
+    @field_validator("metric")
+    @classmethod
+    def _measured(cls, metric: str) -> str:
+        if metric not in EVALUATED and metric not in PROBED:
+            raise ValueError(unknown("metric", metric, [*EVALUATED, *PROBED]))
+        return metric
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -140,6 +140,11 @@ class StudyTable:
         kept = [at for at in range(len(heads)) if at < 1 or any(row[at] for row in rows)]
         return [heads[at] for at in kept], [[row[at] for at in kept] for row in rows]
 
+    def words(self) -> dict[str, Any]:
+        """`{above, heads, rows, below}`: the table in words, as `terminal` draws it."""
+        heads, rows = self.text()
+        return {"above": self.above, "heads": heads, "rows": rows, "below": self.below}
+
     @property
     def _tuned(self) -> list[str]:
         choice = next((row.choice for row in self.rows if row.choice), None)
@@ -181,7 +186,7 @@ def render(table: StudyTable, form: Literal["markdown", "terminal", "json"]) -> 
     """The table as markdown, as a renderable of rich, or as JSON; the numbers are the same."""
     if form == "json":
         return table.document()
-    return _markdown(table) if form == "markdown" else _terminal(table)
+    return _markdown(table) if form == "markdown" else terminal(table.words())
 
 
 def _markdown(table: StudyTable) -> str:
@@ -191,25 +196,26 @@ def _markdown(table: StudyTable) -> str:
     return "\n\n".join(filter(None, [_escaped(table.above), drawn, table.below]))
 
 
-def _terminal(table: StudyTable) -> "Group":
+def terminal(words: Mapping[str, Any]) -> "Group":
+    """`StudyTable.words` as a renderable of rich."""
     # Here, since a server that answers in JSON needs no terminal.
     from rich.console import Group
     from rich.table import Column, Table
     from rich.text import Text
 
-    heads, rows = table.text()
+    heads, rows = words["heads"], words["rows"]
     # Sentences go below: in a column, a narrow terminal would break them at every word.
     short = [at for at, head in enumerate(heads) if head not in SENTENCES]
     columns = [Column(Text(heads[at]), overflow="fold", no_wrap=at > 0) for at in short]
-    columns[0].min_width = min(12, max((len(row.label) for row in table.rows), default=0))
+    columns[0].min_width = min(12, max((len(row[0]) for row in rows), default=0))
     drawn = Table(*columns, box=None, pad_edge=False)
     said = []
     for row in rows:
         drawn.add_row(*(Text(row[at]) for at in short))
-        words = "; ".join(text for at, text in enumerate(row) if at not in short and text)
-        said += [Text(f"{row[0]}: {words}")] if words else []
-    above = [Text(table.above, style="dim")] if table.above else []
-    return Group(*above, drawn, *said, Text(table.below, style="dim"))
+        told = "; ".join(text for at, text in enumerate(row) if at not in short and text)
+        said += [Text(f"{row[0]}: {told}")] if told else []
+    above = [Text(words["above"], style="dim")] if words["above"] else []
+    return Group(*above, drawn, *said, Text(words["below"], style="dim"))
 
 
 def _entry(row: Row) -> dict[str, Any]:

@@ -123,8 +123,8 @@ def verdicts(values: Values, measure: Measure, baseline: str = "") -> list[Verdi
     if baseline and baseline not in values:
         raise ValueError(f"baseline is {baseline}; the labels are {', '.join(values)}")
     if not baseline:
-        return _together(values, measure, list(combinations(values, 2)))
-    return _together(values, measure, [(each, baseline) for each in values if each != baseline])
+        return compare_pairs(values, measure, list(combinations(values, 2)))
+    return compare_pairs(values, measure, [(each, baseline) for each in values if each != baseline])
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def leaderboard(values: Values, measure: Measure) -> Leaderboard:
     sign = -1 if measure.higher_is_better else 1
     order = [label for label in values if samples[label].count]
     order.sort(key=lambda label: sign * samples[label].mean)
-    above = {each.second: each for each in _together(values, measure, [*pairwise(order)])}
+    above = {each.second: each for each in compare_pairs(values, measure, [*pairwise(order)])}
     places: list[Place] = []
     for at, label in enumerate([*order, *(each for each in values if each not in order)], 1):
         diverged = len(values[label]) - samples[label].count
@@ -234,8 +234,10 @@ class _Paired:
         return MOST_SEEDS + 1 if needed is None else max(1, needed - count)
 
 
-def _together(values: Values, measure: Measure, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
-    """The verdicts of one family of comparisons."""
+def compare_pairs(
+    values: Values, measure: Measure, pairs: Sequence[tuple[str, str]]
+) -> list[Verdict]:
+    """The verdicts of one family of comparisons, which are corrected together."""
     compared = [_paired(values[first], values[second], measure) for first, second in pairs]
     ps = [each.p for each in compared]
     adjusted = holm(ps)

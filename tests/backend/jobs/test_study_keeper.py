@@ -125,8 +125,24 @@ class Bench:
     def table(self, study_id: str) -> dict[str, Any]:
         """What the study shows, but for the ids of its runs."""
         shown = results_of(self.keeper.plan(study_id), self.keeper.progress(study_id))
-        runs = sorted(str({**run, "run": "", "number": 0}) for run in shown.pop("runs"))
-        return {**shown, "runs": runs}
+        shown["runs"].sort(key=lambda run: [str(value) for value in run.values()][:6])
+        return _without_ids(shown)
+
+    def failures(self, study_id: str) -> list[tuple[str, int, str]]:
+        failures = self.table(study_id)["failures"]
+        return [(each["variant"], each["seed"], each["reason"]) for each in failures]
+
+    def values(self, study_id: str) -> dict[str, dict[int, float]]:
+        return reported(self.keeper.plan(study_id), self.keeper.progress(study_id))
+
+
+def _without_ids(shown: Any) -> Any:
+    if isinstance(shown, list):
+        return [_without_ids(each) for each in shown]
+    if isinstance(shown, dict):
+        kept = {key: value for key, value in shown.items() if key not in ("run", "number")}
+        return {key: _without_ids(value) for key, value in kept.items()}
+    return shown
 
 
 @pytest.fixture
@@ -145,7 +161,7 @@ def test_a_plain_study_is_its_variants_times_its_seeds(bench):
     assert runs[0].name == "plain: exact, seed 0"
     bench.carry_out(study)
     assert bench.store.study_state(study).status == "finished"
-    values = reported(bench.keeper.plan(study), bench.keeper.progress(study))
+    values = bench.values(study)
     assert list(values) == ["exact", "forward"]
     expected = [1 - accuracy(run.config) for run in runs[:3]]
     assert [*values["exact"].values()] == expected
@@ -254,9 +270,9 @@ def test_a_failed_cell_keeps_its_reason_and_a_retry_mends_it_alone(bench):
     bench.fails = lambda run: run.cell["variant"] == "exact" and run.cell["seed"] == 1
     study = bench.start(PLAIN)
     bench.carry_out(study)
-    row = bench.table(study)["variants"][0]
-    assert [(f["seed"], f["reason"]) for f in row["failures"]] == [(1, "out of luck")]
-    assert [value is None for value in row["values"]] == [False, True, False]
+    assert bench.failures(study) == [("exact", 1, "out of luck")]
+    assert list(bench.values(study)["exact"]) == [0, 2]
+    assert "seed 1 failed: out of luck" in str(bench.table(study)["words"])
     assert bench.store.listed_study(study).failed == 1
     bench.fails = lambda run: False
     before = {run.id for run in bench.store.cell_runs(study)}
@@ -265,9 +281,8 @@ def test_a_failed_cell_keeps_its_reason_and_a_retry_mends_it_alone(bench):
     assert (new.cell["variant"], new.cell["seed"]) == ("exact", 1)
     bench.carry_out(study)
     assert bench.store.study_state(study).status == "finished"
-    row = bench.table(study)["variants"][0]
-    assert row["failures"] == []
-    assert None not in row["values"]
+    assert bench.failures(study) == []
+    assert len(bench.values(study)["exact"]) == 3
     assert len(before & {run.id for run in bench.store.cell_runs(study)}) == 5
     assert bench.store.listed_study(study).failed == 0
 
@@ -283,17 +298,15 @@ def test_a_failed_tuning_run_holds_back_its_own_variant_alone(bench):
     bench.fails = lambda run: False
     bench.keeper.order(study, "retry")
     bench.carry_out(study)
-    values = reported(bench.keeper.plan(study), bench.keeper.progress(study))
-    assert list(map(len, values.values())) == [3, 3]
+    assert [len(values) for values in bench.values(study).values()] == [3, 3]
 
 
 def test_where_every_rate_diverges_there_is_nothing_to_report(bench):
     study = bench.start({**TUNED, "tuning": {"values": [100, 200], "seeds": [9], "widen": 0}})
     bench.carry_out(study)
-    row = bench.table(study)["variants"][0]
-    assert row["choice"]["value"] is None
-    assert "every rate diverged" in row["choice"]["note"]
-    assert row["values"] == [None] * 3
+    choice = bench.table(study)["choices"]["exact"]
+    assert (choice["value"], choice["note"][:19]) == (None, "every rate diverged")
+    assert bench.values(study) == {"exact": {}, "forward": {}}
     assert {r.cell["phase"] for r in bench.store.cell_runs(study)} == {"tuning"}
 
 
@@ -333,12 +346,12 @@ def test_a_cancelled_study_keeps_what_it_has_and_can_go_on(bench):
     assert bench.store.active() == []
     bench.keeper.look()
     assert bench.store.study_state(study).status == "cancelled"
-    assert len(bench.table(study)["variants"][0]["failures"]) == 2
+    assert len(bench.failures(study)) == 5
     bench.keeper.order(study, "resume")
     assert len(bench.store.active()) == 5
     bench.carry_out(study)
     assert set(bench.cells(study).values()) == {1}
-    assert bench.table(study)["variants"][0]["failures"] == []
+    assert bench.failures(study) == []
 
 
 def test_a_large_study_is_queued_in_portions_and_leaves_room_for_others(bench, monkeypatch):
@@ -377,7 +390,7 @@ def test_a_budget_in_forward_passes_gives_the_cheaper_method_more_steps(bench):
     study = bench.start({**PLAIN, "budget": {"kind": "forwards", "amount": 300}})
     steps = {run.cell["variant"]: run.config["steps"] for run in bench.store.active()}
     assert steps == {"exact": 100, "forward": 200}
-    assert [v["steps"] for v in bench.table(study)["variants"]] == [100, 200]
+    assert bench.table(study)["steps"] == steps
 
 
 def test_a_budget_in_seconds_is_timed_once_and_a_replay_is_exact(bench):
