@@ -18,6 +18,8 @@ from backend.studies.progress import Progress, StudyPlan, StudyRun, cell_of, pro
 
 _log = logging.getLogger(__name__)
 
+PLANS = 16
+"""Plans that are kept in memory."""
 TICK = 0.5
 """Seconds between two looks at the studies that are running."""
 
@@ -56,11 +58,15 @@ class StudyKeeper:
             self._thread.join()
 
     def plan(self, study_id: str) -> StudyPlan:
-        """The plan of a study, which never changes. Raises MissingError."""
-        if study_id not in self._plans:
+        """The plan of a study, which never changes. Raises MissingError, and ConflictError for a
+        study of an earlier version."""
+        found = self._plans.get(study_id)
+        if found is None:
             row = self._store.study_row(study_id)
-            self._plans[study_id] = stored_plan(row.document, row.variants)
-        return self._plans[study_id]
+            found = stored_plan(row.document, row.variants)
+            # Another thread may do the same; a large study is some megabytes.
+            self._plans = {**dict([*self._plans.items()][1 - PLANS :]), study_id: found}
+        return found
 
     def progress(self, study_id: str) -> Progress:
         """How far a study is. Raises MissingError."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 from rich.console import Console, Group
@@ -37,7 +38,7 @@ def carry_out(lab: Lab, study: StudyFile, console: Console) -> Results:
     Raises StudyEndedError if it is paused or cancelled meanwhile or if runs failed, and what the
     lab raises for a study that is not valid.
     """
-    study_id = _taken_up(lab, study, console) or lab.start_study(study.document())
+    study_id = begin(lab, study, console)
     console.print(lab.address_of(study_id), highlight=False, markup=False, soft_wrap=True)
     for note in notes(lab, study):
         console.print(note, style="bold", highlight=False, markup=False)
@@ -57,11 +58,11 @@ def order(lab: Lab, study: StudyFile, order: str, console: Console) -> None:
     console.print(f"study {after['name']}: {after['status']}", highlight=False, markup=False)
 
 
-def _taken_up(lab: Lab, study: StudyFile, console: Console) -> str | None:
-    """The id of the same study, which goes on; None without one."""
+def begin(lab: Lab, study: StudyFile, console: Console) -> str:
+    """Start a study, or let the same one of the lab go on; returns its id."""
     found = _found(lab, study)
     if found is None:
-        return None
+        return lab.start_study(study.document())
     console.print(f"{found['ended']} of {found['cells']} runs are there", highlight=False)
     if found["status"] in ("paused", "cancelled"):
         lab.order_study(found["id"], "resume")
@@ -86,11 +87,16 @@ def follow(lab: Lab, study_id: str, console: Console) -> Results:
     Raises StudyEndedError if it is paused or cancelled, or if runs failed.
     """
     found = lab.study_results(study_id)
-    with Live(_drawn(found), console=console, auto_refresh=False) as live:
+    # Where nothing can be drawn over, only the last table is printed.
+    live = console.is_terminal or console.is_jupyter
+    shown = Live(console=console, auto_refresh=False, transient=True) if live else None
+    with shown or nullcontext():
         while found["status"] == "running":
+            if shown is not None:
+                shown.update(_drawn(found), refresh=True)
             time.sleep(REFRESH)
             found = lab.study_results(study_id)
-            live.update(_drawn(found), refresh=True)
+    console.print(_drawn(found))
     if problem := _problem(found):
         raise StudyEndedError(problem)
     return found
