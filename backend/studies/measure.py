@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from backend.figures.data.metrics import larger_is_better, metric_of_part
+from backend.figures.data.metrics import Scaling, larger_is_better, metric_of_part
 
 POINTS = 100
 """A fraction is written in percent, a difference of fractions in points."""
@@ -23,6 +23,13 @@ class Measure:
     unit: str = ""
     exact: bool = False
     """Whether it has no noise, such as a count of passes: then any difference counts."""
+    scaling: Scaling = "linear"
+    """How an axis shows it."""
+
+    @property
+    def scale(self) -> int:
+        """By what values are multiplied before they are written or drawn."""
+        return POINTS if self.fraction else 1
 
     def value(self, value: float, spread: float = math.nan) -> str:
         """A value, in as many digits as its spread asks for: `91.6 %`."""
@@ -30,8 +37,7 @@ class Measure:
 
     def number(self, value: float, spread: float = math.nan) -> str:
         """The same without its unit; a dash for NaN."""
-        scale = POINTS if self.fraction else 1
-        return number(value * scale, spread * scale)
+        return number(value * self.scale, spread * self.scale)
 
     @property
     def suffix(self) -> str:
@@ -50,7 +56,14 @@ class Measure:
 def measure_of(name: str) -> Measure:
     """The measure of a metric that the lab's figures know. Raises FigureError for another."""
     words = metric_of_part(name)
-    return Measure(name, words.short, larger_is_better(name), words.fraction, words.unit)
+    return Measure(
+        name,
+        words.short,
+        larger_is_better(name),
+        words.fraction,
+        words.unit,
+        scaling=words.scaling,
+    )
 
 
 def number(value: float, spread: float = math.nan) -> str:

@@ -74,6 +74,12 @@ class Row:
         """Half of Student's 95 % interval of the mean over seeds; NaN for fewer than two."""
         return half_width(self.sample.count) * self.sample.standard_error
 
+    def mean_text(self, measure: Measure) -> str:
+        """`91.6 ± 0.4 %`, of at least two seeds with half of the interval; "" without a value."""
+        half, count = self.half_width, self.sample.count
+        spread = f" ± {measure.number(half, half)}" if count > 1 else ""
+        return f"{measure.number(self.sample.mean, half)}{spread}{measure.suffix}" if count else ""
+
     @property
     def notes(self) -> list[str]:
         """`seed 3 diverged`, `seeds 4, 5 failed: out of memory`, `2 running`, `1 missing`."""
@@ -155,12 +161,9 @@ class StudyTable:
         fields = [_shown(row.flat[name]) if name in row.flat else "–" for name in self.columns]
         chosen = [row.choice.value, row.choice.also] if row.choice else [None, None]
         tuned = ["–" if value is None else _shown(value) for value in chosen[: len(self._tuned)]]
-        mean, half = row.sample.mean, row.half_width
-        spread = f" ± {self.measure.number(half, half)}" if row.sample.count > 1 else ""
-        value = f"{self.measure.number(mean, half)}{spread}{self.measure.suffix}"
         note = [row.choice.note] if row.choice and row.choice.note else []
         return [
-            row.label, *fields, *tuned, value if row.sample.count else "",
+            row.label, *fields, *tuned, row.mean_text(self.measure),
             f"{row.sample.count} of {len(row.cells)}", "; ".join([*row.notes, *note]),
             row.verdict.sentence if row.verdict else "",
         ]  # fmt: skip

@@ -48,7 +48,7 @@ def choose(plan: TuningPlan, results: Results) -> Choice:
         for point in sorted(tuning.points, key=plan.order)
         for mean, fraction in _longest(plan, results, point)
     )
-    reached = max((each.fraction for each in curve), default=1.0) if tuning.missing else 1.0
+    reached = max((each.fraction for each in curve), default=1.0)
     means = {each.point: each.metric for each in curve if each.fraction == reached}
     best = next(iter(_ranked(plan, means)), None)
     missing = sum(len(trial.seeds) for trial in tuning.missing)

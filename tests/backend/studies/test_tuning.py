@@ -220,6 +220,14 @@ def test_the_last_rung_widens_the_grid_too():
     )  # fmt: skip
 
 
+def test_a_rung_between_the_first_and_the_last_widens_nothing():
+    made = plan([10.0**k for k in range(9)], halving=3, widen=1, bounds=(0, 1e9))
+    _, batches = tuned(made, lambda p, f, s: peak(1.1e7 if f < 0.2 else 1e99)(p))
+    assert [(batch[0].fraction, points(batch)) for batch in batches[1:]] == [
+        (1 / 3, [1e6, 1e7, 1e8]), (1.0, [1e8]), (1.0, [1e9]),
+    ]  # fmt: skip
+
+
 def test_short_runs_are_no_shorter_than_ten_steps():
     assert plan([10.0**k for k in range(9)], halving=3, steps=50, bounds=(0, 1e9)).rungs == (
         1 / 3, 1.0,

@@ -150,7 +150,15 @@ def test_several_comparisons_are_corrected_together():
     # Alone it would be decided; among three it is not, and the sentence does not contradict it.
     assert two[1].p < LEVEL < two[1].adjusted_p
     assert two[1].comparison.low > 0
-    assert two[1].more_seeds
+    # Of three undecided ones, the level that the next has to pass is 0.05 / 3.
+    wide = {**values, "far": seeded(around(0.1, 0.5)), "near": seeded(around(0.4, 0.55))}
+    undecided = verdicts(wide, SCORE, "base")[1]
+    deviation = 0.55 * math.sqrt(8 / 7)
+    assert undecided.more_seeds == next(
+        n - 8
+        for n in range(9, 99)
+        if stats.t.ppf(1 - LEVEL / 6, n - 1) * deviation / math.sqrt(n) < 0.4
+    )
     assert two[1].sentence.startswith("not decided between near and base: about 1 more seed (")
 
 
