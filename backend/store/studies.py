@@ -87,8 +87,8 @@ class StudyReads(Base):
 
     def _listed(self, studies: Any) -> list[StudyRow]:
         chosen = studies.subquery()
-        standing = _run.deleted == false()
-        placed = standing & func.coalesce(_run.cell["retried"].as_boolean(), false()).is_(False)
+        kept = _run.deleted == false()
+        placed = kept & func.coalesce(_run.cell["retried"].as_boolean(), false()).is_(False)
         query = (
             select(
                 *chosen.c,

@@ -1,7 +1,10 @@
 """Equal budgets: how many steps a variant gets of an amount of steps, forward passes or seconds."""
 
+from backend.studies.cells import Cell, Variant
 from backend.studies.study_file import StudyFile
 
+TIMED_STEPS = 100
+"""Steps of a run that measures the time of a step."""
 MAX_STEPS = 10_000_000
 """Steps of one run."""
 
@@ -26,3 +29,12 @@ def steps_of_variant(study: StudyFile, cost: float | None, seconds: float | None
     if price is None:
         raise LookupError("the price of a step is not known yet")
     return max(1, min(MAX_STEPS, int(budget.amount / price + 1e-9)))
+
+
+def timing_cell(study: StudyFile, variant: Variant) -> Cell:
+    """The run by which a variant's steps are timed: at its smallest value, which diverges least."""
+    tuning = study.tuning
+    if tuning is None:
+        return Cell("timing", variant.label, study.seeds[0])
+    also = tuning.also.values[0] if tuning.also else None
+    return Cell("timing", variant.label, tuning.seeds[0], min(variant.values), also)

@@ -176,8 +176,8 @@ def with_field(config: Mapping[str, Any], path: str, value: Any) -> dict[str, An
         default = RunConfig.model_fields[first].get_default(call_default_factory=True)
         part = default.model_dump() if hasattr(default, "model_dump") else None
     if not isinstance(part, Mapping):
-        told = "is missing" if part is None else f"is {show(part)}"
-        raise StudyFileError(f"{path} is varied, and {first} {told}; {first} must be an object")
+        what = "is missing" if part is None else f"is {show(part)}"
+        raise StudyFileError(f"{path} is varied, and {first} {what}; {first} must be an object")
     return {**config, first: with_field(part, rest, value)}
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.config import ACTIVE
-from backend.studies.budget import steps_of_variant
+from backend.studies.budget import TIMED_STEPS, steps_of_variant, timing_cell
 from backend.studies.cells import Cell, Key, Phase, Variant
 from backend.studies.study_file import StudyFile
 from backend.studies.tuning import (
@@ -21,9 +21,6 @@ from backend.studies.tuning import (
     next_points,
     validation_metric,
 )
-
-TIMED_STEPS = 100
-"""Steps of a run that measures the time of a step."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +171,7 @@ def _advance(
     try:
         steps = steps_of_variant(study, planned.cost, found.timings.get(label))
     except LookupError:  # not timed yet
-        _want(found, [Wanted(_timing_cell(study, planned), TIMED_STEPS)])
+        _want(found, [Wanted(timing_cell(study, planned.variant), TIMED_STEPS)])
         return "timing"
     if steps is not None:
         found.steps[label] = steps
@@ -232,15 +229,6 @@ def _tuning_length(study: StudyFile, planned: PlannedVariant, steps: int | None)
 def _want(found: Progress, cells: Iterable[Wanted]) -> None:
     """Queue the cells that have no run; one that failed waits to be retried."""
     found.wanted += [each for each in cells if each.cell.key not in found.cells]
-
-
-def _timing_cell(study: StudyFile, planned: PlannedVariant) -> Cell:
-    """The run by which a variant's steps are timed: at its smallest value, which diverges least."""
-    tuning = study.tuning
-    if tuning is None:
-        return Cell("timing", planned.label, study.seeds[0])
-    also = tuning.also.values[0] if tuning.also else None
-    return Cell("timing", planned.label, tuning.seeds[0], min(planned.variant.values), also)
 
 
 def _tuning_plan(study: StudyFile, planned: PlannedVariant, length: int | None) -> TuningPlan:

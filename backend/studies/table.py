@@ -215,8 +215,8 @@ def terminal(words: Mapping[str, Any]) -> "Group":
     said = []
     for row in rows:
         drawn.add_row(*(Text(row[at]) for at in short))
-        told = "; ".join(text for at, text in enumerate(row) if at not in short and text)
-        said += [Text(f"{row[0]}: {told}")] if told else []
+        sentences = "; ".join(text for at, text in enumerate(row) if at not in short and text)
+        said += [Text(f"{row[0]}: {sentences}")] if sentences else []
     above = [Text(words["above"], style="dim")] if words["above"] else []
     return Group(*above, drawn, *said, Text(words["below"], style="dim"))
 

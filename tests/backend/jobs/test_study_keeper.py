@@ -19,9 +19,9 @@ from backend.store import Run, Store, open_engine, studies
 from backend.store.base import ConflictError
 from backend.store.points import SeriesPoints
 from backend.store.reports import ReportedProgress, WorkerReport
+from backend.studies.budget import TIMED_STEPS
 from backend.studies.cells import count_cells
 from backend.studies.planning import describe, drafts
-from backend.studies.progress import TIMED_STEPS
 from backend.studies.results import reported, results_of
 from backend.studies.study_file import parse
 
