@@ -45,16 +45,18 @@ class StudyKeeper:
         self._seen: dict[str, object] = {}
         """{study: how many of its runs had which status when it was last advanced}."""
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="study keeper", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Take up the studies that are running."""
+        """Take up the studies that are running. It may be started again once it is closed."""
+        self._closing.clear()
+        self._thread = threading.Thread(target=self._work, name="study keeper", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """End; the next server goes on."""
+        """End; the next server goes on. Safe to repeat."""
         self._closing.set()
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join()
 
     def plan(self, study_id: str) -> StudyPlan:
