@@ -1,15 +1,18 @@
 """`results_of`: what a study shows so far: its table, choices and verdicts, and all of its runs."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backend.strict_json import finite_or_none
 from backend.studies import table
-from backend.studies.measure import measure_of
+from backend.studies.measure import Measure, measure_of
 from backend.studies.progress import PlannedVariant, Progress, StudyPlan, StudyRun
 from backend.studies.table import Row, StudyTable
 from backend.studies.verdicts import Leaderboard, Verdict, compare_pairs, leaderboard
+
+COST = Measure("cost", "cost of a step", False, unit="forward passes", exact=True)
 
 
 def reported(plan: StudyPlan, found: Progress) -> dict[str, dict[int, float]]:
@@ -19,6 +22,23 @@ def reported(plan: StudyPlan, found: Progress) -> dict[str, dict[int, float]]:
         if run.result is not None and run.cell.variant in values:
             values[run.cell.variant][run.cell.seed] = run.result
     return values
+
+
+def ranked_by(
+    plan: StudyPlan, found: Progress, name: str, by_run: Mapping[str, float]
+) -> Leaderboard:
+    """The leaderboard by another metric, `by_run` {run: its last value}, or by `cost`: the declared
+    forward passes of a step. Raises FigureError for a metric that the lab does not know."""
+    if name == COST.name:
+        values = {each.label: {} if each.cost is None else {0: each.cost} for each in plan.variants}
+        return leaderboard(values, COST)
+    of_variant: dict[str, dict[int, float]] = {each.label: {} for each in plan.variants}
+    for run in found.reported():
+        if run.status == "diverged":
+            of_variant[run.cell.variant][run.cell.seed] = math.nan
+        elif run.status == "finished" and run.id in by_run:
+            of_variant[run.cell.variant][run.cell.seed] = by_run[run.id]
+    return leaderboard(of_variant, measure_of(name))
 
 
 def baseline_pairs(plan: StudyPlan) -> list[tuple[str, str]]:
@@ -40,10 +60,13 @@ def baseline_pairs(plan: StudyPlan) -> list[tuple[str, str]]:
     return pairs
 
 
-def results_of(plan: StudyPlan, found: Progress) -> dict[str, Any]:
+def results_of(
+    plan: StudyPlan, found: Progress, ranking: Leaderboard | None = None
+) -> dict[str, Any]:
     """What a study shows, as JSON, in which null stands for NaN.
 
-    `{table, words, leaderboard, choices, verdicts, steps, timings, failures, runs}`.
+    `{table, words, leaderboard, choices, verdicts, steps, timings, failures, runs}`; `ranking` is
+    the leaderboard, where it is not by the study's own metric.
     """
     measure, values = measure_of(plan.study.reported_metric), reported(plan, found)
     board = leaderboard(values, measure)
@@ -52,7 +75,7 @@ def results_of(plan: StudyPlan, found: Progress) -> dict[str, Any]:
     return {
         "table": drawn.document(),
         "words": drawn.words(),
-        "leaderboard": _places(board),
+        "leaderboard": _places(ranking or board),
         "verdicts": [each.document() for each in verdicts],
         "choices": {label: choice.document() for label, choice in found.choices.items()},
         "steps": found.steps,

@@ -224,11 +224,16 @@ class StudyFile(Strict):
     @property
     def reported_metric(self) -> str:
         """The series that is reported."""
-        return f"test/{self.metric}" if self.metric in EVALUATED else self.metric
+        return reported_metric(self.metric)
 
     def document(self) -> dict[str, Any]:
         """The study as plain JSON, which `parse` reads again."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+def reported_metric(metric: str) -> str:
+    """The series of a reported run that a metric is."""
+    return f"test/{metric}" if metric in EVALUATED else metric
 
 
 def parse(document: Mapping[str, Any]) -> StudyFile:

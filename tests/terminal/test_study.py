@@ -97,9 +97,10 @@ def test_the_same_study_is_taken_up_and_another_one_is_not():
 def test_what_was_cancelled_or_failed_is_made_again(status, orders):
     failure = {"number": 3, "variant": "exact", "seed": 5, "reason": "out of luck"}
     lab = FakeLab(status, [failure] if status == "finished" else ())
-    for _ in range(2):
-        with pytest.raises(StudyEndedError) as ended:
-            carried_out(lab)
+    with pytest.raises(StudyEndedError):
+        carried_out(lab)
+    with pytest.raises(StudyEndedError) as ended:
+        carried_out(lab)
     assert [order for _, order in lab.orders] == orders or ["retry"]
     said = {
         "cancelled": "the study is cancelled; the same command goes on with it",

@@ -1,7 +1,7 @@
 """Studies: variants × seeds, which the server carries out, and orders to them as one."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import HTTPException, Query
 from fastapi.exceptions import RequestValidationError
@@ -22,8 +22,13 @@ from backend.api.validation import DocumentedAs, Draft, validated
 from backend.store.studies import Order
 from backend.studies.cells import count_cells
 from backend.studies.planning import describe, drafts, grid_document, grid_variants
-from backend.studies.results import results_of
-from backend.studies.study_file import StudyFile, StudyFileError, parse
+from backend.studies.results import ranked_by, results_of
+from backend.studies.study_file import (
+    StudyFile,
+    StudyFileError,
+    parse,
+    reported_metric,
+)
 
 routes = router("studies")
 MAX_RUNS = 256
@@ -49,6 +54,11 @@ class Drafts(BaseModel):
     configs: Annotated[list[Draft], Field(min_length=1, max_length=4 * MAX_RUNS)]
 
 
+By = Literal[
+    "accuracy", "readout_accuracy", "loss", "cosine", "cosine_mean", "scaled_error",
+    "relative_variance", "relative_squared_bias", "relative_mse", "snr", "positive", "cost",
+]  # fmt: skip
+"""What a leaderboard can be sorted by."""
 M = TypeVar("M", bound=BaseModel)
 NewStudy = Annotated[dict[str, Any], DocumentedAs(StudyFile, Grid)]
 Questioned = Annotated[dict[str, Any], DocumentedAs(StudyFile, Drafts)]
@@ -134,10 +144,18 @@ def get(study_id: Id, lab: LabDep) -> StudyView:
 
 
 @routes.get("/studies/{study_id}/results")
-def results(study_id: Id, lab: LabDep) -> StudyResults:
-    """How far a study is: its table, the choices of its tuned values, its verdicts."""
+def results(study_id: Id, lab: LabDep, by: By | None = None) -> StudyResults:
+    """How far a study is: its table, the choices of its tuned values, its verdicts.
+
+    The leaderboard is by the study's metric, by another one, or by `cost`.
+    """
     state = lab.store.study_state(study_id)
     plan, found = lab.studies.plan(study_id), lab.studies.progress(study_id)
+    ranking = None
+    if by is not None:
+        name = reported_metric(by)
+        values = lab.store.cell_values(study_id, "report", name)
+        ranking = ranked_by(plan, found, name, values)
     return StudyResults(
         id=study_id,
         name=state.name,
@@ -147,7 +165,7 @@ def results(study_id: Id, lab: LabDep) -> StudyResults:
         cells=len(found.cells) + len(found.wanted),
         ended=found.ended,
         document=plan.study.document(),
-        results=results_of(plan, found),
+        results=results_of(plan, found, ranking),
     )
 
 

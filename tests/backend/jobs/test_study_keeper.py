@@ -22,7 +22,7 @@ from backend.store.reports import ReportedProgress, WorkerReport
 from backend.studies.budget import TIMED_STEPS
 from backend.studies.cells import count_cells
 from backend.studies.planning import describe, drafts
-from backend.studies.results import reported, results_of
+from backend.studies.results import ranked_by, reported, results_of
 from backend.studies.study_file import parse
 
 BASE = {
@@ -391,6 +391,20 @@ def test_a_budget_in_forward_passes_gives_the_cheaper_method_more_steps(bench):
     steps = {run.cell["variant"]: run.config["steps"] for run in bench.store.active()}
     assert steps == {"exact": 100, "forward": 200}
     assert bench.table(study)["steps"] == steps
+
+
+def test_a_leaderboard_is_by_what_is_asked_for(bench):
+    study = bench.start(PLAIN)
+    bench.carry_out(study)
+    plan, found = bench.keeper.plan(study), bench.keeper.progress(study)
+    by_cost = ranked_by(plan, found, "cost", {})
+    assert [place.label for place in by_cost.places] == ["forward", "exact"]
+    values = bench.store.cell_values(study, "report", "validation/accuracy")
+    by_validation = ranked_by(plan, found, "validation/accuracy", values)
+    assert [place.label for place in by_validation.places] == ["exact", "forward"]
+    shown = results_of(plan, found, by_validation)["leaderboard"]
+    assert (shown["metric"], shown["places"][0]["seeds"]) == ("validation/accuracy", 3)
+    assert results_of(plan, found)["leaderboard"]["places"][0]["label"] == "forward"
 
 
 def test_a_budget_in_seconds_is_timed_once_and_a_replay_is_exact(bench):
