@@ -9,7 +9,7 @@ from backend.figures.drawing.names import distinct
 from backend.figures.drawing.text import plain
 from backend.studies.measure import Measure
 
-FEWEST = 4
+FEWEST = 3
 """Fewest characters that are left of a method's name."""
 
 
@@ -30,8 +30,8 @@ def short_labels(labels: Iterable[str], longest: int) -> dict[str, str]:
     whole = tuple(dict.fromkeys(labels))
     short = {label: _short(label, longest) for label in whole}
     counts = Counter(short.values())
-    apart = distinct(whole, longest)
-    return {label: text if counts[text] == 1 else apart[label] for label, text in short.items()}
+    unique = distinct(whole, longest)
+    return {label: text if counts[text] == 1 else unique[label] for label, text in short.items()}
 
 
 def _short(label: str, longest: int) -> str:
