@@ -50,6 +50,11 @@ def test_fields_that_end_alike_have_their_whole_path_as_head():
     assert StudyTable(ACCURACY, rows).text()[0][1:3] == ["a.k", "b.k"]
 
 
+def test_a_field_that_some_rows_lack_differs():
+    for rows in ([row(x=1), row()], [row(), row(x=1)]):
+        assert StudyTable(ACCURACY, rows).columns == ["x"]
+
+
 def test_true_and_one_differ():
     assert StudyTable(ACCURACY, [row(x=True), row(x=1)]).columns == ["x"]
 
