@@ -66,7 +66,7 @@ def figure(table: StudyTable) -> go.Figure:
         showlegend=False,
         nothing="no cells yet",
         xaxis=canvas.axis("seed", **_across([str(seed) for seed in columns])),
-        yaxis=canvas.axis("", **_down(rows)),
+        yaxis=canvas.axis("variant", **_down(rows)),
     )
 
 

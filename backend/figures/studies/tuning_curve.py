@@ -156,7 +156,8 @@ def _rings(
             text=[f"{hover_head(plain(line.name))}<br>{plain(words)}"],
             marker={"symbol": _RINGS[kind], "size": 19, "color": line.colour,
                     "line": {"width": 2.5, "color": line.colour}},
-            hovertemplate="%{text}<br>%{x:.4~g}<extra></extra>", meta={"role": kind}, **axes,
+            hovertemplate="%{text}<br>%{x:.4~g}<extra></extra>",
+            meta={"role": kind, "full": plain(f"{line.name}, {kind}")}, **axes,
         )
     ]  # fmt: skip
 
@@ -168,7 +169,8 @@ def _crosses(line: Line, values: Sequence[float], height: int, axes: dict[str, s
         legendgroup=DIVERGED, text=[text] * len(values), cliponaxis=False,
         marker={"symbol": "x", "size": 8, "color": line.colour,
                 "line": {"color": edge.BAD, "width": 2}},
-        hovertemplate="%{text}<br>%{x:.4~g}<extra></extra>", meta={"role": DIVERGED}, **axes,
+        hovertemplate="%{text}<br>%{x:.4~g}<extra></extra>",
+        meta={"role": DIVERGED, "full": plain(f"{line.name}, {DIVERGED}")}, **axes,
     )  # fmt: skip
 
 
