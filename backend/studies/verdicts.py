@@ -164,23 +164,6 @@ class Leaderboard:
         """Who is first, and whether that is decided against the second."""
         return verdict_words.of_leaderboard(self)
 
-    def document(self) -> dict[str, Any]:
-        """As JSON, in which None stands for NaN."""
-        places = [
-            {
-                "rank": place.rank,
-                "label": place.label,
-                "mean": finite_or_none(place.sample.mean),
-                "half_width": finite_or_none(place.half_width),
-                "count": place.sample.count,
-                "diverged": place.diverged,
-                "tied": place.tied,
-                "against_above": place.above.sentence if place.above else "",
-            }
-            for place in self.places
-        ]
-        return {"metric": self.measure.name, "places": places, "sentence": self.sentence}
-
 
 def leaderboard(values: Values, measure: Measure) -> Leaderboard:
     """The variants by their mean of the measure: accuracy, scaled error, a cost.

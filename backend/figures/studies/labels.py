@@ -30,8 +30,8 @@ def short_labels(labels: Iterable[str], longest: int) -> dict[str, str]:
     whole = tuple(dict.fromkeys(labels))
     short = {label: _short(label, longest) for label in whole}
     counts = Counter(short.values())
-    unique = distinct(whole, longest)
-    return {label: text if counts[text] == 1 else unique[label] for label, text in short.items()}
+    unlike = distinct(whole, longest)
+    return {label: text if counts[text] == 1 else unlike[label] for label, text in short.items()}
 
 
 def _short(label: str, longest: int) -> str:

@@ -209,13 +209,6 @@ def test_a_leaderboard_is_sorted_and_says_its_ties():
         stats.t.ppf(0.975, 7) * 0.01 * math.sqrt(8 / 7) / math.sqrt(8)
     )
     assert board.sentence.startswith("best is first by test accuracy, 90.00 %; not decided between")
-    first, second, *_, last = board.document()["places"]
-    assert (first["half_width"], first["tied"], first["against_above"]) == (
-        board.places[0].half_width, False, "",
-    )  # fmt: skip
-    assert (second["tied"], second["diverged"]) == (True, 1)
-    assert second["against_above"].startswith("not decided between best and second: about ")
-    assert (last["mean"], last["half_width"], last["count"]) == (None, None, 0)
     assert [p.label for p in leaderboard(values, LOSS).places[:3]] == ["worst", "second", "best"]
     assert leaderboard({"A": {}}, LOSS).sentence == "no variant has a test loss yet"
     assert leaderboard({"A": {0: 0.5}}, ACCURACY).sentence == "A is first by test accuracy, 50 %"
