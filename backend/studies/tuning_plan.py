@@ -37,7 +37,7 @@ class TuningPlan:
     """Of a run at full length."""
     higher_is_better: bool
     also: tuple[Any, ...] = ()
-    """Values of a second field; every value of the first is tried with each."""
+    """Values of a second field, numbers or texts; every value of the first is tried with each."""
     widen: int = 3
     """How many values the grid may grow at each end."""
     halving: int = 1
@@ -49,6 +49,11 @@ class TuningPlan:
 
     def __post_init__(self) -> None:
         low, high = self.bounds
+        for value in self.also:
+            if not isinstance(value, str | int | float):
+                raise ValueError(
+                    f"{self.also_field} is {value} in the grid; give numbers, texts, true or false"
+                )
         for name, given in (("value", self.values), ("seed", self.seeds), ("value", self.also)):
             twice = next((x for x in given if given.count(x) > 1), None)
             if twice is not None:

@@ -9,7 +9,7 @@ from backend.figures.drawing.names import distinct
 from backend.figures.drawing.text import plain
 from backend.studies.measure import Measure
 
-FEWEST = 4
+FEWEST = 3
 """Fewest characters that are left of a method's name."""
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ NAMED = 8
 """Most columns whose cells have their numbers printed; more leave no room on a phone."""
 LABEL = 24
 """Most characters of a row's name."""
+TICKS = 8
+"""Most columns that are named."""
 ROW = 26
 """Pixels of a row."""
 MARKS: Mapping[State, str] = {
@@ -53,7 +56,6 @@ def figure(table: StudyTable) -> go.Figure:
     tally = canvas.Tally(shown, count, f"the first {SIDE} variants and seeds")
     for words in _notes(table):
         tally.say(words)
-    names = [f"{at}" for at in range(len(rows))]
     height = 150 + ROW * max(3, len(rows))
     return canvas.finish(
         _traces(table.measure, rows, columns, grid) if shown else [],
@@ -63,22 +65,33 @@ def figure(table: StudyTable) -> go.Figure:
         margin={"l": 16, "r": 16, "t": 44, "b": 96},
         showlegend=False,
         nothing="no cells yet",
-        xaxis=canvas.axis("seed", **_ticks(len(columns), [str(seed) for seed in columns])),
-        yaxis=canvas.axis("", **_ticks(len(names), _row_names(rows), down=True)),
+        xaxis=canvas.axis("seed", **_across([str(seed) for seed in columns])),
+        yaxis=canvas.axis("variant", **_down(rows)),
     )
 
 
-def _row_names(rows: Sequence[Row]) -> list[str]:
-    shown = short_labels((row.label for row in rows), LABEL)
-    return [plain(shown[row.label]) for row in rows]
+def _across(seeds: Sequence[str]) -> dict[str, Any]:
+    """The columns; of many, some are named."""
+    shown = seeds[:: max(1, -(-len(seeds) // TICKS))]
+    return {**_categories(seeds), "tickvals": shown, "ticktext": shown, "tickangle": 0}
 
 
-def _ticks(count: int, texts: Sequence[str], *, down: bool = False) -> dict[str, Any]:
-    span = [-0.5, max(count, 1) - 0.5]
+def _down(rows: Sequence[Row]) -> dict[str, Any]:
+    """The rows, the first at the top."""
+    labels = [row.label for row in rows]
+    short = short_labels(labels, LABEL)
     return {
-        "tickmode": "array", "tickvals": list(range(count)), "ticktext": list(texts), "ticks": "",
-        "range": span[::-1] if down else span, "fixedrange": True, "showgrid": False,
-        "tickangle": 0, "tickfont": {"size": 11},
+        **_categories(list(map(plain, labels))), "tickvals": list(map(plain, labels)),
+        "ticktext": [plain(short[label]) for label in labels],
+        "range": [max(len(rows), 1) - 0.5, -0.5],
+    }  # fmt: skip
+
+
+def _categories(names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "type": "category", "categoryorder": "array", "categoryarray": list(names),
+        "tickmode": "array", "ticks": "", "fixedrange": True, "showgrid": False,
+        "tickfont": {"size": 11},
     }  # fmt: skip
 
 
@@ -115,9 +128,10 @@ def _traces(
         return _hover(rows[i], seeds[j], grid[i][j], measure)
 
     shared: dict[str, Any] = {
-        "x": list(range(len(seeds))), "y": list(range(len(rows))), "hovertext": each(hover),
+        "x": [str(seed) for seed in seeds], "y": [plain(row.label) for row in rows],
+        "hovertext": each(hover),
         "texttemplate": "%{text}", "hovertemplate": "%{hovertext}<extra></extra>",
-        "hoverongaps": False, "xgap": 2, "ygap": 2, "name": "",
+        "hoverongaps": False, "xgap": 1 if len(seeds) > NAMED else 2, "ygap": 2, "name": "",
     }  # fmt: skip
     links = each(lambda i, j: cell.run if (cell := grid[i][j]) else "")
     return [
@@ -136,8 +150,9 @@ def _traces(
 
 def _value(cell: Cell | None) -> float | None:
     """The value of a cell that has a finite one."""
-    finished = cell is not None and cell.state == "finished" and cell.value is not None
-    return cell.value if finished and np.isfinite(cell.value) else None
+    if cell is None or cell.state != "finished" or cell.value is None:
+        return None
+    return cell.value if isfinite(cell.value) else None
 
 
 def _state(cell: Cell | None) -> State:

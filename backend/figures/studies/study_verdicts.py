@@ -28,10 +28,11 @@ INFO = FigureInfo(
 )
 ROWS = 40
 """Most comparisons that are drawn."""
-LABEL = 26
+LABEL = 22
 """Most characters of a variant's name."""
-ROW = 44
-"""Pixels of a comparison: its words, and its mark with the intervals below."""
+ROW, LINE = 44, 14
+"""Pixels of a comparison: a line of words, and its mark with the intervals below; and of another
+line of words, where there is no baseline."""
 
 
 def figure(verdicts: Sequence[Verdict]) -> go.Figure:
@@ -44,7 +45,7 @@ def figure(verdicts: Sequence[Verdict]) -> go.Figure:
         names = ", ".join(sorted(measure.name for measure in measures))
         raise ValueError(f"verdicts of {names} were given; one measure is allowed")
     with_pairs = [verdict for verdict in verdicts if verdict.comparison.pairs]
-    clearest = sorted(with_pairs, key=lambda verdict: np.nan_to_num(verdict.p, nan=2.0))[:ROWS]
+    clearest = sorted(with_pairs, key=_unclear)[:ROWS]
     shown = sorted(clearest, key=lambda verdict: -verdict.advantage)
     tally = canvas.Tally(len(shown), len(with_pairs), "the clearest")
     for words in _notes(verdicts):
@@ -59,7 +60,7 @@ def figure(verdicts: Sequence[Verdict]) -> go.Figure:
         [trace for at, each in enumerate(shown) for trace in _traces(at, each, scale)],
         tally,
         title=f"{INFO.title} by {plain(measure.title)}" if measure else INFO.title,
-        height=130 + ROW * max(2, len(shown)),
+        height=130 + (ROW if baseline else ROW + LINE) * max(2, len(shown)),
         margin={"l": 16, "r": 16, "t": 44, "b": 60},
         showlegend=False,
         nothing="no paired seeds yet",
@@ -74,18 +75,22 @@ def figure(verdicts: Sequence[Verdict]) -> go.Figure:
 
 
 def _notes(verdicts: Sequence[Verdict]) -> list[str]:
-    """How many are decided, the clearest of them, and what is missing."""
-    decided = [verdict for verdict in verdicts if verdict.decided]
-    said = [f"{len(decided)} of {counted(len(verdicts), 'comparison')} decided"] if verdicts else []
-    if decided:
-        said.append(min(decided, key=lambda verdict: verdict.p).sentence)
-    elif verdicts:
-        nearest = min(verdicts, key=lambda verdict: np.nan_to_num(verdict.p, nan=2.0))
-        said.append(nearest.sentence)
-    without = [verdict for verdict in verdicts if not verdict.comparison.pairs]
-    return [*said, f"{counted(len(without), 'comparison')} without a paired seed"][
-        : None if without else -1
+    """How many are decided, the clearest of all in a sentence, and how many have no pair."""
+    if not verdicts:
+        return []
+    decided = sum(verdict.decided for verdict in verdicts)
+    without = sum(not verdict.comparison.pairs for verdict in verdicts)
+    missing = [f"{counted(without, 'comparison')} without a paired seed"] if without else []
+    return [
+        f"{decided} of {counted(len(verdicts), 'comparison')} decided",
+        min(verdicts, key=_unclear).sentence,
+        *missing,
     ]
+
+
+def _unclear(verdict: Verdict) -> float:
+    """By which comparisons are sorted, the clearest first."""
+    return 2.0 if np.isnan(verdict.p) else verdict.p
 
 
 def _axis_title(measure: Measure | None, baseline: str) -> str:
@@ -93,9 +98,10 @@ def _axis_title(measure: Measure | None, baseline: str) -> str:
         return ""
     unit = "points" if measure.fraction else measure.unit
     than = f"minus that of {plain(clipped(baseline, 26))}" if baseline else "first minus second"
-    better = "right is better" if measure.higher_is_better else "left is better"
+    side = "right" if measure.higher_is_better else "left"
+    better = f"{side} is better" if baseline else f"{side} if the first is better"
     title = f"{plain(measure.title)} ({unit})" if unit else plain(measure.title)
-    return f"{title}<br>{than}: {better}"
+    return f"{title}<br>{than}, {better}"
 
 
 def _ends(verdict: Verdict, half: float) -> Floats:
@@ -128,12 +134,12 @@ def _traces(at: int, verdict: Verdict, scale: Scale) -> list[go.Scatter]:
 def _labels(shown: Sequence[Verdict], baseline: str) -> list[dict[str, Any]]:
     """The words above each row; beside the plot they would leave no room on a phone."""
     labels = {label for verdict in shown for label in (verdict.first, verdict.second)}
-    names = short_labels(sorted(labels), LABEL if baseline else LABEL // 2)
+    names = short_labels(sorted(labels), LABEL)
     return [
         {
             "text": _words(verdict, names, baseline), "name": "unlisted", "x": 0, "xref": "paper",
             "xanchor": "left", "y": at, "yref": "y", "yanchor": "bottom", "yshift": 8,
-            "showarrow": False, "font": {"size": 11},
+            "showarrow": False, "font": {"size": 11}, "align": "left",
         }
         for at, verdict in enumerate(shown)
     ]  # fmt: skip
@@ -146,5 +152,8 @@ def _words(verdict: Verdict, names: Mapping[str, str], baseline: str) -> str:
     more = verdict.more_seeds
     seeds = "too few seeds" if more is None else f"{min(more, MOST_SEEDS)} more seeds"
     sign = "" if more is None else "> " if more > MOST_SEEDS else "≈ "
-    state = "decided" if verdict.decided else f"{sign}{seeds}"
-    return plain(" · ".join([first if baseline else f"{first} − {second}", gap, state]))
+    state = "decided" if verdict.decided else plain(f"{sign}{seeds}")
+    numbers = f"{plain(gap)} · {state}"
+    if baseline:
+        return f"{plain(first)} · {numbers}"
+    return f"{plain(first)} − {plain(second)}<br>{numbers}"

@@ -156,7 +156,8 @@ def _rings(
             text=[f"{hover_head(plain(line.name))}<br>{plain(words)}"],
             marker={"symbol": _RINGS[kind], "size": 19, "color": line.colour,
                     "line": {"width": 2.5, "color": line.colour}},
-            hovertemplate="%{text}<br>%{x:.4~g}<extra></extra>", meta={"role": kind}, **axes,
+            hovertemplate="%{text}<br>%{x:.4~g}<extra></extra>",
+            meta={"role": kind, "full": plain(f"{line.name}, {kind}")}, **axes,
         )
     ]  # fmt: skip
 
@@ -166,19 +167,22 @@ def _crosses(line: Line, values: Sequence[float], height: int, axes: dict[str, s
     return go.Scatter(
         x=list(values), y=[height] * len(values), mode="markers", name=DIVERGED,
         legendgroup=DIVERGED, text=[text] * len(values), cliponaxis=False,
-        marker={"symbol": "x", "size": 10, "color": line.colour,
+        marker={"symbol": "x", "size": 8, "color": line.colour,
                 "line": {"color": edge.BAD, "width": 2}},
-        hovertemplate="%{text}<br>%{x:.4~g}<extra></extra>", meta={"role": DIVERGED}, **axes,
+        hovertemplate="%{text}<br>%{x:.4~g}<extra></extra>",
+        meta={"role": DIVERGED, "full": plain(f"{line.name}, {DIVERGED}")}, **axes,
     )  # fmt: skip
 
 
 def _once(traces: Sequence[go.Scatter]) -> list[go.Scatter]:
-    """The traces, each entry of the legend shown once."""
+    """The traces, each entry of the legend shown once, the lines before the marks."""
     seen: set[str] = set()
-    for trace in traces:
-        trace.showlegend = trace.legendgroup not in seen
-        seen.add(trace.legendgroup)
-    return list(traces)
+    ordered = sorted(traces, key=lambda trace: trace.mode == "markers")
+    for trace in ordered:
+        group = str(trace.legendgroup)
+        trace.showlegend = group not in seen
+        seen.add(group)
+    return ordered
 
 
 def _notes(choices: Mapping[str, Choice], measure: Measure) -> list[str]:
@@ -212,15 +216,14 @@ def _layout(
     shown: Sequence[tuple[str, list[Line]]], field: str, measure: Measure, scale: Scale
 ) -> dict[str, Any]:
     tried = [point.value for _, lines in shown for line in lines for point in line.points]
-    across = canvas.axis(
-        plain(_field(field)), tickangle=0, **canvas.few(choose("log", np.array(tried)))
-    )
+    across = canvas.axis(plain(_field(field)), tickangle=0, **_values(tried))
     up = canvas.axis(axis_title(measure), **scale.axis())
     if [head for head, _ in shown] == [""]:
         layout: dict[str, Any] = {
             "xaxis": across, "yaxis": {**up, "domain": [0.0, 1.0]},
             # The heading of the only panel, for the chart's table.
-            "annotations": [{"text": "", "showarrow": False}],
+            "annotations": [{"text": "", "showarrow": False, "x": 0, "y": 0, "xref": "paper",
+                             "yref": "paper"}],
             "margin": {"l": 60, "r": 16, "t": 44, "b": 90},
             "height": 380 + 8 * min(len(shown[0][1]), 20),
         }  # fmt: skip
@@ -233,6 +236,14 @@ def _layout(
         axes = layout[f"xaxis{suffix}"], layout[f"yaxis{suffix}"]
         layout[f"yaxis{number}"] = _strip(lines, suffix, number, *axes)
     return layout
+
+
+def _values(tried: Sequence[float]) -> dict[str, Any]:
+    """A log axis of the tuned value, with few enough ticks for a phone."""
+    ticks = canvas.few(choose("log", np.array(tried, np.float64)))
+    if tried and "dtick" in ticks:
+        ticks["dtick"] = float(max(1, np.ceil(np.log10(max(tried) / min(tried)) / 4)))
+    return ticks
 
 
 def _strip(

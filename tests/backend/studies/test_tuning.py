@@ -287,6 +287,7 @@ def test_before_all_trials_have_ended_the_best_so_far_is_told():
         ({"seeds": ()}, "at least one value and one seed"),
         ({"seeds": (3, 3)}, "seed 3 comes twice"),
         ({"also": ("a", "a")}, "value a comes twice"),
+        ({"also": ([1],), "also_field": "estimator.sizes"}, "sizes is .1. in the grid; give"),
         ({"widen": -1}, "widen is -1; it must be at least 0"),
         ({"halving": 0}, "halving is 0; it must be at least 1"),
         ({"steps": 0}, "steps is 0; it must be at least 1"),
