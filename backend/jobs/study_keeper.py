@@ -6,6 +6,7 @@ the database, so that the next server goes on where this one was killed.
 
 import logging
 import threading
+from collections.abc import Sequence
 from typing import Protocol
 
 from sqlalchemy.exc import OperationalError
@@ -13,13 +14,22 @@ from sqlalchemy.exc import OperationalError
 from backend.store import Store
 from backend.store.base import MissingError
 from backend.store.studies import CellRun, Order
-from backend.studies.planning import run_row, stored_plan
-from backend.studies.progress import Progress, StudyPlan, StudyRun, cell_of, progress
+from backend.studies.cells import MAX_CELLS
+from backend.studies.planning import run_row, stored_variants
+from backend.studies.progress import (
+    PlannedVariant,
+    Progress,
+    StudyPlan,
+    StudyRun,
+    cell_of,
+    progress,
+)
+from backend.studies.study_file import StudyFileError, parse
 
 _log = logging.getLogger(__name__)
 
-PLANS = 16
-"""Plans that are kept in memory."""
+STUDIES = 16
+"""Studies whose variants are kept in memory."""
 TICK = 0.5
 """Seconds between two looks at the studies that are running."""
 
@@ -41,7 +51,7 @@ class StudyKeeper:
 
     def __init__(self, store: Store, queue: RunQueue, tick: float = TICK) -> None:
         self._store, self._queue, self._tick = store, queue, tick
-        self._plans: dict[str, StudyPlan] = {}
+        self._variants: dict[str, Sequence[PlannedVariant]] = {}
         self._seen: dict[str, object] = {}
         """{study: how many of its runs had which status when it was last advanced}."""
         self._closing = threading.Event()
@@ -60,20 +70,22 @@ class StudyKeeper:
             self._thread.join()
 
     def plan(self, study_id: str) -> StudyPlan:
-        """The plan of a study, which never changes. Raises MissingError, and ConflictError for a
-        study of an earlier version."""
-        found = self._plans.get(study_id)
-        if found is None:
-            row = self._store.study_row(study_id)
-            found = stored_plan(row.document, row.variants)
-            # Another thread may do the same; a large study is some megabytes.
-            self._plans = {**dict([*self._plans.items()][1 - PLANS :]), study_id: found}
-        return found
+        """The plan of a study. Raises MissingError, and ConflictError for a study of an earlier
+        version."""
+        variants = self._variants.get(study_id)
+        if variants is None:
+            variants = stored_variants(self._store.study_row(study_id).variants)
+            # Another thread may do the same; those of a large study are some megabytes.
+            kept = [*self._variants.items()][1 - STUDIES :]
+            self._variants = {**dict(kept), study_id: variants}
+        return StudyPlan(parse(self._store.study_state(study_id).document), variants)
 
     def progress(self, study_id: str) -> Progress:
         """How far a study is. Raises MissingError."""
-        plan, timings = self.plan(study_id), self._store.study_state(study_id).timings
-        runs = self._store.cell_runs(study_id)
+        return self._progress(self.plan(study_id), study_id)
+
+    def _progress(self, plan: StudyPlan, study_id: str) -> Progress:
+        timings, runs = self._store.study_state(study_id).timings, self._store.cell_runs(study_id)
         study, phases = plan.study, {run.cell["phase"] for run in runs}
         values: dict[str, float] = {}
         if "tuning" in phases:
@@ -84,13 +96,13 @@ class StudyKeeper:
 
     def advance(self, study_id: str) -> None:
         """Queue what a study needs now; end it when all its runs have ended. Safe to repeat."""
-        state = self.progress(study_id)
+        plan = self.plan(study_id)
+        study, state = plan.study, self._progress(plan, study_id)
         cells = len(state.cells) + len(state.wanted)
         if state.finished:
-            self._store.finish_study(study_id, cells)
+            self._store.finish_study(study_id, cells, study.seeds)
             return
         by_label = {each["label"]: each for each in self._store.study_row(study_id).variants}
-        study = self.plan(study_id).study
         rows = [run_row(study, by_label[w.cell.variant], w) for w in state.wanted]
         queued = self._store.queue_cells(study_id, rows, cells=cells, timings=state.timings)
         for run_id in queued:
@@ -104,6 +116,20 @@ class StudyKeeper:
             self._queue.signal(run_id)
         if self._store.study_state(study_id).status == "running":
             self.advance(study_id)
+
+    def extend(self, study_id: str, seeds: Sequence[int]) -> None:
+        """Report more seeds. Raises StudyFileError for seeds that the study cannot have."""
+        plan = self.plan(study_id)
+        new = [seed for seed in seeds if seed not in plan.study.seeds]
+        parse({**plan.study.document(), "seeds": [*plan.study.seeds, *new]})
+        known = len(self.progress(study_id).cells)
+        if known + len(new) * len(plan.variants) > MAX_CELLS:
+            raise StudyFileError(
+                f"the study has {known:,} runs, and {len(new):,} more seeds were asked for; at "
+                f"most {MAX_CELLS:,} runs are allowed"
+            )
+        self._store.extend_study(study_id, new)
+        self.advance(study_id)
 
     def look(self) -> None:
         """Advance the studies of which a run has begun or ended since the last look."""

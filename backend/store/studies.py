@@ -54,6 +54,7 @@ class StudyState(NamedTuple):
     status: StudyStatus
     finished: str | None
     timings: dict[str, float]
+    document: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,9 @@ class StudyReads(Base):
         return study
 
     def study_state(self, study_id: str) -> StudyState:
-        """A study without its document and variants. Raises MissingError."""
-        query = select(_study.name, _study.status, _study.finished, _study.timings)
+        """A study without its variants. Raises MissingError."""
+        columns = [getattr(_study, name) for name in StudyState._fields]
+        query = select(*columns)
         with self.reading() as session:
             row = session.execute(query.where(_study.id == study_id)).first()
         if row is None:
@@ -224,13 +226,38 @@ class Studies(StudyReads, Runs):
             self._notify(Commit("run", run.id))
         return [run.id for run in runs]
 
-    def finish_study(self, study_id: str, cells: int) -> bool:
-        """End a study all of whose runs have ended; whether it was running until now."""
+    def extend_study(self, study_id: str, seeds: Sequence[int]) -> None:
+        """Add seeds to those that are reported; a study that is finished goes on."""
+        with self.writing() as session:
+            study = _find(session, study_id)
+            _require_document(study)
+            given = study.document["seeds"]
+            new = [seed for seed in seeds if seed not in given]
+            study.document = {**study.document, "seeds": [*given, *new]}
+            if study.status == "finished" and new:
+                study.status, study.finished = "running", None
+            session.add(study)
+
+    def interrupt_active(self, reason: str) -> int:
+        """See `Runs.interrupt_active`; the studies that are running are paused."""
+        with self.writing() as session:
+            running = select(Study).where(_study.status == "running")
+            for study in session.execute(running).scalars():
+                study.status = "paused"
+                session.add(study)
+        return super().interrupt_active(reason)
+
+    def finish_study(self, study_id: str, cells: int, seeds: Sequence[int]) -> bool:
+        """End a study all of whose runs have ended; whether it was running until now.
+
+        `seeds` are those that the caller knows: there may be more by now.
+        """
         with self.writing() as session:
             study = _find(session, study_id)
             mine = (_run.study == study_id) & (_run.deleted == false())
             active = select(_run.id).where(mine, _run.status.in_(ACTIVE))
-            if study.status != "running" or session.execute(active).first():
+            extended = list(study.document["seeds"]) != list(seeds)
+            if study.status != "running" or extended or session.execute(active).first():
                 return False
             study.status, study.finished, study.cells = "finished", now(), cells
             session.add(study)

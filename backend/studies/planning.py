@@ -1,7 +1,7 @@
 """From a study's document and the lab's answers about its configurations to a plan, and back.
 
-`drafts` says what has to be validated, `describe` what is stored of the answers, `stored_plan`
-makes a plan of that again, and `run_row` the run of a cell.
+`drafts` says what has to be validated, `describe` what is stored of the answers, `stored_variants`
+reads that again, and `run_row` makes the run of a cell.
 """
 
 from collections import defaultdict
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from backend.config import Probe, with_seed
 from backend.studies.cells import Variant, at, refuse_twins, variants
-from backend.studies.progress import PlannedVariant, StudyPlan, Wanted
+from backend.studies.progress import PlannedVariant, Wanted
 from backend.studies.study_file import EVALUATED, StudyFile, StudyFileError, parse
 
 UNBOUNDED = (0.0, 1e12)
@@ -203,22 +203,19 @@ def grid_variants(answers: Sequence[Mapping[str, Any]], *, named: bool) -> list[
     return list(found.values())
 
 
-def stored_plan(document: Mapping[str, Any], stored: Sequence[Mapping[str, Any]]) -> StudyPlan:
-    """The plan of a study that was stored."""
-    return StudyPlan(
-        parse(document),
-        [
-            PlannedVariant(
-                Variant(
-                    each["label"], each["method"], each["fields"], each["config"],
-                    tuple(each["values"]),
-                ),
-                each["cost"],
-                tuple(each["bounds"]),
-            )
-            for each in stored
-        ],
-    )  # fmt: skip
+def stored_variants(stored: Sequence[Mapping[str, Any]]) -> list[PlannedVariant]:
+    """The variants of a study that was stored."""
+    return [
+        PlannedVariant(
+            Variant(
+                each["label"], each["method"], each["fields"], each["config"],
+                tuple(each["values"]),
+            ),
+            each["cost"],
+            tuple(each["bounds"]),
+        )
+        for each in stored
+    ]  # fmt: skip
 
 
 def run_row(study: StudyFile, stored: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:

@@ -150,6 +150,7 @@ class StudyFile(Strict):
                 raise ValueError(f"{name} {twice} comes twice; give each once")
         self._check_points()
         self._check_configs()
+        self._check_budget()
         if self.tuning:
             self._check_tuning(self.tuning)
         elif rated := next((m.label for m in self.methods if m.rates), None):
@@ -195,6 +196,11 @@ class StudyFile(Strict):
         for field in self.varied:
             if field in given_elsewhere:
                 raise ValueError(f"{field} is varied; {given_elsewhere[field]} give it")
+
+    def _check_budget(self) -> None:
+        for field in self.varied:
+            if self.budget and field in ("steps", "epochs"):
+                raise ValueError(f"{field} is varied, and the budget gives it; leave one out")
 
     def _check_tuning(self, tuning: Tuning) -> None:
         shared = sorted({*self.seeds} & {*tuning.seeds})

@@ -1,6 +1,6 @@
 """`Client`: a small HTTP client of a running lab, for the command line."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -46,6 +46,10 @@ class Client:
     def study_results(self, study_id: str) -> dict[str, Any]:
         """How far a study is, and what it shows."""
         return self._call("GET", f"/studies/{study_id}/results")
+
+    def add_seeds(self, study_id: str, seeds: Sequence[int]) -> dict[str, Any]:
+        """Report more seeds of a study."""
+        return self._call("POST", f"/studies/{study_id}/seeds", json={"seeds": seeds})
 
     def order_study(self, study_id: str, order: str) -> dict[str, Any]:
         """Pause, resume, cancel or retry a study as one."""

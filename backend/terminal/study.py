@@ -1,7 +1,7 @@
 """`carry_out`: start a study in a lab, or take it up, and show its table until it is finished."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, Protocol
 
@@ -28,6 +28,7 @@ class Lab(Protocol):
     def studies(self, name: str) -> list[dict[str, Any]]: ...
     def study_results(self, study_id: str) -> Results: ...
     def order_study(self, study_id: str, order: str) -> dict[str, Any]: ...
+    def add_seeds(self, study_id: str, seeds: Sequence[int]) -> dict[str, Any]: ...
     def address_of(self, study_id: str) -> str: ...
     def separate_test(self, dataset: str) -> bool: ...
 
@@ -68,15 +69,20 @@ def begin(lab: Lab, study: StudyFile, console: Console) -> str:
         lab.order_study(found["id"], "resume")
     if found["results"]["failures"]:
         lab.order_study(found["id"], "retry")
+    if new := [seed for seed in study.seeds if seed not in found["document"]["seeds"]]:
+        lab.add_seeds(found["id"], new)
     return found["id"]
 
 
 def _found(lab: Lab, study: StudyFile) -> Results | None:
-    """The newest study of the lab with the same name and document."""
+    """The newest study of the lab with the same name and document, or with fewer seeds."""
     document = study.document()
     for listed in lab.studies(study.name):
         found = lab.study_results(listed["id"])
-        if found["document"] == document:
+        seeds = found["document"]["seeds"]
+        if {**found["document"], "seeds": document["seeds"]} == document and {*seeds} <= {
+            *document["seeds"]
+        }:
             return found
     return None
 

@@ -55,6 +55,9 @@ class FakeLab:
         self.orders.append((study_id, order))
         return {"name": "two methods", "status": "running"}
 
+    def add_seeds(self, study_id, seeds):
+        self.orders.append((study_id, seeds))
+
     def address_of(self, study_id):
         return f"http://lab:8000/?study={study_id}"
 
@@ -89,6 +92,8 @@ def test_the_same_study_is_taken_up_and_another_one_is_not():
     assert len(lab.made) == 1
     assert "3 of 4 runs are there" in text
     assert lab.orders == []
+    carried_out(lab, seeds=[*STUDY["seeds"], 7])
+    assert (len(lab.made), lab.orders) == (1, [("y0", [7])])
     carried_out(lab, seeds=[7])
     assert len(lab.made) == 2
 

@@ -60,6 +60,16 @@ By = Literal[
 ]  # fmt: skip
 """What a leaderboard can be sorted by."""
 M = TypeVar("M", bound=BaseModel)
+
+
+class MoreSeeds(BaseModel):
+    """Seeds that are to be reported too."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=1000)]
+
+
 NewStudy = Annotated[dict[str, Any], DocumentedAs(StudyFile, Grid)]
 Questioned = Annotated[dict[str, Any], DocumentedAs(StudyFile, Drafts)]
 
@@ -167,6 +177,16 @@ def results(study_id: Id, lab: LabDep, by: By | None = None) -> StudyResults:
         document=plan.study.document(),
         results=results_of(plan, found, ranking),
     )
+
+
+@routes.post("/studies/{study_id}/seeds")
+def add_seeds(study_id: Id, body: MoreSeeds, lab: LabDep) -> ListedStudy:
+    """Report more seeds of every variant; only their runs are made. Repeating changes nothing."""
+    try:
+        lab.studies.extend(study_id, body.seeds)
+    except StudyFileError as error:
+        raise HTTPException(422, str(error)) from None
+    return ListedStudy.model_validate(lab.store.listed_study(study_id))
 
 
 @routes.post("/studies/{study_id}/pause")

@@ -23,7 +23,7 @@ from backend.studies.budget import TIMED_STEPS
 from backend.studies.cells import count_cells
 from backend.studies.planning import describe, drafts
 from backend.studies.results import ranked_by, reported, results_of
-from backend.studies.study_file import parse
+from backend.studies.study_file import StudyFileError, parse
 
 BASE = {
     "dataset": {"name": "two_moons"},
@@ -266,7 +266,7 @@ def _until_done(bench: Bench, order: random.Random) -> str:
 def test_two_that_found_the_same_runs_missing_queue_them_once(bench, monkeypatch):
     study = bench.make(PLAIN)
     missing = bench.keeper.progress(study)
-    monkeypatch.setattr(bench.keeper, "progress", lambda study_id: missing)
+    monkeypatch.setattr(bench.keeper, "_progress", lambda plan, study_id: missing)
     bench.keeper.advance(study)
     bench.keeper.advance(study)
     assert len(bench.store.active()) == 6
@@ -399,6 +399,43 @@ def test_a_budget_in_forward_passes_gives_the_cheaper_method_more_steps(bench):
     assert bench.table(study)["steps"] == steps
 
 
+def test_more_seeds_of_a_finished_study_are_made_alone(bench):
+    study = bench.start(TUNED)
+    bench.carry_out(study)
+    before = {run.id for run in bench.store.cell_runs(study)}
+    bench.keeper.extend(study, [2, 3, 4])
+    new = bench.store.active()
+    assert [(run.cell["phase"], run.cell["seed"]) for run in new] == [
+        ("report", seed) for _ in METHODS for seed in (3, 4)
+    ]
+    bench.carry_out(study)
+    assert bench.store.study_state(study).status == "finished"
+    assert [list(of) for of in bench.values(study).values()] == [[0, 1, 2, 3, 4]] * 2
+    assert before < {run.id for run in bench.store.cell_runs(study)}
+    bench.keeper.extend(study, [3])
+    assert bench.store.study_state(study).status == "finished"
+    with pytest.raises(StudyFileError, match="seed 100 is in seeds and in tuning"):
+        bench.keeper.extend(study, [100])
+
+
+def test_a_study_does_not_end_while_seeds_are_added(bench):
+    study = bench.start(PLAIN)
+    for run in bench.store.active():
+        bench.end(run)
+    bench.store.extend_study(study, [3])
+    assert not bench.store.finish_study(study, 6, [0, 1, 2])
+    assert bench.store.study_state(study).status == "running"
+
+
+def test_the_studies_of_a_copied_home_wait(bench, monkeypatch):
+    monkeypatch.setattr(studies, "PORTION", 2)
+    study = bench.start(PLAIN)
+    bench.store.interrupt_active("this home is a copy")
+    bench.keeper.look()
+    assert bench.store.study_state(study).status == "paused"
+    assert bench.store.active() == []
+
+
 def test_a_leaderboard_is_by_what_is_asked_for(bench):
     study = bench.start(PLAIN)
     bench.carry_out(study)
@@ -436,14 +473,14 @@ def test_a_budget_in_seconds_is_timed_once_and_a_replay_is_exact(bench):
 def test_an_error_with_one_study_does_not_hold_up_another(bench, monkeypatch, caplog):
     broken, sound = bench.start(PLAIN), bench.start({**PLAIN, "name": "another"})
     bench.keeper = StudyKeeper(bench.store, bench.queue)
-    honest = bench.keeper.progress
+    honest = bench.keeper.plan
 
     def failing(study_id):
         if study_id == broken:
             raise RuntimeError("no")
         return honest(study_id)
 
-    monkeypatch.setattr(bench.keeper, "progress", failing)
+    monkeypatch.setattr(bench.keeper, "plan", failing)
     for run in bench.store.active():
         bench.end(run)
     bench.keeper.look()

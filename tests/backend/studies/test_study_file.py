@@ -72,6 +72,10 @@ BAD: dict[str, tuple[dict, str]] = {
     "an unknown field of a run": (
         {"methods": [{"label": "exact", "config": {"step": 3}}]}, "exact has 'step', which is no",
     ),
+    "a length beside a budget": (
+        {"grid": {"steps": [1, 2]}, "budget": {"kind": "steps", "amount": 5}},
+        "steps is varied, and the budget gives it; leave one out",
+    ),
     "a metric that no run has": (
         {"metric": "acuracy"}, "no metric 'acuracy'; did you mean 'accuracy'?",
     ),
