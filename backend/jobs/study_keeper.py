@@ -122,10 +122,10 @@ class StudyKeeper:
         plan = self.plan(study_id)
         new = [seed for seed in seeds if seed not in plan.study.seeds]
         parse({**plan.study.document(), "seeds": [*plan.study.seeds, *new]})
-        known = len(self.progress(study_id).cells)
-        if known + len(new) * len(plan.variants) > MAX_CELLS:
+        made = len(self.progress(study_id).cells)
+        if made + len(new) * len(plan.variants) > MAX_CELLS:
             raise StudyFileError(
-                f"the study has {known:,} runs, and {len(new):,} more seeds were asked for; at "
+                f"the study has {made:,} runs, and {len(new):,} more seeds were asked for; at "
                 f"most {MAX_CELLS:,} runs are allowed"
             )
         self._store.extend_study(study_id, new)
