@@ -18,6 +18,7 @@ from backend.api.routes import (
     attached,
     catalogue,
     dashboards,
+    datasets,
     diagnosis,
     exports,
     figures,
@@ -32,6 +33,7 @@ from backend.api.routes import (
     worker,
 )
 from backend.home import Home, open_home
+from backend.jobs.downloads import Downloads
 from backend.jobs.study_keeper import StudyKeeper
 from backend.settings import Settings
 from backend.store import Store
@@ -39,8 +41,8 @@ from backend.store.base import MissingError
 from backend.store.upkeep import Housekeeper
 
 ROUTES = (
-    *(attached, catalogue, dashboards, diagnosis, exports, figures, forks, probes, runs, series),
-    *(session, shared, studies, worker, pages),
+    *(attached, catalogue, dashboards, datasets, diagnosis, exports, figures, forks, probes),
+    *(runs, series, session, shared, studies, worker, pages),
 )
 
 
@@ -54,8 +56,9 @@ def create_app(
     if home is None:
         token = settings.token.get_secret_value() if settings.token else None
         home = open_home(settings.home, token)
+    places = {"GRADLAB_HOME": str(settings.home), "GRADLAB_DATA": str(settings.data_dir)}
     keeper = StudyKeeper(store, supervisor)
-    lab = Lab(settings, home, store, supervisor, Hub(store), keeper)
+    lab = Lab(settings, home, store, supervisor, Hub(store), keeper, Downloads(places))
     app = FastAPI(
         title="Gradient Lab",
         openapi_url="/api/openapi.json",
@@ -98,6 +101,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         lab.hub.close()
         await asyncio.to_thread(lab.studies.close)
+        await asyncio.to_thread(lab.downloads.close)
         await asyncio.to_thread(lab.supervisor.shutdown)
         await asyncio.to_thread(housekeeper.close)
 

@@ -109,6 +109,27 @@ def _until_signalled() -> Iterator[None]:
 
 
 @contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """While this is open, SIGTERM raises SystemExit, so that what the block has started is ended.
+
+    Without it, the process would be gone at once, and its workers would go on.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _frame: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    former = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+@contextmanager
 def running_lab(given: Mapping[str, Any]) -> Iterator[Client]:
     """A client of the server of this home, or of one that is started for the duration.
 
@@ -120,7 +141,7 @@ def running_lab(given: Mapping[str, Any]) -> Iterator[Client]:
         # The server may have another token than this shell; it is in the home.
         yield Client(running.url, _home(chosen.model_copy(update={"token": None})).token)
         return
-    with _lab(chosen.model_copy(update={"port": 0})) as lab:
+    with _ended_in_order(), _lab(chosen.model_copy(update={"port": 0})) as lab:
         thread = threading.Thread(target=lab.server.run, kwargs={"sockets": [lab.socket]})
         thread.start()
         try:

@@ -1,12 +1,17 @@
-"""gradlab.attach in a loop of the user's own, beside trackio and TensorBoard, 20 scalars a step"""
+"""gradlab.attach in a loop of the user's own, beside trackio and TensorBoard, 20 scalars a step
+
+All sides take turns in one process, in an order that is turned around each time, so that a busy
+machine slows them all. Each number is of the differences or quotients within a round.
+"""
 
 import gc
 import importlib
+import itertools
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,8 +25,10 @@ from benchmarks.table import Row
 
 STEP = 0.004
 """Seconds of a step, about: the batch is chosen for it."""
-TURNS, TURN = 12, 60
-"""Turns of each side, and steps of a turn; the first turn warms up."""
+TURNS, TURN, WARM_UP = 66, 12, 6
+"""Turns of each side, steps of a turn, and turns that are not counted."""
+TRIMMED = 0.1
+"""The share of the turns that is left out at either end: those in which the machine was busy."""
 SCALARS = 20
 NAMES = [f"scalar{i}" for i in range(SCALARS - 1)]
 LOSS = nn.CrossEntropyLoss()
@@ -85,17 +92,51 @@ def rows() -> list[Row]:
             *_peers(stack, size, Path(folder)),
         ]
         loops = [bare, *(side.loop for side in sides)]
-        times = [[loop.turn() for loop in loops] for _ in range(TURNS)][1:]
+        times = [_round(loops, backwards=bool(turn % 2)) for turn in range(TURNS)][WARM_UP:]
+    clocks = {c: [[getattr(took, c) for took in taken] for taken in times] for c in Took._fields}
     return [
-        _row(side, clock, [(getattr(t[0], clock), getattr(t[at], clock)) for t in times])
-        for at, side in enumerate(sides, 1)
-        for clock in Took._fields
+        *(
+            _row(side, clock, [(t[0], t[at]) for t in taken])
+            for at, side in enumerate(sides, 1)
+            for clock, taken in clocks.items()
+        ),
+        *_beside_peers(sides, clocks),
     ]
 
 
+def _round(loops: Sequence[Loop], *, backwards: bool) -> "list[Took]":
+    """A turn of each loop; the times in the order of `loops`."""
+    order = range(len(loops))
+    took = {at: loops[at].turn() for at in (reversed(order) if backwards else order)}
+    return [took[at] for at in order]
+
+
+def _beside_peers(sides: Sequence[Side], clocks: dict[str, list[list[float]]]) -> Iterator[Row]:
+    """A step with each form of attach over a step with each peer, and what both add to it."""
+    places = [*enumerate(sides, 1)]
+    attached = [place for place in places if place[1].budget is not None]
+    peers = [place for place in places if place[1].budget is None]
+    for (at, side), (other, peer) in itertools.product(attached, peers):
+        what, middle = f"{side.what} ÷ {peer.what}", _middle(side)
+        for clock, taken in clocks.items():
+            ratio = middle([t[at] / t[other] for t in taken])
+            yield Row(f"{what}, {clock} time of a step", ratio, 1 + (side.budget or 0) / 100)
+        mine, theirs = (middle([t[i] - t[0] for t in clocks["cpu"]]) for i in (at, other))
+        yield Row(f"{what}, cpu time that is added", mine / theirs, None)
+
+
+def _middle(side: Side) -> Callable[[list[float]], float]:
+    """The mean where there are probes, which are few and dear; else the trimmed mean."""
+    return statistics.mean if "default" in side.what else _trimmed_mean
+
+
+def _trimmed_mean(values: list[float]) -> float:
+    cut = int(TRIMMED * len(values))
+    return statistics.mean(sorted(values)[cut : len(values) - cut])
+
+
 def _row(side: Side, clock: str, pairs: list[tuple[float, float]]) -> Row:
-    """The mean where there are probes, which are few and dear; else the median."""
-    middle = statistics.mean if "default" in side.what else statistics.median
+    middle = _middle(side)
     bare, added = middle(b for b, _ in pairs), middle(o - b for b, o in pairs)
     note = f"{1e6 * added:.0f} µs beside {1e3 * bare:.2f} ms"
     return Row(f"{side.what}, {clock} time", 100 * added / bare, side.budget, "%", note=note)

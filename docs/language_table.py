@@ -35,6 +35,7 @@ from estimators import (
     stream,
     token_cross_entropy,
 )
+from estimators.statistics.reference import HATCH
 
 DATASET, NETWORK, BATCH = Characters(context=32), GPT(width=32, heads=4, depth=2), 32
 BEFORE, DRAWS, ROUNDS = 200, 64, 5
@@ -90,7 +91,9 @@ def measured() -> Iterator[str]:
         names = ("cosine", "cosine_sd", "scaled_error", "norm_ratio")
         cosine, sd, error, ratio = (result.value(name, label) for name in names)
         mean = f"{cosine:.3f} ± {2 * sd / DRAWS**0.5:.3f}"
-        yield f"| {label} | {mean} | {error:.4f} | {ratio:.3g} | {seconds[label]:.1f} |"
+        cells = [mean, f"{error:.4f}", f"{ratio:.3g}"]
+        cells = [f"{HATCH} {cell}" if result.is_rounding() else cell for cell in cells]
+        yield f"| {label} | {' | '.join(cells)} | {seconds[label]:.1f} |"
 
 
 def _seconds(chain: Chain) -> dict[str, float]:

@@ -30,6 +30,7 @@ from backend.training.components.assemble import assemble
 from benchmarks.table import interleaved
 from estimators import Chain, stream
 from estimators.statistics.formatting import short
+from estimators.statistics.reference import HATCH, HATCH_NOTE
 
 ROUNDS = 15
 NONE = "–"
@@ -43,7 +44,10 @@ def main(results: Path, home: Path, metrics: Sequence[str]) -> None:
     store = Store(open_engine(f"sqlite:///{home.resolve() / 'lab.db'}"))
     first = {run["label"]: store.run(run["run"]) for run in document["results"]["runs"]}
     costs = _costs({label: run.config for label, run in first.items()}, document)
-    print("\n".join(table(document, store, metrics, costs)))
+    lines = table(document, store, metrics, costs)
+    print("\n".join(lines))
+    if any(HATCH in line for line in lines):
+        print(f"\n{HATCH_NOTE}")
 
 
 def table(
@@ -115,7 +119,7 @@ def _columns(source: Source, runs: Sequence[str], metrics: Sequence[str]) -> lis
 
 def _value(source: Source, runs: Sequence[str], column: Column) -> str:
     """The mean over the runs, as a cell of the grid of guesses has it."""
-    (name, stage), members, values = column, [], []
+    (name, stage), members, values, rounded = column, [], [], []
     for run_id in runs:
         run = source.run(run_id)
         labels = {each.estimator for each in source.series(run_id) if each.metric == name}
@@ -123,7 +127,10 @@ def _value(source: Source, runs: Sequence[str], column: Column) -> str:
         members.append(Member(run_id, run, label, None))
         reader = Reader(source, parse({"runs": run_id, "layer": stage}))
         values.append(reader.read(members[-1], name))
+        rounded.append(reader.rounded(members[-1], name))
     sample = Cell(tuple(members), tuple(values)).sample
+    if rounded and all(rounded):
+        return HATCH
     return short(sample.mean) if sample.count else NONE
 
 

@@ -4,10 +4,11 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType, TracebackType
 from typing import Any, NamedTuple, Protocol
 
 
@@ -54,6 +55,22 @@ def load_module(file: Path | str) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def text_of_error(error: BaseException, file: Path | str) -> str:
+    """The traceback from the first line in `file` on; the whole one if it occurs nowhere in it."""
+    frames = frames_in(error, file)
+    # A syntax error has no frame; its message names the line.
+    shown = frames or (None if isinstance(error, SyntaxError) else error.__traceback__)
+    return "".join(traceback.format_exception(type(error), error, shown))
+
+
+def frames_in(error: BaseException, file: Path | str) -> TracebackType | None:
+    """The traceback of an error from the first line in `file` on; None if there is none in it."""
+    frames, path = error.__traceback__, Path(file).resolve()
+    while frames and Path(frames.tb_frame.f_code.co_filename).resolve() != path:
+        frames = frames.tb_next
+    return frames
 
 
 def classes_of(module: ModuleType, kinds: Mapping[str, _Kind]) -> ComponentsOfFile:

@@ -20,7 +20,7 @@ from typing import Literal
 
 from estimators.core.contract import Estimator
 from estimators.core.names import snake_name
-from estimators.plugin_file import classes_of, defined_in, load_module
+from estimators.plugin_file import classes_of, defined_in, load_module, text_of_error
 from estimators.time_limit import OutOfTimeError, TimeLimit
 
 FAMILIES = (
@@ -185,11 +185,12 @@ def _add_from_file(discovery: Discovery, file: Path, seconds: float | None) -> N
     try:
         with TimeLimit(seconds).active(f"the import of {file.name}"):
             classes, refusals = classes_of(load_module(file), discovery.kinds)
-    except OutOfTimeError:
-        discovery.failures.append(Failure(str(file), traceback.format_exc(), timed_out=True))
+    except OutOfTimeError as error:
+        text = text_of_error(error, file)
+        discovery.failures.append(Failure(str(file), text, timed_out=True))
         return
-    except (Exception, SystemExit):
-        discovery.failures.append(Failure(str(file), traceback.format_exc()))
+    except (Exception, SystemExit) as error:
+        discovery.failures.append(Failure(str(file), text_of_error(error, file)))
         return
     if not classes and not refusals:
         refusals = [defines_none(file, discovery.kinds)]

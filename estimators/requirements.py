@@ -15,6 +15,7 @@ from estimators.autodiff.trial_passes import (
 from estimators.core.contract import Estimator, Need, Params, UnsupportedError
 from estimators.core.names import label
 from estimators.core.objective import Chain, Objective
+from estimators.core.stateless import ImpureError
 from estimators.implicit.equilibrium import equilibria
 
 
@@ -33,7 +34,11 @@ def require(estimator: Estimator, objective: Objective, params: Params | None = 
             text = f"{label(estimator)} needs {need.value}; {missing}"
             raise UnsupportedError(text, network=need is not Need.DIFFERENTIABLE)
     with refusing(objective.module if isinstance(objective, Chain) else None, BACKWARD):
-        estimator.check(objective, params or {})
+        try:
+            estimator.check(objective, params or {})
+        except ImpureError as error:
+            text = f"{label(estimator)} needs to run parts of the network: {error}"
+            raise UnsupportedError(text, network=True) from error
 
 
 def _refuse_unusual(params: Params) -> None:

@@ -59,6 +59,15 @@ const id = encodeURIComponent;
 export const signIn = (/** @type {string} */ token) => send("/api/session", {token});
 export const catalogue = () => request("/api/catalogue");
 export const refreshCatalogue = () => send("/api/catalogue/refresh");
+/** @param {string} files which its folder must have @returns {Promise<import("./form/data-folder.js").Offered>} */
+export const dataSets = (files) => request(`/api/datasets?${query({files})}`);
+/** @param {string} name @param {string} files @param {AbortSignal} signal @returns {Promise<import("./types.js").DataSet>} */
+export const dataSet = (name, files, signal) =>
+  request(`/api/datasets/${id(name)}?${query({files})}`, {signal});
+/** @param {string} name @param {string} [config] @returns {Promise<import("./types.js").DataSet>} */
+export const fetchDataSet = (name, config = "") => send("/api/datasets", {name, config});
+/** @param {string} name @returns {Promise<import("./types.js").DataSet>} */
+export const cancelDataSet = (name) => send(`/api/datasets/${id(name)}/cancel`);
 
 /** Whether the server answers, and knows us. @param {AbortSignal} signal */
 export const knock = (signal) => request("/api/runs?limit=1", {signal});

@@ -93,7 +93,7 @@ export function entries(plot) {
 
 /** @param {any} trace @returns {import("./charts/line-sample.js").Look} */
 export const lookOf = ({mode = "lines", line, marker}) => ({
-  colour: (mode.includes("lines") ? line?.color : marker?.color) ?? line?.color,
+  colour: (mode.includes("lines") ? line?.color : marker?.color) ?? line?.color ?? marker?.color,
   dash: mode.includes("lines") ? (line?.dash ?? "solid") : "",
   symbol: mode.includes("markers") ? String([marker?.symbol ?? "circle"].flat()[0]) : "",
 });

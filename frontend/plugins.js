@@ -88,12 +88,18 @@ function own(known) {
   return titles.length ? `Yours: ${titles.join(", ")}.` : EMPTY;
 }
 
+/** A file of the plug-in folder, which is named above, by its name. @param {string} source */
+function called(source) {
+  const folder = `${catalogue.peek()?.folder}/`;
+  return source.startsWith(folder) ? source.slice(folder.length) : source;
+}
+
 /** @param {{source: string, traceback: string}} failure */
 function failure({source, traceback}) {
   return h(
     "details",
     {class: "failure"},
-    h("summary", null, icon("warning"), `${source} failed to load`),
+    h("summary", null, icon("warning"), `${called(source)} failed to load`),
     h("pre", {tabindex: "0"}, traceback),
   );
 }

@@ -67,6 +67,17 @@
  * @property {any} greeting
  * @property {any} config the JSON schema of a configuration
  *
+ * @typedef {object} DataSet a data set in files, and how far it is
+ * @property {string} name
+ * @property {"absent" | "partial" | "preparing" | "broken" | "ready"} state
+ * @property {string} text the state and what to do, in a sentence
+ * @property {string} description
+ * @property {number} done bytes that are there
+ * @property {number} total bytes of all its files; 0: not known yet
+ * @property {string} problem why the last download failed
+ * @property {boolean} can_fetch
+ * @property {boolean} can_cancel
+ *
  * @typedef {{runs: string} & Record<string, string | undefined>} FigureQuery
  * @typedef {{path: string, pattern: string}} Condition on a run's configuration
  * @typedef {{value: string, title: string, whole_run?: boolean}} Choice

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from backend.figures.own import Figure as Figure
     from backend.notebook import Views as Views
     from backend.notebook import show as show
+    from backend.run_views import RunViews as RunViews
+    from backend.run_views import show_run as show_run
+    from backend.stored_home import StoredHomeError as StoredHomeError
     from backend.terminal.studies_from_python import Study as Study
     from backend.terminal.studies_from_python import StudyError as StudyError
     from backend.terminal.studies_from_python import study as study
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from estimators import *  # noqa: F403
 
 _NOTEBOOK = ("Views", "show")
+_RUNS = ("RunViews", "StoredHomeError", "show_run")
 _AUTHORING = (
     "Batch", "Constant", "Dataset", "Evaluation", "Loss", "Network", "Optimizer", "Part",
     "PerExampleLoss", "Plan", "Prepare", "Schedule", "Split", "WithRates", "WithWarmup",
@@ -51,12 +55,14 @@ _FIGURES = ("Figure",)
 _ATTACH = ("attach", "AttachError", "RunCancelledError")
 _STUDIES = ("Study", "StudyError", "study")
 
-__all__ = [*_NOTEBOOK, *_FIGURES, *_AUTHORING, *_ATTACH, *_STUDIES, *_estimators.__all__]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*_NOTEBOOK, *_RUNS, *_FIGURES, *_AUTHORING, *_ATTACH, *_STUDIES, *_estimators.__all__]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
     if name in _NOTEBOOK:
         from backend import notebook as package
+    elif name in _RUNS:
+        from backend import run_views as package
     elif name in _FIGURES:
         from backend.figures import own as package
     elif name in _AUTHORING:

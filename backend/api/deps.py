@@ -9,13 +9,15 @@ from fastapi import Depends, HTTPException, Request
 from backend.api.hub import Hub
 from backend.config import Kind
 from backend.home import Home
+from backend.jobs.downloads import Downloads
 from backend.jobs.study_keeper import StudyKeeper
 from backend.settings import Settings
+from backend.sharing.own_figures import Drawer
 from backend.store import Run, Store
 from backend.store.base import MissingError
 
 
-class Supervisor(Protocol):
+class Supervisor(Drawer, Protocol):
     """What the API needs of `backend.jobs.supervisor`. All calls may block."""
 
     def start(self) -> None:
@@ -43,14 +45,6 @@ class Supervisor(Protocol):
         """Findings, as `backend.catalogue.diagnosis` gives them. Raises TimeoutError."""
         ...
 
-    def own_figures(self) -> list[dict[str, Any]]:
-        """The entries of the plug-ins' figures, as far as they are read; never waits."""
-        ...
-
-    def draw(self, name: str, run_id: str) -> dict[str, Any]:
-        """`{figure}`, a plug-in's figure of a run, or `{problem}`. Raises TimeoutError."""
-        ...
-
     def submit(self, run_id: str) -> None:
         """A run was queued."""
         ...
@@ -74,6 +68,7 @@ class Lab:
     supervisor: Supervisor
     hub: Hub
     studies: StudyKeeper
+    downloads: Downloads
 
 
 def _lab(request: Request) -> Lab:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from backend.attach.journal import Journal
 from backend.attach.lab_connection import Lab, LabConnection, is_served
-from backend.attach.registration import ATTEMPT, Registration
+from backend.attach.registration import ATTEMPT
 from backend.jobs.worker.reporter import Reporter, ReportTiming
 from backend.jobs.worker.reporting import forward
 from backend.training.control import Control
@@ -31,16 +31,16 @@ class Delivery:
         self,
         lab: Lab,
         connection: LabConnection,
-        registration: Registration,
+        journal: Journal,
         control: Control,
         device: str,
         buffer: int | None,
     ) -> None:
         self._lab, self._control, self._device = lab, control, device
-        self._gone = self._refused = False
-        self._journal = Journal(lab.home.path, registration, lab.url)
+        self._connection, self._journal = connection, journal
+        self._refused = False
         self._reporter = Reporter(
-            registration.id,
+            journal.run,
             ATTEMPT,
             connection,
             self._journal.outbox,
@@ -52,44 +52,56 @@ class Delivery:
 
     def report(self, records: Iterable[Record]) -> None:
         """Write records to the journal, to be sent. The training is worth more than its reports:
-        if the lab refuses them, the log says so and the loop goes on."""
-        if self._refused:
-            return
-        try:
-            forward(records, self._reporter, self._device)
-        except RuntimeError as error:
-            self._refuse(error)
+        if the lab refuses them, the log says so, and the loop and its journal go on."""
+        for record in records:
+            try:
+                forward([record], self._reporter, self._device)
+            except RuntimeError as error:  # behind it, all is written to the journal
+                self._refuse(error)
 
-    def close(self) -> None:
-        """Wait for the lab; say what stays behind if it does not answer, or if the user interrupts
-        the wait."""
+    def close(self, patience: float | None = None) -> None:
+        """Wait for the lab, at most `patience` seconds (None: however long, for a lab elsewhere);
+        say what stays behind if it does not answer, or if the user interrupts the wait."""
         delivered = False
         try:
-            delivered = self._reporter.close(self._patience())
+            delivered = self._reporter.close(self._patience(patience))
         except RuntimeError as error:
             self._refuse(error)
         except KeyboardInterrupt:
-            print(
-                f"{self._lab.place} has not taken every report: the rest is in "
-                f"{self._journal.path}; copied to HOME/attached of the lab, with null as the url "
-                "in its run.json, it is stored there",
-                file=sys.stderr,
-            )
+            self._say_where_the_rest_is()
             raise
+        else:
+            if not delivered and not self._connection.deleted and self._lab.url is not None:
+                self._say_where_the_rest_is()
         finally:
-            self._journal.close(delivered=delivered or self._gone)
+            self._journal.close(delivered=delivered or self._connection.deleted)
 
-    def _patience(self) -> float | None:
+    def _patience(self, asked: float | None) -> float | None:
         """Seconds to wait for the lab; None: however long, since nobody else has the reports."""
         if self._lab.url is not None:
-            return None
+            return asked
         return PATIENCE if is_served(self._lab) else 0.0
 
+    def _say_where_the_rest_is(self) -> None:
+        print(
+            f"{self._lab.place} has not taken every report: the rest is in {self._journal.path}; "
+            "copied to HOME/attached of the lab, with null as the url in its run.json, it is "
+            "stored there",
+            file=sys.stderr,
+        )
+
     def _end(self) -> None:
-        """The lab takes no more reports: the run was deleted, or ended there."""
-        self._gone = True
+        """The lab takes no more reports: the run was deleted there, or it is of an older version,
+        in which a run that was cancelled while it was silent has ended."""
         self._control.update(cancel=True)
 
     def _refuse(self, error: Exception) -> None:
+        if self._refused:
+            return
         self._refused = True
-        _log.error("the lab takes no more reports of this loop, which goes on: %s", error)
+        _log.error(
+            "the lab takes no more reports of this loop, which goes on: %s; what it has not taken "
+            "is in %s",
+            error,
+            self._journal.path,
+        )

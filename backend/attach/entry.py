@@ -11,6 +11,9 @@ from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 from torch import Tensor, nn
 
+from backend.attach import arguments
+from backend.attach.delivery import Delivery
+from backend.attach.journal import Journal
 from backend.attach.lab_connection import AttachError, Lab, LabConnection, find_lab, is_served
 from backend.attach.registration import AttachedConfig, Script, registration
 from backend.attach.session import AttachedRun, OtherRank, RunCancelledError
@@ -20,10 +23,13 @@ from backend.config import MAX_NAME_LENGTH, Component, Probe
 from backend.jobs.worker.server_connection import GoneError, UnreachableError
 from backend.sentences import sentence
 from backend.training.components.resolve import describe
+from backend.training.control import Control
 from estimators.core.contract import Estimator
 
 __all__ = ["AttachError", "RunCancelledError", "attach"]
 
+MAX_CLASS_NAME = 100
+"""Characters of the name of a network's class in a configuration."""
 BUFFER = 256 * 2**20
 """Bytes of reports on disk at which a loop waits for a lab that it has lost."""
 
@@ -86,20 +92,48 @@ def attach(
     """
     if rank():
         return OtherRank()
+    steps, every = _whole_or_none("steps", steps), _whole_or_none("every", every)
+    seed, draws = arguments.whole("seed", seed), arguments.whole("draws", draws)
+    buffer = _buffer(buffer)
+    budget = arguments.real("budget", budget)
+    arguments.text("name", name)
+    arguments.path("home", home)
+    arguments.text("url", url)
+    arguments.text("token", token)
     network = UserNetwork(model, loss, estimators, seed, loss_takes=loss_takes, separable=separable)
     probe = _validated(Probe, draws=draws, budget=budget, every=every)
     config = _config(network, probe, name, steps, seed)
     new = _validated(registration, config=config, labels=[*network.estimators])
     lab = find_lab(home, url, token)
     connection = LabConnection(lab, new)
-    connected = _register(lab, connection)
-    return AttachedRun(network, new, lab, connection, buffer if connected else None)
+    # Before the lab knows of the run: what is left here by a script that is killed ends its run.
+    journal = Journal(lab.home.path, new, lab.url)
+    try:
+        connected = _register(lab, connection)
+    except BaseException as error:
+        connection.close()
+        journal.close(delivered=isinstance(error, AttachError))
+        raise
+    control, limit = Control(), buffer if connected else None
+    delivery = Delivery(lab, connection, journal, control, str(network.device), limit)
+    return AttachedRun(network, new, delivery, control)
+
+
+def _whole_or_none(name: str, value: Any) -> int | None:
+    return None if value is None else arguments.whole(name, value, "a whole number, or None,")
+
+
+def _buffer(value: Any) -> int:
+    buffer = arguments.whole("buffer", value, "a whole number of bytes")
+    if buffer < 1:
+        raise ValueError(f"buffer is {buffer:,}; it must be at least 1 byte")
+    return buffer
 
 
 def _config(
     network: UserNetwork, probe: Probe, name: str, steps: int | None, seed: int
 ) -> AttachedConfig:
-    kind = type(network.module).__name__
+    kind = type(network.module).__name__[:MAX_CLASS_NAME]
     described = [
         to_jsonable_python(describe(each), fallback=str) for each in network.estimators.values()
     ]
@@ -108,7 +142,7 @@ def _config(
         AttachedConfig,
         name=name or f"{kind} in {script.path or 'a notebook'}"[:MAX_NAME_LENGTH],
         network=Component.model_validate({"name": kind}),
-        shadows=[Component.model_validate(each) for each in described],
+        shadows=[_validated(Component, **each) for each in described],
         probe=probe,
         steps=steps,
         seed=seed,
@@ -132,10 +166,8 @@ def _register(lab: Lab, connection: LabConnection) -> bool:
     except UnreachableError as error:
         if lab.url is None:  # it is only just starting
             return False
-        connection.close()
         raise AttachError(f"no lab answers at {lab.url}: {error}") from error
     except (AttachError, GoneError) as error:
-        connection.close()
         raise AttachError(str(error)) from error
     return True
 
@@ -147,4 +179,6 @@ def _validated(model: Any, **fields: Any) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise ValueError(sentence(first) if not where else f"{where}: {sentence(first)}") from None
+        text = sentence(first)
+        named = not where or text.startswith(str(first["loc"][-1]))
+        raise ValueError(text if named else f"{where}: {text}") from None

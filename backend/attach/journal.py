@@ -26,6 +26,7 @@ class Journal:
     """The folder of a living loop, which is its own until `close` or the end of the process."""
 
     def __init__(self, home: Path, registration: Registration, url: str | None) -> None:
+        self.run = registration.id
         self.path = home / _FOLDER / registration.id
         self.path.mkdir(mode=0o700, parents=True)
         self._file: IO[str] = (self.path / _LOCK).open("w")

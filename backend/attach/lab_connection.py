@@ -13,6 +13,8 @@ from backend.jobs.worker.server_connection import GoneError, ServerConnection, U
 from backend.settings import SettingsError, settings
 
 _REFUSALS = (401, 403)
+_UNKNOWN = (401, 404, 410)
+"""Answers to a report whose run the lab does not have: its token is gone with it."""
 
 
 class AttachError(Exception):
@@ -83,6 +85,8 @@ class LabConnection(ServerConnection):
         self._registered_at = ""
         self.number: int | None = None
         """The run's number in the lab, once it is registered."""
+        self.deleted = False
+        """Whether a GoneError said that the lab has this run no more."""
         super().__init__(lab.home.path, registration.token)
 
     def send(self, report: bytes) -> dict[str, Any]:
@@ -93,6 +97,12 @@ class LabConnection(ServerConnection):
                 # Another lab may serve this home in the next moment; nothing is lost until then.
                 raise UnreachableError(str(refusal)) from refusal
         return super().send(report)
+
+    def _orders(self, status: int, body: bytes) -> dict[str, Any]:
+        self.deleted = (
+            status in _UNKNOWN
+        )  # otherwise, the lab has the run and takes no report of it
+        return super()._orders(status, body)
 
     def register(self) -> None:
         """Make the run known to the lab, which changes nothing if it is.
@@ -110,6 +120,7 @@ class LabConnection(ServerConnection):
         if status >= 500 or status == 429:
             raise UnreachableError(f"the server answered {status}: {detail}")
         if status == 409:
+            self.deleted = True
             raise GoneError(detail)
         raise AttachError(self._why(status, detail))
 

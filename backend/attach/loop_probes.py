@@ -79,8 +79,8 @@ class LoopProbes:
         """What is known of the network once it was measured."""
         members = [Labelled(*pair) for pair in self._network.estimators.items()]
         facts = facts_of(self._network, members, None)
-        notices = [Event(step, "objective", text) for text in self._network.notices]
-        return [facts, *notices]
+        texts = [*self._network.notices, *self._probes.take_notice()]
+        return [facts, *(Event(step, "objective", text) for text in texts)]
 
     def _failure(self, step: int, error: Exception) -> Event:
         self._failed += 1

@@ -14,6 +14,11 @@ from backend.config import Component, Probe, Seed, Strict, Text
 ROUTE = "/api/runs/attached"
 ATTEMPT = 1
 """A loop has one attempt: nobody but its user starts it again."""
+MAX_STEPS = 2**40
+"""The largest number of steps that a lab takes."""
+MAX_ESTIMATORS = 16
+MAX_LABEL = 300
+"""Characters of the label of an estimator, or of the name of a parameter, in a lab."""
 PROTOCOL = 1
 """The newest version of the registration and of the reports; a lab refuses a newer one."""
 _NEVER_DRIVES = ""
@@ -36,11 +41,11 @@ class AttachedConfig(Strict):
     """The name of the run in lists and legends."""
     network: Component
     """The class of the network, as its name."""
-    shadows: Annotated[list[Component], Field(max_length=16, default_factory=list)]
+    shadows: Annotated[list[Component], Field(max_length=MAX_ESTIMATORS, default_factory=list)]
     """The estimators that are measured, each with its fields."""
     probe: Probe = Probe()
     """When and how often the gradient estimators are measured during the run."""
-    steps: Annotated[int, Field(ge=1, le=2**40)] | None = None
+    steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
     """Steps of the loop, if it says so."""
     seed: Seed = 0
     """Determines the random numbers of the probes."""
@@ -57,7 +62,10 @@ class Registration(Strict):
     """The token with which the loop sends its reports: good for this run alone."""
     config: AttachedConfig
     """The loop."""
-    labels: Annotated[list[Annotated[str, StringConstraints(max_length=300)]], Field(max_length=16)]
+    labels: Annotated[
+        list[Annotated[str, StringConstraints(max_length=MAX_LABEL)]],
+        Field(max_length=MAX_ESTIMATORS),
+    ]
     """The labels of the estimators."""
     protocol: Annotated[int, Field(ge=1, le=PROTOCOL)] = PROTOCOL
     """The version of the reports."""

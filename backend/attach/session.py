@@ -1,16 +1,18 @@
 """`AttachedRun`: a training loop of the user's own, reported to a lab step by step."""
 
-import traceback
+import os
+import threading
 from collections.abc import Iterable, Mapping
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
-from backend.attach.delivery import Delivery
-from backend.attach.lab_connection import Lab, LabConnection
+from backend.attach import arguments, unclosed
+from backend.attach.delivery import PATIENCE, Delivery
 from backend.attach.loop_probes import LoopProbes
-from backend.attach.registration import Registration
+from backend.attach.registration import MAX_STEPS, Registration
 from backend.attach.scalars import Scalars
+from backend.attach.unclosed import Outcome
 from backend.attach.user_module import is_shared
 from backend.attach.user_network import UserNetwork
 from backend.training.clock import Clock
@@ -22,8 +24,6 @@ FLUSH_SECONDS = 0.5
 PAUSED_SECONDS = 0.5
 """Between two looks at whether a paused loop may go on."""
 
-Outcome = Literal["finished", "failed", "cancelled"]
-
 
 class RunCancelledError(Exception):
     """The run was cancelled in the lab; a `with attach(…)` block ends quietly by it."""
@@ -33,32 +33,32 @@ class AttachedRun:
     """A training loop's own run in a lab; made by `attach`, used as a context manager.
 
     The block ends the run: as finished, as cancelled if it was interrupted or cancelled in the lab,
-    else as failed with the traceback of the exception.
+    else as failed with the traceback of the exception. Without a block or `close`, the run ends
+    with the script, or when nothing refers to it any more.
     """
+
+    _closed = True  # until the run is made
 
     def __init__(
         self,
         network: UserNetwork,
         registration: Registration,
-        lab: Lab,
-        connection: LabConnection,
-        buffer: int | None,
+        delivery: Delivery,
+        control: Control,
     ) -> None:
         config = registration.config
         self._id, self._steps = registration.id, config.steps
-        self._control, self._clock = Control(), Clock()
+        self._delivery, self._control, self._clock = delivery, control, Clock()
         self._points = PointBuffer("", ends=False)
         self._scalars = Scalars()
         self._probes = LoopProbes(
             network, config.probe, config.steps, config.seed, self._clock, self._points
         )
         self._count, self._at, self._stepped_at, self._timed_at = 0, -1, -1, -1
-        self._closed = False
-        self._delivery = Delivery(
-            lab, connection, registration, self._control, str(network.device), buffer
-        )
-        self._next_flush = 0.0
+        self._next_flush, self._process = 0.0, os.getpid()
         self._flush()
+        self._closed = False
+        unclosed.watch(self)
 
     @property
     def id(self) -> str:
@@ -82,7 +82,8 @@ class AttachedRun:
         accumulated gradients, count as one: the first batch is measured.
 
         Args:
-            step: the number of updates made; it may begin anywhere and never goes down.
+            step: the number of updates made, an int or numpy's; it may begin anywhere and never
+                goes down.
             batch: what the loss is taken of: a pair of tensors (x, y) for a `loss(output, y)`,
                 anything for a `loss(model, batch)`. It may be on another device than the model.
                 None: no probe.
@@ -92,11 +93,11 @@ class AttachedRun:
         """
         start = self._clock.total
         self._begins(step)
-        if step != self._stepped_at:  # it may have begun with a `log`
-            self._stepped_at = step
+        if self._at != self._stepped_at:  # it may have begun with a `log`
+            self._stepped_at = self._at
             self._obey()
             if batch is not None:
-                self._probes.before(self._count, step, batch, self._report)
+                self._probes.before(self._count, self._at, batch, self._report)
             self._count += 1
         self._flush_if_due()
         self._clock.probes += self._clock.total - start
@@ -125,13 +126,41 @@ class AttachedRun:
         With the lab of this machine closed, the rest stays in its home, and the lab stores it when
         it is opened. With one elsewhere out of reach, this waits until it answers.
         """
-        if self._closed:
-            return
+        arguments.one_of("outcome", outcome, get_args(Outcome))
+        arguments.text("error", error)
+        if not self._closed:
+            self._end(outcome, error)
+            self._delivery.close()
+
+    def end_unclosed(self, error: BaseException | None) -> None:
+        """End a run that nobody has closed, by the exception by which the script ends, if any."""
+        if self._is_left_open:
+            self._end(*self._end_by(error))
+            self._delivery.close(PATIENCE)
+
+    def _end(self, outcome: Outcome, error: str | None) -> None:
         self._closed = True
         self._scalars.end()
         self._flush()
         self._delivery.report([Ended(outcome, max(self._at, 0), error)])
-        self._delivery.close()
+
+    def _end_by(self, error: BaseException | None) -> unclosed.End:
+        if isinstance(error, RunCancelledError) or (error is None and self.cancelled):
+            return unclosed.End("cancelled")
+        if error is not None:
+            return unclosed.end_of(error)
+        return unclosed.end_without(self._at + 1, self._steps)
+
+    @property
+    def _is_left_open(self) -> bool:
+        """Whether nobody has closed it; a fork of the script has none of its runs."""
+        return not self._closed and self._process == os.getpid()
+
+    def __del__(self) -> None:
+        if self._is_left_open:
+            self._end(*self._end_by(None))
+            # The collector of garbage, which may run anywhere, must not wait for a lab.
+            threading.Thread(target=self._delivery.close, args=(PATIENCE,)).start()
 
     def __enter__(self) -> Self:
         return self
@@ -142,30 +171,36 @@ class AttachedRun:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> bool:
-        quiet = isinstance(error, RunCancelledError)
-        if error is None or (isinstance(error, SystemExit) and not error.code):
+        if error is None:
             self.close()
-        elif quiet or isinstance(error, KeyboardInterrupt | GeneratorExit):
-            self.close("cancelled")
         else:
-            self.close("failed", "".join(traceback.format_exception(error)))
-        return quiet
+            self.close(*self._end_by(error))
+        return isinstance(error, RunCancelledError)
 
     def _begins(self, step: int) -> None:
-        """Let `step` be the present one. Raises ValueError if it is before the present one."""
-        if step == self._at:
+        """Let `step` be the present one. Raises ValueError if it is before the present one, and
+        TypeError if it is no whole number."""
+        if step == self._at != -1:
             return
-        if isinstance(step, bool) or not isinstance(step, int) or step < max(self._at, 0):
-            first = "0" if self._at < 0 else f"the present one, {self._at:,},"
-            raise ValueError(f"step is {step!r}; a whole number from {first} on is allowed")
-        self._at = step
-        self._scalars.begin(step)
+        at = step if type(step) is int else arguments.whole("step", step, self._allowed)
+        if not max(self._at, 0) <= at < MAX_STEPS:
+            allowed = f"at most {MAX_STEPS - 1:,}" if at >= MAX_STEPS else self._allowed
+            raise ValueError(f"step is {at:,}; {allowed} is allowed")
+        self._at = at
+        self._scalars.begin(at)
+
+    @property
+    def _allowed(self) -> str:
+        first = "0" if self._at < 0 else f"the present one, {self._at:,},"
+        return f"a whole number from {first} on"
 
     def _obey(self) -> None:
         """Wait while the run is paused; raise RunCancelledError if it was cancelled."""
-        if is_shared():  # the others would wait for this process, or go on without it
+        holds = self._control.holds(self._at)
+        # Where processes train together, the others would wait for this one, or go on without it.
+        if not (holds or self._control.cancel) or is_shared():
             return
-        if self._control.holds(self._at):
+        if holds:
             self._wait()
         if self._control.cancel:
             raise RunCancelledError(f"run {self.id} was cancelled in the lab")

@@ -3,9 +3,12 @@
 from typing import Any
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.nn.parameter import is_lazy
 
+from backend.attach import arguments
+from backend.attach.registration import MAX_LABEL
 from estimators.core.contract import UnsupportedError
 
 _SHARDED = ("FullyShardedDataParallel", "FSDPModule")
@@ -14,10 +17,8 @@ _SHARDED = ("FullyShardedDataParallel", "FSDPModule")
 def plain_module(model: Any) -> nn.Module:
     """The module without `torch.compile`, DistributedDataParallel and DataParallel around it.
 
-    Raises TypeError, ValueError or UnsupportedError for one that cannot be measured.
+    Raises ValueError or UnsupportedError for one that cannot be measured.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model is {_kind(model)}; an nn.Module is allowed")
     _refuse_sharded(model)
     module = model
     while True:
@@ -29,13 +30,43 @@ def plain_module(model: Any) -> nn.Module:
             break
     _refuse_synchronised(module)
     device_of(module)
-    inference = [name for name, p in module.named_parameters() if p.is_inference()]
-    if inference:
-        raise ValueError(
-            f"the parameter {inference[0]} was made in torch.inference_mode(), where nothing can "
-            "be differentiated; make the model outside of it"
-        )
+    for what, tensors in (
+        ("parameter", module.named_parameters()),
+        ("buffer", module.named_buffers()),
+    ):
+        for name, tensor in tensors:
+            _refuse_tensor(what, name, tensor)
     return module
+
+
+def _refuse_tensor(what: str, name: str, tensor: Tensor) -> None:
+    """Raise ValueError for a tensor of a network that no estimator can read."""
+    if len(name) > MAX_LABEL:
+        raise ValueError(
+            f"the {what} {name[:60]}… has a name of {len(name):,} characters; at most {MAX_LABEL} "
+            "are kept"
+        )
+    if is_lazy(tensor):
+        raise ValueError(
+            f"the {what} {name} has no shape yet, since the network was never run; run it on a "
+            "batch before you attach"
+        )
+    if tensor.is_inference():
+        raise ValueError(
+            f"the {what} {name} was made in torch.inference_mode(), where nothing can be "
+            "differentiated; make the model outside of it"
+        )
+    if tensor.is_meta:
+        raise ValueError(
+            f"the {what} {name} is on the device meta: it has no values; call model.to_empty(…) "
+            "and load the weights before you attach"
+        )
+
+
+def require_module(model: Any) -> None:
+    """Raise TypeError unless `model` is a module."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is {arguments.kind(model)}; an nn.Module is allowed")
 
 
 def device_of(module: nn.Module) -> torch.device:
@@ -83,8 +114,3 @@ def _refuse_synchronised(module: nn.Module) -> None:
                 "only the first one measures; use BatchNorm, or attach without estimators",
                 network=True,
             )
-
-
-def _kind(value: Any) -> str:
-    name = type(value).__name__
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"

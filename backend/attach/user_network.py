@@ -1,14 +1,17 @@
 """The user's module, loss and batches as objectives that estimators are measured on."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from backend.attach.user_module import device_of, plain_module
+from backend.attach import arguments
+from backend.attach.registration import MAX_ESTIMATORS
+from backend.attach.user_module import device_of, plain_module, require_module
 from estimators.core.contract import Estimator
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
@@ -49,6 +52,16 @@ class UserNetwork:
         separable: bool | None = None,
     ) -> None:
         self.estimators = named_estimators(estimators) if estimators else {}
+        if len(self.estimators) > MAX_ESTIMATORS:
+            count = len(self.estimators)
+            raise ValueError(
+                f"estimators has {count} entries; at most {MAX_ESTIMATORS} are allowed"
+            )
+        if self.estimators or loss is not None:
+            arguments.function("loss", loss)
+        arguments.one_of("loss_takes", loss_takes, (None, *get_args(LossTakes)))
+        arguments.one_of("separable", separable, (None, True, False))
+        require_module(model)
         self.module = plain_module(model) if self.estimators else model
         self._loss, self._seed = loss, seed
         self._takes, self._separable = loss_takes, separable
@@ -121,8 +134,9 @@ class UserNetwork:
             self._open.enter_context(torch.inference_mode(False))
             self._open.enter_context(torch.enable_grad())
             self._open.enter_context(torch.autocast(device.type, enabled=False))
-            # Perturbed weights and dual numbers would be compiled anew at every probe.
-            self._open.enter_context(torch.compiler.set_stance("force_eager"))
+            if "torch._dynamo" in sys.modules:  # else nothing is compiled, and its import is slow
+                # Perturbed weights and dual numbers would be compiled anew at every probe.
+                self._open.enter_context(torch.compiler.set_stance("force_eager"))
             yield
 
     def _examined(self, batch: Any, whole: bool) -> "_Kind":
@@ -171,6 +185,9 @@ def _usable(value: Any, device: torch.device) -> Any:
     """A tensor where the network is; one that was made in inference mode as an ordinary one."""
     if not isinstance(value, Tensor):
         return value
+    if value.is_meta:
+        shape = tuple(value.shape)
+        raise ValueError(f"a tensor of the batch, {shape}, is on the device meta: it has no values")
     value = value.detach().to(device)
     return value.clone() if value.is_inference() else value
 

@@ -79,7 +79,7 @@ def _entries(
     for name, entry in index.discovery.entries.get(_KINDS[key], {}).items():
         try:
             entries.append(describe_entry(name, entry, key))
-        except Exception:  # a plug-in's own code runs here
+        except (Exception, SystemExit):  # a plug-in's own code runs here
             text = traceback.format_exc()
             failures.append({"source": entry.file, "traceback": text, "timed_out": False})
     return entries

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, TypeVar
 from backend.catalogue.plugin_fit import (
     chain_that_runs,
     dataset_problem,
-    in_words,
     network_problems,
     optimizer_problem,
 )
@@ -20,7 +19,7 @@ from backend.config import RunConfig
 from backend.sentences import wrong
 from backend.training.components.assemble import Parts, find_device
 from backend.training.components.index import with_wrapped
-from backend.training.components.resolve import Loc, Problem
+from backend.training.components.resolve import Loc, Problem, in_words
 from backend.training.datasets import Dataset
 from backend.training.evaluation.batch_norm import has_batch_norm
 from backend.training.losses import Loss
@@ -28,7 +27,7 @@ from backend.training.losses.cross_entropy import CrossEntropy
 from backend.training.memory_need import MOST_MOMENTS, memory_need
 from backend.training.networks import Network
 from backend.training.optimizers import Optimizer
-from backend.training.optimizers.rates import factors
+from backend.training.optimizers.rates import factors, refuse_tied
 from estimators.core.contract import Estimator, Need, UnsupportedError
 from estimators.core.objective import Chain
 from estimators.requirements import require
@@ -94,8 +93,8 @@ def _check_loss(loss: Loss, dataset: Dataset) -> Iterator[Problem]:
         loss.check(dataset)
     except ValueError as error:
         yield Problem(("loss",), str(error))
-    except Exception as error:  # a plug-in's own code
-        yield Problem(("loss",), in_words(error, loss))
+    except (Exception, SystemExit) as error:  # a plug-in's own code
+        yield Problem(("loss",), in_words(error, type(loss)))
 
 
 def _check_network(
@@ -106,8 +105,8 @@ def _check_network(
     except ValueError as error:
         yield Problem(("network",), f"{error}{_other_networks(network, task, str(error))}")
         return
-    except Exception as error:  # a plug-in's own code
-        msg = f"the network cannot be built: {in_words(error, network)}"
+    except (Exception, SystemExit) as error:  # a plug-in's own code
+        msg = f"the network cannot be built: {in_words(error, type(network))}"
         yield Problem(("network",), msg)
         return
     if count > MAX_PARAMETERS:
@@ -126,8 +125,10 @@ def _check_network(
 
 
 def _check_rates(optimizer: Optimizer | None, chain: Chain) -> Iterator[Problem]:
+    rates = "" if optimizer is None else optimizer.rates
     try:
-        factors(chain.module, "" if optimizer is None else optimizer.rates)
+        refuse_tied(chain.module, rates)
+        factors(chain.module, rates)
     except ValueError as error:
         yield Problem(("optimizer", "rates"), str(error))
 

@@ -1,12 +1,13 @@
 """Why an estimator is bad, from its latest probes: the question of the API, answered."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from estimators.statistics.diagnosis import Finding, explain, with_batch
+from estimators.statistics.diagnosis import Finding, explain, with_batch, without_reference
 from estimators.statistics.formatting import share_not_finite, share_unconverged
 from estimators.statistics.probes import is_usable, pooled
+from estimators.statistics.reference import share_rounded
 from estimators.statistics.rounding import Rounding
 
 
@@ -15,7 +16,8 @@ def diagnose(question: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     The question's fields:
         layers: {layer: {"members": [tensor], "probes": {measure: [one number for each probe]},
-            "nonfinite": draws that are not finite, "unconverged": draws that rest on a solve that
+            "rounded": further probes, at which its exact gradient is rounding; "nonfinite": draws
+            of all probes that are not finite, "unconverged": draws that rest on a solve that
             did not converge}}.
         draws: draws of each probe.
         coverage: {tensor: how its gradient comes about}, or None.
@@ -37,6 +39,19 @@ def diagnose(question: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _finding(layer: str, asked: Mapping[str, Any], question: Mapping[str, Any]) -> Finding:
+    rounded = int(asked.get("rounded", 0))
+    count = rounded + len(next(iter(asked["probes"].values())))
+    if rounded and rounded == count:
+        return without_reference(layer)
+    finding = _of_the_rest(layer, asked, question, count)
+    words = share_rounded(rounded, count, "probe")
+    return replace(finding, text=f"{words}; of the rest: {finding.text}") if words else finding
+
+
+def _of_the_rest(
+    layer: str, asked: Mapping[str, Any], question: Mapping[str, Any], count: int
+) -> Finding:
+    """The finding from the probes whose exact gradient is more than rounding, of `count` in all."""
     names, lost = [*asked["probes"]], int(asked.get("nonfinite", 0))
     unconverged = int(asked.get("unconverged", 0))
     columns = zip(*asked["probes"].values(), strict=True)
@@ -49,14 +64,14 @@ def _finding(layer: str, asked: Mapping[str, Any], question: Mapping[str, Any]) 
     if len(usable) == 1:
         words = "one probe is too few to tell; wait for the next"
         if lost:
-            words = f"{share_not_finite(lost, draws * len(probes))}; {words}"
+            words = f"{share_not_finite(lost, draws * count)}; {words}"
         if unconverged:
-            words = f"{share_unconverged(unconverged, draws * len(probes))}; {words}"
+            words = f"{share_unconverged(unconverged, draws * count)}; {words}"
         return Finding(layer, "not finite" if lost else "unknown", words)
     numbers, rounding = pooled(usable, draws), question.get("rounding")
     # Draws of probes without a usable measure are counted as well.
-    counts = {"nonfinite": lost, "count": max(1, draws * len(probes) - lost)}
-    solves = {"unconverged": unconverged, "count": draws * len(probes)} if unconverged else {}
+    counts = {"nonfinite": lost, "count": max(1, draws * count - lost)}
+    solves = {"unconverged": unconverged, "count": draws * count} if unconverged else {}
     return explain(
         layer,
         {**numbers, **solves, **(counts if lost else {})},

@@ -3,7 +3,7 @@
 import inspect
 import sys
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema, to_jsonable_python
 
+from backend.data_folders.folders import DataError
 from backend.training.components.resolve import describe, nested
 from backend.training.datasets import Dataset
 from backend.training.datasets.digits import Digits
@@ -59,7 +60,7 @@ def _inferred(cls: type[Network]) -> list[str]:
     for dataset in (Digits(), TwoMoons()):
         try:
             return [*cls().inferred(dataset.shape, dataset.classes)]
-        except Exception:  # a plug-in's own code, which need not take this data set
+        except (Exception, SystemExit):  # a plug-in's own code, which need not take this data set
             continue
     return []
 
@@ -158,6 +159,19 @@ class _Generator(GenerateJsonSchema):
         return {"type": "object"}
 
 
+def _with_defaults(cls: type) -> Any:
+    """The component with its defaults, also where the files of the first data set are broken: the
+    form must still offer the others."""
+    try:
+        return cls()
+    except DataError:
+        bare = object.__new__(cls)
+        for item in fields(cls):
+            default = item.default if item.default is not MISSING else item.default_factory()  # type: ignore[misc]
+            object.__setattr__(bare, item.name, default)
+        return bare
+
+
 def schema_of(cls: type) -> dict[str, Any]:
     """The JSON schema of a component's fields: title, description, default, bounds and unit.
 
@@ -167,7 +181,7 @@ def schema_of(cls: type) -> dict[str, Any]:
     schema = TypeAdapter(cls).json_schema(schema_generator=_Generator)
     properties = _own_first(cls, schema.get("properties", {}))
     schema["properties"] = properties
-    defaults = to_jsonable_python(describe(cls()))
+    defaults = to_jsonable_python(describe(_with_defaults(cls)))
     for item in fields(cls):
         entry = properties[item.name]
         entry["title"] = _TITLES.get(item.name, item.name.replace("_", " ").capitalize())

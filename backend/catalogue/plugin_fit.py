@@ -4,22 +4,22 @@ A built-in component is known to fit. A plug-in's code may raise anything; each 
 sentence that names shapes, or the line of the plug-in's file.
 """
 
-import inspect
-import traceback
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from backend.training.components.resolve import Problem
+from backend.training.components.resolve import Problem, in_words
 from backend.training.datasets import Dataset
 from backend.training.losses import Loss, losses
 from backend.training.memory_need import on_meta_device
 from backend.training.networks import Network, networks
 from backend.training.optimizers import Optimizer
+from backend.training.random_passes import chain_on
 from estimators.core.objective import Chain
+from estimators.measurement.inputs.randomness import RandomObjectiveError, refuse_random
 
 SIZES = (2, 3)
 """Examples in the batches that are tried: their number must be seen in the output's shape."""
@@ -29,8 +29,8 @@ def dataset_problem(dataset: Dataset) -> str:
     """Why what a data set says of itself cannot be used; "" if it can."""
     try:
         shape, classes, count = dataset.shape, dataset.classes, dataset.training_examples
-    except Exception as error:
-        return in_words(error, dataset)
+    except (Exception, SystemExit) as error:
+        return in_words(error, type(dataset))
     if not (isinstance(shape, tuple) and shape and all(_is_count(n) for n in shape)):
         return f"its shape is {shape!r}; it must be a tuple of whole numbers above 0, of an example"
     for name, number in (("classes", classes), ("training_examples", count)):
@@ -43,8 +43,8 @@ def optimizer_problem(optimizer: Optimizer) -> str:
     """Why an optimiser cannot be built; "" if it can."""
     try:
         optimizer.build([nn.Parameter(torch.zeros(1))])
-    except Exception as error:
-        return f"it cannot be built: {in_words(error, optimizer)}"
+    except (Exception, SystemExit) as error:
+        return f"it cannot be built: {in_words(error, type(optimizer))}"
     return ""
 
 
@@ -57,18 +57,27 @@ def network_problems(network: Network, dataset: Dataset, loss: Loss) -> Iterator
             chain = chain_that_runs(network, dataset, loss, size)
             with torch.no_grad():
                 output = chain.module(chain.x)
-        except Exception as error:
-            place = f"examples of shape {dataset.shape}: {in_words(error, network)}"
+            if chain.start is not None:  # whether setting the generators back is enough
+                with_numbers = _chain_with_numbers(network, dataset, loss, chain)
+                refuse_random(with_numbers, dict(with_numbers.module.named_parameters()))
+        except RandomObjectiveError as error:
+            yield Problem(("network",), str(error))
+            return
+        except (Exception, SystemExit) as error:
+            place = f"examples of shape {dataset.shape}: {in_words(error, type(network))}"
             yield Problem(("network",), f"the network cannot be run on {place}")
+            return
+        if problem := _empty_layer(network, chain.module):
+            yield Problem(("network",), problem)
             return
         if problem := _output_problem(output, size, dataset, loss):
             yield Problem(("network",), problem)
             return
         try:
             chain.losses(output)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             shapes = f"outputs {tuple(output.shape)} and targets {tuple(chain.y.shape)}"
-            words = f"the loss cannot be computed of {shapes}: {in_words(error, loss)}"
+            words = f"the loss cannot be computed of {shapes}: {in_words(error, type(loss))}"
             yield Problem(("loss",), words)
             return
 
@@ -82,30 +91,32 @@ def chain_that_runs(network: Network, dataset: Dataset, loss: Loss, size: int) -
         with torch.no_grad():
             chain.losses(chain.module(chain.x))
         return chain
-    except Exception:
-        x, y = _with_numbers(chain.x), _with_numbers(chain.y)
+    except (Exception, SystemExit):
+        return _chain_with_numbers(network, dataset, loss, chain)
+
+
+def _chain_with_numbers(network: Network, dataset: Dataset, loss: Loss, chain: Chain) -> Chain:
+    """The loss at initial weights, on a batch of the shapes of `chain`."""
     rng = torch.Generator().manual_seed(0)
     module = network.build(dataset.shape, loss.outputs(dataset), rng)
-    return loss.chain(module, (x, y), dataset)
+    batch = _with_numbers(chain.x), _with_numbers(chain.y)
+    return chain_on(loss, module, batch, dataset)
 
 
 def _is_builtin(network: Network, loss: Loss) -> bool:
     return type(network) in networks().values() and type(loss) in losses().values()
 
 
-def in_words(error: Exception, component: Any) -> str:
-    """An error of a plug-in's code: what it says, and the line of the plug-in's file."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    said = lines[0].strip() if lines else ""
-    if isinstance(error, ValueError) and said:
-        text = said
-    else:
-        text = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    if "meta" in said:
-        text += " (a layout is also made on torch's meta device, where tensors have no numbers)"
-    file = Path(inspect.getfile(type(component)))
-    own = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == file]
-    return f"{text} ({file.name}, line {own[-1].lineno})" if own else text
+def _empty_layer(network: Network, module: nn.Module) -> str:
+    """Why a layer without numbers is refused, at the field that is 0; "" if there is none."""
+    empty = next(((n, p) for n, p in module.named_parameters() if not p.numel()), None)
+    if empty is None:
+        return ""
+    name, shape = empty[0], tuple(empty[1].shape)
+    values = {item.name: getattr(network, item.name) for item in fields(network)}  # type: ignore[arg-type]
+    zero = next((n for n, v in values.items() if v == 0 and type(v) is int), "")
+    where = f"{zero} is 0, with which {name}" if zero else name
+    return f"{where} has shape {shape}, no numbers, and passes nothing on: give it at least 1 unit"
 
 
 def _output_problem(output: Any, size: int, dataset: Dataset, loss: Loss) -> str:

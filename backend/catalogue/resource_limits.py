@@ -21,7 +21,7 @@ def check_probe_cost(
     for loc, estimator in estimators.items():
         try:
             total += probe.draws * estimator.cost(chain).forward_equivalents
-        except Exception as error:  # a plug-in's own code
+        except (Exception, SystemExit) as error:  # a plug-in's own code
             msg = f"its cost could not be determined: {type(error).__name__}: {error}"
             yield Problem((*loc, "name"), msg)
     if probe.possible and total > MAX_PASSES:

@@ -34,7 +34,7 @@ def _defaults(dataset: Dataset, loss: Loss) -> Iterator[tuple[str, Chain]]:
 def _suits(chain: Chain, estimator: Estimator) -> bool:
     try:
         require(estimator, chain)
-    except Exception:  # a plug-in's own code, which may not expect every network
+    except (Exception, SystemExit):  # a plug-in's own code, which may not expect every network
         return False
     return True
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backend.conformance.settings import Settings, describes_itself, name_of, settings_of
-from backend.figures import Memory, MemoryRun, as_json
+from backend.figures import Memory, MemoryRun
 from backend.figures.data.metrics import MEASURES
-from backend.figures.own import Figure, drawn, info_of
+from backend.figures.own import Figure, drawn, in_json, info_of
 from backend.training.components.discovery import catalogue_name
 
 if TYPE_CHECKING:
@@ -82,15 +82,15 @@ def draws_a_run_without_points(trial: FigureTrial) -> str:
 
 
 def fits_in_json(trial: FigureTrial) -> str:
-    """The browser gets it as JSON, in which NaN and ±∞ are strings."""
-    text = json.dumps(as_json(trial.drawn(empty=False)), allow_nan=False)
+    """The browser gets it as JSON, in which NaN and ±∞ are gaps."""
+    text = json.dumps(in_json(trial.drawn(empty=False)), allow_nan=False)
     return f"{len(text) / 1e3:,.0f} kB"
 
 
 def repeats(trial: FigureTrial) -> str:
     """The same points give the same figure, so that an export shows what the page shows."""
     again = trial._drawn(empty=False)
-    assert as_json(again) == as_json(trial.drawn(empty=False)), (
+    assert in_json(again) == in_json(trial.drawn(empty=False)), (
         "two figures of the same points differ: it may read nothing but its source"
     )
     return ""

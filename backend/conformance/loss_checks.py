@@ -128,7 +128,7 @@ def _unusable(trial: LossTrial, size: int) -> str:
     """Why a batch of that size cannot be learned from; "" if it can."""
     try:
         loss, gradient = value_and_grad(trial.objective(size), trial.params)
-    except Exception as error:  # a plug-in may fail in any way
+    except (Exception, SystemExit) as error:  # a plug-in may fail in any way
         return f"it raises {type(error).__name__}: {error}"
     if not loss.isfinite():
         return f"the loss is {loss.item()}"

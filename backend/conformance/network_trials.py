@@ -14,6 +14,7 @@ from backend.training.components.discovery import catalogue_name
 from backend.training.evaluation.batch_norm import evaluating
 from backend.training.losses.cross_entropy import CrossEntropy
 from backend.training.networks import Network
+from backend.training.random_passes import chain_on
 from backend.training.wrapping.modules import ModuleNetwork
 from estimators.core.contract import Params
 from estimators.core.noise import stream
@@ -72,7 +73,7 @@ class NetworkTrial:
     @cached_property
     def chain(self) -> Chain:
         """Its cross-entropy on the batch."""
-        return LOSS.chain(self.module, self.batch, self.sample)
+        return chain_on(LOSS, self.module, self.batch, self.sample)
 
     @cached_property
     def params(self) -> Params:
@@ -157,7 +158,7 @@ def _taken(
                 output = module(sample.batch(2)[0])
             if isinstance(network, ModuleNetwork):  # it may have a fixed number of outputs
                 _refuse_other_outputs(output, sample)
-        except Exception as error:  # a plug-in may fail in any way
+        except (Exception, SystemExit) as error:  # a plug-in may fail in any way
             broken[sample.name] = error
         else:
             yield sample

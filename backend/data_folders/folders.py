@@ -4,8 +4,13 @@ A configuration names a folder. It never holds a path, so that whoever may start
 what is read on the machine of the lab.
 """
 
+import errno
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Literal
 
 from backend.data_folders.named import NAMED
 from backend.settings import settings
@@ -13,10 +18,13 @@ from backend.settings import settings
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """What the name of a data set's folder may be made of."""
 
-PARQUET = "train-*.parquet"
-"""Files that a folder of images in Parquet has."""
-IMAGES = "CLASS/*.png"
-"""Those of a folder with a folder of images for each class, of any of `IMAGE_SUFFIXES`."""
+Pattern = Literal["train-*.parquet", "CLASS/*.png", "*.npz", "*.csv", "*.txt"]
+"""Files that make a folder a data set of some kind."""
+PARQUET: Pattern = "train-*.parquet"
+"""Images in Parquet."""
+IMAGES: Pattern = "CLASS/*.png"
+"""A folder of images for each class, of any of `IMAGE_SUFFIXES`."""
+TEXTS: Pattern = "*.txt"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 """Endings of the names of image files, in small or capital letters."""
 
@@ -25,9 +33,22 @@ class DataError(ValueError):
     """A data set cannot be used; the message is one sentence for people."""
 
 
+_chosen: ContextVar[Path | None] = ContextVar("data folder", default=None)
+
+
+@contextmanager
+def data_at(folder: Path) -> Iterator[None]:
+    """Let `folder` be that of the data sets, as a lab's options say, in this block."""
+    token = _chosen.set(folder)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
 def data_dir() -> Path:
     """The folder whose folders are data sets."""
-    return settings().data_dir
+    return _chosen.get() or settings().data_dir
 
 
 def cache_dir() -> Path:
@@ -35,16 +56,16 @@ def cache_dir() -> Path:
     return settings().home / "cache" / "images"
 
 
-def names(pattern: str = PARQUET) -> list[str]:
+def names(pattern: Pattern = PARQUET) -> list[str]:
     """The names of the folders with files of a pattern, sorted."""
     try:
-        folders = [path for path in data_dir().iterdir() if _has(path, pattern)]
+        folders = [path for path in data_dir().iterdir() if has_files(path, pattern)]
     except OSError:  # there is no such folder yet
         return []
     return sorted(path.name for path in folders if is_name(path.name))
 
 
-def _has(folder: Path, pattern: str) -> bool:
+def has_files(folder: Path, pattern: Pattern) -> bool:
     """Whether a folder has files of a pattern."""
     if pattern != IMAGES:
         return any(folder.glob(pattern))
@@ -52,14 +73,14 @@ def _has(folder: Path, pattern: str) -> bool:
     return any(path.suffix.lower() in IMAGE_SUFFIXES for path in files)
 
 
-def folder_of(name: str, pattern: str = PARQUET) -> Path:
+def folder_of(name: str, pattern: Pattern = PARQUET) -> Path:
     """The folder of the data set `name`, with files of a pattern. Raises DataError without it."""
     if not name:
-        raise DataError(f"folder is empty; {_available(pattern)}")
+        raise DataError(f"folder is empty; {available(pattern)}")
     if not is_name(name):
         raise DataError(
             f"folder is {name!r}; it must be a name of letters, digits, '.', '_' and '-' without "
-            f"'..': {_available(pattern)}"
+            f"'..': {available(pattern)}"
         )
     folder = data_dir() / name
     if not folder.is_dir():
@@ -67,14 +88,24 @@ def folder_of(name: str, pattern: str = PARQUET) -> Path:
     return folder
 
 
-def absent(name: str, pattern: str = PARQUET) -> str:
+def absent(name: str, pattern: Pattern = PARQUET) -> str:
     """That a data set is not there: where it was looked for, and how it gets there."""
     if name not in NAMED:
-        return f"there is no data set {name!r}; {_available(pattern)}"
+        return f"there is no data set {name!r}; {available(pattern)}"
     return (
         f"the data set {name} is not in {data_dir()}: run `gradlab data get {name}` where there is "
         f"a network, and copy the folder {name} there if that is another machine"
     )
+
+
+def not_written(error: OSError) -> str:
+    """Why a file of a data set cannot be written, and what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"the disk of {data_dir()} is full: make room, or let GRADLAB_DATA name a folder on "
+            "another disk; what has arrived stays"
+        )
+    return f"{error.filename or data_dir()} cannot be written: {error.strerror or error}"
 
 
 def is_name(text: str) -> bool:
@@ -82,7 +113,7 @@ def is_name(text: str) -> bool:
     return bool(NAME.fullmatch(text)) and ".." not in text and text != "."
 
 
-def _available(pattern: str) -> str:
+def available(pattern: Pattern) -> str:
     """The data sets that there are, in words."""
     found = names(pattern)
     if found:

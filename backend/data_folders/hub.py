@@ -9,15 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from backend.data_folders.folders import DataError, data_dir
-from backend.data_folders.named import HubSet
+from backend.data_folders.folders import DataError, data_dir, not_written
+from backend.data_folders.named import HubSet, called
 
 BRANCH = "refs/convert/parquet"
 TEST_SPLITS = ("test", "validation", "valid", "val", "dev")
 """The test part is the first of these, as far as nothing else is asked for."""
 
 Progress = Callable[[int], None]
-"""Told of bytes that have arrived."""
+"""Told how many bytes of a file have arrived."""
 
 
 class HubFile(NamedTuple):
@@ -82,9 +82,12 @@ def download(files: HubFiles, file: HubFile, folder: Path, progress: Progress) -
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             kwargs.pop("name", None)
             super().__init__(*args, **{**kwargs, "disable": True})
+            self._arrived = int(kwargs.get("initial") or 0)  # of a download that was interrupted
+            progress(self._arrived)
 
         def update(self, n: float | None = 1) -> bool | None:
-            progress(int(n or 0))
+            self._arrived += int(n or 0)
+            progress(self._arrived)
             return super().update(n)
 
     try:
@@ -93,6 +96,10 @@ def download(files: HubFiles, file: HubFile, folder: Path, progress: Progress) -
             local_dir=folder, tqdm_class=Told, endpoint=_endpoint(),
         )  # fmt: skip
     except Exception as error:
+        if "Consistency check failed" in str(error):
+            raise DataError(
+                f"{file.path} of {files.repo} arrived cut off: fetch it again later"
+            ) from error
         raise DataError(_refusal(files.repo, error)) from error
     return Path(path)
 
@@ -142,9 +149,10 @@ def _refusal(repo: str, error: Exception) -> str:
     if isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError):
         return f"the hub has no public data set {repo!r}"
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
-        return f"{error.strerror}: {error.filename or 'the folder of data sets'}"
+        return not_written(error)
     first = (str(error).strip().splitlines() or [""])[0]
     return (
-        f"the Hugging Face hub does not answer ({type(error).__name__}: {first[:120]}): run the "
-        f"same command where there is a network, and copy the folder into {data_dir()}"
+        f"the Hugging Face hub does not answer ({type(error).__name__}: {first[:120]}): run "
+        f"`gradlab data get {called(repo)}` where there is a network, and copy its folder into "
+        f"{data_dir()}"
     )

@@ -1,6 +1,7 @@
 """`Manifest`: where the files of a prepared data set come from, and their checksums."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -32,10 +33,25 @@ class Manifest:
     """The commit of the hub's repository of Parquet files."""
     files: dict[str, Stored]
     """By file name."""
+    test: str = ""
+    """The split that was asked for as the test part; empty: none by name."""
 
-    def damaged(self, folder: Path) -> list[str]:
-        """The names of files that are missing or are not those of the manifest."""
-        return [name for name, stored in self.files.items() if not is_stored(folder / name, stored)]
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(stored.size for stored in self.files.values())
+
+    def damaged(self, folder: Path, digest: Callable[[Path], str] | None = None) -> list[str]:
+        """The names of files that are missing or are not those of the manifest.
+
+        `digest` gives a file's SHA-256, if it need not be read again.
+        """
+        digest = digest or checksum
+        return [
+            name
+            for name, stored in self.files.items()
+            if not is_stored(folder / name, stored, digest)
+        ]
 
     def write(self, folder: Path) -> None:
         """Write it into the folder."""
@@ -53,10 +69,10 @@ def manifest_of(folder: Path) -> Manifest | None:
         return None
 
 
-def is_stored(path: Path, stored: Stored) -> bool:
+def is_stored(path: Path, stored: Stored, digest: Callable[[Path], str] | None = None) -> bool:
     """Whether the file at `path` has this size and checksum."""
     try:
-        return path.stat().st_size == stored.size and checksum(path) == stored.sha256
+        return path.stat().st_size == stored.size and (digest or checksum)(path) == stored.sha256
     except OSError:
         return False
 

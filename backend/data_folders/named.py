@@ -47,3 +47,8 @@ NAMED: dict[str, HubSet] = {
 def folder_name(repo: str, config: str = "") -> str:
     """The folder of a set of the hub: `owner/name` -> `owner--name`."""
     return "--".join([*repo.split("/"), *([config] if config else [])])
+
+
+def called(repo: str) -> str:
+    """What a set of the hub is called in `gradlab data get`: its short name, else owner/name."""
+    return next((name for name, listed in NAMED.items() if listed.repo == repo), repo)

@@ -2,10 +2,10 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from backend.data_folders.folders import DataError, data_dir, is_name
+from backend.data_folders.exclusive import Progress, alone, silent
+from backend.data_folders.folders import DataError, data_dir, is_name, not_written
 from backend.data_folders.hub import HubFile, HubFiles, download, hub_files
 from backend.data_folders.manifest import Manifest, Stored, checksum, is_stored, manifest_of
 from backend.data_folders.named import NAMED, HubSet, folder_name
@@ -16,17 +16,17 @@ ATTEMPTS = 2
 SPARE = 2**26
 """Bytes that stay free on the disk."""
 
-Progress = Callable[[int, int], None]
-"""Told of the bytes that are there, and of all."""
-
 
 def prepare(
-    name: str, wanted: HubSet | None = None, progress: Progress = lambda done, total: None
+    name: str,
+    wanted: HubSet | None = None,
+    progress: Progress = silent,
+    waiting: Progress = silent,
 ) -> Path:
     """The folder of the data set `name`, fetched if it is not there or is damaged.
 
     `name` is one of `NAMED`, or names the folder of `wanted`. Of two processes that prepare the
-    same set, one waits for the other.
+    same set, one waits for the other: meanwhile its `waiting` is told of the other's progress.
 
     Raises:
         DataError: The set is not on the hub, the hub does not answer, its files are not what it
@@ -38,19 +38,15 @@ def prepare(
     folder = data_dir() / name
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(name):
-            return _prepared(folder, wanted, progress)
+        with alone(folder, waiting) as tell:
+
+            def both(done: int, total: int) -> None:
+                tell(done, total)
+                progress(done, total)
+
+            return _prepared(folder, wanted, both)
     except OSError as error:
-        raise DataError(f"{folder} cannot be written: {error.strerror or error}") from error
-
-
-@contextmanager
-def _alone(name: str) -> Iterator[None]:
-    """While no other process prepares the set."""
-    from filelock import FileLock
-
-    with FileLock(data_dir() / f".{name}.lock"):
-        yield
+        raise DataError(not_written(error)) from error
 
 
 def _prepared(folder: Path, wanted: HubSet, progress: Progress) -> Path:
@@ -66,6 +62,7 @@ def _prepared(folder: Path, wanted: HubSet, progress: Progress) -> Path:
     staging.mkdir(exist_ok=True)
     target = staging if former is None else folder
     _fetch(files, target, staging / "downloads", progress)
+    _manifest(files, target, wanted.test).write(target)
     if former is None:
         shutil.rmtree(staging / "downloads", ignore_errors=True)
         staging.rename(folder)
@@ -75,7 +72,7 @@ def _prepared(folder: Path, wanted: HubSet, progress: Progress) -> Path:
 
 
 def _fetch(files: HubFiles, target: Path, downloads: Path, progress: Progress) -> None:
-    """Bring every file that is not there into `target`, then write the manifest."""
+    """Bring every file that is not there into `target`."""
     arrived, missing = 0, []
     for name, file in _named(files):
         if file.sha256 and is_stored(target / name, Stored(file.size, file.sha256)):
@@ -83,19 +80,16 @@ def _fetch(files: HubFiles, target: Path, downloads: Path, progress: Progress) -
         else:
             missing.append((name, file))
     _require_room(sum(file.size for _, file in missing), target)
+    progress(arrived, files.size)
     for name, file in missing:
-        before = arrived
 
-        def more(count: int) -> None:
-            nonlocal arrived
-            arrived += count
-            progress(min(arrived, files.size), files.size)
+        def of_file(count: int, before: int = arrived) -> None:
+            progress(min(before + count, files.size), files.size)
 
-        path = _checked(files, file, downloads, more)
+        path = _checked(files, file, downloads, of_file)
         path.replace(target / name)
-        arrived = before + file.size
+        arrived += file.size
         progress(arrived, files.size)
-    _manifest(files, target).write(target)
 
 
 def _named(files: HubFiles) -> Iterator[tuple[str, HubFile]]:
@@ -105,12 +99,14 @@ def _named(files: HubFiles) -> Iterator[tuple[str, HubFile]]:
             yield f"{part}-{number:05d}-of-{len(of_part):05d}.parquet", file
 
 
-def _checked(files: HubFiles, file: HubFile, downloads: Path, more: Callable[[int], None]) -> Path:
+def _checked(
+    files: HubFiles, file: HubFile, downloads: Path, of_file: Callable[[int], None]
+) -> Path:
     """A file as the hub states it; fetched again if it arrived otherwise."""
     problem = ""
     for _ in range(ATTEMPTS):
         try:
-            path = download(files, file, downloads, more)
+            path = download(files, file, downloads, of_file)
         except DataError as error:
             problem = str(error)  # what has arrived stays, so that the download goes on
             continue
@@ -132,7 +128,7 @@ def _require_room(size: int, folder: Path) -> None:
         )
 
 
-def _manifest(files: HubFiles, folder: Path) -> Manifest:
+def _manifest(files: HubFiles, folder: Path, test: str) -> Manifest:
     import pyarrow.parquet as pq
 
     stored = {}
@@ -140,16 +136,28 @@ def _manifest(files: HubFiles, folder: Path) -> Manifest:
         path = folder / name
         rows = pq.read_metadata(path).num_rows
         stored[name] = Stored(file.size, file.sha256 or checksum(path), rows)
-    return Manifest(files.repo, files.config, files.revision, stored)
+    return Manifest(files.repo, files.config, files.revision, stored, test)
 
 
 def wanted_set(text: str, config: str = "", test: str = "") -> tuple[str, HubSet]:
-    """The folder and the set that a user asks for: a name, or owner/name of the hub."""
-    if "/" not in text:
-        if text not in NAMED:
-            raise DataError(
-                f"there is no data set {text!r}; there are {', '.join(NAMED)}, or any of the hub "
-                "as owner/name"
-            )
+    """The folder and the set that a user asks for. Raises DataError.
+
+    `text` is a name, owner/name of the hub, or the folder that such a set was fetched into.
+    """
+    if text in NAMED:
         return text, NAMED[text]
-    return folder_name(text, config), HubSet(text, config, test=test)
+    if "/" in text:
+        name, wanted = folder_name(text, config), HubSet(text, config, test=test)
+    elif is_name(text) and (former := manifest_of(data_dir() / text)):
+        name, wanted = text, HubSet(former.source, former.config, test=former.test)
+    elif len(parts := text.split("--")) in (2, 3):
+        name, wanted = text, HubSet("/".join(parts[:2]), *parts[2:], test=test)
+    else:
+        raise DataError(
+            f"there is no data set {text!r}; there are {', '.join(NAMED)}, or any of the hub as "
+            "owner/name"
+        )
+    if not is_name(name):
+        asked = f"{text!r}" + (f" with the config {config!r}" if config else "")
+        raise DataError(f"{asked} is no data set of the hub; its name is owner/name")
+    return name, wanted

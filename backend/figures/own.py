@@ -1,17 +1,25 @@
 """`Figure`: the base of a figure in a plug-in file, and what the page is told of it."""
 
+import json
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from backend.figures.data.source import FigureError, Source
 from backend.figures.data.tally import Tally
+from backend.figures.drawing.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from backend.figures.info import Chart, FigureInfo, Place
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, GREY)
+"""Those of lines and bars without one: the palette without the yellow, faint on white."""
+COLOURED = frozenset({"scatter", "scattergl", "bar", "histogram"})
 MOST_NUMBERS = 200_000
 """Numbers in the traces of one figure: what a browser still draws."""
+MOST_BYTES = 16_000_000
+"""Of a figure as JSON: MOST_NUMBERS points of two numbers each, and as much for texts."""
 
 
 class Figure(ABC):
@@ -52,6 +60,7 @@ def drawn(figure: Figure, info: FigureInfo, source: Source, run: str) -> "go.Fig
     import plotly.graph_objects as go
 
     from backend.figures.drawing import canvas
+    from backend.figures.drawing.text import plain
 
     made = figure.figure(source, run)
     if not isinstance(made, go.Figure):
@@ -67,9 +76,55 @@ def drawn(figure: Figure, info: FigureInfo, source: Source, run: str) -> "go.Fig
             "with source.points(id, max=1000)"
         )
     layout = made.to_plotly_json()["layout"]
-    title = (layout.pop("title", None) or {}).get("text") or info.title
+    title = (layout.pop("title", None) or {}).get("text") or plain(info.title)
     own = {key: value for key, value in layout.items() if key not in ("template", "meta")}
-    return canvas.finish(traces, Tally(numbers, numbers), title=title, **own)
+    _colour(traces, own.get("colorway") or COLOURS)
+    axes = {key: {"automargin": True, **own.pop(key, {})} for key in _axes(traces)}
+    return canvas.finish(traces, Tally(numbers, numbers), title=title, **axes, **own)
+
+
+def _colour(traces: Any, colours: Sequence[str]) -> None:
+    """Give lines and bars without a colour the next one, so that a legend can show it."""
+    for at, trace in enumerate(traces):
+        if trace.type not in COLOURED:
+            continue
+        parts = [trace[key] for key in ("line", "marker") if key in trace]
+        given = [part.color for part in parts if isinstance(part.color, str)]
+        for part in parts:
+            if part.color is None:
+                part.color = given[0] if given else colours[at % len(colours)]
+
+
+def _axes(traces: Any) -> list[str]:
+    """The names of the axes in a layout, which the page gives the colours of its theme."""
+    used = {
+        (trace[side] or side[0]).replace(side[0], side, 1)
+        for trace in traces
+        for side in ("xaxis", "yaxis")
+        if side in trace
+    }
+    return sorted(used)
+
+
+def in_json(figure: "go.Figure") -> dict[str, Any]:
+    """What `drawn` gave as `backend.figures.draw` returns it; NaN and infinities are None, gaps.
+
+    Raises FigureError for what JSON cannot hold, and for more than MOST_BYTES.
+    """
+    from plotly.utils import PlotlyJSONEncoder  # knows numpy's numbers, and times
+
+    from backend.figures import as_json
+
+    try:
+        text = json.dumps(as_json(figure), cls=PlotlyJSONEncoder)
+    except (TypeError, ValueError) as error:
+        raise FigureError(f"the figure does not fit in JSON: {error}") from error
+    if len(text) > MOST_BYTES:
+        raise FigureError(
+            f"the figure takes {len(text) / 1e6:,.1f} MB; at most {MOST_BYTES / 1e6:,.0f} MB are "
+            "drawn: show fewer points, or shorter texts"
+        )
+    return json.loads(text)
 
 
 def _length(trace: Any) -> int:

@@ -20,8 +20,9 @@ from backend.store.base import Commit, ConflictError, FullError, MissingError
 
 DIED = (
     "The training loop ended without a word: its process was killed or its machine stopped. "
-    "Everything that it had measured is here."
+    "What it had measured until then is here."
 )
+UNREAD = "The rest cannot be read, and is left in {}."
 TICK = 2.0
 """Seconds between two looks."""
 SILENCE = 15.0
@@ -75,10 +76,13 @@ class AttachedRuns:
         try:
             run = self._store.attach(registration.row(), registration.token)
             store_unsent_reports(self._store, folder, ATTEMPT)
-            if journal.outbox_of(folder).exists():
-                self._unreadable.add(folder)  # the log says why
+            damaged = journal.outbox_of(folder).exists()  # the log says why
+            why = f"{DIED} {UNREAD.format(folder)}" if damaged else DIED
+            if not self._store.end_if_silent(run.id, _before(-1.0), "failed", why):
+                self._store.compact(run.id)
+            if damaged:
+                self._unreadable.add(folder)
                 return
-            self._store.end_if_silent(run.id, _before(-1.0), "failed", DIED)
         except FullError as error:
             _log.debug("the journal %s waits: %s", folder, error)
             return

@@ -4,6 +4,7 @@ The spawner imports this module, so it imports nothing heavy; the child imports 
 """
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -43,6 +44,7 @@ def run_inspection(answers: Connection, kind: str, payload: Mapping[str, Any]) -
     from backend.jobs.inspector import answer
     from backend.machine_memory import make_first_victim
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this one
     make_first_victim()
     answers.send_bytes(answer(kind, payload))
 

@@ -22,6 +22,8 @@ class Job:
     """The lab's home; its file `lock` has the server's URL."""
     plugins: tuple[str, ...]
     """Plug-in folders."""
+    queued_plugins: Mapping[str, str]
+    """SHA-256 of the file of each plug-in in use when the run was queued."""
     device: str
     """The device to report: cpu or cuda:N, numbered as on the machine."""
     environment: Mapping[str, str]

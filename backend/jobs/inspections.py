@@ -27,11 +27,14 @@ class Inspections:
         devices: Sequence[Device],
         slots: Sequence[Slot],
         limits: Limits,
+        *,
+        figures_alone: bool = False,
     ) -> None:
+        """`figures_alone`: the catalogue holds the figures of plug-ins and nothing else."""
         self._executor, self._limits = executor, limits
         self._devices, self._slots = devices, slots
         self._plugin_dirs, self._vetted = list(plugins), home / "vetted-plugins"
-        self._lock = threading.Lock()
+        self._lock, self._figures_alone = threading.Lock(), figures_alone
         self._catalogue: dict[str, Any] | None = None
         self.plugins = tuple(map(str, plugins))
         """The folders of the plug-ins that can be loaded."""
@@ -64,7 +67,8 @@ class Inspections:
         }
         if not used:
             return text
-        return f"{text}. It uses {' and '.join(sorted(used))}, whose code may not return"
+        plugins = " and ".join(sorted(used))
+        return f"{text}. It uses {plugins}, whose code may end the process or not return"
 
     def catalogue(self, refresh: bool = False) -> dict[str, Any]:
         """Everything that a configuration can name. Raises InspectionError."""
@@ -80,9 +84,13 @@ class Inspections:
         """
         return self._executor.inspect("diagnose", question, self._limits.inspection)
 
-    def own_figures(self) -> list[dict[str, Any]]:
-        """The entries of the plug-ins' figures, as far as the catalogue is built; never waits."""
-        return (self._catalogue or {}).get("figures", [])
+    def own_figures(self, *, wait: bool = False) -> list[dict[str, Any]]:
+        """The entries of the plug-ins' figures, as far as the catalogue is built.
+
+        `wait` builds it if needed; raises InspectionError.
+        """
+        catalogue = self.catalogue() if wait else self._catalogue
+        return (catalogue or {}).get("figures", [])
 
     def draw(self, name: str, run: str, database: str) -> dict[str, Any]:
         """`{figure}`, a plug-in's figure of a run, or `{problem}`. Raises InspectionError."""
@@ -104,7 +112,11 @@ class Inspections:
         return {**answer, "failures": failures, "devices": devices, "slots": len(self._slots)}
 
     def _ask(self, plugins: Sequence[str], timeout: float) -> dict[str, Any]:
-        payload = {"plugins": plugins, "import_seconds": self._limits.plugin_import}
+        payload = {
+            "plugins": plugins,
+            "import_seconds": self._limits.plugin_import,
+            "figures_alone": self._figures_alone,
+        }
         return self._executor.inspect("catalogue", payload, timeout)
 
     def _exclude(self, slow: Set[Path]) -> None:

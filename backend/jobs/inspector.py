@@ -13,7 +13,7 @@ from typing import Any
 from backend.catalogue import catalogue, validate_all
 from backend.catalogue.diagnosis import diagnose
 from backend.catalogue.microscope import validate_microscope
-from backend.catalogue.own_figures import FigureError, draw_own_figure
+from backend.catalogue.own_figures import FigureError, draw_own_figure, figures_alone
 from backend.store import Store
 from backend.store.engine import open_reader
 
@@ -24,13 +24,14 @@ def answer(kind: str, payload: Payload) -> bytes:
     """`{"result": ...}` or `{"error": traceback}`, as JSON."""
     try:
         reply = {"result": _QUESTIONS[kind](payload)}
-    except Exception:
+    except BaseException:  # a plug-in may raise SystemExit or KeyboardInterrupt
         reply = {"error": traceback.format_exc()}
     return json.dumps(reply).encode()
 
 
 def _catalogue(payload: Payload) -> Any:
-    return catalogue([Path(p) for p in payload["plugins"]], payload["import_seconds"])
+    listing = figures_alone if payload["figures_alone"] else catalogue
+    return listing([Path(p) for p in payload["plugins"]], payload["import_seconds"])
 
 
 def _validate(payload: Payload) -> Any:
@@ -49,7 +50,7 @@ def _figure(payload: Payload) -> Any:
             return {"figure": draw_own_figure(payload["name"], payload["run"], source, plugins)}
     except FigureError as error:
         return {"problem": str(error)}
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(frame.filename).name}, line {frame.lineno}"
         return {"problem": f"{type(error).__name__}: {error} ({place})"}

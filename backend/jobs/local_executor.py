@@ -95,7 +95,7 @@ class LocalExecutor:
                 env={
                     **os.environ,
                     **self._environment,
-                    "PYTHONPATH": _python_path(),
+                    "PYTHONPATH": python_path(),
                     OWNER: owner(self._home),
                 },
                 start_new_session=True,  # Ctrl-C in the terminal reaches the server alone
@@ -154,7 +154,7 @@ class LocalExecutor:
             self._ended(Exit(run, attempt, -signal.SIGKILL))
 
 
-def _python_path() -> str:
+def python_path() -> str:
     """Where the spawner finds this package: `-P` keeps the current folder from shadowing it."""
     given = os.environ.get("PYTHONPATH")
     return os.pathsep.join([str(_IMPORT_ROOT), *([given] if given else [])])

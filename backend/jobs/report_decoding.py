@@ -153,7 +153,8 @@ def store_unsent_reports(store: Store, folder: Path, attempt: int) -> None:
             store.report(decode(body))
         path.unlink(missing_ok=True)
     except (ConflictError, MissingError):
-        path.unlink(missing_ok=True)  # the run has ended or was deleted: it takes no more
+        # A run of the lab's own has ended, or has a newer attempt; or the run was deleted.
+        path.unlink(missing_ok=True)
     except OperationalError:
         raise
     except Exception:  # the outcome of the run must be stored in any case

@@ -84,9 +84,9 @@ class Supervisor:
         """See `Inspections.diagnose`."""
         return self._inspections.diagnose(question)
 
-    def own_figures(self) -> list[dict[str, Any]]:
+    def own_figures(self, *, wait: bool = False) -> list[dict[str, Any]]:
         """See `Inspections.own_figures`."""
-        return self._inspections.own_figures()
+        return self._inspections.own_figures(wait=wait)
 
     def draw(self, name: str, run_id: str) -> dict[str, Any]:
         """See `Inspections.draw`."""
@@ -302,6 +302,7 @@ class Supervisor:
             token=token,
             home=str(self._home),
             plugins=self._inspections.plugins,
+            queued_plugins=run.plugins,
             device="cpu" if device == "cpu" else slot.device.name,
             environment=slot.environment(device),
             threads=run.facts.get("threads", slot.threads),

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.figures import Memory, measurement, note_text, plotted
+from backend.figures import Source, measurement, note_text, plotted
 from backend.figures.catalogue import charts_of, modules
 from backend.figures.data.source import FigureError
 from backend.figures.drawing.text import plain
@@ -18,6 +18,8 @@ from backend.notebook.series import RUN
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
+
+    from backend.sharing.panels import Own
 
 INK, GRID = "#1b1f24", "#e1e4e8"
 LINE = 150
@@ -37,9 +39,19 @@ class Views:
     page: Page = "draws"
     """The page whose charts these are."""
 
-    def __init__(self, source: Memory, table: Any, words: str = "") -> None:
-        """`table` is shown above the figures; `words` stand above them in a file."""
+    def __init__(
+        self,
+        source: Source,
+        table: Any,
+        words: str = "",
+        *,
+        run: str = RUN,
+        own: "Own" = lambda run_id: (),
+    ) -> None:
+        """`table` is shown above the figures; `words` stand above them in a file. `run` is the id
+        that the run has in `source`; `own` gives its figures of plug-ins."""
         self._source, self._table, self._words = source, table, words
+        self._run, self._own = run, own
 
     @property
     def figures(self) -> tuple[str, ...]:
@@ -58,15 +70,16 @@ class Views:
         """Any figure of the lab, by its name and its parameters."""
         query = {key: _text(value) for key, value in asked.items() if value not in ("", None)}
         self._check(query)
-        return on_white(plotted(name, self._source, {"runs": RUN, **query}))
+        return on_white(plotted(name, self._source, {"runs": self._run, **query}))
 
     def all(self) -> "list[Figure]":
         """All charts that the page and its export hold, in their order."""
         import plotly.graph_objects as go
 
-        from backend.sharing.panels import BUDGET, of_run
+        from backend.sharing.panels import BUDGET, of_run, own_panels
 
-        _, panels = of_run(self._source, RUN, "view", BUDGET)
+        _, panels = of_run(self._source, self._run, "view", BUDGET)
+        panels += own_panels(self._run, "view", self._own)
         firsts = [json.loads(next(iter(panel.figures.values()))) for panel in panels]
         return [on_white(go.Figure(drawn["figure"]), drawn["note"]) for drawn in firsts]
 
@@ -75,12 +88,13 @@ class Views:
         from backend.sharing import html
 
         to = Path(path)
-        to.write_text(html(self._source, [RUN], text=self._words), encoding="utf-8")
+        page = html(self._source, [self._run], text=self._words, own=self._own)
+        to.write_text(page, encoding="utf-8")
         return to
 
     def _check(self, query: dict[str, str]) -> None:
         """A layer or an estimator that is not there would be an empty figure."""
-        series = self._source.series(RUN)
+        series = self._source.series(self._run)
         allowed_names = {
             "layer": dict.fromkeys(each.layer for each in series if each.layer),
             "estimator": dict.fromkeys(each.estimator for each in series if each.estimator),
@@ -93,11 +107,13 @@ class Views:
     def _ipython_display_(self) -> None:
         from IPython.display import display  # type: ignore[import-not-found]
 
-        display(self._table, *self.all())
+        above = () if self._table is None else (self._table,)
+        display(*above, *self.all())
 
     def __repr__(self) -> str:
         methods = ", ".join(f".{name}()" for name in self.figures)
-        name = self._source.run(RUN).name
+        run = self._source.run(self._run)
+        name = run.name or f"run {run.number}"
         return f"figures of {name}: {methods}; .all() of them; .save('figures.html')"
 
 

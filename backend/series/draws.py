@@ -6,6 +6,7 @@ from math import nan
 from numpy.typing import ArrayLike
 
 from backend.series.points import Points, by_layer, consecutive, finite, single
+from estimators.measurement.draws.redrawn import REDRAWN
 from estimators.measurement.estimates.bias_test import BiasVerdict
 from estimators.measurement.estimates.measures import METRICS
 from estimators.measurement.results.draw_record import SingleDraws
@@ -21,19 +22,26 @@ REFERENCE = "reference/not_converged"
 Ends = tuple[float, float]
 
 
-def exact_norms(layers: Sequence[str], norms: Sequence[float]) -> Iterator[Points]:
+def exact_norms(
+    layers: Sequence[str], norms: Sequence[float], step: int = 0, prefix: str = ""
+) -> Iterator[Points]:
     """`exact/norm`: ‖g‖ of the exact gradient in each layer."""
-    return by_layer({"exact/norm": norms}, layers, 0, "")
+    return by_layer({f"{prefix}exact/norm": norms}, layers, step, "")
 
 
 def reference_floors(
-    layers: Sequence[str], floors: Sequence[float], growth: Mapping[str, float]
+    layers: Sequence[str],
+    floors: Sequence[float],
+    growth: Mapping[str, float],
+    step: int = 0,
+    prefix: str = "",
 ) -> Iterator[Points]:
     """`reference/floor`: the rounding error of the exact gradient in each layer where it is known;
     `reference/growth`: how much the activations grow in each stage."""
-    yield from finite(by_layer({"reference/floor": floors}, layers[: len(floors)], 0, ""))
+    metrics = {f"{prefix}reference/floor": floors}
+    yield from finite(by_layer(metrics, layers[: len(floors)], step, ""))
     for stage, ratio in growth.items():
-        yield single("reference/growth", 0, ratio, stage)
+        yield single(f"{prefix}reference/growth", step, ratio, stage)
 
 
 def reference_solves(lost: int | None, step: int = 0, prefix: str = "") -> Iterator[Points]:
@@ -50,6 +58,11 @@ class EstimatorSeries:
 
     def __init__(self, label: str, layers: Sequence[str], prefix: str = "") -> None:
         self._label, self._layers, self._prefix = label, layers, prefix
+
+    def redrawn(self, null: Mapping[str, Sequence[float]], step: int) -> Iterator[Points]:
+        """`redrawn/cosine`, `redrawn/cosine_sd` and `redrawn/scaled_error`: the null by redrawing
+        feedback."""
+        return finite(self._by_layer(REDRAWN, null, step))
 
     def each_draw(self, draws: SingleDraws, first: int = 0) -> Iterator[Points]:
         """`draw/cosine`, `draw/norm_ratio` and `draw/along` of each draw, from number `first` on.

@@ -34,6 +34,8 @@ def of_measurement(result: Measurement) -> Iterator[Points]:
             for count, values in drawn.course.items():
                 yield from series.measures(values, count)
         yield from _errors_and_laws(series, result, label, result.draws)
+        if label in result.redrawn:
+            yield from series.redrawn(result.redrawn[label], result.draws)
         if "oracle" in result.sources.values():
             yield series.source(result.sources[label])
         if verdicts := result.verdicts.get(label):
@@ -44,6 +46,10 @@ def of_sweep(result: Sweep, steps: list[int]) -> Iterator[Points]:
     """`sweep/*` of each measurement; `steps` are where the points of each value stand."""
     by_oracle = any("oracle" in each.sources.values() for each in result.measurements)
     for place, (step, measurement) in enumerate(zip(steps, result.measurements, strict=True)):
+        layers = measurement.layers
+        yield from exact_norms(layers, measurement.exact_norm, step, SWEEP)
+        floors = measurement.exact_floor
+        yield from reference_floors(layers, floors, measurement.growth, step, SWEEP)
         yield from reference_solves(measurement.reference_not_converged, step, SWEEP)
         if result.of_network:
             yield sweep_parameters(result.parameters[place], step)

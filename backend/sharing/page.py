@@ -33,13 +33,14 @@ def html(
     text: str = "",
     *,
     date: str | None = None,
+    own: Own = lambda run_id: (),
 ) -> str:
     """The page, complete: it fetches nothing, and works from a disk without a network.
 
-    `title` and `text` are plain text; `date` is ISO 8601 (now, if it is not given). Raises
-    LookupError for a run that is not there.
+    `title` and `text` are plain text; `date` is ISO 8601 (now, if it is not given); `own` gives
+    the figures of plug-ins. Raises LookupError for a run that is not there.
     """
-    return "".join(html_pieces(source, run_ids, title, text, date=date))
+    return "".join(html_pieces(source, run_ids, title, text, date=date, own=own))
 
 
 def html_pieces(
@@ -53,7 +54,6 @@ def html_pieces(
 ) -> Iterator[str]:
     """The same in pieces, a chart each; every chart is drawn before this returns.
 
-    `own` gives the figures of plug-ins, which are drawn elsewhere.
     Give a snapshot of a store that is written to, so that one file is consistent.
     """
     sections, panels = _sections(source, run_ids, own)
@@ -197,10 +197,10 @@ def _reading(panel: Panel) -> str:
 
 
 def _time(date: str) -> str:
-    return f'<time datetime="{safe(date)}">{safe(_spoken(date))}</time>'
+    return f'<time datetime="{safe(date)}">{safe(spoken(date))}</time>'
 
 
-def _spoken(date: str) -> str:
+def spoken(date: str) -> str:
     """A time of ISO 8601 as one reads it, in UTC; a day stays a day."""
     if len(date) <= len("2026-01-02"):
         return date

@@ -15,6 +15,7 @@ from backend.figures.data.source import Source
 from backend.figures.info import Chart
 from backend.figures.pages import page_of
 from backend.sharing import encode
+from backend.sharing.own_figures import OwnFigure
 
 BUDGET = 200_000
 """Most shown points of the measures' curves in one file: what a phone still opens."""
@@ -55,18 +56,17 @@ class Panel:
         return f'{about[:-1]},"figures":{{{figures}}}}}'
 
 
-Own = Callable[[str], Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]]
-"""A run's id -> (entry of the catalogue, the figure as `draw` returns it) of each figure of a
-plug-in, which only another process may draw."""
+Own = Callable[[str], Iterable[OwnFigure]]
+"""The figures of plug-ins of a run, by its id; `OwnFigures` is one."""
 
 
 def own_panels(run_id: str, place: str, own: Own) -> list[Panel]:
     """The charts of a run that plug-ins draw."""
     panels = []
-    for entry, drawn in own(run_id):
-        (chart,) = entry["charts"]
+    for figure in own(run_id):
+        (chart,), drawn = figure.entry["charts"], figure.drawn()
         words = (chart["title"], chart["help"], chart["takeaway"])
-        placed = PlacedChart(entry["name"], Chart(chart["key"], ()), *words)
+        placed = PlacedChart(figure.entry["name"], Chart(chart["key"], ()), *words)
         panels.append(
             Panel(f"{place}-{chart['key']}", placed, (), {"": _encoded(drawn)}, drawn["count"])
         )

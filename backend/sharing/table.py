@@ -10,9 +10,14 @@ from typing import Any
 import numpy as np
 
 from backend.figures.data.source import PointsLike, RunLike, SeriesLike, Source
+from backend.figures.reference import Reference
 from backend.sharing.allowed import config
 
-HEADER = ("run", "number", "name", "metric", "layer", "estimator", "unit", "step", "value")
+HEADER = (
+    "run", "number", "name", "metric", "layer", "estimator", "unit", "step", "value", "rounding",
+)  # fmt: skip
+"""The columns; `rounding` is 1 where the value compares with an exact gradient that is rounding, so
+that it means nothing, else 0."""
 BLOCK = 10_000
 """Rows of one piece of CSV."""
 BYTE_ORDER_MARK = "\ufeff"
@@ -27,17 +32,23 @@ def csv_rows(source: Source, run_ids: Sequence[str], *, mark: bool = True) -> It
     """
     yield BYTE_ORDER_MARK * mark + _line(HEADER)
     for run_id in run_ids:
-        run = source.run(run_id)
+        run, exact = source.run(run_id), Reference(source, run_id)
         for series in source.series(run_id):
-            yield from _blocks(source, series, _line(_key(run_id, run, series)).rstrip("\r\n"))
+            yield from _blocks(
+                source, exact, series, _line(_key(run_id, run, series)).rstrip("\r\n")
+            )
 
 
-def _blocks(source: Source, series: SeriesLike, prefix: str) -> Iterator[str]:
+def _blocks(source: Source, exact: Reference, series: SeriesLike, prefix: str) -> Iterator[str]:
     for points in source.pieces(series.id):
+        rounding = exact.rounded(series, points.steps).astype(int)
         for start in range(0, len(points.steps), BLOCK):
             place = slice(start, start + BLOCK)
-            block = zip(points.steps[place].tolist(), points.values[place].tolist(), strict=True)
-            yield "".join(f"{prefix},{step},{_number(value)}\r\n" for step, value in block)
+            columns = (points.steps, points.values, rounding)
+            block = zip(*(column[place].tolist() for column in columns), strict=True)
+            yield "".join(
+                f"{prefix},{step},{_number(value)},{bad}\r\n" for step, value, bad in block
+            )
 
 
 def _key(run_id: str, run: RunLike, series: SeriesLike) -> tuple[str | int, ...]:
@@ -68,16 +79,18 @@ def parquet(source: Source, run_ids: Sequence[str], path: Path | str) -> None:
     import pyarrow.parquet as pq
 
     text = pa.dictionary(pa.int32(), pa.string())
-    kinds = {"number": pa.int64(), "step": pa.int64(), "value": pa.float64()}
+    kinds = {"number": pa.int64(), "step": pa.int64(), "value": pa.float64(), "rounding": pa.int8()}
     about = {run_id: config(source.run(run_id)) for run_id in run_ids}
     schema = pa.schema([(name, kinds.get(name, text)) for name in HEADER])
     schema = schema.with_metadata({"gradlab": json.dumps(about)})
     with pq.ParquetWriter(path, schema) as writer:
         for run_id in run_ids:
-            run = source.run(run_id)
+            run, exact = source.run(run_id), Reference(source, run_id)
             for series in source.series(run_id):
                 for points in source.pieces(series.id):
                     columns = _columns(points, run_id, run, series, text)
+                    rounding = exact.rounded(series, points.steps).astype(np.int8)
+                    columns["rounding"] = pa.array(rounding)
                     writer.write_table(pa.table(columns, schema))
 
 
@@ -88,7 +101,7 @@ def _columns(
 
     zeros = pa.array(np.zeros(len(points.steps), np.int32))
     words = (run_id, run.name, series.metric, series.layer, series.estimator, series.unit)
-    names = [name for name in HEADER if name not in ("number", "step", "value")]
+    names = [name for name in HEADER if name not in ("number", "step", "value", "rounding")]
     columns = {
         name: pa.DictionaryArray.from_arrays(zeros, pa.array([word], pa.string())).cast(text)
         for name, word in zip(names, words, strict=True)

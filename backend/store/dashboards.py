@@ -1,13 +1,15 @@
 """Dashboards, and the links that share them."""
 
 import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import false
 from sqlmodel import col, select
 
 from backend.store.base import Base, MissingError, find_run
 from backend.store.runs import digest
-from backend.store.tables import Dashboard, Run, Share
+from backend.store.tables import Dashboard, Run, Share, SharedFigure
 
 
 class DashboardReads(Base):
@@ -46,11 +48,30 @@ class DashboardReads(Base):
 
     def shared(self, token: str) -> Dashboard:
         """The dashboard that a link's token gives access to. Raises MissingError."""
+        return self.dashboard(self.link(token).dashboard)
+
+    def link(self, token: str) -> Share:
+        """The link with this token. Raises MissingError."""
         with self.reading() as session:
             share = session.exec(select(Share).where(Share.token_hash == digest(token))).first()
         if share is None:
             raise MissingError("there is no such link: it was mistyped or revoked")
-        return self.dashboard(share.dashboard)
+        return share
+
+    def shared_entries(self, share_id: str) -> Mapping[str, Mapping[str, Any]]:
+        """The entries of the catalogue of the plug-ins' figures that a link keeps, by name."""
+        query = select(SharedFigure.name, SharedFigure.entry).order_by(col(SharedFigure.id))
+        with self.reading() as session:
+            kept = session.exec(query.where(SharedFigure.share == share_id))
+            return dict(iter(kept))
+
+    def shared_figure(self, share_id: str, run_id: str, name: str) -> SharedFigure | None:
+        """The figure of a plug-in that a link keeps of a run, if it does."""
+        kept = select(SharedFigure).where(
+            SharedFigure.share == share_id, SharedFigure.run == run_id, SharedFigure.name == name
+        )
+        with self.reading() as session:
+            return session.exec(kept).first()
 
 
 class Dashboards(DashboardReads):
@@ -65,16 +86,20 @@ class Dashboards(DashboardReads):
             session.add(dashboard)
         return dashboard
 
-    def share(self, dashboard_id: str) -> tuple[Share, str]:
+    def share(self, dashboard_id: str, figures: Sequence[SharedFigure] = ()) -> tuple[Share, str]:
         """Create a link to a dashboard; returns its row and its token, which is not stored.
 
-        Raises MissingError.
+        The link keeps the `figures`, those of plug-ins. Raises MissingError.
         """
         token = secrets.token_urlsafe(32)
         dashboard = self.dashboard(dashboard_id)
         with self.writing() as session:
             share = Share(dashboard=dashboard.id, token_hash=digest(token))
             session.add(share)
+            session.flush()
+            for figure in figures:
+                figure.share = share.id
+                session.add(figure)
         return share, token
 
     def revoke(self, share_id: str) -> None:

@@ -59,8 +59,11 @@ class Reports(Upkeep):
     def report(self, report: WorkerReport) -> tuple[Run, bool]:
         """Store a report once; returns the run, and whether the report was new.
 
-        Raises ConflictError if the attempt is not the current one or the run has ended, and
-        ValueError for invalid points.
+        A run of a user's own loop takes reports after its end too: the loop's own end is its last
+        report, so that an end before it was the lab's, of a loop that was silent.
+
+        Raises ConflictError if the attempt is not the current one or a run of the lab's own has
+        ended, and ValueError for invalid points.
         """
         try:
             with self.writing() as session:
@@ -86,7 +89,7 @@ class Reports(Upkeep):
         if commit.series:
             self._notify(commit)
         self._notify(Commit("run", run.id))
-        if run.status not in ACTIVE:
+        if report.status == run.status and run.status not in ACTIVE:
             self._merge(run.id, points.FULL)
         elif report.sequence % MERGE_EVERY == MERGE_EVERY - 1:
             self._merge(run.id, points.SMALL)
@@ -107,7 +110,7 @@ def _require_current(run: Run, report: WorkerReport) -> None:
         raise ConflictError(
             f"run {run.number} is at attempt {run.attempt}; this report is of {report.attempt}"
         )
-    if run.status not in ACTIVE:
+    if run.status not in ACTIVE and run.kind != "attached":
         raise ConflictError(f"run {run.number} is {run.status}; it takes no more reports")
 
 
@@ -136,18 +139,27 @@ def _advance(run: Run, report: WorkerReport) -> None:
         run.step, run.steps = report.progress.step, report.progress.steps
         run.rate, run.seconds = report.progress.rate, report.progress.seconds
         run.overhead = report.progress.overhead
+    _take_status(run, report)
+    if report.facts:
+        run.facts = report.facts
+        run.device = report.facts.get("device")
+        run.labels = _labels(report.facts) or run.labels
+
+
+def _take_status(run: Run, report: WorkerReport) -> None:
+    """The status and the error that a report brings. One that comes after the lab has ended its
+    run changes them only by the loop's own end, which is what really happened."""
+    late = run.status not in ACTIVE
+    if late and report.status in (*ACTIVE, "stopped"):
+        return
     if report.status == "stopped":
         run_orders.release(run)
     else:
         run.status = report.status
     if run.status not in ACTIVE:
         run.finished = run.heard
-    if report.error is not None:
+    if late or report.error is not None:
         run.error = report.error
-    if report.facts:
-        run.facts = report.facts
-        run.device = report.facts.get("device")
-        run.labels = _labels(report.facts) or run.labels
 
 
 def _labels(facts: Mapping[str, Any]) -> dict[str, Any] | None:

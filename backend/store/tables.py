@@ -227,3 +227,21 @@ class Share(SQLModel, table=True):
     dashboard: str = _child_of("dashboard", index=True)
     token_hash: str = Field(unique=True)
     created: str = Field(default_factory=now)
+
+
+class SharedFigure(SQLModel, table=True):
+    """A figure of a plug-in as it was drawn when a link was made: data, no code.
+
+    `entry` is its entry of the catalogue, `answer` the figure or the sentence that says why there
+    is none.
+    """
+
+    __tablename__ = "shared_figure"  # type: ignore[assignment]
+    __table_args__ = (UniqueConstraint("share", "run", "name"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    share: str = _child_of("share")
+    run: str = _child_of("run", index=True)
+    name: str
+    entry: dict[str, Any] = _json()
+    answer: dict[str, Any] = _json()

@@ -22,7 +22,7 @@ from estimators.conformance import Verdict, every_case, served
 from estimators.core.contract import UnsupportedError
 from estimators.measurement.probe import probe
 from estimators.measurement.results.measurement import Measurement
-from estimators.plugin_file import classes_of, load_module
+from estimators.plugin_file import classes_of, frames_in, load_module, text_of_error
 from estimators.registry import defines_none
 from estimators.time_limit import OutOfTimeError, TimeLimit
 
@@ -69,7 +69,7 @@ def check_file(
     except OutOfTimeError as error:
         _print_out_of_time(f"{file} is", "loading", limit, error, file, console)
         return False
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         console.print(f"[bold red]{escape(str(file))} does not load[/]")
         _print_traceback(error, file, console)
         return False
@@ -158,15 +158,9 @@ def _print_traceback(error: Exception, file: Path, console: Console) -> None:
 
     A ValueError that the lab raises by itself is a sentence, which is printed already.
     """
-    frames = error.__traceback__
-    while frames and Path(frames.tb_frame.f_code.co_filename).resolve() != file.resolve():
-        frames = frames.tb_next
-    if frames is None and isinstance(error, ValueError):
+    if frames_in(error, file) is None and isinstance(error, ValueError):
         return
-    # A syntax error has no frame; its message names the line.
-    shown = frames or (None if isinstance(error, SyntaxError) else error.__traceback__)
-    lines = traceback.format_exception(type(error), error, shown)
-    console.print("".join(lines), markup=False, highlight=False, soft_wrap=True)
+    console.print(text_of_error(error, file), markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_measures(estimator: Estimator, console: Console) -> None:

@@ -45,7 +45,7 @@ def get(
     try:
         folder, wanted = wanted_set(name, config, test)
         with _bar(folder) as bar:
-            path = prepare(folder, wanted, bar)
+            path = prepare(folder, wanted, bar, bar.waiting)
     except DataError as error:
         raise _failed(error) from None
     out.print(f"{folder} is in {path}: choose it in the form as parquet_images", soft_wrap=True)
@@ -107,6 +107,7 @@ class _bar:  # noqa: N801, a context like a function's
             "{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=err
         )
         self._task = self._progress.add_task(name, total=None)
+        self._name, self._waited = name, False
 
     def __enter__(self) -> "_bar":
         self._progress.start()
@@ -116,4 +117,12 @@ class _bar:  # noqa: N801, a context like a function's
         self._progress.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        self._progress.update(self._task, completed=done, total=total)
+        self._progress.update(self._task, completed=done, total=total or None)
+
+    def waiting(self, done: int, total: int) -> None:
+        """Show how far another process is that fetches the same set."""
+        if not self._waited:
+            self._waited = True
+            said = f"{self._name} is being prepared by another process; this one waits for it"
+            err.print(said, highlight=False, soft_wrap=True)
+        self(done, total)

@@ -12,6 +12,13 @@ from rich.table import Column, Table
 from backend.terminal.client import Client
 from estimators.statistics.formatting import upper_bound
 from estimators.statistics.law_check import LAW, MAX_ERRORS, MIN_DRAWS, check_measure
+from estimators.statistics.reference import (
+    HATCH,
+    HATCH_NOTE,
+    OF_THE_REFERENCE,
+    is_rounding,
+    null_band,
+)
 
 _CALL = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*(.*?)\s*", re.DOTALL)
@@ -25,8 +32,13 @@ SHOWN = (
     ("relative_squared_bias", "relative_squared_bias_se"),
 )
 """The measures with a column each, and the names of their standard errors."""
+NORM, FLOOR = "exact/norm", "reference/floor"
 ROUNDING = 1e-12
 """Numbers below this share of what they are compared with are rounding, and printed as 0."""
+NULL_NOTE = (
+    "by chance: 95 % of cosines and scaled errors, had noise or feedback nothing to do with the "
+    "gradient"
+)
 LAW_NOTE = f"a law agrees within {MAX_ERRORS:g} standard errors, from {MIN_DRAWS} draws on"
 
 
@@ -71,22 +83,29 @@ def tabulate(client: Client, run: dict[str, Any], console: Console) -> None:
     """Print the measures of the whole network, a row for each estimator, with its law below."""
     measures = client.measures(run["id"])
     draws = int(run["config"]["microscope"]["draws"])
+    exact = client.latest(run["id"])
+    rounded = is_rounding(*(exact.get(name, math.nan) for name in (NORM, FLOOR)))
     judged = any("verdict/biased" in values for values in measures.values())
     heads = [*(m.replace("_", " ") for m, _ in SHOWN), *(["bias"] if judged else [])]
     rows = []
     for label in [run["labels"]["driver"], *run["labels"]["shadows"]]:
         measured = measures.get(label, {})
-        verdict = [_verdict(measured)] if judged else []
-        rows.append([escape(label), *(_cell(measured, *pair) for pair in SHOWN), *verdict])
-        laws = [_law(measured, metric, draws) for metric, _ in SHOWN]
+        verdict = ["–" if rounded else _verdict(measured)] if judged else []
+        cells = [_cell(measured, *pair, rounded=rounded) for pair in SHOWN]
+        rows.append([escape(label), *cells, *verdict])
+        if any(chance := [_chance(measured, metric) for metric, _ in SHOWN]):
+            rows.append(["  by chance", *chance])
+        laws = [_law(measured, metric, draws, rounded=rounded) for metric, _ in SHOWN]
         if any(laws):
             rows.append(["  by its law", *laws])
     console.print(fitted_table(heads, rows, console))
+    if rounded:
+        console.print(HATCH_NOTE, style="bold", highlight=False, markup=False)
     note = client.note("measures_table", {"runs": run["id"]})
     for caution in cautions(note):
         console.print(caution, style="bold", highlight=False, markup=False)
     console.print(
-        f"{sources(note)}; ± is one standard error; {LAW_NOTE}",
+        f"{sources(note)}; ± is one standard error; {NULL_NOTE}; {LAW_NOTE}",
         style="dim", highlight=False, markup=False,
     )  # fmt: skip
 
@@ -124,9 +143,12 @@ def cautions(note: str) -> list[str]:
     return [part for part in note.split("; ") if _CAUTION.search(part)]
 
 
-def _cell(measured: dict[str, float], metric: str, error: str) -> str:
+def _cell(measured: dict[str, float], metric: str, error: str, *, rounded: bool = False) -> str:
+    """A measure with its standard error; hatched where the exact gradient is `rounded`."""
     if metric not in measured or math.isnan(measured[metric]):
         return "–" if metric in measured else ""
+    if rounded and metric in OF_THE_REFERENCE:
+        return f"{HATCH} {without_rounding(measured[metric]):.4g}"
     spread = f" ± {without_rounding(measured[error]):.2g}" if error in measured else ""
     return f"{without_rounding(measured[metric]):.4g}{spread}"
 
@@ -136,12 +158,24 @@ def without_rounding(value: float, scale: float = 1.0) -> float:
     return 0.0 if abs(value) <= ROUNDING * scale else value
 
 
-def _law(measured: dict[str, float], metric: str, draws: int) -> str:
-    """The law's value, and whether the draws agree with it."""
+def _chance(measured: dict[str, float], metric: str) -> str:
+    """What a measure is by chance: the null band of the cosine, what a scaled error exceeds."""
+    if metric == "cosine" and "cosine_null" in measured:
+        pair = measured.get("redrawn/cosine", 0.0), measured["cosine_null"]
+        low, high = null_band(pair[0], measured.get("redrawn/cosine_sd", pair[1]))
+        return f"{low:.2g} … {high:.2g}".replace("-", "−")
+    if metric == "scaled_error" and "scaled_error_null" in measured:
+        null = measured.get("redrawn/scaled_error", measured["scaled_error_null"])
+        return f"> {null:.4g}"
+    return ""
+
+
+def _law(measured: dict[str, float], metric: str, draws: int, *, rounded: bool = False) -> str:
+    """The law's value, and whether the draws agree with it; not judged if `rounded`."""
     law = measured.get(LAW + metric)
     if law is None:
         return ""
-    verdict = check_measure(metric, measured, draws).verdict
+    verdict = "not judged" if rounded else check_measure(metric, measured, draws).verdict
     words = {"agrees": " agrees", "disagrees": " [bold red]disagrees[/]", "not judged": ""}
     return f"{law:.4g}{words[verdict]}"
 

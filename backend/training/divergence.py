@@ -96,7 +96,7 @@ def first_nonfinite_estimate(
     """
     deadline, first = perf_counter() + MAX_SECONDS, None
     for step in range(start, broken):
-        estimate = trainer.update(step, trainer.objective(batches.at(step)))
+        estimate = trainer.update(step, trainer.objective(batches.at(step), step))
         loss = float(estimate.loss)
         first = loss if first is None else first
         tensor = _nonfinite_tensor(trainer, estimate.grads)

@@ -1,5 +1,6 @@
 """`facts`: the circumstances of an attempt (machine, versions, layers, costs) for the record."""
 
+import json
 import platform
 from collections.abc import Sequence
 from importlib import metadata
@@ -69,7 +70,35 @@ def _unbiased(members: Sequence[Labelled], run: NetworkOnBatch) -> dict[str, boo
     }
 
 
+MAX_LAYERS_BYTES = 200_000
+"""Size of the list of layers as JSON: a lab takes 256,000 bytes of facts."""
+
+
 def _layers(driver: Estimator | None, run: NetworkOnBatch) -> list[dict[str, Any]]:
+    """A row for each tensor; for each stage if these are too many, and none if stages are."""
+    tensors = _tensors(driver, run)
+    detail = (tensors, _stages(tensors))
+    return next((rows for rows in detail if len(json.dumps(rows)) <= MAX_LAYERS_BYTES), [])
+
+
+def _stages(tensors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    members: dict[str, list[dict[str, Any]]] = {}
+    for row in tensors:
+        if row["stage"]:
+            members.setdefault(row["stage"], []).append(row)
+    return [
+        {
+            "name": stage,
+            "stage": stage,
+            "shape": [],
+            "count": sum(row["count"] for row in rows),
+            "coverage": " and ".join(sorted({row["coverage"] for row in rows})),
+        }
+        for stage, rows in members.items()
+    ]
+
+
+def _tensors(driver: Estimator | None, run: NetworkOnBatch) -> list[dict[str, Any]]:
     coverage = driver.coverage(run.chain, run.params) if driver else dict.fromkeys(run.params, "")
     return [
         {

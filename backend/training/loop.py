@@ -1,45 +1,47 @@
 """`train`: one attempt at a training run, as a stream of records."""
 
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
 from backend.config import RunConfig
-from backend.data_folders.folders import DataError
 from backend.training.checkpointing import Checkpointing
-from backend.training.checkpoints.files import CheckpointError
 from backend.training.clock import Clock
 from backend.training.components.assemble import Labelled, assemble, find_device
 from backend.training.components.index import preload_imports
 from backend.training.control import Control
 from backend.training.divergence import DIVERGED, FINDING, EndOfLosses, nonfinite_weights
 from backend.training.facts import facts
+from backend.training.failures import failed
 from backend.training.losses.contract import Plan
-from backend.training.memory_need import TooLargeError, require_memory
+from backend.training.memory_need import require_memory
 from backend.training.networks.point import SurfacePath
 from backend.training.point_buffer import PointBuffer
 from backend.training.probe_schedule import ProbeSchedule
 from backend.training.probes import Probes
-from backend.training.records import End, Ended, Event, Facts, Progress, Record, Status
+from backend.training.records import (
+    End,
+    Ended,
+    Event,
+    Facts,
+    Progress,
+    Record,
+    Status,
+    changed_while_queued,
+)
 from backend.training.solve_watch import SolveWatch
 from backend.training.trainer import Trainer
 from estimators.core.contract import UnsupportedError
 from estimators.core.objective import Chain
-from estimators.measurement.inputs.randomness import RandomObjectiveError
 
 FLUSH_SECONDS = 0.1
 CHECKPOINT_SECONDS = 10.0
 HEARTBEAT_SECONDS = 1.0
-
-_SENTENCES = (
-    CheckpointError, DataError, TooLargeError, RandomObjectiveError, UnsupportedError,
-)  # fmt: skip
-"""Errors whose message says what to do; the others are told with their traceback."""
 
 preload_imports()
 
@@ -52,6 +54,7 @@ def train(
     plugin_dirs: Sequence[Path | str] = (),
     device: str | None = None,
     origin: Path | None = None,
+    queued_plugins: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Record]:
     """Train to the end, or until `control` says otherwise.
 
@@ -60,22 +63,21 @@ def train(
 
     Yields `Facts` first, then a flush about every 100 ms (each ends with a `Progress`; while
     paused, one a second), and `Ended` last. An exception in the run becomes `Ended` with status
-    failed and the traceback. `device` overrides the configuration's.
+    failed, a sentence and the traceback. `device` overrides the configuration's.
+    `queued_plugins` are the hashes of the plug-ins when the run was queued (`Assembly.plugins`): an
+    event says which have changed since.
     """
     run = None
     try:
         run = Run(config, control or Control(), checkpoint_dir, plugin_dirs, device, origin)
-        yield from run.records()
-    except _SENTENCES as error:
-        if run is not None:
-            yield from run.buffer.flush()[0]
-        yield Ended("failed", run.step if run else 0, str(error))
-    except Exception:
-        text = traceback.format_exc()
+        yield from run.records(queued_plugins)
+    except (GeneratorExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a plug-in may raise SystemExit too
         if run is not None:
             yield from run.buffer.flush()[0]
             yield run.progress("running")
-        yield Ended("failed", run.step if run else 0, text)
+        yield failed(run.step if run else 0, error)
 
 
 class Run:
@@ -134,11 +136,12 @@ class Run:
             self.step, events = self._checkpoints.fork(origin)
             self._events += events
 
-    def records(self) -> Iterator[Record]:
+    def records(self, queued_plugins: Mapping[str, str] = MappingProxyType({})) -> Iterator[Record]:
         """Everything from `Facts` to `Ended`."""
         yield self._facts(self.step)
         yield from self._events
         if not self._resumed:
+            yield from changed_while_queued(self.step, queued_plugins, self._assembly.plugins)
             yield from (Event(self.step, "objective", text) for text in self._trainer.notices)
             yield from (Event(self.step, "network", text) for text in self._assembly.inferred())
             yield from self._save()
@@ -183,7 +186,7 @@ class Run:
         step = self.step
         if self._evaluation.due(step):
             self._evaluate()
-        objective = self._trainer.objective(self._batches.at(step))
+        objective = self._trainer.objective(self._batches.at(step), step)
         if self._probes.due(step):
             yield from self._flush()
             if self._broken is not None:
@@ -208,6 +211,7 @@ class Run:
             start = perf_counter()
             yield from self._flush()
             self._probes.reported(perf_counter() - start)
+        yield from (Event(step, "objective", text) for text in self._probes.take_notice())
         yield from self._solves.look_at_radii(step, self._probes.radii)
 
     def _keep_path(self) -> None:

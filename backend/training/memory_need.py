@@ -26,6 +26,7 @@ from backend.training.evaluation.evaluation import examples_at_once
 from backend.training.examples.room import memory_of, size_of
 from backend.training.losses import Loss
 from backend.training.networks import Network
+from backend.training.random_passes import chain_on
 from backend.training.solve_memory import NO_SOLVES, Results, SolveNeed, solve_need
 from estimators.core.contract import Estimator
 from estimators.core.objective import Chain
@@ -155,7 +156,7 @@ def on_meta_device(network: Network, dataset: Dataset, loss: Loss, batch_size: i
     with torch.device("meta"):
         module = network.layout(dataset.shape, loss.outputs(dataset))
         batch = dataset.placeholder(batch_size)
-    return loss.chain(module, batch, dataset)
+    return chain_on(loss, module, batch, dataset)
 
 
 def _results(chain: Chain, params: Mapping[str, Tensor]) -> tuple[int, int]:

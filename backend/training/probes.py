@@ -15,6 +15,7 @@ from backend.training.solve_watch import largest_of
 from estimators.core.contract import Estimator, Params
 from estimators.core.objective import Chain
 from estimators.implicit.spectral_radius import SpectralRadius, spectral_radii
+from estimators.measurement.estimates.measures import METRICS
 from estimators.measurement.probe import probe
 
 NONFINITE = "draw/nonfinite"
@@ -26,6 +27,10 @@ take differences."""
 RADIUS, RADIUS_CONVERGED = "equilibrium/spectral_radius", "equilibrium/spectral_radius_converged"
 """Of each equilibrium: the largest spectral radius of the examples, and the share of them whose
 estimate converged."""
+MAX_SERIES = 80_000
+"""Series of a run's probes at most; a lab keeps 100,000 of a run, what a loop logs among them."""
+SERIES_OF_A_LAYER = len(METRICS) + 2
+"""Series of one layer and estimator: the measures, and those of its law."""
 WARM_UP_DRAWS = 2  # the smallest number that has a variance
 
 
@@ -52,6 +57,7 @@ class Probes:
         self._draws, self._seed = draws, seed
         self._warm = False
         self._seconds = self._cold = 0.0
+        self._notice: str | None = None
         self.radii: Mapping[str, SpectralRadius] = {}
         """The spectral radius in each equilibrium at the last probe."""
 
@@ -70,20 +76,25 @@ class Probes:
         yield ("probe/stride", "", ""), float(self._schedule.stride)
         yield ("probe/share", "", ""), self._clock.probes / self._clock.total
 
+    def take_notice(self) -> Iterator[str]:
+        """What probes do not measure, since the lab keeps no more: once, after the first one."""
+        if self._notice is not None:
+            yield self._notice
+        self._notice = None
+
     def reported(self, seconds: float) -> None:
         """Count the seconds that reporting the last probe took."""
         self._schedule.fired(self._seconds + seconds, self._cold)
 
     def _measure(self, step: int, objective: Chain, draws: int) -> Iterator[tuple[Key, float]]:
+        params, measured = self._trainer.params, self._trainer.measured()
+        most = MAX_SERIES // (SERIES_OF_A_LAYER * len(measured))
         measurement = probe(
-            objective,
-            self._trainer.params,
-            self._trainer.measured(),
-            draws=draws,
-            seed=self._seed,
-            step=step,
-            laws=True,
-        )
+            objective, params, measured, draws=draws, seed=self._seed, step=step, laws=True,
+            most_layers=most,
+        )  # fmt: skip
+        if not self._warm:
+            self._notice = _left_out(params, len(measured), most, measurement.layers)
         for metric, layer, estimator, value in measurement.rows():
             yield (metric, layer, estimator), value
         for estimator, lost in measurement.nonfinite.items():
@@ -131,3 +142,14 @@ class Probes:
         start = perf_counter()
         rows = list(self._measure(step, objective, draws))
         return perf_counter() - start, rows
+
+
+def _left_out(params: Params, estimators: int, most: int, layers: tuple[str, ...]) -> str | None:
+    """What a probe does not measure of a network that has too many layers for the lab."""
+    if set(params) <= set(layers):
+        return None
+    kept = "the stages alone are" if len(layers) > 1 else "the whole network alone is"
+    return (
+        f"the network has {len(params):,} tensors; with {estimators} estimators, at most {most:,} "
+        f"layers are measured, so that {kept}: measure fewer estimators, or a part of the network"
+    )

@@ -3,6 +3,7 @@
 A flush is any number of records and ends with one `Progress`; the last record of all is `Ended`.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ class Facts:
     """Trainable scalars."""
     layers: list[dict[str, Any]]
     """One row for each parameter tensor: name, stage, shape, count, and coverage (how the driver
-    obtains its gradient)."""
+    obtains its gradient). A network with thousands of tensors has a row for each stage, or none."""
     cost: dict[str, float] = field(default_factory=dict)
     """Declared cost of one estimate by label, in forward passes."""
     unbiased: dict[str, bool] = field(default_factory=dict)
@@ -72,6 +73,19 @@ def changed_component(step: int, what: str) -> Event:
     return Event(step, "plug-in", text)
 
 
+def changed_while_queued(
+    step: int, queued: Mapping[str, str], now: Mapping[str, str]
+) -> Iterator[Event]:
+    """The plug-ins whose file has changed since the run was queued, from {name: SHA-256}."""
+    for name, sha in now.items():
+        if queued.get(name, sha) != sha:
+            text = (
+                f"{name} comes from another version of its file than when the run was queued: "
+                f"{sha[:8]}, then {queued[name][:8]}"
+            )
+            yield Event(step, "plug-in", text)
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far the run is; the last record of every flush."""
@@ -96,7 +110,7 @@ class Ended:
     status: End
     step: int
     error: str | None = None
-    """A sentence (diverged) or a traceback (failed)."""
+    """A sentence; of a failure that nobody expects, the traceback below it."""
 
 
 Record = Facts | Points | Event | Progress | Ended

@@ -15,6 +15,7 @@ from backend.training.components.assemble import Assembly, Labelled
 from backend.training.estimator_roles import EstimatorRoles
 from backend.training.evaluation.batch_norm import RunningStatistics
 from backend.training.optimizers.groups import GroupedOptimizer
+from backend.training.random_passes import at_step
 from estimators.core.contract import Estimate, Estimator
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
@@ -39,7 +40,7 @@ class Trainer:
         self.named = list(self.module.named_parameters())
         # These share storage with the parameters, so updates need no copy.
         self.params: Mapping[str, Tensor] = {n: p.detach() for n, p in self.named}
-        self.chain, self.notices = assembly.examined(self.module, batch)
+        self.chain, self.notices = assembly.examined(self.module, batch, seed, 0)
         self._running = RunningStatistics(self.module)
         self._has_equilibria = bool(equilibria(self.module))
         self.solves: SolveRecord | None = None
@@ -52,9 +53,9 @@ class Trainer:
         self.states = self._first_states()
         self._find_stateful_shadows()
 
-    def objective(self, batch: tuple[Tensor, Tensor]) -> Chain:
-        """The loss on `batch`."""
-        return self.chain.on(*batch)
+    def objective(self, batch: tuple[Tensor, Tensor], step: int) -> Chain:
+        """The loss on the batch of `step`."""
+        return at_step(self.chain.on(*batch), self._seed, step)
 
     def update(self, step: int, objective: Chain) -> Estimate:
         """Make one update and advance the states; returns the driver's estimate."""
@@ -74,7 +75,7 @@ class Trainer:
         """Make update `step` with what `estimate` returned, and advance the states."""
         if self._stateful_shadows:
             self._advance(step, objective)
-        self._running.update(objective.x)
+        self._running.update(objective)
         self._apply(estimate.grads, self.rate(step))
         self.states[self.roles.driver.label] = estimate.state
         for stage, mean in self.solves.means.items() if self.solves else ():

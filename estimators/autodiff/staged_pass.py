@@ -23,6 +23,7 @@ from estimators.core.module_call import (
     under_autocast,
 )
 from estimators.core.objective import Chain
+from estimators.core.replay import Generators
 from estimators.core.stateless import kept_buffers
 from estimators.core.vectors import dense
 
@@ -51,7 +52,7 @@ class StagedPass:
         self.tangent: Tensor | None = None
         """Of the output, in the end."""
         self._p, self._used = p, 0
-        self._autocast = under_autocast()
+        self._autocast, self._replays = under_autocast(), chain.replays
         self._whole: Cut | None = None
         """The pass recorded by autograd, where hooks surround all of its stages."""
         if calls_forward_alone(chain.module):
@@ -136,8 +137,12 @@ class StagedPass:
 
     def _by_autograd(self, module: nn.Module, x: Tensor) -> Tensor:
         if self.tangent is not None:
-            with kept_buffers(module):  # the module is run twice
+            # The module is run twice, with the same random numbers.
+            start = Generators(x.device) if self._replays else None
+            with kept_buffers(module):
                 self.tangent = _dual(module, x, self.tangent)
+            if start is not None:
+                start.restore()
         return self._record(module, x)
 
     def _record(self, module: nn.Module, x: Tensor) -> Tensor:

@@ -95,7 +95,7 @@ def _effect(trial: Trial, state: Any, name: str, usual: Steps) -> str:
             estimate = trial.estimate(
                 trial.case.params, changed, stream(step, "estimator", "state")
             )
-        except Exception:
+        except (Exception, SystemExit):
             return "grads"  # a state that makes no sense is refused, hence read
         if any(not torch.equal(g, estimate.grads[n]) for n, g in grads.items()):
             return "grads"

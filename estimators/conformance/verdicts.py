@@ -53,7 +53,7 @@ def check(
     try:
         tried = list(trials([estimator], seed)) if fixed else trials_of(estimator, seed)
         needs = ", ".join(n.value for n in (estimator if fixed else estimator()).needs())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         detail = f"creating it or calling needs() failed: {type(error).__name__}: {error}"
         return [Verdict(SUPPORTS, False, detail, error)]
     if not tried:
@@ -123,5 +123,8 @@ def verdict_of(name: str, run: Callable[[], str | None], place: str = "") -> Ver
         return Verdict(name, True, run() or "")
     except AssertionError as error:
         return Verdict(name, False, f"{place}{error}")
-    except Exception as error:  # a plug-in may fail in any way; the failure is the verdict
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # a plug-in may fail in any way; the failure is the verdict
         return Verdict(name, False, f"{place}{type(error).__name__}: {error}", error)

@@ -14,7 +14,7 @@ from torch.func import grad, vmap
 from estimators.core.contract import Law, Params, UnsupportedError
 from estimators.core.noise import Noise, kurtosis
 from estimators.core.objective import Chain
-from estimators.core.replay import PARTS_DIFFER, is_replaying
+from estimators.core.replay import PARTS_DIFFER
 from estimators.core.vectors import dense
 
 LEADING = "to leading order in the length of the steps"
@@ -84,7 +84,7 @@ def squares_of_examples(chain: Chain, params: Params) -> dict[str, float]:
             "the gradients of single examples exist only where the loss is separable: a mean over "
             "examples, each depending on its own example alone"
         )
-    if is_replaying():
+    if chain.replays:
         raise UnsupportedError(PARTS_DIFFER)
 
     def squares_of(x: Tensor, y: Tensor) -> list[Tensor]:

@@ -19,7 +19,7 @@ from estimators.core.vectors import scale_each_, squared_lengths
 Noise = Literal["rademacher", "normal", "sphere"]
 """Independent signs, independent normals, or a direction of length √d."""
 
-Purpose = Literal["init", "data", "augment", "estimator", "probe"]
+Purpose = Literal["init", "data", "augment", "pass", "estimator", "probe"]
 """What the random numbers of a stream are used for."""
 
 _FLOAT_LAYOUTS = {
@@ -38,10 +38,14 @@ def stream(
     everything but the estimator's noise, a probe disturbs nothing, and a resumed run draws what
     an uninterrupted one would have drawn.
     """
+    return torch.Generator(device).manual_seed(stream_seed(seed, purpose, *key))
+
+
+def stream_seed(seed: int, purpose: Purpose, *key: int | str) -> int:
+    """The seed of the generator that `stream` returns, a number of 63 bits."""
     text = "/".join(map(str, (seed, purpose, *key)))
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-    number = int.from_bytes(digest, "little") >> 1  # manual_seed takes 63 bits
-    return torch.Generator(device).manual_seed(number)
+    return int.from_bytes(digest, "little") >> 1  # manual_seed takes 63 bits
 
 
 def noise(like: Tensor, kind: Noise, rng: Generator) -> Tensor:

@@ -2,7 +2,8 @@
 
 `Objective` is a loss of the parameters and nothing else. `Chain` adds the structure of a network:
 named stages, marked activations (`Site`), per-example losses. Both are deterministic: data
-augmentation, masks and dropout belong to the batch, and buffers are only read.
+augmentation and masks belong to the batch, buffers are only read, and a network that draws at each
+pass (dropout) draws the same numbers at all of them (`Chain.drawing_from`).
 """
 
 import copy
@@ -23,7 +24,7 @@ from estimators.core.module_call import (
     replaced_forwards,
 )
 from estimators.core.plain_pass import Keep, PlainPass
-from estimators.core.replay import PARTS_DIFFER, is_replaying
+from estimators.core.replay import PARTS_DIFFER, Generators, is_replaying, replaying_alone
 from estimators.core.site import Site, visiting
 from estimators.core.stateless import ImpureError, Stateless
 from estimators.core.structure import (
@@ -130,6 +131,8 @@ class Chain(Objective):
         views: int = 1,
     ) -> None:
         refuse_impurity(module)
+        self.start: Generators | None = None
+        """Where the random generators are set to before every pass; None: a pass draws nothing."""
         self.loss_units, self.views = loss_units, views
         own = type(self).losses is not Chain.losses
         self._plain = losses is cross_entropy and not loss_units and not own
@@ -153,6 +156,26 @@ class Chain(Objective):
         other.x, other.y = x, y
         return other
 
+    def drawing_from(self, start: Generators) -> Self:
+        """The same, with passes that draw (dropout) all drawing the same numbers, from `start` on.
+
+        To make the chain of a module with dropout, open `replaying` meanwhile.
+        """
+        other = copy.copy(self)
+        other.start = start
+        return other
+
+    @property
+    def replays(self) -> bool:
+        """Whether the network draws, so that a part of it would draw other numbers."""
+        return self.start is not None or is_replaying()
+
+    def replaying(self) -> AbstractContextManager[None]:
+        """While this is open, passes of single modules draw from the start too."""
+        if self.start is None:
+            return nullcontext()
+        return replaying_alone(self.start, self.x.device)
+
     def part(
         self,
         stages: Sequence[str],
@@ -168,7 +191,7 @@ class Chain(Objective):
         unknown = [name for name in stages if name not in self._stages]
         if unknown or self.stages == ("",):
             raise ValueError(f"no stage {unknown or list(stages)}; there are {list(self.stages)}")
-        if is_replaying():
+        if self.replays:
             raise ImpureError(PARTS_DIFFER)
         if has_own_hooks(self.module):
             raise ValueError(
@@ -281,11 +304,12 @@ class Chain(Objective):
     def _call(
         self, params: Mapping[str, Tensor], run: Callable[[], Tensor], keep: Keep | None = None
     ) -> Tensor:
-        if not self._stateless.inspected:
-            with visiting(lambda _, z: z):
-                # A copy, because the network may begin with an in-place non-linearity.
-                self._stateless.inspect(lambda: self._whole_module(self.x.clone()))
-        return self._stateless.call(params, run, keep)
+        with self.replaying():
+            if not self._stateless.inspected:
+                with visiting(lambda _, z: z):
+                    # A copy, because the network may begin with an in-place non-linearity.
+                    self._stateless.inspect(lambda: self._whole_module(self.x.clone()))
+            return self._stateless.call(params, run, keep)
 
     def _run(self, at_stage: Replace | None, run_stage: RunStage | None) -> Tensor:
         if run_stage is None and (at_stage is None or not self._boundaries):

@@ -16,8 +16,8 @@ from torch import Tensor
 
 PARTS_DIFFER = (
     "the network draws random numbers at every pass (dropout), which a part of it or of the batch "
-    "would draw otherwise than the whole: call model.eval() before the measurement, or choose an "
-    "estimator that runs the network as a whole"
+    "would draw otherwise than the whole: call model.eval() before the measurement, set the "
+    "probability of dropout to 0, or choose an estimator that runs the network as a whole"
 )
 """Why there is no pass of a part while a `replaying` is open."""
 
@@ -32,6 +32,23 @@ class Generators:
         self._cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
         self._python: Any = random.getstate()
         self._numpys = self._numpy.random.get_state() if self._numpy else None
+
+    @classmethod
+    def seeded(cls, number: int, device: torch.device) -> "Generators":
+        """The state that seeding all of them with `number` gives; the generators stay as they are.
+
+        Raises ValueError for a number below 0.
+        """
+        if number < 0:
+            raise ValueError(f"the seed is {number}; a whole number from 0 on is allowed")
+        made = cls(device)
+        made._torch = torch.Generator().manual_seed(number).get_state()
+        if made._cuda is not None:
+            made._cuda = torch.Generator(device).manual_seed(number).get_state()
+        made._python = random.Random(number).getstate()
+        if made._numpy:
+            made._numpys = made._numpy.random.RandomState(number % 2**32).get_state()
+        return made
 
     def restore(self) -> None:
         """Set the generators to that state."""
@@ -64,6 +81,20 @@ def replaying(start: Generators) -> Iterator[None]:
         yield
     finally:
         _START.reset(token)
+
+
+@contextmanager
+def replaying_alone(start: Generators | None, device: torch.device) -> Iterator[None]:
+    """`replaying`, with the generators afterwards as they were; nothing, if there is no start."""
+    if start is None:
+        yield
+        return
+    before = Generators(device)
+    try:
+        with replaying(start):
+            yield
+    finally:
+        before.restore()
 
 
 def is_replaying() -> bool:

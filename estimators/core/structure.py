@@ -67,12 +67,16 @@ def is_uncoupled(module: nn.Module) -> bool:
     )
 
 
+def drops(module: nn.Module) -> bool:
+    """Whether this is a layer of dropout that draws a mask at every pass."""
+    return isinstance(module, nn.modules.dropout._DropoutNd) and module.training and module.p > 0
+
+
 def refuse_impurity(module: nn.Module) -> None:
     """Raise ValueError if a pass of the module changes its parameters, or draws random numbers that
     are not the same at each pass (see `replaying`)."""
     for name, m in module.named_modules():
-        drops = isinstance(m, nn.modules.dropout._DropoutNd) and m.training and m.p > 0
-        if drops and not is_replaying():
+        if drops(m) and not is_replaying():
             raise ValueError(
                 f"{name or 'the module'} is {m}, which draws a new mask at every pass; an "
                 "objective must be deterministic: call module.eval() or draw the mask "

@@ -1,5 +1,6 @@
 """`compare`: which of two estimators is better, by one measure on the same batches."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
@@ -10,6 +11,7 @@ from estimators.measurement.inputs.subject import Batch, Estimators, Loss, Progr
 from estimators.measurement.measure import measure_subject
 from estimators.measurement.results.table import Table
 from estimators.statistics.paired import Comparison, min_pairs, paired
+from estimators.statistics.reference import OF_THE_REFERENCE, RULE, share_rounded
 
 
 @dataclass(frozen=True, repr=False)
@@ -21,7 +23,7 @@ class Compared:
     layer: str
     draws: int
     values: dict[str, tuple[float, ...]]
-    """{label: the measure on each batch}."""
+    """{label: the measure on each batch}; NaN where the exact gradient is rounding."""
     notices: tuple[str, ...] = ()
     """What the reader must know about the objective."""
 
@@ -86,7 +88,7 @@ def compare(
         ValueError: for fewer than 2 estimators or batches; else as `measure` does.
     """
     whole("draws", draws)
-    pairs, values, notices = list(batches), {}, {}
+    pairs, values, notices, rounded = list(batches), {}, {}, 0
     if len(pairs) < 2:
         raise ValueError(
             f"{len(pairs)} batches were given; a comparison takes 5 or more, at least 2"
@@ -99,8 +101,15 @@ def compare(
             )
         notices |= dict.fromkeys(measured.notices)
         before = f"batch {place + 1} of {len(pairs)}, "
-        measurement = measure_subject(measured, draws, seed + place, progress, before)
+        measurement = measure_subject(
+            measured, draws, seed + place, progress, before, redrawn=False
+        )
+        out = metric in OF_THE_REFERENCE and measurement.is_rounding(layer)
+        rounded += out
         for label in measured.watched:
-            values.setdefault(label, []).append(measurement.value(metric, label, layer))
+            value = measurement.value(metric, label, layer)
+            values.setdefault(label, []).append(math.nan if out else value)
+    if words := share_rounded(rounded, len(pairs), "batch"):
+        notices[f"{words} ({RULE}), which are left out"] = None
     by_label = {label: tuple(x) for label, x in values.items()}
     return Compared(metric, layer, draws, by_label, tuple(notices))

@@ -87,8 +87,11 @@ def measure_subject(
     progress: Progress | None = None,
     before: str = "",
     source: Source = "honest",
+    *,
+    redrawn: bool = True,
 ) -> Measurement:
-    """`measure` of a validated subject; `before` is put before each progress message."""
+    """`measure` of a validated subject; `before` is put before each progress message, `redrawn`
+    says whether the null by redrawing feedback is made."""
     observations = observe(
         measured.chain,
         measured.params,
@@ -99,7 +102,7 @@ def measure_subject(
     )
     if progress:
         observations = _report(observations, draws, progress, before)
-    return replace(measurement_of(observations), notices=measured.notices)
+    return replace(measurement_of(observations, redrawn=redrawn), notices=measured.notices)
 
 
 def _sources(measured: Subject, asked: Source) -> dict[str, Source]:

@@ -32,6 +32,7 @@ def probe(
     seed: int = 0,
     step: int = 0,
     laws: bool = False,
+    most_layers: int | None = None,
 ) -> Measurement:
     """Measure every estimator of `watched` at `params`, from `draws` draws each.
 
@@ -45,6 +46,8 @@ def probe(
         draws: draws of each estimator, at least 1.
         seed, step: of the noise.
         laws: whether to add the values that the estimators' laws give for the measures.
+        most_layers: if stages and tensors are more, only the stages have measures, or, if these are
+            more, the whole network alone.
 
     Raises:
         ValueError: for fewer than one draw or nothing to watch.
@@ -78,7 +81,7 @@ def probe(
     ]
     number, floors, growth, *flats = torch.cat(parts).cpu().split([p.numel() for p in parts])
     sums = dict(zip(watched, map(accumulator.unpack, flats), strict=True))
-    measured = _measurement(objective, exact, number.item(), sums, draws, floors)
+    measured = _measurement(objective, exact, number.item(), sums, draws, floors, most_layers)
     norm = measured.exact_norm[0]
     rounding = {
         label: rounding_of(estimator, params, norm, measured.loss, loss.dtype)
@@ -92,13 +95,15 @@ def probe(
         reference_not_converged=reference_lost,
         growth=dict(zip(growths, growth.tolist(), strict=True)),
     )
-    return replace(measured, laws=_laws(objective, params, watched, exact)) if laws else measured
+    if not laws:
+        return measured
+    _, groups = layer_groups(objective, list(exact), most_layers)
+    return replace(measured, laws=_laws(objective, params, watched, exact, groups))
 
 
 def _laws(
-    objective: Objective, params: Params, watched: Watched, exact: Params
+    objective: Objective, params: Params, watched: Watched, exact: Params, groups: Tensor
 ) -> dict[str, dict[str, tuple[float, ...]]]:
-    _, groups = layer_groups(objective, list(exact))
     laws = {}
     for label, (estimator, state) in watched.items():
         law = law_of(estimator, objective, params, state, exact)
@@ -120,8 +125,9 @@ def _measurement(
     sums: dict[str, Sums],
     draws: int,
     floors: Tensor,
+    most_layers: int | None,
 ) -> Measurement:
-    layers, groups = layer_groups(objective, list(exact))
+    layers, groups = layer_groups(objective, list(exact), most_layers)
     squares = next(iter(sums.values())).exact
     summaries = {label: s.summary(groups) for label, s in sums.items()}
     return Measurement(

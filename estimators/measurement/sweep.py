@@ -63,7 +63,8 @@ class Sweep:
         heads = [metric.replace("_", " ") for metric in SHOWN]
         where = layer or "the network"
         title = f"{where}, {first.draws} draws at each value of {self.field}"
-        below = note(first, sources=self._sources())
+        rounded = any(each.is_rounding(layer) for each in self.measurements)
+        below = note(first, sources=self._sources(), hatched=rounded)
         head = ["estimator", self.field, *heads]
         return Table(title, head, rows, below, notices=self.notices)
 
@@ -139,7 +140,9 @@ def sweep(
         measured = subject(network, loss, examples, here, seed, separable)  # type: ignore[arg-type]
         sizes.append(sum(p.numel() for p in measured.params.values()))
         before = f"{field} {value}, "
-        measurements.append(measure_subject(measured, draws, seed, progress, before, source))
+        measurements.append(
+            measure_subject(measured, draws, seed, progress, before, source, redrawn=False)
+        )
     fields = {label: described(e) for label, e in kept.items()}
     return Sweep(field, tuple(ordered), tuple(measurements), makes_network, tuple(sizes), fields)
 

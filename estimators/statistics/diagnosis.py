@@ -9,7 +9,8 @@ quantile corrected for all layers and estimators that are tested together. For a
 promises the exact gradient on average, p² is taken for noise, unless a test finds a bias. A slope
 of the wrong sign is told whatever is promised (`estimators.statistics.direction`). Where
 differences of the loss are rounding, that is the cause of whatever is wrong
-(`estimators.statistics.rounding`).
+(`estimators.statistics.rounding`). Where the exact gradient itself is rounding, nothing can be told
+(`estimators.statistics.reference`).
 """
 
 import math
@@ -25,6 +26,7 @@ from estimators.statistics.formatting import (
     share_unconverged,
     without_exponent,
 )
+from estimators.statistics.reference import ROUNDED, RULE
 from estimators.statistics.rounding import Rounding
 from estimators.statistics.student import MIN_COUNT_SKEWED, t_quantile
 
@@ -34,6 +36,7 @@ Cause = Literal[
     "direction",
     "variance",
     "rounding",
+    "reference",
     "no signal",
     "dead",
     "not finite",
@@ -59,6 +62,12 @@ class Finding:
     draws: int | None = None
     """Draws whose mean has a scaled error of 0.5; None where no number of draws is enough, or where
     the cause is another."""
+
+
+def without_reference(layer: str) -> Finding:
+    """The finding for a layer whose exact gradient is rounding, whatever was measured there."""
+    text = f"{ROUNDED} here ({RULE}): what is measured against it tells nothing of the estimator"
+    return Finding(layer, "reference", text)
 
 
 def explain(

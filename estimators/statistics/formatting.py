@@ -5,7 +5,8 @@ import math
 
 def counted(count: int, noun: str) -> str:
     """A number of things: `1 draw`, `1,024 draws`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    plural = f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
 
 
 def share_not_finite(lost: int, draws: int) -> str:

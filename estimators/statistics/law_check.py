@@ -23,6 +23,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from estimators.statistics.reference import ROUNDED
 from estimators.statistics.student import Sample, t_of_normal
 
 MIN_DRAWS = 64
@@ -87,6 +88,8 @@ TOO_FEW_DRAWS = LawCheck("not judged", reason="too few draws")
 TOO_FEW_PROBES = LawCheck("not judged", reason="too few probes")
 NO_ERROR = LawCheck("not judged", reason="no standard error")
 NO_VALUE = LawCheck("not judged", reason="no value")
+NO_REFERENCE = LawCheck("not judged", reason=ROUNDED)
+"""Of a layer whose exact gradient is rounding, from which the law is computed too."""
 
 
 def check_measure(

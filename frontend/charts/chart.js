@@ -118,7 +118,11 @@ function setUp(element, options) {
     options.controls && h("div", {class: "picks chart-picks"}, options.controls),
     h(
       "div",
-      {class: "plot-box", "aria-busy": () => String(state.busy()), hidden: state.table},
+      {
+        class: "plot-box",
+        "aria-busy": () => String(state.busy()),
+        hidden: () => state.table() || failedAtOnce(state),
+      },
       plot,
       !options.lines && ownLegend(options, state),
     ),
@@ -135,6 +139,9 @@ function setUp(element, options) {
   element.replaceChildren(frame);
   const reset = follow(element, plot, options, state);
 }
+
+/** Whether an error stands in the place of a plot that was never drawn. @param {State} state */
+const failedAtOnce = (state) => state.problem() !== "" && state.drawn() === 0;
 
 const FEW = 4;
 const MANY = 12;
@@ -245,12 +252,12 @@ function follow(element, plot, options, state) {
  */
 async function show(plot, answer, asked, options, state) {
   const {figure} = answer;
+  state.problem.set(""); // first: a plot in a hidden box has no width
   if (options.size !== "small") plot.style.height = `${figure.layout.height}px`;
   const layout = state.zoom.applied(figure.layout, asked);
   await draw(plot, {...figure, layout}, state.lines.hidden.peek());
   if (options.links) followLinks(plot, options.links);
   if (options.coloursRuns) learnLines(figure.data);
-  state.problem.set("");
   state.note.set(noteOf(answer));
   state.grown.set(0);
   state.lines.listed.set(JSON.stringify(entries(plot)));

@@ -30,6 +30,9 @@ const MARKS = {
   "square-open": "□",
   "diamond-open": "◇",
   "triangle-up-open": "△",
+  "x-open": "✕",
+  "circle-x-open": "⊗",
+  "hash-open": "#",
 };
 
 /** @param {Look} look */

@@ -3,6 +3,7 @@
 import {h} from "../lib/h.js";
 import {signal} from "../lib/signal.js";
 import {component} from "./component.js";
+import {dataFolder} from "./data-folder.js";
 import {field} from "./field.js";
 import {freshId, problemLine} from "./node.js";
 
@@ -68,6 +69,7 @@ const holds = (where, nodes) =>
 /** @param {Spec} spec @param {any} value @returns {FormNode} */
 function control(spec, value) {
   if (spec.kind === "component") return component(spec, value);
+  if (spec.kind === "folder") return dataFolder(spec, value);
   if (spec.kind === "group") return titled(spec, value ?? {});
   return field(spec, value);
 }

@@ -29,6 +29,9 @@ export function locate(node, loc) {
   return child ? locate(child, loc.slice(1)) : node;
 }
 
+/** A message of the lab with a full stop; names keep their case. @param {string} text */
+export const sentence = (text) => text && text + (/[.!?]$/.test(text) ? "" : ".");
+
 /** A place for a problem, empty until there is one. @param {string} id */
 export function problemLine(id) {
   const message = signal("");

@@ -5,7 +5,7 @@ import {h} from "../lib/h.js";
 import {effect, signal, untracked} from "../lib/signal.js";
 import {icon} from "../icons.js";
 import {catalogue, start} from "../lab.js";
-import {freshId, locate, problemLine} from "./node.js";
+import {freshId, locate, problemLine, sentence} from "./node.js";
 import {parts} from "./parts.js";
 import {repeated} from "./twins.js";
 
@@ -223,6 +223,3 @@ function place(tree, problems) {
   }
   return homeless.join(" ");
 }
-
-/** @param {string} text */
-const sentence = (text) => text + (/[.!?]$/.test(text) ? "" : "."); // field names keep their case

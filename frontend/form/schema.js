@@ -5,7 +5,7 @@ import {words} from "../lib/format.js";
 /**
  * @typedef {object} Spec
  * @property {string} name
- * @property {"number" | "integer" | "boolean" | "choice" | "text" | "component" | "group"} kind
+ * @property {"number" | "integer" | "boolean" | "choice" | "text" | "component" | "group" | "folder"} kind
  * @property {string} title
  * @property {string} help
  * @property {string} unit
@@ -16,6 +16,8 @@ import {words} from "../lib/format.js";
  * @property {Record<string, string>} [words] what a choice is called, where its value does not say it
  * @property {string} range in words
  * @property {string} family the catalogue's list of components that may stand here
+ * @property {string} [files] which files a folder must have that may stand here
+ * @property {boolean} [bundled] whether such a folder may be left empty
  * @property {Spec[]} parts of a group
  * @property {Record<string, string[]>[]} usedIf conditions that all must hold for the field to be
  *   used: one of these other fields has one of its values
@@ -53,6 +55,8 @@ export function spec(name, property, root) {
     choices: main.enum ?? (main.const === undefined ? [] : [main.const]),
     range: range(main),
     family: main.component ?? "",
+    files: main.data_files,
+    bundled: main.bundled,
     parts: main.properties ? specs(main, root) : [],
     usedIf: main.used_if ?? [],
   };
@@ -83,6 +87,7 @@ function resolve(schema, root) {
 /** @param {any} schema @returns {Spec["kind"]} */
 function kindOf(schema) {
   if (schema.component) return "component";
+  if (schema.data_files) return "folder";
   if (schema.enum || schema.const !== undefined) return "choice";
   if (schema.properties) return "group";
   if (["number", "integer", "boolean"].includes(schema.type)) return schema.type;

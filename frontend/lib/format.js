@@ -33,6 +33,21 @@ export function duration(seconds) {
   return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
 }
 
+const UNITS = [
+  {unit: "GiB", bytes: 2 ** 30},
+  {unit: "MiB", bytes: 2 ** 20},
+  {unit: "KiB", bytes: 2 ** 10},
+];
+
+/** 17825792 → 17.0 MiB. @param {number} bytes */
+export function size(bytes) {
+  const fit = UNITS.find((one) => bytes >= one.bytes);
+  return fit ? `${(bytes / fit.bytes).toFixed(1)} ${fit.unit}` : `${bytes} bytes`;
+}
+
+/** 0.312 → 31 %; 100 % only when all is there. @param {number} share */
+export const percent = (share) => `${Math.floor(100 * share)} %`;
+
 /** Steps a second. @param {number | null | undefined} perSecond */
 export function rate(perSecond) {
   if (!perSecond) return "–";

@@ -1,7 +1,8 @@
 """A callback that reports the training of a Hugging Face `Trainer` to a lab."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -23,14 +24,17 @@ class GradLabCallback(TrainerCallback):
     """Measures before each update, logs what the trainer logs, and obeys the lab.
 
     A run that is cancelled in the lab stops the trainer. A trainer shows its batches to no
-    callback: they are read where the model receives the first one of each update.
+    callback: they are read where the model receives the first one of each update. It tells no
+    callback of an exception either: the run fails when the script ends by it, or at once in a
+    `with` block around the training.
 
     Args:
         estimators: what is measured. Empty: scalars alone.
         loss: `loss(model, batch)`, one number; by default, what the model returns as `loss`.
         options: of `attach`, such as name, budget, url and token.
 
-    >>> Trainer(model, callbacks=[GradLabCallback([SPSA()])])  # doctest: +SKIP
+    >>> with GradLabCallback([SPSA()]) as callback:  # doctest: +SKIP
+    ...     Trainer(model, callbacks=[callback]).train()
     """
 
     def __init__(
@@ -45,6 +49,17 @@ class GradLabCallback(TrainerCallback):
         self.run: AttachedRun | None = None
         """The run, once the training has begun."""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._end(error)
+
     def on_train_begin(
         self,
         args: TrainingArguments,
@@ -55,6 +70,7 @@ class GradLabCallback(TrainerCallback):
     ) -> None:
         """Attach."""
         assert model is not None
+        self._end(None)  # a training that has failed
         options = {"steps": state.max_steps, "name": type(model).__name__, **self._options}
         self.run = attach(
             model, self._loss, self._estimators, loss_takes="model", **options
@@ -93,9 +109,16 @@ class GradLabCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """End the run."""
-        self._handle.remove()
+        assert self.run is not None
+        self.run.close("cancelled" if self.run.cancelled else "finished")
+        self._end(None)
+
+    def _end(self, error: BaseException | None) -> None:
+        """Leave the model; end a run whose training did not reach its end."""
+        if self._handle is not None:
+            self._handle.remove()
         if self.run is not None:
-            self.run.close("cancelled" if self.run.cancelled else "finished")
+            self.run.end_unclosed(error)
 
     def _receive(self, model: nn.Module, args: tuple[Any, ...], batch: dict[str, Any]) -> None:
         """The model is about to run; the passes of a probe come here too, and begin no step."""

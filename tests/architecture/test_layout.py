@@ -26,7 +26,6 @@ SHORT_WITH_A_REASON = {
     "backend/sharing/encode.py": "what keeps an exported page safe, reviewed in one place",
     "backend/store/migrations/env.py": "Alembic looks for a file of this name",
     "estimators/core/token_loss.py": "a loss to pass to a `Chain`, as `info_nce` beside it",
-    "backend/training/microscope/draws.py": "one module a kind of microscope, beside `anatomy`",
 }
 
 

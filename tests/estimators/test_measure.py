@@ -78,6 +78,8 @@ def test_every_measure_against_its_definition():
         "cosine_null": ((draws * g).square().sum(1) / draws.square().sum(1) / g2).mean().sqrt(),
         "scaled_error": 1
         - (dots.mean() ** 2 - dots.var() / k) / (g2 * draws.square().sum(1).mean()),
+        "scaled_error_null": 1
+        - 1.645**2 * (mean * g).square().sum() / (g2 * draws.square().sum(1).mean()),
         "relative_variance": trace / g2,
         "relative_squared_bias": ((mean - g).square().sum() - trace / k) / g2,
         "relative_mse": (draws - g).square().sum(1).mean() / g2,

@@ -8,14 +8,16 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import yaml
 
+from backend import serve
 from backend.home import serving
 
 CONFIG = {
@@ -81,6 +83,29 @@ def test_a_stopped_server_leaves_one_whole_file(served, tmp_path, kind):
         assert database.execute("SELECT COUNT(*) FROM alembic_version").fetchone() == (1,)
 
 
+def test_a_terminated_command_ends_the_lab_that_it_has_started(tmp_path, monkeypatch):
+    """What `tune`, `run` and `probe` do in it: its workers are ended with it."""
+    ended = []
+
+    @contextmanager
+    def lab(_settings: Any) -> Iterator[None]:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+            yield
+        finally:
+            ended.append(True)
+
+    monkeypatch.setattr(serve, "_lab", lab)
+    former = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with pytest.raises(SystemExit) as caught, serve.running_lab({"home": tmp_path}):
+            pass
+        assert caught.value.code == 128 + signal.SIGTERM
+        assert ended
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
 def test_a_backup_from_the_terminal(finished, tmp_path):
     done = gradlab("backup", tmp_path / "kept", "--home", finished)
     assert done.returncode == 0, done.stderr
@@ -98,13 +123,34 @@ def test_a_run_without_a_server_leaves_its_points_in_the_home(finished):
     assert any(",cosine,hidden1.linear.weight,backprop," in line for line in lines)
 
 
+FIGURE = '''
+from dataclasses import dataclass
+import plotly.graph_objects as go
+from gradlab import Figure
+
+
+@dataclass(frozen=True)
+class Own(Figure):
+    """A point."""
+
+    def figure(self, source, run):
+        return go.Figure(go.Scatter(x=[source.run(run).number], y=[7]))
+'''
+
+
 def test_export_writes_each_format(finished, tmp_path):
+    own = finished / "plugins" / "own.py"
+    own.write_text(FIGURE)
     starts = {"html": b"<!doctype html>", "csv": b"\xef\xbb\xbfrun,number", "parquet": b"PAR1"}
     for kind, start in starts.items():
         path = tmp_path / f"out.{kind}"
         done = gradlab("export", 1, f"--{kind}", "-o", path, "--home", finished)
         assert done.returncode == 0, done.stderr
         assert path.read_bytes()[: len(start)].lower() == start.lower()
+    own.unlink()
+    page = (tmp_path / "out.html").read_text()
+    assert '"data":[{"x":[1],"y":[7],"type":"scatter"}]' in page, "what another process has drawn"
+    assert "drawn by own.py, SHA-256 " in page
 
 
 @pytest.mark.parametrize(

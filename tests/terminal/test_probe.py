@@ -3,7 +3,8 @@
 import pytest
 from rich.console import Console
 
-from backend.terminal.probe import _cell, _law, fitted_table, parse_estimator
+from backend.terminal.probe import _cell, _law, fitted_table, parse_estimator, tabulate
+from estimators.statistics.reference import HATCH, HATCH_NOTE
 
 
 @pytest.mark.parametrize(
@@ -67,3 +68,34 @@ def test_rounding_is_printed_as_zero():
     assert _cell(measured, "cosine", "cosine_se") == "1 ± 0"
     assert _cell(measured, "bias", "bias_se") == "0"
     assert _cell(measured, "small", "small_se") == "2e-06"
+
+
+class Lab:
+    """Answers as a client does, of a network whose gradient has the norm 1."""
+
+    def __init__(self, floor):
+        self.floor = floor
+
+    def measures(self, run):
+        numbers = {"cosine": 0.5, "cosine_se": 0.01, "snr": 2.0, "relative_variance": 9.0}
+        return {"spsa": {**numbers, "law/relative_variance": 1.0, "verdict/biased": 1.0}}
+
+    def latest(self, run):
+        return {"exact/norm": 1.0, "reference/floor": self.floor}
+
+    def note(self, figure, query):
+        return "honest draws"
+
+
+@pytest.mark.parametrize(("floor", "marked"), [(0.099, False), (0.101, True)])
+def test_what_compares_with_rounding_is_marked_and_explained(floor, marked):
+    run = {"id": "r1", "labels": {"driver": "spsa", "shadows": []}}
+    run["config"] = {"microscope": {"draws": 256}}
+    console = Console(width=200)
+    with console.capture() as printed:
+        tabulate(Lab(floor), run, console)
+    said = " ".join(printed.get().split())
+    assert (f"spsa {HATCH} 0.5 {HATCH} 9 –" in said) is marked
+    assert (HATCH_NOTE in said) is marked
+    assert ("0.5 ± 0.01" in said) is not marked
+    assert ("biased" in said) is not marked

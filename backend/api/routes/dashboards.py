@@ -17,6 +17,8 @@ from backend.api.models import (
     dashboard_view,
 )
 from backend.api.router import router
+from backend.sharing import OwnFigures
+from backend.store.tables import SharedFigure
 
 routes = router("dashboards")
 
@@ -47,8 +49,17 @@ def get(dashboard_id: Id, lab: LabDep) -> DashboardView:
 
 @routes.post("/dashboards/{dashboard_id}/share", status_code=201)
 def share(dashboard_id: Id, request: Request, lab: LabDep) -> Link:
-    """Create a link with which anyone can read the dashboard."""
-    share, token = lab.store.share(dashboard_id)
+    """Create a link with which anyone can read the dashboard.
+
+    The figures of plug-ins are drawn now and kept: a visitor runs no plug-in.
+    """
+    own = OwnFigures(lab.supervisor, lab.store)
+    kept = [
+        SharedFigure(share="", run=run_id, name=figure.entry["name"], **vars(figure))
+        for run_id in lab.store.dashboard(dashboard_id).runs
+        for figure in own(run_id)
+    ]
+    share, token = lab.store.share(dashboard_id, kept)
     path = f"/s/{token}"
     base = urlunsplit((request.url.scheme, request.url.netloc, "", "", ""))
     url = (lab.settings.public_url or base) + path

@@ -2,10 +2,8 @@
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.background import BackgroundTask
@@ -15,7 +13,6 @@ from backend.api.deps import Lab, LabDep
 from backend.api.models import Id
 from backend.api.router import router
 from backend.store import Store
-from backend.store.store import Snapshot
 
 routes = router("export")
 
@@ -80,35 +77,8 @@ def dashboard_page(dashboard_id: Id, lab: LabDep) -> StreamingResponse:
     return _page(lab, dashboard.runs, dashboard.title, dashboard.text, f"{dashboard.id}.html")
 
 
-def _own_figures(
-    lab: Lab, snapshot: Snapshot, run_id: str
-) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """The figures of plug-ins of a training run; one that fails has its error as its note."""
-    if snapshot.run(run_id).kind != "training":
-        return
-    for entry in lab.supervisor.own_figures():
-        try:
-            answer: dict[str, Any] = lab.supervisor.draw(entry["name"], run_id)
-        except TimeoutError as error:
-            answer = {"problem": str(error)}
-        yield entry, answer.get("figure") or _nothing(entry["title"], answer["problem"])
-
-
-def _nothing(title: str, problem: str) -> dict[str, Any]:
-    """A figure without points, and why."""
-    figure = {"data": [], "layout": {"title": {"text": title}, "height": 200}}
-    return {
-        "figure": figure,
-        "shown": 0,
-        "count": 0,
-        "selection": "",
-        "zoomed": False,
-        "note": [problem],
-    }
-
-
 def _page(lab: Lab, runs: Sequence[str], title: str, text: str, name: str) -> StreamingResponse:
     with lab.store.snapshot() as snapshot:
-        own = partial(_own_figures, lab, snapshot)
+        own = sharing.OwnFigures(lab.supervisor, snapshot)
         pieces = sharing.html_pieces(snapshot, runs, title, text, own=own)
     return StreamingResponse(pieces, media_type="text/html", headers=_as_attachment(name))

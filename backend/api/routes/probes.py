@@ -65,7 +65,7 @@ def _config(lab: Lab, request: ProbeRequest, parent: Run, step: int) -> dict[str
             "draws": request.draws or DEFAULT_DRAWS[request.kind],
             "run": _trained_id(parent),
             "step": step,
-            "plugins": parent.plugins,
+            "plugins": {**parent.plugins, **parent.facts.get("plugins", {})},
         },
     }
 

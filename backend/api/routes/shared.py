@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse
 
 from backend.api.deps import LabDep
@@ -11,8 +11,10 @@ from backend.api.models import SharedView, shared_run
 from backend.api.routes.figures import draw
 from backend.api.routes.pages import shell
 from backend.figures import catalogue
+from backend.figures.catalogue import modules
+from backend.sharing import OwnFigure, spoken
 from backend.store.base import MissingError
-from backend.store.store import RunsView
+from backend.store.store import RunsView, Snapshot
 
 routes = APIRouter(prefix="/s", tags=["shared"], responses=OPEN_RESPONSES)
 Token = Annotated[str, Path(min_length=20, max_length=100)]
@@ -42,9 +44,11 @@ def dashboard(token: Token, lab: LabDep) -> SharedView:
 
 @routes.get("/{token}/figures")
 def figures(token: Token, lab: LabDep) -> dict[str, Any]:
-    """The catalogue of figures; it holds nothing of any run."""
-    lab.store.shared(token)
-    return catalogue()
+    """The catalogue of figures, with those of plug-ins that the link keeps."""
+    kept = lab.store.shared_entries(lab.store.link(token).id)
+    listed = catalogue()
+    own = [entry for name, entry in kept.items() if name not in modules()]
+    return {**listed, "figures": [*listed["figures"], *own]}
 
 
 @routes.get("/{token}/figures/{name}")
@@ -54,4 +58,22 @@ def figure(token: Token, name: str, request: Request, lab: LabDep) -> dict[str, 
         shared = snapshot.shared(token)
         query = dict(request.query_params)
         query.setdefault("runs", ",".join(shared.runs))
+        if name not in modules() and (kept := _kept(snapshot, token, name, query["runs"])):
+            return kept
         return draw(name, RunsView(snapshot, shared.runs), query)
+
+
+def _kept(snapshot: Snapshot, token: str, name: str, runs: str) -> dict[str, Any] | None:
+    """A plug-in's figure of the first of the runs, as it was when the link was made.
+
+    HTTPException 422 with the error that there was instead; None for no such figure.
+    """
+    share, run = snapshot.link(token), runs.partition(",")[0]
+    kept = snapshot.shared_figure(share.id, run, name)
+    if kept is None or run not in snapshot.dashboard(share.dashboard).runs:
+        return None
+    figure = OwnFigure(kept.entry, kept.answer)
+    made = f"as it was when this page was shared, {spoken(share.created)}"
+    if problem := figure.answer.get("problem"):
+        raise HTTPException(422, "; ".join(filter(None, [problem, figure.origin, made])))
+    return figure.drawn(made)

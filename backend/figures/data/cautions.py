@@ -121,8 +121,11 @@ def reference(source: Source, run_id: str, window: int = WINDOW) -> str:
 
 
 def uphill(source: Source, run_id: str, label: str, layer: str, window: int = WINDOW) -> bool:
-    """Whether an estimator points uphill in a layer, at any value of a sweep. False for runs of
-    before, which keep no slope."""
+    """Whether an estimator points uphill in a layer, at any value of a sweep.
+
+    Slopes along a gradient that is rounding are left out. False for runs of before, which keep no
+    slope.
+    """
     run = source.run(run_id)
     names = [prefix + name for prefix in ("", SWEEP) for name in ("along", "along_se")]
     points = _values(source, run_id, label, layer, names, window)
@@ -130,7 +133,10 @@ def uphill(source: Source, run_id: str, label: str, layer: str, window: int = WI
         return False
     (steps, slopes), (_, errors) = points.values()
     both = min(len(slopes), len(errors))  # the latest of one of them may still be on its way
-    slopes, errors = slopes[:both], errors[:both]
+    valid = ~Reference(source, run_id).rounded_at("along", layer, steps[:both])
+    steps, slopes, errors = steps[:both][valid], slopes[:both][valid], errors[:both][valid]
+    if not len(steps):
+        return False
     if not is_microscope(run):
         return probes_point_uphill(
             slopes[-window:].tolist(), errors[-window:].tolist(), draws_of(run)
@@ -138,7 +144,7 @@ def uphill(source: Source, run_id: str, label: str, layer: str, window: int = WI
     if SWEEP + "along" in points:
         pairs = zip(slopes.tolist(), errors.tolist(), strict=True)
         return any(points_uphill(*pair, draws_of(run) - 1) for pair in pairs)
-    return points_uphill(float(slopes[-1]), float(errors[-1]), int(steps[both - 1]) - 1)
+    return points_uphill(float(slopes[-1]), float(errors[-1]), int(steps[-1]) - 1)
 
 
 def heavy_tails(source: Source, run_id: str, label: str, layer: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from backend.figures.data.select import estimators
 from backend.figures.data.source import RunLike, Source
+from backend.figures.reference import Reference
 from estimators.statistics.probes import MEASURES, SLOPE
 
 NONFINITE, UNCONVERGED = "draw/nonfinite", "draw/not_converged"
@@ -30,7 +31,8 @@ def question(
     """The question about one estimator, for `backend.catalogue.diagnosis`; without an anatomy.
 
     From the latest `window` probes, of those of `layers` ({layer: its tensors}) that have all
-    measures. `probes` is their number.
+    measures. `probes` is their number; those of a layer at which the exact gradient is rounding are
+    left out there, and counted.
     """
     run = source.run(run_id)
     count, layer_probes = _probes(source, run_id, label, window, layers)
@@ -80,9 +82,12 @@ def _probes(
     if not len(steps):
         return 0, {}
     first, count = int(steps[0]), len(steps)
+    exact = Reference(source, run_id)
+    rounded = {layer: exact.rounded_at("relative_variance", layer, steps) for layer in layers}
 
     def read(name: str, layer: str) -> list[float]:
-        return source.points(series_ids[name, layer], first=first).values[:count].tolist()
+        values = source.points(series_ids[name, layer], first=first).values[:count]
+        return values[~rounded[layer][: len(values)]].tolist()
 
     def total(name: str, layer: str) -> int:
         """Draws with a fault; a layer without any has no such series."""
@@ -99,6 +104,7 @@ def _probes(
                 for name in (*MEASURES, SLOPE)
                 if (name, layer) in series_ids  # runs of before do not have the slope
             },
+            "rounded": int(rounded[layer].sum()),
             "nonfinite": total(NONFINITE, layer),
             "unconverged": total(UNCONVERGED, ""),
         }

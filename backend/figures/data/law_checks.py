@@ -19,6 +19,7 @@ from backend.figures.data.source import Floats, PointsLike, RunLike, Source
 from backend.figures.drawing import canvas
 from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, hover_point
+from backend.figures.reference import Reference
 from estimators.statistics.law_check import (
     LAW,
     MAX_ERRORS,
@@ -26,6 +27,7 @@ from estimators.statistics.law_check import (
     MIN_DRAWS,
     MIN_PROBES,
     NO_LAW,
+    NO_REFERENCE,
     RECORD,
     ROUNDING,
     LawCheck,
@@ -33,11 +35,14 @@ from estimators.statistics.law_check import (
     check_ratio,
     check_zero,
 )
+from estimators.statistics.reference import HATCH, ROUNDED
 from estimators.statistics.student import t_of_normal
 
 NAMED = 3
 """Most lines that a sentence names."""
-SYMBOLS = {"agrees": "✓", "disagrees": "✗", "not judged": "…", "no law": "–"}
+SYMBOLS = {
+    "agrees": "✓", "disagrees": "✗", "not judged": "…", "no law": "–", "no reference": HATCH,
+}  # fmt: skip
 POINT_RULE = (
     f"✗ disagrees: the measure differs from the law by {MAX_ERRORS:g} standard errors or more "
     "(where the draws are skewed, the limit is larger on the side of their long tail). Judged "
@@ -67,8 +72,9 @@ def probe_rule() -> str:
 
 
 def kind(check: LawCheck) -> str:
-    """agrees, disagrees, not judged or no law: what tells a mark's look."""
-    return "no law" if check == NO_LAW else check.verdict
+    """agrees, disagrees, not judged, no law or no reference: what tells a mark's look."""
+    without = {NO_LAW: "no law", NO_REFERENCE: "no reference"}
+    return next((name for each, name in without.items() if check == each), check.verdict)
 
 
 def newest_values(source: Source, series: laws.SeriesByMetric) -> dict[str, float]:
@@ -84,13 +90,21 @@ def newest_values(source: Source, series: laws.SeriesByMetric) -> dict[str, floa
 
 
 def check_point(
-    source: Source, series: laws.SeriesByMetric, name: str, draws: int, error: float | None = None
+    source: Source,
+    exact: Reference,
+    series: laws.SeriesByMetric,
+    name: str,
+    draws: int,
+    error: float | None = None,
 ) -> LawCheck:
-    """Check a measure at a microscope's point.
+    """Check a measure at a microscope's point; it is not judged against a gradient that is
+    rounding.
 
     `error` is its standard error by the single draws, for runs of before that have neither a
     standard error nor a verdict on record.
     """
+    if exact.rounded_now(series[name].layer):
+        return NO_REFERENCE
     values = newest_values(source, series)
     if error is not None and not {f"{name}_se", RECORD + name} & values.keys():
         values[f"{name}_se"] = error
@@ -104,13 +118,25 @@ def law_of(source: Source, series: laws.SeriesByMetric, name: str, shown: Points
 
 
 def check_probes(
-    source: Source, series: laws.SeriesByMetric, name: str, law: Law, shown: PointsLike, draws: int
+    source: Source,
+    exact: Reference,
+    series: laws.SeriesByMetric,
+    name: str,
+    law: Law,
+    shown: PointsLike,
+    draws: int,
 ) -> LawCheck:
-    """Check a measure over all probes within the steps that are shown, without thinning."""
+    """Check a measure over all probes within the steps that are shown, without thinning.
+
+    Those at which the exact gradient is rounding are left out; the law is computed from it, too.
+    """
     first, last = _ends(shown)
     measured = source.points(series[name].id, first=first, last=last)
     steps, here, there = np.intersect1d(measured.steps, law.steps, return_indices=True)
-    value, by_law = measured.values[here], law.values[there]
+    valid = ~exact.rounded_at(laws.VARIANCE, series[name].layer, steps)
+    if len(steps) and not valid.any():
+        return NO_REFERENCE
+    steps, value, by_law = steps[valid], measured.values[here][valid], law.values[there][valid]
     if name in (laws.VARIANCE, laws.MSE):
         return check_ratio(value.tolist(), by_law.tolist(), draws)
     spread, ratio = (
@@ -201,6 +227,7 @@ _WORDS = {
     "disagrees": "✗ disagrees ({cause}) with",
     "not judged": f"not judged before {MIN_PROBES} probes:",
     "no law": "no law for",
+    "no reference": f"not judged, since {ROUNDED}:",
 }
 
 

@@ -61,6 +61,13 @@ METRICS = {
     "scaled_error": Metric(
         "Scaled error", "scaled error<br>min over c ≥ 0 of E‖cĝ − g‖² / ‖g‖²", "linear", (0, 1)
     ),
+    "scaled_error_null": Metric(
+        "Null of the scaled error",
+        "5 % quantile of the scaled error<br>with the signs of units redrawn",
+        "linear",
+        (0, 1),
+        "null of the scaled error",
+    ),
     "relative_variance": Metric(
         "Relative variance", "relative variance of one draw<br>tr S / ‖g‖²", "log"
     ),
@@ -86,6 +93,15 @@ METRICS = {
     ),
     "reference/growth": Metric(
         "Growth of the activations", "growth in a stage<br>rms of output ÷ rms of input", "log"
+    ),
+    "redrawn/cosine": Metric(
+        "Cosine with redrawn feedback", "cosine with redrawn feedback<br>mean over redraws"
+    ),
+    "redrawn/cosine_sd": Metric(
+        "Spread of the cosine with redrawn feedback", "sd of the cosine over redraws"
+    ),
+    "redrawn/scaled_error": Metric(
+        "Scaled error with redrawn feedback", "5 % quantile of the scaled error<br>over redraws"
     ),
     "loss": Metric("Loss", "loss (nats)", "wide", unit="nats"),
     "accuracy": Metric("Accuracy", "accuracy (fraction)", fraction=True),

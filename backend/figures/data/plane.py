@@ -115,7 +115,7 @@ def pooled(probes: Probes, window: int, end: int | None = None, *, scaled: bool)
     stop = len(probes.steps) if end is None else end
     window_slice = slice(max(0, stop - size), stop)
     finite = np.isfinite(probes.spread[window_slice]) & np.isfinite(probes.bias[window_slice])
-    step = int(probes.steps[window_slice][-1])
+    step = int(probes.steps[window_slice][-1]) if stop else 0
     spread, bias, reach = (
         _mean(x[window_slice][finite]) for x in (probes.spread, probes.bias, probes.reach)
     )

@@ -1,7 +1,7 @@
 """A grid of values, layer by probed step, and the colours that show it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,12 @@ def rounded(
     """Which cells compare with an exact gradient that is rounding, (layers, steps)."""
     of_rows = [exact.rounded_at(metric, row, grid.steps) for row in rows]
     return np.array(of_rows, np.bool_).reshape(grid.has_point.shape) & grid.has_point
+
+
+def without(grid: Grid, bad: NDArray[np.bool_]) -> Grid:
+    """The grid without these cells, (layers, steps)."""
+    values, low, high = (np.where(bad, np.nan, x) for x in (grid.values, grid.low, grid.high))
+    return replace(grid, values=values, low=low, high=high)
 
 
 @dataclass(frozen=True)

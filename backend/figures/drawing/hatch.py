@@ -6,17 +6,18 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures.data.source import Floats
 from backend.figures.drawing import canvas
 from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import hover_head, hover_mark
-from estimators.statistics.reference import RULE
+from backend.figures.reference import Null
+from estimators.statistics.reference import REDRAWS, RULE
 
 NAME = "gradient is rounding"
 GREY = "#808080"
-NULL_NOTE = (
-    "dotted: null band, 95 % of cosines where noise or feedback has nothing to do with the gradient"
-)
+BAND, LINE = "null band, 95 % of cosines", "null, 95 % of scaled errors are above it"
+"""What a null is."""
+NULL_WORDS = {"cosine": f"dotted: {BAND}", "scaled_error": f"dotted: {LINE}"}
+"""What the dotted lines are, by measure."""
 
 
 def marks(
@@ -39,19 +40,38 @@ def marks(
     ]  # fmt: skip
 
 
-def null_band(x: Sequence[Any], ends: Floats, scale: Scale, like: Any, name: str) -> list[Any]:
-    """Both ends of the null band as thin dotted lines, hidden and shown with the line `like`."""
-    if not np.isfinite(ends).any():
+def null_band(x: Sequence[Any], null: Null, scale: Scale, like: Any, name: str) -> list[Any]:
+    """The ends of the null as thin dotted lines, hidden and shown with the line `like`."""
+    ends = [end for end in (null.high, null.low) if np.isfinite(end).any()]
+    if not ends:
         return []
-    high, low = (canvas.numbers(scale.positions(end)) for end in (ends, -ends))
-    above, below = (canvas.numbers(end) for end in (ends, -ends))
+    places, heights, values = [], [], []
+    for end in ends:
+        gap = [None] if places else []
+        places += [*gap, *x]
+        heights += [*gap, *canvas.numbers(scale.positions(end))]
+        values += [*gap, *canvas.numbers(end)]
     return [
         go.Scatter(
-            x=[*x, None, *x], y=[*high, None, *low], customdata=[*above, None, *below],
-            mode="lines", name=f"null of {like.name}", legendgroup=like.legendgroup,
-            showlegend=False, connectgaps=False, opacity=0.8,
-            line={"color": like.line.color, "dash": "dot", "width": 1.2},
-            hovertemplate=f"{hover_head(name)}<br>null band %{{customdata:.3~g}}<extra></extra>",
+            x=places, y=heights, customdata=values,
+            mode="lines" if len(x) > 1 else "markers", name=f"null of {like.name}",
+            legendgroup=like.legendgroup, showlegend=False, connectgaps=False, opacity=0.8,
+            line={"color": like.line.color, "dash": "dot", "width": 1.5},
+            marker={"symbol": "line-ew-open", "size": 14, "color": like.line.color},
+            hovertemplate=f"{hover_head(name)}<br>null %{{customdata:.3~g}}<extra></extra>",
             meta={"run": like.meta["run"], "full": f"null of {name}", "role": "null"},
         )
     ]  # fmt: skip
+
+
+def null_note(nulls: Sequence[Null], what: str) -> str:
+    """What the dotted lines or the numbers of these nulls are; "" where none is known."""
+    ways = {n.redrawn for n in nulls if np.isfinite(n.low).any()}
+    if not ways:
+        return ""
+    signs, redrawn = "random signs of each unit's part", f"up to {REDRAWS} redraws of the feedback"
+    if len(ways) > 1:
+        how = f"{redrawn} where there is some, else by {signs}"
+    else:
+        how = redrawn if ways == {True} else signs
+    return f"{what} if noise or feedback had nothing to do with the gradient (by {how})"

@@ -30,6 +30,7 @@ def slopes(
             continue
         x, y, law = np.array(curve.x, np.float64), curve.y, laws.get(curve.key)
         theory = _expected(curve, bare) if query.against == "field" else None
+        y = np.where(curve.hatched, np.nan, y)
         if theory == slope.SECOND_ORDER:
             y = np.where(y < slope.SMALL, y, np.nan)
         fitted = slope.fitted(x, y, curve.errors)

@@ -14,6 +14,7 @@ from backend.figures.guesses.members import Member
 from backend.figures.guesses.places import differences
 from backend.figures.reference import Reference
 from estimators.statistics.formatting import counted, short
+from estimators.statistics.reference import HATCH, ROUNDED
 from estimators.statistics.student import Sample, half_width
 
 CHOSEN_BY = (("validation/accuracy", 1), ("validation/loss", -1))
@@ -27,6 +28,8 @@ class Cell:
     members: tuple[Member, ...]
     values: tuple[float, ...]
     """One for each member; NaN where it has none."""
+    rounded: frozenset[int] = frozenset()
+    """Places of the members whose exact gradient is rounding at all points that were read."""
     notes: tuple[str, ...] = ()
     tuned: bool = False
     """Whether its members' optimiser was the best of several."""
@@ -48,10 +51,16 @@ class Cell:
         """`#4 diverged`, for each member without a value."""
         pairs = zip(self.members, self.values, strict=True)
         return [
-            f"#{member.run.number} {member.run.status}" if member.run.number else "no value"
-            for member, value in pairs
+            self._without(at, member)
+            for at, (member, value) in enumerate(pairs)
             if not isfinite(value)
         ]
+
+    def _without(self, at: int, member: Member) -> str:
+        number = f"#{member.run.number} " if member.run.number else ""
+        if at in self.rounded:
+            return f"{number}{HATCH} {ROUNDED}"
+        return f"{number}{member.run.status}" if number else "no value"
 
     def words(self, name: str) -> list[str]:
         """All that is to be said of its value: interval, seeds, runs without one."""
@@ -94,6 +103,17 @@ class Reader:
         values = [self._pooled(member, name, layers[each]) for each in blocks]
         return float(np.mean(values)) if values else nan
 
+    def rounded(self, member: Member, name: str) -> bool:
+        """Whether the exact gradient is rounding at all points that would be read."""
+        exact, newest = Reference(self._source, member.run_id), self._newest(member, name)
+        return any(
+            series.layer == self._query.layer and not len(exact.kept(series, newest))
+            for series in self._of(member, name)
+        )
+
+    def _newest(self, member: Member, name: str) -> int:
+        return 1 if is_at_a_point(member, name) else self._query.window
+
     def _of(self, member: Member, name: str) -> list[SeriesLike]:
         if member.run_id not in self._series:
             self._series[member.run_id] = self._source.series(member.run_id)
@@ -107,8 +127,8 @@ class Reader:
     def _pooled(self, member: Member, name: str, series: SeriesLike | None) -> float:
         if series is None:
             return nan
-        newest = 1 if is_at_a_point(member, name) else self._query.window
-        values = Reference(self._source, member.run_id).kept(series, newest)
+        exact = Reference(self._source, member.run_id)
+        values = exact.kept(series, self._newest(member, name))
         finite = values[np.isfinite(values)]
         # A run that has diverged has no value, whatever it had before.
         if not len(finite) or not isfinite(values[-1]):
@@ -134,7 +154,8 @@ def cell_of(reader: Reader, members: Sequence[Member], name: str) -> Cell:
     if len(unique) < len(chosen):
         notes.append(f"{counted(len(chosen) - len(unique), 'older run')} of the same seed left out")
     values = tuple(reader.read(member, name) for member in unique)
-    return Cell(tuple(unique), values, tuple(notes), tuned=len(groups) > 1)
+    rounded = frozenset(at for at, member in enumerate(unique) if reader.rounded(member, name))
+    return Cell(tuple(unique), values, rounded, tuple(notes), tuned=len(groups) > 1)
 
 
 def _one_a_seed(members: Sequence[Member]) -> list[Member]:

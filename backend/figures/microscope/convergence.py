@@ -10,10 +10,11 @@ from backend.figures.data.metrics import Metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import Line, lines
 from backend.figures.data.source import Floats, Source
-from backend.figures.drawing import canvas, style
+from backend.figures.drawing import canvas, hatch, style
 from backend.figures.drawing.scales import choose
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Place
+from backend.figures.reference import Reference
 
 INFO = FigureInfo(
     title="Error of the mean against K",
@@ -50,7 +51,10 @@ def figure(source: Source, query: Query) -> go.Figure:
     for mean in means[: draws.PANELS]:
         tally.count += len(mean.k)
         tally.shown += len(mean.k)
-        traces += _lines(mean, len(query.runs) > 1, marks[mean.line.label], tally)
+        drawn = _lines(mean, len(query.runs) > 1, marks[mean.line.label], tally)
+        if drawn and Reference(source, mean.line.run_id).rounded_now(query.layer):
+            drawn += hatch.marks(drawn[0].x, drawn[0].y, drawn[0].name, first=not traces)
+        traces += drawn
     tally.say(draws.how(source, [mean.line.key for mean in means[: draws.PANELS] if len(mean.k)]))
     tally.say("each point is one mean of K draws; a slope of −1 is noise that averages out")
     tally.say(_dashes(means))
@@ -108,8 +112,9 @@ def _checks(source: Source, means: list[Mean]) -> str:
         if len(mean.k) and mean.by_law:
             series = laws.series_of(source, mean.line)
             count = int(source.points(mean.line.series.id).steps[-1])
+            exact = Reference(source, mean.line.run_id)
             verdicts = {
-                law_checks.check_point(source, series, name, count).verdict
+                law_checks.check_point(source, exact, series, name, count).verdict
                 for name in (SPREAD, BIAS)
             }
             worst = next((v for v in ("disagrees", "not judged") if v in verdicts), "agrees")
@@ -125,7 +130,7 @@ _TEXTS = {
         why: f"✗ law disagrees ({why}) with"
         for why in (law_checks.CODE_OR_ASSUMPTION, law_checks.LONG_STEP)
     },
-    "not judged": "… law not judged (too few draws) of",
+    "not judged": "… law not judged of",
 }
 
 

@@ -9,10 +9,12 @@ from backend.figures.data import draws
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
 from backend.figures.data.source import FigureError, Floats, Source
-from backend.figures.drawing import canvas, panels, style
+from backend.figures.drawing import canvas, hatch, panels, style
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Place
+from backend.figures.reference import Null, Reference
 from estimators.statistics.formatting import counted
+from estimators.statistics.reference import HATCH, HATCH_NOTE, OF_THE_REFERENCE
 
 
 def _of_draws(name: str, order: int, title: str, help: str, takeaway: str) -> Chart:
@@ -66,8 +68,16 @@ def figure(source: Source, query: Query) -> go.Figure:
     what, tally = metric(name), canvas.Tally()
     estimators = draws.each(source, query, name, tally)
     traces: list[Any] = []
+    hatched = [
+        name.removeprefix(draws.PREFIX) in OF_THE_REFERENCE
+        and Reference(source, drawn.line.run_id).rounded_now(query.layer)
+        for drawn in estimators
+    ]
+    nulls = [_null(source, drawn) for drawn in estimators]
     for at, drawn in enumerate(estimators):
-        traces += _panel(source, at, drawn)
+        traces += _panel(source, at, drawn, nulls[at], hatched=hatched[at])
+    tally.say(HATCH_NOTE if any(hatched) else "")
+    tally.say(hatch.null_note(nulls, f"dotted: {hatch.BAND}"))
     for run_id in query.runs:
         if draws.is_dead(source, run_id, query.layer):
             tally.say("the exact gradient is 0 here: nothing is divided by it")
@@ -82,7 +92,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         title=what.title + where,
         height=panels.height(len(estimators), PANEL, ROOM),
         showlegend=False,
-        **_layout(estimators, what.axis, len(query.runs)),
+        **_layout(estimators, what.axis, len(query.runs), hatched, nulls),
     )
 
 
@@ -94,7 +104,16 @@ def _name(query: Query) -> str:
     return draws.PREFIX + key
 
 
-def _panel(source: Source, at: int, drawn: draws.Draws) -> list[Any]:
+def _null(source: Source, drawn: draws.Draws) -> Null:
+    """The null of these draws' cosines; of no other metric of them."""
+    line, name = drawn.line, drawn.line.series.metric.removeprefix(draws.PREFIX)
+    exact, values = Reference(source, line.run_id), drawn.values
+    lowest = np.array([values.min() if len(values) else np.nan])  # exact where all draws are
+    made = source.points(line.series.id, newest=1).steps + 1
+    return exact.null(name, line.label, line.series.layer, made, lowest)
+
+
+def _panel(source: Source, at: int, drawn: draws.Draws, null: Null, *, hatched: bool) -> list[Any]:
     if not len(drawn.values):
         return []
     heights, edges = bins(drawn.values)
@@ -104,7 +123,7 @@ def _panel(source: Source, at: int, drawn: draws.Draws) -> list[Any]:
     interval = f"{hover_head(plain(label))}<br>%{{customdata[0]:.4g}} … %{{customdata[1]:.4g}}"
     bars = go.Bar(
         x=((edges[:-1] + edges[1:]) / 2).tolist(), y=heights.tolist(), name=name,
-        width=np.diff(edges).tolist(), marker={"color": colour, "line": {"width": 0}},
+        width=np.diff(edges).tolist(), marker=_look(colour, hatched=hatched),
         opacity=0.7, customdata=np.stack([edges[:-1], edges[1:]], 1).tolist(),
         hovertemplate=interval + "<br>%{y:.3~%} of the draws<extra></extra>",
         meta={"run": drawn.line.run_id, "role": "bins"}, **axes,
@@ -118,7 +137,17 @@ def _panel(source: Source, at: int, drawn: draws.Draws) -> list[Any]:
     )
     if law is not None:
         marks.append(_mark(law, top, f"{name}: law", f"mean by the law {law:.4g}", "dash", axes))
+    ends = [("above", null.high), ("below", null.low)]
+    for side, end in [(side, float(end[0])) for side, end in ends if np.isfinite(end).all()]:
+        words = f"null band: 2.5 % of cosines are {side} {end:.3g} by chance"
+        marks.append(_mark(end, top, f"{name}: null", words, "dot", axes))
     return [bars, *marks]
+
+
+def _look(colour: str, *, hatched: bool) -> dict[str, Any]:
+    """Bars of the draws of an estimator; hatched where they compare with rounding."""
+    plain_bars = {"color": colour, "line": {"width": 0}}
+    return {**plain_bars, "pattern": {"shape": "x", "size": 6}} if hatched else plain_bars
 
 
 def bins(values: Floats) -> tuple[Floats, Floats]:
@@ -141,23 +170,35 @@ def _mark(x: float, top: float, name: str, words: str, dash: str, axes: dict[str
     )  # fmt: skip
 
 
-def _layout(estimators: list[draws.Draws], words: str, runs: int) -> dict[str, Any]:
-    heads = [_heading(drawn, runs > 1) for drawn in estimators]
+def _layout(
+    estimators: list[draws.Draws], words: str, runs: int, hatched: list[bool], nulls: list[Null]
+) -> dict[str, Any]:
+    heads = [
+        f"{HATCH} " * bad + _heading(drawn, runs > 1)
+        for drawn, bad in zip(estimators, hatched, strict=True)
+    ]
     up = canvas.axis("", tickformat=".0%", nticks=3, rangemode="tozero")
     across = canvas.axis(words, nticks=5, tickangle=0)
     layout = panels.layout(heads, PANEL, across, [up] * len(estimators), ROOM)
-    for at, drawn in enumerate(estimators):
-        layout[f"xaxis{at + 1 if at else ''}"] |= _range(drawn)
+    for at, (drawn, null) in enumerate(zip(estimators, nulls, strict=True)):
+        layout[f"xaxis{at + 1 if at else ''}"] |= _range(drawn, null)
     return {**layout, "bargap": 0}
 
 
-def _range(drawn: draws.Draws) -> dict[str, Any]:
-    """A range around draws that are all equal, so that their one bar is narrow."""
-    if not len(drawn.values) or np.ptp(drawn.values) > 1e-9:
+def _range(drawn: draws.Draws, null: Null) -> dict[str, Any]:
+    """A range that holds the null, with a margin; around draws that are all equal, so that their
+    one bar is narrow."""
+    ends = [float(end) for end in (*null.low, *null.high) if np.isfinite(end)]
+    equal = len(drawn.values) > 0 and np.ptp(drawn.values) <= 1e-9
+    if not len(drawn.values) or not (equal or ends):
         return {}
-    middle = float(drawn.values[0])
-    reach = 0.5 * abs(middle) or 1.0
-    return {"range": [middle - reach, middle + reach]}
+    low = min([float(drawn.values.min()), *ends])
+    high = max([float(drawn.values.max()), *ends])
+    pad = 0.05 * (high - low)
+    if equal:
+        middle = float(drawn.values[0])
+        pad = max(pad, (0.5 * abs(middle) or 1.0) - min(middle - low, high - middle))
+    return {"range": [low - pad, high + pad]}
 
 
 def _heading(drawn: draws.Draws, several: bool) -> str:

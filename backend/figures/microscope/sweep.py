@@ -12,12 +12,20 @@ from backend.figures.data.microscope import sweep
 from backend.figures.data.microscope.sweep import Curve
 from backend.figures.data.query import Query
 from backend.figures.data.source import Source
-from backend.figures.drawing import canvas, slope_guides, style
+from backend.figures.drawing import canvas, hatch, slope_guides, style
 from backend.figures.drawing.canvas import Tally
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Pick, Place
-from estimators.statistics.law_check import BIAS, LAW, RECORD, VARIANCE, LawCheck, check_measure
+from estimators.statistics.law_check import (
+    BIAS,
+    LAW,
+    NO_REFERENCE,
+    RECORD,
+    VARIANCE,
+    LawCheck,
+    check_measure,
+)
 from estimators.statistics.student import half_width
 
 OTHERS = (
@@ -85,6 +93,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         trace.showlegend = not curve.law or curve.key not in drawn
     if across["type"] == "log":
         traces += slope_guides.slopes(bare, curves, scale, tally, query)
+    traces += _hatches(curves, traces)
     tally.say(exact)
     tally.say(draws.how(source, [curve.key for curve in curves if not curve.law]))
     _say(curves, _checks(source, query, bare, curves), tally)
@@ -182,6 +191,17 @@ def _trace(
     return trace
 
 
+def _hatches(curves: Sequence[Curve], traces: Sequence[go.Scatter]) -> list[go.Scatter]:
+    """Hatches over measured points that compare with a gradient that is rounding."""
+    drawn: list[go.Scatter] = []
+    for curve, trace in zip(curves, traces, strict=False):
+        bad = np.flatnonzero(curve.hatched)
+        if not curve.law:
+            x, y = ([values[at] for at in bad] for values in (trace.x, trace.y))
+            drawn += hatch.marks(x, y, trace.name, first=not drawn)
+    return drawn
+
+
 def _drawn(curve: Curve) -> int:
     return int(curve.line.run.config["microscope"].get("draws", 256))
 
@@ -236,7 +256,12 @@ def _check_curve(
     if curve.errors is not None:
         values[f"{name}_se"] = curve.errors.tolist()
     rows = zip(*values.values(), strict=True)
-    return [check_measure(name, dict(zip(values, row, strict=True)), _drawn(curve)) for row in rows]
+    return [
+        NO_REFERENCE
+        if rounded
+        else check_measure(name, dict(zip(values, row, strict=True)), _drawn(curve))
+        for row, rounded in zip(rows, curve.hatched.tolist(), strict=True)
+    ]
 
 
 def _disagreement(curve: Curve, checks: list[LawCheck]) -> str:

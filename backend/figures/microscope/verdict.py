@@ -13,7 +13,9 @@ from backend.figures.data.source import RunLike, Source
 from backend.figures.drawing import canvas, marks, style
 from backend.figures.drawing.text import clipped, run_name
 from backend.figures.info import Chart, FigureInfo, Place
+from backend.figures.reference import Reference
 from estimators.statistics.formatting import upper_bound
+from estimators.statistics.reference import HATCH, ROUNDED
 
 INFO = FigureInfo(
     title="Verdict on bias",
@@ -38,6 +40,7 @@ KINDS = {
     "across": marks.Kind("biased across g", "x-open", style.VERMILION),
     "unknown": marks.Kind("not known", "diamond-open", style.GREY),
     "dead": marks.Kind("the exact gradient is 0", "circle-x-open", style.GREY),
+    "no reference": marks.Kind(f"{HATCH} {ROUNDED}", "hash-open", style.GREY),
 }
 
 
@@ -105,10 +108,15 @@ def _judged(source: Source, run_id: str, label: str, rows: Sequence[str]) -> Est
         return float(source.points(series_id).values[-1]) if series_id else math.nan
 
     judged_rows = [row for row in rows if ("verdict/biased", row) in series]
+    exact = Reference(source, run_id)
     verdicts = [
-        _layer_verdict(layer, *(newest(name, layer) for name in _READ))
+        _layer_verdict(
+            layer,
+            *(newest(name, layer) for name in _READ),
+            rounded=exact.rounded_now(layer),
+        )
         for layer in judged_rows
-    ]  # fmt: skip
+    ]
     draws_made = (
         int(source.points(series["verdict/biased", judged_rows[0]]).steps[-1]) if judged_rows else 0
     )
@@ -119,9 +127,11 @@ _READ = ("verdict/biased", "verdict/bias", "verdict/bound", "exact/norm")
 
 
 def _layer_verdict(
-    layer: str, biased: float, bias: float, bound: float, norm: float
+    layer: str, biased: float, bias: float, bound: float, norm: float, *, rounded: bool
 ) -> LayerVerdict:
-    if norm == 0:
+    if rounded:
+        kind = "no reference"
+    elif norm == 0:
         kind = "dead"
     elif math.isnan(biased):
         kind = "unknown"
@@ -140,6 +150,7 @@ def _mark(verdict: EstimatorVerdict, row: LayerVerdict) -> marks.Mark:
         "across": "across",
         "unknown": "?",
         "dead": "",
+        "no reference": "",
     }[row.kind]
     return marks.Mark(
         row.layer, verdict.label, row.kind, words, f"{verdict.label}: {_sentence(row, verdict)}"
@@ -158,6 +169,7 @@ def _sentence(row: LayerVerdict, verdict: EstimatorVerdict) -> str:
         "unknown": f"not known: too few of its {verdict.draws:,} draws are finite "
         f"(a verdict takes {MIN_DRAWS})",
         "dead": "the exact gradient is zero here: no verdict",
+        "no reference": f"{ROUNDED} here: no verdict",
     }[row.kind]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import isfinite
 from typing import Any
 
@@ -20,7 +21,7 @@ from backend.figures.drawing.text import full_name, hover_head, line_name, plain
 from backend.figures.guesses.members import setting_of
 from backend.figures.guesses.places import Flat, short_names
 from backend.figures.info import Chart, FigureInfo, Pick, Place
-from backend.figures.reference import NULL, Reference, null_end
+from backend.figures.reference import Null, Reference
 from estimators.statistics.formatting import short
 from estimators.statistics.student import Sample, half_width
 
@@ -67,8 +68,10 @@ class Spot:
     words: str
     hatched: bool = False
     """Whether all of it compares with an exact gradient that is rounding."""
-    null: float = np.nan
-    """The end of the null band of a cosine."""
+    null: tuple[float, float] = (np.nan, np.nan)
+    """The ends of the null of a cosine; of a scaled error, its one end and NaN."""
+    redrawn: bool = False
+    """Whether the null is by redrawing feedback."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +125,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     ]
     pairs = [*zip(shown, traces, strict=True)]
     traces += [extra for (_, spots), trace in pairs for extra in _beside(spots, scale, trace)]
-    if any(np.isfinite(spot.null) for _, spots in shown for spot in spots.values()):
-        tally.say(hatch.NULL_NOTE)
+    nulls = [_null(spots) for _, spots in shown]
+    tally.say(hatch.null_note(nulls, hatch.NULL_WORDS.get(name, "")))
     return canvas.finish(
         traces,
         tally,
@@ -168,8 +171,36 @@ class _Pool:
     exact: Mapping[str, Reference]
     """Of each run."""
 
+    @cached_property
+    def _ids(self) -> dict[tuple[str, str, str], int]:
+        """{(run, label, layer): series of the metric}."""
+        return {
+            (run_id, series.estimator, series.layer): series.id
+            for run_id, of_run in self.series.items()
+            for series in of_run
+            if series.count and series.metric == self.name
+        }
+
+    def null(self, line: DepthLine, layer: str) -> Null:
+        """The null of a line in a layer at the latest points of its runs; without those that
+        compare with rounding."""
+        found = []
+        for run_id, run in line.runs:
+            newest = 1 if is_microscope(run) else self.window
+            series_id = self._ids.get((run_id, line.label, layer))
+            if series_id is not None:
+                points, exact = self.source.points(series_id, newest=newest), self.exact[run_id]
+                kept = ~exact.rounded_at(self.name, layer, points.steps)
+                of_points = points.steps[kept], points.values[kept]
+                found.append(exact.null(self.name, line.label, layer, *of_points))
+        low, high = (
+            np.concatenate([end[np.isfinite(end)] for end in ends] or [np.empty(0)])
+            for ends in ([n.low for n in found], [n.high for n in found])
+        )
+        return Null(low, high, any(n.redrawn for n in found))
+
     def read(
-        self, run_id: str, run: RunLike, label: str, name: str = "", *, hatched: bool = False
+        self, run_id: str, run: RunLike, label: str, *, hatched: bool = False
     ) -> dict[str, Floats]:
         """{layer: the finite values among the latest points} of an estimator.
 
@@ -181,7 +212,7 @@ class _Pool:
             if hatched
             else self.exact[run_id].kept(series, newest)
             for series in self.series[run_id]
-            if series.count and (series.metric, series.estimator) == (name or self.name, label)
+            if series.count and (series.metric, series.estimator) == (self.name, label)
         }
         finite = {layer: values[np.isfinite(values)] for layer, values in read.items()}
         return {layer: values for layer, values in finite.items() if len(values)}
@@ -193,15 +224,15 @@ def _spots(pool: _Pool, line: DepthLine, names: Sequence[str]) -> dict[str, Spot
         [pool.read(run_id, run, line.label, hatched=hatched) for run_id, run in line.runs]
         for hatched in (False, True)
     ]
-    nulls = [pool.read(run_id, run, line.label, NULL) for run_id, run in line.runs]
     spots = {}
     for layer in names:
         kept, every = ([values[layer] for values in way if layer in values] for way in ways)
         if not every:
             continue
         spot = _spot(kept or every, len(line.runs) > 1, metric(pool.name).bounds)
-        null = np.concatenate([values[layer] for values in nulls if layer in values] or [[]])
-        spots[layer] = replace(spot, hatched=not kept, null=_null_end(null, pool.name))
+        null = pool.null(line, layer)
+        ends = tuple(float(np.mean(end)) if len(end) else np.nan for end in (null.low, null.high))
+        spots[layer] = replace(spot, hatched=not kept, null=ends, redrawn=null.redrawn)
     return spots
 
 
@@ -211,11 +242,10 @@ def _spot(of_layer: Sequence[Floats], several: bool, bounds: tuple[float, float]
     return _over_probes(of_layer[0])
 
 
-def _null_end(nulls: Floats, name: str) -> float:
-    """The end of the null band of a cosine, pooled in squares; NaN for other measures."""
-    if name != "cosine" or not len(nulls):
-        return np.nan
-    return float(null_end(np.sqrt(np.mean(nulls**2))))
+def _null(spots: Mapping[str, Spot]) -> Null:
+    """The null of a line, layer by layer."""
+    ends = np.array([spot.null for spot in spots.values()], np.float64).reshape(-1, 2)
+    return Null(ends[:, 0], ends[:, 1], any(spot.redrawn for spot in spots.values()))
 
 
 def _over_probes(values: Floats) -> Spot:
@@ -314,10 +344,9 @@ def _trace(
 
 def _beside(spots: Mapping[str, Spot], scale: Scale, like: Any) -> list[Any]:
     """The null band of a line, and hatches over its points without meaning."""
-    ends = np.array([spot.null for spot in spots.values()])
     bad = [i for i, spot in enumerate(spots.values()) if spot.hatched]
     whole = like.meta["full"]
     return [
-        *hatch.null_band(like.x, ends, scale, like, whole),
+        *hatch.null_band(like.x, _null(spots), scale, like, whole),
         *hatch.marks([like.x[i] for i in bad], [like.y[i] for i in bad], whole, first=False),
     ]

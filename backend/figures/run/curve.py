@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from backend.figures import reference
 from backend.figures.data import (
     cautions,
     law_checks,
@@ -24,6 +23,7 @@ from backend.figures.drawing.names import numbered
 from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, full_name, hover_point, line_name, plain, run_name
 from backend.figures.info import Chart, Condition, FigureInfo, Pick, Place
+from backend.figures.reference import Null, Reference
 
 
 def _of_parts(
@@ -151,9 +151,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say(laws.note)
     tally.add_details(laws.details)
     beside = _beside(source, query, kept, points, fitted, traces)
-    if any(trace.meta["role"] == "null" for trace in beside):
-        tally.say(hatch.NULL_NOTE)
-    traces += beside
+    tally.say(beside.note)
+    traces += beside.traces
     tally.say(_beyond(kept, points, fitted))
     for caution in cautions.of_lines(source, query, kept):
         tally.say(caution)
@@ -212,6 +211,11 @@ def _traces(
     return drawn + odd + high
 
 
+class _Beside(NamedTuple):
+    traces: list[Any]
+    note: str
+
+
 def _beside(
     source: Source,
     query: Query,
@@ -219,24 +223,24 @@ def _beside(
     points: list[Window],
     fitted: fit.Fit,
     drawn: list[Any],
-) -> list[Any]:
-    """Null bands of cosines, and hatches over what compares with a gradient that is rounding."""
-    exact = {run_id: reference.Reference(source, run_id) for run_id in query.runs}
+) -> _Beside:
+    """Nulls, and hatches over what compares with a gradient that is rounding."""
+    exact = {run_id: Reference(source, run_id) for run_id in query.runs}
     marks: list[Any] = []
     bands: list[Any] = []
+    nulls: list[Null] = []
     for line, series_points, like in zip(kept, points, drawn, strict=False):
         x = progress.positions(source, line.run_id, line.run, series_points.steps, query.x)
         bad = exact[line.run_id].rounded(line.series, series_points.steps)
         y = canvas.numbers(fitted.scale.positions(series_points.values[bad]))
         marks += hatch.marks(x[bad].tolist(), y, like.name, query.x, first=not marks)
-        if line.series.metric == "cosine":
-            ends = reference.null_of(
-                source, line.run_id, line.label, line.series.layer, series_points.steps
-            )
-            bands += hatch.null_band(x.tolist(), ends, fitted.scale, like, whole_name(line))
+        key = line.series.metric, line.label, line.series.layer
+        nulls.append(exact[line.run_id].null(*key, series_points.steps, series_points.values))
+        bands += hatch.null_band(x.tolist(), nulls[-1], fitted.scale, like, whole_name(line))
         if bad.any() or bands:  # a line that grows would leave its marks behind
             like.meta = {name: like.meta[name] for name in ("run", "x", "full")}
-    return bands + marks
+    words = [hatch.NULL_WORDS.get(line.series.metric, "") for line in kept]
+    return _Beside(bands + marks, hatch.null_note(nulls, words[0]) if words else "")
 
 
 class _Laws(NamedTuple):
@@ -258,6 +262,7 @@ def _laws(
     Such a line does not grow but is drawn anew, since its law check depends on every point.
     """
     checks, traces, wrong = [], [], []
+    exact = {run_id: Reference(source, run_id) for run_id in query.runs}
     for line, series_points, like in zip(kept, points, drawn, strict=False):
         measure = line.series.metric
         if measure not in laws.PREDICTED:
@@ -265,7 +270,9 @@ def _laws(
         series, draws = laws.series_of(source, line), draws_of(line.run)
         law, check = law_checks.law_of(source, series, measure, series_points), law_checks.NO_LAW
         if law:
-            check = law_checks.check_probes(source, series, measure, law, series_points, draws)
+            check = law_checks.check_probes(
+                source, exact[line.run_id], series, measure, law, series_points, draws
+            )
         checks.append((like.name, check))
         if check.verdict == "disagrees":
             wrong.append((line.run, line.label))

@@ -28,6 +28,7 @@ from backend.figures.guesses.cells import (
 from backend.figures.guesses.places import column_titles, differences, target_order
 from backend.figures.info import Chart, FigureInfo, Pick, Place
 from estimators.statistics.formatting import short
+from estimators.statistics.reference import HATCH, HATCH_NOTE
 
 OF_RUNS = ("test/accuracy", "test/loss", "estimator/guess_cosine", "cosine", "train/loss")
 OF_ESTIMATORS = ("cosine", "scaled_error", "estimator/guess_cosine")
@@ -188,6 +189,8 @@ def _notes(
         yield f"mean of the last {query.window} points"
     if any(cell.sample.count > 1 for cell in all_cells):
         yield "several runs in a cell: mean over seeds, 95 % t-interval in the table and on hover"
+    if any(len(cell.rounded) == len(cell.members) for cell in all_cells):
+        yield HATCH_NOTE
     if any(cell.missing and cell.sample.count for cell in all_cells):
         yield "*: some runs of the cell have no value"
     if sum(panel.named for panel in drawn) > 1:
@@ -255,6 +258,8 @@ def _printed(panel: Panel, i: int, j: int) -> str:
     if cell is None:
         return "no run" if panel.of_runs else "none"
     if not cell.sample.count:
+        if len(cell.rounded) == len(cell.members):
+            return f"{whose}{HATCH}"
         statuses = dict.fromkeys(member.run.status for member in cell.members)
         ended = "no value" if "finished" in statuses else next(iter(statuses))
         return f"{whose}{ended}"

@@ -15,7 +15,9 @@ from backend.figures.data.source import RunLike, Source
 from backend.figures.drawing import canvas, marks, style
 from backend.figures.drawing.text import clipped, run_name
 from backend.figures.info import Chart, FigureInfo, Pick, Place
+from backend.figures.reference import Reference
 from estimators.statistics.law_check import LAW, LawCheck
+from estimators.statistics.reference import HATCH, ROUNDED
 
 PREDICTED = (
     "relative_variance", "relative_squared_bias", "relative_mse", "scaled_error", "snr",
@@ -25,7 +27,8 @@ INFO = FigureInfo(
     title="Law checks, layer by layer",
     help="Where theory gives a measure in closed form, its law is compared with the draws, layer "
     "by layer. A dot: they agree. A cross: they differ by more than chance explains. A dash: "
-    "no law is known. A diamond: there are too few draws to judge.",
+    "no law is known. A diamond: there are too few draws to judge. A hatch: the exact gradient, "
+    "from which law and measure are computed, is rounding.",
     takeaway="A cross means that the implementation or an assumption of the law is wrong.",
     parameters=("runs", "metric", "estimator", "level", "first", "last"),
     charts=(
@@ -45,6 +48,7 @@ KINDS = {
     "disagrees": marks.Kind("✗ disagrees", "x", style.ORANGE),
     "not judged": marks.Kind("… not judged", "diamond-open", style.GREY),
     "no law": marks.Kind("– no law", "square-open", style.GREY),
+    "no reference": marks.Kind(f"{HATCH} {ROUNDED}", "hash-open", style.GREY),
     "dead": marks.Kind("the exact gradient is 0", "circle-x-open", style.GREY),
 }
 
@@ -65,10 +69,10 @@ def figure(source: Source, query: Query) -> go.Figure:
     what, run_id = metric(name), query.runs[0]
     run = source.run(run_id)
     rows = ["", *layers(source, run, run_id, name, query.level)]
-    series = laws.index(source, run_id)
+    series, exact = laws.index(source, run_id), Reference(source, run_id)
     wanted = [label for label in estimators(run) if not query.estimator or label == query.estimator]
     cells = [
-        _cell(source, run, series[layer, label], name, layer, label, query)
+        _cell(source, run, exact, series[layer, label], name, layer, label, query)
         for label in wanted
         for layer in rows
         if name in series.get((layer, label), {})
@@ -76,6 +80,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally = canvas.Tally(len(cells), len(cells))
     for text in _notes(source, run_id, run, name, wanted, cells):
         tally.say(text)
+    tally.say(exact.words(rows, query.window))
     dead = {layer for layer in rows if _is_dead(source, series, layer)}
     drawn = [_mark(run, cell, what.short, dead) for cell in cells]
     labels = [label for label in wanted if any(cell.label == label for cell in cells)]
@@ -107,6 +112,7 @@ def _notes(
 def _cell(
     source: Source,
     run: RunLike,
+    exact: Reference,
     series: laws.SeriesByMetric,
     name: str,
     layer: str,
@@ -116,13 +122,13 @@ def _cell(
     if draws.is_microscope(run):
         values = checks.newest_values(source, series)
         count = int(source.points(series[name].id, newest=1).steps[-1])
-        check = checks.check_point(source, series, name, count)
+        check = checks.check_point(source, exact, series, name, count)
         return Cell(layer, label, check, values.get(name, np.nan), values.get(LAW + name, np.nan))
     shown = source.points(series[name].id, first=query.first, last=query.last)
     law = checks.law_of(source, series, name, shown)
     if not law:
         return Cell(layer, label, checks.NO_LAW, np.nan, np.nan)
-    check = checks.check_probes(source, series, name, law, shown, draws_of(run))
+    check = checks.check_probes(source, exact, series, name, law, shown, draws_of(run))
     return Cell(layer, label, check, float(shown.values[-1]), float(law.values[-1]))
 
 

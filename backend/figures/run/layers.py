@@ -54,6 +54,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     exact = Reference(source, run_id)
     tally.say(exact.words(rows, query.window))
     hatches = [] if many else _hatches(exact, grid, x, rows, scale, (label, name, query.x))
+    if many:
+        grid = cells.without(grid, cells.rounded(exact, grid, rows, label, name))
     draw = _bands if many else _lines
     whose = f"{plain(clipped(label))} · " if label else ""
     return canvas.finish(

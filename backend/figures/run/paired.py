@@ -24,6 +24,7 @@ from estimators.statistics.paired import (
     paired,
     unpaired,
 )
+from estimators.statistics.reference import OF_THE_REFERENCE
 
 SINGULAR = {"batches": "batch", "probes": "probe", "seeds": "seed", "draws": "draw"}
 COMPARED = ("scaled_error", *(name for name in USUAL_MEASURES if name != "scaled_error"))
@@ -186,10 +187,12 @@ def _at_a_point(source: Source, query: Query, name: str, run: RunLike) -> Pairin
     errors = _series_ids(source, query.runs[0], run, query, f"{name}_se")
     labels = _ordered(run, list(series_ids))
     reference, comparisons, exact = _reference(labels, query.estimator, run), {}, {}
+    rounded = name in OF_THE_REFERENCE and Reference(source, query.runs[0]).rounded_now(query.layer)
     for label in labels:
         points = source.points(series_ids[label], newest=1)
         spread = source.points(errors[label], newest=1).values[-1] if label in errors else np.nan
-        exact[label] = (float(points.values[-1]), float(spread), int(points.steps[-1]))
+        value = np.nan if rounded else float(points.values[-1])
+        exact[label] = (value, float(spread), int(points.steps[-1]))
     for label in labels:
         if label != reference:
             (x, dx, n), (y, dy, m) = exact[label], exact[reference]

@@ -93,4 +93,5 @@ def _records(job: Mapping[str, Any], control: Control) -> Iterator[Record]:
         origin=kept_checkpoint(home, run),
         plugin_dirs=job["plugins"],
         device=device,
+        queued_plugins=job["queued_plugins"],
     )

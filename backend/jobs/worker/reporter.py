@@ -27,6 +27,11 @@ _log = logging.getLogger(__name__)
 
 DISK_FULL = "the disk is full: the run waits until there is room or the server has its points"
 
+PART = 8 * 2**20
+"""Bytes of the series of one report: a server takes 32 MB."""
+NAMES = 1000
+"""Bytes of a series beside its points, at most."""
+
 Orders = Mapping[str, Any]
 """`{"run_until", "cancel", "stop", "changes"}`: the answer to a report."""
 
@@ -49,8 +54,8 @@ class Reporter:
     """Sends the reports of one attempt; `on_orders(orders)` is called with each answer.
 
     `on_gone()` is called (in the reporter's thread) when the server takes no more reports, because
-    a newer attempt exists or the run was deleted. An exception in the thread is raised by the next
-    `commit` or `close`.
+    a newer attempt exists or the run was deleted. An exception in the thread is raised by each
+    later `commit` and by `close`. In both cases, what is committed later is still in the outbox.
     """
 
     def __init__(
@@ -135,15 +140,19 @@ class Reporter:
         self._status = status
         if not news and self._outbox:
             return  # reports are waiting, so no heartbeat is needed
-        report = self._report(self._series, self._events, self._facts, error)
+        *parts, rest = _parts(self._series)
+        reports = [self._report(part, [], None, None, "running") for part in parts]
+        reports.append(self._report(rest, self._events, self._facts, error, status))
         self._series, self._events, self._facts = [], [], None
+        for report in reports:
+            self._write(report)
+
+    def _write(self, report: bytes) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._done or not self._outbox.full)
-            self._raise_failure()
-            if not self._done:
-                self._outbox.append(report)
-                self._changed.notify_all()
-                self._wait_for_disk()
+            self._outbox.append(report)
+            self._changed.notify_all()
+            self._wait_for_disk()
             self._raise_failure()
 
     def _wait_for_disk(self) -> None:
@@ -167,6 +176,8 @@ class Reporter:
             self._closing = True
             self._changed.notify_all()
         self._thread.join(patience)
+        if not self._thread.is_alive():
+            self._outbox.close()
         self._raise_failure()
         return not self._thread.is_alive() and self._delivered
 
@@ -180,13 +191,14 @@ class Reporter:
         events: list[dict[str, Any]],
         facts: Mapping[str, Any] | None,
         error: str | None,
+        status: str,
     ) -> bytes:
         report = {
             **self._identity,
             "sequence": next(self._sequence),
             "series": series,
             "progress": self._progress,
-            "status": self._status,
+            "status": status,
             "error": error,
             "events": events,
             "facts": facts,
@@ -204,9 +216,8 @@ class Reporter:
             self._failure = failure
         finally:
             self._connection.close()
-            with self._changed:  # a `commit` must not meet a closed outbox
+            with self._changed:
                 self._done = True
-                self._outbox.close()
                 self._changed.notify_all()
 
     def _wait_for_news(self) -> bool:
@@ -228,7 +239,7 @@ class Reporter:
                     self._outbox.drop()
                     self._changed.notify_all()
             if self._until_heartbeat() <= 0:
-                self._send(self._report([], [], None, None))
+                self._send(self._report([], [], None, None, self._status))
         except UnreachableError:
             self._backoff = min(max(2 * self._backoff, 0.05), self._timing.longest_backoff)
 
@@ -241,6 +252,20 @@ class Reporter:
     def _send(self, report: bytes) -> None:
         self._on_orders(self._connection.send(report))
         self._last_sent, self._backoff = time.monotonic(), 0.0
+
+
+def _parts(series: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The series of a flush, in parts that a server takes in one report; at least one part."""
+    parts: list[list[dict[str, Any]]] = [[]]
+    room = PART
+    for each in series:
+        size = NAMES + len(each["steps"]) + len(each["values"])
+        if size > room and parts[-1]:
+            parts.append([])
+            room = PART
+        parts[-1].append(each)
+        room -= size
+    return parts
 
 
 def _packed(array: NDArray[Any], kind: str) -> str:

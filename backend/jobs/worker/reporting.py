@@ -8,6 +8,7 @@ from backend.training.records import Ended, Event, Facts, Points, Progress, Reco
 _REMEDY = "take a smaller batch, a smaller network or fewer draws."
 _TRACEBACK_CHARACTERS = 50_000
 """Characters of a traceback in a report."""
+_SENTENCE_CHARACTERS = 1000
 
 
 def forward(records: Iterable[Record], reporter: Reporter, device: str) -> None:
@@ -30,12 +31,13 @@ def forward(records: Iterable[Record], reporter: Reporter, device: str) -> None:
                 reporter.commit(status, error)
 
 
-def explained(trace: str) -> str:
-    """A traceback below a first line that says what to do."""
-    lines = [line for line in trace.splitlines() if line and not line[0].isspace()]
-    last = lines[-1] if lines else "no reason was given"
-    if "OutOfMemoryError" in last or "CUDA out of memory" in last:
-        last = f"The device ran out of memory: {_REMEDY}"
-    elif last.startswith("MemoryError") or "can't allocate memory" in last:
-        last = f"The machine ran out of memory: {_REMEDY}"
-    return f"{last[:1000]}\n\n{trace[-_TRACEBACK_CHARACTERS:]}" if trace.strip() != last else last
+def explained(error: str) -> str:
+    """The sentence of a failure and its traceback; of one for lack of memory, what to do."""
+    sentence, _, trace = error.partition("\n")
+    if "OutOfMemoryError" in sentence or "CUDA out of memory" in sentence:
+        sentence = f"The device ran out of memory: {_REMEDY}"
+    elif sentence.startswith("MemoryError") or "can't allocate memory" in sentence:
+        sentence = f"The machine ran out of memory: {_REMEDY}"
+    sentence = sentence[:_SENTENCE_CHARACTERS] or "no reason was given"
+    trace = trace.lstrip("\n")[-_TRACEBACK_CHARACTERS:]
+    return f"{sentence}\n\n{trace}" if trace.strip() else sentence

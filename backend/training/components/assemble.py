@@ -17,10 +17,10 @@ from backend.training.losses import Loss
 from backend.training.losses.contract import Batch, Prepare
 from backend.training.networks import Network
 from backend.training.optimizers import Optimizer
+from backend.training.random_passes import chain_on, notices
 from estimators.core.contract import Estimator
 from estimators.core.names import labels
 from estimators.core.noise import stream
-from estimators.core.objective import Chain
 from estimators.measurement.inputs.examination import Examined, examined
 
 Described = dict[Loc, tuple[str, Any]]
@@ -70,19 +70,19 @@ class Assembly:
         """What was worked out of a network that does not say it itself, in sentences."""
         return self.network.inferred(self.dataset.shape, self.loss.outputs(self.dataset))
 
-    def chain(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Chain:
-        """The loss on a batch from `batches`."""
-        return self.loss.chain(module, batch, self.dataset)
-
-    def examined(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Examined:
-        """The same, examined before the run's estimators work on it.
+    def examined(
+        self, module: nn.Module, batch: tuple[Tensor, Tensor], seed: int, step: int
+    ) -> Examined:
+        """The loss on the batch of `step`, examined before the run's estimators work on it.
 
         Raises ValueError, naming what is wrong, for a random network or loss, and for one on which
         an estimator cannot be trusted.
         """
         params = {name: p.detach() for name, p in module.named_parameters()}
         members = {e.label: e.estimator for e in (self.driver, *self.shadows)}
-        return examined(self.chain(module, batch), params, members, stops=self.loss.stops)
+        chain = chain_on(self.loss, module, batch, self.dataset, seed, step)
+        result = examined(chain, params, members, stops=self.loss.stops)
+        return result._replace(notices=(*notices(chain), *result.notices))
 
     def batches(self, part: Part, size: int, seed: int) -> Batches:
         """The batches to train on."""

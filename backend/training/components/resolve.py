@@ -1,9 +1,12 @@
 """`resolve`: build a component from its description, `{name: ..., field: value, ...}`."""
 
+import inspect
+import traceback
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from math import isfinite
+from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -89,8 +92,26 @@ def _make(name: str, cls: type, given: dict[str, Any], index: ComponentIndex, lo
             if not e["loc"] or e["loc"][0] not in broken
         ]
         return Resolved(None, problems)
+    except (Exception, SystemExit) as error:  # a plug-in's own code
+        msg = f"{name} cannot be made: {in_words(error, cls)}"
+        return Resolved(None, [*problems, Problem(loc, msg)])
     problems += _not_finite(value, loc)
     return Resolved(None if problems else value, problems)
+
+
+def in_words(error: BaseException, cls: type) -> str:
+    """An error of a plug-in's code: what it says, and the line of the plug-in's file."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    said = lines[0].strip() if lines else ""
+    if isinstance(error, ValueError) and said:
+        text = said
+    else:
+        text = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    if "meta" in said:
+        text += " (a layout is also made on torch's meta device, where tensors have no numbers)"
+    file = Path(inspect.getfile(cls))
+    own = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == file]
+    return f"{text} ({file.name}, line {own[-1].lineno})" if own else text
 
 
 @cache

@@ -1,34 +1,21 @@
 """The characters of a text, each to be predicted from those before it."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from backend.data_folders.folders import DataError
+from backend.data_folders.folders import TEXTS, DataError
 from backend.training.datasets.contract import Dataset, Part, Split
-from backend.training.text_files.files import Text, names, text
+from backend.training.datasets.data_folder import examined, folder_field
+from backend.training.text_files.files import Text, text
 from estimators.core.bounds import Ge, Le, Unit
 
 HELD_BACK = 0.1
 """Share of the text for the validation part, and again for the test part."""
 
 
-def _usable(folder: str) -> str:
-    text(folder)
-    return folder
-
-
-def _offer_names(schema: dict[str, Any]) -> None:
-    """Let the form offer the texts that there are."""
-    if present := names():
-        schema["enum"] = ["", *present]
-
-
-Folder = Annotated[
-    str, AfterValidator(_usable), Field(max_length=100, json_schema_extra=_offer_names)
-]
+Folder = Annotated[str, examined(text), folder_field(TEXTS, bundled=True)]
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,19 @@
 """A table in CSV files of the lab's data folder."""
 
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from backend.data_folders.folders import folder_of, names
+from backend.data_folders.folders import Pattern, folder_of
 from backend.training.datasets.array_set import ArraySet
+from backend.training.datasets.data_folder import examined, first_name, folder_field
 from backend.training.tables.arrays import Arrays, arrays
 from backend.training.tables.readers import read_csv
 
-PATTERN = "*.csv"
-
-
-def _offer_names(schema: dict[str, Any]) -> None:
-    if available := names(PATTERN):
-        schema["enum"] = available
-
-
-def _there(folder: str) -> str:
-    folder_of(folder, PATTERN)
-    return folder
-
-
-Folder = Annotated[
-    str,
-    AfterValidator(_there),
-    Field(validate_default=True, max_length=100, json_schema_extra=_offer_names),
-]
+PATTERN: Pattern = "*.csv"
+Folder = Annotated[str, examined(partial(folder_of, pattern=PATTERN)), folder_field(PATTERN)]
 
 
 @dataclass(frozen=True)
@@ -41,7 +27,7 @@ class CSVTable(ArraySet):
 
     title: ClassVar[str] = "Table from CSV files"
 
-    folder: Folder = ""
+    folder: Folder = field(default_factory=first_name(PATTERN))
     """The name of the data set's folder."""
     label: Annotated[str, Field(max_length=100)] = "label"
     """The column of labels; all others are features."""

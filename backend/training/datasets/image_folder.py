@@ -2,35 +2,14 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field
-
-from backend.data_folders.folders import IMAGES, names
+from backend.data_folders.folders import IMAGES
+from backend.training.datasets.data_folder import examined, first_name, folder_field
 from backend.training.datasets.image_set import ImageSet
 from backend.training.image_files.folder_images import FolderImages, folder_images
 
-
-def _usable(folder: str) -> str:
-    folder_images(folder)
-    return folder
-
-
-def _offer_names(schema: dict[str, Any]) -> None:
-    """Let the form offer the data sets that there are."""
-    if available := names(IMAGES):
-        schema["enum"] = available
-
-
-def _first_name() -> str:
-    return next(iter(names(IMAGES)), "")
-
-
-Folder = Annotated[
-    str,
-    AfterValidator(_usable),
-    Field(validate_default=True, max_length=100, json_schema_extra=_offer_names),
-]
+Folder = Annotated[str, examined(folder_images), folder_field(IMAGES)]
 
 
 @dataclass(frozen=True)
@@ -44,7 +23,7 @@ class ImageFolder(ImageSet):
 
     title: ClassVar[str] = "Images from a folder for each class"
 
-    folder: Folder = field(default_factory=_first_name)
+    folder: Folder = field(default_factory=first_name(IMAGES))
     """The name of the data set's folder."""
 
     separate_test: ClassVar[bool] = False  # without a test part, the seed draws one

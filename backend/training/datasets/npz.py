@@ -1,33 +1,22 @@
 """Arrays in an .npz file of the lab's data folder."""
 
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field
-
-from backend.data_folders.folders import names
+from backend.data_folders.folders import Pattern
 from backend.training.datasets.array_set import ArraySet
+from backend.training.datasets.data_folder import examined, first_name, folder_field
 from backend.training.tables.arrays import Arrays, arrays
 from backend.training.tables.readers import read_npz
 
-PATTERN = "*.npz"
+PATTERN: Pattern = "*.npz"
 
 
-def _usable(folder: str) -> str:
-    arrays(folder, PATTERN, read_npz)
-    return folder
+def _examine(folder: str) -> Arrays:
+    return arrays(folder, PATTERN, read_npz)
 
 
-def _offer_names(schema: dict[str, Any]) -> None:
-    if available := names(PATTERN):
-        schema["enum"] = available
-
-
-Folder = Annotated[
-    str,
-    AfterValidator(_usable),
-    Field(validate_default=True, max_length=100, json_schema_extra=_offer_names),
-]
+Folder = Annotated[str, examined(_examine), folder_field(PATTERN)]
 
 
 @dataclass(frozen=True)
@@ -41,9 +30,9 @@ class Npz(ArraySet):
 
     title: ClassVar[str] = "Arrays from an .npz file"
 
-    folder: Folder = ""
+    folder: Folder = field(default_factory=first_name(PATTERN))
     """The name of the data set's folder."""
 
     @property
     def _arrays(self) -> Arrays:
-        return arrays(self.folder, PATTERN, read_npz)
+        return _examine(self.folder)

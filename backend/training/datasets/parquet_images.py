@@ -1,35 +1,16 @@
 """Images in Parquet files of the lab's data folder."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from backend.data_folders.folders import names
+from backend.data_folders.folders import PARQUET
+from backend.training.datasets.data_folder import examined, first_name, folder_field
 from backend.training.datasets.image_set import ImageSet
 from backend.training.image_files.parquet import ImageFiles, image_files
 
-
-def _usable(folder: str) -> str:
-    image_files(folder)
-    return folder
-
-
-def _offer_names(schema: dict[str, Any]) -> None:
-    """Let the form offer the data sets that there are."""
-    if available := names():
-        schema["enum"] = available
-
-
-def _first_name() -> str:
-    return next(iter(names()), "")
-
-
-Folder = Annotated[
-    str,
-    AfterValidator(_usable),
-    Field(validate_default=True, max_length=100, json_schema_extra=_offer_names),
-]
+Folder = Annotated[str, examined(image_files), folder_field(PARQUET)]
 
 
 @dataclass(frozen=True)
@@ -42,7 +23,7 @@ class ParquetImages(ImageSet):
 
     title: ClassVar[str] = "Images from Parquet files"
 
-    folder: Folder = field(default_factory=_first_name)
+    folder: Folder = field(default_factory=first_name(PARQUET))
     """The name of the data set's folder."""
     labels: Annotated[str, Field(max_length=100)] = ""
     """The column of labels where there are several: fine_label or coarse_label of CIFAR-100. Empty:

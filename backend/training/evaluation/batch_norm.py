@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from estimators.core.contract import Params
 from estimators.core.objective import Chain
 from estimators.core.plain_pass import PlainPass
+from estimators.core.replay import rewind
 
 
 def has_batch_norm(module: nn.Module) -> bool:
@@ -39,18 +40,21 @@ class RunningStatistics:
             yield
 
     @torch.no_grad()
-    def update(self, x: Tensor) -> None:
-        """Update the statistics with a batch, which is that of the pass that was watched."""
+    def update(self, chain: Chain) -> None:
+        """Update the statistics with the batch of the pass that was watched."""
         if self._passed is not None and not self._passed.update():
-            self._module(x)
+            with chain.replaying():
+                rewind()
+                self._module(chain.x)
 
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Put the module into evaluation mode, which uses the running statistics unchanged."""
-    before = module.training
+    before = {part: part.training for part in module.modules()}
     module.eval()
     try:
         yield
     finally:
-        module.train(before)
+        for part, mode in before.items():  # a part may stay in evaluation mode throughout
+            part.training = mode

@@ -2,7 +2,7 @@
 
 A cache file holds both parts of one data set in one state of its files, as safetensors. It is
 written image by image, under another name, and renamed, so that a reader sees a whole file or none;
-of two workers that decode at once, the second replaces the first one's file with the same content.
+of two workers that would decode at once, the second waits for the file of the first.
 A reader maps the file, so that images which are not read take no memory.
 """
 
@@ -10,6 +10,7 @@ import json
 import logging
 import uuid
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from backend.data_folders.exclusive import Progress, alone
 from backend.data_folders.folders import cache_dir
 from backend.training.image_files.source import PARTS, ImageSource
 
@@ -38,11 +40,29 @@ def images(files: ImageSource) -> Images:
     with suppress(OSError, SafetensorError, KeyError):
         return _read(path)
     try:
-        _keep(path, files)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with alone(path.with_name(files.name), _waiting(files)) as tell:
+            with suppress(OSError, SafetensorError, KeyError):
+                return _read(path)  # another worker has made it meanwhile
+            _keep(path, files, tell)
         return _read(path)
     except (OSError, SafetensorError) as error:
         _log.warning("the decoded images of %s are not kept: %s", files.name, error)
     return {part: _decoded(files, part) for part in PARTS}
+
+
+def _waiting(files: ImageSource) -> Progress:
+    """Says once that another worker decodes these images."""
+    said = []
+
+    def waiting(done: int, total: int) -> None:
+        if not said:
+            said.append(True)
+            amount = f" ({done:,} of {total:,})" if total else ""
+            name = files.name
+            _log.warning("another run is decoding the images of %s%s; waiting", name, amount)
+
+    return waiting
 
 
 def _read(path: Path) -> Images:
@@ -57,13 +77,12 @@ def _decoded(files: ImageSource, part: str) -> tuple[Tensor, Tensor]:
     return x, torch.from_numpy(files.labels(part))
 
 
-def _keep(path: Path, files: ImageSource) -> None:
+def _keep(path: Path, files: ImageSource, progress: Progress) -> None:
     """Write the cache, and remove those of former states of the files."""
     fresh = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with fresh.open("wb") as file:
-            _write(file, files)
+            _write(file, files, progress)
         fresh.replace(path)
     except BaseException:
         with suppress(OSError):
@@ -75,7 +94,7 @@ def _keep(path: Path, files: ImageSource) -> None:
             other.unlink(missing_ok=True)
 
 
-def _write(file: BinaryIO, files: ImageSource) -> None:
+def _write(file: BinaryIO, files: ImageSource, progress: Progress) -> None:
     """The labels of both parts, then their images, after the header of safetensors."""
     shapes = {f"{part}.y": ("I64", (files.counts[part],)) for part in PARTS}
     shapes |= {f"{part}.x": ("U8", (files.counts[part], *files.shape)) for part in PARTS}
@@ -88,6 +107,7 @@ def _write(file: BinaryIO, files: ImageSource) -> None:
     file.write(len(text).to_bytes(8, "little") + text)
     for part in PARTS:
         file.write(files.labels(part).astype("<i8").tobytes())
-    for part in PARTS:
-        for image in files.images(part):
-            file.write(np.ascontiguousarray(image).tobytes())
+    total = sum(files.counts.values())
+    for number, image in enumerate(chain.from_iterable(map(files.images, PARTS))):
+        progress(number, total)
+        file.write(np.ascontiguousarray(image).tobytes())

@@ -31,6 +31,10 @@ def run_draws(setup: Setup, loop: DrawLoop) -> Iterator[Record]:
             yield from loop.flush()
     for each in draws:
         yield from each.points()
+    for each in draws:
+        if not loop.end:
+            yield from each.redrawn(lambda: loop.end is not None)
+            yield loop.progress("running")
     if not loop.end:
         for each in draws:
             yield from each.last()

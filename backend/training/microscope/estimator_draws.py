@@ -1,6 +1,6 @@
 """The draws of one estimator at a frozen point, and the points of their series as they grow."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -86,6 +86,14 @@ class EstimatorDraws:
         for verdict in verdicts:
             if verdict.layer == "":
                 yield Event(self.made, "verdict", f"{self.label}: {verdict.text}")
+
+    def redrawn(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Points]:
+        """The null by redrawing feedback, if there is some; none once `stop` says so."""
+        for _ in self._observation.redrawing():
+            if stop():
+                return
+        if (null := self._observation.redrawn()) is not None:
+            yield from self._series.redrawn(_lists(null._asdict()), self.made)
 
     def measures(self, step: int) -> Iterator[Points]:
         """Every measure of all draws so far, with its standard error and law check."""

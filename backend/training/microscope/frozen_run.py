@@ -13,6 +13,7 @@ from backend.training.checkpoints import format
 from backend.training.checkpoints.files import damage, damage_message, path_of
 from backend.training.components.assemble import Assembly, Labelled
 from backend.training.datasets import Part
+from backend.training.failures import UnusableCheckpointError
 from backend.training.networks import Network
 from estimators.core.contract import Params, UnsupportedError
 from estimators.core.noise import stream
@@ -22,10 +23,6 @@ from estimators.measurement.inputs.randomness import RandomObjectiveError
 
 MAX_TENSORS_NAMED = 3
 """Tensors that an error message names."""
-
-
-class UnusableCheckpointError(Exception):
-    """The checkpoint cannot be measured at; the message is for people."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class FrozenRun:
         config, assembly = self.config, replace(self.assembly, network=network)
         batch = assembly.batches(self.part, config.batch_size, config.seed)
         module = assembly.module(config.seed).to(self.chain.x.device)
-        chain, notices = _examined(assembly, module, batch.at(config.microscope.step))
+        chain, notices = _examined(assembly, module, batch.at(config.microscope.step), config)
         return replace(
             self, chain=chain, params=_detached(module), states={}, assembly=assembly,
             notices=notices,
@@ -90,15 +87,17 @@ def load_frozen_run(
     module = assembly.module(config.seed)
     _load_weights(module, state["module"], step)
     module = module.to(device)
-    chain, notices = _examined(assembly, module, batch)
+    chain, notices = _examined(assembly, module, batch, config)
     states, lr = state["estimators"], state["lr"]
     return FrozenRun(chain, _detached(module), states, part, assembly, config, lr, notices)
 
 
-def _examined(assembly: Assembly, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Examined:
+def _examined(
+    assembly: Assembly, module: nn.Module, batch: tuple[Tensor, Tensor], config: MicroscopeConfig
+) -> Examined:
     """The objective on a batch. Raises UnusableCheckpointError if it cannot be measured on."""
     try:
-        return assembly.examined(module, batch)
+        return assembly.examined(module, batch, config.seed, config.microscope.step)
     except (RandomObjectiveError, UnsupportedError) as error:
         raise UnusableCheckpointError(str(error)) from error
 

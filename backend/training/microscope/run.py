@@ -1,6 +1,5 @@
 """`run_microscope`: measure estimators at a frozen checkpoint, as a stream of records."""
 
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,18 +8,18 @@ from backend.config import MicroscopeConfig
 from backend.training.components.assemble import assemble, find_device
 from backend.training.control import Control
 from backend.training.facts import facts
-from backend.training.memory_need import TooLargeError, require_memory
+from backend.training.failures import failed
+from backend.training.memory_need import require_memory
 from backend.training.microscope.adjoint_map import run_adjoint_map
 from backend.training.microscope.anatomy import run_anatomy
 from backend.training.microscope.draw_loop import DrawLoop
 from backend.training.microscope.draws import run_draws
-from backend.training.microscope.frozen_run import UnusableCheckpointError, load_frozen_run
+from backend.training.microscope.frozen_run import load_frozen_run
 from backend.training.microscope.one_step import run_one_step
 from backend.training.microscope.setup import Setup
 from backend.training.microscope.sweep import run_sweep, unseen_layers
 from backend.training.records import Ended, Event, Record
 from backend.training.solve_watch import REMEDY
-from estimators.core.contract import UnsupportedError
 from estimators.implicit.solvers.record import recording_solves
 from estimators.statistics.formatting import counted
 
@@ -55,14 +54,11 @@ def run_microscope(
         yield from _measured(setup, loop)
         yield loop.progress("running")
         yield Ended(loop.end or "finished", loop.step)
-    except (UnusableCheckpointError, TooLargeError) as error:
-        yield Ended("failed", 0, str(error))
-    except UnsupportedError as error:
+    except (GeneratorExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a plug-in may raise SystemExit too
         yield loop.progress("running")
-        yield Ended("failed", loop.step, str(error))
-    except Exception:
-        yield loop.progress("running")
-        yield Ended("failed", loop.step, traceback.format_exc())
+        yield failed(loop.step, error)
 
 
 def _measured(setup: Setup, loop: DrawLoop) -> Iterator[Record]:

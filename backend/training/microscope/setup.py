@@ -9,6 +9,7 @@ from backend.training.batches import Batches
 from backend.training.components.assemble import Assembly, Labelled
 from backend.training.microscope.estimator_draws import EstimatorDraws, chunk_size
 from backend.training.microscope.frozen_run import FrozenRun
+from backend.training.random_passes import at_step
 from backend.training.records import Event, changed_component, changed_plugin
 from estimators.core.objective import Chain
 from estimators.measurement.draws.nested import part_of
@@ -68,11 +69,13 @@ class Setup:
     def batches(self, size: int) -> "IndependentBatches":
         """Batches of `size` examples, fixed by the seed of the draws."""
         batches = self._assembly.batches(self.run.part, size, self.request.seed)
-        return IndependentBatches(batches, self.run)
+        return IndependentBatches(batches, self.run, self.request.seed)
 
     def later(self, steps: int) -> Chain:
         """The loss on the run's batch that comes `steps` after that of the checkpoint."""
-        return self.run.chain.on(*self._run_batches.at(self.request.step + steps))
+        step = self.request.step + steps
+        chain = self.run.chain.on(*self._run_batches.at(step))
+        return at_step(chain, self._config.seed, step)
 
     @cached_property
     def _run_batches(self) -> Batches:
@@ -113,9 +116,10 @@ class IndependentBatches:
     A smaller batch of the same number is contained in a larger one.
     """
 
-    def __init__(self, batches: Batches, run: FrozenRun) -> None:
-        self._batches, self._run = batches, run
+    def __init__(self, batches: Batches, run: FrozenRun, seed: int) -> None:
+        self._batches, self._run, self._seed = batches, run, seed
 
     def at(self, number: int) -> Chain:
         """The loss on batch `number`."""
-        return self._run.chain.on(*self._batches.at(number * self._batches.per_epoch))
+        chain = self._run.chain.on(*self._batches.at(number * self._batches.per_epoch))
+        return at_step(chain, self._seed, number)

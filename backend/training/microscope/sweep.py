@@ -4,7 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from backend.config import BATCH_SIZE, Sweep
-from backend.series.draws import SWEEP, reference_solves, sweep_parameters
+from backend.series.draws import (
+    SWEEP,
+    exact_norms,
+    reference_floors,
+    reference_solves,
+    sweep_parameters,
+)
 from backend.training.components.assemble import Labelled
 from backend.training.facts import facts
 from backend.training.microscope.draw_loop import DrawLoop
@@ -25,6 +31,9 @@ def run_sweep(setup: Setup, loop: DrawLoop, sweep: Sweep) -> Iterator[Record]:
         at, draws = _at_value(setup, sweep, value)
         if sweep.network_field is not None:
             yield sweep_parameters(sum(p.numel() for p in at.params.values()), step)
+        yield from exact_norms(at.layers, at.norms.tolist(), step, SWEEP)
+        floors = [] if at.floors is None else at.floors.tolist()
+        yield from reference_floors(at.layers, floors, at.growth, step, SWEEP)
         yield from reference_solves(at.not_converged, step, SWEEP)
         yield from honest_draws(draws, f" at {sweep.field} {value}")
         for each in draws:

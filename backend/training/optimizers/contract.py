@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -38,10 +38,11 @@ class Optimizer(Configurable, ABC):
 class WithRates(Optimizer):
     """Base of optimisers that have a learning rate for each group of parameters."""
 
-    rates: str = ""
+    rates: str = field(default="", kw_only=True)  # in SGD(0.1), the number is the learning rate
     """Factors of the learning rate, as `heads: 0.1, block0: 0.5`. A name is a stage of the
-    network, or a part of a stage; `heads` are the last stage and the heads of local losses. Empty:
-    one rate for all. A factor of 0 freezes the weights."""
+    network, or a part of a stage; `heads` are the last stage and the heads of local losses. A tied
+    weight belongs to the stage in which it stands first, as that of a tied head to the embedding.
+    Empty: one rate for all. A factor of 0 freezes the weights."""
 
     def __post_init__(self) -> None:
         parse_rates(self.rates)

@@ -40,17 +40,30 @@ class ConditionalGradient(torch.optim.Optimizer):
             "together": together, "average_rate": average_rate, "average_power": average_power,
         }  # fmt: skip
         super().__init__(params, defaults)  # type: ignore[arg-type]
-        for group in self.param_groups:
-            _enter(group)
+        self._frozen = [group["lr"] == 0 for group in self.param_groups]
+        """Of each group, whether its weights stay as they are. A schedule may be 0 for a while."""
+        self._enter()
+
+    @torch.no_grad()
+    def _enter(self) -> None:
+        """Move the weights that are not frozen to the nearest point of the set."""
+        for group, frozen in zip(self.param_groups, self._frozen, strict=True):
+            weights = [w for w in _moving(group) if not w.is_meta]
+            for own, _ in [] if frozen else _blocks(weights, weights, group):
+                point = nearest(group["constraint"], _flat(own), group["radius"])
+                for weight, part in zip(own, _split(point, own), strict=True):
+                    weight.copy_(part)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update of all parameters that have a gradient."""
-        for group in self.param_groups:
-            weights = [w for w in group["params"] if w.grad is not None]
-            if any(not self.state[w] for w in weights):
-                _enter(group)  # other weights may have been loaded since the start
-            directions = [self._averaged(w, w.grad, group) for w in weights]
+        """One update of all parameters that have a gradient. One without counts as one with a
+        gradient of zero where it shares a set with others."""
+        if any(not self.state[w] for g in self.param_groups for w in _moved(g)):
+            self._enter()  # other weights may have been loaded since the start
+        for group, frozen in zip(self.param_groups, self._frozen, strict=True):
+            weights = [] if frozen else _moved(group)
+            grads = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
+            directions = [self._averaged(*pair, group) for pair in zip(weights, grads, strict=True)]
             for own, grads in _blocks(weights, directions, group):
                 self._move(own, grads, group)
 
@@ -80,14 +93,16 @@ def averages(rate: float, power: float) -> bool:
     return rate < 1 or power > 0
 
 
-@torch.no_grad()
-def _enter(group: dict[str, Any]) -> None:
-    """Move the weights of a group to the nearest point of the set."""
-    weights = [w for w in group["params"] if not w.is_meta]
-    for own, _ in _blocks(weights, weights, group):
-        point = nearest(group["constraint"], _flat(own), group["radius"])
-        for weight, part in zip(own, _split(point, own), strict=True):
-            weight.copy_(part)
+def _moving(group: dict[str, Any]) -> list[Tensor]:
+    """The weights of a group that are trained."""
+    return [w for w in group["params"] if w.requires_grad]
+
+
+def _moved(group: dict[str, Any]) -> list[Tensor]:
+    """The weights of a group that a step moves: with a gradient, or in one set with such."""
+    weights = _moving(group)
+    with_gradient = [w for w in weights if w.grad is not None]
+    return weights if group["together"] and with_gradient else with_gradient
 
 
 def _blocks(

@@ -49,6 +49,28 @@ def factors(module: nn.Module, text: str) -> dict[str, float]:
     return result
 
 
+def refuse_tied(module: nn.Module, text: str) -> None:
+    """Raise ValueError for an entry about a tied weight that belongs to another stage, unless an
+    entry says what that one is to have.
+
+    A tied weight belongs to the stage in which it stands first. So `heads: 0.1` would scale all of
+    a tied head but the weight that matters.
+    """
+    rates = parse_rates(text)
+    first = {id(p): path for path, p in module.named_parameters()}
+    every = {path: first[id(p)] for path, p in module.named_parameters(remove_duplicate=False)}
+    said = {path for name in rates for path in _members(module, [*first.values()], name)}
+    for name in rates:
+        for path in _members(module, [*every], name):
+            own = every[path]
+            if own not in said:
+                raise ValueError(
+                    f"rates has {name!r}, and {path} is tied to {own}, which belongs to the stage "
+                    f"{own.partition('.')[0]}: say what it is to have, as {own}: {rates[name]:g}, "
+                    f"or {own}: 1 to leave it"
+                )
+
+
 def _stages_with_weights(paths: Sequence[str]) -> list[str]:
     """The names that an entry may have, parts of stages aside."""
     return [HEADS, *dict.fromkeys(path.partition(".")[0] for path in paths)]
@@ -59,7 +81,8 @@ def _members(module: nn.Module, paths: Sequence[str], name: str) -> list[str]:
     own = [path for path in paths if f"{path}.".startswith(f"{name}.")]
     if own or name != HEADS or not paths:
         return own
-    last = paths[-1].partition(".")[0]
+    *_, (end, _) = module.named_parameters(remove_duplicate=False)  # its head may be tied
+    last = end.partition(".")[0]
     brought = [name for name, part in module.named_modules() if isinstance(part, LocalHead)]
     prefixes = tuple(f"{name}." for name in (last, *brought))
     return [path for path in paths if f"{path}.".startswith(prefixes)]

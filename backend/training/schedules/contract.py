@@ -1,7 +1,7 @@
 """The contract of a learning-rate schedule, and the warm-up that all of ours share."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from backend.training.components.discovery import Configurable
@@ -20,7 +20,7 @@ class Schedule(Configurable, ABC):
 class WithWarmup(Schedule):
     """Base of schedules that begin with a linear rise: a subclass defines what comes after it."""
 
-    warmup: Annotated[int, Ge(0), Le(1_000_000), Unit("steps")] = 0
+    warmup: Annotated[int, Ge(0), Le(1_000_000), Unit("steps")] = field(default=0, kw_only=True)
     """Steps over which the learning rate rises from zero; 0: none."""
 
     def factor(self, step: int, steps: int) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend.data_folders.folders import DataError, folder_of
+from backend.data_folders.folders import DataError, Pattern, folder_of
 from backend.training.examples.part import Part, Split
 from backend.training.image_files.parquet import class_count
 
@@ -46,7 +46,7 @@ class Arrays:
         return self.parts["train"][0].shape[1:]
 
 
-def arrays(folder: str, pattern: str, read: Read, label: str = "") -> Arrays:
+def arrays(folder: str, pattern: Pattern, read: Read, label: str = "") -> Arrays:
     """What the files of a folder hold; remembered while they do not change.
 
     Raises DataError, in one sentence that names the file and the row.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from backend.data_folders.folders import NAME, DataError, data_dir
+from backend.data_folders.folders import TEXTS, DataError, data_dir, is_name, names
 
 BUNDLED = Path(__file__).with_name("northanger_abbey.txt")
 MAX_BYTES = 200_000_000
@@ -31,15 +31,6 @@ class Text(NamedTuple):
     """Of each character, (length,) int64."""
 
 
-def names() -> list[str]:
-    """The folders with a text that there are, sorted."""
-    try:
-        folders = [path for path in data_dir().iterdir() if any(path.glob("*.txt"))]
-    except OSError:  # there is no such folder yet
-        return []
-    return sorted(path.name for path in folders if NAME.fullmatch(path.name))
-
-
 def text(folder: str) -> Text:
     """The text of a folder, its files in the order of their names; "": the bundled novel.
 
@@ -56,20 +47,20 @@ def text(folder: str) -> Text:
 
 
 def _files(folder: str) -> tuple[Path, ...]:
-    if not NAME.fullmatch(folder) or ".." in folder or folder == ".":
+    if not is_name(folder):
         raise DataError(
             f"folder is {folder!r}; it must be a name of letters, digits, '.', '_' and '-' without "
             f"'..', or empty for the bundled text: {_available()}"
         )
     place = data_dir() / folder
-    files = tuple(sorted(place.glob("*.txt"))) if place.is_dir() else ()
+    files = tuple(sorted(place.glob(TEXTS))) if place.is_dir() else ()
     if not files:
         raise DataError(f"folder is {folder!r}, which has no text; {_available()}")
     return files
 
 
 def _available() -> str:
-    if present := names():
+    if present := names(TEXTS):
         return f"{data_dir()} has the texts {', '.join(present)}"
     return f"{data_dir()} has no text, a folder with files *.txt"
 

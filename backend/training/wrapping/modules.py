@@ -15,6 +15,7 @@ from backend.training.networks import Network
 from backend.training.networks.contract import named, seeded_global_generator
 from backend.training.wrapping.constructor import Constructor, read_constructor
 from backend.training.wrapping.structure import Structure, arranged, infer
+from estimators.measurement.inputs.randomness import generators_kept
 
 IMAGE_CHANNELS = ("in_channels", "input_channels", "num_channels")
 IMAGE_SIZES = ("image_size", "img_size", "input_resolution")
@@ -67,7 +68,7 @@ class ModuleNetwork(Network):
         device = torch.empty(0).device
         try:
             module = self.wrapped(**own, **given)
-        except Exception:
+        except (Exception, SystemExit):
             if device.type != "meta":
                 raise
             with torch.device("cpu"):  # a constructor that computes with numbers
@@ -117,7 +118,8 @@ def _arranged(module: nn.Module, structure: Structure) -> nn.Sequential:
 @lru_cache(maxsize=64)
 def _structure(network: ModuleNetwork, shape: tuple[int, ...], classes: int) -> Structure:
     """What the network's module is, worked out at throwaway weights."""
-    with torch.device("cpu"), seeded_global_generator(torch.Generator().manual_seed(0)):
+    seeded = seeded_global_generator(torch.Generator().manual_seed(0))
+    with torch.device("cpu"), generators_kept(torch.empty(0)), seeded:
         module = network._module(shape, classes)
         return infer(module, _samples(module, shape, classes))
 
@@ -130,7 +132,7 @@ def _samples(module: nn.Module, shape: tuple[int, ...], classes: int) -> list[Te
         with torch.no_grad():
             copy.deepcopy(module)(numbers[0])
         return numbers
-    except Exception:
+    except (Exception, SystemExit):
         return tokens if len(shape) == 1 else numbers
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from backend.training.networks.contract import named
 from estimators.core.module_call import is_plain
+from estimators.core.replay import Generators
 from estimators.core.site import Site
 
 NON_LINEARITIES = (
@@ -115,7 +116,10 @@ def _why_one_stage(module: nn.Module, samples: Sequence[Tensor]) -> str:
         return "it has hooks of its own"
     try:
         same = _same(module, arranged(module, ()), samples)
-    except Exception as error:  # the module's own code, or layers that do not fit each other
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # the module's own code, or layers that do not fit each other
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         return f"its layers, called one after the other, do not fit each other ({reason})"
     return "" if same else "its forward pass does other things than call its layers in order"
@@ -124,8 +128,11 @@ def _why_one_stage(module: nn.Module, samples: Sequence[Tensor]) -> str:
 def _same(module: nn.Module, other: nn.Module, samples: Sequence[Tensor]) -> bool:
     """Whether both have the same finite outputs on the samples, bit for bit."""
     for x in samples:
+        start = Generators(x.device)  # a module may draw (dropout): both draw the same
         with torch.no_grad():
-            expected, output = module(x.clone()), other(x.clone())
+            expected = module(x.clone())
+            start.restore()
+            output = other(x.clone())
         if not isinstance(expected, Tensor) or not isinstance(output, Tensor):
             return False
         if not (torch.equal(expected, output) and expected.isfinite().all()):

@@ -143,10 +143,20 @@ class Moments:
             grouped(x, groups) for x in (exact, along, second, offset, trace, noise)
         )
         bias = bias_variance(products, _fewest_before(before, groups))
+        flipped_mean = grouped(self._flipped_mean(), groups)
         sizes = torch.tensor([g.numel() for g in self.exact.values()], dtype=groups.dtype) @ groups
         return Summary(
-            dots, squares, errors, exact, along, second, offset, trace, noise, bias, flipped, sizes
-        )
+            dots, squares, errors, exact, along, second, offset, trace, noise, bias, flipped,
+            flipped_mean, sizes,
+        )  # fmt: skip
+
+    def _flipped_mean(self) -> Tensor:
+        """Σ ⟨ḡ, g⟩² over the units of each tensor, (T,); NaN without a draw."""
+        squares = [
+            unit_products(m.unsqueeze(0), g.reshape(-1).double(), units_of(g)).square().sum().cpu()
+            for m, g in zip(self.mean, self.exact.values(), strict=True)
+        ]
+        return torch.where(self.count > 0, torch.stack(squares), torch.nan)
 
     def across_variance(self, groups: Tensor) -> Tensor:
         """The variance of the estimate of ‖Eĝ‖² − ⟨Eĝ, g⟩²/‖g‖², the part of the mean across g,

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from estimators.autodiff.calculus import value_and_grad
 from estimators.core.contract import Params
 from estimators.core.objective import Chain, Objective
-from estimators.core.replay import is_replaying
 from estimators.measurement.inputs.nearby import MAX_DOUBLE
 
 
@@ -29,7 +28,7 @@ def rounding_floor(objective: Objective, params: Params, exact: Mapping[str, Ten
     unknown = torch.full((len(exact),), torch.nan, dtype=torch.float64, device=_device(exact))
     small = sum(p.numel() for p in params.values()) <= MAX_DOUBLE
     dtypes = {g.dtype for g in exact.values() if g.numel()}
-    if not isinstance(objective, Chain) or is_replaying() or not small or len(dtypes) != 1:
+    if not isinstance(objective, Chain) or objective.replays or not small or len(dtypes) != 1:
         return unknown
     (dtype,) = dtypes
     double = dtype is torch.float64

@@ -40,6 +40,9 @@ class Summary:
     flipped: Tensor
     """Σ ⟨ĝ_k, g⟩² over units, (K, G): the variance of ⟨ĝ_k, g⟩ where each unit's part of ĝ_k has a
     random sign."""
+    flipped_mean: Tensor | None = None
+    """Σ ⟨ḡ, g⟩² over units, (G,): the variance of ⟨ḡ, g⟩ where each unit has one random sign in all
+    draws. None where it is not known."""
     sizes: Tensor | None = None
     """Parameters of each group, (G,), where they are known."""
 
@@ -60,21 +63,26 @@ class Summary:
         return ratio(self.dots, self.norms * g)
 
 
-def layer_groups(objective: Objective, names: list[str]) -> tuple[tuple[str, ...], Tensor]:
+def layer_groups(
+    objective: Objective, names: list[str], most: int | None = None
+) -> tuple[tuple[str, ...], Tensor]:
     """The layers that numbers are given for: "" (the whole network), its stages, its tensors.
 
-    Returns their names, and which of the tensors `names` belong to each, 0/1, (T, G).
+    If these are more than `most`, there are no tensors among them, then no stages either. Returns
+    their names, and which of the tensors `names` belong to each, 0/1, (T, G).
     """
     stages: dict[str, list[str]] = {}
     if isinstance(objective, Chain):
         for name in names:
             stages.setdefault(objective.stage_of(name), []).append(name)
         stages.pop("", None)
-    members = {"": names, **stages, **{name: [name] for name in names}}
-    groups = torch.tensor(
-        [[float(n in layer) for layer in map(set, members.values())] for n in names],
-        dtype=torch.float64,
-    )
+    finest = {"": names, **stages, **{name: [name] for name in names}}
+    detail = (finest, {"": names, **stages}, {"": names})
+    members = next((m for m in detail if most is None or len(m) <= most), detail[-1])
+    groups = torch.zeros(len(names), len(members), dtype=torch.float64)
+    rows = {name: row for row, name in enumerate(names)}
+    for column, layer in enumerate(members.values()):
+        groups[[rows[name] for name in layer], column] = 1.0
     return tuple(members), groups
 
 

@@ -43,6 +43,9 @@ class Sums:
     """‖g‖², (T,)."""
     blocks: Tensor
     """⟨S_a, S_b⟩ of the sums S of the errors in M blocks: draw k is in block k mod M, (T, M, M)."""
+    of_units: Tensor
+    """Σ d², Σ d e and Σ e² over the units of a tensor, d = ⟨Σ_k ĝ_k − g, g⟩ and e = ‖g‖² of a unit:
+    (T, 3)."""
 
     @property
     def finite(self) -> Tensor:
@@ -72,9 +75,13 @@ class Sums:
             )
         )  # fmt: skip
         bias = _pair_variance(gram, whole)
+        # ⟨ḡ, g⟩ of a unit is d / K + e.
+        off, both, own = self.of_units.T
+        flipped_mean = grouped(over(off, count.square()) + 2 * over(both, count) + own, groups)
         return Summary(
-            dots, squares, errors, exact, along, second, offset, trace, noise, bias, flipped
-        )
+            dots, squares, errors, exact, along, second, offset, trace, noise, bias, flipped,
+            flipped_mean,
+        )  # fmt: skip
 
     def _block_counts(self, good: Tensor) -> Tensor:
         """How many draws are in each block, (M, T)."""
@@ -136,13 +143,14 @@ class Accumulator:
             if row == self._chunk - 1 or k == self._draws - 1:
                 rows = self._rows[: row + 1]
                 kept.append(self._numbers(rows))
+                self._leave_out(rows, kept[-1][2])
                 if self._sums is not None:
-                    self._leave_out(rows, kept[-1][2])
                     block = (k - row) % self._blocks
                     self._sums[block : block + row + 1] += rows
         exact = [(g @ g).view(1) for g in self._exact.split(self._sizes)]
-        blocks = self._products(self._rows if self._sums is None else self._sums)
-        parts = [torch.stack(exact), *torch.cat(kept, 2), blocks.reshape(len(self._names), -1)]
+        summed = self._rows if self._sums is None else self._sums
+        blocks = self._products(summed).reshape(len(self._names), -1)
+        parts = [torch.stack(exact), *torch.cat(kept, 2), self._of_units(summed.sum(0)), blocks]
         return torch.cat(parts, 1).reshape(-1)
 
     def _numbers(self, rows: Tensor) -> Tensor:
@@ -161,6 +169,15 @@ class Accumulator:
         errors = torch.stack([squares_of_rows(piece) for piece, _ in pairs])
         return torch.stack([dots, lengths, errors, flipped])
 
+    def _of_units(self, total: Tensor) -> Tensor:
+        """Σ d², Σ d e and Σ e² over units, of the sum of all errors, (N,): (T, 3)."""
+        pairs = zip(total.split(self._sizes), self._exact.split(self._sizes), strict=True)
+        rows = []
+        for (errors, g), count in zip(pairs, self._units, strict=True):
+            d, e = unit_products(torch.stack([errors, g]), g, count)
+            rows.append(torch.stack([d @ d, d @ e, e @ e]))
+        return torch.stack(rows)
+
     def _leave_out(self, rows: Tensor, errors: Tensor) -> None:
         """Clear what is not finite, tensor by tensor, so that it spoils no sum."""
         for piece, bad in zip(rows.split(self._sizes, 1), ~errors.isfinite(), strict=True):
@@ -174,8 +191,9 @@ class Accumulator:
         """What `take` gave, once it is on the CPU."""
         k, m = self._draws, self._blocks
         table = flat.view(len(self._names), -1)
-        exact, dots, squares, errors, flipped, blocks = table.split([1, k, k, k, k, m * m], 1)
+        sizes = [1, k, k, k, k, 3, m * m]
+        exact, dots, squares, errors, flipped, of_units, blocks = table.split(sizes, 1)
         blocks = blocks.reshape(-1, m, m)
         if self._sums is None:  # each draw is a block, and the products hold it as it came
             blocks = torch.where(blocks.isfinite(), blocks, 0.0)
-        return Sums(dots.T, squares.T, errors.T, flipped.T, exact.squeeze(1), blocks)
+        return Sums(dots.T, squares.T, errors.T, flipped.T, exact.squeeze(1), blocks, of_units)

@@ -11,7 +11,7 @@ from estimators.measurement.draws.summary import Summary, mean, over, variance
 from estimators.measurement.estimates.anatomy import Anatomy
 from estimators.measurement.estimates.intervals import skewed
 from estimators.measurement.estimates.observation import Observation
-from estimators.statistics.diagnosis import Finding, explain, with_batch
+from estimators.statistics.diagnosis import Finding, explain, with_batch, without_reference
 
 
 def diagnose(
@@ -36,6 +36,9 @@ def diagnose(
     tensors, solves = list(at.exact), {"unconverged": observation.solves.unconverged or 0}
     findings = []
     for i, layer in enumerate(at.layers):
+        if at.rounded[i]:
+            findings.append(without_reference(layer))
+            continue
         members = [n for n, inside in zip(tensors, at.groups[:, i], strict=True) if inside]
         finding = explain(
             layer, {**solves, **{n: x[i].item() for n, x in numbers.items()}}, members, coverage,

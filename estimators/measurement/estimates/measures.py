@@ -10,6 +10,7 @@ from torch import Tensor
 
 from estimators.measurement.draws.summary import Summary, mean, over, ratio, variance
 from estimators.statistics.direction import ORTHOGONAL
+from estimators.statistics.reference import ERROR_WIDTH
 
 METRICS = (
     "cosine",
@@ -17,6 +18,7 @@ METRICS = (
     "cosine_mean",
     "cosine_null",
     "scaled_error",
+    "scaled_error_null",
     "relative_variance",
     "relative_squared_bias",
     "relative_squared_bias_se",
@@ -41,6 +43,7 @@ def measures_of(summary: Summary) -> dict[str, Tensor]:
         "cosine_mean": ratio(summary.along, (summary.mean * g2).sqrt()),
         "cosine_null": mean(ratio(summary.flipped, summary.squares * g2)).sqrt(),
         "scaled_error": 1 - ratio(_downhill_square(dot, noise), g2 * square),
+        "scaled_error_null": _error_null(summary, g2 * square),
         "relative_variance": summary.trace / g2,
         "relative_squared_bias": (summary.offset - summary.noise) / g2,
         "relative_squared_bias_se": summary.bias_variance.sqrt() / g2,
@@ -53,6 +56,13 @@ def measures_of(summary: Summary) -> dict[str, Tensor]:
     }
     defined = summary.counts > 0
     return {name: torch.where(defined, _settled(measures[name]), torch.nan) for name in METRICS}
+
+
+def _error_null(summary: Summary, scale: Tensor) -> Tensor:
+    """The 5 % quantile of the scaled error where each unit has one random sign in all draws."""
+    if summary.flipped_mean is None:
+        return torch.full_like(scale, torch.nan)
+    return (1 - ERROR_WIDTH**2 * ratio(summary.flipped_mean, scale)).clamp(min=0)
 
 
 def _downhill_square(slope: Tensor, noise: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The draws of one estimator at a frozen point, and the measures from the draws so far."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +12,7 @@ from torch import Tensor
 from estimators.core.contract import Estimator, Params
 from estimators.core.objective import Objective
 from estimators.measurement.draws.moments import Moments
+from estimators.measurement.draws.redrawn import Redrawn, null_of_redraws, redraws
 from estimators.measurement.draws.reference import growth_of_stages, rounding_floor
 from estimators.measurement.draws.sketch import Sketch, cloud
 from estimators.measurement.draws.solves import DrawnSolves, exact_gradient
@@ -22,7 +24,8 @@ from estimators.measurement.estimates.measures import METRICS, measures_of
 from estimators.measurement.estimates.rounding import rounding_of
 from estimators.measurement.estimates.tails import heavy_tails
 from estimators.measurement.estimates.theory import law_of, theory
-from estimators.statistics.law_check import LAW, LEVEL, LawCheck, check_measure
+from estimators.statistics.law_check import LAW, LEVEL, NO_REFERENCE, LawCheck, check_measure
+from estimators.statistics.reference import REDRAWS, is_rounding
 from estimators.statistics.rounding import Rounding
 from estimators.statistics.student import half_width
 
@@ -59,6 +62,12 @@ class Point:
         squares = [g.double().square().sum().item() for g in self.exact.values()]
         return (torch.tensor(squares, dtype=torch.float64) @ self.groups).sqrt()
 
+    @cached_property
+    def rounded(self) -> tuple[bool, ...]:
+        """Whether the exact gradient of each layer is rounding."""
+        floors = [math.nan] * len(self.layers) if self.floors is None else self.floors.tolist()
+        return tuple(map(is_rounding, self.norms.tolist(), floors))
+
 
 def point(objective: Objective, params: Params) -> Point:
     """The frozen point at `params`. Its exact gradient is computed once, for all estimators."""
@@ -89,6 +98,8 @@ class Observation:
     sketch: Sketch | None = field(init=False)
     solves: DrawnSolves = field(init=False)
     """The solves of the honest draws."""
+
+    _redraws: list[Tensor] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.solves = DrawnSolves(self.at.objective)
@@ -123,6 +134,27 @@ class Observation:
     def summary(self) -> Summary:
         """What the measures are computed from."""
         return self.moments.summary(self.at.groups)
+
+    def redrawing(self) -> Iterator[None]:
+        """Make the redraws of `redrawn`, as many as there are draws, at most 64, one at a time."""
+        at, self._redraws = self.at, []
+        rows = redraws(
+            at.objective, at.params, self.estimator, at.exact, min(REDRAWS, len(self)),
+            self.seed, label=self.label,
+        )  # fmt: skip
+        for row in rows:
+            self._redraws.append(row)
+            yield
+
+    def redrawn(self) -> Redrawn | None:
+        """The null by redrawing feedback; None where `init` draws none, or of fewer than two."""
+        if self._redraws is None:
+            for _ in self.redrawing():
+                pass
+        rows = self._redraws or []
+        if len(rows) < 2:
+            return None
+        return null_of_redraws(rows, self.at.norms.square(), self.at.groups)
 
     def heavy_tails(self) -> tuple[bool | None, ...]:
         """Whether the draws are heavy-tailed in each layer; None for too few draws to tell."""
@@ -191,7 +223,10 @@ class Observation:
                 low, high = bounds(metric, summary, innovations, LEVEL)
                 ends = zip(low.tolist(), high.tolist(), strict=True)
                 rows = zip(by_layer, counts, ends, strict=True)
-                checks[metric] = [check_measure(metric, *row) for row in rows]
+                checks[metric] = [
+                    NO_REFERENCE if rounded else check_measure(metric, *row)
+                    for row, rounded in zip(rows, self.at.rounded, strict=True)
+                ]
         return checks
 
     def verdicts(self) -> tuple[BiasVerdict, ...]:

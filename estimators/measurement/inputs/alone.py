@@ -41,10 +41,11 @@ def place_of(chain: Chain, params: Params, differing: Disagreement) -> Place:
 
     Whether both differ in the whole depends on how much the module moves the loss.
     """
-    for call in calls_of(chain, near(params, 0)):
-        local = _disagreement_of(*_alone(call, chain, params))
-        if local is not None and (local.forward if differing.forward else local.difference):
-            return Place(call.words, local)
+    with chain.replaying():
+        for call in calls_of(chain, near(params, 0)):
+            local = _disagreement_of(*_alone(call, chain, params))
+            if local is not None and (local.forward if differing.forward else local.difference):
+                return Place(call.words, local)
     return Place("the loss, or the network as a whole", differing)
 
 
@@ -55,7 +56,7 @@ def hidden_place(chain: Chain, params: Params) -> Place | None:
     """
     for call, moving in _calls_that_move(chain, params):
         objective, theta = _alone(call, chain, params, moving)
-        with recording_solves() as solves:
+        with recording_solves() as solves, chain.replaying():
             local = _disagreement_of(objective, theta)
         if local is not None and solves.converged and _moves_the_loss(call, chain, params):
             return Place(call.words, local)

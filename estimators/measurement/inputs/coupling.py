@@ -14,7 +14,6 @@ from torch.utils._pytree import tree_map
 
 from estimators.core.contract import Params
 from estimators.core.objective import Chain
-from estimators.core.replay import is_replaying
 from estimators.measurement.inputs.modules import calls_of, first_that_differs, tensors_in
 from estimators.measurement.inputs.nearby import near
 
@@ -40,7 +39,7 @@ def coupled_by(chain: Chain, params: Params) -> str:
         if where:
             return where
     # A batch of one draws other numbers than its row of the batch.
-    return _alone(chain, at) if chain.views == 1 and not is_replaying() else ""
+    return _alone(chain, at) if chain.views == 1 and not chain.replays else ""
 
 
 class _At(NamedTuple):

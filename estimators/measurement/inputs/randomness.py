@@ -42,9 +42,15 @@ def refuse_random(chain: Chain, params: Params) -> None:
             return
         where = _where(chain, params)
     a, b = (p[-1].double().mean().item() for p in (first, other))
+    remedy = (
+        "draw from the global generators of torch, Python or numpy, which are set back before each "
+        "pass; one of its own is not"
+        if chain.replays
+        else "call module.eval(), or draw it with the batch"
+    )
     raise RandomObjectiveError(
         f"the loss is {a:.6g}, and {b:.6g} on the same batch again: something in {where} is "
-        "random; call module.eval(), or draw it with the batch"
+        f"random; {remedy}"
     )
 
 

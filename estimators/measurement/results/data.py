@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from estimators.measurement.estimates.bias_test import BiasVerdict
 from estimators.measurement.results.draw_record import DrawRecord
 from estimators.statistics.diagnosis import Finding
 from estimators.statistics.direction import points_uphill
 from estimators.statistics.law_check import LawCheck
-from estimators.statistics.reference import OF_THE_REFERENCE, is_rounding
+from estimators.statistics.reference import OF_THE_REFERENCE, is_rounding, null_band
 from estimators.statistics.rounding import Rounding
 from estimators.statistics.tails import UNAFFECTED
 
@@ -26,6 +26,17 @@ class Row(NamedTuple):
     layer: str
     estimator: str
     value: float
+
+
+class Null(NamedTuple):
+    """What an estimator would give if its noise or feedback had nothing to do with the gradient."""
+
+    cosine: tuple[float, float]
+    """The ends between which 95 % of the cosines lie."""
+    scaled_error: float
+    """What 95 % of the scaled errors exceed."""
+    redrawn: Literal["feedback", "signs"]
+    """What is redrawn: the feedback itself, or the signs of the units' parts."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,6 +68,9 @@ class MeasurementData:
     """The rounding error of the exact gradient in each layer, NaN where it is not known."""
     growth: dict[str, float] = field(default_factory=dict)
     """{stage: how much the activations grow in it}."""
+    redrawn: dict[str, dict[str, tuple[float, ...]]] = field(default_factory=dict)
+    """{label: {cosine, cosine_sd, scaled_error: of the estimator with its feedback redrawn, in each
+    layer}}; of those with feedback."""
     heavy: dict[str, tuple[bool | None, ...]] = field(default_factory=dict)
     """{label: whether the draws are heavy-tailed in each layer, so that intervals are too narrow};
     None for fewer than 256 draws."""
@@ -94,6 +108,10 @@ class MeasurementData:
             for metric, numbers in metrics.items():
                 for layer, number in zip(self.layers, numbers, strict=True):
                     yield Row(metric, layer, label, number)
+        for label, metrics in self.redrawn.items():
+            for metric, numbers in metrics.items():
+                for layer, number in zip(self.layers, numbers, strict=True):
+                    yield Row(f"redrawn/{metric}", layer, label, number)
 
     def value(self, metric: str, estimator: str, layer: str = "") -> float:
         """One number. Raises KeyError with the names that there are."""
@@ -111,10 +129,23 @@ class MeasurementData:
         i = self.place(layer)
         return bool(self.exact_floor) and is_rounding(self.exact_norm[i], self.exact_floor[i])
 
+    def null(self, estimator: str, layer: str = "") -> Null:
+        """What chance gives: by redrawing feedback where there is some, else the signs of units."""
+        values, i = _item("estimator", estimator, self.values), self.place(layer)
+        if estimator in self.redrawn:
+            redrawn = {name: numbers[i] for name, numbers in self.redrawn[estimator].items()}
+            band = null_band(redrawn["cosine"], redrawn["cosine_sd"])
+            return Null(band, redrawn["scaled_error"], "feedback")
+        band = null_band(0.0, values["cosine_null"][i])
+        return Null(band, values["scaled_error_null"][i], "signs")
+
     def points_uphill(self, estimator: str, layer: str = "") -> bool:
-        """Whether the mean of the draws points uphill, by more than their noise explains."""
+        """Whether the mean of the draws points uphill, by more than their noise explains.
+
+        Of a gradient that is rounding, no slope is one.
+        """
         values, i = self.values[estimator], self.place(layer)
-        if "along" not in values:
+        if "along" not in values or self.is_rounding(layer):
             return False
         lost = self.lost[estimator][i] if estimator in self.lost else 0
         return points_uphill(values["along"][i], values["along_se"][i], self.draws - lost - 1)

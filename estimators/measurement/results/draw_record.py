@@ -67,7 +67,7 @@ def summary_of_first(observation: Observation, count: int) -> Summary:
 
     Innovations sum to the scatter, and the products with the mean before to
     K² ‖ḡ − g‖² = Σ ‖ĝ_k − g‖² + 2 Σ (k − 1) ⟨ĝ_k − g, ḡ_{k−1} − g⟩. The variance of the squared
-    bias does not follow from them: it is NaN.
+    bias and the null of the scaled error do not follow from them: they are NaN.
     """
     groups, numbers = observation.at.groups, observation.moments.numbers[:count]
     dots, squares, innovations, products, before, errors, flipped = numbers.unbind(-1)
@@ -106,7 +106,8 @@ def _stops(observation: Observation) -> list[int]:
 
 def _measures_of_first(observation: Observation, count: int) -> dict[str, Tensor]:
     measures = measures_of(summary_of_first(observation, count))
-    del measures["relative_squared_bias_se"]
+    for name in ("relative_squared_bias_se", "scaled_error_null"):
+        del measures[name]
     return measures
 
 

@@ -13,11 +13,11 @@ from estimators.measurement.results.draw_record import record
 from estimators.measurement.results.measurement import Measurement
 
 
-def measurement_of(observations: Iterable[Observation]) -> Measurement:
+def measurement_of(observations: Iterable[Observation], *, redrawn: bool = False) -> Measurement:
     """The measurement that consists of these observations.
 
     `observations` are those that `observe` yields (the last one of each label counts), or finished
-    ones. Raises ValueError without any.
+    ones; `redrawn` adds the null by redrawing feedback. Raises ValueError without any.
     """
     last = {observation.label: observation for observation in observations}
     if not last:
@@ -44,6 +44,11 @@ def measurement_of(observations: Iterable[Observation]) -> Measurement:
         exact_floor=() if at.floors is None else tuple(at.floors.tolist()),
         growth=dict(at.growth),
         rounding={label: r for label, o in last.items() if (r := o.rounding()) is not None},
+        redrawn={
+            label: _tuples(null._asdict())
+            for label, o in last.items()
+            if redrawn and (null := o.redrawn()) is not None
+        },
         heavy={label: o.heavy_tails() for label, o in last.items()},
         intervals={
             label: {m: _ends(*ends) for m, ends in o.intervals().items()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from estimators.measurement.estimates.anatomy import Anatomy
 from estimators.measurement.results.data import MeasurementData
 from estimators.measurement.results.table import Table
-from estimators.measurement.results.tables import findings_table, measures_table
+from estimators.measurement.results.tables import findings_table, measures_table, null_table
 
 LEVELS = ("stage", "tensor")
 MAX_LAYERS = 20
@@ -34,6 +34,10 @@ class Measurement(MeasurementData):
         With {label: its anatomy}, as `anatomy(…).by_label`, also whether a larger batch would.
         """
         return findings_table(self, self._places(level), anatomies or {})
+
+    def nulls(self, level: str = "stage") -> Table:
+        """Cosine and scaled error of each layer beside what chance gives."""
+        return null_table(self, self._places(level))
 
     def _places(self, level: str) -> list[int]:
         if level not in LEVELS:

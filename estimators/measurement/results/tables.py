@@ -16,8 +16,10 @@ from estimators.statistics.formatting import (
     upper_bound,
 )
 from estimators.statistics.reference import (
+    HATCH,
+    HATCH_NOTE,
     OF_THE_REFERENCE,
-    RULE,
+    ROUNDED,
     growth_words,
     rounded_words,
 )
@@ -33,8 +35,6 @@ DIFFERENCES = ("scaled_error", "relative_squared_bias")
 ROUNDING = 1e-12
 """Differences below this are rounding."""
 INTERVAL_NOTE = "±: half the width of the 95 % interval, where there are enough draws for one"
-HATCH = "▨"
-HATCH_NOTE = f"{HATCH}: {RULE}"
 LAW_NOTE = "by its law: the value that theory gives, and the law check: whether the draws agree"
 
 
@@ -135,14 +135,22 @@ def uphill_notes(data: MeasurementData) -> list[str]:
 
 
 def note(
-    data: MeasurementData, places: Sequence[int] = (), sources: Mapping[str, str] | None = None
+    data: MeasurementData,
+    places: Sequence[int] = (),
+    sources: Mapping[str, str] | None = None,
+    *,
+    hatched: bool = False,
 ) -> str:
-    """The note below the table: how to read the numbers."""
+    """The note below the table: how to read the numbers.
+
+    `hatched` says that there are hatched ones, in a table that is not of these `places`.
+    """
+    hatched = hatched or any(data.is_rounding(data.layers[i]) for i in places)
     hidden = len(data.layers) - len(places)
     ends = (e for f in data.intervals.values() for m in f.values() for e in m)
     return "; ".join([
         sources_note(data.sources if sources is None else sources),
-        *([HATCH_NOTE] if any(data.is_rounding(data.layers[i]) for i in places) else []),
+        *([HATCH_NOTE] if hatched else []),
         *([INTERVAL_NOTE, *_tail_notes(data)] if any(ends) else []),
         *([LAW_NOTE] if data.laws else []),
         *([f"{hidden} layers more: .table(), .table('tensor')"] if places and hidden else []),
@@ -187,6 +195,32 @@ def findings_table(
     )
 
 
+def null_table(data: MeasurementData, places: Sequence[int]) -> Table:
+    """Cosines and scaled errors beside their nulls; hatched where the gradient is rounding."""
+    rows = []
+    for i in places:
+        layer = data.layers[i]
+        for label, values in data.values.items():
+            null, hatched = data.null(label, layer), data.is_rounding(layer)
+            low, high = map(short, null.cosine)
+            cosine, error = (
+                _measured(_clean(name, values[name][i]), None, hatched=hatched)
+                for name in ("cosine", "scaled_error")
+            )
+            band, above = f"{low} … {high}", f"> {null.scaled_error:.4g}"
+            rows.append([layer or "(network)", label, cosine, band, error, above, null.redrawn])
+    below = "null: 95 % of cosines and of scaled errors, had noise or feedback nothing to do with "
+    below += "the gradient; redrawn: the feedback, or the signs of the units"
+    hatched = any(data.is_rounding(data.layers[i]) for i in places)
+    return Table(
+        title(data),
+        ["layer", "estimator", "cosine", "its null", "scaled error", "its null", "redrawn"],
+        name_once(rows),
+        "; ".join([below, *([HATCH_NOTE] if hatched else [])]),
+        notices=data.notices,
+    )
+
+
 def name_once(rows: list[list[str]]) -> list[list[str]]:
     """The rows, with each layer's name in its first row alone."""
     above = ""
@@ -225,6 +259,8 @@ def _verdict(data: MeasurementData, label: str, i: int) -> str:
     if not verdicts:
         return f"– (takes {MIN_DRAWS} draws)"
     verdict = verdicts[i]
+    if data.is_rounding(data.layers[i]):
+        return f"– ({ROUNDED})"
     if verdict.biased is None:
         few = verdict.draws < MIN_DRAWS
         return f"– ({verdict.draws} finite draws of {MIN_DRAWS})" if few else "– (zero gradient)"

@@ -26,7 +26,7 @@ from estimators.core.contract import (
     UnsupportedError,
 )
 from estimators.core.objective import Chain, Objective
-from estimators.core.replay import PARTS_DIFFER, is_replaying
+from estimators.core.replay import PARTS_DIFFER
 from estimators.core.vectors import add_, weighted_sum
 from estimators.perturbation._directions.activation_size import largest_activation
 
@@ -140,7 +140,7 @@ def require_single_losses(objective: Objective, params: Params) -> None:
 def _on_a_batch(objective: Objective) -> Chain:
     if not isinstance(objective, Chain):
         raise UnsupportedError("per='example' needs a network on a batch: a Chain")
-    if is_replaying():
+    if objective.replays:
         raise UnsupportedError(f"per is 'example', and {PARTS_DIFFER}", network=True)
     return objective
 

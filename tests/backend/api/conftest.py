@@ -75,7 +75,7 @@ class Fake:
         told = {"cause": "fine", "text": "sound", "draws": 1}
         return [{"layer": layer, **told} for layer in question["layers"]]
 
-    def own_figures(self) -> list[dict[str, Any]]:
+    def own_figures(self, *, wait: bool = False) -> list[dict[str, Any]]:
         return self.figures
 
     def draw(self, name: str, run_id: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from torch import nn
 
 import gradlab
-from backend.attach import journal
+from backend.attach import journal, unclosed
 from backend.jobs.attached_runs import DIED
 from backend.store import runs
 
@@ -85,6 +85,9 @@ def test_a_damaged_journal_is_kept_and_harms_no_other(lab, net, batch, caplog):
     assert lab.store.run(sound).status == "finished"
     assert (lab.home.path / "attached" / damaged / "outbox-1").read_bytes() == b"{}\n"
     assert len([r for r in caplog.records if "could not be stored" in r.message]) == 1
+    row = lab.store.run(damaged)
+    assert row.status == "failed"
+    assert row.error.endswith(f"is left in {lab.home.path / 'attached' / damaged}.")
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"url": null, "registration": {"protocol": 2}}'])
@@ -159,6 +162,55 @@ run._flush()
 print(run.id, flush=True)
 sys.stdin.read()
 """
+
+
+UNCLOSED = """
+import sys, torch
+import gradlab
+run = gradlab.attach(torch.nn.Linear(2, 2), torch.nn.MSELoss(), home=sys.argv[1])
+run.step(3)
+run.log({"loss": 1.0})
+raise ZeroDivisionError("on purpose")
+"""
+
+
+def test_a_run_that_is_not_closed_fails_by_the_exception_that_ends_the_script(lab):
+    command = [sys.executable, "-c", UNCLOSED, str(lab.home.path)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1, ended.stderr
+    lab.attached.look()
+    ((row,), _) = lab.store.runs()
+    assert row.status == "failed"
+    assert row.error.startswith("ZeroDivisionError: on purpose")
+    assert lab.points(row.id, "train/loss") == [(3, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "status", "error"),
+    [(None, "finished", ""), (4, "finished", ""), (9, "failed", "ended at step 4 of 9 without")],
+)
+def test_a_run_ends_when_nothing_refers_to_it(lab, net, until, steps, status, error):
+    run = gradlab.attach(net, nn.CrossEntropyLoss(), home=lab.home.path, steps=steps)
+    run.step(3)
+    run.log({"loss": 1.0})
+    del run
+    until(lambda: (lab.attached.look(), lab.store.runs()[1] == 1)[1])
+    ((row,), _) = lab.store.runs()
+    assert row.status == status
+    assert error in (row.error or "")
+    assert lab.points(row.id, "train/loss") == [(3, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(None, "finished"), (gradlab.RunCancelledError("it was"), "cancelled")],
+)
+def test_a_run_that_is_not_closed_ends_with_the_script(lab, net, monkeypatch, error, status):
+    run = gradlab.attach(net, nn.CrossEntropyLoss(), home=lab.home.path)
+    monkeypatch.setattr(sys, "last_value", error, raising=False)
+    unclosed._end_all()
+    lab.attached.look()
+    assert lab.store.run(run.id).status == status
 
 
 def test_a_loop_that_is_killed_has_failed_and_lost_nothing(lab):

@@ -1,5 +1,7 @@
 """The callback of PyTorch Lightning, in a real trainer."""
 
+import signal
+
 import pytest
 import torch
 from torch import nn
@@ -14,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
 
 
 class Classifier(pl.LightningModule):
-    fails_at = -1
+    fails_at, error = -1, ZeroDivisionError("on purpose")
 
     def __init__(self):
         super().__init__()
@@ -26,7 +28,7 @@ class Classifier(pl.LightningModule):
 
     def training_step(self, batch, index):
         if self.global_step == self.fails_at:
-            raise ZeroDivisionError("on purpose")
+            raise self.error
         loss = nn.functional.cross_entropy(self(batch[0]), batch[1])
         self.log("train_metric", 2 * loss)
         return loss
@@ -102,6 +104,18 @@ def test_a_failure_ends_the_run_with_its_traceback(lab, tmp_path):
     row = lab.store.run(made.run.id)
     assert row.status == "failed"
     assert "on purpose" in row.error
+
+
+def test_an_interrupt_cancels_the_run(lab, tmp_path, monkeypatch):
+    monkeypatch.setattr(signal, "signal", lambda *given: None)  # the trainer ignores later ones
+    module = Classifier()
+    module.fails_at, module.error = 5, KeyboardInterrupt()
+    made = callback(lab, module)
+    with pytest.raises(SystemExit):
+        fit(module, made, tmp_path)
+    lab.attached.look()
+    row = lab.store.run(made.run.id)
+    assert (row.status, row.step) == ("cancelled", 6)
 
 
 def test_a_cancelled_run_stops_the_trainer(lab, tmp_path):

@@ -169,6 +169,7 @@ def test_a_lab_elsewhere_that_cannot_be_used(open_lab, net, tmp_path, given, sen
     asked = {"url": open_lab.url, "token": open_lab.home.token, **given}
     with pytest.raises(gradlab.AttachError, match=sentence):
         gradlab.attach(net, LOSS, home=tmp_path / "here", **asked)
+    assert [*(tmp_path / "here").glob("attached/*")] == []
 
 
 def test_a_token_may_end_with_its_file_s_line(open_lab, net, tmp_path):

@@ -1,5 +1,6 @@
 """The many forms of a loop: wrapped modules, precisions, modes, batches; served or refused."""
 
+import numpy as np
 import pytest
 import torch
 from torch import distributed, nn
@@ -216,6 +217,11 @@ def test_a_loss_of_the_model_may_have_pairs_too(measured, net, batch):
         ({"x": 1}, lambda model, batch: model(batch), r"loss\(model, batch\) does not take this"),
         ({"x": 1}, lambda model, batch: 3.0, r"gives float; one number, \(\), is allowed"),
         ((torch.ones(4, 5), torch.ones(4)), LOSS, r"the network does not take x of torch.float32"),
+        (
+            (torch.ones(4, 6, device="meta"), torch.ones(4)),
+            LOSS,
+            r"a tensor of the batch, \(4, 6\), is on the device meta",
+        ),
     ],
 )
 def test_batches_that_do_not_fit_are_told_at_the_first_step(tmp_path, net, batch, loss, sentence):
@@ -245,10 +251,23 @@ def test_a_probe_that_fails_later_is_told_and_the_loop_goes_on(lab, net, batch, 
     [
         (lambda run: run.step(2), r"step is 2; a whole number from the present one, 5, on"),
         (lambda run: run.step(-1), r"step is -1"),
-        (lambda run: run.step(6.5), r"step is 6.5; a whole number"),
+        (lambda run: run.step(6.5), r"step is 6.5, a float; a whole number"),
         (lambda run: run.log({"x": torch.ones(3)}), r"'x' is a tensor of shape \(3,\); one number"),
         (lambda run: run.log({"x": "high"}), r"'x' is 'high', a str; a number is allowed"),
         (lambda run: run.log({"": 1}), r"'' is no name of a scalar"),
+        (lambda run: run.step(True), r"^step is True, a bool; a whole number from .* is allowed$"),
+        (lambda run: run.step(2**60), r"at most 1,099,511,627,775 is allowed"),
+        (lambda run: run.log({"x": 1}, step=7.0), r"^step is 7.0, a float; a whole number from"),
+        (lambda run: run.log("loss"), r"^values is 'loss', a str; a mapping such as {'loss': 0.5}"),
+        (lambda run: run.log(None), r"^values is None, a NoneType; a mapping"),
+        (lambda run: run.log({3: 1}), r"^3 is no name of a scalar; text of 1 to 190"),
+        (lambda run: run.log({"\ud800": 1}), r"is no name of a scalar; it holds a control"),
+        (lambda run: run.log({"x": "3"}), r"'x' is '3', a str; a number is allowed"),
+        (lambda run: run.log({"x": 10**400}), r"'x' is 1000*, an int; a number is allowed"),
+        (lambda run: run.log({"x": torch.tensor(1j)}), r"'x' is a tensor that is complex"),
+        (lambda run: run.log({"x": torch.ones((), device="meta")}), r"'x' .* device meta"),
+        (lambda run: run.close("done"), r"^outcome is 'done', a str; 'finished' or 'failed' or"),
+        (lambda run: run.close("failed", 3), r"^error is 3, an int; text is allowed"),
     ],
 )
 def test_bad_calls_are_refused_in_a_sentence(tmp_path, net, call, sentence):
@@ -267,7 +286,27 @@ def test_bad_calls_are_refused_in_a_sentence(tmp_path, net, call, sentence):
         ({"budget": 2}, r"budget is 2; it must be at most 1"),
         ({"name": "two\nlines"}, r"control character"),
         ({"estimators": {"e" * 301: gradlab.SPSA()}}, r"^labels.0: .* at most 300"),
-        ({"steps": 0}, r"steps is 0; it must be at least 1"),
+        ({"steps": 0}, r"^steps is 0; it must be at least 1$"),
+        ({"steps": 10.0}, r"^steps is 10.0, a float; a whole number, or None, is allowed$"),
+        ({"steps": True}, r"^steps is True, a bool; a whole number"),
+        ({"seed": 1.0}, r"^seed is 1.0, a float; a whole number is allowed$"),
+        ({"seed": -1}, r"^seed is -1; it must be at least 0$"),
+        ({"draws": "16"}, r"^draws is '16', a str; a whole number is allowed$"),
+        ({"every": 2.0}, r"^every is 2.0, a float; a whole number"),
+        ({"budget": True}, r"^budget is True, a bool; a number is allowed$"),
+        ({"budget": float("nan")}, r"^budget is nan; it must be a finite number$"),
+        ({"buffer": -1}, r"^buffer is -1; it must be at least 1 byte$"),
+        ({"buffer": 1e6}, r"^buffer is 1000000.0, a float; a whole number of bytes is allowed$"),
+        ({"name": 3}, r"^name is 3, an int; text is allowed$"),
+        ({"home": 3}, r"^home is 3, an int; a path is allowed$"),
+        ({"url": 3}, r"^url is 3, an int; text is allowed$"),
+        ({"token": 3}, r"^token is 3, an int; text is allowed$"),
+        ({"loss": nn.CrossEntropyLoss}, r"^loss is the class CrossEntropyLoss; write CrossE"),
+        ({"loss": "mse"}, r"^loss is 'mse', a str; a function is allowed$"),
+        ({"loss_takes": "both"}, r"^loss_takes is 'both', a str; None or 'output' or 'model'"),
+        ({"separable": 1}, r"^separable is 1, an int; None or True or False is allowed$"),
+        ({"model": 3, "estimators": ()}, r"^model is an int; an nn.Module is allowed$"),
+        ({"estimators": [gradlab.SPSA()] * 17}, r"^estimators has 17 entries; at most 16 are"),
     ],
 )
 def test_bad_arguments_are_refused_in_a_sentence(tmp_path, net, given, sentence):
@@ -276,11 +315,71 @@ def test_bad_arguments_are_refused_in_a_sentence(tmp_path, net, given, sentence)
         gradlab.attach(**asked)
 
 
-def test_a_model_made_in_inference_mode_is_refused(tmp_path):
+def made_in_inference_mode(make):
     with torch.inference_mode():
-        net = nn.Linear(2, 2)
-    with pytest.raises(ValueError, match=r"weight was made in torch.inference_mode\(\)"):
-        gradlab.attach(net, LOSS, ESTIMATORS, home=tmp_path)
+        return make()
+
+
+class OfTheSameShape(nn.Module):
+    def __init__(self, buffer):
+        super().__init__()
+        self.inner = nn.Linear(6, 3)
+        self.register_buffer("mean", buffer)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (
+            lambda: made_in_inference_mode(lambda: nn.Linear(2, 2)),
+            r"^the parameter weight was made in torch.inference_mode\(\), where .* outside of it$",
+        ),
+        (
+            lambda: OfTheSameShape(made_in_inference_mode(lambda: torch.ones(3))),
+            r"^the buffer mean was made in torch.inference_mode\(\)",
+        ),
+        (lambda: nn.Linear(2, 2, device="meta"), r"^the parameter weight is on the device meta"),
+        (lambda: nn.LazyLinear(2), r"^the parameter weight has no shape yet.* run it on a batch"),
+        (
+            lambda: nn.ModuleDict({"n" * 300: nn.Linear(2, 2)}),
+            r"^the parameter nnn\S+… has a name of 307 characters; at most 300 are kept$",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_models_that_cannot_be_measured_are_refused(tmp_path, make, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        gradlab.attach(make(), LOSS, ESTIMATORS, home=tmp_path)
+    assert not (tmp_path / "attached").exists()
+
+
+def test_whole_numbers_of_any_type_are_steps(lab, net):
+    types = {"steps": np.int64(9), "seed": np.int32(1), "draws": np.int8(4), "every": np.uint8(2)}
+    with gradlab.attach(net, LOSS, home=lab.home.path, buffer=np.int64(10**6), **types) as run:
+        with pytest.raises(ValueError, match=r"^step is -1; a whole number from 0 on is allowed$"):
+            run.step(-1)
+        run.step(np.int64(3), None)
+        run.log({"loss": np.array([0.5])}, step=torch.tensor(4))
+    lab.attached.look()
+    assert lab.points(run.id, "train/loss") == [(4, 0.5)]
+    assert lab.store.run(run.id).config["steps"] == 9
+
+
+def test_scalars_of_other_steps_and_other_names_are_one_series(lab, net):
+    """Some are logged at every step, some now and then, and one under both of its names."""
+    with gradlab.attach(net, LOSS, home=lab.home.path) as run:
+        for step in range(6):
+            run.log({"loss": step}, step=step)
+            if step % 2:
+                run.log({"b": -step, "a": step / 2})
+            if step == 3:
+                run._flush()
+                run.log({"train/loss": 30.0})
+    lab.attached.look()
+    losses = [(0, 0.0), (1, 1.0), (2, 2.0), (3, 30.0), (4, 4.0), (5, 5.0)]
+    assert lab.points(run.id, "train/loss") == losses
+    assert lab.points(run.id, "log/a") == [(1, 0.5), (3, 1.5), (5, 2.5)]
+    assert lab.points(run.id, "log/b") == [(1, -1.0), (3, -3.0), (5, -5.0)]
 
 
 def test_scalars_that_change_in_place_afterwards_keep_their_value(lab, net):

@@ -1,6 +1,7 @@
 """The callback of Hugging Face's Trainer, in a real one, on a tiny language model."""
 
 import os
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -33,16 +34,18 @@ def rows():
 
 
 def fit(net, callback, tmp_path, **more):
+    trainer = made_trainer(net, [callback] if callback else [], tmp_path, **more)
+    trainer.train()
+    return trainer
+
+
+def made_trainer(net, callbacks, tmp_path, **more):
     arguments = transformers.TrainingArguments(
         output_dir=str(tmp_path / "out"), max_steps=6, per_device_train_batch_size=4,
         logging_steps=1, report_to=[], save_strategy="no", use_cpu=True, disable_tqdm=True,
         seed=3, dataloader_pin_memory=False, **more,
     )  # fmt: skip
-    trainer = transformers.Trainer(
-        net, arguments, train_dataset=rows(), callbacks=[callback] if callback else []
-    )
-    trainer.train()
-    return trainer
+    return transformers.Trainer(net, arguments, train_dataset=rows(), callbacks=callbacks)
 
 
 def callback(lab, **more):
@@ -80,6 +83,32 @@ def test_accumulated_batches_are_one_step(lab, tmp_path):
     assert [s for s, _ in lab.points(made.run.id, "cosine", "", "spsa")] == [0, 3]
 
 
+class Fails(transformers.TrainerCallback):
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == 3:
+            raise ZeroDivisionError("on purpose")
+
+
+@pytest.mark.parametrize("in_a_block", [True, False])
+def test_a_training_that_fails_fails_its_run(lab, tmp_path, in_a_block):
+    """A trainer tells no callback of it; the next training or the end of the script does."""
+    made, net = GradLabCallback(home=lab.home.path), model()
+    trainer = made_trainer(net, [made, Fails()], tmp_path)
+    with pytest.raises(ZeroDivisionError), made if in_a_block else nullcontext():
+        trainer.train()
+    failed = made.run.id
+    if not in_a_block:
+        trainer.pop_callback(Fails)
+        trainer.train()
+    lab.attached.look()
+    row = lab.store.run(failed)
+    why = "ZeroDivisionError: on purpose" if in_a_block else "ended at step 3 of 6"
+    assert row.status == "failed"
+    assert why in row.error
+    assert not net._forward_pre_hooks
+    assert lab.store.run(made.run.id).status == ("failed" if in_a_block else "finished")
+
+
 def test_a_cancelled_run_stops_the_trainer(lab, tmp_path):
     made = callback(lab)
 
@@ -88,13 +117,7 @@ def test_a_cancelled_run_stops_the_trainer(lab, tmp_path):
             if state.global_step == 2:
                 made.run._control.update(cancel=True)
 
-    arguments = transformers.TrainingArguments(
-        output_dir=str(tmp_path / "out"), max_steps=6, report_to=[], save_strategy="no",
-        use_cpu=True, disable_tqdm=True, dataloader_pin_memory=False,
-    )  # fmt: skip
-    trainer = transformers.Trainer(
-        model(), arguments, train_dataset=rows(), callbacks=[made, Cancels()]
-    )
+    trainer = made_trainer(model(), [made, Cancels()], tmp_path)
     trainer.train()
     assert trainer.state.global_step < 6
     lab.attached.look()

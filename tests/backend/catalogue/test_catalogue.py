@@ -378,7 +378,9 @@ def test_plugins_are_listed_and_a_broken_one_harms_nothing(plugins, check):
     assert entry["source"]["kind"] == entry["family"] == "plugin"
     assert entry["schema"]["properties"]["channels"]["description"]
     assert [f["source"] for f in found["failures"]] == [str(plugins[0] / "broken.py")]
-    assert "nothing_of_that_name" in found["failures"][0]["traceback"]
+    _, first, *_, last = found["failures"][0]["traceback"].splitlines()
+    assert first.endswith('/broken.py", line 1, in <module>'), "no line of the lab above its own"
+    assert last == "ModuleNotFoundError: No module named 'nothing_of_that_name'"
     answer, errors = check(plugins, estimator={"name": "drifting"})
     assert not errors
     assert answer["plugins"] == {"drifting": entry["source"]["hash"]}

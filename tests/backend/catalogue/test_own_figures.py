@@ -63,6 +63,20 @@ def test_it_is_drawn_in_the_lab_s_layout(tmp_path, source):
     assert drawn["figure"]["layout"]["title"]["text"] == "Loss over steps"
     assert drawn["figure"]["layout"]["height"] == 300
     assert (drawn["shown"], drawn["count"]) == (3, 3)
+    assert {"xaxis", "yaxis"} <= drawn["figure"]["layout"].keys(), "the page colours their grid"
+
+
+def test_lines_without_a_colour_get_one_that_the_legend_shows(tmp_path, source):
+    answer = """shown = go.Figure(go.Scatter(y=[1], marker_color="red"))
+        shown.add_scatter(y=[2], yaxis="y2").add_bar(y=[3]).add_heatmap(z=[[4]])
+        return shown"""
+    (tmp_path / "own.py").write_text(OWN.format(answer=answer))
+    figure = draw_own_figure("loss_over_steps", "r1", source, [tmp_path])["figure"]
+    red, line, bar, heat = figure["data"]
+    assert red["line"]["color"] == red["marker"]["color"] == "red"
+    assert (line["line"]["color"], bar["marker"]["color"]) == ("#D55E00", "#009E73")
+    assert "line" not in heat
+    assert "yaxis2" in figure["layout"]
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,17 @@ SOUND = {
 
 
 @pytest.fixture
+def config():
+    """Two moons and an MLP."""
+    names = {
+        "dataset": "two_moons", "network": "mlp", "loss": "cross_entropy", "optimizer": "sgd",
+        "estimator": "backprop",
+    }  # fmt: skip
+    parts = {kind: {"name": name} for kind, name in names.items()}
+    return {**parts, "steps": 3, "batch_size": 10, "device": "cpu"}
+
+
+@pytest.fixture
 def problems(tmp_path):
     def of(**changed):
         (tmp_path / "odd.py").write_text(FILE.format(**{**SOUND, **changed}))
@@ -156,6 +167,50 @@ def test_a_layer_that_needs_numbers_is_run_with_numbers(problems):
 def test_what_does_not_fit_is_refused_in_a_sentence(problems, changed, place, message):
     (problem,) = problems(**changed)
     assert problem == ([place], message)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        ("raise SystemExit('over')", "SystemExit: over (odd.py, line 20)"),
+        ("return self.forward(x)", "RecursionError: maximum recursion depth exceeded"),
+    ],
+)
+def test_a_network_that_would_end_the_process_is_refused(problems, trouble, said):
+    ((place, message),) = problems(forward=trouble)
+    assert place == ["network"]
+    assert said in message
+
+
+@pytest.mark.parametrize("error", ["SystemExit", "RuntimeError"])
+def test_a_component_that_raises_where_it_is_made_is_refused(tmp_path, config, error):
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\nfrom gradlab import PerExampleLoss\n\n\n"
+        "@dataclass(frozen=True)\nclass Mine(PerExampleLoss):\n    'A loss.'\n\n"
+        f"    def __post_init__(self):\n        raise {error}('no')\n\n"
+        "    def losses(self, outputs, y):\n        return outputs[:, 0]\n"
+    )
+    (found,) = validate({**config, "loss": {"name": "mine"}}, [tmp_path])["errors"]
+    assert found == {"loc": ["loss"], "msg": f"mine cannot be made: {error}: no (mine.py, line 10)"}
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize("given", [{}, {"hidden": 0}, {"hidden": 3}])
+def test_a_layer_without_units_is_refused_at_its_field(tmp_path, config, given):
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n\n\nclass Mine(nn.Module):\n"
+        "    def __init__(self, in_features, num_classes, hidden: int = 0):\n"
+        "        super().__init__()\n        self.first = nn.Linear(in_features, hidden)\n"
+        "        self.head = nn.Linear(hidden, num_classes)\n\n"
+        "    def forward(self, x):\n        return self.head(self.first(x))\n"
+    )
+    errors = validate({**config, "network": {"name": "mine", **given}}, [tmp_path])["errors"]
+    if given.get("hidden"):
+        assert errors == []
+        return
+    (found,) = errors
+    assert found["loc"] == ["network", "hidden"]
+    assert found["msg"].startswith("hidden is 0, with which first.weight has shape (0, 2)")
 
 
 def test_a_network_that_returns_the_batch_for_any_number_is_caught_at_another_number(problems):

@@ -4,13 +4,17 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections import Counter, namedtuple
 from pathlib import Path
 
 import huggingface_hub
 import pytest
+from typer.testing import CliRunner
 
+from backend.cli import app
 from backend.data_folders import preparation
+from backend.data_folders.exclusive import alone
 from backend.data_folders.folders import DataError
 from backend.data_folders.manifest import checksum, manifest_of
 from backend.data_folders.named import HubSet
@@ -103,7 +107,7 @@ def test_a_set_that_is_there_is_not_fetched_again(fake):
 @pytest.mark.parametrize("spoiled", [lambda c: c[:-50], lambda c: c[:-8] + b"12345678"])
 def test_a_file_that_is_cut_off_or_altered_is_refused_and_repaired(fake, home, spoiled):
     fake.spoil["default/train/0001.parquet"] = spoiled
-    assert "train/0001.parquet" in refusal("small", SMALL)
+    assert refusal("small", SMALL).startswith("default/train/0001.parquet of someone/small arr")
     assert not (home / "datasets" / "small").exists()
     with pytest.raises(DataError, match="there is no data set"):
         ParquetImages("small").load(0)
@@ -149,7 +153,9 @@ def test_a_file_that_is_damaged_later_is_replaced(fake):
     path = folder / "train-00000-of-00002.parquet"
     path.write_bytes(path.read_bytes()[:100])
     assert manifest_of(folder).damaged(folder) == [path.name]
-    prepare("small", SMALL)
+    said = CliRunner().invoke(app, ["data", "check", "small"], env={"COLUMNS": "200"}).output
+    assert f"{path.name} of small is damaged: run `gradlab data get small` again" in said
+    assert CliRunner().invoke(app, ["data", "get", "small"]).exit_code == 0
     assert manifest_of(folder).damaged(folder) == []
 
 
@@ -176,6 +182,37 @@ def test_two_processes_that_prepare_one_set_do_not_harm_each_other(fake, home):
     assert leftovers(home) == ["small"]
 
 
+def test_the_second_of_two_processes_says_that_it_waits_and_shows_the_progress(fake, home):
+    command = [sys.executable, "-m", "backend.cli", "data", "get", "mnist"]
+    fake.sets["ylecun/mnist"] = {
+        f"mnist/{part}/0000.parquet": parquet(9, seed=k) for k, part in enumerate(("train", "test"))
+    }
+    (home / "datasets").mkdir()
+    told, waited = [], threading.Event()
+
+    def of_other(done, total):
+        told.append((done, total))
+        waited.set()
+
+    with alone(home / "datasets" / "mnist") as tell:
+        tell(5 * 10**6, 17 * 10**6)
+        second = subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "0", "COLUMNS": "200"},
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        thread = threading.Thread(target=prepare, args=("mnist",), kwargs={"waiting": of_other})
+        thread.start()
+        assert waited.wait(20)
+        said = second.stderr.readline()
+    thread.join(30)
+    rest = second.communicate(timeout=30)[1]
+    assert second.returncode == 0
+    assert "mnist is being prepared by another process; this one waits for it" in said + rest
+    assert told[0] == (5 * 10**6, 17 * 10**6)
+    assert manifest_of(home / "datasets" / "mnist").damaged(home / "datasets" / "mnist") == []
+    assert [state.state for state in states() if state.name == "mnist"] == ["ready"]
+
+
 def test_two_processes_that_decode_one_set_at_once_read_the_same(fake, home):
     prepare("small", SMALL)
     code = (
@@ -190,7 +227,7 @@ def test_two_processes_that_decode_one_set_at_once_read_the_same(fake, home):
     answers = {process.communicate(timeout=100)[0] for process in processes}
     part = ParquetImages("small").load(0).train
     assert answers == {f"{part.x.double().sum().item()} {part.y.tolist()}\n".encode()}
-    assert len(list((home / "cache" / "images").iterdir())) == 1
+    assert len([*(home / "cache" / "images").glob("*.safetensors")]) == 1
 
 
 def test_fine_or_coarse_labels_are_chosen_by_their_column(fake):
@@ -239,13 +276,17 @@ def test_what_the_hub_does_not_have_is_told_in_a_sentence(fake):
     with pytest.raises(DataError, match="no data set 'minst'; there are mnist, fashion_mnist"):
         wanted_set("minst")
     assert wanted_set("a/b", "c") == ("a--b--c", HubSet("a/b", "c"))
+    assert wanted_set("a--b--c") == ("a--b--c", HubSet("a/b", "c"))
+    with pytest.raises(DataError, match=r"'\.\./b' is no data set of the hub; its name is owner/"):
+        wanted_set("../b")
 
 
 def test_a_hub_that_does_not_answer_is_told_with_what_to_do(fake, home):
     fake.close()
     said = refusal("mnist")
     assert "the Hugging Face hub does not answer" in said
-    assert said.endswith(f"copy the folder into {home / 'datasets'}")
+    assert said.endswith(f"copy its folder into {home / 'datasets'}")
+    assert "run `gradlab data get mnist` where there is a network" in said
 
 
 def test_an_absent_set_says_what_to_run_and_where_it_looked(home):
@@ -265,12 +306,16 @@ def test_a_disk_without_room_is_told_before_anything_is_fetched(fake, home, monk
     assert not [path for _, path in fake.requests if "/resolve/" in path]
 
 
-def test_a_disk_that_fills_up_is_told_in_a_sentence(fake, monkeypatch):
+@pytest.mark.parametrize("place", ["huggingface_hub.hf_hub_download", "pathlib.Path.mkdir"])
+def test_a_disk_that_fills_up_is_told_in_a_sentence(fake, home, monkeypatch, place):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device", "/data/file")
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", full)
-    assert refusal("small", SMALL) == "No space left on device: /data/file"
+    monkeypatch.setattr(place, full)
+    assert refusal("small", SMALL) == (
+        f"the disk of {home / 'datasets'} is full: make room, or let GRADLAB_DATA name a folder on "
+        "another disk; what has arrived stays"
+    )
 
 
 def test_a_folder_of_another_origin_is_left_alone(fake, home):

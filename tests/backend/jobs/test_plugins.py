@@ -210,7 +210,8 @@ def test_a_validation_that_does_not_return_names_the_plug_ins(lab, plugins, monk
         lab.supervisor.validate([config(network={"name": "troubled"})])
     assert str(caught.value) == (
         "the configuration was not checked: no answer within 2 s; it was killed. It uses the "
-        f"plug-in network troubled ({plugins / 'troubled.py'}), whose code may not return"
+        f"plug-in network troubled ({plugins / 'troubled.py'}), whose code may end the process or "
+        "not return"
     )
 
 
@@ -262,3 +263,43 @@ def test_a_figure_cannot_write_to_the_database(lab, plugins):
     lab.supervisor.catalogue(refresh=True)
     assert "readonly database" in lab.supervisor.draw("own", run)["problem"]
     assert lab.status(run) == "finished"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("import os; os._exit(4)", "the process ended without an answer, exit code 4"),
+    ],
+)
+def test_a_network_that_ends_its_process_is_named(lab, plugins, trouble, said):
+    (plugins / "troubled.py").write_text(NETWORK.format(trouble=trouble))
+    lab.supervisor.catalogue(refresh=True)
+    with pytest.raises(InspectionError) as caught:
+        lab.supervisor.validate([config(network={"name": "troubled"})])
+    assert said in str(caught.value)
+    assert f"It uses the plug-in network troubled ({plugins / 'troubled.py'})" in str(caught.value)
+
+
+def test_a_network_that_exits_in_a_late_step_keeps_what_was_measured(lab, plugins):
+    trouble = "if calls > 200: raise SystemExit('enough')"
+    (plugins / "troubled.py").write_text(NETWORK.format(trouble=trouble))
+    run = lab.submit(config(network={"name": "troubled"}, estimator={"name": "backprop"}))
+    lab.becomes(run, "failed")
+    error, (steps, _) = lab.store.run(run).error, lab.curve(run)
+    assert error.splitlines()[0] == "SystemExit: enough"
+    assert "troubled.py" in error
+    assert len(steps) == lab.store.run(run).step > 100
+
+
+def test_a_plug_in_that_changes_while_its_run_is_queued_is_told(lab, plugins):
+    (plugins / "talker.py").write_text(GOOD)
+    lab.supervisor.catalogue(refresh=True)
+    asked = config(estimator={"name": "talker"}, steps=3)
+    (verdict,) = lab.supervisor.validate([asked])
+    (plugins / "talker.py").write_text(GOOD + "\n")
+    run = lab.store.create_run(verdict["config"], verdict["labels"], verdict["plugins"]).id
+    lab.supervisor.submit(run)
+    lab.becomes(run, "finished")
+    (told,) = [e.text for e in lab.store.events(run) if e.kind == "plug-in"]
+    assert told.startswith("talker comes from another version of its file than when the run was")

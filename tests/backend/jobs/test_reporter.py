@@ -180,6 +180,9 @@ def test_a_superseded_attempt_falls_silent(tmp_path, server, status):
     reporter.start()
     hand_over(reporter, 0, 1)
     assert left.wait(5)
+    hand_over(reporter, 1, 1)
+    assert not reporter.close()
+    assert len([*unsent(tmp_path / "outbox")]) == 2, "what was not taken is kept"
 
 
 def test_a_server_in_trouble_is_asked_again(reporter, server):
@@ -202,6 +205,8 @@ def test_a_report_that_is_refused_as_wrong_ends_the_loop(reporter, server):
     reporter.start()
     with pytest.raises(RuntimeError, match="422"):
         speak_and_close(reporter)  # whichever of its calls comes after the answer
+    with pytest.raises(RuntimeError, match="422"):
+        reporter.close()
 
 
 def test_the_outbox_is_a_queue(tmp_path):

@@ -18,13 +18,14 @@ TRACE = 'Traceback (most recent call last):\n  File "x.py", line 1, in f\n    g(
     ],
 )
 def test_a_failure_begins_with_a_line_for_people(last, said):
-    text = explained(f"{TRACE}{last}\n")
+    text = explained(f"{last}\n\n{TRACE}{last}\n")
     assert text.splitlines()[0].startswith(said)
     assert text.endswith(f"{TRACE}{last}\n")
 
 
 def test_a_long_traceback_fits_into_a_report():
-    assert len(explained(TRACE * 10_000 + "ValueError: " + "x" * 10_000)) < 100_000
+    error = "x" * 10_000
+    assert len(explained(f"{error}\n\n{TRACE * 10_000}ValueError: {error}")) < 100_000
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def page():
         draws = EstimatorDraws(Labelled(label, estimator), at, state, DRAWS, SEED, 0)
         while draws.made < DRAWS:
             draws.take()
-        records += [*draws.points(), *draws.last()]
+        records += [*draws.points(), *draws.redrawn(), *draws.last()]
     facts = show(measured())._source.run(RUN).facts
     return stored(records, {"microscope": {"draws": DRAWS, "sweep": None}}, facts=facts)
 
@@ -133,14 +133,15 @@ def test_a_measurement_is_drawn_as_the_page_draws_it(name, asked):
 
 def test_a_measurement_has_every_series_of_a_microscope_and_no_other():
     ours, theirs = table(show(measured())._source), table(page())
-    # The page knows the bias's standard error at 8, 16, 32, … too; here it is of all draws.
+    # The page knows the bias's standard error and the null of the scaled error at 8, 16, 32, …
+    # too; here they are of all draws.
     assert ours.keys() == theirs.keys()
     for key, values in ours.items():
         last = key[0] == "relative_squared_bias_se" or key[0].endswith("_se")
         last = (
             last
             or key[0].startswith(("law/", "law_check/"))
-            or key[0] in ("draw/nonfinite", "draw/heavy_tail")
+            or key[0] in ("draw/nonfinite", "draw/heavy_tail", "scaled_error_null")
         )
         close(theirs[key][-1:] if last else theirs[key], values[-1:] if last else values)
 
@@ -173,6 +174,8 @@ def test_a_sweep_is_drawn_as_the_page_draws_it():
         one = {"forward_gradient": ForwardGradient(tangents=value)}
         of = subject(NET, LOSS, (X, Y), one, SEED)
         at = point(of.chain, of.params)
+        records += exact_norms(at.layers, at.norms.tolist(), value, SWEEP)
+        records += reference_floors(at.layers, at.floors.tolist(), at.growth, value, SWEEP)
         for label, (estimator, state) in of.watched.items():
             draws = EstimatorDraws(
                 Labelled(label, estimator), at, state, 130, SEED, 0, each_draw=False, prefix=SWEEP

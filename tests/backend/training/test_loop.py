@@ -9,6 +9,7 @@ import torch
 
 from backend.training import clock, loop
 from backend.training.control import Control
+from backend.training.datasets import datasets
 from backend.training.loop import train
 from backend.training.point_buffer import PointBuffer
 from backend.training.records import Ended, Facts, Points, Progress
@@ -278,3 +279,27 @@ def test_backprop_learns_the_digits(gather, config):
     )
     assert run.of("test/accuracy")[1000] >= 0.96
     assert run.progress[-1].seconds < 30
+
+
+@pytest.mark.parametrize(
+    ("error", "first"),
+    [
+        (ValueError("the file is short:\n  two rows\nof ten"), "the file is short:"),
+        (KeyError("rows"), "KeyError: 'rows'"),
+        (SystemExit("no data"), "SystemExit: no data"),
+        (RuntimeError(), "RuntimeError"),
+    ],
+    ids=["sentence", "class", "exit", "silent"],
+)
+def test_a_run_that_cannot_be_built_says_why_in_its_first_line(
+    config, gather, monkeypatch, error, first
+):
+    def load(self, seed):
+        raise error
+
+    monkeypatch.setattr(datasets()["two_moons"], "load", load)
+    run = gather(train(config()))
+    assert run.ended.status == "failed"
+    sentence, _, rest = run.ended.error.partition("\n\n")
+    assert sentence == first
+    assert rest.startswith("Traceback (most recent call last):")

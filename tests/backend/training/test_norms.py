@@ -72,10 +72,10 @@ def test_the_bias_of_coefficients_for_each_example_is_large_under_batch_normalis
 
 
 def test_a_step_moves_them_once_as_a_training_forward_pass_does():
-    module, x, _ = built("mlp")
+    module, x, y = built("mlp")
     other, _, _ = built("mlp")
     other.train()(x)
-    RunningStatistics(module).update(x)
+    RunningStatistics(module).update(Chain(module, x, y))
     for key, b in module.named_buffers():
         assert torch.equal(b, dict(other.named_buffers())[key]), key
     assert module[0].norm.num_batches_tracked == 1
@@ -86,12 +86,13 @@ def test_without_batch_normalisation_nothing_passes():
         def forward(self, x):
             raise AssertionError("a pass was made")
 
-    RunningStatistics(Silent()).update(torch.zeros(2, 3))
+    x = torch.zeros(2, 3)
+    RunningStatistics(silent := Silent()).update(Chain(silent, x, x))
 
 
 def test_evaluation_uses_running_statistics_and_moves_none():
     module, x, y = built("mlp")
-    RunningStatistics(module).update(x)
+    RunningStatistics(module).update(Chain(module, x, y))
     before = buffers(module)
     part = Part(x, y)
     found = dict(Evaluation(module, Split(part, part, part), 10, 4).last())

@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from PIL import Image
 from backend.catalogue import catalogue, validate
 from backend.data_folders.folders import DataError
 from backend.training.datasets import datasets
-from backend.training.image_files import parquet
+from backend.training.image_files import cache, parquet
 from backend.training.loop import train
 
 ParquetImages = datasets()["parquet_images"]
@@ -47,6 +48,11 @@ def write(path, images, labels, column="image", names=None, kind=None):
         metadata = {"huggingface": json.dumps({"info": {"features": features}})}
         table = table.replace_schema_metadata(metadata)
     pq.write_table(table, path)
+
+
+def kept(home):
+    """The files of decoded images, and what was left beside them but locks."""
+    return [p for p in (home / "cache" / "images").iterdir() if p.suffix != ".lock"]
 
 
 @pytest.fixture
@@ -300,12 +306,12 @@ def test_a_second_run_decodes_nothing_until_a_file_changes(tiny, home, monkeypat
     write(tiny["folder"] / "train-00001-of-00002.parquet", map(png, others), tiny["y"][30:])
     changed = ParquetImages("tiny", normalise="none").load(0)
     assert scaled(others)[0].tolist() in [*changed.train.x.tolist(), *changed.validation.x.tolist()]
-    assert len(list((home / "cache" / "images").iterdir())) == 1, "the former file is left"
+    assert len(kept(home)) == 1, "the former file is left"
 
 
 def test_a_damaged_cache_is_made_again(tiny, home):
     first = ParquetImages("tiny").load(0)
-    (file,) = (home / "cache" / "images").iterdir()
+    (file,) = kept(home)
     file.write_bytes(file.read_bytes()[:-40])
     assert torch.equal(ParquetImages("tiny").load(0).train.x, first.train.x)
     assert torch.equal(ParquetImages("tiny").load(0).train.x, first.train.x)
@@ -331,23 +337,34 @@ def test_a_worker_that_is_killed_while_it_writes_leaves_no_half_of_a_cache(tiny,
         patched.setattr(parquet, "decode", killed)
         with pytest.raises(KeyboardInterrupt):
             dataset.load(0)
-    assert not list((home / "cache" / "images").iterdir())
+    assert not kept(home)
     assert dataset.load(0).test.y.tolist() == tiny["test_y"]
 
 
-def test_two_workers_that_decode_at_once_do_not_harm_each_other(tiny, home, monkeypatch):
-    dataset, rows, others = ParquetImages("tiny"), parquet.rows, []
+def test_of_two_workers_that_decode_at_once_the_second_waits_and_says_so(tiny, home, monkeypatch):
+    dataset, rows, others, read = ParquetImages("tiny"), parquet.rows, [], []
+    other = threading.Thread(target=lambda: others.append(dataset.load(0)))
+    said, waits = [], threading.Event()
+
+    def warning(text, *values):
+        said.append(text % values)
+        waits.set()
 
     def interrupted(path, column):
-        if path.name.startswith("test") and not others:  # the other one writes in the meantime
-            others.append(None)
-            others[0] = dataset.load(0)
+        read.append(path.name)
+        if path.name.startswith("test"):  # the other one begins in the meantime
+            other.start()
+            assert waits.wait(20)
         return rows(path, column)
 
+    monkeypatch.setattr(cache._log, "warning", warning)
     monkeypatch.setattr(parquet, "rows", interrupted)
     own = dataset.load(0)
+    other.join(20)
     assert torch.equal(own.train.x, others[0].train.x)
-    (file,) = (home / "cache" / "images").iterdir()
+    assert len(read) == 3, "each file is decoded once"
+    assert said == ["another run is decoding the images of tiny (0 of 58); waiting"]
+    (file,) = kept(home)
     assert file.suffix == ".safetensors"
     monkeypatch.setattr(parquet, "rows", None)
     assert torch.equal(dataset.load(0).train.x, own.train.x)
@@ -358,4 +375,4 @@ def test_a_data_set_whose_name_begins_with_another_s_keeps_its_cache(tiny, home)
     (home / "datasets" / "tiny-2").symlink_to(tiny["folder"])
     ParquetImages("tiny-2").load(0)
     ParquetImages("tiny").load(0)
-    assert len(list((home / "cache" / "images").iterdir())) == 2
+    assert len(kept(home)) == 2

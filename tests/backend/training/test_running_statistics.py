@@ -73,7 +73,7 @@ def assert_moved_by_one_pass(trainer, batches, steps):
         wanted = buffers(module)
         for name, b in module.named_buffers():
             b.copy_(before[name])
-        trainer.update(step, trainer.objective(batch))
+        trainer.update(step, trainer.objective(batch, step))
         # A kernel may choose another order of sums where autograd records it.
         torch.testing.assert_close(buffers(module), wanted, rtol=1e-6, atol=1e-7)
         assert any(not torch.equal(b, before[name]) for name, b in wanted.items())
@@ -99,11 +99,11 @@ def test_whoever_drives_the_statistics_are_those_of_one_pass(estimator, network)
 def test_the_driver_s_own_pass_is_taken_where_it_is_an_ordinary_one(estimator, own, more, network):
     trainer, batches = trainer_of(estimator, network)
     passes = passes_of(trainer.module)
-    trainer.update(0, trainer.objective(batches.at(0)))  # with what is worked out once
+    trainer.update(0, trainer.objective(batches.at(0), 0))  # with what is worked out once
     passes.clear()
-    estimator.estimate(trainer.objective(batches.at(1)), trainer.params, None, torch.Generator())
+    estimator.estimate(trainer.objective(batches.at(1), 1), trainer.params, None, torch.Generator())
     assert len(passes) == own
-    trainer.update(1, trainer.objective(batches.at(1)))
+    trainer.update(1, trainer.objective(batches.at(1), 1))
     assert len(passes) == 2 * own + more
 
 
@@ -190,11 +190,11 @@ def test_no_other_pass_is_taken_for_it(estimator, network):
 
 def test_a_pass_outside_of_the_step_moves_nothing():
     trainer, batches = trainer_of(Backprop())
-    objective = trainer.objective(batches.at(0))
+    objective = trainer.objective(batches.at(0), 0)
     trainer.update(0, objective)
     before = buffers(trainer.module)
     Backprop().estimate(objective, trainer.params, None, torch.Generator())
-    other = trainer.objective(batches.at(1))
+    other = trainer.objective(batches.at(1), 1)
     Backprop().estimate(other, trainer.params, None, torch.Generator())
     for name, b in trainer.module.named_buffers():
         assert torch.equal(b, before[name]), name

@@ -86,7 +86,7 @@ def test_a_probe_counts_unconverged_draws_and_measures_the_radius(config, gather
 
 def test_the_radius_of_a_probe_is_that_of_its_weights_and_batch(config):
     run = Run(config(network=SMALL, shadows=[], probe=QUIET), Control(), None, (), None)
-    run._trainer.update(0, run._trainer.objective(run._batches.at(0)))
+    run._trainer.update(0, run._trainer.objective(run._batches.at(0), 0))
     objective = run._trainer.objective(run._batches.at(1))
     rows = dict(run._probes._spectral_radii(objective))
     module = run._trainer.module

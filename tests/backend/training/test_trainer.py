@@ -36,7 +36,7 @@ def test_an_update_is_the_optimisers_step_bit_for_bit(optimizer, made):
     weights = {n: p.clone().requires_grad_() for n, p in trainer.params.items()}
     peer = assembly.optimizer.build(weights.values())
     for step in range(5):
-        estimate = trainer.update(step, trainer.objective(batches.at(step)))
+        estimate = trainer.update(step, trainer.objective(batches.at(step), step))
         for name, weight in weights.items():
             weight.grad = estimate.grads[name].clone()
         peer.step()
@@ -45,7 +45,7 @@ def test_an_update_is_the_optimisers_step_bit_for_bit(optimizer, made):
 
 def test_an_update_keeps_no_gradient(made):
     _, batches, trainer = made(OPTIMIZERS[0])
-    trainer.update(0, trainer.objective(batches.at(0)))
+    trainer.update(0, trainer.objective(batches.at(0), 0))
     assert all(p.grad is None for p in trainer.module.parameters())
 
 

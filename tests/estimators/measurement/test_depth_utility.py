@@ -43,6 +43,7 @@ def taken(estimator, rate, draws=3):
 
 def test_each_depth_is_a_step_of_its_tensors_and_those_before():
     steps, chain, params = taken(ForwardGradient(), 0.3)
+    assert all(torch.equal(p, params[n]) for n, p in net().named_parameters())  # put back
     rng = stream(0, "probe", 0, "it")
     before = chain(params)
     draws = [ForwardGradient().estimate(chain, params, None, rng).grads for _ in range(3)]

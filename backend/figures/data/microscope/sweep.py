@@ -4,16 +4,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backend.figures.data import standard_errors
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, lines
 from backend.figures.data.source import FigureError, Floats, Source
 from backend.figures.data.tally import Tally
+from backend.figures.reference import Reference
 
 NETWORK = "network."
 LAW = "sweep/law/"
 PARAMETERS = "sweep/parameters"
+MEASURED = "sweep/relative_variance"
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Curve:
     errors: Floats | None
     """Standard errors, NaN where there is none."""
     law: bool
+    hatched: NDArray[np.bool_]
+    """Where the exact gradient is rounding, from which measure and law are computed, (n,)."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -86,7 +91,10 @@ def _curve(source: Source, query: Query, line: Line, tally: Tally) -> Curve:
     else:
         x = [str(value) for value in x]
     noise = None if spread is None else spread[keep]
-    return Curve(line, [x[at] for at in keep], y[keep], noise, law)
+    # The law is computed from the exact gradient, whatever the measure.
+    name = MEASURED if law else line.series.metric
+    hatched = Reference(source, line.run_id).rounded_at(name, line.series.layer, steps)
+    return Curve(line, [x[at] for at in keep], y[keep], noise, law, hatched[keep])
 
 
 def _values(line: Line, steps: Any) -> list[Any]:

@@ -5,7 +5,7 @@ import pytest
 
 from backend.figures import Memory, MemoryRun
 from backend.figures.data.query import parse
-from backend.figures.reference import null_end
+from backend.figures.microscope import histogram, measures_table
 from backend.figures.run import (
     alignment_by_depth,
     bias_variance,
@@ -16,7 +16,7 @@ from backend.figures.run import (
     paired,
     ranking,
 )
-from estimators.statistics.reference import RULE
+from estimators.statistics.reference import RULE, error_null, null_band
 
 STEPS = np.arange(4)
 FLOORS = np.array([0.01, 0.2, 0.01, 0.2])
@@ -167,5 +167,66 @@ def test_runs_of_before_have_neither():
     assert figure.layout.meta["note"] == []
 
 
-def test_no_band_is_wider_than_a_cosine_can_be():
-    assert null_end(np.array([0.1, 0.9])) == pytest.approx([0.196, 1.0])
+def test_no_null_is_wider_than_its_measure_can_be():
+    assert null_band(0.0, 0.1) == pytest.approx((-0.196, 0.196))
+    assert null_band(0.0, 0.9) == (-1.0, 1.0)
+    assert null_band(1.0, 0.01) == pytest.approx((0.9804, 1.0))
+    assert error_null(0.0, 0.1) == pytest.approx(1 - 0.1645**2)
+    assert (error_null(-0.9, 0.1), error_null(0.9, 0.9)) == (1.0, 0.0)
+    assert np.isnan([*null_band(0.0, np.nan), error_null(0.0, np.nan)]).all()
+
+
+def redrawn_source():
+    """A microscope with redrawn feedback of "a", and of "b" the signs of units alone."""
+    source = source_of()
+    config = {"microscope": {"draws": 64}}
+    source.add_run("m1", MemoryRun(2, "m", config, {"driver": "a", "shadows": ["b"]}))
+    for label in ("a", "b"):
+        numbers = {"cosine": 0.4, "cosine_null": 0.1, "scaled_error": 0.8}
+        numbers |= {"scaled_error_null": 0.97}
+        if label == "a":
+            numbers |= {"redrawn/cosine": 0.2, "redrawn/cosine_sd": 0.05}
+            numbers |= {"redrawn/scaled_error": 0.92}
+        for name, value in numbers.items():
+            source.add("m1", name, [64], [value], layer="head", estimator=label)
+        draws = np.linspace(0.3, 0.5, 64)
+        source.add("m1", "draw/cosine", range(64), draws, layer="head", estimator=label)
+    return source
+
+
+def nulls(figure):
+    return [trace for trace in figure.data if (trace.meta or {}).get("role") == "null"]
+
+
+@pytest.mark.parametrize("figure_of", [curve, alignment_by_depth])
+def test_a_null_by_redrawn_feedback_goes_before_that_by_signs(figure_of):
+    ask = {"runs": "m1", "layer": "head"} if figure_of is curve else {"runs": "m1"}
+    figure = figure_of.figure(redrawn_source(), query(**ask))
+    ends = [[v for v in trace.customdata if v is not None] for trace in nulls(figure)]
+    assert ends[0] == pytest.approx([0.298, 0.102])
+    assert ends[1] == pytest.approx([0.196, -0.196])
+    assert "by up to 64 redraws of the feedback where there is some, else by random" in notes(
+        figure
+    )
+    figure = figure_of.figure(redrawn_source(), query(**ask, metric="scaled_error"))
+    ends = [[v for v in trace.customdata if v is not None] for trace in nulls(figure)]
+    assert ends == [[0.92], [0.97]]
+    assert "null, 95 % of scaled errors are above it" in notes(figure)
+
+
+def test_an_exact_estimate_has_no_null():
+    source = redrawn_source()
+    for name, value in (("cosine", 1.0), ("scaled_error", 0.0)):
+        source.add("m1", name, [128], [value], layer="head", estimator="b")
+        figure = alignment_by_depth.figure(source, query(runs="m1", metric=name))
+        assert len(nulls(figure)) == 1
+
+
+def test_histograms_and_tables_have_the_null_too():
+    ask = {"runs": "m1", "layer": "head"}
+    figure = histogram.figure(redrawn_source(), query(**ask, metric="draw/cosine"))
+    marks = [trace.x[0] for trace in figure.data if trace.name.endswith("null")]
+    assert marks == pytest.approx([0.298, 0.102, 0.196, -0.196])
+    figure = measures_table.figure(redrawn_source(), parse({"runs": "m1", "layer": "head"}))
+    columns = dict(zip(figure.data[0].header.values, figure.data[0].cells.values, strict=True))
+    assert list(columns["by chance"]) == ["0.1 … 0.3", "> 0.92", "−0.2 … 0.2", "> 0.97"]

@@ -7,6 +7,7 @@ from torch import nn
 from backend.catalogue import catalogue, validate
 from backend.training.components.index import KINDS, component_index
 from backend.training.loop import train
+from backend.training.optimizers import optimizers, schedules
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
 from estimators.registry import load_file
@@ -214,6 +215,12 @@ def test_an_optimiser_of_torch_s_kind_has_fields_and_a_schedule(load):
     weight = nn.Parameter(torch.ones(2))
     made = cls(beta1=0.5, weight_decay=0.1).build([weight])
     assert made.defaults == {"lr": 1e-3, "betas": (0.5, 0.99), "weight_decay": 0.1}
+
+
+def test_the_first_number_of_an_optimiser_is_its_learning_rate(load):
+    for cls in (load(PLAIN, "optimizer"), *optimizers().values()):
+        assert (cls(0.5).lr, cls(0.5).rates) == (0.5, "")
+    assert schedules()["exponential"](2.0).warmup == 0
 
 
 def test_they_train_together_and_are_recorded(load, tmp_path, config, gather):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from backend.catalogue import validate
+from backend.catalogue.entries import schema_of
 from backend.training.datasets import datasets
 from backend.training.datasets.mnist1d import _smooth
 from backend.training.loop import train
@@ -43,6 +44,22 @@ def test_an_archive_that_grows_when_it_is_unpacked_is_refused_before(home, monke
     assert (folder / "data.npz").stat().st_size < 10**5
     message = refusal(name="npz", folder="zeros")
     assert "bytes once unpacked; at most 1,000,000 are read at once" in message
+
+
+def test_a_broken_folder_leaves_its_data_set_in_the_form(home):
+    npz(home, q=np.zeros(3))
+    csv(home, "a,kind\n1,x\n2,y\n")
+    for kind in ("a", "b"):
+        folder = home / "datasets" / "images" / "train" / kind
+        folder.mkdir(parents=True)
+        (folder / "1.png").write_text("no image")
+    folder = home / "datasets" / "parquet"
+    folder.mkdir()
+    (folder / "train-0.parquet").write_text("no table")
+    firsts = {"npz": "arrays", "csv_table": "table", "image_folder": "images"}
+    for name, first in {**firsts, "parquet_images": "parquet"}.items():
+        field = schema_of(datasets()[name])["properties"]["folder"]
+        assert (field["default"], field["enum"]) == (first, [first])
 
 
 def test_arrays_without_a_test_part_are_divided_by_the_seed(home):

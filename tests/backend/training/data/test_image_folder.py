@@ -4,6 +4,7 @@ import os
 import struct
 import zlib
 from dataclasses import fields, replace
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from pydantic import TypeAdapter
 from backend.catalogue import catalogue, validate
 from backend.data_folders.folders import DataError
 from backend.training.datasets import datasets
+from backend.training.datasets.contract import interleaved
 from backend.training.image_files import folder_images
+from backend.training.image_files.decoding import decode
 from backend.training.image_files.published import compare
 from backend.training.loop import train
 
@@ -105,6 +108,12 @@ def test_folders_of_classes_alone_give_a_test_part_drawn_by_the_seed(folder):
     split, again, other = (dataset.load(seed) for seed in (0, 0, 1))
     assert [len(part) for part in vars(split).values()] == [12, 6, 6]
     assert examples(*vars(split).values()) == expected(written)
+    source = folder_images.folder_images("pets")
+    x, y = np.stack([*source.images("train")]), source.labels("train")
+    order = interleaved(torch.from_numpy(y), 0)
+    for part, places in ((split.validation, order[:6]), (split.test, order[6:12])):
+        assert torch.equal(part.x, torch.from_numpy(x)[places].float() / 255)
+    assert torch.equal(split.train.x, torch.from_numpy(x)[order[12:]].float() / 255)
     assert split.test.y.bincount().tolist() == [2, 1, 3]
     assert torch.equal(split.test.x, again.test.x)
     assert examples(split.test) != examples(other.test)
@@ -444,7 +453,25 @@ def test_a_second_run_decodes_nothing_until_a_file_changes(pets, folder, home, m
     path.rename(folder / "test" / "bee" / "99.png")
     path.parent.rmdir()
     assert ImageFolder("pets").load(0).test.y.tolist() == [1, 1, 1, 1]
-    assert len(list((home / "cache" / "images").iterdir())) == 1, "the former files are left"
+    assert len([*(home / "cache" / "images").glob("*.safetensors")]) == 1, (
+        "the former files are left"
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((3, 6, 5), "it is 3×5×6; the first image is 3×6×5"),
+        ((3, 30, 1), "it is 3×5×6; the first image is 3×30×1"),
+        ((1, 5, 6), "it is 3×5×6; the first image is 1×5×6"),
+    ],
+)
+def test_an_image_of_another_shape_is_not_decoded(shape, said):
+    file = BytesIO()
+    Image.fromarray(pixels(1, (5, 6, 3))[0]).save(file, "PNG")
+    with pytest.raises(DataError, match=said):
+        decode(file, "it", shape)
+    assert decode(file, "it", (3, 5, 6)).shape == (3, 5, 6)
 
 
 def test_a_file_that_changes_after_it_was_found_is_refused(pets, folder):

@@ -187,3 +187,38 @@ def test_with_averaged_forward_gradients_it_converges():
     # 8 times the steps halve an error that falls as t^(-1/3), the proven rate of the average.
     assert late < 0.7 * early
     assert late < 0.15
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_frozen_weights_are_left_where_they_are(together):
+    frozen, moved, fixed = (nn.Parameter(10 * normal(5, seed=s)) for s in range(3))
+    fixed.requires_grad_(False)
+    before = frozen.detach().clone(), fixed.detach().clone()
+    torchs = frank_wolfe(radius=1.0, lr=0.5, together=together).build(
+        [{"params": [frozen], "lr": 0.0}, {"params": [moved, fixed], "lr": 0.5}]
+    )
+    step_on(torchs, [frozen, moved], [normal(5), normal(5)])
+    assert torch.equal(frozen, before[0])
+    assert torch.equal(fixed, before[1])
+    assert excess("l2_ball", moved.detach(), 1.0) <= 1e-14
+
+
+def test_a_schedule_that_begins_at_zero_freezes_nothing():
+    weight = nn.Parameter(10 * normal(5))
+    torchs = frank_wolfe(constraint="l2_ball", radius=1.0, lr=0.5).build([weight])
+    for rate in (0.0, 1.0):
+        torchs.param_groups[0]["lr"] = rate
+        step_on(torchs, [weight], [normal(5, seed=2)])
+    assert torch.allclose(weight.detach(), -normal(5, seed=2) / normal(5, seed=2).norm())
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_tensors_of_one_set_stay_in_it_where_one_has_no_gradient(kind):
+    weights = [nn.Parameter(10 * normal(5, seed=s)) for s in range(2)]
+    torchs = frank_wolfe(constraint=kind, radius=1.0, lr=0.9, together=True, **NO_AVERAGE).build(
+        weights
+    )
+    for step in range(4):
+        step_on(torchs, weights[:1], [normal(5, seed=step)])
+        weights[1].grad = None
+        assert excess(kind, torch.cat([w.detach() for w in weights]), 1.0) <= 1e-13

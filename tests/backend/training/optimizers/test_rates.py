@@ -1,5 +1,7 @@
 """Learning rates of groups: which parameters an entry means, and what a run makes of it."""
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import nn
@@ -12,7 +14,7 @@ from backend.training.loop import train
 from backend.training.networks import networks
 from backend.training.optimizers import optimizers
 from backend.training.optimizers.groups import GroupedOptimizer
-from backend.training.optimizers.rates import factors, parse_rates
+from backend.training.optimizers.rates import factors, parse_rates, refuse_tied
 from backend.training.trainer import Trainer
 
 ALL = sorted(optimizers())
@@ -53,6 +55,39 @@ def test_heads_are_the_last_stage_and_the_heads_of_local_losses(module):
     assert len(heads) == 6
     assert with_factor(module, "heads: 0.1", 0.1) == heads
     assert with_factor(module, "heads: 0.1", 1.0) == every - heads
+
+
+TIED = {"name": "gpt", "depth": 1, "width": 8, "heads": 2, "tied": True}
+
+
+@pytest.mark.parametrize(
+    ("rates", "refused"),
+    [
+        ("heads: 0.1", True),
+        ("head: 0.1", True),
+        ("heads: 0.1, embed.token.weight: 1", False),
+        ("heads: 0.1, embed: 0.2", False),
+        ("embed: 0.1", False),
+    ],
+)
+def test_a_tied_weight_belongs_to_the_stage_where_it_stands_first(rates, refused, config):
+    run = config(
+        network=TIED, dataset={"name": "markov_text"}, optimizer={"name": "adam", "rates": rates}
+    ).model_dump()
+    errors = validate(run)["errors"]
+    assert [e["loc"] for e in errors] == [["optimizer", "rates"]] * refused
+    for error in errors:
+        assert "is tied to embed.token.weight, which belongs to the stage embed" in error["msg"]
+        assert "say what it is to have, as embed.token.weight: 0.1" in error["msg"]
+
+
+def test_heads_are_the_last_stage_where_all_of_it_is_tied():
+    first, last = nn.Linear(3, 3), nn.Linear(3, 3, bias=False)
+    last.weight = first.weight
+    module = nn.Sequential(OrderedDict(a=first, b=nn.Linear(3, 3), c=last))
+    with pytest.raises(ValueError, match=r"c.weight is tied to a.weight"):
+        refuse_tied(module, "heads: 0.1")
+    assert with_factor(module, "a: 0.1", 0.1) == {"a.weight", "a.bias"}
 
 
 def test_the_longest_name_counts_and_heads_count_least(module):
@@ -117,10 +152,10 @@ def test_a_group_steps_as_a_run_at_its_own_rate(name, trainer):
     text = ", ".join(f"{stage}: {factor}" for stage, factor in rates.items() if factor != 1)
     schedule = {"name": "linear", "warmup": 2}
     grouped, batches = trainer(name=name, lr=0.02, rates=text, schedule=schedule)
-    grouped.update(0, grouped.objective(batches.at(0)))
+    grouped.update(0, grouped.objective(batches.at(0), 0))
     for stage, factor in rates.items():
         alone, _ = trainer(name=name, lr=0.02 * factor, schedule=schedule)
-        alone.update(0, alone.objective(batches.at(0)))
+        alone.update(0, alone.objective(batches.at(0), 0))
         for path in [p for p in alone.params if p.startswith(f"{stage}.")]:
             assert torch.equal(grouped.params[path], alone.params[path]), path
 
@@ -130,7 +165,7 @@ def test_a_rate_that_is_changed_during_the_run_reaches_every_group(trainer):
     fresh, _ = trainer(name="sgd", lr=0.3, rates="head: 0.5")
     changed.lr = 0.3
     for it in (changed, fresh):
-        it.update(0, it.objective(batches.at(0)))
+        it.update(0, it.objective(batches.at(0), 0))
     assert all(torch.equal(p, fresh.params[n]) for n, p in changed.params.items())
     assert [g["lr"] for g in changed._optimizer.torch.param_groups] == [0.3, 0.15]
 
@@ -138,7 +173,7 @@ def test_a_rate_that_is_changed_during_the_run_reaches_every_group(trainer):
 def test_a_factor_of_zero_freezes(trainer):
     frozen, batches = trainer(name="adamw", lr=0.02, rates="hidden1: 0")
     before = {n: p.clone() for n, p in frozen.params.items()}
-    frozen.update(0, frozen.objective(batches.at(0)))
+    frozen.update(0, frozen.objective(batches.at(0), 0))
     same = {n.partition(".")[0] for n, p in frozen.params.items() if torch.equal(p, before[n])}
     assert same == {"hidden1"}
 
@@ -150,7 +185,7 @@ def test_a_factor_of_zero_freezes(trainer):
 def test_a_fork_with_other_rates_keeps_each_tensors_moments(before, after, trainer):
     parent, batches = trainer(name="adam", lr=0.01, rates=before)
     for step in range(3):
-        parent.update(step, parent.objective(batches.at(step)))
+        parent.update(step, parent.objective(batches.at(step), step))
     child, _ = trainer(name="adam", lr=0.5, rates=after)
     assert child.adopt(parent.state())
     moments = {}
@@ -169,7 +204,7 @@ def test_a_stage_counts_more_than_heads_even_with_a_shorter_name(trainer):
 
 def test_a_checkpoint_without_names_is_in_the_networks_order(trainer):
     parent, batches = trainer(name="adam", lr=0.01)
-    parent.update(0, parent.objective(batches.at(0)))
+    parent.update(0, parent.objective(batches.at(0), 0))
     state = parent.state()
     del state["optimizer_names"]
     child, _ = trainer(name="adam", lr=0.01, rates="hidden2: 0.3")
@@ -183,7 +218,7 @@ def test_a_checkpoint_without_names_is_in_the_networks_order(trainer):
 
 def test_other_fields_of_an_optimiser_begin_anew(trainer):
     parent, batches = trainer(name="adam", lr=0.01, rates="head: 0.1")
-    parent.update(0, parent.objective(batches.at(0)))
+    parent.update(0, parent.objective(batches.at(0), 0))
     child, _ = trainer(name="adam", lr=0.01, rates="head: 0.1", beta1=0.5)
     assert not child.adopt(parent.state())
     assert not child._optimizer.torch.state_dict()["state"]
