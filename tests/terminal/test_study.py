@@ -59,6 +59,7 @@ class FakeLab:
 
     def add_seeds(self, study_id, seeds):
         self.orders.append((study_id, seeds))
+        return {}
 
     def address_of(self, study_id):
         return f"http://lab:8000/?study={study_id}"
