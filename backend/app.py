@@ -34,6 +34,7 @@ from backend.api.routes import (
 )
 from backend.home import Home, open_home
 from backend.jobs.downloads import Downloads
+from backend.jobs.study_keeper import StudyKeeper
 from backend.settings import Settings
 from backend.store import Store
 from backend.store.base import MissingError
@@ -56,7 +57,8 @@ def create_app(
         token = settings.token.get_secret_value() if settings.token else None
         home = open_home(settings.home, token)
     places = {"GRADLAB_HOME": str(settings.home), "GRADLAB_DATA": str(settings.data_dir)}
-    lab = Lab(settings, home, store, supervisor, Hub(store), Downloads(places))
+    keeper = StudyKeeper(store, supervisor)
+    lab = Lab(settings, home, store, supervisor, Hub(store), keeper, Downloads(places))
     app = FastAPI(
         title="Gradient Lab",
         openapi_url="/api/openapi.json",
@@ -91,12 +93,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     lab: Lab = app.state.lab
     lab.hub.open()
     await asyncio.to_thread(lab.supervisor.start)
+    lab.studies.start()
     housekeeper = Housekeeper(lab.store)
     housekeeper.start()
     try:
         yield
     finally:
         lab.hub.close()
+        await asyncio.to_thread(lab.studies.close)
         await asyncio.to_thread(lab.downloads.close)
         await asyncio.to_thread(lab.supervisor.shutdown)
         await asyncio.to_thread(housekeeper.close)

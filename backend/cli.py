@@ -1,4 +1,4 @@
-"""The command line `gradlab`: serve, run, tune, probe, estimators, check, data, export, backup.
+"""The command line `gradlab`: serve, run, study, probe, check, data, export, backup and more.
 
 Each command imports what it needs, so that `gradlab --help` is fast and the server's process does
 not load torch.
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape as _plain
 
 from backend.terminal.data import app as data
+from backend.terminal.study_commands import app as study_commands
 
 app = typer.Typer(
     name="gradlab",
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.add_typer(data)
+app.add_typer(study_commands)
 out = Console()
 err = Console(stderr=True)
 
@@ -125,50 +127,6 @@ def run(
     except (RefusedError, ServeError) as refusal:
         raise fail(str(refusal)) from None
     raise typer.Exit(0 if status == "finished" else 1)
-
-
-@app.command()
-def tune(
-    study: Annotated[
-        Path,
-        typer.Argument(help="The study, YAML or JSON: base, configs, rates, seeds, baseline."),
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="The results as JSON. Default: STUDY.results.json."),
-    ] = None,
-    home: Annotated[Path | None, typer.Option(help="The lab's home.")] = None,
-) -> None:
-    """Tune the learning rate of each configuration of STUDY, then compare them with other seeds.
-
-    Rates are chosen on the validation part with the tuning seeds, results are those of the other
-    seeds on the test part. The same command goes on with a study that was interrupted.
-    """
-    import json
-
-    from backend.serve import ServeError, running_lab
-    from backend.terminal.client import RefusedError
-    from backend.terminal.document import DocumentError, read
-    from backend.terminal.tune import TuneError
-    from backend.terminal.tune import tune as carry_out
-    from backend.tuning.study_file import StudyFileError, parse
-
-    file = output or study.with_suffix(".results.json")
-    if not file.parent.is_dir():
-        raise fail(f"there is no folder {file.parent} for {file.name}", 2)
-    try:
-        parsed = parse(read(study))
-    except (DocumentError, StudyFileError) as error:
-        raise fail(str(error), 2) from None
-    try:
-        with running_lab({"home": home} if home else {}) as client:
-            found = carry_out(client, parsed, out)
-        file.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except (RefusedError, ServeError, TuneError) as error:
-        raise fail(str(error)) from None
-    except OSError as error:
-        raise fail(f"cannot write {file}: {error.strerror}") from None
-    out.print(f"results in {file}", markup=False)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Strict JSON: no NaN and no infinities, only valid Unicode, bounded depth."""
 
 import json
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,11 @@ def numbers(values: NDArray[np.float64]) -> list[Number]:
     if np.isfinite(values).all():
         return values.tolist()
     return [_number(v) for v in values.tolist()]
+
+
+def finite_or_none(value: float) -> float | None:
+    """The number, or None for one that is not finite."""
+    return value if isfinite(value) else None
 
 
 def _number(value: float) -> Number:

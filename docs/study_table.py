@@ -1,6 +1,6 @@
 """Print the results of a tuned study as Markdown, a row a configuration.
 
-`python -m docs.study_table RESULTS.json HOME [METRIC …]` reads what `gradlab tune` wrote and the
+`python -m docs.study_table RESULTS.json HOME [METRIC …]` reads what `gradlab study` wrote and the
 home of the lab that made the runs. Each METRIC of the drivers or the networks, such as
 `estimator/guess_cosine` or `cosine`, has a column for each stage that reports it. Its numbers are
 those of the lab's own figures: the means of each run's latest reports, then over the seeds. The
@@ -42,7 +42,7 @@ def main(results: Path, home: Path, metrics: Sequence[str]) -> None:
     """Print the table."""
     document = json.loads(results.read_text())
     store = Store(open_engine(f"sqlite:///{home.resolve() / 'lab.db'}"))
-    first = {run["label"]: store.run(run["run"]) for run in document["runs"]}
+    first = {run["label"]: store.run(run["run"]) for run in document["results"]["runs"]}
     costs = _costs({label: run.config for label, run in first.items()}, document)
     lines = table(document, store, metrics, costs)
     print("\n".join(lines))
@@ -57,15 +57,15 @@ def table(
     costs: Mapping[str, float],
 ) -> list[str]:
     """The lines of the table; `costs` are {label: cost of an estimate in that of the baseline}."""
-    seeds = document["study"]["seeds"]
-    chosen: dict[str, list[str]] = {entry["label"]: [] for entry in document["results"]}
-    for run in document["runs"]:
-        if run["seed"] in seeds:
+    results = document["results"]
+    chosen: dict[str, list[str]] = {row["label"]: [] for row in results["table"]["rows"]}
+    for run in results["runs"]:
+        if run["phase"] == "report":
             chosen[run["label"]].append(run["run"])
     columns = _columns(source, [run for runs in chosen.values() for run in runs], metrics)
     heads = ["", "rate", "test accuracy, %", "difference", *map(_head, columns), "cost"]
     lines = [_row(heads), _row(["---"] * len(heads))]
-    for entry in document["results"]:
+    for entry in results["table"]["rows"]:
         label, runs = entry["label"], chosen[entry["label"]]
         values = [_value(source, runs, column) for column in columns]
         cost = f"{costs[label]:.2f}" if label in costs else NONE
@@ -79,22 +79,22 @@ def _row(cells: Sequence[str]) -> str:
 
 def _rate(entry: Mapping[str, Any]) -> str:
     """The chosen rate, with a star at an edge of its grid."""
-    if entry["rate"] is None:
+    choice = entry["choice"]
+    if choice is None or choice["value"] is None:
         return NONE
-    grid = [point["rate"] for point in entry["curve"]]
-    return f"{entry['rate']:g}{'*' if entry['rate'] in (min(grid), max(grid)) else ''}"
+    return f"{choice['value']:g}{'*' if choice['at_edge'] else ''}"
 
 
 def _accuracy(entry: Mapping[str, Any]) -> tuple[str, str]:
     """The mean with half of its interval, and the difference from the baseline with its own."""
     if entry["mean"] is None:
         return NONE, NONE
-    half, difference = entry["half_width"], entry["difference"]
+    half, verdict = entry["half_width"], entry["verdict"]
     mean = f"{100 * entry['mean']:.1f}" + (f" ± {100 * half:.1f}" if half is not None else "")
-    if difference is None:
+    if verdict is None or verdict["low"] is None:
         return mean, ""
-    ends = (f"{100 * difference[end]:+.1f}" for end in ("low", "high"))
-    return mean, f"{100 * difference['mean']:+.1f} ({' … '.join(ends)})"
+    ends = (f"{100 * verdict[end]:+.1f}" for end in ("low", "high"))
+    return mean, f"{100 * verdict['difference']:+.1f} ({' … '.join(ends)})"
 
 
 def _head(column: Column) -> str:
@@ -142,7 +142,7 @@ def _costs(
     torch.set_num_threads(1)
     calls = [_estimating(RunConfig.model_validate(config)) for config in configs.values()]
     seconds = interleaved(*calls, rounds=ROUNDS, warm=1, clock=time.process_time)
-    baseline = seconds[list(configs).index(document["study"]["baseline"])]
+    baseline = seconds[list(configs).index(document["document"]["baseline"])]
     return {label: each / baseline for label, each in zip(configs, seconds, strict=True)}
 
 

@@ -9,6 +9,10 @@ A training loop of one's own reports to a lab:
     with gradlab.attach(network, loss, estimators=[ForwardGradient()]) as lab:
         lab.step(step, batch)  # before each update
 
+A study is carried out by a lab:
+
+    gradlab.study("study.yaml")  # or its document
+
 A plug-in file imports from here what it derives from, whatever kind of component it defines:
 
     from gradlab import Dataset, Network, PerExampleLoss
@@ -32,6 +36,9 @@ if TYPE_CHECKING:
     from backend.run_views import RunViews as RunViews
     from backend.run_views import show_run as show_run
     from backend.stored_home import StoredHomeError as StoredHomeError
+    from backend.terminal.studies_from_python import Study as Study
+    from backend.terminal.studies_from_python import StudyError as StudyError
+    from backend.terminal.studies_from_python import study as study
     from backend.training.authoring import *  # noqa: F403
     from estimators import *  # noqa: F403
 
@@ -46,8 +53,9 @@ _AUTHORING = (
 
 _FIGURES = ("Figure",)
 _ATTACH = ("attach", "AttachError", "RunCancelledError")
+_STUDIES = ("Study", "StudyError", "study")
 
-__all__ = [*_NOTEBOOK, *_RUNS, *_FIGURES, *_AUTHORING, *_ATTACH, *_estimators.__all__]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*_NOTEBOOK, *_RUNS, *_FIGURES, *_AUTHORING, *_ATTACH, *_STUDIES, *_estimators.__all__]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
@@ -61,6 +69,8 @@ def __getattr__(name: str) -> Any:
         from backend.training import authoring as package
     elif name in _ATTACH:
         from backend.attach import entry as package
+    elif name in _STUDIES:
+        from backend.terminal import studies_from_python as package
     elif name in _estimators.__all__:
         package = _estimators
     else:

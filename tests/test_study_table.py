@@ -11,14 +11,18 @@ RUNS = [(label, seed) for label in ("exact", "phantom") for seed in (TUNING_SEED
 
 
 def entry(label: str, rate: float | None, **fields: Any) -> dict[str, Any]:
-    curve = [{"rate": each} for each in (0.01, 0.1, 1.0)]
-    empty = {"mean": None, "half_width": None, "difference": None}
-    return {"label": label, "rate": rate, "curve": curve, **empty, **fields}
+    choice = {"value": rate, "at_edge": rate == 1.0}
+    empty = {"mean": None, "half_width": None, "verdict": None}
+    return {"label": label, "choice": choice, **empty, **fields}
 
 
 def document(*entries: dict[str, Any]) -> dict[str, Any]:
-    runs = [{"label": label, "seed": seed, "run": f"{label}{seed}"} for label, seed in RUNS]
-    return {"study": {"seeds": [*SEEDS]}, "results": list(entries), "runs": runs}
+    runs = [
+        {"phase": "tuning" if seed == TUNING_SEED else "report", "label": label,
+         "run": f"{label}{seed}"}
+        for label, seed in RUNS
+    ]  # fmt: skip
+    return {"results": {"table": {"rows": list(entries)}, "runs": runs}}
 
 
 def recorded() -> Memory:
@@ -43,7 +47,9 @@ def test_values_are_means_over_the_reported_seeds_and_the_latest_reports_of_the_
     lines = table(
         document(
             entry("exact", 0.1, mean=0.95, half_width=0.013),
-            entry("phantom", 1.0, mean=0.5, difference={"mean": -0.45, "low": -0.5, "high": -0.4}),
+            entry(
+                "phantom", 1.0, mean=0.5, verdict={"difference": -0.45, "low": -0.5, "high": -0.4}
+            ),
         ),
         memory,
         ["cosine", "equilibrium/spectral_radius"],

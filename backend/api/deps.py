@@ -10,6 +10,7 @@ from backend.api.hub import Hub
 from backend.config import Kind
 from backend.home import Home
 from backend.jobs.downloads import Downloads
+from backend.jobs.study_keeper import StudyKeeper
 from backend.settings import Settings
 from backend.sharing.own_figures import Drawer
 from backend.store import Run, Store
@@ -66,6 +67,7 @@ class Lab:
     store: Store
     supervisor: Supervisor
     hub: Hub
+    studies: StudyKeeper
     downloads: Downloads
 
 

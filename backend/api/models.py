@@ -10,6 +10,7 @@ from backend.config import ACTIVE, PRINTABLE, Kind, Status, printable
 from backend.config import Id as Id
 from backend.sharing import allowed
 from backend.store import Dashboard, Run, Store
+from backend.store.studies import StudyStatus
 from backend.store.tables import Event
 
 Title = Annotated[
@@ -223,7 +224,46 @@ class StudyView(View):
 
     id: str
     name: str
+    status: StudyStatus
     runs: list[RunView]
+
+
+class ListedStudy(View):
+    """A study in a list."""
+
+    id: str
+    name: str
+    created: str
+    status: StudyStatus
+    finished: str | None
+    cells: Annotated[int, Field(description="Runs that it takes, as far as that is known.")]
+    ended: int
+    failed: Annotated[int, Field(description="Runs that failed or were cancelled.")]
+
+
+class StudyCheck(View):
+    """What a study's document asks for, valid as it is."""
+
+    name: str
+    variants: list[str]
+    cells: Annotated[int, Field(description="Runs, before a grid of tuned values grows.")]
+
+
+class StudyResults(View):
+    """How far a study is, and what it shows."""
+
+    id: str
+    name: str
+    status: StudyStatus
+    finished: str | None
+    phase: Annotated[str, Field(description="timing, tuning or report.")]
+    cells: int
+    ended: int
+    document: dict[str, Any]
+    results: Annotated[
+        dict[str, Any],
+        Field(description="The table, the choices of tuned values, and the verdicts."),
+    ]
 
 
 class ShareView(View):

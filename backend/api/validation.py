@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi.exceptions import HTTPException
+from pydantic import BaseModel
 
 from backend.api.deps import Supervisor
 from backend.config import Kind, RunConfig
@@ -12,18 +13,20 @@ from backend.store import Run
 from backend.store.run_orders import labels_after_changes
 
 
-class _DocumentedAsRunConfig:
-    """A body that is documented as `RunConfig` but not parsed as one.
+class DocumentedAs:
+    """A body that is documented as a model, or as one of several, but not parsed as one."""
 
-    The inspector reports the problems of the configuration and of its components together.
-    """
+    def __init__(self, *models: type[BaseModel]) -> None:
+        self._schemas = [model.__pydantic_core_schema__ for model in models]
 
     def __get_pydantic_json_schema__(self, _: Any, handler: Callable[[Any], Any]) -> Any:
-        return handler(RunConfig.__pydantic_core_schema__)
+        first, *others = [handler(schema) for schema in self._schemas]
+        return {"anyOf": [first, *others]} if others else first
 
 
-Draft = Annotated[dict[str, Any], _DocumentedAsRunConfig()]
-"""A configuration that is not validated yet."""
+Draft = Annotated[dict[str, Any], DocumentedAs(RunConfig)]
+"""A configuration that is not validated yet: the inspector reports its problems and those of its
+components together."""
 
 
 def validated(

@@ -24,7 +24,7 @@ from backend.training.datasets import Dataset
 from backend.training.evaluation.batch_norm import has_batch_norm
 from backend.training.losses import Loss
 from backend.training.losses.cross_entropy import CrossEntropy
-from backend.training.memory_need import memory_need
+from backend.training.memory_need import MOST_MOMENTS, memory_need
 from backend.training.networks import Network
 from backend.training.optimizers import Optimizer
 from backend.training.optimizers.rates import factors, refuse_tied
@@ -151,9 +151,18 @@ def _check_estimators(
         optimizer = parts.made.get(("optimizer",))
         # Of the estimators, those that differentiate equilibria alone change the need.
         implicit = tuple(e for e in suitable.values() if Need.EQUILIBRIUM in e.needs())
-        described = (network, *task, optimizer, run.batch_size, run.probe.possible)
+        # Not the optimiser itself: the rates of a study would each be measured anew.
+        moments = MOST_MOMENTS if optimizer is None else optimizer.moments
+        described = (network, *task, moments, run.batch_size, run.probe.possible)
         yield from check_memory(lambda on: _memory_need(*described, on, implicit), run.device)
         yield from check_probe_cost(suitable, _sample_chain(network, *task), run.probe)
+
+
+def driver_cost(parts: Parts) -> float:
+    """Forward passes of a batch that one estimate of a checked driver is declared to be worth."""
+    made = parts.made
+    chain = _sample_chain(made[("network",)], made[("dataset",)], made[("loss",)])
+    return float(made[("estimator",)].cost(chain).forward_equivalents)
 
 
 def _other_networks(network: Network, task: Task, problem: str) -> str:

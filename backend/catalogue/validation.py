@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from backend.catalogue.component_checks import check
+from backend.catalogue.component_checks import check, driver_cost
 from backend.catalogue.structure_checks import read
 from backend.config import COMPONENTS, MAX_NAME_LENGTH, RunConfig
 from backend.training.components.assemble import Parts, make_parts
@@ -20,9 +20,10 @@ _NAME_THEIR_FIELDS = ("network", "estimator", "shadows")
 
 
 def validate(config: Mapping[str, Any], plugin_dirs: Sequence[Path | str] = ()) -> dict[str, Any]:
-    """`{config, labels, plugins, errors}`: the configuration with every default written out.
+    """`{config, labels, plugins, cost, errors}`: the configuration with every default written out.
 
-    `errors` is a list of `{loc, msg}`; if there are any, the other three are None.
+    `cost` is what one estimate of the driver is worth, in forward passes. `errors` is a list of
+    `{loc, msg}`; if there are any, the others are None.
     """
     return validate_with(config, component_index(plugin_dirs))
 
@@ -47,7 +48,7 @@ def validate_with(config: Mapping[str, Any], index: ComponentIndex) -> dict[str,
     problems = [*parsed.problems, *parts.problems, *checked]
     if parsed.run is None or problems:
         errors = [{"loc": list(p.loc), "msg": p.msg} for p in problems]
-        return {"config": None, "labels": None, "plugins": None, "errors": errors}
+        return {"config": None, "labels": None, "plugins": None, "cost": None, "errors": errors}
     return _answer(parsed.run, parts, index)
 
 
@@ -80,5 +81,6 @@ def _answer(run: RunConfig, parts: Parts, index: ComponentIndex) -> dict[str, An
         "config": to_jsonable_python(config),
         "labels": {"driver": driver, "shadows": others},
         "plugins": index.plugin_files(made.values()),
+        "cost": driver_cost(parts),
         "errors": [],
     }

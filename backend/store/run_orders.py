@@ -41,6 +41,15 @@ def pause(run: Run, _to: int | None = None) -> None:
         release(run)
 
 
+def hold(run: Run) -> None:
+    """Pause a run with the others of its study, also one that was never started."""
+    if run.status == "queued" and run.attempt == 0:
+        run.run_until = run.step
+        release(run)
+    else:
+        pause(run)
+
+
 def resume(run: Run, _to: int | None = None) -> None:
     """Let a paused run go on to its end; one that was set aside is queued."""
     _require_started(run, "be resumed")

@@ -42,7 +42,7 @@ class Runs(Upkeep):
                 study_id = new_id("y")
                 session.add(Study(id=study_id, name=study))
                 session.flush()
-            runs = [_new_run(v, study_id) for v in validated]
+            runs = [new_run(v, study_id) for v in validated]
             session.add_all(runs)
         for run in runs:
             self._notify(Commit("run", run.id))
@@ -107,7 +107,7 @@ class Runs(Upkeep):
                 _require_same(session, known_run, token)
                 return known_run
             self._require_room(session, 1)
-            run = _new_run(row, None)
+            run = new_run(row, None)
             session.add(run)
             session.flush()
             _begin(run, 0)
@@ -197,10 +197,11 @@ class Runs(Upkeep):
         return run
 
 
-_OPTIONAL_COLUMNS = ("id", "kind", "parent", "parent_step", "steps")
+_OPTIONAL_COLUMNS = ("id", "kind", "parent", "parent_step", "steps", "cell")
 
 
-def _new_run(validated: Mapping[str, Any], study: str | None) -> Run:
+def new_run(validated: Mapping[str, Any], study: str | None) -> Run:
+    """A queued run of a validated configuration; see `Runs.create_runs`."""
     config = validated["config"]
     given = {name: validated[name] for name in _OPTIONAL_COLUMNS if name in validated}
     return Run(

@@ -12,11 +12,11 @@ from backend.store.dashboards import DashboardReads, Dashboards
 from backend.store.queries import Queries
 from backend.store.reads import Points, Reads, SeriesInfo
 from backend.store.reports import Reports
-from backend.store.runs import Runs
+from backend.store.studies import Studies, StudyReads
 from backend.store.tables import Event, Run
 
 
-class Snapshot(Queries, Reads, DashboardReads):
+class Snapshot(Queries, Reads, StudyReads, DashboardReads):
     """Reads that all see the database as it was at the first of them, until `close`.
 
     What is written meanwhile, such as the deletion of a run, shows in none of them. One thread at
@@ -46,7 +46,7 @@ class Snapshot(Queries, Reads, DashboardReads):
         self._session.close()
 
 
-class Store(Queries, Reads, Runs, Reports, Dashboards):
+class Store(Queries, Reads, Studies, Reports, Dashboards):
     """The lab's database. One object serves all threads of the server."""
 
     @contextmanager

@@ -29,12 +29,31 @@ def _child_of(table: str, **options: Any) -> Any:
     return Field(sa_column=column)
 
 
+def _json_with_default(default: str) -> Any:
+    column = Column(JSON, nullable=False, server_default=default)
+    return Field(default_factory=dict if default == "{}" else list, sa_column=column)
+
+
 class Study(SQLModel, table=True):
-    """A grid of configurations and seeds."""
+    """A set of runs, with the document that the server makes them from.
+
+    The large columns are the last ones: lists of studies do not read them.
+    """
 
     id: str = Field(primary_key=True)
     name: str
     created: str = Field(default_factory=now)
+    status: str = Field(default="finished", sa_column_kwargs={"server_default": "finished"})
+    """running, paused, finished or cancelled."""
+    finished: str | None = None
+    cells: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """Runs that it takes, as far as that is known."""
+    timings: dict[str, Any] = _json_with_default("{}")
+    """{variant: seconds of a step}, measured once for a budget in seconds."""
+    document: dict[str, Any] = _json_with_default("{}")
+    """Empty: its runs were queued at once by an earlier version."""
+    variants: list[Any] = _json_with_default("[]")
+    """The variants as they were validated, in order; see `backend.studies.planning`."""
 
 
 class Run(SQLModel, table=True):
@@ -57,6 +76,9 @@ class Run(SQLModel, table=True):
     plugins: dict[str, Any] = _json()
     """{plug-in: SHA-256 of its file} at validation."""
     study: str | None = Field(default=None, foreign_key="study.id", index=True)
+    cell: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    """Its place in the study: phase, variant, seed and tuned values. `retried` is true once another
+    run is to take the place."""
 
     step: int = 0
     steps: int = 0

@@ -7,9 +7,6 @@ import httpx
 
 from backend.figures import note_text
 
-PAGE = 50
-"""Runs in one answer."""
-
 
 class RefusedError(Exception):
     """The lab rejected a request; the message is the lab's own."""
@@ -38,32 +35,25 @@ class Client:
         """The address of the page with a study."""
         return f"{self._url}/?study={study_id}"
 
-    def study(
-        self, name: str, configs: Sequence[Any], seeds: Sequence[int]
-    ) -> list[dict[str, Any]]:
-        """Queue each configuration with each seed; returns the runs, seed by seed of each."""
-        body = {"name": name, "configs": configs, "seeds": seeds}
-        return self._call("POST", "/studies", json=body)["runs"]
+    def start_study(self, document: Mapping[str, Any]) -> str:
+        """Start a study; returns its id."""
+        return self._call("POST", "/studies", json=document)["id"]
 
-    def validated(self, configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """The configurations with every default; nothing is queued."""
-        return self._call("POST", "/studies/validate", json={"configs": configs})
+    def studies(self, name: str) -> list[dict[str, Any]]:
+        """The studies of that name, newest first."""
+        return self._call("GET", "/studies", params={"name": name})
 
-    def runs(self, search: str) -> list[dict[str, Any]]:
-        """All training runs whose name contains `search`, newest first."""
-        found: list[dict[str, Any]] = []
-        query: dict[str, Any] = {"search": search, "kind": "training", "limit": PAGE}
-        while page := self._call("GET", "/runs", params=query)["runs"]:
-            found += page
-            query["before"] = page[-1]["number"]
-        return found
+    def study_results(self, study_id: str) -> dict[str, Any]:
+        """How far a study is, and what it shows."""
+        return self._call("GET", f"/studies/{study_id}/results")
 
-    def value(self, run_id: str, metric: str) -> float | None:
-        """The newest value of a series that belongs to the run as a whole, if there is one."""
-        for s in self._call("GET", f"/runs/{run_id}/series"):
-            if (s["metric"], s["estimator"], s["layer"]) == (metric, "", ""):
-                return next(self._last(run_id, s["id"]), None)
-        return None
+    def add_seeds(self, study_id: str, seeds: Sequence[int]) -> dict[str, Any]:
+        """Report more seeds of a study."""
+        return self._call("POST", f"/studies/{study_id}/seeds", json={"seeds": seeds})
+
+    def order_study(self, study_id: str, order: str) -> dict[str, Any]:
+        """Pause, resume, cancel or retry a study as one."""
+        return self._call("POST", f"/studies/{study_id}/{order}")
 
     def separate_test(self, dataset: str) -> bool:
         """Whether no example that is tested with one seed is in another part with another."""

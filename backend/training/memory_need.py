@@ -23,10 +23,9 @@ from backend.machine_memory import in_words
 from backend.training.components.assemble import Assembly
 from backend.training.datasets import Dataset
 from backend.training.evaluation.evaluation import examples_at_once
-from backend.training.examples.room import memory_of
+from backend.training.examples.room import memory_of, size_of
 from backend.training.losses import Loss
 from backend.training.networks import Network
-from backend.training.optimizers import Optimizer
 from backend.training.random_passes import chain_on
 from backend.training.solve_memory import NO_SOLVES, Results, SolveNeed, solve_need
 from estimators.core.contract import Estimator
@@ -95,7 +94,8 @@ def require_memory(assembly: Assembly, config: RunConfig, device: torch.device) 
     Raises TooLargeError if it needs more than that.
     """
     need = memory_need(
-        assembly.network, assembly.dataset, assembly.loss, assembly.optimizer, config.batch_size,
+        assembly.network, assembly.dataset, assembly.loss, assembly.optimizer.moments,
+        config.batch_size,
         isinstance(config, MicroscopeConfig) or config.probe.possible, str(device),
         [member.estimator for member in (assembly.driver, *assembly.shadows)],
     )  # fmt: skip
@@ -105,14 +105,16 @@ def require_memory(assembly: Assembly, config: RunConfig, device: torch.device) 
 
 
 def memory_need(
-    network: Network, dataset: Dataset, loss: Loss, optimizer: Optimizer | None, batch_size: int,
-    probed: bool, device: str = "cpu", estimators: Iterable[Estimator] = (),
+    network: Network, dataset: Dataset, loss: Loss, moments: int, batch_size: int, probed: bool,
+    device: str = "cpu", estimators: Iterable[Estimator] = (),
 ) -> MemoryNeed:  # fmt: skip
-    """The need of a run of these components on a device, by its driver and its shadows."""
+    """The need of a run of these components on a device, by its driver and its shadows.
+
+    `moments` are the numbers that its optimiser keeps per weight.
+    """
     chain = on_meta_device(network, dataset, loss, batch_size)
     params = {name: p.detach() for name, p in chain.module.named_parameters()}
     count = sum(p.numel() for p in params.values())
-    moments = MOST_MOMENTS if optimizer is None else optimizer.moments
     per_parameter = 4 * (7 + moments) + max(8 * (1 + moments), 52 if probed else 0)
     total, largest = _results(chain, params)
     at_once = max(1, min(AT_ONCE, MOST // max(1, count))) if probed else 0
@@ -129,6 +131,8 @@ def refusal(need: MemoryNeed, device: str, *, now: bool) -> str:
 
     `now`: judge by what is free, rather than by what there is.
     """
+    if not now and need.total <= size_of(torch.device(device)):
+        return ""
     there, available = memory_of(torch.device(device))
     limit = available if now else there
     if need.total <= limit:

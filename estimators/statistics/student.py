@@ -65,6 +65,14 @@ def t_of_normal(z: float, freedom: int) -> float:
     return t_quantile(NormalDist().cdf(z), freedom)
 
 
+def two_sided(t: float, freedom: int) -> float:
+    """P(|T| ≥ |t|) of Student's t with a whole number of degrees of freedom, at least 1.
+
+    Its error is some 1e-16, however small it is.
+    """
+    return max(0.0, 1 - _probability_within(abs(t), freedom))
+
+
 @cache
 def t_quantile(p: float, freedom: int) -> float:
     """The quantile x of Student's t with P(T ≤ x) = p.

@@ -1,15 +1,34 @@
-"""Studies: a grid of configurations and seeds."""
+"""Studies: variants × seeds, which the server carries out, and orders to them as one."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
-from fastapi import HTTPException
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import HTTPException, Query
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from backend.api.deps import LabDep
-from backend.api.models import Id, StudyView, Title, run_views
+from backend.api.deps import Lab, LabDep
+from backend.api.models import (
+    Id,
+    ListedStudy,
+    StudyCheck,
+    StudyResults,
+    StudyView,
+    Title,
+    run_views,
+)
 from backend.api.router import router
-from backend.api.validation import Draft, validated
-from backend.config import with_seed
+from backend.api.validation import DocumentedAs, Draft, validated
+from backend.store.studies import Order
+from backend.studies.cells import count_cells
+from backend.studies.planning import describe, drafts, grid_document, grid_variants
+from backend.studies.results import ranked_by, results_of
+from backend.studies.study_file import (
+    StudyFile,
+    StudyFileError,
+    parse,
+    reported_metric,
+)
 
 routes = router("studies")
 MAX_RUNS = 256
@@ -35,37 +54,165 @@ class Drafts(BaseModel):
     configs: Annotated[list[Draft], Field(min_length=1, max_length=4 * MAX_RUNS)]
 
 
+By = Literal[
+    "accuracy", "readout_accuracy", "loss", "cosine", "cosine_mean", "scaled_error",
+    "relative_variance", "relative_squared_bias", "relative_mse", "snr", "positive", "cost",
+]  # fmt: skip
+"""What a leaderboard can be sorted by."""
+M = TypeVar("M", bound=BaseModel)
+
+
+class MoreSeeds(BaseModel):
+    """Seeds that are to be reported too."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=1000)]
+
+
+NewStudy = Annotated[dict[str, Any], DocumentedAs(StudyFile, Grid)]
+Questioned = Annotated[dict[str, Any], DocumentedAs(StudyFile, Drafts)]
+
+
+@routes.get("/studies")
+def listed(
+    lab: LabDep,
+    name: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> list[ListedStudy]:
+    """Studies, newest first; with `name`, those of exactly that name."""
+    return [ListedStudy.model_validate(row) for row in lab.store.studies(name=name, limit=limit)]
+
+
 @routes.post("/studies/validate")
-def validate(drafts: Drafts, lab: LabDep) -> list[dict[str, Any]]:
-    """Each configuration with every default; queues nothing. 422 names the problems of all."""
-    return [checked["config"] for checked in validated(lab.supervisor, drafts.configs)]
+def validate(body: Questioned, lab: LabDep) -> StudyCheck | list[dict[str, Any]]:
+    """Check a study, or several configurations; queues nothing. 422 names the problems of all.
+
+    Of configurations, the answer is each with every default.
+    """
+    if "base" in body:
+        study, variants = _checked(lab, body)
+        labels = [each["label"] for each in variants]
+        return StudyCheck(name=study.name, variants=labels, cells=count_cells(study))
+    configs = _parsed(Drafts, body).configs
+    return [checked["config"] for checked in validated(lab.supervisor, configs)]
 
 
 @routes.post("/studies", status_code=201)
-def start(grid: Grid, lab: LabDep) -> StudyView:
-    """Validate a grid and queue all its runs; none is queued if one is not valid."""
+def start(body: NewStudy, lab: LabDep) -> StudyView:
+    """Validate a study as a whole and start it; none of its runs is made if it is not valid.
+
+    The body is the document of a study, or configurations and seeds.
+    """
+    if "configs" in body and "base" not in body:
+        study, variants = _gridded(lab, _parsed(Grid, body))
+    else:
+        study, variants = _checked(lab, body)
+    study_id = lab.store.create_study(study.name, study.document(), variants, count_cells(study))
+    lab.studies.advance(study_id)
+    return get(study_id, lab)
+
+
+def _parsed(model: type[M], body: Mapping[str, Any]) -> M:
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        problems = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
+        raise RequestValidationError(problems) from None
+
+
+def _checked(lab: Lab, document: Mapping[str, Any]) -> tuple[StudyFile, list[dict[str, Any]]]:
+    """A study and its variants, validated. Raises HTTPException 422."""
+    try:
+        study = parse(document)
+        tried = drafts(study)
+        answers = lab.supervisor.validate([draft.config for draft in tried])
+        return study, describe(study, tried, answers)
+    except StudyFileError as error:
+        raise HTTPException(422, str(error)) from None
+
+
+def _gridded(lab: Lab, grid: Grid) -> tuple[StudyFile, list[dict[str, Any]]]:
+    """The same of configurations and seeds. Raises HTTPException 422."""
     count = len(grid.configs) * len(grid.seeds)
     if count > MAX_RUNS:
         raise HTTPException(422, f"the grid has {count} runs; at most {MAX_RUNS} are allowed")
-    checked = validated(lab.supervisor, grid.configs)
+    answers = validated(lab.supervisor, grid.configs)
     named = "seeds" in grid.model_fields_set
-    seeded = [
-        {**each, "config": _seeded(each["config"], seed, named=named)}
-        for each in checked
-        for seed in grid.seeds
-    ]
-    runs, study_id = lab.store.create_runs(seeded, grid.name)
-    for run in runs:
-        lab.supervisor.submit(run.id)
-    return study(study_id or "", lab)
-
-
-def _seeded(config: dict[str, Any], seed: int, *, named: bool) -> dict[str, Any]:
-    return with_seed(config, seed) if named else {**config, "seed": seed}
+    try:
+        return grid_document(grid.name, grid.seeds), grid_variants(answers, named=named)
+    except StudyFileError as error:
+        raise HTTPException(422, str(error)) from None
 
 
 @routes.get("/studies/{study_id}")
-def study(study_id: Id, lab: LabDep) -> StudyView:
+def get(study_id: Id, lab: LabDep) -> StudyView:
     """A study and its runs."""
     stored, runs = lab.store.study(study_id)
-    return StudyView(id=stored.id, name=stored.name, runs=run_views(lab.store, runs))
+    views = run_views(lab.store, runs)
+    return StudyView(id=stored.id, name=stored.name, status=stored.status, runs=views)  # pyright: ignore[reportArgumentType]
+
+
+@routes.get("/studies/{study_id}/results")
+def results(study_id: Id, lab: LabDep, by: By | None = None) -> StudyResults:
+    """How far a study is: its table, the choices of its tuned values, its verdicts.
+
+    The leaderboard is by the study's metric, by another one, or by `cost`.
+    """
+    state = lab.store.study_state(study_id)
+    plan, found = lab.studies.plan(study_id), lab.studies.progress(study_id)
+    ranking = None
+    if by is not None:
+        name = reported_metric(by)
+        values = lab.store.cell_values(study_id, "report", name)
+        ranking = ranked_by(plan, found, name, values)
+    return StudyResults(
+        id=study_id,
+        name=state.name,
+        status=state.status,
+        finished=state.finished,
+        phase=found.phase,
+        cells=len(found.cells) + len(found.wanted),
+        ended=found.ended,
+        document=plan.study.document(),
+        results=results_of(plan, found, ranking),
+    )
+
+
+@routes.post("/studies/{study_id}/seeds")
+def add_seeds(study_id: Id, body: MoreSeeds, lab: LabDep) -> ListedStudy:
+    """Report more seeds of every variant; only their runs are made. Repeating changes nothing."""
+    try:
+        lab.studies.extend(study_id, body.seeds)
+    except StudyFileError as error:
+        raise HTTPException(422, str(error)) from None
+    return ListedStudy.model_validate(lab.store.listed_study(study_id))
+
+
+@routes.post("/studies/{study_id}/pause")
+def pause(study_id: Id, lab: LabDep) -> ListedStudy:
+    """Let all runs of a study wait, and queue no more of them."""
+    return _order(lab, study_id, "pause")
+
+
+@routes.post("/studies/{study_id}/resume")
+def resume(study_id: Id, lab: LabDep) -> ListedStudy:
+    """Go on with a study that was paused or cancelled."""
+    return _order(lab, study_id, "resume")
+
+
+@routes.post("/studies/{study_id}/cancel")
+def cancel(study_id: Id, lab: LabDep) -> ListedStudy:
+    """End all runs of a study early; what they measured is kept."""
+    return _order(lab, study_id, "cancel")
+
+
+@routes.post("/studies/{study_id}/retry")
+def retry(study_id: Id, lab: LabDep) -> ListedStudy:
+    """Make the runs of a study again that failed or were cancelled, and no others."""
+    return _order(lab, study_id, "retry")
+
+
+def _order(lab: Lab, study_id: str, order: Order) -> ListedStudy:
+    lab.studies.order(study_id, order)
+    return ListedStudy.model_validate(lab.store.listed_study(study_id))

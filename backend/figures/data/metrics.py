@@ -249,6 +249,11 @@ USUAL_MEASURES = (
     "cosine", "scaled_error", "relative_variance", "relative_squared_bias", "norm_ratio",
 )  # fmt: skip
 """The measures that the page's controls offer first, and that tables of a run show."""
+LARGER_IS_BETTER = (
+    "accuracy", "readout_accuracy", "own_view", "auxiliary_accuracy", "cosine", "cosine_mean",
+    "snr", "positive", "guess_cosine", "projection_cosine", "span_cosine",
+)  # fmt: skip
+"""Of all other metrics, smaller values are better or neither is."""
 OF_ERROR = ("scaled_error", "relative_variance", "relative_squared_bias")
 """Measures of how far an estimate is from the exact gradient."""
 
@@ -256,6 +261,11 @@ OF_ERROR = ("scaled_error", "relative_variance", "relative_squared_bias")
 def is_of_the_run(name: str) -> bool:
     """Whether a metric is of a whole run: it has no layers."""
     return name.partition("/")[0] in SPLITS
+
+
+def larger_is_better(name: str) -> bool:
+    """Whether a metric's larger values are the better ones; of a part or reported, too."""
+    return name.rpartition("/")[2].removesuffix(BY_EXAMPLE) in LARGER_IS_BETTER
 
 
 def split_of(name: str) -> str:

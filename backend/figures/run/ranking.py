@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.data import cautions, draws
-from backend.figures.data.metrics import OF_ERROR, metric
+from backend.figures.data.metrics import OF_ERROR, larger_is_better, metric
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, layers, lines
 from backend.figures.data.source import Floats, SeriesLike, Source
@@ -46,7 +46,6 @@ ROW = 44
 """Pixels for an estimator: its name, and the dot with its whiskers below."""
 SHOWN = 4
 """Most stages or estimators named in one sentence."""
-LARGER_IS_BETTER = ("cosine", "cosine_mean", "snr", "positive")
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def _unfair(source: Source, query: Query) -> str:
 
 
 def _badness(name: str, measure: Pooled) -> tuple[bool, int, float]:
-    sign = -1 if name in LARGER_IS_BETTER else 1
+    sign = -1 if larger_is_better(name) else 1
     return bool(np.isnan(measure.mean)), len(measure.faults), sign * measure.mean
 
 

@@ -43,15 +43,17 @@ BOUNDED = settings(
 
 
 @pytest.fixture
-def real(client, run, worker, packed) -> dict[str, str]:
+def real(client, config, run, worker, packed) -> dict[str, str]:
     """Values of path and query parameters for which there is something."""
     worker.send(packed("train/loss", [0, 1, 2], [1.0, float("nan"), 0.5]))
     series = client.get(f"/api/runs/{run}/series").json()[0]["id"]
     dashboard = client.post("/api/dashboards", json={"title": "a", "runs": [run]}).json()["id"]
     link = client.post(f"/api/dashboards/{dashboard}/share").json()
+    study = client.post("/api/studies", json={"name": "s", "configs": [config]}).json()["id"]
     token = link["path"].rsplit("/", 1)[-1]
     return {
         "run_id": run,
+        "study_id": study,
         "dashboard_id": dashboard,
         "token": token,
         "share_id": link["id"],

@@ -26,7 +26,7 @@ from backend.training.loop import train
 from backend.training.memory_need import memory_need
 config = RunConfig.model_validate(json.loads(sys.argv[1]))
 parts = assemble(config)
-named = (parts.network, parts.dataset, parts.loss, parts.optimizer)
+named = (parts.network, parts.dataset, parts.loss, parts.optimizer.moments)
 need = memory_need(*named, config.batch_size, True).total - 400 * 2**20
 # Not ru_maxrss: a process begins with that of the one that started it.
 peak = lambda: 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
@@ -41,7 +41,7 @@ def need_of(config, **changes):
     run = config(**changes)
     parts = assemble(run)
     return memory_need(
-        parts.network, parts.dataset, parts.loss, parts.optimizer, run.batch_size,
+        parts.network, parts.dataset, parts.loss, parts.optimizer.moments, run.batch_size,
         run.probe.possible, "cpu", [parts.driver.estimator],
     )  # fmt: skip
 
@@ -131,7 +131,7 @@ def test_the_need_counts_the_history_of_a_solver(config):
     def history(**fields):
         run = implicit(config, **fields)
         parts = assemble(run)
-        return memory_need(parts.network, parts.dataset, parts.loss, None, 32, False).solves.history
+        return memory_need(parts.network, parts.dataset, parts.loss, 2, 32, False).solves.history
 
     state = 32 * 512 * 4
     assert history(solver="fixed_point") == 0
@@ -145,7 +145,7 @@ def test_the_need_counts_the_steps_that_an_adjoint_unrolls(config):
     def unrolled(adjoint, steps=5):
         run = implicit(config, adjoint, steps, limit=70)
         parts = assemble(run)
-        named = (parts.network, parts.dataset, parts.loss, None, 32, False, "cpu")
+        named = (parts.network, parts.dataset, parts.loss, 2, 32, False, "cpu")
         return memory_need(*named, [parts.driver.estimator]).solves.unrolled
 
     application = 3 * 32 * 512 * 4  # W z, the sum with U x, and φ of it
@@ -189,7 +189,7 @@ def test_the_need_counts_an_evaluation_as_it_is_made_on_the_device(config, monke
     monkeypatch.setattr(evaluation, "CPU_NUMBERS", 64 * 10)
     run = config(dataset={"name": "digits"}, network={"name": "mlp", "width": 512})
     parts = assemble(run)
-    named = (parts.network, parts.dataset, parts.loss, parts.optimizer)
+    named = (parts.network, parts.dataset, parts.loss, parts.optimizer.moments)
     few, many = (memory_need(*named, run.batch_size, False, on).batch for on in ("cpu", "cuda:0"))
     examples = parts.dataset.training_examples
     assert many - few == pytest.approx(3 * 4 * 512 * (examples - 10), rel=0.01)

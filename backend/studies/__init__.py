@@ -1,0 +1,1 @@
+"""Studies: their documents, tuning, budgets, progress, verdicts and tables, without a database."""

@@ -1,0 +1,147 @@
+"""Studies over HTTP: validated as a whole, carried out, ordered as one, listed and shown."""
+
+import json
+from typing import Any
+
+import pytest
+
+from backend.store.reports import WorkerReport
+from tests.backend.studies.test_study_file import GRID
+
+PLAIN = {**GRID, "methods": [{"label": "exact"}], "grid": {"network.width": [4, 8]}}
+
+
+@pytest.fixture
+def study(client) -> dict[str, Any]:
+    answer = client.post("/api/studies", json=PLAIN)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def end_all(store, status="finished"):
+    for run in store.active():
+        run, _ = store.begin_attempt(run.id)
+        store.report(WorkerReport(run.id, run.attempt, 0, status, error="broken\nTraceback"))
+
+
+def test_a_study_is_started_with_its_runs(client, study, fake):
+    assert (study["name"], study["status"]) == ("two methods", "running")
+    runs = study["runs"]
+    assert [(r["config"]["network"]["width"], r["config"]["seed"]) for r in runs] == [
+        (4, 5), (4, 6), (8, 5), (8, 6),
+    ]  # fmt: skip
+    told = [told for told in fake.told if told[0] == "submit"]
+    assert told == [("submit", run["id"]) for run in runs]
+    shown = client.get(f"/api/studies/{study['id']}/results").json()
+    assert (shown["phase"], shown["cells"], shown["ended"]) == ("report", 4, 0)
+    assert [row["label"] for row in shown["results"]["table"]["rows"]] == [
+        "exact, width 4", "exact, width 8",
+    ]  # fmt: skip
+    assert shown["results"]["table"]["columns"] == ["network.width"]
+
+
+def test_variants_are_validated_and_not_cells(client, fake, monkeypatch):
+    asked, honest = [], fake.validate
+
+    def counted(configs):
+        asked.append(len(configs))
+        return honest(configs)
+
+    monkeypatch.setattr(fake, "validate", counted)
+    answer = client.post("/api/studies/validate", json={**PLAIN, "seeds": list(range(500))})
+    assert answer.json() == {
+        "name": "two methods", "variants": ["exact, width 4", "exact, width 8"], "cells": 1000,
+    }  # fmt: skip
+    assert asked == [2], "one question, with a configuration for each variant"
+    assert client.get("/api/runs").json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"metric": "nothing"}, "no metric 'nothing'"),
+        ({"grid": {"steps": list(range(1, 1001)), "batch_size": list(range(1, 501))}},
+         "the study has 1,000,000 runs; at most 10,000 are allowed"),
+        ({"grid": {"estimator.name": ["backprop", "none"]}},
+         "exact, name none: estimator.name: there is no estimator 'none'"),
+        ({"format": 7}, "upgrade the lab"),
+    ],
+)  # fmt: skip
+def test_a_study_that_is_not_valid_makes_no_run(client, changes, said):
+    for path in ("/api/studies", "/api/studies/validate"):
+        answer = client.post(path, json={**PLAIN, **changes})
+        assert answer.status_code == 422
+        assert said in answer.json()["detail"]
+    assert client.get("/api/studies").json() == []
+    assert client.get("/api/runs").json()["total"] == 0
+
+
+def test_a_study_is_paused_resumed_cancelled_and_retried_as_one(client, study, store, fake):
+    path = f"/api/studies/{study['id']}"
+    assert client.post(f"{path}/pause").json()["status"] == "paused"
+    assert {run.status for run in store.active()} == {"paused"}
+    signalled = [told[1] for told in fake.told if told[0] == "signal"]
+    assert signalled == [run["id"] for run in study["runs"]]
+    assert client.post(f"{path}/resume").json()["status"] == "running"
+    end_all(store, "failed")
+    client.app.state.lab.studies.look()
+    listed = client.get("/api/studies").json()
+    assert [(s["status"], s["cells"], s["ended"], s["failed"]) for s in listed] == [
+        ("finished", 4, 4, 4)
+    ]
+    failures = client.get(f"{path}/results").json()["results"]["failures"]
+    assert {failure["reason"] for failure in failures} == {"broken"}
+    refused = client.post(f"{path}/pause")
+    assert (refused.status_code, refused.json()["detail"]) == (
+        409, "the study 'two methods' is finished; only a running study can be paused",
+    )  # fmt: skip
+    assert client.post(f"{path}/retry").json()["failed"] == 0
+    assert len(store.active()) == 4
+    assert client.post(f"{path}/cancel").json()["status"] == "cancelled"
+    assert store.active() == []
+
+
+def test_studies_are_found_by_name(client, study):
+    client.post("/api/studies", json={**PLAIN, "name": "another"})
+    names = [each["name"] for each in client.get("/api/studies").json()]
+    assert names == ["another", "two methods"]
+    (found,) = client.get("/api/studies", params={"name": "two methods"}).json()
+    assert found["id"] == study["id"]
+    assert client.get("/api/studies", params={"name": "two"}).json() == []
+
+
+def test_the_document_of_a_study_is_that_of_its_file(client, study):
+    shown = client.get(f"/api/studies/{study['id']}/results").json()
+    again = client.post("/api/studies/validate", json=shown["document"])
+    assert again.json()["cells"] == 4
+    assert json.dumps(shown["document"]).count("two_moons") == 1
+
+
+def test_configurations_and_seeds_are_a_study_too(client, config, store):
+    grid = {"name": "grid", "configs": [config, {**config, "batch_size": 8}], "seeds": [1, 2]}
+    made = client.post("/api/studies", json=grid).json()
+    assert len(made["runs"]) == 4
+    end_all(store, "failed")
+    client.app.state.lab.studies.look()
+    shown = client.get(f"/api/studies/{made['id']}/results").json()
+    assert shown["status"] == "finished"
+    labels = [row["label"] for row in shown["results"]["table"]["rows"]]
+    assert labels == ["backprop", "backprop 2"]
+    twice = client.post("/api/studies", json={**grid, "seeds": [1, 1]})
+    assert twice.json()["detail"] == "seeds 1 comes twice; give each once"
+    wrong = client.post("/api/studies", json={**grid, "seeds": [-1]})
+    assert wrong.json()["detail"] == [
+        {"loc": ["seeds", 0], "msg": "entry 1 of seeds is -1; it must be at least 0"}
+    ]
+
+
+def test_a_study_of_an_earlier_version_is_shown_and_its_runs_are_steered_alone(client, store):
+    described = {"config": {"name": "old", "steps": 3, "device": "cpu"}, "labels": {"driver": "x"}}
+    _, study_id = store.create_runs([described], "old")
+    assert client.get(f"/api/studies/{study_id}").json()["status"] == "finished"
+    for answer in (
+        client.post(f"/api/studies/{study_id}/cancel"),
+        client.get(f"/api/studies/{study_id}/results"),
+    ):
+        assert answer.status_code == 409
+        assert "was made by an earlier version of the lab" in answer.json()["detail"]
