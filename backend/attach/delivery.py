@@ -59,9 +59,12 @@ class Delivery:
             except RuntimeError as error:  # behind it, all is written to the journal
                 self._refuse(error)
 
-    def close(self, patience: float | None = None) -> None:
-        """Wait for the lab, at most `patience` seconds (None: however long, for a lab elsewhere);
-        say what stays behind if it does not answer, or if the user interrupts the wait."""
+    def end(self, last: Iterable[Record], patience: float | None = None) -> None:
+        """Write the last records to the journal, past the buffer if it is full, and wait for the
+        lab, at most `patience` seconds (None: however long, for a lab elsewhere); say what stays
+        behind if it does not answer, or if the user interrupts the wait."""
+        self._reporter.lift_limit()
+        self.report(last)
         delivered = False
         try:
             delivered = self._reporter.close(self._patience(patience))

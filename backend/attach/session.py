@@ -129,20 +129,17 @@ class AttachedRun:
         arguments.one_of("outcome", outcome, get_args(Outcome))
         arguments.text("error", error)
         if not self._closed:
-            self._end(outcome, error)
-            self._delivery.close()
+            self._delivery.end(self._last_records(outcome, error))
 
     def end_unclosed(self, error: BaseException | None) -> None:
         """End a run that nobody has closed, by the exception by which the script ends, if any."""
         if self._is_left_open:
-            self._end(*self._end_by(error))
-            self._delivery.close(PATIENCE)
+            self._delivery.end(self._last_records(*self._end_by(error)), PATIENCE)
 
-    def _end(self, outcome: Outcome, error: str | None) -> None:
+    def _last_records(self, outcome: Outcome, error: str | None) -> list[Record]:
         self._closed = True
         self._scalars.end()
-        self._flush()
-        self._delivery.report([Ended(outcome, max(self._at, 0), error)])
+        return [*self._news(), Ended(outcome, max(self._at, 0), error)]
 
     def _end_by(self, error: BaseException | None) -> unclosed.End:
         if isinstance(error, RunCancelledError) or (error is None and self.cancelled):
@@ -158,9 +155,10 @@ class AttachedRun:
 
     def __del__(self) -> None:
         if self._is_left_open:
-            self._end(*self._end_by(None))
-            # The collector of garbage, which may run anywhere, must not wait for a lab.
-            threading.Thread(target=self._delivery.close, args=(PATIENCE,)).start()
+            last = self._last_records(*self._end_by(None))
+            # The collector of garbage must wait neither for a lab nor for a disk: it may run
+            # anywhere, and in the reporter's thread it would wait for itself.
+            threading.Thread(target=self._delivery.end, args=(last, PATIENCE)).start()
 
     def __enter__(self) -> Self:
         return self
@@ -223,12 +221,16 @@ class AttachedRun:
             self._flush()
 
     def _flush(self) -> None:
+        self._delivery.report(self._news())
+        self._next_flush = perf_counter() + FLUSH_SECONDS
+
+    def _news(self) -> list[Record]:
+        """What has come since the last flush."""
         if self._at > self._timed_at:
             self._points.add(("train/seconds", "", ""), self._at, self._clock.training)
             self._timed_at = self._at
         points, _ = self._points.flush()
-        self._delivery.report([*points, *self._scalars.flush(), self._progress("running")])
-        self._next_flush = perf_counter() + FLUSH_SECONDS
+        return [*points, *self._scalars.flush(), self._progress("running")]
 
     def _progress(self, status: Literal["running", "paused"]) -> Progress:
         step, seconds = self._at + 1, self._clock.total

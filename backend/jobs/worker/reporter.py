@@ -81,6 +81,7 @@ class Reporter:
         self._status = "running"
         self._sequence = itertools.count(1)
         self._closing = self._done = self._reported_full = False
+        self._limited = True
         self._delivered = False
         self._failure: BaseException | None = None
         self._backoff = self._last_sent = 0.0
@@ -135,25 +136,40 @@ class Reporter:
 
         Waits while the outbox is full. While the disk is full, it waits until there is space or the
         server has the report, so that nothing is lost and no checkpoint precedes its points.
+
+        Raises the exception of the thread, if it has ended by one; all is on disk before that.
         """
         news = self._series or self._events or self._facts or status != self._status
-        self._status = status
         if not news and self._outbox:
             return  # reports are waiting, so no heartbeat is needed
         *parts, rest = _parts(self._series)
-        reports = [self._report(part, [], None, None, "running") for part in parts]
-        reports.append(self._report(rest, self._events, self._facts, error, status))
+        events, facts = self._events, self._facts
         self._series, self._events, self._facts = [], [], None
-        for report in reports:
-            self._write(report)
+        for part in parts:
+            self._write(part, [], None, None, "running")
+        self._write(rest, events, facts, error, status)
+        self._raise_failure()
 
-    def _write(self, report: bytes) -> None:
+    def lift_limit(self) -> None:
+        """Let `commit` write past the limit of the outbox from now on, without waiting."""
         with self._changed:
-            self._changed.wait_for(lambda: self._done or not self._outbox.full)
-            self._outbox.append(report)
+            self._limited = False
+            self._changed.notify_all()
+
+    def _write(
+        self,
+        series: list[dict[str, Any]],
+        events: list[dict[str, Any]],
+        facts: Mapping[str, Any] | None,
+        error: str | None,
+        status: str,
+    ) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._done or not self._limited or not self._outbox.full)
+            self._outbox.append(self._report(series, events, facts, error, status))
+            self._status = status  # not before: a heartbeat would announce what has yet to come
             self._changed.notify_all()
             self._wait_for_disk()
-            self._raise_failure()
 
     def _wait_for_disk(self) -> None:
         """Wait while the disk is full; report that once."""
@@ -193,6 +209,7 @@ class Reporter:
         error: str | None,
         status: str,
     ) -> bytes:
+        """A report with the next number; under the lock, so that the numbers are in order."""
         report = {
             **self._identity,
             "sequence": next(self._sequence),
@@ -238,10 +255,18 @@ class Reporter:
                 with self._changed:
                     self._outbox.drop()
                     self._changed.notify_all()
-            if self._until_heartbeat() <= 0:
-                self._send(self._report([], [], None, None, self._status))
+            heartbeat = self._heartbeat()
+            if heartbeat is not None:
+                self._send(heartbeat)
         except UnreachableError:
             self._backoff = min(max(2 * self._backoff, 0.05), self._timing.longest_backoff)
+
+    def _heartbeat(self) -> bytes | None:
+        """A report without news if one is due; reports in the outbox go first."""
+        with self._changed:
+            if self._outbox or self._until_heartbeat() > 0:
+                return None
+            return self._report([], [], None, None, self._status)
 
     def _until_heartbeat(self) -> float:
         """Seconds until the next heartbeat is due."""

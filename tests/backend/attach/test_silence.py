@@ -1,11 +1,18 @@
 """A loop on another machine that is not heard of: it may come back, or be given up."""
 
+import functools
+import json
+import threading
+
 import pytest
 from torch import nn
 
 import gradlab
+from backend.attach import delivery
 from backend.attach.lab_connection import LabConnection
 from backend.jobs import attached_runs
+from backend.jobs.worker.outbox import unsent
+from backend.jobs.worker.reporter import ReportTiming
 from backend.jobs.worker.server_connection import UnreachableError
 from backend.store.base import ConflictError
 
@@ -127,3 +134,35 @@ def test_silence_begins_when_the_server_does(open_lab, elsewhere):
     open_lab.store.update(elsewhere.id, status="running", heard=LONG_AGO, cancel=True)
     open_lab.attached.look()
     assert open_lab.store.run(elsewhere.id).status == "running"
+
+
+@pytest.mark.parametrize("how", ["close", "script", "last reference", "reporter's thread"])
+def test_the_end_is_written_past_a_full_buffer(open_lab, net, tmp_path, monkeypatch, until, how):
+    quick = functools.partial(ReportTiming, longest_backoff=0.02)
+    monkeypatch.setattr(delivery, "ReportTiming", quick)
+    send, let_go, runs = LabConnection.send, threading.Event(), []
+
+    def unreachable(connection, report):
+        if let_go.is_set():
+            runs.clear()
+        raise UnreachableError
+
+    monkeypatch.setattr(LabConnection, "send", unreachable)
+    home, token = tmp_path / "there", open_lab.home.token
+    runs.append(gradlab.attach(net, LOSS, url=open_lab.url, token=token, home=home, buffer=1))
+    runs[0].log({"loss": 1.0})
+    run, outbox = runs[0].id, runs[0]._delivery._journal.outbox
+    ends = {
+        "close": lambda: runs[0].close(),
+        "script": lambda: runs[0].end_unclosed(None),
+        "last reference": runs.clear,
+        "reporter's thread": let_go.set,
+    }
+    end = threading.Thread(target=ends[how], daemon=True)
+    end.start()
+    until(lambda: [json.loads(r)["status"] for r in unsent(outbox)][-1] == "finished", 10)
+    monkeypatch.setattr(LabConnection, "send", send)
+    end.join(10)
+    until(lambda: not outbox.parent.exists(), 10)
+    assert open_lab.store.run(run).status == "finished"
+    assert open_lab.points(run, "train/loss") == [(0, 1.0)]

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
+from backend.jobs.worker import reporter as reporter_module
 from backend.jobs.worker.outbox import Outbox, unsent
 from backend.jobs.worker.reporter import Reporter, ReportTiming
 from backend.jobs.worker.server_connection import ServerConnection
@@ -207,6 +208,87 @@ def test_a_report_that_is_refused_as_wrong_ends_the_loop(reporter, server):
         speak_and_close(reporter)  # whichever of its calls comes after the answer
     with pytest.raises(RuntimeError, match="422"):
         reporter.close()
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Each series of a flush is a report of its own."""
+    monkeypatch.setattr(reporter_module, "PART", 1)
+
+
+def several_series(reporter, count):
+    for index in range(count):
+        reporter.points((f"m{index}", "", "", ""), np.arange(3), np.ones(3))
+
+
+def test_all_parts_of_a_refused_flush_are_kept(tmp_path, server, small_parts):
+    server.status = 422
+    reporter = make(tmp_path)
+    reporter.start()
+    reporter._thread.join(5)
+    several_series(reporter, 4)
+    reporter.event(3, "paused", "at step 3")
+    reporter.facts({"device": "cpu"})
+    with pytest.raises(RuntimeError, match="422"):
+        reporter.commit("failed", "why")
+    with pytest.raises(RuntimeError, match="422"):
+        reporter.close()
+    *parts, last = [json.loads(r) for r in unsent(tmp_path / "outbox")]
+    series = [s["metric"] for report in [*parts, last] for s in report["series"]]
+    assert series == ["m0", "m1", "m2", "m3"]
+    assert [part["status"] for part in parts] == ["running"] * 3
+    assert (last["status"], last["error"]) == ("failed", "why")
+    assert (last["events"][0]["text"], last["facts"]) == ("at step 3", {"device": "cpu"})
+
+
+def test_a_heartbeat_does_not_announce_an_end_that_is_not_written_yet(
+    reporter, server, small_parts, monkeypatch
+):
+    parts = reporter_module._parts
+
+    def heartbeats(reporter):
+        with reporter._changed:
+            for _ in range(3):  # one that was under way, a report, and one after it
+                server.asked.clear()
+                while not server.asked.is_set():
+                    reporter._changed.wait(0.005)
+
+    def slow(series):
+        heartbeats(reporter)
+        return parts(series)
+
+    monkeypatch.setattr(reporter_module, "_parts", slow)
+    monkeypatch.setattr(Reporter, "_wait_for_disk", heartbeats)
+    reporter.start()
+    several_series(reporter, 2)
+    reporter.commit("failed", "why")
+    reporter.close()
+    first = next(r for r in server.reports if r["status"] == "failed")
+    assert first["error"] == "why"
+    assert [s["metric"] for s in first["series"]] == ["m1"]
+    numbers = [r["sequence"] for r in server.reports]
+    assert numbers == sorted(set(numbers))
+
+
+def test_a_heartbeat_waits_for_an_end_that_is_written_as_it_falls_due(
+    tmp_path, server, monkeypatch
+):
+    heartbeat, ended = Reporter._heartbeat, []
+
+    def after_the_end(reporter):
+        if not ended:
+            ended.append(True)
+            reporter.commit("failed", "why")
+        return heartbeat(reporter)
+
+    monkeypatch.setattr(Reporter, "_heartbeat", after_the_end)
+    reporter = make(tmp_path, timing=ReportTiming(heartbeat=0.0))
+    reporter.start()
+    hand_over(reporter, 0, 1)
+    assert server.asked.wait(5)
+    reporter.close()
+    first = next(r for r in server.reports if r["status"] == "failed")
+    assert first["error"] == "why"
 
 
 def test_the_outbox_is_a_queue(tmp_path):
