@@ -1,5 +1,6 @@
 """One process prepares a data set, or its decoded images, at a time; others read how far it is."""
 
+import fcntl
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -50,18 +51,14 @@ def alone(place: Path, waiting: Progress = silent) -> Iterator[Progress]:
 
 def amount_prepared(place: Path) -> Amount | None:
     """How far the process is that prepares `place`; None if no process does."""
-    from filelock import FileLock, Timeout
-
-    path = _lock(place)
-    if not path.exists():
-        return None
     try:
-        with FileLock(path, timeout=0):
-            return None
-    except Timeout:
+        with _lock(place).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: others may look as well
+    except BlockingIOError:
         return _read(place)
-    except OSError:  # a folder that is read only, where nothing is prepared
-        return None
+    except OSError:  # there is no lock, or it cannot be read
+        pass
+    return None
 
 
 class _Note:

@@ -15,8 +15,13 @@ from typing import Literal
 from backend.data_folders.named import NAMED
 from backend.settings import settings
 
-NAME = re.compile(r"[A-Za-z0-9_.-]+")
-"""What the name of a data set's folder may be made of."""
+NAME = r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*"
+"""The name of a data set's folder, as a regular expression."""
+LONGEST_NAME = 200
+"""Characters."""
+NAME_IN_WORDS = (
+    f"a name of at most {LONGEST_NAME} letters, digits, '_' and '-', with single dots between them"
+)
 
 Pattern = Literal["train-*.parquet", "CLASS/*.png", "*.npz", "*.csv", "*.txt"]
 """Files that make a folder a data set of some kind."""
@@ -78,10 +83,7 @@ def folder_of(name: str, pattern: Pattern = PARQUET) -> Path:
     if not name:
         raise DataError(f"folder is empty; {available(pattern)}")
     if not is_name(name):
-        raise DataError(
-            f"folder is {name!r}; it must be a name of letters, digits, '.', '_' and '-' without "
-            f"'..': {available(pattern)}"
-        )
+        raise DataError(f"folder is {name!r}; it must be {NAME_IN_WORDS}: {available(pattern)}")
     folder = data_dir() / name
     if not folder.is_dir():
         raise DataError(absent(name, pattern))
@@ -90,7 +92,7 @@ def folder_of(name: str, pattern: Pattern = PARQUET) -> Path:
 
 def absent(name: str, pattern: Pattern = PARQUET) -> str:
     """That a data set is not there: where it was looked for, and how it gets there."""
-    if name not in NAMED:
+    if name not in NAMED or pattern != PARQUET:
         return f"there is no data set {name!r}; {available(pattern)}"
     return (
         f"the data set {name} is not in {data_dir()}: run `gradlab data get {name}` where there is "
@@ -110,7 +112,7 @@ def not_written(error: OSError) -> str:
 
 def is_name(text: str) -> bool:
     """Whether a folder of data may be called `text`."""
-    return bool(NAME.fullmatch(text)) and ".." not in text and text != "."
+    return len(text) <= LONGEST_NAME and re.fullmatch(NAME, text) is not None
 
 
 def available(pattern: Pattern) -> str:

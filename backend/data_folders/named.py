@@ -49,6 +49,13 @@ def folder_name(repo: str, config: str = "") -> str:
     return "--".join([*repo.split("/"), *([config] if config else [])])
 
 
+def repo_and_config(folder: str) -> tuple[str, str]:
+    """The set and its config in the name of a folder: `owner--name` -> `owner/name` and empty."""
+    owner, _, rest = folder.partition("--")
+    name, _, config = rest.partition("--")
+    return f"{owner}/{name}", config
+
+
 def called(repo: str) -> str:
     """What a set of the hub is called in `gradlab data get`: its short name, else owner/name."""
     return next((name for name, listed in NAMED.items() if listed.repo == repo), repo)

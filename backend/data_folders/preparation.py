@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from backend.data_folders.exclusive import Progress, alone, silent
-from backend.data_folders.folders import DataError, data_dir, is_name, not_written
+from backend.data_folders.folders import NAME_IN_WORDS, DataError, data_dir, is_name, not_written
 from backend.data_folders.hub import HubFile, HubFiles, download, hub_files
 from backend.data_folders.manifest import Manifest, Stored, checksum, is_stored, manifest_of
-from backend.data_folders.named import NAMED, HubSet, folder_name
+from backend.data_folders.named import NAMED, HubSet, folder_name, repo_and_config
 from backend.machine_memory import in_words
 
 ATTEMPTS = 2
@@ -33,7 +33,7 @@ def prepare(
             states, the disk has no room, or a folder of that name has another origin.
     """
     if not is_name(name):
-        raise DataError(f"{name!r} is no name of letters, digits, '.', '_' and '-'")
+        raise DataError(f"the folder is {name!r}; it must be {NAME_IN_WORDS}")
     wanted = wanted or wanted_set(name)[1]
     folder = data_dir() / name
     try:
@@ -140,24 +140,40 @@ def _manifest(files: HubFiles, folder: Path, test: str) -> Manifest:
 
 
 def wanted_set(text: str, config: str = "", test: str = "") -> tuple[str, HubSet]:
-    """The folder and the set that a user asks for. Raises DataError.
+    """The folder and the set that a user asks for.
 
     `text` is a name, owner/name of the hub, or the folder that such a set was fetched into.
+
+    Raises:
+        DataError: There is no such set, or it has another `config` or `test` already.
     """
     if text in NAMED:
-        return text, NAMED[text]
-    if "/" in text:
-        name, wanted = folder_name(text, config), HubSet(text, config, test=test)
+        name, wanted = text, NAMED[text]
     elif is_name(text) and (former := manifest_of(data_dir() / text)):
         name, wanted = text, HubSet(former.source, former.config, test=former.test)
-    elif len(parts := text.split("--")) in (2, 3):
-        name, wanted = text, HubSet("/".join(parts[:2]), *parts[2:], test=test)
+    elif "/" in text or "--" in text:
+        name, wanted = _of_hub(text, config, test)
     else:
         raise DataError(
             f"there is no data set {text!r}; there are {', '.join(NAMED)}, or any of the hub as "
             "owner/name"
         )
-    if not is_name(name):
+    for field, asked, there in (("config", config, wanted.config), ("test", test, wanted.test)):
+        if asked and asked != there:
+            has = f"the {field} {there!r}" if there else f"no {field} of its own"
+            raise DataError(f"{field} is {asked!r}, but {text} has {has}: leave {field} out")
+    return name, wanted
+
+
+def _of_hub(text: str, config: str, test: str) -> tuple[str, HubSet]:
+    """The set for owner/name, or for a folder's name; with the test part of one that is here."""
+    is_folder = "/" not in text
+    repo, of_set = repo_and_config(text) if is_folder else (text, config)
+    name = folder_name(repo, of_set)
+    parts = [*repo.split("/"), *([of_set] if of_set else [])]
+    is_sound = all(map(is_name, [name, *parts])) and repo_and_config(name) == (repo, of_set)
+    if not is_sound or (is_folder and name != text):
         asked = f"{text!r}" + (f" with the config {config!r}" if config else "")
         raise DataError(f"{asked} is no data set of the hub; its name is owner/name")
-    return name, wanted
+    former = manifest_of(data_dir() / name)
+    return name, HubSet(repo, of_set, test=former.test if former else test)

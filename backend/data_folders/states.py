@@ -35,6 +35,8 @@ class State:
     """Bytes of all its files, or 0 if that is not known."""
     problem: str = ""
     """What is wrong with a broken set."""
+    is_damaged: bool = False
+    """Whether files that a download has brought are damaged or missing."""
 
     @property
     def words(self) -> str:
@@ -83,25 +85,23 @@ def state(name: str, files: Pattern | None = None, read: bool = True) -> State:
             return State(name, "absent", described)
         return State(name, "partial", described, _size(partial))
     size = _size(folder)
-    problem = _problem(name, folder, files, read)
-    return State(name, "broken" if problem else "ready", described, size, size, problem)
-
-
-def _problem(name: str, folder: Path, files: Pattern | None, read: bool) -> str:
-    """What is wrong with a folder, in a sentence."""
-    manifest = manifest_of(folder)
-    if manifest and (damaged := _damaged(manifest, folder, read)):
+    damaged = _damaged(manifest_of(folder), folder, read)
+    problem = ""
+    if damaged:
         which, verb = ", ".join(damaged), "are" if len(damaged) > 1 else "is"
-        return (
+        problem = (
             f"{which} of {name} {verb} damaged or missing: run `gradlab data get {name}`, which "
             "fetches damaged files again"
         )
-    if files and not has_files(folder, files):
-        return f"the data set {name} has no file {files} in {folder}"
-    return ""
+    elif files and not has_files(folder, files):
+        problem = f"the data set {name} has no file {files} in {folder}"
+    now = "broken" if problem else "ready"
+    return State(name, now, described, size, size, problem, bool(damaged))
 
 
-def _damaged(manifest: Manifest, folder: Path, read: bool) -> list[str]:
+def _damaged(manifest: Manifest | None, folder: Path, read: bool) -> list[str]:
+    if manifest is None:
+        return []
     if read and manifest.size <= READ_AT_ONCE:
         return manifest.damaged(folder, _remembered)
     return manifest.damaged(folder, lambda path: manifest.files[path.name].sha256)
@@ -140,4 +140,4 @@ def _folders() -> list[Path]:
         paths = [path for path in data_dir().iterdir() if path.is_dir()]
     except OSError:
         return []
-    return [path for path in paths if is_name(path.name) and not path.name.startswith(".")]
+    return [path for path in paths if is_name(path.name)]

@@ -7,10 +7,12 @@ arrived stays, and the next download goes on with it.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from backend.data_folders.folders import DataError
@@ -58,12 +60,10 @@ class Downloads:
                 env={**os.environ, **self._environment, "PYTHONPATH": python_path()},
                 start_new_session=True,  # Ctrl-C in the terminal reaches the server alone
             )
-            reader = threading.Thread(target=self._follow, args=(name, process), daemon=True)
-            self._running[name] = _Download(process, reader)
-            assert process.stdin
-            process.stdin.write(json.dumps([name, wanted]) + "\n")
-            process.stdin.flush()
+            order = json.dumps([name, wanted]) + "\n"
+            reader = threading.Thread(target=self._follow, args=(name, process, order), daemon=True)
             reader.start()
+            self._running[name] = _Download(process, reader)
 
     def cancel(self, name: str) -> None:
         """End one, if it runs, and wait for its end. What has arrived stays."""
@@ -90,15 +90,25 @@ class Downloads:
         for name in names:
             self.cancel(name)
 
-    def _follow(self, name: str, process: subprocess.Popen[str]) -> None:
+    def _follow(self, name: str, process: subprocess.Popen[str], order: str) -> None:
+        """Say what to fetch, and wait for the end. Only this thread writes to the process."""
         assert process.stdout
         assert process.stdin
+        try:
+            process.stdin.write(order)
+            process.stdin.flush()
+            began = True
+        except OSError:  # the process has ended
+            began = False
         with process.stdout as output:
             said = output.read().strip()
         code = process.wait()
-        process.stdin.close()
-        if code > 0 and not said:
-            said = f"the download of {name} ended with exit status {code}; the lab's log says why"
+        with suppress(OSError):  # of what could not be written
+            process.stdin.close()
+        is_whole = code == 0 and began
+        if not said and not is_whole and code != -signal.SIGTERM:  # that of `cancel`
+            how = f"exit status {code}" if code >= 0 else f"signal {-code}"
+            said = f"the download of {name} ended with {how}; the lab's log says why"
         with self._lock:
             del self._running[name]
             if said:

@@ -13,7 +13,7 @@ import {sentence} from "./node.js";
 const PROGRESS_MS = 1000;
 const OTHER_MS = 5000;
 /** What a folder may be called; others are not asked about. */
-const NAME = /^[\w-]+(\.[\w-]+)*$/;
+const NAME = /^(?=.{1,200}$)[\w-]+(\.[\w-]+)*$/;
 /** @type {Record<DataSet["state"], string>} */
 const VERBS = {
   absent: "Download",

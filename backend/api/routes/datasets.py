@@ -8,15 +8,26 @@ from pydantic import BaseModel, ConfigDict, Field
 from backend.api.deps import Lab, LabDep
 from backend.api.models import View
 from backend.api.router import router
-from backend.data_folders.folders import PARQUET, DataError, Pattern, available, data_at, names
+from backend.data_folders.folders import (
+    LONGEST_NAME,
+    NAME,
+    PARQUET,
+    DataError,
+    Pattern,
+    available,
+    data_at,
+    names,
+)
 from backend.data_folders.named import NAMED
 from backend.data_folders.preparation import wanted_set
 from backend.data_folders.states import State, state
 
 routes = router("data sets")
 
-NAME = r"^[A-Za-z0-9_-][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$"
-Name = Annotated[str, Path(max_length=200, pattern=NAME, description="The name of its folder.")]
+Name = Annotated[
+    str,
+    Path(max_length=LONGEST_NAME, pattern=f"^{NAME}$", description="The name of its folder."),
+]
 Files = Annotated[Pattern, Query(description="Which files its folder must have.")]
 
 
@@ -32,7 +43,7 @@ class DataSetView(View):
     problem: Annotated[
         str, Field(description="Why the last download from here failed, in a sentence, or empty.")
     ]
-    can_fetch: Annotated[bool, Field(description="Whether the lab knows where to fetch it.")]
+    can_fetch: Annotated[bool, Field(description="Whether a download would bring it or repair it.")]
     can_cancel: Annotated[bool, Field(description="Whether this lab is fetching it.")]
 
 
@@ -52,9 +63,9 @@ class Wanted(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     """A short name, owner/name on the Hugging Face hub, or a folder that was fetched before."""
     config: Annotated[str, Field(max_length=200)] = ""
-    """The hub's configuration, if it has several."""
+    """The hub's configuration, if it has several. Refused if the name has another one."""
     test: Annotated[str, Field(max_length=200)] = ""
-    """The split for the test part. Empty: test, else validation."""
+    """The split for the test part. Empty: test, else validation. Refused if the set has another."""
 
 
 @routes.get("/datasets")
@@ -96,7 +107,7 @@ def _view(lab: Lab, name: str, files: Pattern) -> DataSetView:
     running = lab.downloads.runs(name)
     with data_at(lab.settings.data_dir):
         now = state(name, files)
-        text, nameable = now.sentence(files), _is_of_hub(name)
+        text, can_fetch = now.sentence(files), files == PARQUET and _can_fetch(now)
     if running and now.state != "preparing":  # its process is starting or ending
         now = State(name, "preparing", now.description)
         text = now.sentence(files)
@@ -108,14 +119,19 @@ def _view(lab: Lab, name: str, files: Pattern) -> DataSetView:
         done=now.done,
         total=now.total,
         problem=lab.downloads.problem(name) if now.state != "ready" else "",
-        can_fetch=now.state in ("absent", "partial", "broken") and nameable,
+        can_fetch=can_fetch and not running,
         can_cancel=running,
     )
 
 
-def _is_of_hub(name: str) -> bool:
+def _can_fetch(now: State) -> bool:
+    """Whether a download brings a set of Parquet files further."""
+    if now.state == "broken":
+        return now.is_damaged
+    if now.state not in ("absent", "partial"):
+        return False
     try:
-        wanted_set(name)
+        wanted_set(now.name)
     except DataError:
         return False
     return True

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from backend.data_folders.folders import TEXTS, DataError, data_dir, is_name, names
+from backend.data_folders.folders import NAME_IN_WORDS, TEXTS, DataError, data_dir, is_name, names
 
 BUNDLED = Path(__file__).with_name("northanger_abbey.txt")
 MAX_BYTES = 200_000_000
@@ -49,8 +49,8 @@ def text(folder: str) -> Text:
 def _files(folder: str) -> tuple[Path, ...]:
     if not is_name(folder):
         raise DataError(
-            f"folder is {folder!r}; it must be a name of letters, digits, '.', '_' and '-' without "
-            f"'..', or empty for the bundled text: {_available()}"
+            f"folder is {folder!r}; it must be {NAME_IN_WORDS}, or empty for the bundled text: "
+            f"{_available()}"
         )
     place = data_dir() / folder
     files = tuple(sorted(place.glob(TEXTS))) if place.is_dir() else ()

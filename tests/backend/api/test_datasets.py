@@ -1,12 +1,16 @@
 """The state of data sets over HTTP, and downloads that the server starts: each in a process."""
 
+import fcntl
+import re
+import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from backend.data_folders.exclusive import alone
-from backend.data_folders.folders import data_at
+from backend.data_folders.folders import data_at, is_name
 from backend.data_folders.named import NAMED, HubSet
 from backend.data_folders.preparation import prepare
 from backend.jobs import downloads
@@ -73,7 +77,10 @@ def test_an_absent_set_says_what_to_run_and_where_the_lab_looked(client, setting
 
 
 def test_a_field_offers_the_folders_with_its_files_and_what_can_be_fetched(client, folder):
-    for name, file in (("mnist", "train-0.parquet"), ("own", "a.npz"), ("words", "a.txt")):
+    for name, file in (
+        ("mnist", "train-0.parquet"), (".svhn.part", "train-0.parquet"), ("own", "a.npz"),
+        ("words", "a.txt"),
+    ):  # fmt: skip
         (folder / name).mkdir()
         (folder / name / file).touch()
     assert client.get("/api/datasets").json() == {
@@ -91,6 +98,17 @@ def test_a_path_is_no_name(client, name):
     asked = client.post("/api/datasets", json={"name": f"../{name}/x"})
     assert asked.status_code == 422
     assert "its name is owner/name" in asked.json()["detail"][0]["msg"]
+
+
+def test_the_page_asks_about_the_names_that_the_lab_takes():
+    source = Path(__file__).parents[3] / "frontend" / "form" / "data-state.js"
+    page = re.search(r"const NAME = /(.*)/;", source.read_text())[1]
+    names = {
+        "mnist": True, "a--b--c": True, "a.b-1_": True, "x" * 200: True, "": False, ".a": False,
+        "a.": False, "a..b": False, "a/b": False, "a b": False, "é": False, "x" * 201: False,
+    }  # fmt: skip
+    assert {name: is_name(name) for name in names} == names
+    assert {name: bool(re.search(page, name, re.ASCII)) for name in names} == names
 
 
 def test_a_download_tells_its_progress_and_then_the_set_is_ready(client, hub, gate):
@@ -163,11 +181,32 @@ def test_a_damaged_file_is_named_and_fetched_again(client, hub, folder):
     assert path.read_bytes() == whole
 
 
-def test_a_folder_without_such_files_is_broken(client, folder):
+def test_a_folder_without_such_files_is_broken_and_not_fetched(client, hub, folder):
     (folder / "mnist").mkdir()
-    view = client.get("/api/datasets/mnist").json()
-    assert view["text"] == (f"the data set mnist has no file train-*.parquet in {folder / 'mnist'}")
-    assert view["state"] == "broken"
+    prepare("small", HubSet("someone/small"))
+    for name, files in (("mnist", "train-*.parquet"), ("small", "*.csv")):
+        view = client.get(f"/api/datasets/{name}", params={"files": files}).json()
+        assert view["text"] == f"the data set {name} has no file {files} in {folder / name}"
+        assert (view["state"], view["can_fetch"]) == ("broken", False)
+    table = client.get("/api/datasets/svhn", params={"files": "*.csv"}).json()
+    assert (table["state"], table["can_fetch"]) == ("absent", False)
+    assert table["text"].startswith("there is no data set 'svhn'; ")
+
+
+def test_a_config_or_test_part_that_the_set_does_not_have_is_refused(client, hub, folder):
+    prepare("small", HubSet("someone/small"))
+    prepare("someone--small", HubSet("someone/small"))
+    for asked, said in (
+        ({"name": "small", "config": "bogus"}, "small has the config 'default': leave config out"),
+        ({"name": "small", "test": "nosuch"}, "small has no test of its own: leave test out"),
+        ({"name": "someone/small", "test": "train"}, "someone/small has no test of its own: "),
+        ({"name": "mnist", "config": "bogus"}, "mnist has the config 'mnist': leave config out"),
+        ({"name": "a--b--c", "config": "d"}, "a--b--c has the config 'c': leave config out"),
+    ):
+        answer = client.post("/api/datasets", json=asked)
+        assert answer.status_code == 422, asked
+        assert said in answer.json()["detail"][0]["msg"]
+    assert client.post("/api/datasets", json={"name": "small", "config": "default"}).is_success
 
 
 def test_the_download_of_another_process_is_shown_and_not_cancelled(client, folder):
@@ -178,6 +217,36 @@ def test_the_download_of_another_process_is_shown_and_not_cancelled(client, fold
         assert not view["can_cancel"]
         assert client.post("/api/datasets/mnist/cancel").json()["state"] == "preparing"
     assert client.get("/api/datasets/mnist").json()["state"] == "absent"
+
+
+def test_two_may_look_at_a_set_at_once(client, folder):
+    place = folder / "mnist"
+    with alone(place):
+        pass  # it leaves its lock
+    assert client.get("/api/datasets/mnist").json()["state"] == "absent"
+    with (folder / ".mnist.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)  # as another that looks
+        assert client.get("/api/datasets/mnist").json()["state"] == "absent"
+
+
+@pytest.mark.parametrize(
+    ("program", "how"), [("true", "exit status 0"), ("kill -9 $$", "signal 9")]
+)
+def test_a_process_that_ends_before_it_reads_is_a_failed_download(
+    client, hub, folder, monkeypatch, program, how
+):
+    class Ended(subprocess.Popen):
+        def __init__(self, _command, **options):
+            super().__init__(["sh", "-c", program], **options)
+            self.wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(downloads.subprocess, "Popen", Ended)
+        assert client.post("/api/datasets", json={"name": "someone/small"}).status_code == 202
+        failed = becomes(client, "someone--small", ended)
+    said = f"the download of someone--small ended with {how}; the lab's log says why"
+    assert (failed["problem"], failed["can_fetch"]) == (said, True)
+    assert client.post("/api/datasets/someone--small/cancel").status_code == 200
 
 
 def test_only_so_many_are_fetched_at_a_time(client, hub, gate, monkeypatch):

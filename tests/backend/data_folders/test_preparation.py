@@ -277,8 +277,24 @@ def test_what_the_hub_does_not_have_is_told_in_a_sentence(fake):
         wanted_set("minst")
     assert wanted_set("a/b", "c") == ("a--b--c", HubSet("a/b", "c"))
     assert wanted_set("a--b--c") == ("a--b--c", HubSet("a/b", "c"))
-    with pytest.raises(DataError, match=r"'\.\./b' is no data set of the hub; its name is owner/"):
-        wanted_set("../b")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../b", "/", "--", "a/", "/b", "a--", "--b", "a--b--", ".x--y", "a/.b", "a/b/c", "a--b/c",
+     "-/x", "a b/c", f"{'x' * 190}/{'y' * 9}"],
+)  # fmt: skip
+def test_what_is_not_owner_and_name_is_refused(home, name):
+    with pytest.raises(DataError, match="is no data set of the hub; its name is owner/name"):
+        wanted_set(name)
+
+
+def test_a_config_is_a_part_of_the_folder_s_name(home):
+    with pytest.raises(DataError, match=r"'a/b' with the config 'c d' is no data set of the hub"):
+        wanted_set("a/b", "c d")
+    assert wanted_set("a/b", "c--d") == ("a--b--c--d", HubSet("a/b", "c--d"))
+    assert wanted_set("a--b--c--d") == ("a--b--c--d", HubSet("a/b", "c--d"))
+    assert wanted_set("a/b", test="c") == ("a--b", HubSet("a/b", test="c"))
 
 
 def test_a_hub_that_does_not_answer_is_told_with_what_to_do(fake, home):
