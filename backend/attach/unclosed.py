@@ -6,9 +6,10 @@ fails, and `sys.excepthook` is the user's own.
 
 import atexit
 import sys
-import traceback
 import weakref
 from typing import Literal, NamedTuple, Protocol
+
+from backend.training.failures import with_traceback
 
 Outcome = Literal["finished", "failed", "cancelled"]
 
@@ -42,7 +43,7 @@ def end_of(error: BaseException) -> End:
         return End("finished")
     if isinstance(error, KeyboardInterrupt | GeneratorExit):
         return End("cancelled")
-    return End("failed", "".join(traceback.format_exception(error)))
+    return End("failed", with_traceback(error))
 
 
 def end_without(step: int, steps: int | None) -> End:

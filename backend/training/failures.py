@@ -27,8 +27,13 @@ def failed(step: int, error: BaseException) -> Ended:
     expects."""
     if isinstance(error, SENTENCES):
         return Ended("failed", step, str(error))
+    return Ended("failed", step, with_traceback(error))
+
+
+def with_traceback(error: BaseException) -> str:
+    """A sentence of what an error says, and below it the traceback."""
     trace = "".join(traceback.format_exception(error))
-    return Ended("failed", step, f"{headline(error)}\n\n{trace}")
+    return f"{headline(error)}\n\n{trace}"
 
 
 def headline(error: BaseException) -> str:

@@ -170,7 +170,7 @@ export function about(entry, named = true) {
       prose(entry.summary),
     ),
     needs.length > 0 && h("p", {class: "needs"}, `Needs ${needs.join("; ")}.`),
-    entry.inferred?.length &&
+    !!entry.inferred?.length &&
       h("p", {class: "needs"}, `Worked out by the lab: ${entry.inferred.join("; ")}.`),
     entry.source.kind !== "builtin" && origin(entry.source),
     more(entry),

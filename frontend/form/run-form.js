@@ -69,6 +69,7 @@ function build(known, config) {
   const tree = whole(nodes);
   const {line, message} = problemLine(freshId("form"));
   const wrong = signal(0);
+  let presses = 0;
   const twin = signal(repeated(tree.read()));
 
   async function submit(/** @type {Event} */ event) {
@@ -76,17 +77,22 @@ function build(known, config) {
     tree.complain("");
     message.set("");
     wrong.set(0);
+    const asked = tree.read();
+    const mine = ++presses;
     try {
-      await startInTurn(tree.read());
+      await startInTurn(asked);
       // Where the form stands above the runs, what was started is out of sight.
       if (matchMedia("(width < 900px)").matches) document.querySelector(".runs")?.scrollIntoView();
     } catch (error) {
-      refused(error);
+      const same = mine === presses && JSON.stringify(tree.read()) === JSON.stringify(asked);
+      refused(error, same);
     }
   }
 
-  /** @param {unknown} error */
-  function refused(error) {
+  /** @param {unknown} error @param {boolean} same whether the form is still what was refused */
+  function refused(error, same) {
+    if (error instanceof Refusal && !same)
+      return message.set(`What you asked for before is refused: ${sentence(error.message)}`);
     if (error instanceof Refusal && error.problems.length) {
       message.set(place(tree, error.problems));
       wrong.set(complained(body).length);
