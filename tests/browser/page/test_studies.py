@@ -3,7 +3,7 @@
 import re
 
 from axe import violations
-from person import sees
+from person import SECONDS, sees
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -12,6 +12,7 @@ name: two rates
 base:
   dataset: {name: two_moons}
   network: {name: mlp, width: 8, depth: 1}
+  estimator: {name: backprop}
   steps: 40
   probe: {budget: 0}
   optimizer: {name: sgd, lr: 0.1}
@@ -21,6 +22,8 @@ methods:
 seeds: [0, 1]
 baseline: slow
 """
+WAIT = SECONDS * 1000
+"""ms; the first question to a lab waits until its components are known."""
 CELLS = """(count) => {
   const data = document.querySelector("[data-chart=study_matrix]")?.data ?? [];
   return data[0]?.text?.flat().filter(Boolean).length === count;
@@ -35,33 +38,33 @@ def test_a_study_from_its_file_to_its_verdict(
     field = page.get_by_label("The study, in YAML or JSON")
     start = page.get_by_role("button", name="Start the study")
     field.fill(STUDY.replace("seeds: [0, 1]", "seeds: [0, 0]"))
-    expect(page.locator("#study-answer")).to_contain_text("seeds 0 comes twice")
+    expect(page.locator("#study-answer")).to_contain_text("seeds 0 comes twice", timeout=WAIT)
     expect(start).to_be_disabled()
     page.get_by_label("Or open a file").set_input_files(
         {"name": "study.yaml", "mimeType": "application/yaml", "buffer": STUDY.encode()}
     )
-    expect(page.locator("#study-answer")).to_have_text("Valid: 2 variants, 4 runs.")
+    expect(page.locator("#study-answer")).to_have_text("Valid: 2 variants, 4 runs.", timeout=WAIT)
     assert violations(page) == []
     start.click()
 
-    expect(page.get_by_role("heading", name="two rates")).to_be_visible()
+    expect(page.get_by_role("heading", name="two rates")).to_be_visible(timeout=WAIT)
     study = page.url.rpartition("/")[2]
     order = page.get_by_role("group", name="Orders to the study").get_by_role("button")
     order.filter(has_text="Pause").click()
-    expect(page.locator(".study-head .status")).to_have_text("paused")
+    expect(page.locator(".study-head .status")).to_have_text("paused", timeout=WAIT)
     pause = order.filter(has_text="Pause")
     expect(pause).to_have_attribute("title", "The study is paused.")
     with lab.client() as client:
         runs = client.get(f"/studies/{study}").json()["runs"]
         client.post(f"/runs/{runs[-1]['id']}/cancel").raise_for_status()
     failed = page.locator(".study-failures li")
-    expect(failed).to_contain_text("fast, seed 1: ")
+    expect(failed).to_contain_text("fast, seed 1: ", timeout=WAIT)
     assert violations(page) == []
 
     order.filter(has_text="Retry failed").click()
-    expect(failed).to_have_count(0)
+    expect(failed).to_have_count(0, timeout=WAIT)
     order.filter(has_text="Resume").click()
-    expect(page.locator(".study-head .status")).to_have_text("finished", timeout=30_000)
+    expect(page.locator(".study-head .status")).to_have_text("finished", timeout=WAIT)
     expect(page.locator(".study-progress")).to_have_text("4 of 4 runs")
     sees(page, CELLS, 4)
     rows = page.get_by_role("region", name="Table of the study").locator("tbody tr")
