@@ -169,7 +169,9 @@ const figureChart = (id, {name, title, help, takeaway}) =>
 /** @param {StudyResults["results"]} results */
 function verdicts({table, leaderboard}) {
   const said = table.rows.flatMap(({verdict}) => verdict?.sentence ?? []);
-  const all = [...new Set([leaderboard.sentence, ...said])].filter(Boolean);
+  // The leaderboard's sentence has the verdict on its first place in it.
+  const others = [...new Set(said)].filter((one) => !leaderboard.sentence.includes(one));
+  const all = [leaderboard.sentence, ...others].filter(Boolean);
   if (all.length === 0) return h("p", {class: "quiet"}, "Too early to say: no seed is paired yet.");
   return h(
     "ul",
@@ -197,7 +199,7 @@ function choices({choices}) {
         ]
           .filter(Boolean)
           .join(","),
-        choice.note && ` — ${choice.note}`,
+        choice.note && `: ${choice.note}`,
       ),
     ),
   );

@@ -13,9 +13,10 @@ const EXAMPLE = `name: exact or forward
 base:
   dataset: {name: digits}
   network: {name: mlp, width: 32}
+  estimator: {name: backprop}
   steps: 300
 methods:
-  - {label: backprop, config: {estimator: {name: backprop}}}
+  - {label: backprop}
   - {label: forward gradient, config: {estimator: {name: forward_gradient}}}
 tuning: {values: [0.01, 0.1, 1], seeds: [100], steps: 100}
 seeds: [0, 1, 2]

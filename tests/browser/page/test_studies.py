@@ -37,13 +37,15 @@ def test_a_study_from_its_file_to_its_verdict(
     page.goto(lab.start_url.replace("/#", "/studies#"))
     field = page.get_by_label("The study, in YAML or JSON")
     start = page.get_by_role("button", name="Start the study")
+    answer = page.locator("#study-answer")
+    expect(answer).to_have_text("Valid: 2 variants, 12 runs.", timeout=WAIT)
     field.fill(STUDY.replace("seeds: [0, 1]", "seeds: [0, 0]"))
-    expect(page.locator("#study-answer")).to_contain_text("seeds 0 comes twice", timeout=WAIT)
+    expect(answer).to_contain_text("seeds 0 comes twice", timeout=WAIT)
     expect(start).to_be_disabled()
     page.get_by_label("Or open a file").set_input_files(
         {"name": "study.yaml", "mimeType": "application/yaml", "buffer": STUDY.encode()}
     )
-    expect(page.locator("#study-answer")).to_have_text("Valid: 2 variants, 4 runs.", timeout=WAIT)
+    expect(answer).to_have_text("Valid: 2 variants, 4 runs.", timeout=WAIT)
     assert violations(page) == []
     start.click()
 
