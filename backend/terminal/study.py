@@ -76,13 +76,13 @@ def begin(lab: Lab, study: StudyFile, console: Console) -> str:
 
 def _found(lab: Lab, study: StudyFile) -> Results | None:
     """The newest study of the lab with the same name and document, or with fewer seeds."""
-    document = study.document()
+    document, seeds = study.document(), {*study.seeds}
     for listed in lab.studies(study.name):
+        if not listed["cells"]:  # made by an earlier version: it has no document
+            continue
         found = lab.study_results(listed["id"])
-        seeds = found["document"]["seeds"]
-        if {**found["document"], "seeds": document["seeds"]} == document and {*seeds} <= {
-            *document["seeds"]
-        }:
+        stored = found["document"]
+        if {**stored, "seeds": study.seeds} == document and {*stored["seeds"]} <= seeds:
             return found
     return None
 
