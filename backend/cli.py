@@ -112,9 +112,9 @@ def run(
     until the run ends. After Ctrl-C, a server that was running before continues the run; one that
     was started here writes a checkpoint, and the next server resumes the run.
     """
+    from backend.documents import DocumentError, read
     from backend.serve import ServeError, running_lab
     from backend.terminal.client import RefusedError
-    from backend.terminal.document import DocumentError, read
     from backend.terminal.watch import watch
 
     try:

@@ -83,6 +83,26 @@ export const runs = (ask) => request(`/api/runs?${query(ask)}`);
 export const run = (run) => request(`/api/runs/${id(run)}`);
 /** @param {string} study @returns {Promise<{id: string, name: string, runs: Run[]}>} */
 export const study = (study) => request(`/api/studies/${id(study)}`);
+/** @param {number} limit @returns {Promise<import("./types.js").ListedStudy[]>} newest first */
+export const studies = (limit) => request(`/api/studies?${query({limit})}`);
+/** @param {string} study @returns {Promise<import("./types.js").StudyResults>} */
+export const studyResults = (study) => request(`/api/studies/${id(study)}/results`);
+/** @param {string} study @param {string} name @param {AbortSignal} signal @returns {Promise<FigureAnswer>} */
+export const studyFigure = (study, name, signal) =>
+  request(`/api/studies/${id(study)}/figures/${id(name)}`, {signal});
+/** @param {string} text of a study's file @returns {Promise<{name: string, variants: string[], cells: number}>} */
+export const checkStudy = (text) => send("/api/studies/validate", {text});
+/** @param {string} text of a study's file @returns {Promise<{id: string}>} */
+export const startStudy = (text) => send("/api/studies", {text});
+/** @param {string} study @param {import("./types.js").StudyOrder} order */
+export const orderStudy = (study, order) => send(`/api/studies/${id(study)}/${order}`);
+/** The page of a study. @param {string} study */
+export const studyAddress = (study) => `/studies/${id(study)}`;
+/** The study that the address of its page names; "" on the page of all studies. */
+export const studyOfAddress = () => decodeURIComponent(location.pathname.split("/")[2] ?? "");
+/** The page of runs, with those of a study listed, or with these shown. @param {string} study @param {string[]} [runs] */
+export const runsAddress = (study, runs = []) =>
+  `/?${query({study, runs: runs.join(",")}).replaceAll("%2C", ",")}`;
 /** @param {any} config @returns {Promise<Run>} */
 export const start = (config) => send("/api/runs", config);
 /** @param {any} ask @returns {Promise<Run>} a microscope at a checkpoint of a run */

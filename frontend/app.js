@@ -10,6 +10,7 @@ import {clock} from "./lib/format.js";
 import {append, h} from "./lib/h.js";
 import {computed, effect, untracked} from "./lib/signal.js";
 import {announcement} from "./lib/take.js";
+import {pages} from "./pages.js";
 import {loadPlotly} from "./plot.js";
 import {plugins} from "./plugins.js";
 import {forkFromDialog, openForkFrom} from "./runs/fork-from.js";
@@ -115,7 +116,7 @@ const nothingShown = () =>
 /** @param {HTMLElement} page */
 function show(page) {
   append(page, [
-    h("header", {class: "top"}, h("h1", null, "Gradient Lab"), tools()),
+    h("header", {class: "top"}, h("h1", null, "Gradient Lab"), pages("/"), tools()),
     banner(),
     h("main", {id: "main", tabindex: "-1"}, () =>
       access() === "in" ? lab() : access() === "out" ? door() : null,

@@ -151,6 +151,30 @@
  * @property {number} deleted how many of its runs were deleted since
  * @property {string} created
  *
+ * @typedef {"running" | "paused" | "finished" | "cancelled"} StudyStatus
+ * @typedef {"pause" | "resume" | "cancel" | "retry"} StudyOrder
+ * @typedef {{id: string, name: string, created: string, status: StudyStatus, finished: string | null, cells: number, ended: number, failed: number}} ListedStudy
+ * @typedef {{phase: "timing" | "tuning" | "report", variant: string, value?: number, seed: number, run: string, number: number, reason: string}} StudyFailure
+ * @typedef {{value: number | null, also: any, note: string, at_edge: boolean, field: string, also_field: string}} StudyChoice
+ *
+ * @typedef {object} StudyResults how far a study is, and what it shows
+ * @property {string} id
+ * @property {string} name
+ * @property {StudyStatus} status
+ * @property {string | null} finished
+ * @property {"timing" | "tuning" | "report"} phase
+ * @property {number} cells
+ * @property {number} ended
+ * @property {any} document
+ * @property {{name: string, title: string, help: string, takeaway: string}[]} figures
+ * @property {{
+ *   table: {higher_is_better: boolean, rows: {label: string, mean: number | null, verdict: {sentence: string} | null}[]},
+ *   words: {above: string, heads: string[], rows: string[][], below: string},
+ *   leaderboard: {sentence: string},
+ *   choices: Record<string, StudyChoice>,
+ *   failures: StudyFailure[],
+ * }} results
+ *
  * @typedef {{id: string, created: string, dashboard: string, title: string, runs: number}} ListedShare a link, without its token
  */
 

@@ -264,6 +264,10 @@ class StudyResults(View):
         dict[str, Any],
         Field(description="The table, the choices of tuned values, and the verdicts."),
     ]
+    figures: Annotated[
+        list[dict[str, str]],
+        Field(description="name, title, help and takeaway of the figures that it has."),
+    ]
 
 
 class ShareView(View):

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from backend.strict_json import finite_or_none
 from backend.studies import table
@@ -68,21 +68,35 @@ def results_of(
     `{table, words, leaderboard, choices, verdicts, steps, timings, failures, runs}`; `ranking` is
     the leaderboard, where it is not by the study's own metric.
     """
-    measure, values = measure_of(plan.study.reported_metric), reported(plan, found)
-    board = leaderboard(values, measure)
-    verdicts = compare_pairs(values, measure, baseline_pairs(plan))
-    drawn = StudyTable(measure, _rows(plan, found, _against(board, verdicts, plan)))
+    shown = shown_of(plan, found)
     return {
-        "table": drawn.document(),
-        "words": drawn.words(),
-        "leaderboard": _places(ranking or board),
-        "verdicts": [each.document() for each in verdicts],
+        "table": shown.table.document(),
+        "words": shown.table.words(),
+        "leaderboard": _places(ranking or shown.board),
+        "verdicts": [each.document() for each in shown.verdicts],
         "choices": {label: choice.document() for label, choice in found.choices.items()},
         "steps": found.steps,
         "timings": found.timings,
         "failures": [_failure(run) for run in found.failures],
         "runs": [_run(run) for run in found.cells.values()],
     }
+
+
+class Shown(NamedTuple):
+    """The table of a study, its leaderboard, and its verdicts against the baseline."""
+
+    table: StudyTable
+    board: Leaderboard
+    verdicts: Sequence[Verdict]
+
+
+def shown_of(plan: StudyPlan, found: Progress) -> Shown:
+    """What the table and the figures of a study are made of."""
+    measure, values = measure_of(plan.study.reported_metric), reported(plan, found)
+    board = leaderboard(values, measure)
+    verdicts = compare_pairs(values, measure, baseline_pairs(plan))
+    rows = _rows(plan, found, _against(board, verdicts, plan))
+    return Shown(StudyTable(measure, rows), board, verdicts)
 
 
 def _against(

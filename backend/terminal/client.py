@@ -33,7 +33,7 @@ class Client:
 
     def address_of(self, study_id: str) -> str:
         """The address of the page with a study."""
-        return f"{self._url}/?study={study_id}"
+        return f"{self._url}/studies/{study_id}"
 
     def start_study(self, document: Mapping[str, Any]) -> str:
         """Start a study; returns its id."""

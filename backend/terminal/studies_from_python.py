@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
+from backend.documents import DocumentError, read
 from backend.home import serving
 from backend.serve import ServeError, running_lab
 from backend.settings import settings
@@ -13,7 +14,6 @@ from backend.studies.study_file import StudyFile, StudyFileError, parse
 from backend.studies.table import terminal
 from backend.terminal import study as command
 from backend.terminal.client import RefusedError
-from backend.terminal.document import DocumentError, read
 
 Order = Literal["pause", "resume", "cancel", "retry"]
 

@@ -57,11 +57,11 @@ def _study(path: Path, output: Path | None, order: str | None, home: Path | None
     """Carry out or order the study in a file."""
     import json
 
+    from backend.documents import DocumentError, read
     from backend.serve import ServeError, running_lab
     from backend.studies.study_file import StudyFileError, parse
     from backend.terminal import study as command
     from backend.terminal.client import RefusedError
-    from backend.terminal.document import DocumentError, read
 
     file = output or path.with_suffix(".results.json")
     if not file.parent.is_dir():

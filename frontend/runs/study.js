@@ -45,6 +45,7 @@ export const studyHead = () =>
       {class: "section-head"},
       h("h2", {id: "study-name"}, () => `Study ${name()}`),
       h("span", {class: "quiet"}, () => counted(ofStudy().length, "run")),
+      h("a", {href: () => api.studyAddress(study())}, "Its table and verdicts"),
       h(
         "button",
         {type: "button", class: "plain", onclick: showAll},

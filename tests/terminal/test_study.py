@@ -62,7 +62,7 @@ class FakeLab:
         return {}
 
     def address_of(self, study_id):
-        return f"http://lab:8000/?study={study_id}"
+        return f"http://lab:8000/studies/{study_id}"
 
     def separate_test(self, dataset):
         return dataset == "two_moons"
@@ -83,7 +83,7 @@ def test_a_study_is_started_and_its_last_table_printed():
     lab = FakeLab()
     found, text = carried_out(lab)
     assert found["status"] == "finished"
-    assert "http://lab:8000/?study=y0" in text
+    assert "http://lab:8000/studies/y0" in text
     assert "report: 3 of 4 runs" in text
     assert text.count("81 %") == 1
 

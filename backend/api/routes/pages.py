@@ -44,6 +44,13 @@ def index() -> HTMLResponse:
     return shell("index.html")
 
 
+@routes.get("/studies", response_class=HTMLResponse)
+@routes.get("/studies/{study}", response_class=HTMLResponse)
+def studies(study: str = "") -> HTMLResponse:
+    """The page of studies; its scripts read from the address which one is asked for."""
+    return shell("studies.html")
+
+
 @cache
 def _plotly() -> tuple[bytes, bytes, str]:
     """plotly.js, the same compressed, and its strong ETag."""

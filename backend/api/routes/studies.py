@@ -7,6 +7,7 @@ from fastapi import HTTPException, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from backend import documents
 from backend.api.deps import Lab, LabDep
 from backend.api.models import (
     Id,
@@ -19,6 +20,8 @@ from backend.api.models import (
 )
 from backend.api.router import router
 from backend.api.validation import DocumentedAs, Draft, validated
+from backend.documents import MAX_SIZE
+from backend.figures.studies import drawing
 from backend.store.studies import Order
 from backend.studies.cells import count_cells
 from backend.studies.planning import describe, drafts, grid_document, grid_variants
@@ -70,8 +73,17 @@ class MoreSeeds(BaseModel):
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=1000)]
 
 
-NewStudy = Annotated[dict[str, Any], DocumentedAs(StudyFile, Grid)]
-Questioned = Annotated[dict[str, Any], DocumentedAs(StudyFile, Drafts)]
+class StudyText(BaseModel):
+    """The text of a study's file, YAML or JSON."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Annotated[str, Field(max_length=MAX_SIZE)]
+
+
+NewStudy = Annotated[dict[str, Any], DocumentedAs(StudyFile, Grid, StudyText)]
+Questioned = Annotated[dict[str, Any], DocumentedAs(StudyFile, Drafts, StudyText)]
+StudyFigure = Literal["study_matrix", "study_verdicts", "tuning_curve"]
 
 
 @routes.get("/studies")
@@ -90,7 +102,8 @@ def validate(body: Questioned, lab: LabDep) -> StudyCheck | list[dict[str, Any]]
 
     Of configurations, the answer is each with every default.
     """
-    if "base" in body:
+    body = _read(body)
+    if "configs" not in body or "base" in body:
         study, variants = _checked(lab, body)
         labels = [each["label"] for each in variants]
         return StudyCheck(name=study.name, variants=labels, cells=count_cells(study))
@@ -102,8 +115,9 @@ def validate(body: Questioned, lab: LabDep) -> StudyCheck | list[dict[str, Any]]
 def start(body: NewStudy, lab: LabDep) -> StudyView:
     """Validate a study as a whole and start it; none of its runs is made if it is not valid.
 
-    The body is the document of a study, or configurations and seeds.
+    The body is the document of a study, the text of its file, or configurations and seeds.
     """
+    body = _read(body)
     if "configs" in body and "base" not in body:
         study, variants = _gridded(lab, _parsed(Grid, body))
     else:
@@ -119,6 +133,16 @@ def _parsed(model: type[M], body: Mapping[str, Any]) -> M:
     except ValidationError as error:
         problems = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
         raise RequestValidationError(problems) from None
+
+
+def _read(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The body, or the document in its text. Raises HTTPException 422."""
+    if "text" not in body or "base" in body:
+        return body
+    try:
+        return documents.parse(_parsed(StudyText, body).text, "the text", "a study")
+    except documents.DocumentError as error:
+        raise HTTPException(422, str(error)) from None
 
 
 def _checked(lab: Lab, document: Mapping[str, Any]) -> tuple[StudyFile, list[dict[str, Any]]]:
@@ -176,7 +200,14 @@ def results(study_id: Id, lab: LabDep, by: By | None = None) -> StudyResults:
         ended=found.ended,
         document=plan.study.document(),
         results=results_of(plan, found, ranking),
+        figures=drawing.figures_of(plan),
     )
+
+
+@routes.get("/studies/{study_id}/figures/{name}")
+def figure(study_id: Id, name: StudyFigure, lab: LabDep) -> dict[str, Any]:
+    """Draw a figure of a study."""
+    return drawing.draw(name, lab.studies.plan(study_id), lab.studies.progress(study_id))
 
 
 @routes.post("/studies/{study_id}/seeds")

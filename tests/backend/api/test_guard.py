@@ -8,7 +8,8 @@ from starlette.websockets import WebSocketDisconnect
 
 OPEN = {
     "/", "/api/health", "/api/session", "/static/plotly.min.js", "/s/{token}",
-    "/s/{token}/dashboard", "/s/{token}/figures", "/s/{token}/figures/{name}",
+    "/s/{token}/dashboard", "/s/{token}/figures", "/s/{token}/figures/{name}", "/studies",
+    "/studies/{study}",
 }  # fmt: skip
 
 

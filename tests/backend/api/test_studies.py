@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from backend.store.reports import WorkerReport
 from tests.backend.studies.test_study_file import GRID
@@ -99,6 +100,47 @@ def test_a_study_is_paused_resumed_cancelled_and_retried_as_one(client, study, s
     assert len(store.active()) == 4
     assert client.post(f"{path}/cancel").json()["status"] == "cancelled"
     assert store.active() == []
+
+
+def test_the_text_of_a_file_is_a_study(client):
+    text = yaml.safe_dump(PLAIN)
+    assert client.post("/api/studies/validate", json={"text": text}).json()["cells"] == 4
+    answer = client.post("/api/studies", json={"text": text})
+    assert (answer.status_code, len(answer.json()["runs"])) == (201, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [1", "the text is neither YAML nor JSON"),
+        ("", "the text has nothing at its top level; a study is a mapping"),
+        ("- 1", "the text has list at its top level; a study is a mapping"),
+        ("text: nested", "base"),
+    ],
+)
+def test_a_text_that_is_no_study_is_refused(client, text, said):
+    for path in ("/api/studies", "/api/studies/validate"):
+        answer = client.post(path, json={"text": text})
+        assert answer.status_code == 422
+        assert said in answer.json()["detail"]
+
+
+def test_a_study_has_the_figures_that_show_something(client, study):
+    of_study = f"/api/studies/{study['id']}"
+    listed = client.get(f"{of_study}/results").json()["figures"]
+    assert [each["name"] for each in listed] == ["study_matrix", "study_verdicts"]
+    for each in listed:
+        drawn = client.get(f"{of_study}/figures/{each['name']}").json()
+        assert drawn["figure"]["layout"]["title"]["text"].startswith(each["title"])
+    document = {**PLAIN, "tuning": {"values": [0.1, 1], "seeds": [9]}}
+    tuned = client.post("/api/studies", json=document).json()["id"]
+    names = [each["name"] for each in client.get(f"/api/studies/{tuned}/results").json()["figures"]]
+    assert "tuning_curve" in names
+    curve = client.get(f"/api/studies/{tuned}/figures/tuning_curve").json()
+    assert curve["figure"]["layout"]["title"]["text"].startswith("Tuning")
+    unknown = client.get(f"{of_study}/figures/curve")
+    assert unknown.status_code == 422
+    assert "study_matrix" in str(unknown.json()["detail"])
 
 
 def test_studies_are_found_by_name(client, study):

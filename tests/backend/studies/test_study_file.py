@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from backend.config import RunConfig
+from backend.documents import read
 from backend.studies import cells
 from backend.studies.cells import MAX_CELLS, count_cells, variants
 from backend.studies.planning import describe, drafts
 from backend.studies.study_file import StudyFileError, parse
-from backend.terminal.document import read
 
 STUDIES = Path(__file__).parents[3] / "docs" / "studies"
 BASE = {

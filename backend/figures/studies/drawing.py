@@ -1,0 +1,45 @@
+"""The figures of a study by their names: which it has, their words, and one of them drawn."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from backend.figures import as_json
+from backend.studies.measure import measure_of
+from backend.studies.progress import Progress, StudyPlan
+from backend.studies.results import shown_of
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+NAMES = ("study_matrix", "study_verdicts", "tuning_curve")
+
+
+def figures_of(plan: StudyPlan) -> list[dict[str, str]]:
+    """`{name, title, help, takeaway}` of the figures that have something to show of a study."""
+    has = {"study_verdicts": len(plan.variants) > 1, "tuning_curve": plan.study.tuning is not None}
+    return [_words(name) for name in NAMES if has.get(name, True)]
+
+
+def _words(name: str) -> dict[str, str]:
+    info = _module(name).INFO
+    return {"name": name, "title": info.title, "help": info.help, "takeaway": info.takeaway}
+
+
+def draw(name: str, plan: StudyPlan, found: Progress) -> dict[str, Any]:
+    """Draw a figure as `backend.figures.draw` does; `name` is one of `NAMES`."""
+    return as_json(_plotted(name, plan, found))
+
+
+def _plotted(name: str, plan: StudyPlan, found: Progress) -> "Figure":
+    if name == "tuning_curve":
+        return _module(name).figure(found.choices, measure_of(plan.study.tuning_metric))
+    table = shown_of(plan, found).table
+    if name == "study_matrix":
+        return _module(name).figure(table)
+    # Against the baseline, or without one, the variant above on the leaderboard: as in the table.
+    return _module(name).figure([row.verdict for row in table.rows if row.verdict])
+
+
+def _module(name: str) -> Any:
+    # On first use: plotly is not imported with the server.
+    return importlib.import_module(f"backend.figures.studies.{name}")
