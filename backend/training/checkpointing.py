@@ -150,7 +150,10 @@ class Checkpointing:
         Checking every estimate would slow down all runs, so the steps since the newest checkpoint
         are made again and checked. This moves the trainer back.
         """
-        plain = f"{what} was not finite at step {broken:,}; a lower learning rate may help"
+        advice = "a lower learning rate may help"
+        if broken == 0:  # no update was made
+            advice = "look for examples, or initial weights, with huge numbers or none"
+        plain = f"{what} was not finite at step {broken:,}; {advice}"
         if self._folder is None or self._disk_full:
             return plain
         start, _ = newest_sound(self._folder)

@@ -15,6 +15,7 @@ from backend.training.clock import Clock
 from backend.training.components.assemble import Labelled, assemble, find_device
 from backend.training.components.index import preload_imports
 from backend.training.control import Control
+from backend.training.datasets.contract import load_checked
 from backend.training.divergence import DIVERGED, FINDING, EndOfLosses, nonfinite_weights
 from backend.training.facts import facts
 from backend.training.failures import failed
@@ -111,7 +112,7 @@ class Run:
 
     def _prepare(self, config: RunConfig, device: torch.device, folder: Path | None) -> None:
         seed, assembly = config.seed, self._assembly
-        split = assembly.dataset.load(seed).to(device)
+        split = load_checked(assembly.dataset, seed).to(device)
         self._clock, self._losses = Clock(), EndOfLosses()
         self._batches = assembly.batches(split.train, config.batch_size, seed)
         self._steps = config.steps or self._batches.steps(config.epochs or 1)

@@ -7,7 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
-from backend.training.components.discovery import Configurable
+from backend.data_folders.folders import DataError
+from backend.training.components.discovery import Configurable, catalogue_name
 from backend.training.examples.part import Part, Split
 from estimators.core.noise import stream
 from estimators.core.objective import Losses, cross_entropy
@@ -72,6 +73,32 @@ class Dataset(Configurable, ABC):
     @abstractmethod
     def load(self, seed: int) -> Split:
         """The three parts that belong to `seed`."""
+
+
+def load_checked(dataset: Dataset, seed: int) -> Split:
+    """The parts that belong to `seed`, with labels and numbers that a run can use.
+
+    Raises DataError that names the data set for a label that is no class, or for an example of the
+    training part with a number that is not finite.
+    """
+    split = dataset.load(seed)
+    name = catalogue_name(type(dataset))
+    labelled = dataset.classified and not dataset.tokens
+    for part in (split.train, split.validation, split.test) if labelled else ():
+        low, high = (int(end) for end in part.y.aminmax()) if len(part) else (0, 0)
+        if low < 0 or high >= dataset.classes:
+            raise DataError(
+                f"{name} has labels from {low} to {high}; with {dataset.classes} classes, "
+                f"0 to {dataset.classes - 1} are allowed"
+            )
+    stored = split.train.stored
+    if stored.is_floating_point() and not (finite := stored.flatten(1).isfinite().all(1)).all():
+        first = int((~finite).nonzero()[0])
+        raise DataError(
+            f"{int((~finite).sum()):,} of {len(finite):,} training examples of {name} have a "
+            f"number that is not finite, first the example {first}: leave them out or fill the gaps"
+        )
+    return split
 
 
 def stratified(

@@ -1,5 +1,6 @@
 """A run and the microscope examine their objective, whatever class the network is of."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,6 +12,8 @@ from torch.nn import functional as F
 from backend.config import MicroscopeConfig
 from backend.training.components import index
 from backend.training.control import Control
+from backend.training.datasets.two_moons import TwoMoons
+from backend.training.examples.part import Part, Split
 from backend.training.loop import Run, train
 from backend.training.microscope.run import run_microscope
 from backend.training.networks import networks
@@ -153,3 +156,28 @@ def test_the_lab_s_own_networks_and_losses_have_no_notice(config):
             assert run._trainer.notices == ()
             batch_norm = "normalisation" in network
             assert run._trainer.chain.separable is not batch_norm
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (lambda x, y: (x, y + 1), "two_moons has labels from 1 to 2; with 2 classes, 0 to 1"),
+        (lambda x, y: (x.index_fill(0, torch.tensor([7]), math.nan), y),
+         "1 of 120 training examples of two_moons have a number that is not finite, first the "
+         "example 7"),
+    ],
+)  # fmt: skip
+def test_a_data_set_that_cannot_be_trained_on_is_named_before_the_first_step(
+    broken, said, config, gather, monkeypatch
+):
+    whole = TwoMoons.load
+
+    def load(self, seed):
+        split = whole(self, seed)
+        return Split(Part(*broken(split.train.x, split.train.y)), split.validation, split.test)
+
+    monkeypatch.setattr(TwoMoons, "load", load)
+    run = gather(train(config()))
+    assert run.ended.status == "failed"
+    assert run.ended.error.startswith(said)
+    assert "Traceback" not in run.ended.error
