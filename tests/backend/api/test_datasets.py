@@ -12,7 +12,7 @@ import pytest
 from backend.data_folders.exclusive import alone
 from backend.data_folders.folders import data_at, is_name
 from backend.data_folders.named import NAMED, HubSet
-from backend.data_folders.preparation import prepare
+from backend.data_folders.preparation import prepare, wanted_set
 from backend.jobs import downloads
 from tests.backend.data_folders.fake_hub import FakeHub, parquet
 
@@ -102,7 +102,7 @@ def test_a_path_is_no_name(client, name):
 
 def test_the_page_asks_about_the_names_that_the_lab_takes():
     source = Path(__file__).parents[3] / "frontend" / "form" / "data-state.js"
-    page = re.search(r"const NAME = /(.*)/;", source.read_text())[1]
+    (page,) = re.findall(r"const NAME = /(.*)/;", source.read_text())
     names = {
         "mnist": True, "a--b--c": True, "a.b-1_": True, "x" * 200: True, "": False, ".a": False,
         "a.": False, "a..b": False, "a/b": False, "a b": False, "é": False, "x" * 201: False,
@@ -206,7 +206,7 @@ def test_a_config_or_test_part_that_the_set_does_not_have_is_refused(client, hub
         answer = client.post("/api/datasets", json=asked)
         assert answer.status_code == 422, asked
         assert said in answer.json()["detail"][0]["msg"]
-    assert client.post("/api/datasets", json={"name": "small", "config": "default"}).is_success
+    assert wanted_set("small", "default") == ("small", HubSet("someone/small", "default"))
 
 
 def test_the_download_of_another_process_is_shown_and_not_cancelled(client, folder):
