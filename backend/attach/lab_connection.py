@@ -127,7 +127,10 @@ class LabConnection(ServerConnection):
     def _why(self, status: int, detail: str) -> str:
         place = self._lab.place
         if status in _REFUSALS:
-            return f"{place} refuses the token: {detail}"
+            return (
+                f"{place} refuses the token; give token= or GRADLAB_TOKEN, which is in HOME/token "
+                f"on the lab's machine ({detail})"
+            )
         if status in (404, 405):
             return f"{place} does not take attached runs: it is of an older version, update it"
         if status == 422:

@@ -24,7 +24,7 @@ from estimators.statistics.formatting import counted
 FEW = 64
 """Examples that are augmented."""
 RNG = "draw from the rng that it gets"
-DRAW = "draw from stream(seed, ...) of estimators.core.noise, or from a generator of your own"
+DRAW = "draw from gradlab.stream(seed, ...), or from a generator of your own"
 
 
 def loads(trial: DatasetTrial) -> str:
@@ -158,6 +158,9 @@ def separates_its_test_part(trial: DatasetTrial) -> str:
         return "no test example is in another part with another seed"
     if moved:
         return NotOffered("the seed moves examples between the parts")
+    first, other = trial.rows[:2]
+    if first["test"] != other["test"]:
+        return NotOffered("another seed gives other test examples, in no other part")
     return NotOffered("no test example moves with the seed: separate_test may be True")
 
 

@@ -272,6 +272,17 @@ def test_examples_that_stay_in_a_file():
     assert "separate_test may be True" in found["separates its test part"]
 
 
+def test_examples_that_the_seed_changes_do_not_count_as_a_test_part_of_their_own():
+    def load(self, seed):
+        split = Sound.load(self, seed)
+        parts = (split.train, split.validation, split.test)
+        return Split(*(Part(part.x + 1e-3 * seed, part.y) for part in parts))
+
+    found = details(bug(Sound, load=load))["separates its test part"]
+    assert "another seed gives other test examples" in found
+    assert "separate_test" not in found
+
+
 # --- seeds ---
 
 
