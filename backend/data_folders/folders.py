@@ -20,7 +20,8 @@ NAME = r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*"
 LONGEST_NAME = 200
 """Characters."""
 NAME_IN_WORDS = (
-    f"a name of at most {LONGEST_NAME} letters, digits, '_' and '-', with single dots between them"
+    f"a name of letters, digits, '_' and '-', with single dots between them, of at most "
+    f"{LONGEST_NAME} characters"
 )
 
 Pattern = Literal["train-*.parquet", "CLASS/*.png", "*.npz", "*.csv", "*.txt"]
