@@ -2,6 +2,7 @@
 
 import re
 
+import yaml
 from axe import violations
 from person import SECONDS, sees
 from playwright.sync_api import Page, expect
@@ -47,6 +48,9 @@ def test_a_study_from_its_file_to_its_verdict(
     )
     expect(answer).to_have_text("Valid: 2 variants, 4 runs.", timeout=WAIT)
     assert violations(page) == []
+    with lab.client() as client:  # the study waits for a slot while it is paused
+        base = {**yaml.safe_load(STUDY)["base"], "name": "occupies a slot", "steps": 10_000_000}
+        others = [client.post("/runs", json=base).json()["id"] for _ in range(lab.slots)]
     start.click()
 
     expect(page.get_by_role("heading", name="two rates")).to_be_visible(timeout=WAIT)
@@ -66,6 +70,9 @@ def test_a_study_from_its_file_to_its_verdict(
     order.filter(has_text="Retry failed").click()
     expect(failed).to_have_count(0, timeout=WAIT)
     order.filter(has_text="Resume").click()
+    with lab.client() as client:
+        for run in others:
+            client.post(f"/runs/{run}/cancel").raise_for_status()
     expect(page.locator(".study-head .status")).to_have_text("finished", timeout=WAIT)
     expect(page.locator(".study-progress")).to_have_text("4 of 4 runs")
     sees(page, CELLS, 4)
