@@ -202,12 +202,9 @@ def test_exports_say_which_values_mean_nothing(tmp_path):
 
 def test_the_table_of_a_study_marks_a_mean_of_nothing():
     source = live(np.ones(PROBES, bool), layers=("deep", "head"))
-    empty = {"mean": None, "half_width": None, "difference": None, "rate": None}
-    document = {
-        "study": {"seeds": [0]},
-        "results": [{"label": "it", **empty}],
-        "runs": [{"label": "it", "seed": 0, "run": "r1"}],
-    }
+    row = {"label": "it", "mean": None, "half_width": None, "verdict": None, "choice": None}
+    runs = [{"label": "it", "phase": "report", "seed": 0, "run": "r1"}]
+    document = {"results": {"table": {"rows": [row]}, "runs": runs}}
     head, _, row = table(document, source, ["cosine"], {})
     assert "cosine, deep | cosine, head" in head
     assert f"| {HATCH} | 0.899 |" in row
