@@ -79,7 +79,7 @@ def _lab(normalisation: Normalisation) -> Callable[[], None]:
 
     def update() -> None:
         nonlocal step
-        estimate = trainer.update(step, trainer.objective(batches.at(step)))
+        estimate = trainer.update(step, trainer.objective(batches.at(step), step))
         buffer.add_step(step, estimate.loss, estimate.info)
         step += 1
 

@@ -205,7 +205,7 @@ def test_the_exact_gradient_is_that_of_the_formula(stops, digits):
     part = assembly.dataset.load(0).train
     x, y = assembly.batches(Part(part.x.double(), part.y), 4, 0).at(2)
     module = assembly.module(0).double()
-    chain = assembly.chain(module, (x, y))
+    chain = assembly.loss.chain(module, (x, y), assembly.dataset)
     params = {n: p.detach() for n, p in module.named_parameters()}
     loss, grads = value_and_grad(chain, params)
     z = module(x)
@@ -229,7 +229,7 @@ def test_noise_is_shared_by_both_views_or_by_none(count, digits):
     for shared in (True, False):
         assembly = assemble(digits(loss={**SMALL, "shared_noise": shared}))
         batch = assembly.batches(assembly.dataset.load(0).train, 4, 0).at(0)
-        chain = assembly.chain(assembly.module(0), batch)
+        chain = assembly.loss.chain(assembly.module(0), batch, assembly.dataset)
         draw = NoiseSharing("normal", batch=False, unit="").draw(chain, count, generator())
         for site, place in enumerate(chain.places):
             u = draw(site, torch.zeros(8, *place.shape))
@@ -243,7 +243,7 @@ def test_shared_noise_is_unbiased_behind_a_stop_gradient(local, digits):
     assembly = assemble(digits(network={"name": "mlp", "width": 5}))
     x, y = assembly.batches(assembly.dataset.load(0).train, 3, 0).at(0)
     module = assembly.module(0).double()
-    chain = assembly.chain(module, (x.double(), y))
+    chain = assembly.loss.chain(module, (x.double(), y), assembly.dataset)
     params = {n: p.detach() for n, p in module.named_parameters()}
     inner = ActivityForwardGradient(tangents=16)
     estimator = LocalLosses(inner) if local else inner

@@ -87,7 +87,7 @@ def test_a_probe_counts_unconverged_draws_and_measures_the_radius(config, gather
 def test_the_radius_of_a_probe_is_that_of_its_weights_and_batch(config):
     run = Run(config(network=SMALL, shadows=[], probe=QUIET), Control(), None, (), None)
     run._trainer.update(0, run._trainer.objective(run._batches.at(0), 0))
-    objective = run._trainer.objective(run._batches.at(1))
+    objective = run._trainer.objective(run._batches.at(1), 1)
     rows = dict(run._probes._spectral_radii(objective))
     module = run._trainer.module
     x = module.input(objective.x).detach()
@@ -304,7 +304,7 @@ def test_only_an_update_moves_the_start(config, tmp_path):
     trainer = run._trainer
     stage = trainer.module.equilibrium.layer
     assert stage.mean.shape == (0,)
-    objective = trainer.objective(run._batches.at(0))
+    objective = trainer.objective(run._batches.at(0), 0)
     list(run._probes.fire(0, objective))
     run._evaluate()
     estimate = trainer.estimate(0, objective)
@@ -312,7 +312,7 @@ def test_only_an_update_moves_the_start(config, tmp_path):
     trainer.apply(0, objective, estimate)
     assert stage.mean.shape == (12,)
     moved = stage.mean.clone()
-    objective = trainer.objective(run._batches.at(1))
+    objective = trainer.objective(run._batches.at(1), 1)
     list(run._probes.fire(1, objective))
     run._evaluate()
     assert torch.equal(stage.mean, moved)
