@@ -154,6 +154,7 @@ def test_no_class_is_loaded_twice_in_the_checkout():
     from backend.training import authoring
 
     ours = {*estimators.__all__, *authoring.__all__, *entry.__all__, "Figure", "Views", "show"}
+    ours |= {"RunViews", "StoredHomeError", "show_run", "Study", "StudyError", "study"}
     assert set(gradlab.__all__) == ours
     for name in estimators.__all__:
         assert getattr(gradlab, name) is getattr(estimators, name)

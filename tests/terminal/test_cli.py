@@ -149,7 +149,7 @@ def test_export_writes_each_format(finished, tmp_path):
         assert path.read_bytes()[: len(start)].lower() == start.lower()
     own.unlink()
     page = (tmp_path / "out.html").read_text()
-    assert '"data":[{"x":[1],"y":[7],"type":"scatter"}]' in page, "what another process has drawn"
+    assert re.search(r'"x":\[1\],"y":\[7\]', page), "what another process has drawn"
     assert "drawn by own.py, SHA-256 " in page
 
 
