@@ -35,7 +35,7 @@ class Reception:
     taken: tuple[Sample, ...]
     refused: dict[str, str]
     """{sample: the sentence with which `layout` refuses its shape}."""
-    broken: dict[str, Exception]
+    broken: dict[str, BaseException]
     """{sample: what the forward pass raises, although `layout` takes the shape}."""
 
 
@@ -131,7 +131,7 @@ def _sizes(
 def reception_of(network: Network, samples: Sequence[Sample]) -> Reception:
     """Build the network for every sample and run it. Raises where it takes none."""
     refused: dict[str, str] = {}
-    broken: dict[str, Exception] = {}
+    broken: dict[str, BaseException] = {}
     taken = tuple(_taken(network, samples, refused, broken))
     reception = Reception(taken, refused, broken)
     if reception.taken:
@@ -146,7 +146,7 @@ def _taken(
     network: Network,
     samples: Sequence[Sample],
     refused: dict[str, str],
-    broken: dict[str, Exception],
+    broken: dict[str, BaseException],
 ) -> Iterator[Sample]:
     for sample in samples:
         try:

@@ -153,7 +153,7 @@ def _print_out_of_time(
         console.print(f"    {frame.line}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_traceback(error: Exception, file: Path, console: Console) -> None:
+def _print_traceback(error: BaseException, file: Path, console: Console) -> None:
     """Print the traceback, beginning at the plug-in's file if it occurs there.
 
     A ValueError that the lab raises by itself is a sentence, which is printed already.

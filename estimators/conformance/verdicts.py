@@ -29,7 +29,7 @@ class Verdict:
     """None: it could not be checked, because an estimate failed."""
     detail: str
     """What was found, in a sentence."""
-    error: Exception | None = None
+    error: BaseException | None = None
     """The exception that the estimator raised, with its traceback."""
     offered: bool = True
     """False: the estimator offers nothing that this check could test, in any setting."""

@@ -102,12 +102,12 @@ def validate(body: Questioned, lab: LabDep) -> StudyCheck | list[dict[str, Any]]
 
     Of configurations, the answer is each with every default.
     """
-    body = _read(body)
-    if "configs" not in body or "base" in body:
-        study, variants = _checked(lab, body)
+    document = _read(body)
+    if "configs" not in document or "base" in document:
+        study, variants = _checked(lab, document)
         labels = [each["label"] for each in variants]
         return StudyCheck(name=study.name, variants=labels, cells=count_cells(study))
-    configs = _parsed(Drafts, body).configs
+    configs = _parsed(Drafts, document).configs
     return [checked["config"] for checked in validated(lab.supervisor, configs)]
 
 
@@ -117,11 +117,11 @@ def start(body: NewStudy, lab: LabDep) -> StudyView:
 
     The body is the document of a study, the text of its file, or configurations and seeds.
     """
-    body = _read(body)
-    if "configs" in body and "base" not in body:
-        study, variants = _gridded(lab, _parsed(Grid, body))
+    document = _read(body)
+    if "configs" in document and "base" not in document:
+        study, variants = _gridded(lab, _parsed(Grid, document))
     else:
-        study, variants = _checked(lab, body)
+        study, variants = _checked(lab, document)
     study_id = lab.store.create_study(study.name, study.document(), variants, count_cells(study))
     lab.studies.advance(study_id)
     return get(study_id, lab)

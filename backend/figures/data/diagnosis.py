@@ -78,8 +78,8 @@ def _probes(
         and s.estimator == ("" if s.metric == OF_THE_RUN else label)
     }
     whole = series_ids.get(("relative_variance", ""))
-    steps = source.points(whole, newest=window).steps if whole else []
-    if not len(steps):
+    steps = source.points(whole, newest=window).steps if whole else None
+    if steps is None or not len(steps):
         return 0, {}
     first, count = int(steps[0]), len(steps)
     exact = Reference(source, run_id)

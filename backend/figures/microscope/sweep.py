@@ -197,8 +197,8 @@ def _hatches(curves: Sequence[Curve], traces: Sequence[go.Scatter]) -> list[go.S
     for curve, trace in zip(curves, traces, strict=False):
         bad = np.flatnonzero(curve.hatched)
         if not curve.law:
-            x, y = ([values[at] for at in bad] for values in (trace.x, trace.y))
-            drawn += hatch.marks(x, y, trace.name, first=not drawn)
+            x, y = (np.asarray(values)[bad].tolist() for values in (trace.x, trace.y))
+            drawn += hatch.marks(x, y, str(trace.name), first=not drawn)
     return drawn
 
 
