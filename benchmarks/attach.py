@@ -137,7 +137,7 @@ def _trimmed_mean(values: list[float]) -> float:
 
 def _row(side: Side, clock: str, pairs: list[tuple[float, float]]) -> Row:
     middle = _middle(side)
-    bare, added = middle(b for b, _ in pairs), middle(o - b for b, o in pairs)
+    bare, added = middle([b for b, _ in pairs]), middle([o - b for b, o in pairs])
     note = f"{1e6 * added:.0f} µs beside {1e3 * bare:.2f} ms"
     return Row(f"{side.what}, {clock} time", 100 * added / bare, side.budget, "%", note=note)
 
