@@ -23,7 +23,7 @@ import {access, door, enter, followFragment} from "./session.js";
 import {shareButton} from "./share.js";
 import {addressOf, followState} from "./state.js";
 import {followTab, heard, isLive, on, openStream} from "./stream.js";
-import {followTheme, shade, toggleTheme} from "./theme.js";
+import {followTheme, themeButton} from "./theme.js";
 
 const keys = keysDialog();
 
@@ -32,17 +32,7 @@ function tools() {
     "div",
     {class: "tools"},
     () => access() === "in" && shareButton(),
-    h(
-      "button",
-      {
-        type: "button",
-        class: "tool",
-        "aria-label": "Switch between light and dark",
-        title: "Light or dark",
-        onclick: toggleTheme,
-      },
-      () => icon(shade() === "dark" ? "sun" : "moon"),
-    ),
+    themeButton(),
     h(
       "button",
       {

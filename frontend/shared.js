@@ -12,7 +12,7 @@ import {computed, signal} from "./lib/signal.js";
 import {announcement} from "./lib/take.js";
 import {focus, followState} from "./state.js";
 import {announce} from "./stream.js";
-import {followTheme, shade, toggleTheme} from "./theme.js";
+import {followTheme, themeButton} from "./theme.js";
 
 /** @typedef {import("./types.js").SharedDashboard} SharedDashboard */
 
@@ -124,21 +124,7 @@ append(/** @type {HTMLElement} */ (document.querySelector("#page")), [
     {class: "top"},
     h("h1", null, "Gradient Lab"),
     h("span", {class: "quiet"}, "shared, read only"),
-    h(
-      "div",
-      {class: "tools"},
-      h(
-        "button",
-        {
-          type: "button",
-          class: "tool",
-          "aria-label": "Switch between light and dark",
-          title: "Light or dark",
-          onclick: toggleTheme,
-        },
-        () => icon(shade() === "dark" ? "sun" : "moon"),
-      ),
-    ),
+    h("div", {class: "tools"}, themeButton()),
   ),
   h("main", {id: "main", tabindex: "-1"}, content()),
   h("div", {class: "said", role: "status"}, announcement),

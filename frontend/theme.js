@@ -1,7 +1,9 @@
 // @ts-check
 /** Light and dark: what the system prefers, unless the reader chose. */
-import {theme} from "./state.js";
+import {icon} from "./icons.js";
+import {h} from "./lib/h.js";
 import {effect, signal} from "./lib/signal.js";
+import {theme} from "./state.js";
 
 const system = matchMedia("(prefers-color-scheme: dark)");
 const preferred = signal(system.matches ? "dark" : "light");
@@ -25,8 +27,22 @@ export function followTheme() {
   addEventListener("afterprint", () => printing.set(false));
 }
 
-export function toggleTheme() {
+function toggleTheme() {
   const next = shade() === "dark" ? "light" : "dark";
   // Back to the system's own choice leaves no trace in the address.
   theme.set(next === preferred.peek() ? "" : next);
 }
+
+/** The button of every page that switches between light and dark. */
+export const themeButton = () =>
+  h(
+    "button",
+    {
+      type: "button",
+      class: "tool",
+      "aria-label": "Switch between light and dark",
+      title: "Light or dark",
+      onclick: toggleTheme,
+    },
+    () => icon(shade() === "dark" ? "sun" : "moon"),
+  );

@@ -80,8 +80,7 @@ class _Tuning:
                     return cls(tried, missing)
                 means = {point: _mean(plan, results, fraction, point) for point in rung}
                 # Between them, short runs of fewer points say little about the edge.
-                widens = fraction in (rungs[0], rungs[-1])
-                new = _beyond(plan, means, tried) if widens else []
+                new = _beyond(plan, means, tried) if fraction in (rungs[0], rungs[-1]) else []
                 if not new:
                     break
                 tried, rung = [*tried, *new], [*rung, *new]

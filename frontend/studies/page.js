@@ -9,7 +9,7 @@ import {announcement} from "../lib/take.js";
 import {pages} from "../pages.js";
 import {access, door, enter, followFragment} from "../session.js";
 import {followState} from "../state.js";
-import {followTheme, shade, toggleTheme} from "../theme.js";
+import {followTheme, themeButton} from "../theme.js";
 import {list} from "./list.js";
 import {one} from "./one.js";
 
@@ -38,21 +38,7 @@ append(/** @type {HTMLElement} */ (document.querySelector("#page")), [
     {class: "top"},
     h("h1", null, "Gradient Lab"),
     pages("/studies"),
-    h(
-      "div",
-      {class: "tools"},
-      h(
-        "button",
-        {
-          type: "button",
-          class: "tool",
-          "aria-label": "Switch between light and dark",
-          title: "Light or dark",
-          onclick: toggleTheme,
-        },
-        () => icon(shade() === "dark" ? "sun" : "moon"),
-      ),
-    ),
+    h("div", {class: "tools"}, themeButton()),
   ),
   banner(),
   h("main", {id: "main", tabindex: "-1"}, () =>
