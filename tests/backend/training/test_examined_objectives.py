@@ -13,7 +13,7 @@ from backend.config import MicroscopeConfig
 from backend.training.components import index
 from backend.training.control import Control
 from backend.training.datasets.two_moons import TwoMoons
-from backend.training.examples.part import Part, Split
+from backend.training.examples.part import Part
 from backend.training.loop import Run, train
 from backend.training.microscope.run import run_microscope
 from backend.training.networks import networks
@@ -159,22 +159,24 @@ def test_the_lab_s_own_networks_and_losses_have_no_notice(config):
 
 
 @pytest.mark.parametrize(
-    ("broken", "said"),
+    ("place", "broken", "said"),
     [
-        (lambda x, y: (x, y + 1), "two_moons has labels from 1 to 2; with 2 classes, 0 to 1"),
-        (lambda x, y: (x.index_fill(0, torch.tensor([7]), math.nan), y),
+        ("train", lambda x, y: (x, y + 1), "two_moons has labels from 1 to 2; with 2 classes"),
+        ("test", lambda x, y: (x, y - 1), "two_moons has labels from -1 to 0; with 2 classes"),
+        ("train", lambda x, y: (x.index_fill(0, torch.tensor([7]), math.nan), y),
          "1 of 120 training examples of two_moons have a number that is not finite, first the "
          "example 7"),
     ],
 )  # fmt: skip
 def test_a_data_set_that_cannot_be_trained_on_is_named_before_the_first_step(
-    broken, said, config, gather, monkeypatch
+    place, broken, said, config, gather, monkeypatch
 ):
     whole = TwoMoons.load
 
     def load(self, seed):
         split = whole(self, seed)
-        return Split(Part(*broken(split.train.x, split.train.y)), split.validation, split.test)
+        part = getattr(split, place)
+        return replace(split, **{place: Part(*broken(part.x, part.y))})
 
     monkeypatch.setattr(TwoMoons, "load", load)
     run = gather(train(config()))

@@ -1,7 +1,7 @@
 """What a person mistypes is answered in words, beside the field."""
 
 from person import becomes, chart, enter, fill, points, press_run, run_row, sees, small
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from served import ServedLab
 
 CLEAR = """(input) => input.closest(".field").getBoundingClientRect().bottom
@@ -33,6 +33,25 @@ def test_each_problem_stands_beside_its_field(
     press_run(page)
     assert "1000000000000" in beside(page, "Length").replace(",", "")
     assert lab.runs() == before
+
+
+def test_a_late_refusal_does_not_mark_what_was_typed_since(
+    page: Page, lab: ServedLab, expected: list[str]
+) -> None:
+    expected.append("422")
+    enter(page, lab.start_url)
+    waiting: list[Route] = []
+    page.route("**/api/runs", lambda route: waiting.append(route))
+    fill(page, Width="-3")
+    press_run(page)
+    width = page.locator("form.run-form").get_by_label("Width", exact=True)
+    expect(page.locator("form.run-form .starting")).to_have_text("Starting 1 run…")
+    width.fill("16")
+    (press,) = waiting
+    press.continue_()
+    refused = page.locator("form.run-form").get_by_text("What you asked for before is refused: ")
+    expect(refused).to_contain_text("-3")
+    expect(width).not_to_have_attribute("aria-invalid", "true")
 
 
 def test_problems_are_counted_and_found(page: Page, lab: ServedLab, expected: list[str]) -> None:
