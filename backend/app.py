@@ -23,6 +23,7 @@ from backend.api.routes import (
     exports,
     figures,
     forks,
+    gallery,
     pages,
     probes,
     runs,
@@ -41,8 +42,8 @@ from backend.store.base import MissingError
 from backend.store.upkeep import Housekeeper
 
 ROUTES = (
-    *(attached, catalogue, dashboards, datasets, diagnosis, exports, figures, forks, probes),
-    *(runs, series, session, shared, studies, worker, pages),
+    *(attached, catalogue, dashboards, datasets, diagnosis, exports, figures, forks, gallery),
+    *(probes, runs, series, session, shared, studies, worker, pages),
 )
 
 

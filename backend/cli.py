@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape as _plain
 
 from backend.terminal.data import app as data
+from backend.terminal.gallery import app as gallery
 from backend.terminal.study_commands import app as study_commands
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(data)
 app.add_typer(study_commands)
+app.add_typer(gallery)
 out = Console()
 err = Console(stderr=True)
 

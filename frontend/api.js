@@ -103,6 +103,19 @@ export const studyOfAddress = () => decodeURIComponent(location.pathname.split("
 /** The page of runs, with those of a study listed, or with these shown. @param {string} study @param {string[]} [runs] */
 export const runsAddress = (study, runs = []) =>
   `/?${query({study, runs: runs.join(",")}).replaceAll("%2C", ",")}`;
+/** @returns {Promise<import("./types.js").GalleryCard[]>} all entries, in the order of the papers */
+export const gallery = () => request("/api/gallery");
+/** @param {string} name @param {string} study one of the entry; "": its newest @returns {Promise<import("./types.js").GalleryEntry>} */
+export const galleryEntry = (name, study) => request(`/api/gallery/${id(name)}?${query({study})}`);
+/** @param {string} name @param {"short" | "full"} length @returns {Promise<import("./types.js").ListedStudy>} */
+export const startEntry = (name, length) => send(`/api/gallery/${id(name)}/start`, {length});
+/** The first figure of an entry; `version` changes with its results. @param {string} name @param {string} version */
+export const entryPictureUrl = (name, version) =>
+  `/api/gallery/${id(name)}/picture.svg?${query({version})}`;
+/** The page of an entry. @param {string} name */
+export const entryAddress = (name) => `/gallery/${id(name)}`;
+/** The entry that the address of its page names; "" on the page of all entries. */
+export const entryOfAddress = () => studyOfAddress();
 /** @param {any} config @returns {Promise<Run>} */
 export const start = (config) => send("/api/runs", config);
 /** @param {any} ask @returns {Promise<Run>} a microscope at a checkpoint of a run */

@@ -5,6 +5,7 @@ import {h} from "./lib/h.js";
 const PAGES = [
   {path: "/", name: "Runs"},
   {path: "/studies", name: "Studies"},
+  {path: "/gallery", name: "Gallery"},
 ];
 
 /** Links to all pages. @param {string} current the path of the page that is open, or of the one above */

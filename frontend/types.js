@@ -157,6 +157,14 @@
  * @typedef {{phase: "timing" | "tuning" | "report", variant: string, value?: number, seed: number, run: string, number: number, reason: string}} StudyFailure
  * @typedef {{value: number | null, also: any, note: string, at_edge: boolean, field: string, also_field: string}} StudyChoice
  *
+ * @typedef {ListedStudy & {length: "short" | "full", stand_in: boolean}} GalleryStudy
+ * @typedef {{folder: string, title: string, stand_in: string, present: boolean}} GalleryData
+ * @typedef {{key: string, title: string, citation: string, arxiv: string}} GalleryPaper
+ * @typedef {{key: string, figure: string, source: "study" | "runs", title: string, help: string, query: FigureQuery}} GalleryFigure
+ * @typedef {{quantity: string, source: string, unit: string, read: string, order: string, rows: {label: string, published: number, words: string, seeds: number}[]}} GalleryComparison
+ * @typedef {{name: string, title: string, question: string, paper: GalleryPaper, minutes: {short: number, full: number}, data: GalleryData | null, newest: GalleryStudy | null}} GalleryCard
+ * @typedef {GalleryCard & {claim: {text: string, read: string} | null, studies: GalleryStudy[], study: string, comparisons: GalleryComparison[], not_the_same: string, differences: {short: string[], full: string[]}, figures: GalleryFigure[]}} GalleryEntry
+ *
  * @typedef {object} StudyResults how far a study is, and what it shows
  * @property {string} id
  * @property {string} name

@@ -24,7 +24,7 @@ from backend.studies.progress import (
     cell_of,
     progress,
 )
-from backend.studies.study_file import StudyFileError, parse
+from backend.studies.study_file import STEP_SECONDS, StudyFileError, parse
 
 _log = logging.getLogger(__name__)
 
@@ -88,10 +88,13 @@ class StudyKeeper:
         timings, runs = self._store.study_state(study_id).timings, self._store.cell_runs(study_id)
         study, phases = plan.study, {run.cell["phase"] for run in runs}
         values: dict[str, float] = {}
-        if "tuning" in phases:
-            values |= self._store.cell_values(study_id, "tuning", study.tuning_metric)
-        if "report" in phases:
-            values |= self._store.cell_values(study_id, "report", study.reported_metric)
+        if study.metric == STEP_SECONDS:
+            values = {run.id: run.seconds / run.step for run in runs if run.seconds and run.step}
+        else:
+            if "tuning" in phases:
+                values |= self._store.cell_values(study_id, "tuning", study.tuning_metric)
+            if "report" in phases:
+                values |= self._store.cell_values(study_id, "report", study.reported_metric)
         return progress(plan, [_study_run(run, values.get(run.id)) for run in runs], timings)
 
     def advance(self, study_id: str) -> None:

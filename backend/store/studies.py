@@ -47,6 +47,18 @@ class StudyRow:
     failed: int
 
 
+class GalleryStudy(NamedTuple):
+    """A study of an entry of the gallery."""
+
+    study: StudyRow
+    entry: str
+    """The entry's name."""
+    length: str
+    """short or full."""
+    stand_in: bool
+    """Whether its data stand in for those of the paper."""
+
+
 class StudyState(NamedTuple):
     """What of a study changes while it is carried out."""
 
@@ -78,6 +90,21 @@ class StudyReads(Base):
         """The newest studies; with `name`, those of that name alone."""
         chosen = select(*_LISTED).order_by(_study.created.desc(), _study.id).limit(limit)
         return self._listed(chosen if name is None else chosen.where(_study.name == name))
+
+    def gallery_studies(self, name: str | None = None) -> list[GalleryStudy]:
+        """The studies of the gallery's entries, newest first; with `name`, those of that entry."""
+        place = _study.document["gallery"]
+        entry, length = place["name"].as_string(), place["length"].as_string()
+        stand_in = func.coalesce(place["stand_in"].as_boolean(), false())
+        query = select(_study.id, entry, length, stand_in).where(entry.is_not(None))
+        if name is not None:
+            query = query.where(entry == name)
+        with self.reading() as session:
+            places = {row[0]: row[1:] for row in session.execute(query)}
+        listed = self._listed(
+            select(*_LISTED).where(_study.id.in_(places)).order_by(_study.created.desc())
+        )
+        return [GalleryStudy(study, *places[study.id]) for study in listed]
 
     def listed_study(self, study_id: str) -> StudyRow:
         """One study as in the list. Raises MissingError."""

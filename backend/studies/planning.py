@@ -12,7 +12,13 @@ from typing import Any, NamedTuple
 from backend.config import Probe, with_seed
 from backend.studies.cells import Variant, at, refuse_twins, variants
 from backend.studies.progress import PlannedVariant, Wanted
-from backend.studies.study_file import EVALUATED, StudyFile, StudyFileError, parse
+from backend.studies.study_file import (
+    EVALUATED,
+    STEP_SECONDS,
+    StudyFile,
+    StudyFileError,
+    parse,
+)
 
 UNBOUNDED = (0.0, 1e12)
 ROUNDING = 1e-4
@@ -105,6 +111,8 @@ def describe(
 def _check_metric(study: StudyFile, label: str, config: Mapping[str, Any]) -> None:
     """Raise StudyFileError if a run of this configuration cannot have the metric."""
     metric, loss = study.metric, config["loss"]["name"]
+    if metric == STEP_SECONDS:
+        return
     if metric not in EVALUATED:
         probe = Probe.model_validate(config["probe"])
         if not probe.possible:

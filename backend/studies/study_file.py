@@ -31,6 +31,9 @@ PROBED = (
 )  # fmt: skip
 """Measures of a run's driver by its last probe."""
 
+STEP_SECONDS = "step_seconds"
+"""Training time of a run divided by its steps."""
+
 Path = Annotated[str, StringConstraints(pattern=r"^[a-z_0-9]+(\.[a-z_0-9]+)*$", max_length=100)]
 """A field of a run's configuration: `steps`, `optimizer.lr`, `estimator.inner.tangents`."""
 Number = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
@@ -104,6 +107,17 @@ class Budget(Strict):
     """{variant: seconds of a step}, for an exact replay of a budget in seconds. Empty: measured."""
 
 
+class GalleryPlace(Strict):
+    """The entry of the gallery that a study carries out."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+$", max_length=120)]
+    """The entry's name."""
+    length: Literal["short", "full"]
+    """Whether it takes minutes, or as long as the paper's experiment asks for."""
+    stand_in: bool = False
+    """Whether the data are a stand-in for those of the paper."""
+
+
 class StudyFile(Strict):
     """A study: which runs are made, and what of them is compared."""
 
@@ -127,17 +141,20 @@ class StudyFile(Strict):
     """How a field is tuned for each variant. Empty: no tuning."""
     metric: Annotated[str, StringConstraints(pattern=r"^[a-z_]+$", max_length=60)] = "accuracy"
     """What is compared: accuracy, readout_accuracy or loss (validation/… for tuning, test/… in the
-    report), or a measure of the driver such as scaled_error or cosine."""
+    report), a measure of the driver such as scaled_error or cosine, or step_seconds."""
     budget: Budget | None = None
     """What each run may spend. Empty: the steps or epochs of its configuration."""
     baseline: Annotated[str, StringConstraints(min_length=1, max_length=400)] | None = None
     """The method or variant that the others are compared with."""
+    gallery: GalleryPlace | None = None
+    """Given by the gallery for its own studies."""
 
     @field_validator("metric")
     @classmethod
     def _measured(cls, metric: str) -> str:
-        if metric not in EVALUATED and metric not in PROBED:
-            raise ValueError(unknown("metric", metric, [*EVALUATED, *PROBED]))
+        metrics = [*EVALUATED, *PROBED, STEP_SECONDS]
+        if metric not in metrics:
+            raise ValueError(unknown("metric", metric, metrics))
         return metric
 
     @model_validator(mode="after")

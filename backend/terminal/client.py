@@ -55,6 +55,27 @@ class Client:
         """Pause, resume, cancel or retry a study as one."""
         return self._call("POST", f"/studies/{study_id}/{order}")
 
+    def gallery(self) -> list[dict[str, Any]]:
+        """All entries of the gallery."""
+        return self._call("GET", "/gallery")
+
+    def gallery_entry(self, name: str, study_id: str = "") -> dict[str, Any]:
+        """An entry with what its newest study measured, or one of its studies."""
+        query = {"study": study_id} if study_id else {}
+        return self._call("GET", f"/gallery/{name}", params=query)
+
+    def start_entry(self, name: str, length: str) -> str:
+        """Start an entry's study, or take it up; returns its id."""
+        return self._call("POST", f"/gallery/{name}/start", json={"length": length})["id"]
+
+    def entry_address(self, name: str) -> str:
+        """The address of the page with an entry of the gallery."""
+        return f"{self._url}/gallery/{name}"
+
+    def study_figure(self, study_id: str, name: str) -> dict[str, Any]:
+        """A figure of a study, as on its page."""
+        return self._call("GET", f"/studies/{study_id}/figures/{name}")
+
     def separate_test(self, dataset: str) -> bool:
         """Whether no example that is tested with one seed is in another part with another."""
         entries = self._call("GET", "/catalogue")["datasets"]

@@ -51,6 +51,13 @@ def studies(study: str = "") -> HTMLResponse:
     return shell("studies.html")
 
 
+@routes.get("/gallery", response_class=HTMLResponse)
+@routes.get("/gallery/{name}", response_class=HTMLResponse)
+def gallery(name: str = "") -> HTMLResponse:
+    """The page of the gallery; its scripts read from the address which entry is asked for."""
+    return shell("gallery.html")
+
+
 @cache
 def _plotly() -> tuple[bytes, bytes, str]:
     """plotly.js, the same compressed, and its strong ETag."""

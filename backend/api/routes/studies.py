@@ -60,6 +60,7 @@ class Drafts(BaseModel):
 By = Literal[
     "accuracy", "readout_accuracy", "loss", "cosine", "cosine_mean", "scaled_error",
     "relative_variance", "relative_squared_bias", "relative_mse", "snr", "positive", "cost",
+    "step_seconds",
 ]  # fmt: skip
 """What a leaderboard can be sorted by."""
 M = TypeVar("M", bound=BaseModel)
@@ -83,7 +84,7 @@ class StudyText(BaseModel):
 
 NewStudy = Annotated[dict[str, Any], DocumentedAs(StudyFile, Grid, StudyText)]
 Questioned = Annotated[dict[str, Any], DocumentedAs(StudyFile, Drafts, StudyText)]
-StudyFigure = Literal["study_matrix", "study_verdicts", "tuning_curve"]
+StudyFigure = Literal["study_curve", "study_matrix", "study_verdicts", "tuning_curve"]
 
 
 @routes.get("/studies")

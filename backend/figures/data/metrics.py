@@ -117,6 +117,7 @@ METRICS = {
         "Bits per token", "bits per token<br>loss / ln 2", "wide", unit="bits"
     ),
     "train/learning_rate": Metric("Learning rate", "learning rate"),
+    "step_seconds": Metric("Time of a step", "time of a step (s)", "log", unit="s"),
     "train/seconds": Metric("Training time", "training time (s)<br>pauses excluded", unit="s"),
     "path/x0": Metric("First coordinate", "x₀"),
     "path/x1": Metric("Last coordinate", "x₁"),

@@ -21,12 +21,15 @@ from estimators.core.site import Site
 
 @dataclass(frozen=True)
 class MLP(Network):
-    """Multilayer perceptron: `depth` hidden layers of `width` units, then a linear head."""
+    """Multilayer perceptron: `depth` hidden layers of `width` units, then a linear head.
+
+    Without a hidden layer it is logistic regression, for the loss cross_entropy.
+    """
 
     width: Annotated[int, Ge(1), Le(16_384), Unit("units")] = 128
     """Units in each hidden layer."""
-    depth: Annotated[int, Ge(1), Le(64), Unit("layers")] = 2
-    """Number of hidden layers, without the head."""
+    depth: Annotated[int, Ge(0), Le(64), Unit("layers")] = 2
+    """Number of hidden layers, without the head; 0: the head alone, which is a linear map."""
     activation: Activation = "relu"
     """Nonlinearity after each hidden layer."""
     normalisation: Normalisation = "none"
@@ -40,7 +43,9 @@ class MLP(Network):
         for i, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
             flatten = nn.Flatten() if i == 1 and len(shape) > 1 else None
             stages[f"hidden{i}"] = self._hidden(flatten, fan_in, fan_out)
-        return named(**stages, head=named(linear=nn.Linear(self.width, classes)))
+        flatten = nn.Flatten() if self.depth == 0 and len(shape) > 1 else None
+        head = named(flatten=flatten, linear=nn.Linear(sizes[-1], classes))
+        return named(**stages, head=head)
 
     def _hidden(self, flatten: nn.Module | None, fan_in: int, fan_out: int) -> nn.Sequential:
         return named(

@@ -1,0 +1,147 @@
+"""`gradlab gallery`: list the entries, carry one out, or write the reproduction report."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from backend.terminal.client import Client
+
+app = typer.Typer(add_completion=False)
+out = Console()
+err = Console(stderr=True)
+
+REPORT = Path("gallery.md")
+PICTURES = "images/gallery"
+"""The folder of the report's pictures, beside it."""
+
+
+@app.command()
+def gallery(
+    name: Annotated[str, typer.Argument(help="An entry; without one, all are listed.")] = "",
+    full: Annotated[bool, typer.Option("--full", help="At full length: hours.")] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write the report of what this lab has measured.")
+    ] = False,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The report; its pictures are stored beside it.")
+    ] = REPORT,
+    home: Annotated[Path | None, typer.Option(help="The lab's home.")] = None,
+) -> None:
+    """Carry out NAME, an experiment of a paper; or list all, or write the report of all.
+
+    Published figures are shown beside the measured ones, with what differs. An interrupted entry is
+    taken up by the same command.
+    """
+    from backend.serve import ServeError, running_lab
+    from backend.terminal.client import RefusedError
+    from backend.terminal.study import StudyEndedError
+
+    if report and not output.parent.is_dir():
+        raise _failed(f"there is no folder {output.parent} for {output.name}")
+    try:
+        with running_lab({"home": home} if home else {}) as lab:
+            if report:
+                _write(lab, output)
+            elif name:
+                _carry_out(lab, name, "full" if full else "short")
+            else:
+                _list(lab)
+    except (RefusedError, ServeError, StudyEndedError) as error:
+        raise _failed(str(error)) from None
+    except OSError as error:
+        raise _failed(f"cannot write {error.filename}: {error.strerror}") from None
+
+
+def _list(lab: "Client") -> None:
+    from rich.table import Table
+
+    table = Table("entry", "what it shows", "minutes", "here", box=None, pad_edge=False)
+    for card in lab.gallery():
+        newest = card["newest"]
+        state = f"{newest['status']}, {newest['length']}" if newest else ""
+        minutes = card["minutes"]
+        table.add_row(
+            card["name"], card["title"], f"{minutes['short']:g} / {minutes['full']:g}", state
+        )
+    out.print(table)
+    out.print("minutes: short / full length, about, on 2 cores", style="dim")
+
+
+def _carry_out(lab: "Client", name: str, length: str) -> None:
+    from backend.terminal.study import follow
+
+    study_id = lab.start_entry(name, length)
+    out.print(lab.entry_address(name), highlight=False, markup=False, soft_wrap=True)
+    follow(lab, study_id, out)
+    entry = lab.gallery_entry(name)
+    for comparison in entry["comparisons"]:
+        _print_comparison(comparison)
+    out.print("What differs from the paper:", style="bold")
+    for text in entry["differences"][length]:
+        out.print(f"- {text}", highlight=False, markup=False)
+
+
+def _print_comparison(comparison: Mapping[str, Any]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    unit = f", {comparison['unit']}" if comparison["unit"] else ""
+    said = f"{comparison['quantity']}{unit}; {comparison['source']} ({comparison['read']})"
+    out.print(said, style="bold", highlight=False, markup=False)
+    table = Table("method", "published", "measured here", "seeds", box=None, pad_edge=False)
+    for row in comparison["rows"]:
+        cells = [row["label"], f"{row['published']:g}", row["words"] or "–", str(row["seeds"])]
+        table.add_row(*map(Text, cells))
+    out.print(table)
+    if comparison["order"]:
+        out.print(comparison["order"], highlight=False, markup=False)
+
+
+def _write(lab: "Client", path: Path) -> None:
+    from backend.figures.picture import picture
+    from backend.gallery.report import Reported, report
+
+    (path.parent / PICTURES).mkdir(parents=True, exist_ok=True)
+    reported, missing = [], []
+    for card in lab.gallery():
+        entry = lab.gallery_entry(card["name"])
+        ended = [some for some in entry["studies"] if some["status"] == "finished"]
+        if not ended:
+            missing.append(f"{card['paper']['citation']}: {card['title']}")
+            continue
+        entry = lab.gallery_entry(card["name"], _longest(ended))
+        pictures = []
+        for figure in entry["figures"][:2]:
+            drawn = (
+                lab.study_figure(entry["study"], figure["figure"])
+                if figure["source"] == "study"
+                else lab.figure(figure["figure"], figure["query"])
+            )
+            if not drawn["shown"]:
+                continue
+            relative = f"{PICTURES}/{card['name']}-{figure['key']}.svg"
+            text = picture(drawn, width=640, height=320, named=True)
+            (path.parent / relative).write_text(text, encoding="utf-8")
+            pictures.append((figure["title"], relative))
+        results = lab.study_results(entry["study"])["results"]
+        sentence = results["leaderboard"]["sentence"]
+        reported.append(Reported(entry, results["words"], sentence, pictures))
+    path.write_text(report(reported, missing), encoding="utf-8")
+    out.print(f"{len(reported)} entries in {path}", markup=False, highlight=False)
+
+
+def _longest(studies: list[dict[str, Any]]) -> str:
+    """The newest study at full length on the paper's data; else the newest of all."""
+    best = [some for some in studies if some["length"] == "full" and not some["stand_in"]]
+    return (best or studies)[0]["id"]
+
+
+def _failed(message: str) -> typer.Exit:
+    from rich.markup import escape
+
+    err.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    return typer.Exit(1)
