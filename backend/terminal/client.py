@@ -1,11 +1,15 @@
 """`Client`: a small HTTP client of a running lab, for the command line."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
 
 from backend.figures import note_text
+
+WAITS = (0.1, 0.5, 2.0, 5.0)
+"""Seconds before a question is asked again whose connection broke."""
 
 
 class RefusedError(Exception):
@@ -133,10 +137,26 @@ class Client:
         return self._answer(method, path, **options).json()
 
     def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
-        answer = self._http.request(method, path, **options)
-        if answer.is_success:
-            return answer
-        raise RefusedError(_sentence(answer))
+        """The answer of the lab. What only reads is asked again where the connection breaks: a
+        server closes one that was idle, and may do so while the next request is on its way."""
+        for wait in (*WAITS, None) if method == "GET" else (None,):
+            try:
+                answer = self._http.request(method, path, **options)
+            except httpx.TransportError as error:
+                if wait is None:
+                    raise RefusedError(self._unanswered(method, error)) from None
+                time.sleep(wait)
+                continue
+            if answer.is_success:
+                return answer
+            raise RefusedError(_sentence(answer))
+        raise AssertionError("the last attempt returns or raises")
+
+    def _unanswered(self, method: str, error: httpx.TransportError) -> str:
+        said = f"the lab at {self._url} does not answer: {error or type(error).__name__}"
+        if method == "GET":
+            return said
+        return f"{said}. What was asked for may have been done; look before you repeat it"
 
 
 def _sentence(answer: httpx.Response) -> str:
