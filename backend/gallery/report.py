@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from estimators.statistics.formatting import counted
+
 HEAD = """# Reproduction report
 
 What the entries of the gallery measured, beside the published figures. `gradlab gallery --report`
@@ -15,6 +17,16 @@ seeds ± half of Student's 95 % interval.
 """
 
 
+class Picture(NamedTuple):
+    """A figure of an entry."""
+
+    title: str
+    path: str
+    """From the report."""
+    note: str
+    """What the figure says below itself."""
+
+
 class Reported(NamedTuple):
     """An entry with what its study measured."""
 
@@ -22,10 +34,7 @@ class Reported(NamedTuple):
     """As `GET /api/gallery/{name}` answers."""
     words: Mapping[str, Any]
     """The study's table in words: `{above, heads, rows, below}`."""
-    verdict: str
-    """The sentence of the study's leaderboard, or empty."""
-    pictures: Sequence[tuple[str, str]]
-    """(title of a figure, path of its picture from the report)."""
+    pictures: Sequence[Picture]
 
 
 def report(entries: Iterable[Reported], missing: Sequence[str]) -> str:
@@ -57,14 +66,20 @@ def _section(each: Reported) -> str:
         f"The paper: {claim['text']} ({claim['read']})" if claim else "",
         f"{_made(entry, study)}. Entry: `{entry['name']}`.",
         *(_comparison(comparison) for comparison in entry["comparisons"]),
-        _table(each.words["heads"], each.words["rows"]),
-        "  \n".join(filter(None, [each.words["above"], each.words["below"]])),
-        each.verdict,
+        *_results(each.words),
         "What differs from the paper:",
         "".join(f"- {text}\n" for text in entry["differences"][study["length"]]).rstrip(),
-        *(f"![{title}]({path})" for title, path in each.pictures),
+        *(f"![{shown.title}]({shown.path})\n\n{shown.note}".rstrip() for shown in each.pictures),
     ]
     return "\n\n".join(filter(None, lines)) + "\n"
+
+
+def _results(words: Mapping[str, Any]) -> list[str]:
+    """The table of the study; nothing of a study of one variant, whose figures are its result."""
+    if len(words["rows"]) < 2:
+        return []
+    below = "  \n".join(filter(None, [words["above"], words["below"]]))
+    return [_table(words["heads"], words["rows"]), below]
 
 
 def _made(entry: Mapping[str, Any], study: Mapping[str, Any]) -> str:
@@ -74,7 +89,7 @@ def _made(entry: Mapping[str, Any], study: Mapping[str, Any]) -> str:
     stand_in = f", on {data['stand_in']} in place of {data['title']}" if study["stand_in"] else ""
     versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
     return (
-        f"{made['date'][:10]}, {study['length']} length{stand_in}, {made['runs']} runs, "
+        f"{made['date'][:10]}, {study['length']} length{stand_in}, {counted(made['runs'], 'run')}, "
         f"{made['machine']}, {versions}"
     )
 

@@ -15,6 +15,8 @@ out = Console()
 err = Console(stderr=True)
 
 REPORT = Path("gallery.md")
+NOTE = 400
+"""Characters of a figure's note that the report repeats; longer ones list every line."""
 PICTURES = "images/gallery"
 """The folder of the report's pictures, beside it."""
 
@@ -57,9 +59,10 @@ def gallery(
 
 
 def _list(lab: "Client") -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("entry", "what it shows", "minutes", "here", box=None, pad_edge=False)
+    heads = (Column("entry", no_wrap=True), "what it shows", "minutes", "here")
+    table = Table(*heads, box=None, pad_edge=False)
     for card in lab.gallery():
         newest = card["newest"]
         state = f"{newest['status']}, {newest['length']}" if newest else ""
@@ -103,7 +106,7 @@ def _print_comparison(comparison: Mapping[str, Any]) -> None:
 
 def _write(lab: "Client", path: Path) -> None:
     from backend.figures.picture import picture
-    from backend.gallery.report import Reported, report
+    from backend.gallery.report import Picture, Reported, report
 
     (path.parent / PICTURES).mkdir(parents=True, exist_ok=True)
     reported, missing = [], []
@@ -126,10 +129,11 @@ def _write(lab: "Client", path: Path) -> None:
             relative = f"{PICTURES}/{card['name']}-{figure['key']}.svg"
             text = picture(drawn, width=640, height=320, named=True)
             (path.parent / relative).write_text(text, encoding="utf-8")
-            pictures.append((figure["title"], relative))
-        results = lab.study_results(entry["study"])["results"]
-        sentence = results["leaderboard"]["sentence"]
-        reported.append(Reported(entry, results["words"], sentence, pictures))
+            note = "; ".join(drawn["note"])
+            short = note if len(note) <= NOTE else ""
+            pictures.append(Picture(figure["title"], relative, short))
+        words = lab.study_results(entry["study"])["results"]["words"]
+        reported.append(Reported(entry, words, pictures))
     path.write_text(report(reported, missing), encoding="utf-8")
     out.print(f"{len(reported)} entries in {path}", markup=False, highlight=False)
 
