@@ -150,14 +150,17 @@ def start(name: Name, body: Start, lab: LabDep) -> ListedStudy:
 
 @routes.get("/gallery/{name}/picture.svg", response_class=Response)
 def thumbnail(name: Name, lab: LabDep) -> Response:
-    """The entry's first figure as a small picture, of its newest study that has results."""
+    """The entry's first figure as a small picture, of its newest study that has results.
+
+    204 before there are any.
+    """
     entry = _entry(name)
     for each in lab.store.gallery_studies(name):
         plan, found = _state(lab, each)
         shown = view.figures(entry, found)[0]
         if any(found.reported()) and (drawn := _drawn(lab, plan, found, shown))["shown"]:
             return Response(picture(drawn), media_type="image/svg+xml")
-    raise HTTPException(404, f"{name} has no study with results yet")
+    return Response(status_code=204)
 
 
 def _drawn(lab: Lab, plan: StudyPlan, found: Progress, shown: dict[str, Any]) -> dict[str, Any]:
