@@ -9,7 +9,7 @@ from backend import figures
 from backend.api.deps import Lab, LabDep
 from backend.api.models import Id, ListedStudy, View
 from backend.api.router import router
-from backend.data_folders.folders import PARQUET, names
+from backend.data_folders.folders import PARQUET, data_at, names
 from backend.figures.picture import picture
 from backend.figures.studies import drawing
 from backend.gallery import view
@@ -89,7 +89,7 @@ class Start(BaseModel):
 @routes.get("/gallery")
 def listed(lab: LabDep) -> list[GalleryCard]:
     """All entries, in the order of their papers, each with its newest study."""
-    here, newest = _folders(), {}
+    here, newest = _folders(lab), {}
     for each in reversed(lab.store.gallery_studies()):
         newest[each.entry] = _listed(each)
     return [
@@ -108,7 +108,7 @@ def get(
     shown = next((each for each in of_entry if study in (None, each.study.id)), None)
     if shown is None and study is not None:
         raise HTTPException(404, f"{name} has no study {study[:40]!r}")
-    missing = entry.is_stand_in(_folders())
+    missing = entry.is_stand_in(_folders(lab))
     plan, found = _state(lab, shown) if shown else (None, Progress("report"))
     listed_studies = [_listed(each) for each in of_entry]
     return GalleryView(
@@ -132,7 +132,7 @@ def get(
 def start(name: Name, body: Start, lab: LabDep) -> ListedStudy:
     """Start an entry's study; the one that is already going on at this length is returned."""
     entry = _entry(name)
-    stand_in = entry.is_stand_in(_folders())
+    stand_in = entry.is_stand_in(_folders(lab))
     for each in lab.store.gallery_studies(name):
         same = (each.length, each.stand_in) == (body.length, stand_in)
         if same and each.study.status in ("running", "paused"):
@@ -192,9 +192,10 @@ def _entry(name: str) -> GalleryEntry:
         ) from None
 
 
-def _folders() -> list[str]:
+def _folders(lab: Lab) -> list[str]:
     """The names of the data sets of images that are here."""
-    return names(PARQUET)
+    with data_at(lab.settings.data_dir):
+        return names(PARQUET)
 
 
 def _listed(each: GalleryStudy) -> GalleryStudyView:

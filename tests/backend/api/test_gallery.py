@@ -69,10 +69,11 @@ def test_an_entry_that_was_not_run_has_its_words_and_no_numbers(client):
 
 
 def test_the_data_set_is_the_papers_own_where_it_is_here(
-    client, tmp_path, monkeypatch, any_estimator
+    client, settings, monkeypatch, any_estimator
 ):
-    monkeypatch.setenv("GRADLAB_DATA", str(tmp_path / "data"))
-    folder = tmp_path / "data" / "mnist"
+    """The folder is that of the lab's own options, whatever the environment names."""
+    monkeypatch.setenv("GRADLAB_HOME", "/nowhere")
+    folder = settings.data_dir / "mnist"
     folder.mkdir(parents=True)
     stand_in = client.post("/api/gallery/bacho2022-rate/start", json={}).json()
     (folder / "train-00000-of-00001.parquet").touch()
