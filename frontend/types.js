@@ -162,7 +162,7 @@
  * @typedef {{key: string, title: string, citation: string, arxiv: string}} GalleryPaper
  * @typedef {{key: string, figure: string, source: "study" | "runs", title: string, help: string, query: FigureQuery}} GalleryFigure
  * @typedef {{quantity: string, source: string, unit: string, read: string, order: string, rows: {label: string, published: number, words: string, seeds: number}[]}} GalleryComparison
- * @typedef {{name: string, title: string, question: string, paper: GalleryPaper, minutes: {short: number, full: number}, data: GalleryData | null, newest: GalleryStudy | null}} GalleryCard
+ * @typedef {{name: string, title: string, question: string, paper: GalleryPaper, minutes: {short: number, full: number}, data: GalleryData | null, recorded: boolean, newest: GalleryStudy | null}} GalleryCard
  * @typedef {GalleryCard & {claim: {text: string, read: string} | null, studies: GalleryStudy[], study: string, comparisons: GalleryComparison[], not_the_same: string, differences: {short: string[], full: string[]}, figures: GalleryFigure[]}} GalleryEntry
  *
  * @typedef {object} StudyResults how far a study is, and what it shows

@@ -14,7 +14,7 @@ from typing import Any
 INK = "#767676"
 """Readable on white and on black: a picture in a text does not follow the page's theme."""
 DEFAULT = "#1f77b4"
-MOST = 400
+MOST = 200
 """Points of a line that are drawn."""
 FEW, MANY = 6, 24
 """Texts along the horizontal and the vertical axis; of more, the first and the last are shown."""

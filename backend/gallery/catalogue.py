@@ -56,6 +56,14 @@ def entries() -> Mapping[str, GalleryEntry]:
     return {each.name: each for each in read}
 
 
+@cache
+def recorded_picture(name: str) -> str | None:
+    """The picture of an entry that comes with the lab, an SVG of its first figure; None without
+    one. It was made by the entry itself, on another machine."""
+    file = _FOLDER / "pictures" / f"{name}.svg"
+    return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
 def _read(paper: Paper, file: Traversable) -> GalleryEntry:
     document: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
     try:

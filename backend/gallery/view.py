@@ -8,7 +8,7 @@ from typing import Any
 
 from backend.figures.catalogue import modules
 from backend.figures.studies import drawing
-from backend.gallery.catalogue import GalleryEntry
+from backend.gallery.catalogue import GalleryEntry, recorded_picture
 from backend.gallery.compare import compare
 from backend.gallery.entry import Length, ShownFigure
 from backend.studies.progress import Progress, StudyPlan
@@ -35,6 +35,7 @@ def card(entry: GalleryEntry, *, stand_in: bool) -> dict[str, Any]:
         "question": words.question,
         "paper": {**entry.paper.model_dump(), "citation": entry.paper.citation},
         "minutes": words.minutes.model_dump(),
+        "recorded": recorded_picture(entry.name) is not None,
         "data": data and {
             "folder": data.folder,
             "title": data.title,

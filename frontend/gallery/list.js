@@ -81,10 +81,13 @@ function one(card) {
   return h(
     "li",
     {class: "gallery-card"},
-    newest && newest.ended > 0 && thumbnail(card),
+    (card.recorded || (newest && newest.ended > 0)) && thumbnail(card),
     h("h3", null, h("a", {href: api.entryAddress(name)}, title)),
     h("p", null, question),
     h("p", {class: "quiet"}, about(card)),
+    card.recorded &&
+      !newest?.ended &&
+      h("p", {class: "quiet"}, "The picture was made by this experiment on another machine."),
     newest &&
       h(
         "div",

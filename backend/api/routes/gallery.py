@@ -13,7 +13,7 @@ from backend.data_folders.folders import PARQUET, data_at, names
 from backend.figures.picture import picture
 from backend.figures.studies import drawing
 from backend.gallery import view
-from backend.gallery.catalogue import GalleryEntry, entries
+from backend.gallery.catalogue import GalleryEntry, entries, recorded_picture
 from backend.store.studies import GalleryStudy
 from backend.studies.cells import count_cells
 from backend.studies.planning import describe, drafts
@@ -21,6 +21,7 @@ from backend.studies.progress import Progress, StudyPlan
 from backend.studies.study_file import StudyFileError, parse
 
 routes = router("gallery")
+SVG = "image/svg+xml"
 Name = Annotated[str, Field(max_length=120, pattern=r"^[a-z0-9_-]+$")]
 
 
@@ -47,6 +48,9 @@ class GalleryCard(View):
     ]
     newest: Annotated[
         GalleryStudyView | None, Field(description="Its newest study; null: none was started.")
+    ]
+    recorded: Annotated[
+        bool, Field(description="Whether a picture from another machine comes with the lab.")
     ]
 
 
@@ -152,15 +156,17 @@ def start(name: Name, body: Start, lab: LabDep) -> ListedStudy:
 def thumbnail(name: Name, lab: LabDep) -> Response:
     """The entry's first figure as a small picture, of its newest study that has results.
 
-    204 before there are any.
+    Before there are any: the picture that comes with the lab, which the entry made on another
+    machine; 204 if none does.
     """
     entry = _entry(name)
     for each in lab.store.gallery_studies(name):
         plan, found = _state(lab, each)
         shown = view.figures(entry, found)[0]
         if any(found.reported()) and (drawn := _drawn(lab, plan, found, shown))["shown"]:
-            return Response(picture(drawn), media_type="image/svg+xml")
-    return Response(status_code=204)
+            return Response(picture(drawn), media_type=SVG)
+    recorded = recorded_picture(name)
+    return Response(recorded, media_type=SVG) if recorded else Response(status_code=204)
 
 
 def _drawn(lab: Lab, plan: StudyPlan, found: Progress, shown: dict[str, Any]) -> dict[str, Any]:

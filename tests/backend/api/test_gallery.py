@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backend.api.routes import gallery
 from backend.store.points import SeriesPoints
 from backend.store.reports import WorkerReport
 
@@ -123,14 +124,18 @@ def test_published_figures_are_of_the_methods_that_the_study_has(client, started
     assert comparison["read"] == "read in an abstract or another secondary text"
 
 
-def test_the_picture_is_the_first_figure_once_there_is_a_result(client, store, app, started):
+def test_the_picture_is_the_first_figure_once_there_is_a_result(
+    client, store, app, started, monkeypatch
+):
     path = f"/api/gallery/{ENTRY}/picture.svg"
-    assert client.get(path).status_code == 204
+    monkeypatch.setattr(gallery, "recorded_picture", {ENTRY: "<svg>recorded</svg>"}.get)
+    assert client.get(path).text == "<svg>recorded</svg>"
+    assert client.get("/api/gallery/baydin2022-beale/picture.svg").status_code == 204
     end_all(store)
     app.state.lab.studies.advance(started["id"])
     answer = client.get(path)
     assert answer.headers["content-type"].startswith("image/svg+xml")
-    assert answer.text.startswith("<svg")
+    assert answer.text.startswith("<svg xmlns")
 
 
 @pytest.mark.parametrize(
