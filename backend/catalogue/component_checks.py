@@ -1,6 +1,6 @@
 """Checks of a configuration that need several of its components together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from typing import NamedTuple
 
@@ -138,14 +138,31 @@ def _check_estimators(
             yield from problems
             suitable |= {} if problems else {loc: component}
     if run is not None:
-        optimizer = parts.made.get(("optimizer",))
-        # Of the estimators, those that differentiate equilibria alone change the need.
-        implicit = tuple(e for e in suitable.values() if Need.EQUILIBRIUM in e.needs())
-        # Not the optimiser itself: the rates of a study would each be measured anew.
-        moments = MOST_MOMENTS if optimizer is None else optimizer.moments
-        described = (network, *task, run.batch_size, moments, run.probe.possible)
-        yield from check_memory(lambda on: _need(*described, on, implicit), run.device)
+        need = lambda on: _need_on(on, run, network, task, parts, suitable)  # noqa: E731
+        yield from check_memory(need, run.device)
         yield from check_probe_cost(suitable, sample_chain(network, *task), run.probe)
+
+
+def need_of_run(run: RunConfig, parts: Parts) -> MemoryNeed:
+    """The memory that a checked run needs on its device."""
+    made = parts.made
+    suitable = {loc: part for loc, part in made.items() if isinstance(part, Estimator)}
+    task = Task(made[("dataset",)], made[("loss",)])
+    device = str(find_device(run.device))
+    return _need_on(device, run, made[("network",)], task, parts, suitable)
+
+
+def _need_on(
+    device: str, run: RunConfig, network: Network, task: Task, parts: Parts,
+    suitable: Mapping[Loc, Estimator],
+) -> MemoryNeed:  # fmt: skip
+    optimizer = parts.made.get(("optimizer",))
+    # Of the estimators, those that differentiate equilibria alone change the need.
+    implicit = tuple(e for e in suitable.values() if Need.EQUILIBRIUM in e.needs())
+    # Not the optimiser itself: the rates of a study would each be measured anew.
+    moments = MOST_MOMENTS if optimizer is None else optimizer.moments
+    described = (network, *task, run.batch_size, moments, run.probe.possible)
+    return _need(*described, device, implicit)
 
 
 def driver_cost(parts: Parts) -> float:

@@ -136,7 +136,8 @@ def _rows(
 
 def _fields(planned: PlannedVariant, found: Progress) -> dict[str, Any]:
     steps = found.steps.get(planned.label)
-    return {**planned.variant.fields, **({} if steps is None else {"steps": steps})}
+    spent = {} if steps is None else {"steps": steps}
+    return {**planned.variant.fields, **planned.fitted, **spent}
 
 
 def _cell(seed: int, run: StudyRun | None) -> table.Cell:
