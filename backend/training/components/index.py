@@ -109,6 +109,5 @@ def preload_imports() -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         for name in _LAZY_MODULES:
             import_module(name)
-    for name, kind in KINDS.items():
-        if name != "estimator":
-            tuple(kind.builtin())
+    for kind in KINDS.values():
+        tuple(kind.builtin())
