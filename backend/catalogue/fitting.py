@@ -6,10 +6,11 @@ from typing import Any
 
 from backend.catalogue.component_checks import need_of_run
 from backend.catalogue.structure_checks import read
+from backend.machine_memory import in_words
 from backend.sentences import show
 from backend.training.components.assemble import make_parts
 from backend.training.components.index import ComponentIndex, component_index
-from backend.training.memory.need import MemoryNeed
+from backend.training.memory.need import PROCESS, MemoryNeed
 
 Config = Mapping[str, Any]
 
@@ -43,14 +44,22 @@ def _fit(config: Config, field: str, limit: int, index: ComponentIndex) -> dict[
         return {"value": given, "need": largest.total, "problem": ""}
     least = need(1)
     if least.total > limit:
-        with_one = f"{least.words} with {field} 1"
-        same = f", as with {given:,}: it does not depend on {field}"
-        return _problem(with_one + (same if least.total == largest.total else ""))
+        is_same = given > 1 and least.total == largest.total
+        whatever = f"whatever {field} is" if is_same else f"even with {field} 1"
+        allowed = f"the budget allows {in_words(limit)}"
+        return _problem(f"{whatever}, {_words(least)}; {allowed}")
     fits, too_large = 1, given
     while too_large - fits > 1:
         middle = (fits + too_large) // 2
         fits, too_large = (middle, too_large) if need(middle).total <= limit else (fits, middle)
     return {"value": fits, "need": need(fits).total, "problem": ""}
+
+
+def _words(need: MemoryNeed) -> str:
+    if need.total > 2 * PROCESS:
+        return need.words
+    total, libraries = in_words(need.total), in_words(PROCESS)
+    return f"the run needs about {total}, of which {libraries} are for torch and its libraries"
 
 
 def _value(config: Config, field: str) -> Any:

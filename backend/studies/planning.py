@@ -101,14 +101,13 @@ def fitted_drafts(
     budget = study.budget
     assert budget is not None
     assert budget.fit is not None
-    assert budget.memory is not None
     problems: dict[str, list[Draft]] = defaultdict(list)
     values: dict[str, int] = {}
     for number, fit in fits.items():
         draft = tried[number]
         label = draft.variant.label
         if fit["problem"]:
-            problems[f"{fit['problem']}; budget.memory is {budget.memory:g} GiB"].append(draft)
+            problems[fit["problem"]].append(draft)
         else:
             values[label] = min(fit["value"], values.get(label, fit["value"]))
     if problems:

@@ -219,14 +219,18 @@ class StudyFile(Strict):
             for field, instead in given_elsewhere.items():
                 if _has(config, field):
                     raise ValueError(f"{where} has {_article(field)}; {instead} give it")
-            unknown = sorted({*config} - {*RunConfig.model_fields})
-            if unknown:
+            strange = sorted({*config} - {*RunConfig.model_fields})
+            if strange:
                 raise ValueError(
-                    f"{where} has {unknown[0]!r}, which is no field of a run's configuration"
+                    f"{where} has {strange[0]!r}, which is no field of a run's configuration"
                 )
         for field in self.varied:
             if field in given_elsewhere:
                 raise ValueError(f"{field} is varied; {given_elsewhere[field]} give it")
+            first = field.partition(".")[0]
+            if first not in RunConfig.model_fields:
+                problem = unknown("field", first, [*RunConfig.model_fields], "a run")
+                raise ValueError(f"{field} is varied: {problem}")
 
     def _check_budget(self) -> None:
         if self.budget is None:

@@ -72,6 +72,10 @@ BAD: dict[str, tuple[dict, str]] = {
     "an unknown field of a run": (
         {"methods": [{"label": "exact", "config": {"step": 3}}]}, "exact has 'step', which is no",
     ),
+    "a field that no run has": (
+        {"grid": {"optimiser.lr": [0.1, 1]}},
+        "optimiser.lr is varied: no field 'optimiser' of a run; did you mean 'optimizer'?",
+    ),
     "a batch that is varied and fitted": (
         {"grid": {"batch_size": [1, 2]}, "budget": {"memory": 1, "fit": "batch_size"}},
         "batch_size is varied, and the budget gives it; leave one out",
