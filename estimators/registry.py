@@ -30,11 +30,11 @@ Origin = Literal["builtin", "plugin", "entry_point"]
 
 
 def _builtin() -> Iterator[type[Estimator]]:
-    package = importlib.import_module(str(__package__))
-    names = [info.name for info in pkgutil.walk_packages(package.__path__, f"{__package__}.")]
-    for name in sorted(names, key=_family_order):
-        if _family(name) in FAMILIES and "._" not in name:  # private modules hold helpers
-            yield from defined_in(importlib.import_module(name), Estimator)
+    for family in FAMILIES:
+        package = importlib.import_module(f"{__package__}.{family}")
+        for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if "._" not in info.name:  # private modules hold helpers
+                yield from defined_in(importlib.import_module(info.name), Estimator)
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,9 @@ def discover(
     for kind, described in kinds.items():
         for cls in described.builtin():
             discovery.add(kind, cls, "builtin")
+    installed = metadata.entry_points()  # reads the metadata of every package: once for all kinds
     for kind, described in kinds.items():
-        for point in metadata.entry_points(group=described.group):
+        for point in installed.select(group=described.group):
             _add_from_entry_point(discovery, kind, point)
     for directory in plugin_dirs:
         for file in sorted(Path(directory).glob("*.py")):
@@ -154,17 +155,6 @@ def defines_none(file: Path, kinds: Kinds) -> str:
 def _alternatives(names: list[str]) -> str:
     *first, last = names
     return f"{', '.join(first)} or {last}" if first else last
-
-
-def _family_order(module: str) -> int:
-    """The position of a module's family: methods, then wrappers and controls."""
-    family = _family(module)
-    return FAMILIES.index(family) if family in FAMILIES else len(FAMILIES)
-
-
-def _family(module: str) -> str:
-    """The folder of this library that holds a module."""
-    return module.removeprefix(f"{__package__}.").partition(".")[0]
 
 
 def _why_unusable(cls: type) -> str | None:

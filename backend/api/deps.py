@@ -28,6 +28,10 @@ class Supervisor(Drawer, Protocol):
         """Ask the workers to write checkpoints and stop, and wait for them. Safe to repeat."""
         ...
 
+    def fit(self, configs: Sequence[Any], field: str, limit: int) -> list[dict[str, Any]]:
+        """`{value, need, problem}`: the largest value of a field with which each fits."""
+        ...
+
     def validate(
         self, configs: Sequence[dict[str, Any]], kind: Kind = "training"
     ) -> list[dict[str, Any]]:

@@ -1,16 +1,22 @@
 """Checks of a configuration that need several of its components together."""
 
-from collections.abc import Callable, Iterator
-from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from typing import NamedTuple
 
 from backend.catalogue.plugin_fit import (
-    chain_that_runs,
     dataset_problem,
     network_problems,
     optimizer_problem,
 )
 from backend.catalogue.resource_limits import check_memory, check_probe_cost
+from backend.catalogue.shared_chains import (
+    FEW,
+    footprint_of,
+    module_of,
+    remembered,
+    sample_chain,
+)
 from backend.catalogue.suitable_networks import (
     networks_for_data,
     networks_for_estimator,
@@ -24,36 +30,16 @@ from backend.training.datasets import Dataset
 from backend.training.evaluation.batch_norm import has_batch_norm
 from backend.training.losses import Loss
 from backend.training.losses.cross_entropy import CrossEntropy
-from backend.training.memory_need import MOST_MOMENTS, memory_need
+from backend.training.memory.need import MOST_MOMENTS, MemoryNeed, need_of
+from backend.training.memory.quick_shapes import QuickShapes
 from backend.training.networks import Network
 from backend.training.optimizers import Optimizer
 from backend.training.optimizers.rates import factors, refuse_tied
 from estimators.core.contract import Estimator, Need, UnsupportedError
-from estimators.core.objective import Chain
 from estimators.requirements import require
 
-FEW = 2
-"""Examples of a batch that stands for any; batch normalisation refuses one."""
 MAX_PARAMETERS = 500_000_000
 MAX_STEPS = 10_000_000
-R = TypeVar("R")
-
-
-def _remembered(function: Callable[..., R]) -> Callable[..., R]:
-    """Cache the answers about components: the runs of a study share most of theirs.
-
-    Components are compared by value. One with a field that cannot be hashed is not cached.
-    """
-    cached = lru_cache(maxsize=512)(function)
-
-    def call(*components: Any) -> R:
-        try:
-            hash(components)
-        except TypeError:
-            return function(*components)
-        return cached(*components)
-
-    return call
 
 
 class Task(NamedTuple):
@@ -116,21 +102,25 @@ def _check_network(
     if problems := _fit(network, *task):
         yield from problems
         return
-    chain = _sample_chain(network, *task)
+    chain = sample_chain(network, *task)
     if run is not None and run.batch_size == 1 and has_batch_norm(chain.module):
         msg = wrong("batch_size", 1, "at least 2: batch normalisation compares the examples of one")
         yield Problem(("batch_size",), msg)
-    yield from _check_rates(parts.made.get(("optimizer",)), chain)
+    optimizer = parts.made.get(("optimizer",))
+    if optimizer is not None and (msg := _rates_problem(network, *task, optimizer.rates)):
+        yield Problem(("optimizer", "rates"), msg)
     yield from _check_estimators(network, task, parts, run)
 
 
-def _check_rates(optimizer: Optimizer | None, chain: Chain) -> Iterator[Problem]:
-    rates = "" if optimizer is None else optimizer.rates
+@remembered
+def _rates_problem(network: Network, dataset: Dataset, loss: Loss, rates: str) -> str:
+    module = sample_chain(network, dataset, loss).module
     try:
-        refuse_tied(chain.module, rates)
-        factors(chain.module, rates)
+        refuse_tied(module, rates)
+        factors(module, rates)
     except ValueError as error:
-        yield Problem(("optimizer", "rates"), str(error))
+        return str(error)
+    return ""
 
 
 def _check_estimators(
@@ -148,20 +138,37 @@ def _check_estimators(
             yield from problems
             suitable |= {} if problems else {loc: component}
     if run is not None:
-        optimizer = parts.made.get(("optimizer",))
-        # Of the estimators, those that differentiate equilibria alone change the need.
-        implicit = tuple(e for e in suitable.values() if Need.EQUILIBRIUM in e.needs())
-        # Not the optimiser itself: the rates of a study would each be measured anew.
-        moments = MOST_MOMENTS if optimizer is None else optimizer.moments
-        described = (network, *task, moments, run.batch_size, run.probe.possible)
-        yield from check_memory(lambda on: _memory_need(*described, on, implicit), run.device)
-        yield from check_probe_cost(suitable, _sample_chain(network, *task), run.probe)
+        need = lambda on: _need_on(on, run, network, task, parts, suitable)  # noqa: E731
+        yield from check_memory(need, run.device)
+        yield from check_probe_cost(suitable, sample_chain(network, *task), run.probe)
+
+
+def need_of_run(run: RunConfig, parts: Parts) -> MemoryNeed:
+    """The memory that a checked run needs on its device."""
+    made = parts.made
+    suitable = {loc: part for loc, part in made.items() if isinstance(part, Estimator)}
+    task = Task(made[("dataset",)], made[("loss",)])
+    device = str(find_device(run.device))
+    return _need_on(device, run, made[("network",)], task, parts, suitable)
+
+
+def _need_on(
+    device: str, run: RunConfig, network: Network, task: Task, parts: Parts,
+    suitable: Mapping[Loc, Estimator],
+) -> MemoryNeed:  # fmt: skip
+    optimizer = parts.made.get(("optimizer",))
+    # Of the estimators, those that differentiate equilibria alone change the need.
+    implicit = tuple(e for e in suitable.values() if Need.EQUILIBRIUM in e.needs())
+    # Not the optimiser itself: the rates of a study would each be measured anew.
+    moments = MOST_MOMENTS if optimizer is None else optimizer.moments
+    described = (network, *task, run.batch_size, moments, run.probe.possible)
+    return _need(*described, device, implicit)
 
 
 def driver_cost(parts: Parts) -> float:
     """Forward passes of a batch that one estimate of a checked driver is declared to be worth."""
     made = parts.made
-    chain = _sample_chain(made[("network",)], made[("dataset",)], made[("loss",)])
+    chain = sample_chain(made[("network",)], made[("dataset",)], made[("loss",)])
     return float(made[("estimator",)].cost(chain).forward_equivalents)
 
 
@@ -179,40 +186,41 @@ def _check_needs(
         yield Problem((*loc, "name"), refusal)
 
 
-@_remembered
+@remembered
 def _refusal(
     estimator: Estimator, network: Network, dataset: Dataset, loss: Loss, batch: int = FEW
 ) -> str:
     """Why the estimator does not serve the network on batches of this size; empty if it does."""
+    chain = sample_chain(network, dataset, loss, batch)
     try:
-        require(estimator, _sample_chain(network, dataset, loss, batch))
+        with QuickShapes() if chain.x.is_meta else nullcontext():
+            require(estimator, chain)
     except UnsupportedError as error:
         others = networks_for_estimator(estimator, dataset, loss) if error.network else ""
         return f"{error}{others}"
     return ""
 
 
-@_remembered
-def _sample_chain(network: Network, dataset: Dataset, loss: Loss, batch: int = FEW) -> Chain:
-    """The loss on a batch, without numbers where it can do without them."""
-    return chain_that_runs(network, dataset, loss, batch)
-
-
-@_remembered
+@remembered
 def _fit(network: Network, dataset: Dataset, loss: Loss) -> tuple[Problem, ...]:
     return tuple(network_problems(network, dataset, loss))
 
 
-_optimizer_problem = _remembered(optimizer_problem)
+_optimizer_problem = remembered(optimizer_problem)
 
 
-_memory_need = _remembered(memory_need)
+@remembered
+def _need(
+    network: Network, dataset: Dataset, loss: Loss, batch: int, moments: int, probed: bool,
+    device: str, estimators: tuple[Estimator, ...],
+) -> MemoryNeed:  # fmt: skip
+    traced = footprint_of(network, dataset, loss, batch)
+    return need_of(traced, dataset, moments, probed, device, estimators)
 
 
-@_remembered
+@remembered
 def _count(network: Network, dataset: Dataset, loss: Loss) -> int:
-    network.check_examples(dataset.shape, dataset.tokens)
-    return network.count(dataset.shape, loss.outputs(dataset))
+    return sum(p.numel() for p in module_of(network, dataset, loss).parameters())
 
 
 def _check_stop_gradient(loss: Loss, estimator: Estimator, loc: Loc) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from backend.training.components.resolve import Problem, in_words
 from backend.training.datasets import Dataset
 from backend.training.losses import Loss, losses
-from backend.training.memory_need import on_meta_device
+from backend.training.memory.need import on_meta_device
 from backend.training.networks import Network, networks
 from backend.training.optimizers import Optimizer
 from backend.training.random_passes import chain_on
@@ -50,7 +50,7 @@ def optimizer_problem(optimizer: Optimizer) -> str:
 
 def network_problems(network: Network, dataset: Dataset, loss: Loss) -> Iterator[Problem]:
     """What does not fit between a network, a data set and a loss, of which one is a plug-in."""
-    if _is_builtin(network, loss):
+    if is_builtin(network, loss):
         return
     for size in SIZES:
         try:
@@ -85,7 +85,7 @@ def network_problems(network: Network, dataset: Dataset, loss: Loss) -> Iterator
 def chain_that_runs(network: Network, dataset: Dataset, loss: Loss, size: int) -> Chain:
     """The loss on a batch without numbers; with numbers, where the network needs them."""
     chain = on_meta_device(network, dataset, loss, size)
-    if _is_builtin(network, loss):
+    if is_builtin(network, loss):
         return chain
     try:
         with torch.no_grad():
@@ -103,7 +103,8 @@ def _chain_with_numbers(network: Network, dataset: Dataset, loss: Loss, chain: C
     return chain_on(loss, module, batch, dataset)
 
 
-def _is_builtin(network: Network, loss: Loss) -> bool:
+def is_builtin(network: Network, loss: Loss) -> bool:
+    """Whether neither is from a plug-in."""
     return type(network) in networks().values() and type(loss) in losses().values()
 
 

@@ -1,11 +1,15 @@
 """What a configuration needs of the machine: forward passes of a probe, memory of the network."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
+
+import torch
 
 from backend.config import Probe
 from backend.training.components.assemble import find_device
 from backend.training.components.resolve import Loc, Problem
-from backend.training.memory_need import MemoryNeed, refusal
+from backend.training.examples.room import size_of
+from backend.training.memory.need import MemoryNeed, refusal
 from estimators.core.contract import Estimator
 from estimators.core.objective import Chain
 
@@ -33,11 +37,20 @@ def check_probe_cost(
         )
 
 
+@cache
+def room_on(device: str) -> int:
+    """Bytes that a device has. Reading them takes longer than most checks of a configuration, so
+    they are kept until `room_on.cache_clear`."""
+    return size_of(torch.device(device))
+
+
 def check_memory(need_on: Callable[[str], MemoryNeed], device: str) -> Iterator[Problem]:
     """A problem if the run does not fit into the memory of `device`, whatever else runs there."""
     try:
         place = str(find_device(device))
     except ValueError:
         return  # no such device; another check reports it
+    if need_on(place).total <= room_on(place):
+        return
     if problem := refusal(need_on(place), place, now=False):
         yield Problem(("network",), problem)

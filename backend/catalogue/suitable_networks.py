@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from backend.training.datasets import Dataset
 from backend.training.losses import Loss
-from backend.training.memory_need import on_meta_device
+from backend.training.memory.need import on_meta_device
 from backend.training.networks import networks
 from estimators.core.contract import Estimator
 from estimators.core.objective import Chain

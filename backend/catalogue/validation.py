@@ -8,6 +8,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from backend.catalogue.component_checks import check, driver_cost
+from backend.catalogue.resource_limits import room_on
 from backend.catalogue.structure_checks import read
 from backend.config import COMPONENTS, MAX_NAME_LENGTH, RunConfig
 from backend.training.components.assemble import Parts, make_parts
@@ -25,6 +26,7 @@ def validate(config: Mapping[str, Any], plugin_dirs: Sequence[Path | str] = ()) 
     `cost` is what one estimate of the driver is worth, in forward passes. `errors` is a list of
     `{loc, msg}`; if there are any, the others are None.
     """
+    room_on.cache_clear()
     return validate_with(config, component_index(plugin_dirs))
 
 
@@ -35,6 +37,7 @@ def validate_all(
 
     The plug-ins are loaded once, and what the configurations have in common is checked once.
     """
+    room_on.cache_clear()
     index = component_index(plugin_dirs)
     return [validate_with(config, index) for config in configs]
 

@@ -10,7 +10,7 @@ from backend.conformance.network_trials import LOSS, NetworkTrial
 from backend.conformance.settings import describes_itself
 from backend.conformance.verdicts import NotOffered
 from backend.training.evaluation.batch_norm import has_batch_norm
-from backend.training.memory_need import on_meta_device
+from backend.training.memory.need import on_meta_device
 from backend.training.wrapping.modules import ModuleNetwork
 from estimators.core.contract import UnsupportedError
 from estimators.core.names import label

@@ -55,6 +55,14 @@ class Inspections:
                 answer["errors"].append({"loc": ["device"], "msg": problem})
         return answers
 
+    def fit(self, configs: Sequence[Any], field: str, limit: int) -> list[dict[str, Any]]:
+        """The answer of `backend.catalogue.fitting.fit_all`. Raises InspectionError."""
+        payload = {"configs": configs, "field": field, "limit": limit, "plugins": self.plugins}
+        try:
+            return self._executor.inspect("fit", payload, self._limits.inspection)
+        except InspectionError as error:
+            raise InspectionError(self._unchecked(error, configs)) from error
+
     def _unchecked(self, error: InspectionError, configs: Sequence[Any]) -> str:
         """Why configurations were not checked, with the plug-ins that may be the reason."""
         text, listed = f"the configuration was not checked: {error}", self._catalogue or {}

@@ -1,6 +1,7 @@
 """`answer`: questions that need torch or a plug-in, answered in a process of their own.
 
-The questions are the catalogue, the validity of configurations, a diagnosis, and a figure of a
+The questions are the catalogue, the validity of configurations, what fits into an amount of
+memory, a diagnosis, and a figure of a
 plug-in, which reads the database.
 """
 
@@ -12,6 +13,7 @@ from typing import Any
 
 from backend.catalogue import catalogue, validate_all
 from backend.catalogue.diagnosis import diagnose
+from backend.catalogue.fitting import fit_all
 from backend.catalogue.microscope import validate_microscope
 from backend.catalogue.own_figures import FigureError, draw_own_figure, figures_alone
 from backend.store import Store
@@ -41,6 +43,11 @@ def _validate(payload: Payload) -> Any:
     return validate_all(configs, plugins)
 
 
+def _fit(payload: Payload) -> Any:
+    plugins = [Path(p) for p in payload["plugins"]]
+    return fit_all(payload["configs"], payload["field"], payload["limit"], plugins)
+
+
 def _figure(payload: Payload) -> Any:
     """`{figure: ...}` or `{problem: a sentence}`: the plug-in's error belongs in its place."""
     engine = open_reader(payload["database"])
@@ -61,6 +68,7 @@ def _figure(payload: Payload) -> Any:
 _QUESTIONS: Mapping[str, Callable[[Payload], Any]] = {
     "catalogue": _catalogue,
     "validate": _validate,
+    "fit": _fit,
     "diagnose": diagnose,
     "figure": _figure,
 }

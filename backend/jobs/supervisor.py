@@ -76,6 +76,10 @@ class Supervisor:
         """See `Inspections.validate`."""
         return self._inspections.validate(configs, kind)
 
+    def fit(self, configs: Sequence[Any], field: str, limit: int) -> list[dict[str, Any]]:
+        """See `Inspections.fit`."""
+        return self._inspections.fit(configs, field, limit)
+
     def catalogue(self, refresh: bool = False) -> dict[str, Any]:
         """See `Inspections.catalogue`."""
         return self._inspections.catalogue(refresh)

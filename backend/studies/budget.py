@@ -23,7 +23,7 @@ def steps_of_variant(study: StudyFile, cost: float | None, seconds: float | None
         LookupError: the price of a step is not known yet.
     """
     budget = study.budget
-    if budget is None:
+    if budget is None or budget.kind is None or budget.amount is None:
         return None
     price = {"steps": 1.0, "forwards": cost, "seconds": seconds}[budget.kind]
     if price is None:

@@ -157,7 +157,7 @@ def _config(
     config = {**copy.deepcopy(study.base), **copy.deepcopy(method.config)}
     for path, value in point.items():
         config = with_field(config, path, value)
-    if study.budget is not None:
+    if study.budget is not None and study.budget.kind is not None:
         # The budget decides; until it is known, a run has the base's steps.
         config.pop("epochs", None)
     return {**config, "name": f"{study.name}: {label}"[:MAX_NAME_LENGTH]}

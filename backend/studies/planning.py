@@ -7,10 +7,11 @@ reads that again, and `run_row` makes the run of a cell.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, count
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from backend.config import Probe, with_seed
-from backend.studies.cells import Variant, at, refuse_twins, variants
+from backend.studies.cells import Variant, at, refuse_twins, variants, with_field
 from backend.studies.progress import PlannedVariant, Wanted
 from backend.studies.study_file import (
     EVALUATED,
@@ -36,6 +37,8 @@ class Draft(NamedTuple):
     config: dict[str, Any]
     widened: bool = False
     """Whether the value lies beyond the grid, which would grow up to there."""
+    fitted: Mapping[str, int] = MappingProxyType({})
+    """{field: the value with which it fits into the budget's memory}."""
 
 
 def drafts(study: StudyFile) -> list[Draft]:
@@ -76,6 +79,50 @@ def _wider_values(study: StudyFile, variant: Variant) -> Iterator[float]:
         yield values[-1] * ratio**times
 
 
+def to_fit(
+    study: StudyFile, tried: Sequence[Draft], answers: Sequence[Mapping[str, Any]]
+) -> list[int]:
+    """The drafts, by their index, whose need of memory has to be compared with the budget's: all
+    that are valid, but for wider grids."""
+    if study.budget is None or study.budget.memory is None:
+        return []
+    pairs = enumerate(zip(tried, answers, strict=True))
+    return [i for i, (draft, answer) in pairs if not draft.widened and not answer["errors"]]
+
+
+def fitted_drafts(
+    study: StudyFile, tried: Sequence[Draft], fits: Mapping[int, Mapping[str, Any]]
+) -> list[Draft]:
+    """The drafts with the value that fits: of a variant, the smallest of those of its drafts.
+
+    `fits` are the answers of `fit_all` for the drafts of `to_fit`. Raises StudyFileError with a
+    line for each problem.
+    """
+    budget = study.budget
+    assert budget is not None
+    assert budget.fit is not None
+    problems: dict[str, list[Draft]] = defaultdict(list)
+    values: dict[str, int] = {}
+    for number, fit in fits.items():
+        draft = tried[number]
+        label = draft.variant.label
+        if fit["problem"]:
+            problems[fit["problem"]].append(draft)
+        else:
+            values[label] = min(fit["value"], values.get(label, fit["value"]))
+    if problems:
+        lines = [_told(problem, where, len(tried)) for problem, where in problems.items()]
+        raise StudyFileError("\n".join(lines))
+    return [_with_fit(draft, budget.fit, values.get(draft.variant.label)) for draft in tried]
+
+
+def _with_fit(draft: Draft, field: str, value: int | None) -> Draft:
+    if value is None:  # of what is not valid
+        return draft
+    config = with_field(draft.config, field, value)
+    return draft._replace(config=config, fitted={field: value})
+
+
 def describe(
     study: StudyFile, tried: Sequence[Draft], answers: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
@@ -101,7 +148,7 @@ def describe(
         if draft.widened:
             _bound(study, found[label], draft, allowed=not answer["errors"])
         elif label not in found:
-            found[label] = _entry(study, draft.variant, answer)
+            found[label] = _entry(study, draft, answer)
     for entry in found.values():
         del entry["ends"], entry["refused"]
     refuse_twins([(label, entry["config"]) for label, entry in found.items()])
@@ -145,7 +192,8 @@ def _told(problem: str, at_fault: Sequence[Draft], total: int) -> str:
     return f"{'; '.join(labels[:2])}{more}: {problem}" if total > 1 else problem
 
 
-def _entry(study: StudyFile, variant: Variant, answer: Mapping[str, Any]) -> dict[str, Any]:
+def _entry(study: StudyFile, draft: Draft, answer: Mapping[str, Any]) -> dict[str, Any]:
+    variant, fitted = draft.variant, draft.fitted
     cost, batch = answer.get("cost"), answer["config"].get("batch_size", BASE_BATCH)
     if study.budget and study.budget.kind == "forwards" and cost is None:
         raise StudyFileError(
@@ -162,6 +210,7 @@ def _entry(study: StudyFile, variant: Variant, answer: Mapping[str, Any]) -> dic
         "plugins": answer["plugins"],
         "cost": None if cost is None else cost * batch / study.base.get("batch_size", BASE_BATCH),
         "bounds": [*UNBOUNDED],
+        "fitted": dict(fitted),
         "ends": [variant.values[0], variant.values[-1]] if variant.values else [],
         "refused": [False, False],
     }
@@ -221,6 +270,7 @@ def stored_variants(stored: Sequence[Mapping[str, Any]]) -> list[PlannedVariant]
             ),
             each["cost"],
             tuple(each["bounds"]),
+            each.get("fitted", {}),
         )
         for each in stored
     ]  # fmt: skip

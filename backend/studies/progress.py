@@ -32,6 +32,8 @@ class PlannedVariant:
     """Forward passes of the base's batch that a step is worth."""
     bounds: tuple[float, float] = (0.0, 1e6)
     """Between which the tuned field may lie."""
+    fitted: Mapping[str, int] = field(default_factory=dict)
+    """{field: the value with which its runs fit into the budget's memory}."""
 
     @property
     def label(self) -> str:

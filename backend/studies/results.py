@@ -100,20 +100,23 @@ def shown_of(plan: StudyPlan, found: Progress) -> Shown:
     measure, values = measure_of(plan.study.reported_metric), reported(plan, found)
     board = leaderboard(values, measure)
     verdicts = compare_pairs(values, measure, baseline_pairs(plan))
-    rows = _rows(plan, found, _against(board, verdicts, plan))
+    rows = _rows(plan, found, _against(board, verdicts, plan), board)
     return Shown(StudyTable(measure, rows), board, verdicts)
 
 
 def _against(
     board: Leaderboard, verdicts: Sequence[Verdict], plan: StudyPlan
 ) -> dict[str, Verdict]:
-    """{variant: its verdict}: against the baseline, or without one, the variant above."""
+    """{variant: its verdict}: against the baseline, or without one, the best mean."""
     if plan.study.baseline is not None:
         return {each.first: each for each in verdicts}
-    return {place.label: place.above for place in board.places if place.above is not None}
+    return {p.label: p.against_best for p in board.places if p.against_best is not None}
 
 
-def _rows(plan: StudyPlan, found: Progress, verdicts: Mapping[str, Verdict]) -> list[Row]:
+def _rows(
+    plan: StudyPlan, found: Progress, verdicts: Mapping[str, Verdict], board: Leaderboard
+) -> list[Row]:
+    places = {place.label: place.words for place in board.places} if len(board.places) > 1 else {}
     by_variant: dict[str, dict[int, StudyRun]] = defaultdict(dict)
     for run in found.reported():
         by_variant[run.cell.variant][run.cell.seed] = run
@@ -125,6 +128,7 @@ def _rows(plan: StudyPlan, found: Progress, verdicts: Mapping[str, Verdict]) -> 
             [_cell(seed, by_variant[each.label].get(seed)) for seed in seeds],
             found.choices.get(each.label),
             verdicts.get(each.label),
+            places.get(each.label, ""),
         )
         for each in plan.variants
     ]
@@ -132,7 +136,8 @@ def _rows(plan: StudyPlan, found: Progress, verdicts: Mapping[str, Verdict]) -> 
 
 def _fields(planned: PlannedVariant, found: Progress) -> dict[str, Any]:
     steps = found.steps.get(planned.label)
-    return {**planned.variant.fields, **({} if steps is None else {"steps": steps})}
+    spent = {} if steps is None else {"steps": steps}
+    return {**planned.variant.fields, **planned.fitted, **spent}
 
 
 def _cell(seed: int, run: StudyRun | None) -> table.Cell:
@@ -148,6 +153,8 @@ def _places(board: Leaderboard) -> dict[str, Any]:
         {
             "label": place.label,
             "rank": place.rank,
+            "last_rank": place.last,
+            "place": place.words,
             "mean": finite_or_none(place.sample.mean),
             "half_width": finite_or_none(place.half_width),
             "seeds": place.sample.count,

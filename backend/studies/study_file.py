@@ -98,13 +98,27 @@ class Tuning(Strict):
 class Budget(Strict):
     """What every variant may spend on one run."""
 
-    kind: Literal["steps", "forwards", "seconds"]
+    kind: Literal["steps", "forwards", "seconds"] | None = None
     """steps; forwards: declared cost, in forward passes of the base's batch; seconds: of training,
-    measured once before the runs and turned into steps."""
-    amount: Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
+    measured once before the runs and turned into steps. Empty: the memory alone is limited."""
+    amount: Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)] | None = None
     """Steps, forward passes or seconds."""
+    memory: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
+    """GiB that a run may need, as predicted. Empty: no limit."""
+    fit: Path | None = None
+    """The field that is made smaller where a run would need more, such as batch_size."""
     timings: dict[str, Number] = Field(default={})
     """{variant: seconds of a step}, for an exact replay of a budget in seconds. Empty: measured."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for name, other in (("kind", "amount"), ("amount", "kind"), ("memory", "fit"),
+                            ("fit", "memory")):  # fmt: skip
+            if getattr(self, name) is not None and getattr(self, other) is None:
+                raise ValueError(f"{name} is given without {other}; give both or neither")
+        if self.kind is None and self.memory is None:
+            raise ValueError("it limits nothing; give kind and amount, or memory and fit, or both")
+        return self
 
 
 class GalleryPlace(Strict):
@@ -205,19 +219,33 @@ class StudyFile(Strict):
             for field, instead in given_elsewhere.items():
                 if _has(config, field):
                     raise ValueError(f"{where} has {_article(field)}; {instead} give it")
-            unknown = sorted({*config} - {*RunConfig.model_fields})
-            if unknown:
+            strange = sorted({*config} - {*RunConfig.model_fields})
+            if strange:
                 raise ValueError(
-                    f"{where} has {unknown[0]!r}, which is no field of a run's configuration"
+                    f"{where} has {strange[0]!r}, which is no field of a run's configuration"
                 )
         for field in self.varied:
             if field in given_elsewhere:
                 raise ValueError(f"{field} is varied; {given_elsewhere[field]} give it")
+            first = field.partition(".")[0]
+            if first not in RunConfig.model_fields:
+                problem = unknown("field", first, [*RunConfig.model_fields], "a run")
+                raise ValueError(f"{field} is varied: {problem}")
 
     def _check_budget(self) -> None:
+        if self.budget is None:
+            return
+        given = ("steps", "epochs") if self.budget.kind else ()
         for field in self.varied:
-            if self.budget and field in ("steps", "epochs"):
+            if field in (*given, self.budget.fit):
                 raise ValueError(f"{field} is varied, and the budget gives it; leave one out")
+        tuned = [self.tuning.field, self.tuning.also and self.tuning.also.field] if (
+            self.tuning) else []  # fmt: skip
+        if self.budget.fit and self.budget.fit in (*tuned, "steps", "epochs", "seed"):
+            raise ValueError(
+                f"budget.fit is {self.budget.fit}, which does not stay what it is made; give "
+                "batch_size, or a field by which a run needs less memory"
+            )
 
     def _check_tuning(self, tuning: Tuning) -> None:
         shared = sorted({*self.seeds} & {*tuning.seeds})

@@ -55,7 +55,9 @@ class Row:
     choice: Choice | None = None
     """Its tuned value."""
     verdict: Verdict | None = None
-    """Against the baseline, or the variant above."""
+    """Against the baseline, or the best mean."""
+    place: str = ""
+    """Its rank, or the ranks that it shares: `1–3`."""
 
     @cached_property
     def flat(self) -> dict[str, Any]:
@@ -140,8 +142,8 @@ class StudyTable:
 
     def text(self) -> tuple[list[str], list[list[str]]]:
         """(heads, rows) in words; a column in which nothing stands is left out."""
-        heads = ["variant", *_heads(self.columns), *self._tuned, self.measure.title, "seeds",
-                 *SENTENCES]  # fmt: skip
+        heads = ["variant", *_heads(self.columns), *self._tuned, self.measure.title, "place",
+                 "seeds", *SENTENCES]  # fmt: skip
         rows = [self._texts(row) for row in self.rows]
         kept = [at for at in range(len(heads)) if at < 1 or any(row[at] for row in rows)]
         return [heads[at] for at in kept], [[row[at] for at in kept] for row in rows]
@@ -163,7 +165,7 @@ class StudyTable:
         tuned = ["–" if value is None else _shown(value) for value in chosen[: len(self._tuned)]]
         note = [row.choice.note] if row.choice and row.choice.note else []
         return [
-            row.label, *fields, *tuned, row.mean_text(self.measure),
+            row.label, *fields, *tuned, row.mean_text(self.measure), row.place,
             f"{row.sample.count} of {len(row.cells)}", "; ".join([*row.notes, *note]),
             row.verdict.sentence if row.verdict else "",
         ]  # fmt: skip
@@ -227,6 +229,7 @@ def _entry(row: Row) -> dict[str, Any]:
         "fields": row.flat,
         "mean": finite_or_none(row.sample.mean),
         "half_width": finite_or_none(row.half_width),
+        "place": row.place,
         "count": row.sample.count,
         "seeds": len(row.cells),
         "cells": [{**vars(c), "value": _number(c.value)} for c in row.cells],

@@ -1,5 +1,6 @@
 """Verdicts and leaderboards as sentences."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from estimators.statistics.formatting import counted
@@ -9,6 +10,8 @@ if TYPE_CHECKING:
 
 MOST_SEEDS = 200
 """Most further seeds that are named."""
+LISTED = 5
+"""Most variants that are named in one sentence."""
 SMALLEST = 1e-12
 """Smallest p that is written out: it is a difference from 1."""
 
@@ -77,13 +80,29 @@ def _left_out(verdict: "Verdict") -> list[str]:
 
 
 def of_leaderboard(board: "Leaderboard") -> str:
-    """Who is first, and whether that is decided against the second."""
+    """Who is first, and which others may be as good, or the verdict on the second."""
     title = board.measure.title
     with_value = [place for place in board.places if place.sample.count]
     if not with_value:
         return f"no variant has a {title} yet"
-    best = with_value[0]
+    best, *others = with_value
     value = board.measure.value(best.sample.mean, best.half_width)
-    first = f"{best.label} is first by {title}, {value}"
-    above = with_value[1].above if len(with_value) > 1 else None
-    return f"{first}; {above.sentence}" if above else first
+    words = [f"{best.label} is first by {title}, {value}"]
+    tied = [place.label for place in others if place.tied]
+    if tied and board.measure.exact:
+        shared = _listed([best.label, *tied])
+        return f"{shared} share the places {best.words} by {title}, {value}"
+    if tied:
+        words.append(f"places {best.words} are not decided: {_listed(tied)} may be as good")
+    elif len(others) > 1:
+        words.append(f"it beats each of the {len(others)} others")
+    if others and others[0].against_best:
+        words.append(others[0].against_best.sentence)
+    return "; ".join(words)
+
+
+def _listed(labels: Sequence[str]) -> str:
+    """`A, B and C`, or the first ones and how many more."""
+    if len(labels) > LISTED:
+        return f"{', '.join(labels[:LISTED])} and {len(labels) - LISTED:,} more"
+    return " and ".join(filter(None, [", ".join(labels[:-1]), labels[-1]]))

@@ -7,7 +7,7 @@ normal. Where all of them are the same, there is no spread to judge by, and the 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Any
 
 from backend.strict_json import finite_or_none
@@ -15,7 +15,13 @@ from backend.studies import verdict_words
 from backend.studies.measure import Measure
 from backend.studies.verdict_words import MOST_SEEDS
 from estimators.statistics.paired import Comparison, Differences, compare
-from estimators.statistics.several import LEVEL, holm, next_level, pairs_needed
+from estimators.statistics.several import (
+    LEVEL,
+    holm,
+    next_level,
+    pairs_needed,
+    pairs_with_best,
+)
 from estimators.statistics.student import Sample, half_width, two_sided
 
 MIN_SEEDS = 2
@@ -44,7 +50,7 @@ class Verdict:
     adjusted_p: float
     """The same, corrected for all comparisons (Holm)."""
     comparisons: int
-    """How many were made together."""
+    """How many count in the correction."""
     constant: bool
     """Whether the differences of all seeds are the same: then there is no interval."""
     equal: bool
@@ -133,13 +139,15 @@ class Place:
 
     label: str
     rank: int
-    """From 1; `tied` says where a rank is not decided."""
+    """From 1; the first of the ranks that it shares."""
+    last: int
+    """The last of the ranks that it shares; `rank`, if it shares none."""
     sample: Sample
     """The numbers of the seeds that did not diverge."""
     diverged: int
     """How many did."""
-    above: Verdict | None
-    """Against the variant above; None of the first, and of one without a number."""
+    against_best: Verdict | None
+    """Against the best mean; None of that itself, and of a variant without a number."""
 
     @property
     def half_width(self) -> float:
@@ -148,38 +156,52 @@ class Place:
 
     @property
     def tied(self) -> bool:
-        """Whether it is not decided that the variant above is better."""
-        return self.above is not None and self.above.better != self.above.first
+        """Whether it shares the first ranks."""
+        return self.last > self.rank
+
+    @property
+    def words(self) -> str:
+        """`4`, or `1–3` of ranks that are shared; "" without a number."""
+        if not self.sample.count:
+            return ""
+        return f"{self.rank}–{self.last}" if self.tied else str(self.rank)
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All variants, the best mean first."""
+    """All variants: those tied with the best mean, the others by their mean, then the rest."""
 
     measure: Measure
     places: tuple[Place, ...]
 
     @property
     def sentence(self) -> str:
-        """Who is first, and whether that is decided against the second."""
+        """Who is first, and which others may be as good."""
         return verdict_words.of_leaderboard(self)
 
 
 def leaderboard(values: Values, measure: Measure) -> Leaderboard:
     """The variants by their mean of the measure: accuracy, scaled error, a cost.
 
-    Two neighbours tie if their comparison over seeds is not decided, by Holm over all neighbours.
+    A variant is tied with the best mean, and shares the first ranks with it, if their comparison
+    over seeds is not decided, by Holm over all pairs. The others are sorted by their mean alone.
     Variants without a number come last.
     """
     samples = {label: Sample.from_values(by_seed.values()) for label, by_seed in values.items()}
     sign = -1 if measure.higher_is_better else 1
     order = [label for label in values if samples[label].count]
     order.sort(key=lambda label: sign * samples[label].mean)
-    above = {each.second: each for each in compare_pairs(values, measure, [*pairwise(order)])}
+    pairs = [(label, order[0]) for label in order[1:]]
+    made = compare_pairs(values, measure, pairs, family=pairs_with_best(len(order)))
+    against = {each.first: each for each in made}
+    tied = [label for label in order if label not in against or against[label].better is None]
+    beaten = [label for label in order if label not in tied]
+    without = [label for label in values if not samples[label].count]
     places: list[Place] = []
-    for at, label in enumerate([*order, *(each for each in values if each not in order)], 1):
+    for at, label in enumerate([*tied, *beaten, *without], 1):
+        ranks = (1, len(tied)) if at <= len(tied) else (at, at)
         diverged = len(values[label]) - samples[label].count
-        places.append(Place(label, at, samples[label], diverged, above.get(label)))
+        places.append(Place(label, *ranks, samples[label], diverged, against.get(label)))
     return Leaderboard(measure, tuple(places))
 
 
@@ -235,17 +257,21 @@ class _Paired:
 
 
 def compare_pairs(
-    values: Values, measure: Measure, pairs: Sequence[tuple[str, str]]
+    values: Values, measure: Measure, pairs: Sequence[tuple[str, str]], family: int | None = None
 ) -> list[Verdict]:
-    """The verdicts of one family of comparisons, which are corrected together."""
+    """The verdicts of one family of comparisons, which are corrected together.
+
+    `family` is how many count, if these are not all of them.
+    """
+    family = len(pairs) if family is None else family
     compared = [_paired(values[first], values[second], measure) for first, second in pairs]
     ps = [each.p for each in compared]
-    adjusted = holm(ps)
-    level, made = next_level(adjusted), []
+    adjusted = holm(ps, family)
+    level, made = next_level(adjusted, family), []
     for at, (first, second) in enumerate(pairs):
         each, decided = compared[at], adjusted[at] < LEVEL
         count = each.differences.count
-        joint = half_width(count, 1 - LEVEL / len(pairs)) * each.deviation / math.sqrt(count or 1)
+        joint = half_width(count, 1 - LEVEL / family) * each.deviation / math.sqrt(count or 1)
         made.append(
             Verdict(
                 first=first,
@@ -255,7 +281,7 @@ def compare_pairs(
                 joint_half=math.nan if each.constant or measure.exact else joint,
                 p=ps[at],
                 adjusted_p=adjusted[at],
-                comparisons=len(pairs),
+                comparisons=family,
                 constant=each.constant,
                 equal=each.equal,
                 more_seeds=None if decided else each.more(level),

@@ -4,7 +4,7 @@ import traceback
 
 from backend.data_folders.folders import DataError
 from backend.training.checkpoints.files import CheckpointError
-from backend.training.memory_need import TooLargeError
+from backend.training.memory.need import TooLargeError
 from backend.training.records import Ended
 from estimators.core.contract import UnsupportedError
 from estimators.core.stateless import ImpureError

@@ -20,7 +20,7 @@ from backend.training.divergence import DIVERGED, FINDING, EndOfLosses, nonfinit
 from backend.training.facts import facts
 from backend.training.failures import failed
 from backend.training.losses.contract import Plan
-from backend.training.memory_need import require_memory
+from backend.training.memory.need import require_memory
 from backend.training.networks.point import SurfacePath
 from backend.training.point_buffer import PointBuffer
 from backend.training.probe_schedule import ProbeSchedule

@@ -60,6 +60,15 @@ def stages_go_back(chain: Chain, params: Params) -> None:
     _try_once(chain, "stages", BACKWARD, params, run)
 
 
+def share_trials(chain: Chain, twin: Chain) -> None:
+    """Let two networks share what they have passed: what one has, the other is not tried for.
+
+    For networks of the same layers that differ in their sizes alone: derivatives exist for all
+    sizes or for none. That they are such is for the caller to know.
+    """
+    _PASSED.share(chain, twin)
+
+
 def _pull_zeros(cut: Cut) -> object:
     return pull_back(cut, [torch.zeros_like(z) for z in cut.places])
 

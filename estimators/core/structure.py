@@ -36,6 +36,10 @@ class PerNetwork(Generic[T]):
         chain.per_network.setdefault(self, {})[key] = value
         return value
 
+    def share(self, chain: "Chain", other: "Chain") -> None:
+        """Let two networks have the same values from now on, those of `other`."""
+        chain.per_network[self] = other.per_network.setdefault(self, {})
+
     def get_or_make(self, chain: "Chain", key: Hashable, make: Callable[[], T]) -> T:
         """The value, made by `make` the first time it is asked for."""
         value = self.get(chain, key)

@@ -60,17 +60,5 @@ const showAll = () => visit(() => shown.set(ofStudy().map((run) => run.id)));
 
 const leave = () => visit(() => study.set(""));
 
-/** The way from a run to its study. @param {string} id */
-export const studyLink = (id) =>
-  h(
-    "a",
-    {
-      href: `?study=${encodeURIComponent(id)}`,
-      onclick: (/** @type {MouseEvent} */ event) => {
-        if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-        event.preventDefault();
-        visit(() => study.set(id));
-      },
-    },
-    "Its study",
-  );
+/** The way from a run to the page of its study. @param {string} id */
+export const studyLink = (id) => h("a", {href: api.studyAddress(id)}, "Its study");

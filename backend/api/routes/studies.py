@@ -1,6 +1,6 @@
 """Studies: variants × seeds, which the server carries out, and orders to them as one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import HTTPException, Query
@@ -24,7 +24,15 @@ from backend.documents import MAX_SIZE
 from backend.figures.studies import drawing
 from backend.store.studies import Order
 from backend.studies.cells import count_cells
-from backend.studies.planning import describe, drafts, grid_document, grid_variants
+from backend.studies.planning import Draft as PlannedDraft
+from backend.studies.planning import (
+    describe,
+    drafts,
+    fitted_drafts,
+    grid_document,
+    grid_variants,
+    to_fit,
+)
 from backend.studies.results import ranked_by, results_of
 from backend.studies.study_file import (
     StudyFile,
@@ -152,9 +160,24 @@ def _checked(lab: Lab, document: Mapping[str, Any]) -> tuple[StudyFile, list[dic
         study = parse(document)
         tried = drafts(study)
         answers = lab.supervisor.validate([draft.config for draft in tried])
+        if fitting := to_fit(study, tried, answers):
+            tried = _fitted(lab, study, tried, {at: answers[at]["config"] for at in fitting})
+            answers = lab.supervisor.validate([draft.config for draft in tried])
         return study, describe(study, tried, answers)
     except StudyFileError as error:
         raise HTTPException(422, str(error)) from None
+
+
+def _fitted(
+    lab: Lab, study: StudyFile, tried: Sequence[PlannedDraft], configs: Mapping[int, Any]
+) -> list[PlannedDraft]:
+    """The drafts with the values that fit into the budget's memory. Raises StudyFileError."""
+    budget = study.budget
+    assert budget is not None
+    assert budget.fit is not None
+    assert budget.memory is not None
+    fits = lab.supervisor.fit([*configs.values()], budget.fit, int(budget.memory * 2**30))
+    return fitted_drafts(study, tried, dict(zip(configs, fits, strict=True)))
 
 
 def _gridded(lab: Lab, grid: Grid) -> tuple[StudyFile, list[dict[str, Any]]]:

@@ -59,7 +59,7 @@ def _plotted(name: str, plan: StudyPlan, found: Progress) -> "Figure":
         return _module(name).figure(table, plan.study.varied, method_of)
     if name == "study_matrix":
         return _module(name).figure(table)
-    # Against the baseline, or without one, the variant above on the leaderboard: as in the table.
+    # Against the baseline, or without one, the best mean: as in the table.
     return _module(name).figure([row.verdict for row in table.rows if row.verdict])
 
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +17,7 @@ from backend.training.networks import Network, networks
 from backend.training.optimizers import Optimizer, Schedule, optimizers, schedules
 from backend.training.wrapping import wrap_module, wrap_optimizer
 from estimators.core.contract import Estimator
-from estimators.registry import ESTIMATORS, Discovery, Kind, discover
+from estimators.registry import ESTIMATORS, Discovery, Entry, Kind, discover
 
 C = TypeVar("C")
 
@@ -50,12 +51,18 @@ class ComponentIndex:
     def plugin_files(self, components: Iterable[Any]) -> dict[str, str]:
         """{name: SHA-256 of its file} of each plug-in among the components and those in their
         fields. The name of one that is no estimator begins with its kind: `network my_net`."""
+        if not self._plugins:
+            return {}
         used = {type(c) for component in components for c in with_nested(component)}
+        return {name: entry.sha256 for name, entry in self._plugins.items() if entry.cls in used}
+
+    @cached_property
+    def _plugins(self) -> dict[str, Entry]:
         return {
-            name if kind == "estimator" else f"{kind} {name}": entry.sha256
+            name if kind == "estimator" else f"{kind} {name}": entry
             for kind, entries in self.discovery.entries.items()
             for name, entry in entries.items()
-            if entry.cls in used and entry.kind != "builtin"
+            if entry.kind != "builtin"
         }
 
 
@@ -102,6 +109,5 @@ def preload_imports() -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         for name in _LAZY_MODULES:
             import_module(name)
-    for name, kind in KINDS.items():
-        if name != "estimator":
-            tuple(kind.builtin())
+    for kind in KINDS.values():
+        tuple(kind.builtin())

@@ -9,7 +9,7 @@ from backend.training.components.assemble import assemble, find_device
 from backend.training.control import Control
 from backend.training.facts import facts
 from backend.training.failures import failed
-from backend.training.memory_need import require_memory
+from backend.training.memory.need import require_memory
 from backend.training.microscope.adjoint_map import run_adjoint_map
 from backend.training.microscope.anatomy import run_anatomy
 from backend.training.microscope.draw_loop import DrawLoop

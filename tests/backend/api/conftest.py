@@ -52,6 +52,16 @@ class Fake:
     ) -> list[dict[str, Any]]:
         return [self._validate(config, kind) for config in configs]
 
+    def fit(self, configs: Sequence[Any], field: str, limit: int) -> list[dict[str, Any]]:
+        """A run needs a GiB for every 16 examples of its batch."""
+        values = [min(config[field], 16 * limit // 2**30) for config in configs]
+        return [
+            {"value": value, "need": value * 2**26, "problem": ""}
+            if value
+            else {"value": None, "need": None, "problem": "the run needs about 0.1 GiB"}
+            for value in values
+        ]
+
     def _validate(self, config: dict[str, Any], kind: Kind) -> dict[str, Any]:
         of = MicroscopeConfig if kind == "microscope" else RunConfig
         try:

@@ -77,6 +77,43 @@ def test_a_study_that_is_not_valid_makes_no_run(client, changes, said):
     assert client.get("/api/runs").json()["total"] == 0
 
 
+def test_a_memory_makes_the_batch_smaller_and_a_smaller_batch_buys_more_steps(
+    client, fake, monkeypatch
+):
+    free = fake.validate
+    monkeypatch.setattr(
+        fake, "validate", lambda configs: [{**a, "cost": 3.0} for a in free(configs)]
+    )
+    base = {**PLAIN["base"], "batch_size": 64}
+    document = {**PLAIN, "base": base, "grid": {"network.width": [4]}}
+    budget = {"kind": "forwards", "amount": 300}
+
+    def shown(**memory):
+        answer = client.post("/api/studies", json={**document, "budget": {**budget, **memory}})
+        assert answer.status_code == 201, answer.text
+        made = answer.json()
+        results = client.get(f"/api/studies/{made['id']}/results").json()["results"]
+        return made["runs"][0]["config"], results["table"]["rows"][0]["fields"]
+
+    whole, _ = shown()
+    assert (whole["batch_size"], whole["steps"]) == (64, 100)
+    config, fields = shown(memory=1.5, fit="batch_size")
+    assert (config["batch_size"], config["steps"]) == (24, 300 * 64 // (3 * 24))
+    assert fields == {"network.width": 4, "batch_size": 24, "steps": 266}
+    answer = client.post("/api/studies", json={
+        **document, "budget": {"memory": 0.01, "fit": "batch_size"},
+    })  # fmt: skip
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == ("the run needs about 0.1 GiB")
+
+
+def test_a_memory_alone_leaves_the_steps(client):
+    document = {**PLAIN, "budget": {"memory": 1, "fit": "batch_size"}}
+    made = client.post("/api/studies", json=document).json()
+    assert {run["config"]["batch_size"] for run in made["runs"]} == {16}
+    assert {run["config"]["steps"] for run in made["runs"]} == {PLAIN["base"]["steps"]}
+
+
 def test_a_study_is_paused_resumed_cancelled_and_retried_as_one(client, study, store, fake):
     path = f"/api/studies/{study['id']}"
     assert client.post(f"{path}/pause").json()["status"] == "paused"

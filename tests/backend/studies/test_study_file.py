@@ -72,6 +72,31 @@ BAD: dict[str, tuple[dict, str]] = {
     "an unknown field of a run": (
         {"methods": [{"label": "exact", "config": {"step": 3}}]}, "exact has 'step', which is no",
     ),
+    "a field that no run has": (
+        {"grid": {"optimiser.lr": [0.1, 1]}},
+        "optimiser.lr is varied: no field 'optimiser' of a run; did you mean 'optimizer'?",
+    ),
+    "a batch that is varied and fitted": (
+        {"grid": {"batch_size": [1, 2]}, "budget": {"memory": 1, "fit": "batch_size"}},
+        "batch_size is varied, and the budget gives it; leave one out",
+    ),
+    "a memory without a field": (
+        {"budget": {"memory": 1}},
+        "budget: memory is given without fit; give both or neither",
+    ),
+    "a budget without an amount": (
+        {"budget": {"kind": "steps"}},
+        "budget: kind is given without amount; give both or neither",
+    ),
+    "a budget of nothing": (
+        {"budget": {}},
+        "budget: it limits nothing; give kind and amount, or memory and fit, or both",
+    ),
+    "steps that are fitted": (
+        {"budget": {"memory": 1, "fit": "steps"}},
+        "budget.fit is steps, which does not stay what it is made; give batch_size, or a field "
+        "by which a run needs less memory",
+    ),
     "a length beside a budget": (
         {"grid": {"steps": [1, 2]}, "budget": {"kind": "steps", "amount": 5}},
         "steps is varied, and the budget gives it; leave one out",

@@ -2,6 +2,7 @@
 
 import hashlib
 import textwrap
+from types import SimpleNamespace
 
 import pytest
 
@@ -126,7 +127,8 @@ class _Point:
 def test_entry_points(monkeypatch, tmp_path):
     (theirs,) = load_file(write(tmp_path, "zero.py", GOOD.format(name="AlwaysZero")))["estimator"]
     points = [_Point(theirs), _Point(ImportError("gone")), _Point(int)]
-    monkeypatch.setattr("estimators.registry.metadata.entry_points", lambda group: points)
+    installed = SimpleNamespace(select=lambda group: points)
+    monkeypatch.setattr("estimators.registry.metadata.entry_points", lambda: installed)
     discovery = discover()
     assert discovery.estimators["always_zero"].kind == "entry_point"
     assert ["gone" in f.traceback for f in discovery.failures] == [True, False]

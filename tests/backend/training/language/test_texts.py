@@ -12,7 +12,7 @@ from backend.training.batches import Batches
 from backend.training.datasets.characters import Characters
 from backend.training.datasets.markov_text import MarkovText
 from backend.training.evaluation import evaluation
-from backend.training.memory_need import on_meta_device
+from backend.training.memory.need import on_meta_device
 from backend.training.networks.gpt import GPT
 from estimators.core.token_loss import token_cross_entropy
 

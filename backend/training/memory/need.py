@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.config import MicroscopeConfig, RunConfig
 from backend.machine_memory import in_words
@@ -25,9 +25,17 @@ from backend.training.datasets import Dataset
 from backend.training.evaluation.evaluation import examples_at_once
 from backend.training.examples.room import memory_of, size_of
 from backend.training.losses import Loss
+from backend.training.memory.solves import (
+    NO_EQUILIBRIA,
+    NO_SOLVES,
+    Results,
+    SolveNeed,
+    Solves,
+    solve_need,
+    solves_of,
+)
 from backend.training.networks import Network
 from backend.training.random_passes import chain_on
-from backend.training.solve_memory import NO_SOLVES, Results, SolveNeed, solve_need
 from estimators.core.contract import Estimator
 from estimators.core.objective import Chain
 from estimators.measurement.draws.stream import AT_ONCE, MOST
@@ -104,6 +112,28 @@ def require_memory(assembly: Assembly, config: RunConfig, device: torch.device) 
     return warning(need, str(device))
 
 
+@dataclass(frozen=True)
+class Footprint:
+    """What one pass of a network on a batch takes, whatever the run makes of it."""
+
+    parameters: int
+    """How many there are."""
+    batch_size: int
+    results: int
+    """Bytes of the results of all operations."""
+    largest: int
+    """Bytes of the largest result."""
+    solves: Solves = NO_EQUILIBRIA
+    """Its equilibria."""
+
+
+def footprint(chain: Chain, batch_size: int) -> Footprint:
+    """The footprint of a loss on a batch of that size, on torch's meta device: one traced pass."""
+    params = {name: p.detach() for name, p in chain.module.named_parameters()}
+    count = sum(p.numel() for p in params.values())
+    return Footprint(count, batch_size, *_results(chain, params), solves_of(chain))
+
+
 def memory_need(
     network: Network, dataset: Dataset, loss: Loss, moments: int, batch_size: int, probed: bool,
     device: str = "cpu", estimators: Iterable[Estimator] = (),
@@ -112,18 +142,25 @@ def memory_need(
 
     `moments` are the numbers that its optimiser keeps per weight.
     """
-    chain = on_meta_device(network, dataset, loss, batch_size)
-    params = {name: p.detach() for name, p in chain.module.named_parameters()}
-    count = sum(p.numel() for p in params.values())
+    traced = footprint(on_meta_device(network, dataset, loss, batch_size), batch_size)
+    return need_of(traced, dataset, moments, probed, device, estimators)
+
+
+def need_of(
+    traced: Footprint, dataset: Dataset, moments: int, probed: bool, device: str = "cpu",
+    estimators: Iterable[Estimator] = (),
+) -> MemoryNeed:  # fmt: skip
+    """`memory_need`, from the footprint of its network on its batch."""
+    count = traced.parameters
     per_parameter = 4 * (7 + moments) + max(8 * (1 + moments), 52 if probed else 0)
-    total, largest = _results(chain, params)
     at_once = max(1, min(AT_ONCE, MOST // max(1, count))) if probed else 0
     examples = dataset.training_examples
     at_once_evaluated = examples_at_once(dataset.shape, torch.device(device).type, dataset.tokens)
-    evaluated = 3 * largest * min(at_once_evaluated, examples) // batch_size
+    evaluated = 3 * traced.largest * min(at_once_evaluated, examples) // traced.batch_size
     data = dataset.bytes_on(device)
-    batch = total * (3 + at_once) + evaluated
-    return MemoryNeed(count, count * per_parameter, batch, data, solve_need(chain, estimators))
+    batch = traced.results * (3 + at_once) + evaluated
+    solves = solve_need(traced.solves, estimators)
+    return MemoryNeed(count, count * per_parameter, batch, data, solves)
 
 
 def refusal(need: MemoryNeed, device: str, *, now: bool) -> str:
@@ -150,13 +187,29 @@ def warning(need: MemoryNeed, device: str) -> str:
     return f"{need.words}; {_there(there, available)}: {advice}"
 
 
-def on_meta_device(network: Network, dataset: Dataset, loss: Loss, batch_size: int = 2) -> Chain:
-    """The loss of a batch on torch's meta device: shapes without numbers."""
+def on_meta_device(
+    network: Network, dataset: Dataset, loss: Loss, batch_size: int = 2,
+    module: nn.Module | None = None,
+) -> Chain:  # fmt: skip
+    """The loss of a batch on torch's meta device: shapes without numbers.
+
+    `module` is the network as `laid_out` gives it, if it was laid out already.
+    """
+    module = laid_out(network, dataset, loss) if module is None else module
+    return chain_on(loss, module, placeholder(dataset, batch_size), dataset)
+
+
+def laid_out(network: Network, dataset: Dataset, loss: Loss) -> nn.Sequential:
+    """The network for the data set and the loss, on torch's meta device."""
     network.check_examples(dataset.shape, dataset.tokens)
     with torch.device("meta"):
-        module = network.layout(dataset.shape, loss.outputs(dataset))
-        batch = dataset.placeholder(batch_size)
-    return chain_on(loss, module, batch, dataset)
+        return network.layout(dataset.shape, loss.outputs(dataset))
+
+
+def placeholder(dataset: Dataset, batch_size: int) -> tuple[Tensor, Tensor]:
+    """A batch of the data set on torch's meta device."""
+    with torch.device("meta"):
+        return dataset.placeholder(batch_size)
 
 
 def _results(chain: Chain, params: Mapping[str, Tensor]) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from backend.training.components.assemble import assemble
 from backend.training.evaluation import evaluation
 from backend.training.evaluation.evaluation import examples_at_once
 from backend.training.loop import train
-from backend.training.memory_need import memory_need, refusal, warning
+from backend.training.memory.need import memory_need, refusal, warning
 from backend.training.microscope.run import run_microscope
 
 GIB = 2**30
@@ -23,7 +23,7 @@ from pathlib import Path
 from backend.config import RunConfig
 from backend.training.components.assemble import assemble
 from backend.training.loop import train
-from backend.training.memory_need import memory_need
+from backend.training.memory.need import memory_need
 config = RunConfig.model_validate(json.loads(sys.argv[1]))
 parts = assemble(config)
 named = (parts.network, parts.dataset, parts.loss, parts.optimizer.moments)

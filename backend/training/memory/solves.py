@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from backend.training.components.index import with_wrapped
+from backend.training.memory.quick_shapes import quick_result
 from estimators.core.contract import Estimator
 from estimators.core.objective import Chain
 from estimators.implicit.equilibrium import Equilibrium, equilibria
@@ -64,7 +65,7 @@ class Results(TorchDispatchMode):
         self.total = self.largest = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
+        result = quick_result(func, args, kwargs or {})
         if not any(returned.alias_info for returned in func._schema.returns):
             sizes = [t.numel() * t.itemsize for t in tree_leaves(result) if isinstance(t, Tensor)]
             self.total += sum(sizes)
@@ -72,11 +73,26 @@ class Results(TorchDispatchMode):
         return result
 
 
-def solve_need(chain: Chain, estimators: Iterable[Estimator]) -> SolveNeed:
-    """What the equilibria of a network on the device "meta" take, whichever estimator is larger."""
+@dataclass(frozen=True)
+class Solves:
+    """What is known of the equilibria of a network on a batch, whatever differentiates them."""
+
+    history: int
+    """Bytes of the largest history of a solver."""
+    solver: str
+    """That solver."""
+    applications: tuple[tuple[Solver, int], ...]
+    """(solver of the forward pass, bytes of one application of the cell) of each equilibrium."""
+
+
+NO_EQUILIBRIA = Solves(0, "", ())
+
+
+def solves_of(chain: Chain) -> Solves:
+    """The equilibria of a network on the device "meta"."""
     stages = list(equilibria(chain.module).values())
     if not stages:
-        return NO_SOLVES
+        return NO_EQUILIBRIA
     states: dict[Equilibrium, tuple[Tensor, int]] = {}
 
     def note(stage: nn.Module, args: tuple[Tensor, ...], z: Tensor) -> None:
@@ -98,16 +114,21 @@ def solve_need(chain: Chain, estimators: Iterable[Estimator]) -> SolveNeed:
         ),
         default=(0, ""),
     )
+    return Solves(history, solver, tuple((s.solver, size) for s, (_, size) in states.items()))
+
+
+def solve_need(solves: Solves, estimators: Iterable[Estimator]) -> SolveNeed:
+    """What the equilibria of a network take, whichever of the estimators needs more."""
     unrolled, adjoint = max(
         (
-            (sum(_steps(part, s.solver) * size for s, (_, size) in states.items()), part.adjoint)
+            (sum(_steps(part, solver) * size for solver, size in solves.applications), part.adjoint)
             for estimator in estimators
             for part in with_wrapped(estimator)
             if isinstance(part, ImplicitAdjoint)
         ),
         default=(0, ""),
     )
-    return SolveNeed(history, unrolled, solver, adjoint)
+    return SolveNeed(solves.history, unrolled, solves.solver, adjoint)
 
 
 def _steps(estimator: ImplicitAdjoint, solver: Solver) -> int:
