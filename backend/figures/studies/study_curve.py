@@ -70,7 +70,7 @@ def figure(table: StudyTable, varied: Sequence[str], method_of: Mapping[str, str
     ]
     return canvas.finish(
         _legend_once(traces), tally,
-        title=f"{plain(measure.title)[:1].upper()}{plain(measure.title)[1:]} against {_field(x)}",
+        title=f"{INFO.title}: {plain(measure.title)} by {_field(x)}",
         nothing="no run has ended yet",
         **_layout([*shown], _axis(x, drawn), canvas.axis(axis_title(measure), **scale.axis())),
     )  # fmt: skip

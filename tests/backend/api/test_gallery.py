@@ -7,7 +7,7 @@ import pytest
 
 from backend.api.routes import gallery
 from backend.store.points import SeriesPoints
-from backend.store.reports import WorkerReport
+from backend.store.reports import ReportedProgress, WorkerReport
 
 ENTRY = "rostami2024-averaged"
 """It compares losses, has no data set, and tunes nothing."""
@@ -165,3 +165,21 @@ def test_a_configuration_that_the_lab_refuses_is_said_with_the_entry(client):
     answer = client.post(f"/api/gallery/{ENTRY}/start", json={})
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith(f"{ENTRY} cannot be started: ")
+
+
+def test_the_time_of_a_step_is_compared_without_any_probe(client, store, app, any_estimator):
+    """Forward gradients take half the time of backpropagation here: a ratio of 0.5."""
+    study = client.post("/api/gallery/baydin2022-depth/start", json={}).json()["id"]
+    for run in store.active():
+        run, _ = store.begin_attempt(run.id)
+        seconds = 4.0 if run.cell["variant"].startswith("backprop") else 2.0
+        done = ReportedProgress(step=100, steps=100, seconds=seconds)
+        store.report(WorkerReport(run.id, run.attempt, 0, "finished", progress=done))
+    app.state.lab.studies.advance(study)
+    (comparison,) = client.get("/api/gallery/baydin2022-depth").json()["comparisons"]
+    (row,) = comparison["rows"]
+    assert (row["label"], row["mean"], row["seeds"]) == ("forward gradient, depth 2", 0.5, 3)
+    results = client.get(f"/api/studies/{study}/results", params={"by": "step_seconds"}).json()
+    places = results["results"]["leaderboard"]["places"]
+    assert places[0]["label"].startswith("forward gradient")
+    assert places[0]["mean"] == pytest.approx(0.02)

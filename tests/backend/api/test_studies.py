@@ -165,7 +165,8 @@ def test_a_text_that_is_no_study_is_refused(client, text, said):
 def test_a_study_has_the_figures_that_show_something(client, study):
     of_study = f"/api/studies/{study['id']}"
     listed = client.get(f"{of_study}/results").json()["figures"]
-    assert [each["name"] for each in listed] == ["study_matrix", "study_verdicts"]
+    names = [each["name"] for each in listed]
+    assert names == ["study_curve", "study_matrix", "study_verdicts"]
     for each in listed:
         drawn = client.get(f"{of_study}/figures/{each['name']}").json()
         assert drawn["figure"]["layout"]["title"]["text"].startswith(each["title"])
