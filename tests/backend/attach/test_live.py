@@ -155,7 +155,13 @@ def test_a_lab_elsewhere_by_url_and_token(open_lab, net, tmp_path, monkeypatch):
     [
         ({"token": "wrong-token-of-20-characters"}, r"the lab at http\S+ refuses the token"),
         ({"token": None}, r"there is no token; give token= or GRADLAB_TOKEN"),
-        ({"url": "lab.example.org"}, r"url is 'lab.example.org'; it must look like"),
+        ({"url": "lab.example.org"}, r"without http:// or https://; write 'http://lab.example.o"),
+        (
+            {"url": "127.0.0.1:80"},
+            r"^url is '127.0.0.1:80', without .* write 'http://127.0.0.1:80'$",
+        ),
+        ({"url": "localhost:80/"}, r"^url is 'localhost:80/', without http:// or https://; write "),
+        ({"url": "lab.example.org/there"}, r"url is 'lab.example.org/there'; it must look like"),
         (
             {"url": "http://127.0.0.1:99999"},
             r"^url is 'http\S+' \(Port out of .*must look like",
