@@ -71,8 +71,7 @@ def test_an_absent_set_says_what_to_run_and_where_the_lab_looked(client, setting
     own = client.get("/api/datasets/mine", params={"files": "*.npz"}).json()
     assert (own["state"], own["can_fetch"]) == ("absent", False)
     assert own["text"] == (
-        f"there is no data set 'mine'; {settings.data_dir} has no data set, a folder with files "
-        "*.npz"
+        f"there is no data set 'mine'; {settings.data_dir} has no folder with files *.npz"
     )
 
 
