@@ -75,7 +75,7 @@ class Delivery:
             self._say_where_the_rest_is()
             raise
         else:
-            if self._reporter.unwritten and not delivered:
+            if self._reporter.lost and not delivered:
                 self._say_what_is_lost()
             elif not delivered and not self._connection.deleted and self._lab.url is not None:
                 self._say_where_the_rest_is()

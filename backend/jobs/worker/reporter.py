@@ -83,7 +83,7 @@ class Reporter:
         self._closing = self._done = self._reported_full = False
         self._limited = True
         self._deadline: float | None = None
-        self.unwritten = 0
+        self.lost = 0
         """Reports that a full disk had no room for when the patience of `end_within` ended."""
         self._delivered = False
         self._failure: BaseException | None = None
@@ -174,13 +174,13 @@ class Reporter:
             if self._outbox.unsaved is not None:  # an interrupt has ended the wait for the disk
                 self._wait_for_disk()
             if self._outbox.unsaved is not None:
-                self.unwritten += 1
+                self.lost += 1
                 return
             self._outbox.append(self._report(series, events, facts, error, status))
             self._status = status  # not before: a heartbeat would announce what has yet to come
             self._changed.notify_all()
             self._wait_for_disk()
-            self.unwritten += self._outbox.unsaved is not None
+            self.lost += self._outbox.unsaved is not None
 
     def _wait_for_disk(self) -> None:
         """Wait while the disk is full, at most until the deadline; report that once."""

@@ -142,8 +142,8 @@ def test_a_download_that_fails_says_why_and_may_be_tried_again(client, hub):
     assert answer.json()["detail"] == [
         {
             "loc": ["name"],
-            "msg": f"there is no data set 'minst'; there are {', '.join(NAMED)}, or any of the hub "
-            "as owner/name",
+            "msg": "there is no data set 'minst'; did you mean 'mnist'? There are "
+            f"{', '.join(NAMED)}, or any of the hub as owner/name",
         }
     ]
     client.post("/api/datasets", json={"name": "someone/absent"})

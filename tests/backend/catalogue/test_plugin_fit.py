@@ -138,7 +138,8 @@ def test_a_layer_that_needs_numbers_is_run_with_numbers(problems):
         ),
         (
             {"layout": "return named(layer=Layre(classes))"}, "network",
-            "the network cannot be built: NameError: name 'Layre' is not defined (odd.py, line 28)",
+            "the network cannot be built for examples of shape (2,): NameError: name 'Layre' is "
+            "not defined (odd.py, line 28)",
         ),
         (
             {"shape": "shape: ClassVar = 2"}, "dataset",

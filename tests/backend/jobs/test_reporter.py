@@ -364,7 +364,7 @@ def test_a_full_disk_is_waited_for_no_longer_than_the_end_allows(tmp_path, room)
     reporter.end_within(0)
     hand_over(reporter, 0, 10)
     hand_over(reporter, 10, 10)
-    assert reporter.unwritten == 2
+    assert reporter.lost == 2
     assert not reporter.close(0)
     assert not list(unsent(tmp_path / "outbox"))
 
