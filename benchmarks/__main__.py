@@ -9,7 +9,7 @@ from rich.console import Console
 import benchmarks
 from benchmarks.table import show
 
-HELPERS = {"__main__", "table", "lab"}
+HELPERS = {"__main__", "table", "lab", "turns"}
 ALL = sorted(m.name for m in pkgutil.iter_modules(benchmarks.__path__) if m.name not in HELPERS)
 
 

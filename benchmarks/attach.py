@@ -1,7 +1,8 @@
 """gradlab.attach in a loop of the user's own, beside trackio and TensorBoard, 20 scalars a step
 
-All sides take turns in one process, in an order that is turned around each time, so that a busy
-machine slows them all. Each number is of the differences or quotients within a round.
+Each side is a process, and they take turns, in an order that is turned around each time, so that a
+busy machine slows them all. Each number is of the differences or quotients within a round. With
+probes, everything counts from the first step on, with the first probe and what it loads.
 """
 
 import gc
@@ -10,9 +11,11 @@ import itertools
 import os
 import statistics
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,18 +23,42 @@ import torch
 from torch import nn
 
 import gradlab
+from backend.attach import loop_probes, session
+from backend.jobs.worker import reporter
+from backend.training import clock, probes
 from benchmarks.lab import serving
 from benchmarks.table import Row
+from benchmarks.turns import Took, Turns, ended, taken
 
-STEP = 0.004
-"""Seconds of a step, about: the batch is chosen for it."""
-TURNS, TURN, WARM_UP = 66, 12, 6
-"""Turns of each side, steps of a turn, and turns that are not counted."""
+CLOCKS = [clock, loop_probes, probes, reporter, session]
 TRIMMED = 0.1
 """The share of the turns that is left out at either end: those in which the machine was busy."""
 SCALARS = 20
 NAMES = [f"scalar{i}" for i in range(SCALARS - 1)]
 LOSS = nn.CrossEntropyLoss()
+DRAWS = 16
+"""Of each estimator in a probe, as `attach` has it."""
+
+
+class Case(NamedTuple):
+    """A loop, and how it is measured."""
+
+    what: str
+    step: float
+    """Seconds of a step, about: the batch is chosen for it."""
+    turns: int
+    turn: int
+    """Steps of a turn."""
+
+    @property
+    def steps(self) -> int:
+        return self.turns * self.turn
+
+
+SHORT = Case("short steps", 0.004, 60, 24)
+LONG = Case("long steps", 0.02, 60, 24)
+WARM_UP = 6
+"""Turns that are not counted where there are no probes."""
 
 
 class Loop:
@@ -46,12 +73,14 @@ class Loop:
         self._batch = torch.randn(size, 256), torch.randint(10, (size,))
         self.before: Callable[[int, tuple], None] = lambda step, batch: None
         self.after: Callable[[int, dict[str, Any]], None] = lambda step, scalars: None
+        self.own: Callable[[], float] = lambda: 0.0
+        """CPU time that the tracker has taken so far, if it is known."""
         self._step = 0
 
-    def turn(self, count: int = TURN) -> "Took":
+    def turn(self, count: int) -> Took:
         """The time of a step."""
         x, y = self._batch
-        start = time.perf_counter(), time.thread_time()
+        wall, cpu, own = time.perf_counter(), time.process_time(), self.own()
         for _ in range(count):
             self.before(self._step, self._batch)
             self._optimizer.zero_grad()
@@ -60,74 +89,82 @@ class Loop:
             self._optimizer.step()
             self.after(self._step, {"loss": loss, **dict.fromkeys(NAMES, 0.5)})
             self._step += 1
-        wall, cpu = time.perf_counter() - start[0], time.thread_time() - start[1]
-        return Took(wall / count, cpu / count)
-
-
-class Took(NamedTuple):
-    """Seconds of a step."""
-
-    wall: float
-    cpu: float
-    """Of the loop's thread: it does not grow where other processes have the cores."""
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        return Took(wall / count, cpu / count, (self.own() - own) / count)
 
 
 class Side(NamedTuple):
     what: str
-    loop: Loop
-    budget: float | None
+    make: Callable[[ExitStack], Loop]
+    budget: float | None = None
 
 
 def rows() -> list[Row]:
     torch.set_num_threads(1)
     gc.freeze()
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
-        stack.enter_context(serving(home))
-        size = _size()
-        bare = Loop(size)
-        sides = [
-            Side("attach, no probes", _attached(stack, size, home, ()), 1.0),
-            Side("attach, default probes", _attached(stack, size, home, _estimators()), 10.0),
-            *_peers(stack, size, Path(folder)),
-        ]
-        loops = [bare, *(side.loop for side in sides)]
-        times = [_round(loops, backwards=bool(turn % 2)) for turn in range(TURNS)][WARM_UP:]
-    clocks = {c: [[getattr(took, c) for took in taken] for taken in times] for c in Took._fields}
-    return [
-        *(
-            _row(side, clock, [(t[0], t[at]) for t in taken])
-            for at, side in enumerate(sides, 1)
-            for clock, taken in clocks.items()
-        ),
-        *_beside_peers(sides, clocks),
+        with serving(home):
+            return [*_short_steps(home, Path(folder)), *_long_steps(home)]
+
+
+def _short_steps(home: Path, folder: Path) -> list[Row]:
+    size = _size(SHORT.step)
+    sides = [
+        Side("attach, no probes", partial(_attached, size, home, ()), 1.0),
+        Side("attach, default probes", partial(_attached, size, home, _estimators()), 10.0),
+        Side("TensorBoard", partial(_tracked, size, partial(_tensorboard, folder))),
+        Side("trackio", partial(_tracked, size, partial(_trackio, folder))),
     ]
+    sides, times = _measured(SHORT, size, sides)
+    return [*_rows(SHORT, sides, times), *_beside_peers(sides, times)]
 
 
-def _round(loops: Sequence[Loop], *, backwards: bool) -> "list[Took]":
-    """A turn of each loop; the times in the order of `loops`."""
-    order = range(len(loops))
-    took = {at: loops[at].turn() for at in (reversed(order) if backwards else order)}
-    return [took[at] for at in order]
+def _long_steps(home: Path) -> list[Row]:
+    size = _size(LONG.step)
+    side = Side("attach, default probes", partial(_attached, size, home, _estimators()), 10.0)
+    return [*_rows(LONG, *_measured(LONG, size, [side]))]
 
 
-def _beside_peers(sides: Sequence[Side], clocks: dict[str, list[list[float]]]) -> Iterator[Row]:
+def _measured(case: Case, size: int, sides: list[Side]) -> tuple[list[Side], list[list[Took]]]:
+    """The sides whose packages are installed, and what a bare loop and they took in each round."""
+    turns = [Turns(partial(_bare, size), CLOCKS), *(Turns(side.make, CLOCKS) for side in sides)]
+    with ended(turns):
+        for side, process in zip(sides, turns[1:], strict=True):
+            if process.refusal:
+                print(f"{side.what} is left out: {process.refusal}")
+        present = [side for side, t in zip(sides, turns[1:], strict=True) if not t.refusal]
+        return present, taken([t for t in turns if not t.refusal], case.turns, case.turn)
+
+
+def _beside_peers(sides: list[Side], times: list[list[Took]]) -> Iterator[Row]:
     """A step with each form of attach over a step with each peer, and what both add to it."""
     places = [*enumerate(sides, 1)]
     attached = [place for place in places if place[1].budget is not None]
     peers = [place for place in places if place[1].budget is None]
     for (at, side), (other, peer) in itertools.product(attached, peers):
         what, middle = f"{side.what} ÷ {peer.what}", _middle(side)
-        for clock, taken in clocks.items():
-            ratio = middle([t[at] / t[other] for t in taken])
-            yield Row(f"{what}, {clock} time of a step", ratio, 1 + (side.budget or 0) / 100)
-        mine, theirs = (middle([t[i] - t[0] for t in clocks["cpu"]]) for i in (at, other))
+        for kind in ("wall", "cpu"):
+            of = [[getattr(took, kind) for took in turn] for turn in _counted(side, times)]
+            ratio = middle([t[at] / t[other] for t in of])
+            yield Row(f"{what}, {kind} time of a step", ratio, 1 + (side.budget or 0) / 100)
+        mine, theirs = (
+            middle([t[i].cpu - t[0].cpu for t in _counted(side, times)]) for i in (at, other)
+        )
         yield Row(f"{what}, cpu time that is added", mine / theirs, None)
+
+
+def _counted(side: Side, times: list[list[Took]]) -> list[list[Took]]:
+    return times if _has_probes(side) else times[WARM_UP:]
+
+
+def _has_probes(side: Side) -> bool:
+    return "default" in side.what
 
 
 def _middle(side: Side) -> Callable[[list[float]], float]:
     """The mean where there are probes, which are few and dear; else the trimmed mean."""
-    return statistics.mean if "default" in side.what else _trimmed_mean
+    return statistics.mean if _has_probes(side) else _trimmed_mean
 
 
 def _trimmed_mean(values: list[float]) -> float:
@@ -135,48 +172,77 @@ def _trimmed_mean(values: list[float]) -> float:
     return statistics.mean(sorted(values)[cut : len(values) - cut])
 
 
-def _row(side: Side, clock: str, pairs: list[tuple[float, float]]) -> Row:
-    middle = _middle(side)
-    bare, added = middle([b for b, _ in pairs]), middle([o - b for b, o in pairs])
-    note = f"{1e6 * added:.0f} µs beside {1e3 * bare:.2f} ms"
-    return Row(f"{side.what}, {clock} time", 100 * added / bare, side.budget, "%", note=note)
+def _rows(case: Case, sides: list[Side], times: list[list[Took]]) -> Iterator[Row]:
+    for at, side in enumerate(sides, 1):
+        counted, middle = _counted(side, times), _middle(side)
+        what = f"{side.what}, {case.what}"
+        for kind in ("wall", "cpu"):
+            pairs = [(getattr(t[0], kind), getattr(t[at], kind)) for t in counted]
+            bare, added = middle([b for b, _ in pairs]), middle([o - b for b, o in pairs])
+            note = f"{1e6 * added:.0f} µs beside {1e3 * bare:.2f} ms"
+            if _has_probes(side):
+                note += f", {case.steps:,} steps"
+            yield Row(f"{what}, {kind} time", 100 * added / bare, side.budget, "%", note=note)
+        if side.budget is not None:
+            own = statistics.mean(t[at].own or 0.0 for t in counted)
+            bare = middle([t[0].cpu for t in counted])
+            note = f"{1e6 * own:.0f} µs in its calls and its thread"
+            yield Row(f"{what}, its own cpu time", 100 * own / bare, side.budget, "%", note=note)
+            if _has_probes(side):
+                first = (times[0][at].own or 0.0) * case.turn
+                note = f"{first:.2f} s, of {len(_estimators())} estimators with {DRAWS} draws each"
+                yield Row(f"{what}, the first probe", first / bare, None, "steps", note=note)
 
 
-def _size() -> int:
-    """The batch size of a step of about `STEP` seconds."""
+def _size(seconds: float) -> int:
+    """The batch size of a step of about `seconds`."""
     size = 64
-    while size < 4096:
+    while size < 16384:
         loop = Loop(size)
         loop.turn(5)
-        if loop.turn(10).cpu >= STEP:
+        if loop.turn(10).cpu >= seconds:
             break
         size = size * 5 // 4
     return size
+
+
+def _bare(size: int, stack: ExitStack) -> Loop:
+    return Loop(size)
 
 
 def _estimators() -> list[Any]:
     return [gradlab.Backprop(), gradlab.ForwardGradient(), gradlab.SPSA()]
 
 
-def _attached(stack: ExitStack, size: int, home: Path, estimators: Any) -> Loop:
+def _attached(size: int, home: Path, estimators: Any, stack: ExitStack) -> Loop:
     loop = Loop(size)
     run = stack.enter_context(gradlab.attach(loop.net, LOSS, estimators, home=home))
-    loop.before = run.step
-    loop.after = lambda step, scalars: run.log(scalars)
+    [thread] = (t for t in threading.enumerate() if t.name == "reporter")
+    threads_clock = time.pthread_getcpuclockid(thread.ident or 0)
+    calls = 0.0
+
+    def before(step: int, batch: tuple) -> None:
+        nonlocal calls
+        start = time.thread_time()
+        run.step(step, batch)
+        calls += time.thread_time() - start
+
+    def after(step: int, scalars: dict[str, Any]) -> None:
+        nonlocal calls
+        start = time.thread_time()
+        run.log(scalars)
+        calls += time.thread_time() - start
+
+    loop.before, loop.after = before, after
+    loop.own = lambda: calls + time.clock_gettime(threads_clock)
     return loop
 
 
-def _peers(stack: ExitStack, size: int, folder: Path) -> Iterator[Side]:
-    """The trackers that are installed; the others are not measured."""
-    for name, tracker in (("TensorBoard", _tensorboard), ("trackio", _trackio)):
-        try:
-            log = stack.enter_context(tracker(folder))
-        except ImportError:
-            print(f"{name} is not installed: it is left out")
-            continue
-        loop = Loop(size)
-        loop.after = log
-        yield Side(name, loop, None)
+def _tracked(size: int, tracker: Callable[[], Any], stack: ExitStack) -> Loop:
+    """A loop that another tracker logs. Raises ImportError if that is not installed."""
+    loop = Loop(size)
+    loop.after = stack.enter_context(tracker())
+    return loop
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The lab's training loop and reporter against a bare hand-written loop, 60 scalars a step"""
+"""The lab's training loop and reporter against hand-written loops: 60 scalars a step, LocalMixer"""
 
 import gc
 import statistics
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from unittest.mock import Mock, patch
 
 import torch
@@ -19,12 +19,13 @@ from backend.jobs.worker.reporter import Reporter
 from backend.jobs.worker.reporting import forward
 from backend.training import clock, loop, probes
 from backend.training.batches import Batches
+from backend.training.components.assemble import Assembly, assemble
 from backend.training.datasets.digits import Digits
 from backend.training.evaluation.evaluation import Evaluation
 from backend.training.networks.mlp import MLP
 from backend.training.records import Progress, Record
 from benchmarks.table import Row
-from estimators import stream
+from estimators import Chain, cross_entropy, stream
 
 TURNS = 16
 ANSWER = {"run_until": None, "cancel": False, "stop": False, "changes": []}
@@ -47,6 +48,33 @@ class Talkative(Estimator[Objective, None]):
     def estimate(self, objective, params, state, rng):
         return Backprop().estimate(objective, params, state, rng)._replace(info=NUMBERS)
 '''
+
+
+# As MNIST, for a machine that has not fetched it.
+PIXELS = """
+from dataclasses import dataclass
+from typing import ClassVar
+import torch
+from estimators import stream
+from gradlab import Dataset, stratified
+
+@dataclass(frozen=True)
+class Pixels(Dataset):
+    "Random images, 28x28."
+    shape: ClassVar = (1, 28, 28)
+    classes: ClassVar = 10
+    description: ClassVar = "Random images."
+    training_examples: ClassVar = 6000
+
+    def load(self, seed):
+        rng = stream(seed, "data")
+        x = torch.rand(10_000, *self.shape, generator=rng)
+        return stratified(x, torch.arange(10_000) % 10, seed)
+"""
+MIXED = {
+    "backprop": {"name": "backprop"},
+    "LG-FG-A": {"name": "local_losses", "inner": {"name": "activity_forward_gradient"}},
+}
 
 
 @dataclass(frozen=True)
@@ -89,8 +117,23 @@ def rows() -> list[Row]:
     gc.freeze()  # as a worker does
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "talkative.py").write_text(TALKATIVE)
+        (Path(folder) / "pixels.py").write_text(PIXELS)
         found = [row for case in CASES for row in _bare_and_lab(case, Path(folder))]
-        return found + _with_probes(PROBED)
+        return [*found, *_with_probes(PROBED), *_mixers(Path(folder))]
+
+
+def _mixers(folder: Path) -> Iterator[Row]:
+    """LocalMixer S/1/1 by the lab, over a hand-written loop with the same estimator."""
+    for name, description in MIXED.items():
+        case = Case(f"LocalMixer S/1/1, {name}", 0, 100, 40, 1.05)
+        with MixerLab(case, description, folder) as lab:
+            peer, ours = in_turns(BareMixer(case, lab.assembly), lab, case)
+        for kind in Took._fields:
+            pairs = [(getattr(p, kind), getattr(o, kind)) for p, o in zip(peer, ours, strict=True)]
+            bare = statistics.median(p for p, _ in pairs)
+            ratio = statistics.median(o / p for p, o in pairs)
+            note = f"{bare * 1e3:.2f} ms a step by hand"
+            yield Row(f"{case.what}, {kind} time", ratio, case.budget, note=note)
 
 
 def _bare_and_lab(case: Case, folder: Path) -> list[Row]:
@@ -157,6 +200,38 @@ class Bare:
         return step
 
 
+class BareMixer:
+    """What one would write by hand around an estimator of the library."""
+
+    def __init__(self, case: Case, assembly: Assembly) -> None:
+        split = assembly.dataset.load(0)
+        self._batches = Batches(split.train, case.batch, 0)
+        self._module = assembly.module(0)
+        self._params = {n: p.detach() for n, p in self._module.named_parameters()}
+        self._chain = Chain(self._module, *self._batches.at(0), cross_entropy)
+        self._estimator = assembly.driver.estimator
+        self._state = self._estimator.init(self._chain, self._params, stream(0, "estimator"))
+        self._optimizer = torch.optim.SGD(self._module.parameters(), lr=0.01, momentum=0.9)
+        self._evaluation = Evaluation(self._module, split, case.steps, case.batch)
+        self._losses: list[torch.Tensor] = []
+        self._step = 0
+
+    def until(self, step: int) -> int:
+        for now in range(self._step, step):
+            if self._evaluation.due(now):
+                list(self._evaluation.along(now))
+            chain = self._chain.on(*self._batches.at(now))
+            rng = stream(0, "estimator", now)
+            estimate = self._estimator.estimate(chain, self._params, self._state, rng)
+            self._state = estimate.state
+            self._losses.append(estimate.loss)
+            for name, parameter in self._module.named_parameters():
+                parameter.grad = estimate.grads[name]
+            self._optimizer.step()
+        self._step = step
+        return step
+
+
 @dataclass
 class Watch:
     """A clock that stands still while the other side has its turn."""
@@ -171,7 +246,9 @@ class Watch:
 class Lab:
     """A run, its records relayed to a reporter whose server answers at once."""
 
-    def __init__(self, case: Case, driver: str, probe: dict, *plugins: Path) -> None:
+    def __init__(
+        self, case: Case, driver: str, probe: dict, *plugins: Path, **changes: Any
+    ) -> None:
         self._watch, self._step = Watch(), 0
         self._stack = ExitStack()
         place = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
@@ -189,8 +266,10 @@ class Lab:
                 "steps": case.steps,
                 "batch_size": case.batch,
                 "probe": probe,
+                **changes,
             }
         )
+        self.config, self.plugins = config, plugins
         self._records = loop.train(config, checkpoint_dir=place, plugin_dirs=plugins)
 
     def __enter__(self) -> "Lab":
@@ -217,3 +296,15 @@ class Lab:
             if isinstance(record, Progress) and record.step >= step:
                 self._step = record.step
                 return
+
+
+class MixerLab(Lab):
+    """A run of LocalMixer S/1/1."""
+
+    def __init__(self, case: Case, estimator: dict, folder: Path) -> None:
+        network = {"name": "local_mixer", "size": "S/1/1"}
+        super().__init__(
+            case, "", {"budget": 0}, folder,
+            dataset={"name": "pixels"}, network=network, estimator=estimator,
+        )  # fmt: skip
+        self.assembly = assemble(self.config, self.plugins)

@@ -63,18 +63,21 @@ class Delivery:
         """Write the last records to the journal, past the buffer if it is full, and wait for the
         lab, at most `patience` seconds (None: however long, for a lab elsewhere); say what stays
         behind if it does not answer, or if the user interrupts the wait."""
-        self._reporter.lift_limit()
-        self.report(last)
+        patience = self._patience(patience)
+        self._reporter.end_within(patience)
         delivered = False
         try:
-            delivered = self._reporter.close(self._patience(patience))
+            self.report(last)
+            delivered = self._reporter.close(patience)
         except RuntimeError as error:
             self._refuse(error)
         except KeyboardInterrupt:
             self._say_where_the_rest_is()
             raise
         else:
-            if not delivered and not self._connection.deleted and self._lab.url is not None:
+            if self._reporter.lost and not delivered:
+                self._say_what_is_lost()
+            elif not delivered and not self._connection.deleted and self._lab.url is not None:
                 self._say_where_the_rest_is()
         finally:
             self._journal.close(delivered=delivered or self._connection.deleted)
@@ -90,6 +93,15 @@ class Delivery:
             f"{self._lab.place} has not taken every report: the rest is in {self._journal.path}; "
             "copied to HOME/attached of the lab, with null as the url in its run.json, it is "
             "stored there",
+            file=sys.stderr,
+        )
+
+    def _say_what_is_lost(self) -> None:
+        folder = self._journal.path
+        print(
+            f"the disk of {folder.parent.parent} is full and no lab has taken the last reports of "
+            f"this run: what came since the disk was full, and how the run ended, is lost; all "
+            f"that came before is in {folder}",
             file=sys.stderr,
         )
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,8 @@ def find_lab(home: Path | str | None, url: str | None, token: str | None) -> Lab
 def _check_url(url: str) -> None:
     """Raise AttachError unless it is the address of a server; secrets in it are not repeated."""
     shape = "it must look like https://lab.example.org"
+    if re.fullmatch(r"[\w.-]+(:\d+)?/?", url):
+        raise AttachError(f"url is {url!r}, without http:// or https://; write 'http://{url}'")
     try:
         parts = urlsplit(url)
         is_server = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

@@ -16,11 +16,19 @@ from estimators.core.contract import Estimator
 from estimators.core.noise import stream
 from estimators.core.objective import Chain
 from estimators.core.replay import Generators, replaying
-from estimators.measurement.inputs.closure import ClosureChain, closure_subject
-from estimators.measurement.inputs.subject import named_estimators, subject
+from estimators.measurement.inputs.closure import (
+    BatchRefusedError,
+    ClosureChain,
+    closure_subject,
+)
+from estimators.measurement.inputs.subject import Subject, named_estimators, subject, words
 
 LossTakes = Literal["output", "model"]
 """Whether a loss is called with (output, y) or with (model, batch)."""
+OUTPUT, MODEL = "loss(output, y)", "loss(model, batch)"
+PAIR = "a pair of tensors (x, y)"
+MAX_SHOWN = 4
+"""Entries of a batch that a message lists."""
 MAX_KINDS = 8
 """Objectives that are kept, by mode and batch size: each was examined once."""
 
@@ -100,7 +108,10 @@ class UserNetwork:
         """
         device = device_of(self.module)
         batch = tree_map(lambda t: _usable(t, device), batch)
-        whole = self._takes == "model" or (self._takes is None and not _is_pair(batch))
+        pair = _is_pair(batch)
+        if self._takes == "output" and not pair:
+            raise TypeError(f"batch is {_batch_words(batch)}; {PAIR} is allowed for {OUTPUT}")
+        whole = self._takes == "model" or not pair
         kind = (_modes(self.module), whole, None if whole else len(batch[0]))
         if kind not in self._kinds:
             self._kinds = dict([*self._kinds.items()][1 - MAX_KINDS :])
@@ -144,7 +155,7 @@ class UserNetwork:
         draws = self._draws(batch, whole)
         with replaying(self._start) if draws else nullcontext():
             if whole:
-                made = closure_subject(self.module, self._loss, batch, self.estimators, self._seed)
+                made = self._closure_subject(batch)
             else:
                 made = subject(
                     self.module, self._loss, batch, self.estimators, self._seed, self._separable
@@ -153,6 +164,19 @@ class UserNetwork:
         if draws and REPLAYED not in self.notices:
             self.notices.append(REPLAYED)
         return _Kind(made.chain, draws)
+
+    def _closure_subject(self, batch: Any) -> Subject:
+        """The objective loss(model, batch). Raises ValueError, with what a batch may be, if the
+        loss does not take it, since a loss(output, y) may have been meant."""
+        try:
+            return closure_subject(self.module, self._loss, batch, self.estimators, self._seed)
+        except BatchRefusedError as error:
+            if self._takes is not None:
+                raise
+            raise ValueError(
+                f"batch is {_batch_words(batch)}, which is no pair of tensors, so that it went to "
+                f"{MODEL}; {error}. {PAIR[0].upper()}{PAIR[1:]} goes to {OUTPUT}"
+            ) from error
 
     def _draws(self, batch: Any, whole: bool) -> bool:
         """Whether a pass moves the random generators; what does not fit is told by others."""
@@ -179,6 +203,20 @@ def _is_pair(batch: Any) -> bool:
         and len(batch) == 2
         and all(isinstance(part, Tensor) for part in batch)
     )
+
+
+def _batch_words(batch: Any) -> str:
+    """A batch in words: its type, and the types and shapes of what it holds."""
+    if isinstance(batch, Tensor):
+        return f"one tensor, {words(batch)}"
+    if isinstance(batch, Mapping):
+        entries = [f"{key!r:.40}: {words(value)}" for key, value in batch.items()]
+    elif isinstance(batch, tuple | list):
+        entries = [words(value) for value in batch]
+    else:
+        return arguments.kind(batch)
+    rest = ", …" if len(entries) > MAX_SHOWN else ""
+    return f"{arguments.kind(batch)} of {len(entries)} ({', '.join(entries[:MAX_SHOWN])}{rest})"
 
 
 def _usable(value: Any, device: torch.device) -> Any:

@@ -92,7 +92,8 @@ def _check_network(
         yield Problem(("network",), f"{error}{_other_networks(network, task, str(error))}")
         return
     except (Exception, SystemExit) as error:  # a plug-in's own code
-        msg = f"the network cannot be built: {in_words(error, type(network))}"
+        said = in_words(error, type(network))
+        msg = f"the network cannot be built for examples of shape {task.dataset.shape}: {said}"
         yield Problem(("network",), msg)
         return
     if count > MAX_PARAMETERS:

@@ -1,7 +1,7 @@
 """`validate`: whether a configuration can run; every problem at once, each with its place."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,8 @@ from backend.catalogue.structure_checks import read
 from backend.config import COMPONENTS, MAX_NAME_LENGTH, RunConfig
 from backend.training.components.assemble import Parts, make_parts
 from backend.training.components.index import ComponentIndex, component_index
-from backend.training.components.resolve import Loc, Problem, describe
+from backend.training.components.resolve import Loc, Problem, at_named_field, describe
 from estimators.core.names import labels
-
-_NAME_THEIR_FIELDS = ("network", "estimator", "shadows")
-"""Components whose checks begin with the name of the field that does not fit."""
 
 
 def validate(config: Mapping[str, Any], plugin_dirs: Sequence[Path | str] = ()) -> dict[str, Any]:
@@ -60,13 +57,12 @@ def at_field(problem: Problem, made: Mapping[Loc, Any]) -> Problem:
 
     The check of a whole component names the field that does not fit, but not its place.
     """
-    if problem.loc[:1] not in {(kind,) for kind in _NAME_THEIR_FIELDS}:
-        return problem
     owner = problem.loc[:-1] if problem.loc[-1:] == ("name",) else problem.loc
     component = made.get(owner)
-    name, verb, _ = problem.msg.partition(" is ")
-    names = {item.name for item in fields(component)} if is_dataclass(component) else set()
-    return Problem((*owner, name), problem.msg) if verb and name in names else problem
+    if not is_dataclass(component):
+        return problem
+    found = at_named_field(Problem(owner, problem.msg), owner, type(component))
+    return problem if found.loc == owner else found
 
 
 def _answer(run: RunConfig, parts: Parts, index: ComponentIndex) -> dict[str, Any]:

@@ -25,7 +25,7 @@ NETWORK = Contract(
     network_trials.trials_of,
     {
         "draws its weights": network_numbers.draws_its_weights,
-        "puts out scores": network_structure.puts_out_scores,
+        "gives class scores": network_structure.puts_out_scores,
         "is an objective": network_structure.is_an_objective,
     },
     {
@@ -35,13 +35,13 @@ NETWORK = Contract(
         "repeats its passes": network_numbers.repeats_its_passes,
         "agrees in its derivatives": network_numbers.agrees_in_its_derivatives,
         "separates its examples": network_numbers.separates_its_examples,
-        "reaches every parameter": network_numbers.gives_every_parameter_a_gradient,
+        "gives every parameter a gradient": network_numbers.gives_every_parameter_a_gradient,
         "keeps its state": network_numbers.keeps_its_state,
     },
     {
         "takes shapes": network_structure.takes_shapes,
         "builds every setting": network_structure.has_settings,
-        "is inferred": network_structure.says_what_is_inferred,
+        "lists what the lab inferred": network_structure.says_what_is_inferred,
         "serves estimators": network_structure.serves_estimators,
         "describes itself": network_structure.has_help,
     },

@@ -108,7 +108,11 @@ def gives_every_parameter_a_gradient(trial: NetworkTrial) -> str:
     notes = [counted(frozen, "frozen tensor")] if frozen else []
     notes += [f"{counted(len(heads), 'local head')}, for local losses alone"] if heads else []
     faint = [n for n in trained if all(_is_rounding(g, n) for g in gradients)]
-    notes += [f"that of {', '.join(faint[:4])} is rounding: it cancels behind it"] if faint else []
+    if faint:
+        notes.append(
+            f"the gradient of {', '.join(faint[:4])} is as small as rounding errors: what follows "
+            "in the network, such as a normalisation, cancels its effect"
+        )
     return "; ".join([counted(len(trained), "tensor"), *notes])
 
 

@@ -137,7 +137,9 @@ def reception_of(network: Network, samples: Sequence[Sample]) -> Reception:
     if reception.taken:
         return reception
     if broken:
-        raise next(iter(broken.values()))
+        sample, error = next(iter(broken.items()))
+        words = f"on {sample} it raises {type(error).__name__}: {error}"
+        raise AssertionError(words) from error
     reasons = "; ".join(f"{sample}: {reason}" for sample, reason in refused.items())
     raise AssertionError(f"it takes none of the sample shapes: {reasons}")
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -82,7 +83,7 @@ def has_files(folder: Path, pattern: Pattern) -> bool:
 def folder_of(name: str, pattern: Pattern = PARQUET) -> Path:
     """The folder of the data set `name`, with files of a pattern. Raises DataError without it."""
     if not name:
-        raise DataError(f"folder is empty; {available(pattern)}")
+        raise DataError(f"no folder is chosen: {available(pattern)}")
     if not is_name(name):
         raise DataError(f"folder is {name!r}; it must be {NAME_IN_WORDS}: {available(pattern)}")
     folder = data_dir() / name
@@ -94,11 +95,18 @@ def folder_of(name: str, pattern: Pattern = PARQUET) -> Path:
 def absent(name: str, pattern: Pattern = PARQUET) -> str:
     """That a data set is not there: where it was looked for, and how it gets there."""
     if name not in NAMED or pattern != PARQUET:
-        return f"there is no data set {name!r}; {available(pattern)}"
+        similar = get_close_matches(name, [*names(pattern), *_to_fetch(pattern)], 1, 0.6)
+        hint = f"did you mean {similar[0]!r}? " if similar else ""
+        return f"there is no data set {name!r}; {hint}{available(pattern)}"
     return (
         f"the data set {name} is not in {data_dir()}: run `gradlab data get {name}` where there is "
         f"a network, and copy the folder {name} there if that is another machine"
     )
+
+
+def _to_fetch(pattern: Pattern) -> list[str]:
+    """The names under which data sets with files of a pattern can be fetched."""
+    return [*NAMED] if pattern == PARQUET else []
 
 
 def not_written(error: OSError) -> str:
@@ -126,4 +134,4 @@ def available(pattern: Pattern) -> str:
         IMAGES: f"{IMAGES} (or .jpg, .bmp, .webp)",
     }
     files = patterns.get(pattern, pattern)
-    return f"{data_dir()} has no data set, a folder with files {files}"
+    return f"{data_dir()} has no folder with files {files}"

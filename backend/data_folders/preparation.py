@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
 from backend.data_folders.exclusive import Progress, alone, silent
@@ -154,8 +155,10 @@ def wanted_set(text: str, config: str = "", test: str = "") -> tuple[str, HubSet
     elif "/" in text or "--" in text:
         name, wanted = _of_hub(text, config, test)
     else:
+        similar = get_close_matches(text, NAMED, 1, 0.6)
+        hint = f"did you mean {similar[0]!r}? There" if similar else "there"
         raise DataError(
-            f"there is no data set {text!r}; there are {', '.join(NAMED)}, or any of the hub as "
+            f"there is no data set {text!r}; {hint} are {', '.join(NAMED)}, or any of the hub as "
             "owner/name"
         )
     for field, asked, there in (("config", config, wanted.config), ("test", test, wanted.test)):

@@ -23,7 +23,7 @@ from estimators.core.contract import UnsupportedError
 from estimators.measurement.probe import probe
 from estimators.measurement.results.measurement import Measurement
 from estimators.plugin_file import classes_of, frames_in, load_module, text_of_error
-from estimators.registry import defines_none
+from estimators.registry import defines_none, discover
 from estimators.time_limit import OutOfTimeError, TimeLimit
 
 KINDS = {**COMPONENTS, "figure": FIGURE}
@@ -99,7 +99,7 @@ def _check(kind: str, cls: type, run: _Run) -> bool:
     console.print(f"[bold]{name}[/] ({WORDS[kind]})", highlight=False)
     try:
         with run.time_limit.active("its first check"):
-            verdicts = _verdicts(kind, cls, run)
+            verdicts = [*_taken_name(kind, cls, run), *_verdicts(kind, cls, run)]
             _print_verdicts(verdicts, run.file, console)
             passed = all(v.passed for v in verdicts)
             if passed and kind == "estimator":
@@ -114,6 +114,22 @@ def _check(kind: str, cls: type, run: _Run) -> bool:
     conclusion = f"[green]conforms[/]{unasked}" if passed else "[bold red]does not conform[/]"
     console.print(f"{name} {conclusion}\n")
     return passed
+
+
+def _taken_name(kind: str, cls: type, run: _Run) -> list[Verdict]:
+    """A failure if the lab would not load the class, since its name stands for another one."""
+    name = _name(kind, cls)
+    before = [c for c in run.classes[kind] if _name(kind, c) == name]
+    present = discover((), None, {kind: KINDS[kind]}).entries.get(kind, {}).get(name)
+    if before[0] is not cls:
+        owner = f"the class {before[0].__name__} of this file"
+    elif present is not None and Path(present.file).resolve() != run.file.resolve():
+        words = "built in" if present.kind == "builtin" else f"installed, in {present.file}"
+        owner = f"the {WORDS[kind]} that is {words}"
+    else:
+        return []
+    text = f"{name!r} is the name of {owner}, so that the lab does not load this class: rename it"
+    return [Verdict("has a name of its own", False, text)]
 
 
 def _verdicts(kind: str, cls: type, run: _Run) -> list[Verdict]:

@@ -112,7 +112,9 @@ class Run:
 
     def _prepare(self, config: RunConfig, device: torch.device, folder: Path | None) -> None:
         seed, assembly = config.seed, self._assembly
-        split = load_checked(assembly.dataset, seed).to(device)
+        split = load_checked(assembly.dataset, seed, uses_classes=assembly.loss.uses_classes).to(
+            device
+        )
         self._clock, self._losses = Clock(), EndOfLosses()
         self._batches = assembly.batches(split.train, config.batch_size, seed)
         self._steps = config.steps or self._batches.steps(config.epochs or 1)

@@ -109,9 +109,16 @@ FIRST_HORIZON = 512
 class OpenEndedSchedule(ProbeSchedule):
     """The schedule of a loop that is taken to go on for as long again as it has gone.
 
-    The steady rate of probes is then that of the budget at any time.
+    The steady rate of probes is then that of the budget at any time. Since the loop may end at any
+    time, a probe is left out that would take the probes so far, first calls among them, beyond the
+    budget for the training so far, of `FIRST_HORIZON` steps at least.
     """
 
     def due(self, step: int, training: float, probes: float) -> bool:
         self.steps = max(FIRST_HORIZON, 2 * step)
         return super().due(step, training, probes)
+
+    def _decide(self, step: int, training: float, probes: float) -> bool:
+        so_far = training + median_low(self.paces) * max(0, FIRST_HORIZON - step)
+        within = probes + median(self.times) <= self.budget * so_far
+        return super()._decide(step, training, probes) and within

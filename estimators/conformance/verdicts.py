@@ -122,7 +122,9 @@ def verdict_of(name: str, run: Callable[[], str | None], place: str = "") -> Ver
     try:
         return Verdict(name, True, run() or "")
     except AssertionError as error:
-        return Verdict(name, False, f"{place}{error}")
+        cause = error.__cause__  # what the component raised, if the check puts it into words
+        own = None if isinstance(cause, AssertionError) else cause
+        return Verdict(name, False, f"{place}{error}", own)
     except (
         Exception,
         SystemExit,

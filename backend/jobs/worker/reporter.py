@@ -82,6 +82,9 @@ class Reporter:
         self._sequence = itertools.count(1)
         self._closing = self._done = self._reported_full = False
         self._limited = True
+        self._deadline: float | None = None
+        self.lost = 0
+        """Reports that a full disk had no room for when the patience of `end_within` ended."""
         self._delivered = False
         self._failure: BaseException | None = None
         self._backoff = self._last_sent = 0.0
@@ -150,10 +153,12 @@ class Reporter:
         self._write(rest, events, facts, error, status)
         self._raise_failure()
 
-    def lift_limit(self) -> None:
-        """Let `commit` write past the limit of the outbox from now on, without waiting."""
+    def end_within(self, patience: float | None) -> None:
+        """Let `commit` write past the limit of the outbox from now on, without waiting for the
+        server, and wait for a full disk at most `patience` seconds (None: however long)."""
         with self._changed:
             self._limited = False
+            self._deadline = None if patience is None else time.monotonic() + patience
             self._changed.notify_all()
 
     def _write(
@@ -166,13 +171,19 @@ class Reporter:
     ) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._done or not self._limited or not self._outbox.full)
+            if self._outbox.unsaved is not None:  # an interrupt has ended the wait for the disk
+                self._wait_for_disk()
+            if self._outbox.unsaved is not None:
+                self.lost += 1
+                return
             self._outbox.append(self._report(series, events, facts, error, status))
             self._status = status  # not before: a heartbeat would announce what has yet to come
             self._changed.notify_all()
             self._wait_for_disk()
+            self.lost += self._outbox.unsaved is not None
 
     def _wait_for_disk(self) -> None:
-        """Wait while the disk is full; report that once."""
+        """Wait while the disk is full, at most until the deadline; report that once."""
         if self._outbox.unsaved is not None and not self._reported_full:
             self._reported_full = True
             step = self._progress and self._progress["step"]
@@ -181,6 +192,11 @@ class Reporter:
         backoff = Backoff(self._timing.longest_backoff)
         while not self._done and not self._outbox.retry():
             wait = backoff.failed()
+            if self._deadline is not None:
+                left = self._deadline - time.monotonic()
+                if left <= 0:
+                    return
+                wait = min(wait, left)
             self._changed.wait_for(lambda: self._done or not self._outbox.unsaved, wait)
 
     def close(self, patience: float | None = None) -> bool:

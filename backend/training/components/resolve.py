@@ -1,6 +1,7 @@
 """`resolve`: build a component from its description, `{name: ..., field: value, ...}`."""
 
 import inspect
+import re
 import traceback
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -11,9 +12,10 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from backend.sentences import sentence, unknown, wrong
+from backend.sentences import sentence, show, unknown, wrong
 from backend.training.components.discovery import catalogue_name
 from backend.training.components.index import KINDS, ComponentIndex
+from backend.training.datasets.data_folder import described_folder
 from estimators.core.contract import Estimator
 from estimators.core.names import snake_name
 
@@ -44,7 +46,10 @@ def resolve(kind: str, component: Any, index: ComponentIndex, loc: Loc = ()) -> 
         return Resolved(None, [Problem(loc, msg)])
     name = component["name"]
     if name not in classes:
-        return Resolved(None, [Problem((*loc, "name"), unknown(kind, name, list(classes)))])
+        msg = unknown(kind, name, list(classes))
+        if kind == "dataset" and (written := described_folder(name, classes)):
+            msg = f"no dataset {show(name)}; {written}"
+        return Resolved(None, [Problem((*loc, "name"), msg)])
     given = {key: value for key, value in component.items() if key != "name"}
     return _make(name, classes[name], given, index, loc)
 
@@ -87,7 +92,7 @@ def _make(name: str, cls: type, given: dict[str, Any], index: ComponentIndex, lo
     except ValidationError as error:
         allowed = [item.name for item in fields(cls)]
         problems += [
-            Problem((*loc, *e["loc"]), sentence(e, allowed, name))
+            at_named_field(Problem((*loc, *e["loc"]), sentence(e, allowed, name)), loc, cls)
             for e in error.errors()[:MAX_PROBLEMS]
             if not e["loc"] or e["loc"][0] not in broken
         ]
@@ -97,6 +102,18 @@ def _make(name: str, cls: type, given: dict[str, Any], index: ComponentIndex, lo
         return Resolved(None, [*problems, Problem(loc, msg)])
     problems += _not_finite(value, loc)
     return Resolved(None if problems else value, problems)
+
+
+def at_named_field(problem: Problem, owner: Loc, cls: type) -> Problem:
+    """A problem of the component `cls` at `owner`, at the field with whose name its message begins.
+
+    What checks a whole component says which field does not fit (`rates has …`), not its place.
+    """
+    first = re.match(r"\w*", problem.msg)
+    names = {item.name for item in fields(cls)}
+    if problem.loc != owner or first is None or first[0] not in names:
+        return problem
+    return Problem((*owner, first[0]), problem.msg)
 
 
 def in_words(error: BaseException, cls: type) -> str:

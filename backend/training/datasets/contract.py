@@ -4,12 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from backend.data_folders.folders import DataError
 from backend.training.components.discovery import Configurable, catalogue_name
-from backend.training.examples.part import Part, Split
+from backend.training.examples.part import Part, Split, classes_of, examples_of
 from estimators.core.noise import stream
 from estimators.core.objective import Losses, cross_entropy
 from estimators.core.token_loss import token_cross_entropy
@@ -75,14 +76,17 @@ class Dataset(Configurable, ABC):
         """The three parts that belong to `seed`."""
 
 
-def load_checked(dataset: Dataset, seed: int) -> Split:
+def load_checked(dataset: Dataset, seed: int, *, uses_classes: bool = True) -> Split:
     """The parts that belong to `seed`, with labels and numbers that a run can use.
 
-    Raises DataError that names the data set for a label that is no class, or for an example of the
-    training part with a number that is not finite.
+    Raises DataError that names the data set for a label that is no class, for an example of the
+    training part with a number that is not finite, and, where the loss `uses_classes`, for training
+    examples that all have one class.
     """
     split = dataset.load(seed)
     name = catalogue_name(type(dataset))
+    if dataset.classified and uses_classes:
+        _refuse_one_class(name, split.train.y)
     labelled = dataset.classified and not dataset.tokens
     for part in (split.train, split.validation, split.test) if labelled else ():
         low, high = (int(end) for end in part.y.aminmax()) if len(part) else (0, 0)
@@ -101,10 +105,48 @@ def load_checked(dataset: Dataset, seed: int) -> Split:
     return split
 
 
+def _refuse_one_class(name: str, y: Tensor) -> None:
+    """Raise DataError unless the training labels are of two classes at least: with one, every
+    network that puts out this class alone has a loss of 0."""
+    low, high = (int(end) for end in y.aminmax()) if y.numel() else (0, 0)
+    if y.numel() and low == high:
+        raise DataError(
+            f"all {len(y):,} training examples of {name} have the label {low}; training needs "
+            "examples of two classes at least"
+        )
+
+
 def stratified(
-    x: Tensor, y: Tensor, seed: int, validation: float = 0.2, test: float = 0.2
+    x: Tensor | np.ndarray,
+    y: Tensor | np.ndarray,
+    seed: int,
+    validation: float = 0.2,
+    test: float = 0.2,
 ) -> Split:
-    """Split (x, y) at random; every part has each class in the same proportion."""
+    """Split (x, y) at random; every part has each class in the same proportion.
+
+    Args:
+        x: Examples (N, *shape).
+        y: Their classes (N,). Arrays of numpy become tensors as in `Part`.
+        seed: Decides the parts.
+        validation: Share of the examples in the validation part.
+        test: Share of the examples in the test part.
+
+    Raises:
+        TypeError, ValueError: for what is no tensor or array, for lengths that differ, and for
+            shares that leave nothing to train on.
+    """
+    x, y = examples_of(x), classes_of(y)
+    if y.ndim != 1 or len(x) != len(y):
+        raise ValueError(
+            f"x has the shape {tuple(x.shape)} and y {tuple(y.shape)}; stratified takes examples "
+            "(N, *shape) and classes (N,)"
+        )
+    if not (validation >= 0 and test >= 0 and validation + test < 1):
+        raise ValueError(
+            f"validation is {validation!r} and test is {test!r}; shares from 0 on with a sum "
+            "below 1 are allowed"
+        )
     order, place = _places(y, seed)
     bounds = torch.tensor([test, test + validation])
     part = torch.bucketize(place, bounds, right=True)  # 0 test, 1 validation, 2 train

@@ -2,12 +2,44 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 Device = torch.device | str
+
+
+def examples_of(x: Any) -> Tensor:
+    """Examples as a tensor; floats of numpy as float32. Raises TypeError for other types."""
+    if isinstance(x, np.ndarray) and x.dtype.kind == "f":
+        return _from_numpy(np.asarray(x, dtype=np.float32))
+    return _tensor("x", x)
+
+
+def classes_of(y: Any) -> Tensor:
+    """Classes as a tensor; integers of numpy as int64. Raises TypeError for other types."""
+    if isinstance(y, np.ndarray) and y.dtype.kind in "iu":
+        return _from_numpy(np.asarray(y, dtype=np.int64))
+    return _tensor("y", y)
+
+
+def _tensor(name: str, value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    allowed = "a tensor or an array of numbers is allowed"
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} is of the type {type(value).__name__}; {allowed}")
+    if value.dtype.kind not in "biuf":
+        raise TypeError(f"{name} is an array of the type {value.dtype}; {allowed}")
+    return _from_numpy(value)
+
+
+def _from_numpy(array: np.ndarray) -> Tensor:
+    """A tensor that shares the array's memory where torch may write to it."""
+    usable = array.flags.writeable and all(stride >= 0 for stride in array.strides)
+    return torch.from_numpy(array if usable else array.copy())
 
 
 class Decode(Protocol):
@@ -27,16 +59,19 @@ class Part:
 
     Of tokens, both are (N, T) int64.
 
-    `Part(x, y)` of float32 examples is all that a data set needs. With `decode`, examples are
-    stored in another form, such as uint8 pixels, and become float32 when they are read, so that
+    `Part(x, y)` of float32 examples is all that a data set needs. Arrays of numpy become tensors:
+    examples that are floats as float32, classes that are integers as int64. With `decode`, examples
+    are stored in another form, such as uint8 pixels, and become float32 when they are read, so that
     only a batch of them is ever float32. A subclass may store them elsewhere.
     """
 
     streamed: ClassVar[bool] = False
     """Whether reading takes so long that `prefetch` helps."""
 
-    def __init__(self, x: Tensor, y: Tensor, decode: Decode | None = None) -> None:
-        self.stored, self.y, self.decode = x, y, decode
+    def __init__(
+        self, x: Tensor | np.ndarray, y: Tensor | np.ndarray, decode: Decode | None = None
+    ) -> None:
+        self.stored, self.y, self.decode = examples_of(x), classes_of(y), decode
 
     def __len__(self) -> int:
         """The number of examples N."""
@@ -106,6 +141,14 @@ class Split:
     train: Part
     validation: Part
     test: Part
+
+    def __post_init__(self) -> None:
+        for name, part in vars(self).items():
+            if not isinstance(part, Part):
+                raise TypeError(
+                    f"the {name} part is of the type {type(part).__name__}; a Part is allowed, "
+                    "such as Part(x, y)"
+                )
 
     def to(self, device: Device) -> "Split":
         """The same on `device`."""

@@ -44,6 +44,8 @@ class Plan(NamedTuple):
 class Loss(Configurable, ABC):
     """Base of losses: a frozen dataclass whose fields choose among variants."""
 
+    uses_classes: ClassVar[bool] = True
+    """Whether training compares outputs with classes, of which there must be at least two."""
     min_batch_size: ClassVar[int] = 1
     """The smallest batch that the loss is defined on."""
 

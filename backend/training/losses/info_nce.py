@@ -48,6 +48,7 @@ class InfoNCE(Loss):
     noise: Annotated[float, Ge(0.0), Le(100.0)] = 0.1
     """Augmentation: standard deviation of the Gaussian noise added to each number."""
 
+    uses_classes: ClassVar[bool] = False
     min_batch_size: ClassVar[int] = 2
 
     @property

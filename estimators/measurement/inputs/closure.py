@@ -20,6 +20,10 @@ ClosureLoss = Callable[[nn.Module, Any], Tensor]
 """loss(model, batch): one number, ()."""
 
 
+class BatchRefusedError(ValueError):
+    """The loss raises on the batch."""
+
+
 class ClosureChain(Chain):
     """L(θ) = loss(model at θ, batch), one number that is not split into examples.
 
@@ -94,7 +98,8 @@ def _check(chain: ClosureChain) -> None:
             value = chain.forward({})
         except Exception as error:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ValueError(f"loss(model, batch) does not take this batch: {first}") from error
+            text = f"loss(model, batch) does not take this batch: {first}"
+            raise BatchRefusedError(text) from error
     if not isinstance(value, Tensor) or value.ndim or not value.is_floating_point():
         what = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise TypeError(f"loss(model, batch) gives {what}; one number, (), is allowed")

@@ -71,8 +71,7 @@ def test_an_absent_set_says_what_to_run_and_where_the_lab_looked(client, setting
     own = client.get("/api/datasets/mine", params={"files": "*.npz"}).json()
     assert (own["state"], own["can_fetch"]) == ("absent", False)
     assert own["text"] == (
-        f"there is no data set 'mine'; {settings.data_dir} has no data set, a folder with files "
-        "*.npz"
+        f"there is no data set 'mine'; {settings.data_dir} has no folder with files *.npz"
     )
 
 
@@ -143,8 +142,8 @@ def test_a_download_that_fails_says_why_and_may_be_tried_again(client, hub):
     assert answer.json()["detail"] == [
         {
             "loc": ["name"],
-            "msg": f"there is no data set 'minst'; there are {', '.join(NAMED)}, or any of the hub "
-            "as owner/name",
+            "msg": "there is no data set 'minst'; did you mean 'mnist'? There are "
+            f"{', '.join(NAMED)}, or any of the hub as owner/name",
         }
     ]
     client.post("/api/datasets", json={"name": "someone/absent"})

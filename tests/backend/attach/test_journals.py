@@ -1,10 +1,12 @@
 """A loop without a lab: what it writes to the home, and what the next lab makes of it."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from torch import nn
 import gradlab
 from backend.attach import journal, unclosed
 from backend.jobs.attached_runs import DIED
+from backend.jobs.worker.outbox import Outbox
 from backend.store import runs
 
 ROOT = Path(__file__).parents[3]
@@ -228,3 +231,23 @@ def test_a_loop_that_is_killed_has_failed_and_lost_nothing(lab):
     row = lab.store.run(run)
     assert (row.status, row.error, row.step) == ("failed", DIED, 1000)
     assert [step for step, _ in lab.points(run, "train/loss")] == [*range(999)]
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt()])
+def test_the_end_on_a_full_disk_says_what_is_lost_and_does_not_wait(
+    net, tmp_path, monkeypatch, capsys, error
+):
+    run = gradlab.attach(net, nn.CrossEntropyLoss(), home=tmp_path, name="full")
+    run.log({"loss": 1.0})
+
+    def full(outbox, line):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Outbox, "_write", full)
+    end = threading.Thread(target=run.end_unclosed, args=(error,), daemon=True)
+    end.start()
+    end.join(20)
+    assert not end.is_alive()
+    said = capsys.readouterr().err
+    assert f"the disk of {tmp_path} is full and no lab has taken the last reports" in said
+    assert str(run._delivery._journal.path) in said

@@ -1,6 +1,7 @@
 """A loop with an open lab: its points, its orders, and a lab that comes and goes."""
 
 import threading
+from time import perf_counter
 
 import pytest
 from torch import nn
@@ -21,7 +22,7 @@ def test_points_are_there_while_it_runs(open_lab, net, until):
         for step in range(50):
             run.step(step)
             run.log({"loss": 0.5 * step})
-        until(lambda: (run._flush_if_due(), open_lab.store.run(run.id).step == 50)[1])
+        until(lambda: (run._took_since(perf_counter()), open_lab.store.run(run.id).step == 50)[1])
     assert open_lab.store.run(run.id).status == "finished"
     assert open_lab.points(run.id, "train/loss") == [(s, 0.5 * s) for s in range(50)]
     assert not (open_lab.home.path / "attached" / run.id).exists()
@@ -154,7 +155,13 @@ def test_a_lab_elsewhere_by_url_and_token(open_lab, net, tmp_path, monkeypatch):
     [
         ({"token": "wrong-token-of-20-characters"}, r"the lab at http\S+ refuses the token"),
         ({"token": None}, r"there is no token; give token= or GRADLAB_TOKEN"),
-        ({"url": "lab.example.org"}, r"url is 'lab.example.org'; it must look like"),
+        ({"url": "lab.example.org"}, r"without http:// or https://; write 'http://lab.example.o"),
+        (
+            {"url": "127.0.0.1:80"},
+            r"^url is '127.0.0.1:80', without .* write 'http://127.0.0.1:80'$",
+        ),
+        ({"url": "localhost:80/"}, r"^url is 'localhost:80/', without http:// or https://; write "),
+        ({"url": "lab.example.org/there"}, r"url is 'lab.example.org/there'; it must look like"),
         (
             {"url": "http://127.0.0.1:99999"},
             r"^url is 'http\S+' \(Port out of .*must look like",

@@ -215,6 +215,19 @@ def test_a_loss_of_the_model_may_have_pairs_too(measured, net, batch):
     ("batch", "loss", "sentence"),
     [
         ({"x": 1}, lambda model, batch: model(batch), r"loss\(model, batch\) does not take this"),
+        (
+            torch.ones(4, 6),
+            LOSS,
+            r"^batch is one tensor, torch.float32 \(4, 6\), which is no pair of tensors, so that it"
+            r" went to loss\(model, batch\); .*\. A pair of tensors \(x, y\) goes to loss\(out",
+        ),
+        (
+            {"x": torch.ones(4, 6), "y": 1},
+            LOSS,
+            r"^batch is a dict of 2 \('x': torch.float32 \(4, 6\), 'y': an int\), which is no pair",
+        ),
+        ([torch.ones(4, 6)] * 3, LOSS, r"^batch is a list of 3 \(torch.float32 \(4, 6\), torch"),
+        ("text", LOSS, r"^batch is a str, which is no pair of tensors"),
         ({"x": 1}, lambda model, batch: 3.0, r"gives float; one number, \(\), is allowed"),
         ((torch.ones(4, 5), torch.ones(4)), LOSS, r"the network does not take x of torch.float32"),
         (
@@ -230,6 +243,23 @@ def test_batches_that_do_not_fit_are_told_at_the_first_step(tmp_path, net, batch
         pytest.raises((ValueError, TypeError), match=sentence),
     ):
         run.step(0, batch)
+
+
+@pytest.mark.parametrize("batch", [torch.ones(4, 6), [torch.ones(4, 6)] * 3, {"x": 1}])
+def test_a_loss_of_the_output_takes_pairs_alone(tmp_path, net, batch):
+    with (
+        gradlab.attach(net, LOSS, ESTIMATORS, home=tmp_path, loss_takes="output") as run,
+        pytest.raises(TypeError, match=r"; a pair of tensors \(x, y\) is allowed for loss\(output"),
+    ):
+        run.step(0, batch)
+
+
+def test_a_loss_of_the_model_that_refuses_the_batch_is_told_plainly(tmp_path, net):
+    with (
+        gradlab.attach(net, LOSS, ESTIMATORS, home=tmp_path, loss_takes="model") as run,
+        pytest.raises(ValueError, match=r"^loss\(model, batch\) does not take this batch"),
+    ):
+        run.step(0, torch.ones(4, 6))
 
 
 def test_a_probe_that_fails_later_is_told_and_the_loop_goes_on(lab, net, batch, caplog):

@@ -221,7 +221,7 @@ REFUSED = [
     ),
     (
         {"optimizer": {"name": "sgd", "nesterov": True}},
-        ("optimizer",),
+        ("optimizer", "nesterov"),
         ["nesterov needs momentum above 0; momentum is 0"],
     ),
     ({"steps": 10**12}, ("steps",), ["steps is 1,000,000,000,000; it must be at most 10,000,000"]),

@@ -3,6 +3,7 @@
 import pytest
 
 from backend.catalogue import validate
+from backend.data_folders.folders import data_at
 
 FILE = '''
 from collections.abc import Iterable
@@ -137,7 +138,8 @@ def test_a_layer_that_needs_numbers_is_run_with_numbers(problems):
         ),
         (
             {"layout": "return named(layer=Layre(classes))"}, "network",
-            "the network cannot be built: NameError: name 'Layre' is not defined (odd.py, line 28)",
+            "the network cannot be built for examples of shape (2,): NameError: name 'Layre' is "
+            "not defined (odd.py, line 28)",
         ),
         (
             {"shape": "shape: ClassVar = 2"}, "dataset",
@@ -217,3 +219,80 @@ def test_a_network_that_returns_the_batch_for_any_number_is_caught_at_another_nu
     """With two classes, (2, 2) looks right for two examples."""
     (problem,) = problems(forward="return self.linear(x)[:2]")
     assert problem[1].startswith("the network's output for 3 examples")
+
+
+@pytest.mark.parametrize("rates", ["heads 0.1", "heads: -1", "heads: 1, heads: 2"])
+def test_what_a_component_refuses_by_itself_is_told_at_the_field_that_it_names(config, rates):
+    config["optimizer"]["rates"] = rates
+    (error,) = validate(config)["errors"]
+    assert error["loc"] == ["optimizer", "rates"]
+    assert error["msg"].startswith("rates has ")
+
+
+PICKY = '''
+from dataclasses import dataclass, field
+from gradlab import Constant, PerExampleLoss, Optimizer, Schedule
+import torch
+
+
+@dataclass(frozen=True)
+class Picky(PerExampleLoss):
+    """A loss."""
+
+    low: float = 2.0
+    high: float = 1.0
+
+    def __post_init__(self):
+        if self.low > self.high:
+            raise ValueError({message!r})
+
+    def losses(self, outputs, y):
+        return outputs[:, 0]
+'''
+
+
+@pytest.mark.parametrize(
+    ("message", "place"),
+    [
+        ("high must be above low", ["loss", "high"]),
+        ("low is 2 and high is 1", ["loss", "low"]),
+        ("the lower end is above the higher", ["loss"]),
+    ],
+)
+def test_a_plug_in_that_names_its_field_is_marked_there(tmp_path, config, message, place):
+    (tmp_path / "picky.py").write_text(PICKY.format(message=message))
+    config["loss"] = {"name": "picky"}
+    (error,) = validate(config, [tmp_path])["errors"]
+    assert (error["loc"], error["msg"]) == (place, message)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "mnist",
+            "no dataset 'mnist'; mnist is a folder, which is described as "
+            "{name: parquet_images, folder: mnist}",
+        ),
+        (
+            "mnst",
+            "no dataset 'mnst'; did you mean the folder mnist, described as "
+            "{name: parquet_images, folder: mnist}?",
+        ),
+        (
+            "shapes",
+            "no dataset 'shapes'; shapes is a folder, which is described as "
+            "{name: npz, folder: shapes}",
+        ),
+        ("digts", "no dataset 'digts'; did you mean 'digits'?"),
+    ],
+)
+def test_a_folder_in_place_of_a_data_set_is_told_with_its_description(
+    config, tmp_path, name, message
+):
+    (tmp_path / "shapes").mkdir()
+    (tmp_path / "shapes" / "a.npz").touch()
+    config["dataset"] = {"name": name}
+    with data_at(tmp_path):
+        (error,) = validate(config)["errors"]
+    assert (error["loc"], error["msg"]) == (["dataset", "name"], message)

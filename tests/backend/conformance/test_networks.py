@@ -55,7 +55,7 @@ def test_a_sound_network_conforms_and_says_what_it_is():
 def test_an_output_of_another_shape():
     cls = bug(Sound, layout=lambda self, shape, classes: Sound.layout(self, shape, classes + 1))
     failed = failures("network", cls)
-    assert "shape (1, 3), not (1, 2)" in failed["puts out scores"]
+    assert "shape (1, 3), not (1, 2)" in failed["gives class scores"]
 
 
 def test_a_network_that_takes_one_batch_size():
@@ -64,7 +64,7 @@ def test_a_network_that_takes_one_batch_size():
             return h.reshape(2, 6)
 
     failed = failures("network", middle(Fixed))
-    assert "shape '[2, 6]' is invalid" in failed["puts out scores"]
+    assert "shape '[2, 6]' is invalid" in failed["gives class scores"]
 
 
 def test_an_output_that_is_not_finite():
@@ -72,7 +72,7 @@ def test_an_output_that_is_not_finite():
         def forward(self, h):
             return (h - h).log()
 
-    assert "is not finite" in failures("network", middle(Log))["puts out scores"]
+    assert "is not finite" in failures("network", middle(Log))["gives class scores"]
 
 
 def test_a_count_that_leaves_something_out():
@@ -319,7 +319,7 @@ def test_a_parameter_without_influence():
     failed = failures("network", middle(Dead))
     assert (
         "second.more.linear.weight, second.more.linear.bias has no gradient"
-        in (failed["reaches every parameter"])
+        in (failed["gives every parameter a gradient"])
     )
 
 
@@ -372,7 +372,7 @@ def test_a_setting_that_does_not_build():
             return module
 
     failed = failures("network", Deep)
-    assert failed["puts out scores"].startswith("deep(depth=2) on points of 2 numbers: ")
+    assert failed["gives class scores"].startswith("deep(depth=2) on points of 2 numbers: ")
 
 
 def test_a_network_that_takes_no_sample():

@@ -356,3 +356,34 @@ def test_orders_are_heard_while_the_disk_is_full(tmp_path, server, room):
     hand_over(reporter, 0, 1)
     assert heard.wait(5)
     reporter.close()
+
+
+def test_a_full_disk_is_waited_for_no_longer_than_the_end_allows(tmp_path, room):
+    reporter = make(tmp_path)
+    reporter.start()
+    reporter.end_within(0)
+    hand_over(reporter, 0, 10)
+    hand_over(reporter, 10, 10)
+    assert reporter.lost == 2
+    assert not reporter.close(0)
+    assert not list(unsent(tmp_path / "outbox"))
+
+
+def test_a_report_that_waits_for_the_disk_is_not_replaced_by_the_next(tmp_path, server, room):
+    """An interrupt in the wait leaves it unsaved; the end of the run comes behind it."""
+    reporter = make(tmp_path)
+    waits = reporter._wait_for_disk
+
+    def interrupted():
+        reporter._wait_for_disk = waits
+        raise KeyboardInterrupt
+
+    reporter._wait_for_disk = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        hand_over(reporter, 0, 10)
+    room.set()
+    reporter.end_within(None)
+    reporter.start()
+    hand_over(reporter, 10, 10)
+    reporter.close()
+    assert received(server)[0] == list(range(20))

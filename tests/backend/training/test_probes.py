@@ -9,7 +9,7 @@ from backend.training import clock, loop, probes
 from backend.training.checkpoints import format
 from backend.training.checkpoints.files import path_of
 from backend.training.loop import train
-from backend.training.probe_schedule import ProbeSchedule
+from backend.training.probe_schedule import FIRST_HORIZON, OpenEndedSchedule, ProbeSchedule
 from backend.training.records import Points
 
 SHADOWS = [{"name": "forward_gradient"}, {"name": "direct_feedback_alignment"}]
@@ -112,6 +112,19 @@ def test_what_probes_add_stays_within_the_budget(steps, step, probe, slow_start,
         assert run.added >= budget / 4, "the budget is there to be used"
     assert all(s & (s - 1) == 0 for s in run.strides)
     assert run.strides == sorted(run.strides)
+
+
+@pytest.mark.parametrize(("step", "probe", "cold"), [(0.02, 0.1, 0.1), (0.004, 0.3, 0.2)])
+def test_a_loop_of_unknown_length_may_end_at_any_time_within_the_budget(step, probe, cold):
+    stride, probes, fired = OpenEndedSchedule(0, 0.1), 0.0, []
+    for at in range(20_000):
+        if stride.due(at, at * step, probes):
+            fired.append(at)
+            probes += probe + (0 if at else cold)
+            stride.fired(probe, 0 if at else cold)
+        first = probe + cold
+        assert probes <= max(first, 0.1 * max(FIRST_HORIZON, at) * step) + 1e-9
+    assert probes >= 0.05 * 20_000 * step, "the budget is there to be used"
 
 
 def test_early_probes_are_log_spaced():

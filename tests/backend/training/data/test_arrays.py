@@ -209,8 +209,8 @@ def test_bad_tables_are_refused_in_the_form(home, text, said):
 
 
 def test_the_folder_of_a_table_has_to_be_named(home):
-    assert refusal(name="csv_table").startswith("folder is empty")
-    assert refusal(name="npz").endswith("has no data set, a folder with files *.npz")
+    assert refusal(name="csv_table").startswith("no folder is chosen: ")
+    assert refusal(name="npz").endswith("has no folder with files *.npz")
 
 
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer"])

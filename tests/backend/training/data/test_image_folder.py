@@ -218,7 +218,7 @@ def test_the_form_offers_the_folders_of_images(pets, folder):
 
 def test_a_lab_without_folders_of_images_says_what_one_is(home):
     said = refusal(folder="")
-    assert said.endswith("has no data set, a folder with files CLASS/*.png (or .jpg, .bmp, .webp)")
+    assert said.endswith("has no folder with files CLASS/*.png (or .jpg, .bmp, .webp)")
 
 
 def test_all_images_of_a_folder_can_be_checked(pets, folder):

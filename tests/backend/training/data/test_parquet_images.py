@@ -196,18 +196,22 @@ def test_a_path_is_no_name(tiny, name):
 
 
 def test_a_folder_that_is_missing_is_answered_with_those_there_are(tiny):
-    assert refusal("folder", folder="tinny").endswith("datasets has tiny")
-    assert refusal("folder", folder="").startswith("folder is empty; ")
+    said = refusal("folder", folder="tinny")
+    assert "there is no data set 'tinny'; did you mean 'tiny'? " in said
+    assert said.endswith("datasets has tiny")
+    assert refusal("folder", folder="").startswith("no folder is chosen: ")
 
 
 def test_a_lab_without_data_sets_says_what_a_data_set_is(home):
     said = refusal("folder")
-    assert "has no data set, a folder with files train-*.parquet and test-*.parquet" in said
+    assert "has no folder with files train-*.parquet and test-*.parquet" in said
     assert catalogue()["failures"] == []
 
 
 def test_more_training_images_than_there_are_are_refused(tiny):
-    assert refusal(folder="tiny", training=46).startswith("training is 46; tiny has 45 examples")
+    assert refusal("training", folder="tiny", training=46).startswith(
+        "training is 46; tiny has 45 examples"
+    )
     assert validate(run_on(folder="tiny", training=45))["errors"] == []
 
 

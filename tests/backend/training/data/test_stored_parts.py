@@ -4,15 +4,20 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 
 from backend.config import RunConfig
+from backend.data_folders.folders import DataError
 from backend.training import loop
 from backend.training.components.assemble import assemble
 from backend.training.datasets import Dataset, Part, Split
+from backend.training.datasets.contract import load_checked, stratified
 from backend.training.examples.pixels import Pixels, normalising
 from backend.training.loop import train
+from backend.training.losses.cross_entropy import CrossEntropy
+from backend.training.losses.info_nce import InfoNCE
 from backend.training.records import Ended, Points
 
 
@@ -110,3 +115,61 @@ def test_a_run_on_pixels_equals_one_on_floats_bit_for_bit(loss):
         runs.append(series)
     assert runs[0] == runs[1]
     assert len(runs[0]["train/loss", "", ""]) == 40
+
+
+def test_arrays_of_numpy_become_the_tensors_that_a_run_takes():
+    x, y = np.arange(20.0).reshape(10, 2), np.arange(10, dtype=np.uint8) % 2
+    split = stratified(x, y, seed=0)
+    assert split.train.x.dtype is torch.float32
+    assert split.train.y.dtype is torch.int64
+    same = stratified(torch.from_numpy(x).float(), torch.from_numpy(y).long(), 0)
+    assert torch.equal(split.train.x, same.train.x)
+    assert torch.equal(split.test.y, same.test.y)
+    frozen = np.broadcast_to(np.float32(1), (4, 2))
+    assert torch.equal(Part(frozen, y[::-1][:4]).x, torch.ones(4, 2))
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: stratified([[1.0]], [0], 0), "x is of the type list; a tensor or an array of num"),
+        (lambda: Part(torch.ones(1, 2), [0]), "y is of the type list; a tensor or an array of num"),
+        (lambda: Part(np.array(["a"]), np.array([0])), "x is an array of the type <U1; a tensor"),
+        (
+            lambda: stratified(np.ones((4, 2)), np.zeros(3, int), 0),
+            r"x has the shape \(4, 2\) and y \(3,\); stratified takes examples \(N, \*shape\) and ",
+        ),
+        (
+            lambda: stratified(np.ones((4, 2)), np.zeros(4, int), 0, 0.5, 0.5),
+            "validation is 0.5 and test is 0.5; shares from 0 on with a sum below 1 are allowed",
+        ),
+        (
+            lambda: Split((np.ones(2), np.ones(2)), None, None),
+            r"the train part is of the type tuple; a Part is allowed, such as Part\(x, y\)",
+        ),
+    ],
+)
+def test_what_is_no_part_is_refused_in_a_sentence(make, sentence):
+    with pytest.raises((TypeError, ValueError), match=sentence):
+        make()
+
+
+@dataclass(frozen=True)
+class Alike(Dataset):
+    """Two classes are declared, and the examples have one."""
+
+    shape: ClassVar = (2,)
+    classes: ClassVar = 2
+    description: ClassVar = "Examples of one class."
+    training_examples: ClassVar = 6
+
+    def load(self, seed):
+        return stratified(np.eye(10, 2), np.ones(10, int), seed)
+
+
+def test_training_examples_of_one_class_are_refused_where_the_loss_uses_classes():
+    with pytest.raises(DataError, match="all 6 training examples of alike have the label 1; train"):
+        load_checked(Alike(), 0)
+    assert CrossEntropy().uses_classes
+    assert not InfoNCE().uses_classes
+    assert len(load_checked(Alike(), 0, uses_classes=False).train) == 6
