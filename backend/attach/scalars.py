@@ -2,9 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterator, Mapping
-from itertools import groupby
-from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,50 +17,39 @@ PREFIX = "log/"
 PARTS = ("train/", "validation/", "test/")
 _KINDS = ("loss", "accuracy")
 MAX_NAME = 190
-MAX_TOGETHER = 100
-"""Sets of names logged together whose metrics are remembered."""
-_FLOATS = {float}
-_NONE = -1
-"""No step: what was logged belongs to earlier ones."""
 MAX_NAMES = 10_000
 """Names in one run, each of which is a series."""
 _NO_TEXT = ("Cc", "Cs")
 """Unicode's control characters and surrogates, which a database or a page does not take."""
 
 
-class _Row(NamedTuple):
-    """What one call of `log` keeps."""
-
-    step: int
-    metrics: tuple[str, ...]
-    values: list[float | Tensor]
-
-
 class Scalars:
-    """Keeps values, a row for each call; of a name that is logged twice at one step, the later one.
+    """Keeps values, a row for each step; of a name that is logged twice at one step, the later one.
 
-    `begin` and `log` run at every step of a loop, whose own work has emptied the processor's caches
-    by then: they check, in few calls, and all else is done in `flush`.
+    `begin` and `log` run at every step of a loop: they check, and all else is done in `flush`.
     """
 
     def __init__(self) -> None:
         self._step = 0
-        self._rows: list[_Row] = []
+        self._present: dict[str, float | Tensor] = {}
+        self._rows: list[tuple[int, dict[str, float | Tensor]]] = []
         self._metrics: dict[str, str] = {}
-        self._metrics_of: dict[tuple[str, ...], tuple[str, ...]] = {}
-        """The metrics of names that are logged together."""
 
     def begin(self, step: int) -> None:
-        """What comes now is of `step`."""
-        self._step = step
+        """Keep what was logged so far; what comes now is of `step`."""
+        if step != self._step:
+            self.end()
+            self._step = step
 
     def end(self) -> None:
-        """Nothing more comes at the present step."""
-        self._step = _NONE
+        """Keep what was logged at the present step."""
+        if self._present:
+            self._rows.append((self._step, self._present))
+            self._present = {}
 
     def flush(self) -> Iterator[Points]:
-        """All that was logged before the present step, by name, and forget it; tensors are read
-        with one synchronisation of the device."""
+        """All that was kept, by name, and forget it; tensors are read with one synchronisation of
+        the device."""
         pieces: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         for metrics, steps, table in self._tables():
             for metric, column in zip(metrics, table.T, strict=True):
@@ -72,44 +59,28 @@ class Scalars:
 
     def _tables(self) -> Iterator[tuple[tuple[str, ...], np.ndarray, np.ndarray]]:
         """The rows by their metrics: (metrics, steps (R,), values (R, M))."""
-        tables: dict[tuple[str, ...], list[_Row]] = {}
-        for row in _merged(self._taken()):
-            tables.setdefault(row.metrics, []).append(row)
-        flat = [v for rows in tables.values() for row in rows for v in row.values]
-        is_plain = set(map(type, flat)) <= _FLOATS
-        numbers = np.array(flat, dtype=np.float64) if is_plain else numbers_of(flat)
+        rows, self._rows = self._rows, []
+        tables: dict[tuple[str, ...], list[tuple[int, dict[str, float | Tensor]]]] = {}
+        for row in rows:
+            tables.setdefault(tuple(row[1]), []).append(row)
+        flat = [v for table in tables.values() for _, values in table for v in values.values()]
+        tensors = set(map(type, flat)) - {float}
+        numbers = numbers_of(flat) if tensors else np.array(flat, dtype=np.float64)
         at = 0
-        for metrics, rows in tables.items():
-            steps = np.array([row.step for row in rows], dtype=np.int64)
-            end = at + len(rows) * len(metrics)
-            yield metrics, steps, numbers[at:end].reshape(len(rows), len(metrics))
+        for metrics, table in tables.items():
+            steps = np.array([step for step, _ in table], dtype=np.int64)
+            end = at + len(table) * len(metrics)
+            yield metrics, steps, numbers[at:end].reshape(len(table), len(metrics))
             at = end
-
-    def _taken(self) -> list[_Row]:
-        """The rows before the present step, which are kept no longer."""
-        count = len(self._rows)
-        while count and self._rows[count - 1].step == self._step:
-            count -= 1
-        taken, self._rows = self._rows[:count], self._rows[count:]
-        return taken
 
     def log(self, values: Mapping[str, Any]) -> None:
         """Keep values of the present step. Raises TypeError or ValueError for what is no scalar."""
         if not isinstance(values, Mapping):
             raise TypeError(arguments.refusal("values", values, "a mapping such as {'loss': 0.5}"))
-        names, numbers = tuple(values), list(values.values())
-        metrics = self._metrics_of.get(names) or self._named_together(names)
-        if set(map(type, numbers)) != _FLOATS:
-            numbers = [*map(_scalar, names, numbers)]
-        if numbers:
-            self._rows.append(_Row(self._step, metrics, numbers))
-
-    def _named_together(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        metrics = tuple(self._metrics.get(name) or self._named(name) for name in names)
-        if len(self._metrics_of) >= MAX_TOGETHER:
-            self._metrics_of.clear()
-        self._metrics_of[names] = metrics
-        return metrics
+        metrics, present = self._metrics, self._present
+        for name, value in values.items():
+            metric = metrics.get(name) or self._named(name)
+            present[metric] = value if type(value) is float else _scalar(name, value)
 
     def _named(self, name: str) -> str:
         if len(self._metrics) >= MAX_NAMES:
@@ -118,18 +89,6 @@ class Scalars:
             )
         self._metrics[name] = metric = metric_of(name)
         return metric
-
-
-def _merged(rows: list[_Row]) -> Iterator[_Row]:
-    """One row for each step; of a metric that is there twice, the later value."""
-    for step, group in groupby(rows, key=attrgetter("step")):
-        first, *others = group
-        if others or len({*first.metrics}) < len(first.metrics):
-            values: dict[str, float | Tensor] = {}
-            for row in (first, *others):
-                values.update(zip(row.metrics, row.values, strict=True))
-            first = _Row(step, tuple(values), [*values.values()])
-        yield first
 
 
 def _in_order(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
@@ -160,8 +119,6 @@ def metric_of(name: str) -> str:
 
 def _scalar(name: str, value: Any) -> float | Tensor:
     """A number, or a copy of a tensor on a device that is read at the next flush."""
-    if type(value) is float:
-        return value
     if isinstance(value, Tensor):
         return _read(name, value)
     if isinstance(value, np.ndarray) and value.size == 1:

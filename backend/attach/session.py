@@ -91,15 +91,16 @@ class AttachedRun:
         Raises:
             RunCancelledError: the run was cancelled in the lab. The `with` block ends by it.
         """
-        start = perf_counter()
+        start = self._clock.total
         self._begins(step)
         if self._at != self._stepped_at:  # it may have begun with a `log`
             self._stepped_at = self._at
-            start += self._obey()
+            self._obey()
             if batch is not None:
                 self._probes.before(self._count, self._at, batch, self._report)
             self._count += 1
-        self._took_since(start)
+        self._flush_if_due()
+        self._clock.probes += self._clock.total - start
 
     def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
         """Keep scalars of the present step, or of `step`; a later value of a name replaces an
@@ -112,11 +113,12 @@ class AttachedRun:
 
         Raises TypeError or ValueError for what is no number.
         """
-        start = perf_counter()
+        start = self._clock.total
         if step is not None:
             self._begins(step)
         self._scalars.log(values)
-        self._took_since(start)
+        self._flush_if_due()
+        self._clock.probes += self._clock.total - start
 
     def close(self, outcome: Outcome = "finished", error: str | None = None) -> None:
         """End the run, and wait until the lab has all of it. Safe to repeat.
@@ -190,19 +192,16 @@ class AttachedRun:
         first = "0" if self._at < 0 else f"the present one, {self._at:,},"
         return f"a whole number from {first} on"
 
-    def _obey(self) -> float:
-        """Wait while the run is paused; raise RunCancelledError if it was cancelled. Returns the
-        seconds of the pause."""
+    def _obey(self) -> None:
+        """Wait while the run is paused; raise RunCancelledError if it was cancelled."""
         holds = self._control.holds(self._at)
         # Where processes train together, the others would wait for this one, or go on without it.
         if not (holds or self._control.cancel) or is_shared():
-            return 0.0
-        start = perf_counter()
+            return
         if holds:
             self._wait()
         if self._control.cancel:
             raise RunCancelledError(f"run {self.id} was cancelled in the lab")
-        return perf_counter() - start
 
     def _wait(self) -> None:
         self._flush()
@@ -217,13 +216,9 @@ class AttachedRun:
         self._delivery.report(records)
         self._flush()
 
-    def _took_since(self, start: float) -> None:
-        """Flush if it is due, and count the time since `start` as that of probes and reports."""
-        now = perf_counter()
-        if now >= self._next_flush:
+    def _flush_if_due(self) -> None:
+        if perf_counter() >= self._next_flush:
             self._flush()
-            now = perf_counter()
-        self._clock.probes += now - start
 
     def _flush(self) -> None:
         self._delivery.report(self._news())

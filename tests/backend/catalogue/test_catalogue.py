@@ -304,7 +304,7 @@ def test_a_network_that_does_not_serve_is_not_named(check):
 def test_all_problems_come_at_once(check):
     _, errors = check(
         steps=0,
-        network={"name": "mlp", "width": 0, "depth": 0},
+        network={"name": "mlp", "width": 0, "depth": -1},
         shadows=[{"name": "backprop"}, {"name": "nope"}, {"nam": 1}],
     )
     assert list(errors) == [
