@@ -1,5 +1,6 @@
 """What all tests share: one thread each, one browser, and two processes that divide the work."""
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -30,6 +31,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneBrow
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(BROWSER))
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests live to the end: the collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 20)
 
 
 @pytest.fixture(scope="session")

@@ -55,10 +55,13 @@ def uses_its_state(trials: Sequence[Trial]) -> str:
     numbers: dict[str, int] = {}
     for trial in trials:
         state = later_state(trial)
-        usual = _steps(trial, state)
-        for name, t in tensors_in(state, "the state").items():
-            effects.setdefault(name, set()).add(_effect(trial, state, name, usual))
-            numbers[name] = t.numel()
+        numbers |= {name: t.numel() for name, t in tensors_in(state, "the state").items()}
+        usual: Steps = []
+        for name in tensors_in(state, "the state"):
+            seen = effects.setdefault(name, set())
+            if not _is_shown(seen, effects):
+                usual = usual or _steps(trial, state)
+                seen.add(_effect(trial, state, name, usual))
     if not effects:
         return NO_STATE
     assert any("grads" in seen for seen in effects.values()), (
@@ -71,6 +74,12 @@ def uses_its_state(trials: Sequence[Trial]) -> str:
         "estimate ignores it"
     )
     return "an estimate depends on it"
+
+
+def _is_shown(seen: set[str], effects: Mapping[str, set[str]]) -> bool:
+    """Whether nothing that another setting shows of a tensor could change the outcome."""
+    changes_an_estimate = any("grads" in others for others in effects.values())
+    return "grads" in seen or ("state" in seen and changes_an_estimate)
 
 
 Steps = list[tuple[dict[str, Tensor], dict[str, Tensor]]]

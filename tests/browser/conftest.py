@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -36,12 +37,27 @@ def _tidy(request: pytest.FixtureRequest) -> Iterator[None]:
         request.getfixturevalue("lab").cancel_all()
 
 
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    made = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
-    made.add_init_script(WATCH)
+@pytest.fixture(scope="session")
+def shared_context(browser: Browser, lab: ServedLab) -> Iterator[BrowserContext]:
+    """One context for all pages: an idle page in it keeps what the renderer has compiled."""
+    made = _context(browser)
+    made.new_page().goto(f"{lab.url}/static/keys.js")
     yield made
     made.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One for this test alone. It costs more, and is for tests that change a context."""
+    made = _context(browser)
+    yield made
+    made.close()
+
+
+def _context(browser: Browser) -> BrowserContext:
+    made = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    made.add_init_script(WATCH)
+    return made
 
 
 @pytest.fixture
@@ -51,12 +67,48 @@ def expected() -> list[str]:
 
 
 @pytest.fixture
-def page(context: BrowserContext, expected: list[str]) -> Iterator[Page]:
+def page(request: pytest.FixtureRequest, expected: list[str]) -> Iterator[Page]:
     """A page that must break no policy and log no error but what is expected."""
+    alone = "context" in request.fixturenames
+    context = request.getfixturevalue("context" if alone else "shared_context")
     made = context.new_page()
     complaints: list[str] = []
     made.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
     made.on("pageerror", lambda error: complaints.append(str(error)))
     yield made
-    assert made.evaluate("window.violations") == []
+    try:
+        assert made.evaluate("window.violations") == []
+    finally:
+        if not alone:
+            _clear(context)
     assert [one for one in complaints if not any(part in one for part in expected)] == []
+
+
+NO_PLOTS = """
+const nothing = new Proxy(() => Promise.resolve(), {
+  get: (_, name) => (name === "then" ? undefined : nothing),
+});
+globalThis.Plotly = nothing;
+"""
+"""A chart library that draws nothing."""
+
+
+@pytest.fixture
+def no_plots(page: Page) -> None:
+    """Charts stay empty: a test that looks at none need not wait for them."""
+    answer = {"body": NO_PLOTS, "content_type": "text/javascript"}
+    page.route("**/plotly*", lambda route: route.fulfill(**answer))
+
+
+def _clear(context: BrowserContext) -> None:
+    """Close all pages but the idle one, and forget what they have stored."""
+    idle, *pages = context.pages
+    places = [urlsplit(page.url) for page in pages if page.url.startswith("http")]
+    for page in pages:
+        page.close()
+    context.clear_cookies()
+    session = context.new_cdp_session(idle)
+    for place in places:
+        what = {"origin": f"{place.scheme}://{place.netloc}", "storageTypes": "local_storage"}
+        session.send("Storage.clearDataForOrigin", what)
+    session.detach()

@@ -16,8 +16,11 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from click.testing import Result
+from typer.testing import CliRunner
 
 from backend import serve
+from backend.cli import app
 from backend.home import serving
 
 CONFIG = {
@@ -32,12 +35,26 @@ CONFIG = {
 }
 
 
-def gradlab(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def gradlab(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "backend.cli", *map(str, arguments)],
         capture_output=True, text=True, check=False, timeout=100,
-        env={**os.environ, "COLUMNS": "200", **environment},
+        env={**os.environ, "COLUMNS": "200"},
     )  # fmt: skip
+
+
+def called(*arguments: object) -> Result:
+    """The outcome of a command that starts no lab, called in this process."""
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*map(str, arguments)])
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    return done
+
+
+def refusal(*arguments: object, code: int = 1) -> str:
+    """What such a command says on its standard error when it ends with `code`."""
+    done = called(*arguments)
+    assert done.exit_code == code, done.output
+    return done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +69,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A served home: the process, and the start URL that it printed."""
+@contextmanager
+def serve_home(home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Serve a home: the process, and the start URL that it printed."""
     process = subprocess.Popen(
         [sys.executable, "-m", "backend.cli", "serve", "--no-open", "--port", "0",
-         "--home", str(tmp_path)],
+         "--home", str(home)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**os.environ, "COLUMNS": "200"},
     )  # fmt: skip
@@ -70,11 +87,24 @@ def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.communicate(timeout=30)
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of `served`."""
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def served(home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A served home, for the tests that leave its server as it is."""
+    with serve_home(home) as served:
+        yield served
+
+
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_server_leaves_one_whole_file(served, tmp_path, kind):
-    process, _ = served
-    process.send_signal(kind)
-    output, _ = process.communicate(timeout=60)
+def test_a_stopped_server_leaves_one_whole_file(tmp_path, kind):
+    with serve_home(tmp_path) as (process, _):
+        process.send_signal(kind)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     assert "Traceback" not in output
     beside = [path.name for path in tmp_path.iterdir() if path.name.startswith(("lab.db-", "lock"))]
@@ -154,20 +184,19 @@ def test_export_writes_each_format(finished, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "code", "sentence"),
     [
-        (("export", 7, "--html"), "there is no run 7"),
-        (("export", 1), "give exactly one of --html, --csv and --parquet"),
-        (("export", 1, "--parquet", "-o", "-"), "give a file with --output"),
+        (("export", 7, "--html"), 1, "there is no run 7"),
+        (("export", 1), 2, "give exactly one of --html, --csv and --parquet"),
+        (("export", 1, "--parquet", "-o", "-"), 1, "give a file with --output"),
     ],
 )
-def test_export_refuses_in_a_sentence(finished, arguments, sentence):
-    done = gradlab(*arguments, "--home", finished)
-    assert done.returncode != 0
-    assert sentence in done.stderr
+def test_export_refuses_in_a_sentence(finished, arguments, code, sentence):
+    assert sentence in refusal(*arguments, "--home", finished, code=code)
 
 
 def test_a_wrong_configuration_is_refused_field_by_field(finished, tmp_path):
+    """By the lab that the command has started itself."""
     wrong = {**CONFIG, "estimator": {"name": "forward_gradient", "tangets": 2}, "batch_size": 9999}
     (tmp_path / "wrong.yaml").write_text(yaml.safe_dump(wrong))
     done = gradlab("run", tmp_path / "wrong.yaml", "--home", finished)
@@ -177,9 +206,10 @@ def test_a_wrong_configuration_is_refused_field_by_field(finished, tmp_path):
     assert "tangents" in done.stderr  # what is allowed
 
 
-def test_a_misspelt_key_is_refused_with_the_right_one(finished, tmp_path):
+@pytest.mark.usefixtures("served")
+def test_a_misspelt_key_is_refused_with_the_right_one(home, tmp_path):
     (tmp_path / "wrong.yaml").write_text(yaml.safe_dump({**CONFIG, "batchsize": 3}))
-    done = gradlab("run", tmp_path / "wrong.yaml", "--home", finished)
+    done = gradlab("run", tmp_path / "wrong.yaml", "--home", home)
     assert done.returncode == 1
     assert "did you mean 'batch_size'" in done.stderr
 
@@ -203,9 +233,16 @@ def test_a_misspelt_key_is_refused_with_the_right_one(finished, tmp_path):
 )
 def test_a_file_that_is_no_configuration_is_refused(tmp_path, text, sentence):
     (tmp_path / "bad.yaml").write_text(text)
-    done = gradlab("run", tmp_path / "bad.yaml", "--home", tmp_path)
+    said = refusal("run", tmp_path / "bad.yaml", "--home", tmp_path, code=2)
+    assert sentence in said
+
+
+def test_a_refusal_is_an_exit_code_and_a_sentence(tmp_path):
+    """Of the program itself; other refusals are called in the process of the tests."""
+    done = gradlab("run", tmp_path / "nowhere.yaml", "--home", tmp_path)
     assert done.returncode == 2
-    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "nowhere.yaml" in done.stderr
 
 
 def test_serve_prints_the_start_url_and_answers_there(served):
@@ -216,52 +253,48 @@ def test_serve_prints_the_start_url_and_answers_there(served):
         assert client.get("/api/runs").json() == {"runs": [], "total": 0}
 
 
-def test_a_second_server_of_a_home_names_the_first(served, tmp_path):
+def test_a_second_server_of_a_home_names_the_first(served, home):
     process, start_url = served
-    done = gradlab("serve", "--no-open", "--home", tmp_path)
-    assert done.returncode == 1
-    assert f"process {process.pid} at {start_url.split('/#')[0]}" in done.stderr
+    said = refusal("serve", "--no-open", "--home", home)
+    assert f"process {process.pid} at {start_url.split('/#')[0]}" in said
 
 
-def test_run_submits_to_the_server_of_the_home(served, tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    done = gradlab("run", tmp_path / "config.json", "--home", tmp_path)
+def test_run_submits_to_the_server_of_the_home(served, home):
+    (home / "config.json").write_text(json.dumps(CONFIG))
+    done = gradlab("run", home / "config.json", "--home", home)
     assert done.returncode == 0, done.stdout + done.stderr
-    now = serving(tmp_path)
+    now = serving(home)
     assert now is not None
     assert now.pid == served[0].pid
-    headers = {"authorization": f"Bearer {(tmp_path / 'token').read_text()}"}
+    headers = {"authorization": f"Bearer {(home / 'token').read_text()}"}
     (run,) = httpx.get(f"{now.url}/api/runs", headers=headers).json()["runs"]
     assert (run["name"], run["status"]) == (CONFIG["name"], "finished")
 
 
-def test_a_port_in_use_is_named(served, tmp_path_factory):
+def test_a_port_in_use_is_named(served, tmp_path):
     port = served[1].split("/#")[0].rsplit(":", 1)[1]
-    done = gradlab("serve", "--no-open", "--port", port, "--home", tmp_path_factory.mktemp("b"))
-    assert done.returncode == 1
-    assert f"port {port} of 127.0.0.1 is in use" in done.stderr
+    said = refusal("serve", "--no-open", "--port", port, "--home", tmp_path)
+    assert f"port {port} of 127.0.0.1 is in use" in said
 
 
 def test_a_foreign_file_in_the_database_s_place_is_not_touched(tmp_path):
     (tmp_path / "lab.db").write_text("my notes")
-    done = gradlab("serve", "--no-open", "--port", "0", "--home", tmp_path)
-    assert done.returncode == 1
-    assert "is not a database" in done.stderr
+    assert "is not a database" in refusal("serve", "--no-open", "--port", "0", "--home", tmp_path)
     assert (tmp_path / "lab.db").read_text() == "my notes"
 
 
-def test_a_bad_setting_is_named_without_repeating_a_secret(tmp_path):
-    done = gradlab("serve", "--home", tmp_path, GRADLAB_TOKEN="sesame")
-    assert done.returncode == 1
-    assert "GRADLAB_TOKEN" in done.stderr
-    assert "sesame" not in done.stderr
+def test_a_bad_setting_is_named_without_repeating_a_secret(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADLAB_TOKEN", "sesame")
+    said = refusal("serve", "--home", tmp_path)
+    assert "GRADLAB_TOKEN" in said
+    assert "sesame" not in said
 
 
 def test_estimators_lists_ours_and_a_broken_plug_in(tmp_path):
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "broken.py").write_text("1 / 0")
-    done = gradlab("estimators", "--home", tmp_path)
-    assert done.returncode == 1
+    done = called("estimators", "--home", tmp_path)
+    assert done.exit_code == 1
     assert "forward_gradient" in done.stdout
     assert "broken.py" in done.stderr
     assert "ZeroDivisionError" in done.stderr
@@ -297,8 +330,8 @@ def test_check_says_what_an_estimator_does_not_offer(tmp_path):
         "        e = Backprop().estimate(objective, params, None, rng)\n"
         "        return e._replace(grads={k: g / 2 for k, g in e.grads.items()})\n"
     )
-    done = gradlab("check", tmp_path / "half.py")
-    assert done.returncode == 0, done.stdout
+    done = called("check", tmp_path / "half.py")
+    assert done.exit_code == 0, done.stdout
     assert re.search(r"^– +obeys its law +no law offered", done.stdout, re.MULTILINE)
     assert re.search(r"^– +batches its draws +no batched draws offered", done.stdout, re.MULTILINE)
     assert "pass  keeps its claim" in done.stdout
@@ -316,8 +349,8 @@ def test_check_passes_nothing_that_it_could_not_check(tmp_path):
         "    def estimate(self, objective, params, state, rng):\n"
         "        return 1 / 0\n"
     )
-    done = gradlab("check", tmp_path / "zero.py")
-    assert done.returncode == 1
+    done = called("check", tmp_path / "zero.py")
+    assert done.exit_code == 1
     assert "FAIL  estimates" in done.stdout
     assert "pass  keeps its claim" not in done.stdout
     _, trace = done.stdout.split("Traceback (most recent call last):\n")
@@ -346,6 +379,5 @@ def test_probe_writes_the_figures_into_one_file(finished, tmp_path):
     assert "none (< " in done.stdout
     assert re.search(r"by its law .*0 agrees", done.stdout)
     assert "Draw cloud" in page.read_text()
-    nowhere = gradlab("probe", 1, "--html", tmp_path / "no" / "x.html", "--home", finished)
-    assert nowhere.returncode == 2
-    assert "there is no folder" in nowhere.stderr
+    page = tmp_path / "no" / "x.html"
+    assert "there is no folder" in refusal("probe", 1, "--html", page, "--home", finished, code=2)

@@ -4,6 +4,7 @@ import base64
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -109,18 +110,32 @@ def settings(request, tmp_path) -> Settings:
     return Settings(home=tmp_path / "home", token=TOKEN, public_url=public)
 
 
-@pytest.fixture
-def app(settings, tmp_path) -> Iterator[Any]:
+@contextmanager
+def opened_app(settings: Settings) -> Iterator[Any]:
+    """The server of a home, as an application."""
     home = open_home(settings.home, TOKEN)
     engine = open_engine(settings.database)
     yield create_app(settings, Store(engine), Fake(), home)
     engine.dispose()
 
 
+@contextmanager
+def opened_client(app: Any, **headers: str) -> Iterator[TestClient]:
+    """A client of a server, which runs as long as the client is open."""
+    with TestClient(app, base_url="http://localhost:8642", headers=headers) as client:
+        yield client
+
+
+@pytest.fixture
+def app(settings) -> Iterator[Any]:
+    with opened_app(settings) as app:
+        yield app
+
+
 @pytest.fixture
 def stranger(app) -> Iterator[TestClient]:
     """A client that has no token."""
-    with TestClient(app, base_url="http://localhost:8642") as client:
+    with opened_client(app) as client:
         yield client
 
 
@@ -129,6 +144,17 @@ def client(stranger) -> TestClient:
     """A script with the token."""
     stranger.headers["authorization"] = f"Bearer {TOKEN}"
     return stranger
+
+
+@pytest.fixture(scope="module")
+def lasting_client(tmp_path_factory) -> Iterator[TestClient]:
+    """A script with the token, for tests of one module that leave what they find."""
+    settings = Settings(home=tmp_path_factory.mktemp("lasting") / "home", token=TOKEN)
+    with (
+        opened_app(settings) as app,
+        opened_client(app, authorization=f"Bearer {TOKEN}") as client,
+    ):
+        yield client
 
 
 @pytest.fixture

@@ -22,7 +22,17 @@ MOST = 2
 Change = Callable[[], object]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def client(lasting_client) -> Any:
+    return lasting_client
+
+
+@pytest.fixture(scope="module")
+def store(client) -> Store:
+    return client.app.state.lab.store
+
+
+@pytest.fixture(scope="module")
 def runs(store) -> dict[str, str]:
     """The runs of `full_source`, in the store: {id there: id here}."""
     source, ids = full_source(), {}
@@ -42,11 +52,16 @@ def runs(store) -> dict[str, str]:
     return ids
 
 
-@pytest.fixture(params=["deleted", "attempt"])
-def changed_before(request, store, runs) -> Any:
-    """A function of a number: within it, every run loses its points before that SELECT."""
+@pytest.fixture(scope="module")
+def chunks(store, runs) -> list[dict[str, Any]]:
+    """All points, as they are stored."""
     with store.reading() as session:
-        chunks = [dict(row) for row in session.execute(select(Chunk.__table__)).mappings()]
+        return [dict(row) for row in session.execute(select(Chunk.__table__)).mappings()]
+
+
+@pytest.fixture(params=["deleted", "attempt"])
+def changed_before(request, store, runs, chunks) -> Any:
+    """A function of a number: within it, every run loses its points before that SELECT."""
 
     def lose_points() -> None:
         with store.writing() as session:

@@ -72,7 +72,7 @@ def test_gradients_that_wait_for_the_optimiser_are_left(lab, net, batch):
     assert net[2].weight.grad is None
 
 
-def draws(lab, net, batch, estimators, count=2000, **more):
+def draws(lab, net, batch, estimators, count=500, **more):
     """The measures of the whole network at one probe of many draws."""
     with gradlab.attach(
         net, nn.CrossEntropyLoss(), estimators, draws=count, every=1, home=lab.home.path, **more
@@ -98,13 +98,12 @@ def test_the_mask_of_a_probe_is_that_of_the_loop_s_next_pass(lab, batch):
     assert norm == pytest.approx(want, rel=1e-12)
 
 
-@pytest.mark.parametrize("tangents", [1, 3])
-def test_all_draws_of_a_probe_have_one_mask(lab, batch, tangents):
+def test_all_draws_of_a_probe_have_one_mask(lab, batch):
     """With a mask of its own for each draw, the estimates would scatter about another mean."""
     net = network(dropout=0.5, norm=False)
     estimators = {
-        "forward": gradlab.ForwardGradient(tangents=tangents), "spsa": gradlab.SPSA(eps=1e-5),
-        "activity": gradlab.ActivityForwardGradient(),
+        "one": gradlab.ForwardGradient(), "three": gradlab.ForwardGradient(tangents=3),
+        "spsa": gradlab.SPSA(eps=1e-5), "activity": gradlab.ActivityForwardGradient(),
     }  # fmt: skip
     _, series = draws(lab, net, batch, estimators)
     for label in estimators:
@@ -112,9 +111,12 @@ def test_all_draws_of_a_probe_have_one_mask(lab, batch, tangents):
         along, error = series["along", label], series["along_se", label]
         assert abs(along - 1) < 4 * error
         assert error < 0.2
-    exact = series["relative_variance", "forward"]
     count = sum(p.numel() for p in net.parameters())
-    assert exact == pytest.approx((count - 1) / tangents, rel=0.15), "signs: tr Var = (d − 1)‖g‖²/K"
+    for label, tangents in (("one", 1), ("three", 3)):
+        # Signs: tr Var = (d − 1)‖g‖²/K. The square of a normal slope scatters by √2 of its mean,
+        # that of 500 draws by 0.063: four of these.
+        law = (count - 1) / tangents
+        assert series["relative_variance", label] == pytest.approx(law, rel=0.25)
 
 
 def test_what_runs_a_part_alone_is_refused_under_dropout(lab, batch):

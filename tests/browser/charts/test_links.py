@@ -1,20 +1,13 @@
 """A study's grid of targets and guesses: each cell leads to its runs, and back."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
-from axe import violations
+from axe import violations, wear
 from person import enter, run_row, sees
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from served import ServedLab
 from study import fill
 
 Study = tuple[ServedLab, str, dict[str, list[str]]]
-LOOKS: dict[str, dict[str, Any]] = {
-    "dark": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "dark"},
-    "phone": {"viewport": {"width": 360, "height": 740}, "color_scheme": "light"},
-}
 CENTRE = """([row, column]) => {
   const plot = document.querySelector("[data-chart=study-grid]");
   const {x, y} = plot.data[0];
@@ -32,14 +25,9 @@ HEAR = """() => document.querySelector("[data-chart=study-grid]").on("plotly_cli
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
-    """A lab with one study, whose runs have ended."""
-    home = tmp_path_factory.mktemp("study")
-    found, ids = fill(home)
-    served = ServedLab(home)
-    served.start()
-    yield served, found, ids
-    served.stop()
+def study(lab: ServedLab) -> Study:
+    """A lab with a study, whose runs have ended."""
+    return lab, *fill(lab.home)
 
 
 def opened(page: Page, study: Study) -> str:
@@ -160,11 +148,10 @@ def test_a_study_that_is_not_there_says_so(page: Page, study: Study, expected: l
     expect(page.get_by_text("There is no study y0123456789abcdef in this lab.")).to_be_visible()
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("look", ["dark", "phone"])
 @pytest.mark.timeout(90)
-def test_axe_finds_nothing_on_a_study(look: str, browser: Browser, study: Study) -> None:
-    context = browser.new_context(**LOOKS[look], reduced_motion="reduce")
-    page = context.new_page()
+def test_axe_finds_nothing_on_a_study(look: str, page: Page, study: Study) -> None:
+    width = wear(page, look)
     opened(page, study)
     page.locator("[data-chart=study-depth]").scroll_into_view_if_needed()
     sees(page, "() => document.querySelector('[data-chart=study-depth]')?._fullData?.length > 0")
@@ -172,6 +159,4 @@ def test_axe_finds_nothing_on_a_study(look: str, browser: Browser, study: Study)
     tools.get_by_label("Show as a table").click()
     expect(page.get_by_role("link", name="Open 2 runs of local, local")).to_be_visible()
     assert violations(page) == []
-    width = page.evaluate("() => document.documentElement.scrollWidth")
-    assert width <= LOOKS[look]["viewport"]["width"]
-    context.close()
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width

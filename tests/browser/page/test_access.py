@@ -1,24 +1,16 @@
 """Everybody can use it: axe finds nothing, in light, in dark, on a phone; nothing sticks out."""
 
-from typing import Any
-
 import pytest
-from axe import violations
+from axe import LOOKS, violations, wear
 from person import becomes, chart, enter, points, press_run, run_row, small
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 from served import ServedLab
-
-LOOKS: dict[str, dict[str, Any]] = {
-    "light": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"},
-    "dark": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "dark"},
-    "phone": {"viewport": {"width": 360, "height": 740}, "color_scheme": "light"},
-}
 
 
 @pytest.fixture(scope="module")
-def address(browser: Browser, lab: ServedLab) -> str:
+def address(shared_context: BrowserContext, lab: ServedLab) -> str:
     """The address of a page with a finished run in the charts."""
-    page = browser.new_page()
+    page = shared_context.new_page()
     enter(page, lab.start_url)
     small(page, "looked at", 150)
     press_run(page)
@@ -30,9 +22,8 @@ def address(browser: Browser, lab: ServedLab) -> str:
 
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.timeout(120)
-def test_axe_finds_nothing(look: str, browser: Browser, lab: ServedLab, address: str) -> None:
-    context = browser.new_context(**LOOKS[look], reduced_motion="reduce")
-    page = context.new_page()
+def test_axe_finds_nothing(look: str, page: Page, lab: ServedLab, address: str) -> None:
+    width = wear(page, look)
     enter(page, lab.start_url)
     page.goto(address)
     points(page, "loss", "train")
@@ -44,9 +35,7 @@ def test_axe_finds_nothing(look: str, browser: Browser, lab: ServedLab, address:
     page.get_by_role("group", name="Loss: tools").get_by_label("Show as a table").click()
     expect(page.get_by_role("region", name="Loss, as a table")).to_be_visible()
     assert violations(page) == []
-    width = page.evaluate("() => document.documentElement.scrollWidth")
-    assert width <= LOOKS[look]["viewport"]["width"]
-    context.close()
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
 
 
 def test_axe_finds_nothing_at_the_door_and_in_dialogs(

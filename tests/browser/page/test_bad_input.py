@@ -1,8 +1,11 @@
 """What a person mistypes is answered in words, beside the field."""
 
+import pytest
 from person import becomes, chart, enter, fill, points, press_run, run_row, sees, small
 from playwright.sync_api import Page, Route, expect
 from served import ServedLab
+
+no_plots = pytest.mark.usefixtures("no_plots")
 
 CLEAR = """(input) => input.closest(".field").getBoundingClientRect().bottom
   <= document.querySelector(".form-end").getBoundingClientRect().top"""
@@ -16,6 +19,7 @@ def beside(page: Page, label: str) -> str:
     return problems[0].inner_text()
 
 
+@no_plots
 def test_each_problem_stands_beside_its_field(
     page: Page, lab: ServedLab, expected: list[str]
 ) -> None:
@@ -35,6 +39,7 @@ def test_each_problem_stands_beside_its_field(
     assert lab.runs() == before
 
 
+@no_plots
 def test_a_late_refusal_does_not_mark_what_was_typed_since(
     page: Page, lab: ServedLab, expected: list[str]
 ) -> None:
@@ -54,6 +59,7 @@ def test_a_late_refusal_does_not_mark_what_was_typed_since(
     expect(width).not_to_have_attribute("aria-invalid", "true")
 
 
+@no_plots
 def test_problems_are_counted_and_found(page: Page, lab: ServedLab, expected: list[str]) -> None:
     expected.append("422")
     enter(page, lab.start_url)
@@ -72,6 +78,7 @@ def test_problems_are_counted_and_found(page: Page, lab: ServedLab, expected: li
     expect(form.get_by_label("Seed", exact=True)).to_be_focused()
 
 
+@no_plots
 def test_a_shadow_that_is_the_driver_is_pointed_out(page: Page, lab: ServedLab) -> None:
     enter(page, lab.start_url)
     form = page.locator("form.run-form")
@@ -82,6 +89,7 @@ def test_a_shadow_that_is_the_driver_is_pointed_out(page: Page, lab: ServedLab) 
     expect(warning).to_have_count(0)
 
 
+@no_plots
 def test_two_shadows_of_one_estimator_are_told_apart(page: Page, lab: ServedLab) -> None:
     enter(page, lab.start_url)
     form = page.locator("form.run-form")
@@ -117,6 +125,7 @@ def complaint(message: str) -> None:
     raise AssertionError(f"a name was run: {message}")
 
 
+@no_plots
 def test_what_was_typed_is_kept(page: Page, lab: ServedLab) -> None:
     enter(page, lab.start_url)
     form = page.locator("form.run-form")
@@ -130,6 +139,7 @@ def test_what_was_typed_is_kept(page: Page, lab: ServedLab) -> None:
     expect(form.get_by_role("button", name="Remove shadow SPSA")).to_have_count(0)
 
 
+@no_plots
 def test_fields_that_the_other_choices_leave_unused_are_named_and_hidden(
     page: Page, lab: ServedLab, expected: list[str]
 ) -> None:
@@ -156,6 +166,7 @@ def test_fields_that_the_other_choices_leave_unused_are_named_and_hidden(
     assert "auxiliary is cnn" in beside(page, "Auxiliary")
 
 
+@no_plots
 def test_a_problem_of_an_unused_field_is_seen(
     page: Page, lab: ServedLab, expected: list[str]
 ) -> None:

@@ -12,6 +12,8 @@ from served import ServedLab
 from backend.data_folders.exclusive import alone
 from tests.backend.data_folders.fake_hub import parquet
 
+pytestmark = pytest.mark.usefixtures("no_plots")
+
 
 @pytest.fixture
 def data(lab: ServedLab):

@@ -39,11 +39,11 @@ def started(lab: ServedLab, name: str, steps: int = LONG) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(90)
+@pytest.mark.usefixtures("no_plots")
 def test_what_happens_in_a_gap_is_on_the_page(
     cable: Cable, page: Page, lab: ServedLab, expected: list[str]
 ) -> None:
     expected += ["ERR_", "404"]
-    page.route(NO_PLOTS, lambda route: route.fulfill(body="", content_type="text/javascript"))
     goes, stays = started(lab, "goes", 5), started(lab, "stays")
     enter(page, f"{cable.url}/#token={lab.token}")
     becomes(run_row(page, "goes"), "finished")
@@ -65,11 +65,11 @@ def test_what_happens_in_a_gap_is_on_the_page(
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.usefixtures("no_plots")
 def test_a_server_that_falls_silent_is_not_live(
     cable: Cable, page: Page, lab: ServedLab, expected: list[str]
 ) -> None:
     expected.append("404")
-    page.route(NO_PLOTS, lambda route: route.fulfill(body="", content_type="text/javascript"))
     run, goes = started(lab, "asleep"), started(lab, "goes quietly", 5)
     enter(page, f"{cable.url}/#token={lab.token}")
     becomes(run_row(page, "goes quietly"), "finished")
@@ -88,6 +88,7 @@ def test_a_server_that_falls_silent_is_not_live(
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.usefixtures("no_plots")
 def test_news_outlives_a_list_that_was_read_before_it(page: Page, lab: ServedLab) -> None:
     goes = started(lab, "in an old list", 5)
     while ask(lab, "GET", f"/runs/{goes['id']}")["status"] != "finished":
@@ -131,6 +132,7 @@ def test_seven_windows_share_one_stream(
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.usefixtures("no_plots")
 def test_without_shared_workers_a_page_has_its_own_stream(page: Page, lab: ServedLab) -> None:
     page.add_init_script("delete window.SharedWorker")
     enter(page, lab.start_url)

@@ -7,6 +7,8 @@ from person import becomes, enter, press_run, run_row, small, step_of
 from playwright.sync_api import Page, Route, expect
 from served import ServedLab
 
+pytestmark = pytest.mark.usefixtures("no_plots")
+
 LONG = 10_000_000
 PRESSES = 3
 

@@ -10,6 +10,8 @@ from served import ServedLab
 
 from backend.store import Store, open_engine
 
+pytestmark = pytest.mark.usefixtures("no_plots")
+
 OLD = 260
 
 
@@ -119,10 +121,10 @@ def test_a_press_too_many_deletes_no_other_run(page: Page, full: ServedLab) -> N
 
 @pytest.mark.timeout(60)
 def test_presses_during_a_slow_deletion_and_after_it_delete_no_other_run(
-    page: Page, full: ServedLab
+    page: Page, context: BrowserContext, full: ServedLab
 ) -> None:
     """However long the server takes, only a press some time after the deletion is a new one."""
-    page.clock.install()
+    context.clock.install()
     enter(page, full.start_url)
     held_back: list[Route] = []
 

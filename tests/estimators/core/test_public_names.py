@@ -13,10 +13,9 @@ import estimators
 TORCH_FREE = ["estimators", "estimators.statistics"]
 
 
-def run(code):
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=100
-    )
+def run(code, *arguments):
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
 
 
 @pytest.mark.parametrize("module", TORCH_FREE)
@@ -62,11 +61,25 @@ def test_the_imports_for_type_checkers_are_the_lazy_names():
     assert imported == estimators._MODULES
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["estimators.core.laws", "estimators.requirements", "estimators.registry",
-     "estimators.autodiff.calculus", "estimators.conformance", "estimators.measurement.measure"],
-)  # fmt: skip
-def test_a_module_can_be_imported_first(module):
-    done = run(f"import {module}")
+FIRST = """
+import os, sys, traceback, torch
+for module in sys.argv[1:]:
+    if not os.fork():
+        try:
+            __import__(module)
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+        os._exit(0)
+    if os.wait()[1]:
+        sys.exit(f"{module} cannot be imported first")
+"""
+"""Imports each module in a process of its own, which has loaded torch and nothing else."""
+
+
+def test_modules_can_be_imported_first():
+    modules = ["core.laws", "requirements", "registry", "autodiff.calculus", "conformance",
+               "measurement.measure"]  # fmt: skip
+    done = run(FIRST, *(f"estimators.{module}" for module in modules))
     assert done.returncode == 0, done.stderr

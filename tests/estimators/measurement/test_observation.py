@@ -111,8 +111,15 @@ LAWFUL = [
 ]
 
 
-@pytest.mark.parametrize("estimator", LAWFUL, ids=str)
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def on_each_case():
+    """Every estimator on a network in turn; on the others at night."""
+    for i, estimator in enumerate(LAWFUL):
+        for k, case in enumerate(CASES):
+            marks = () if i % len(CASES) == k else (pytest.mark.nightly,)
+            yield pytest.param(case, estimator, id=f"{case.name}-{estimator}", marks=marks)
+
+
+@pytest.mark.parametrize(("case", "estimator"), [*on_each_case()])
 def test_laws_agree_with_draws_in_every_layer(case, estimator):
     one = finished(estimator, 192, case, sketched=False)
     checks = one.law_checks()

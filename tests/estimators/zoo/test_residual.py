@@ -30,8 +30,21 @@ LOCAL = [
     for inner in (Backprop(), SITES(), SITES(masked_noise=False))
     for greedy in (True, False)
 ]
-each_network = pytest.mark.parametrize("foreign", RESIDUAL, ids=lambda foreign: foreign.name)
-each_resnet = pytest.mark.parametrize("foreign", RESNETS, ids=lambda foreign: foreign.name)
+
+
+def each(networks):
+    """Each network; at night alone, if its depth and its normalisation are those of two others."""
+    return pytest.mark.parametrize(
+        "foreign",
+        [
+            pytest.param(f, id=f.name, marks=pytest.mark.nightly if f.name in COMBINED else ())
+            for f in networks
+        ],
+    )
+
+
+COMBINED = ("8_blocks, batch", "8_blocks, layer", "16_blocks, group", "16_blocks, layer")
+each_network, each_resnet = each(RESIDUAL), each(RESNETS)
 
 
 def subject_of(foreign):
