@@ -13,6 +13,8 @@ from backend.studies.study_file import StudyFile
 from backend.studies.table import terminal
 
 REFRESH = 0.5  # seconds
+SHARE = 20
+"""The server is asked for at most one part in this of its time."""
 ORDERS = ("pause", "resume", "cancel", "retry")
 Results = dict[str, Any]
 
@@ -96,12 +98,16 @@ def follow(lab: Lab, study_id: str, console: Console) -> Results:
     # Where nothing can be drawn over, only the last table is printed.
     live = console.is_terminal or console.is_jupyter
     shown = Live(console=console, auto_refresh=False, transient=True) if live else None
+    took = 0.0
     with shown or nullcontext():
         while found["status"] == "running":
             if shown is not None:
                 shown.update(_drawn(found), refresh=True)
-            time.sleep(REFRESH)
+            # A study of many runs takes the server longer to sum up, and the runs need it more.
+            time.sleep(max(REFRESH, SHARE * took))
+            asked = time.monotonic()
             found = lab.study_results(study_id)
+            took = time.monotonic() - asked
     console.print(_drawn(found))
     if problem := _problem(found):
         raise StudyEndedError(problem)
