@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from backend.gallery.entry import Length
     from backend.terminal.client import Client
 
 app = typer.Typer(add_completion=False)
@@ -31,6 +32,10 @@ def gallery(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The report; its pictures are stored beside it.")
     ] = REPORT,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", help="Write the study of NAME to this file, and start nothing."),
+    ] = None,
     home: Annotated[Path | None, typer.Option(help="The lab's home.")] = None,
 ) -> None:
     """Carry out NAME, an experiment of a paper; or list all, or write the report of all.
@@ -44,12 +49,16 @@ def gallery(
 
     if report and not output.parent.is_dir():
         raise _failed(f"there is no folder {output.parent} for {output.name}")
+    length: Length = "full" if full else "short"
     try:
+        if file is not None:
+            _write_study(name, length, file, home)
+            return
         with running_lab({"home": home} if home else {}) as lab:
             if report:
                 _write(lab, output)
             elif name:
-                _carry_out(lab, name, "full" if full else "short")
+                _carry_out(lab, name, length)
             else:
                 _list(lab)
     except (RefusedError, ServeError, StudyEndedError) as error:
@@ -74,7 +83,7 @@ def _list(lab: "Client") -> None:
     out.print("minutes: short / full length, about, on 2 cores", style="dim")
 
 
-def _carry_out(lab: "Client", name: str, length: str) -> None:
+def _carry_out(lab: "Client", name: str, length: "Length") -> None:
     from backend.terminal.study import follow
 
     study_id = lab.start_entry(name, length)
@@ -86,6 +95,25 @@ def _carry_out(lab: "Client", name: str, length: str) -> None:
     out.print("What differs from the paper:", style="bold")
     for text in entry["differences"][length]:
         out.print(f"- {text}", highlight=False, markup=False)
+
+
+def _write_study(name: str, length: "Length", path: Path, home: Path | None) -> None:
+    """Write the study of an entry, to be edited and carried out by `gradlab study`."""
+    import yaml
+
+    from backend.data_folders.folders import data_at, names
+    from backend.gallery.catalogue import entries
+    from backend.settings import settings
+
+    if name not in entries():
+        raise _failed(f"the gallery has no entry {name!r}; it has {', '.join(entries())}")
+    with data_at(settings(**({"home": home} if home else {})).data_dir):
+        stand_in = entries()[name].is_stand_in(names())
+    document = entries()[name].document(length, stand_in=stand_in)
+    del document["gallery"]  # changed, it is no longer the gallery's
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    path.write_text(text, encoding="utf-8")
+    out.print(f"gradlab study {path}", markup=False, highlight=False)
 
 
 def _print_comparison(comparison: Mapping[str, Any]) -> None:

@@ -4,10 +4,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from backend import serve
 from backend.cli import app
+from backend.studies.study_file import parse
 from backend.terminal.client import RefusedError
 
 PAPER = {
@@ -122,6 +124,24 @@ def test_an_entry_that_there_is_not_is_named(lab):
     answer = gradlab("nothing")
     assert answer.exit_code == 1
     assert "the gallery has no entry 'nothing'" in answer.output
+
+
+def test_the_study_of_an_entry_is_written_for_a_change(tmp_path):
+    path = tmp_path / "study.yaml"
+    answer = gradlab("ren2022-mnist_s11", "--full", "--file", str(path), "--home", str(tmp_path))
+    assert answer.exit_code == 0, answer.output
+    text = path.read_text(encoding="utf-8")
+    assert text.count("steps: 10800\n") == 1, "the entry's words replace it by 108000"
+    study = parse(yaml.safe_load(text))
+    assert study.gallery is None
+    assert study.base["dataset"] == {"name": "digits"}, "there are no data in this home"
+
+
+def test_the_study_of_no_entry_is_not_written(tmp_path):
+    answer = gradlab("nothing", "--file", str(tmp_path / "study.yaml"))
+    assert answer.exit_code == 1
+    assert "it has baydin2022-beale, " in answer.output.replace("\n", " ")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_report_has_published_beside_measured_and_what_differs(lab, tmp_path):
