@@ -9,7 +9,7 @@ from starlette.websockets import WebSocketDisconnect
 OPEN = {
     "/", "/api/health", "/api/session", "/static/plotly.min.js", "/s/{token}",
     "/s/{token}/dashboard", "/s/{token}/figures", "/s/{token}/figures/{name}", "/studies",
-    "/studies/{study}",
+    "/studies/{study}", "/gallery", "/gallery/{name}",
 }  # fmt: skip
 
 
