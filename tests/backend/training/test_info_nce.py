@@ -94,8 +94,12 @@ def test_every_default_is_written_out(check):
     ("changes", "loc", "words"),
     [
         ({"dataset": {"name": "surface"}, "network": {"name": "point"}}, ("loss",), "digits or"),
-        ({"dataset": DIGITS, "loss": {**SMALL, "shift": 5}}, ("loss",), "at most 4 of images"),
-        ({"dataset": DIGITS, "loss": {**SMALL, "erase": 8}}, ("loss",), "erase is 8"),
+        (
+            {"dataset": DIGITS, "loss": {**SMALL, "shift": 5}},
+            ("loss", "shift"),
+            "at most 4 of images",
+        ),
+        ({"dataset": DIGITS, "loss": {**SMALL, "erase": 8}}, ("loss", "erase"), "erase is 8"),
         ({"loss": {**SMALL, "noise": 0}}, ("loss",), "the two views would be the same; give noise"),
         ({"loss": {**SMALL, "temperature": 0}}, ("loss", "temperature"), "more than 0"),
         ({"loss": {"name": "infonce"}}, ("loss", "name"), "did you mean 'info_nce'"),

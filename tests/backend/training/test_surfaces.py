@@ -126,7 +126,11 @@ def test_other_runs_have_no_path(config, gather):
 @pytest.mark.parametrize(
     ("changes", "loc", "said"),
     [
-        ({"dataset": {"name": "surface", "dimension": 3}}, ["dataset"], "only a quadratic"),
+        (
+            {"dataset": {"name": "surface", "dimension": 3}},
+            ["dataset", "dimension"],
+            "only a quadratic",
+        ),
         ({"dataset": {"name": "digits"}}, ["network"], "surface"),
         ({"estimator": {"name": "direct_feedback_alignment"}}, ["estimator", "name"], "stages"),
         ({"estimator": {"name": "activity_forward_gradient"}}, ["estimator", "name"], "Site()"),

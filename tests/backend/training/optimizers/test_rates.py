@@ -125,7 +125,7 @@ def test_a_broken_entry_is_refused_in_a_sentence(config):
     (error,) = validate(config(optimizer={"name": "adam", "rates": "heads 0.1"}).model_dump())[
         "errors"
     ]
-    assert error["loc"] == ["optimizer"]
+    assert error["loc"] == ["optimizer", "rates"]
     assert error["msg"].startswith("rates has 'heads 0.1'; each entry must be")
 
 
