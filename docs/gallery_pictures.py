@@ -9,6 +9,7 @@ from pathlib import Path
 
 from backend.figures.picture import picture
 from backend.gallery.catalogue import entries
+from backend.gallery.report import study_to_report
 from backend.serve import running_lab
 
 PICTURES = Path(__file__).parent.parent / "backend" / "gallery" / "pictures"
@@ -18,11 +19,11 @@ def main(home: Path) -> None:
     """Write the pictures of the lab in `home`."""
     with running_lab({"home": home}) as lab:
         for name in entries():
-            entry = lab.gallery_entry(name)
-            newest = entry["newest"]
-            if newest is None or newest["status"] != "finished":
+            study_id = study_to_report(lab.gallery_entry(name)["studies"])
+            if study_id is None:
                 print(f"{name}: no finished study")
                 continue
+            entry = lab.gallery_entry(name, study_id)
             shown = entry["figures"][0]
             if shown["source"] == "study":
                 drawn = lab.study_figure(entry["study"], shown["figure"])

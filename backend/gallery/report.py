@@ -37,6 +37,14 @@ class Reported(NamedTuple):
     pictures: Sequence[Picture]
 
 
+def study_to_report(studies: Sequence[Mapping[str, Any]]) -> str | None:
+    """The id of the newest finished study of an entry, of full length on the paper's data if there
+    is one; None without any. `studies` are those of the entry, newest first."""
+    ended = [each for each in studies if each["status"] == "finished"]
+    best = [each for each in ended if each["length"] == "full" and not each["stand_in"]]
+    return next((each["id"] for each in best or ended), None)
+
+
 def report(entries: Iterable[Reported], missing: Sequence[str]) -> str:
     """The whole page; `missing` are titles of entries without a finished study."""
     parts, paper = [HEAD], ""

@@ -134,17 +134,17 @@ def _print_comparison(comparison: Mapping[str, Any]) -> None:
 
 def _write(lab: "Client", path: Path) -> None:
     from backend.figures.picture import picture
-    from backend.gallery.report import Picture, Reported, report
+    from backend.gallery.report import Picture, Reported, report, study_to_report
 
     (path.parent / PICTURES).mkdir(parents=True, exist_ok=True)
     reported, missing = [], []
     for card in lab.gallery():
         entry = lab.gallery_entry(card["name"])
-        ended = [some for some in entry["studies"] if some["status"] == "finished"]
-        if not ended:
+        study_id = study_to_report(entry["studies"])
+        if study_id is None:
             missing.append(f"{card['paper']['citation']}: {card['title']}")
             continue
-        entry = lab.gallery_entry(card["name"], _longest(ended))
+        entry = lab.gallery_entry(card["name"], study_id)
         pictures = []
         for figure in entry["figures"][:2]:
             drawn = (
@@ -164,12 +164,6 @@ def _write(lab: "Client", path: Path) -> None:
         reported.append(Reported(entry, words, pictures))
     path.write_text(report(reported, missing), encoding="utf-8")
     out.print(f"{len(reported)} entries in {path}", markup=False, highlight=False)
-
-
-def _longest(studies: list[dict[str, Any]]) -> str:
-    """The newest study at full length on the paper's data; else the newest of all."""
-    best = [some for some in studies if some["length"] == "full" and not some["stand_in"]]
-    return (best or studies)[0]["id"]
 
 
 def _failed(message: str) -> typer.Exit:
