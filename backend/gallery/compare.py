@@ -54,7 +54,8 @@ class Comparison:
             if (first.published - second.published)
             * (first.measured.mean - second.measured.mean) <= 0
         ]  # fmt: skip
-        unit = f" {self.published.unit}" if self.published.unit else ""
+        of_percent = self.published.unit == "%"
+        unit = " points" if of_percent else f" {self.published.unit}".rstrip()
         same, total = len(distant) - len(reversed_pairs), counted(len(distant), "pair")
         said = (
             f"{same} of {total} that are at least {gap:g}{unit} apart in the "
