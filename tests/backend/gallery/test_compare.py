@@ -74,12 +74,13 @@ def test_orders_are_compared_for_pairs_that_are_far_apart():
     values = {"a": 3.31, "b": 2.81, "c": 3.0, "d": 9.0}
     asked = published(values, conversion="error", unit="%", gap=0.5)
     assert compare(asked, table, None).order == (
-        "4 of 4 pairs that are at least 0.5 points apart in the publication are in the same order here"
+        "4 of 4 pairs that are at least 0.5 points apart in the publication are in the same order "
+        "here"
     )
     wrong = published({**values, "d": 1.0}, conversion="error", unit="%", gap=0.5)
     assert compare(wrong, table, None).order == (
-        "1 of 4 pairs that are at least 0.5 points apart in the publication are in the same order here; "
-        "the others: a and d, b and d, c and d"
+        "1 of 4 pairs that are at least 0.5 points apart in the publication are in the same order "
+        "here; the others: a and d, b and d, c and d"
     )
     assert compare(published(values, conversion="error"), table, None).order == ""
 
