@@ -6,6 +6,7 @@ lines; not its hover texts, legends of marks or annotations.
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -20,6 +21,7 @@ FEW, MANY = 6, 24
 """Texts along the horizontal and the vertical axis; of more, the first and the last are shown."""
 LONGEST = 30
 """Characters of a text of an axis."""
+RAISED = str.maketrans("0123456789-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻")
 MARKED = 40
 """Points that have a mark each; more of them would hide the line."""
 NAMES = 14
@@ -220,14 +222,14 @@ def _drawn(trace: Mapping[str, Any], x: _Axis, y: _Axis) -> Iterator[str]:
         yield from _cells(trace, x, y)
         return
     colour = _colour(trace)
-    points = [
+    places = [
         (x.at(across), y.at(up), at)
         for at, (across, up) in enumerate(
             zip(_values(trace, "x"), _values(trace, "y"), strict=False)
         )
         if across is not None and up is not None
     ]
-    points = [p for p in points if math.isfinite(p[0]) and math.isfinite(p[1])]
+    points = [p for p in places if math.isfinite(p[0]) and math.isfinite(p[1])]
     if trace.get("type") == "bar":
         zero = y.at(0.0)
         for across, up, _ in points:
@@ -239,18 +241,30 @@ def _drawn(trace: Mapping[str, Any], x: _Axis, y: _Axis) -> Iterator[str]:
         return
     yield from _whiskers(trace, points, x, y, colour)
     mode = str(trace.get("mode") or "lines")
-    if "lines" in mode and len(points) > 1:
-        few = points[:: max(1, len(points) // MOST)]
-        path = "L".join(f"{across:.1f},{up:.1f}" for across, up, _ in few)
+    if "lines" in mode:
         stroke = trace.get("line") or {}
         dash = ' stroke-dasharray="4 3"' if stroke.get("dash") not in (None, "solid") else ""
-        yield (
-            f'<path d="M{path}" fill="none" stroke="{colour}" '
-            f'stroke-width="{min(float(stroke.get("width") or 1.5), 3.0):g}"{dash}/>'
-        )
+        for piece in _pieces(points):
+            few = piece[:: max(1, len(piece) // MOST)]
+            path = "L".join(f"{across:.1f},{up:.1f}" for across, up, _ in few)
+            yield (
+                f'<path d="M{path}" fill="none" stroke="{colour}" '
+                f'stroke-width="{min(float(stroke.get("width") or 1.5), 3.0):g}"{dash}/>'
+            )
     if "markers" in mode and len(points) <= MARKED:
         for across, up, _ in points:
             yield f'<circle cx="{across:.1f}" cy="{up:.1f}" r="2.4" fill="{colour}"/>'
+
+
+def _pieces(
+    points: Sequence[tuple[float, float, int]],
+) -> Iterator[Sequence[tuple[float, float, int]]]:
+    """The points between gaps, where a value is missing or cannot be shown."""
+    start = 0
+    for at in range(1, len(points) + 1):
+        if at == len(points) or points[at][2] != points[at - 1][2] + 1:
+            yield points[start:at]
+            start = at
 
 
 def _whiskers(
@@ -363,7 +377,11 @@ def _ends(x: _Axis, y: _Axis, across: Mapping[str, Any], up: Mapping[str, Any]) 
 
 def _line(title: str) -> str:
     """The first line of a title, without marks of HTML."""
-    first = title.partition("<br>")[0]
+    first = re.sub(
+        r"<sup>(.*?)</sup>",
+        lambda power: power[1].translate(RAISED),
+        title.partition("<br>")[0],
+    )
     while (start := first.find("<")) >= 0 and (end := first.find(">", start)) >= 0:
         first = first[:start] + first[end + 1 :]
     return first

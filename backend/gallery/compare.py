@@ -95,25 +95,19 @@ def words(pair: Pair) -> str:
     return f"{number(pair.measured.mean, half)}{spread}"
 
 
-def compare(published: Published, table: StudyTable, baseline: str | None) -> Comparison:
+def compare(published: Published, table: StudyTable, baselines: Mapping[str, str]) -> Comparison:
     """Set published figures beside the rows of a study's table.
 
-    Only the methods that the study has are listed: at short length it may have fewer.
+    Only the methods that the study has are listed: at short length it may have fewer. `baselines`
+    are {variant: the variant that it is compared with}.
     """
     rows = {row.label: row for row in table.rows}
-    base = rows.get(baseline or "")
     pairs = [
-        Pair(label, value, _converted(rows[label], base or _sibling(rows, label), published))
+        Pair(label, value, _converted(rows[label], rows.get(baselines.get(label, "")), published))
         for label, value in published.values.items()
         if label in rows
     ]
     return Comparison(published, pairs)
-
-
-def _sibling(rows: Mapping[str, Row], label: str) -> Row | None:
-    """The first row with the same values of the varied fields."""
-    fields = dict(rows[label].fields)
-    return next((row for row in rows.values() if dict(row.fields) == fields), None)
 
 
 def _converted(row: Row, base: Row | None, published: Published) -> Sample:

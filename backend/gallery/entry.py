@@ -10,6 +10,7 @@ from backend.config import Strict
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=600)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$", max_length=60)]
 Length = Literal["short", "full"]
+"""short: minutes on 2 cores. full: hours, at the size that the entry names."""
 Provenance = Literal["P", "R", "N"]
 """Where a published figure was read. P: in the paper. R: in the repository of its authors, or one
 that is named. N: in other text, such as an abstract page or a review."""
@@ -140,9 +141,15 @@ class Entry(Strict):
 
     def document(self, length: Length, *, stand_in: bool) -> dict[str, Any]:
         """The document of the study, without its name."""
-        changed = merged(self.study, self.full) if length == "full" else self.study
-        if stand_in and self.data is not None:
+        changed: Mapping[str, Any] = self.study
+        replaced = stand_in and self.data is not None
+        if replaced and self.data is not None:
             changed = merged(changed, self.data.changes)
+        if length == "full":
+            changed = merged(changed, self.full)
+        if replaced and self.data is not None:  # whose data set `full` may have replaced
+            dataset = self.data.changes["base"]["dataset"]
+            changed = {**changed, "base": {**changed["base"], "dataset": dataset}}
         return dict(changed)
 
     def differences_at(self, length: Length, *, stand_in: bool) -> list[str]:
@@ -150,7 +157,11 @@ class Entry(Strict):
         said = [*self.differences.get("both", []), *self.differences.get(length, [])]
         if stand_in and self.data is not None:
             data = self.data
-            said.insert(0, f"The data are {data.stand_in} in place of {data.title}.")
+            said.insert(
+                0,
+                f"The data are {data.stand_in} in place of {data.title}: numbers of examples and "
+                f"epochs below are those of {data.title}.",
+            )
         return said
 
 

@@ -12,7 +12,7 @@ from backend.gallery.catalogue import GalleryEntry, recorded_picture
 from backend.gallery.compare import compare
 from backend.gallery.entry import Length, ShownFigure
 from backend.studies.progress import Progress, StudyPlan
-from backend.studies.results import shown_of
+from backend.studies.results import baseline_pairs, shown_of
 from estimators.statistics.formatting import counted
 
 PROVENANCE: Mapping[str, str] = {
@@ -72,7 +72,8 @@ def made(facts: Mapping[str, Any], date: str, runs: int) -> dict[str, Any]:
 def comparisons(entry: GalleryEntry, plan: StudyPlan, found: Progress) -> list[dict[str, Any]]:
     """Published figures beside those of a study, a table for each published quantity."""
     table = shown_of(plan, found).table
-    each = [compare(some, table, plan.study.baseline) for some in entry.entry.published]
+    baselines = dict(baseline_pairs(plan))
+    each = [compare(some, table, baselines) for some in entry.entry.published]
     return [
         {**comparison.document(), "read": PROVENANCE[comparison.published.provenance]}
         for comparison in each

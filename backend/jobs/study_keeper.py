@@ -89,7 +89,7 @@ class StudyKeeper:
         study, phases = plan.study, {run.cell["phase"] for run in runs}
         values: dict[str, float] = {}
         if study.metric == STEP_SECONDS:
-            values = {run.id: run.seconds / run.step for run in runs if run.seconds and run.step}
+            values = self._store.step_seconds(study_id)
         else:
             if "tuning" in phases:
                 values |= self._store.cell_values(study_id, "tuning", study.tuning_metric)

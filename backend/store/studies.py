@@ -189,6 +189,42 @@ class StudyReads(Base):
                 for run, blob in session.execute(query)
             }
 
+    def step_seconds(self, study_id: str) -> dict[str, float]:
+        """{run: training time of a step, in seconds} of the runs of a study.
+
+        Between the first and the last point of `train/seconds`, so that the time before the first
+        step (compilation, a first solve) is left out, as are evaluations and probes.
+        """
+        of_series = (
+            select(
+                _chunk.series, _run.id.label("run"), func.min(_chunk.first_step).label("first"),
+                func.max(_chunk.last_step).label("last"),
+            )
+            .join(Series, _series.id == _chunk.series)
+            .join(Run, _run.id == _series.run)
+            .where(_run.study == study_id, _series.metric == "train/seconds")
+            .group_by(_chunk.series, _run.id)
+            .subquery()
+        )  # fmt: skip
+        ends = (_chunk.first_step == of_series.c.first) | (_chunk.last_step == of_series.c.last)
+        query = (
+            select(of_series.c.run, _chunk.first_step, _chunk.last_step, _chunk["values"])
+            .join(of_series, (of_series.c.series == _chunk.series) & ends)
+            .order_by(_chunk.id)
+        )
+        first: dict[str, tuple[int, float]] = {}
+        last: dict[str, tuple[int, float]] = {}
+        with self.reading() as session:
+            for run, begin, end, blob in session.execute(query):
+                values = np.frombuffer(blob, "<f8")
+                first[run] = min(first.get(run, (begin, values[0])), (begin, values[0]))
+                last[run] = max(last.get(run, (end, values[-1])), (end, values[-1]))
+        return {
+            run: float((last[run][1] - first[run][1]) / (last[run][0] - first[run][0]))
+            for run in first
+            if last[run][0] > first[run][0]
+        }
+
     def changing_studies(self) -> dict[str, tuple[tuple[str, int], ...]]:
         """{study that is running: (status of its runs, how many)}, to see whether one has ended."""
         query = (

@@ -9,7 +9,6 @@ from backend.strict_json import finite_or_none
 from backend.studies import table
 from backend.studies.measure import Measure, measure_of
 from backend.studies.progress import PlannedVariant, Progress, StudyPlan, StudyRun
-from backend.studies.study_file import STEP_SECONDS
 from backend.studies.table import Row, StudyTable
 from backend.studies.verdicts import Leaderboard, Verdict, compare_pairs, leaderboard
 
@@ -33,10 +32,6 @@ def ranked_by(
     if name == COST.name:
         values = {each.label: {} if each.cost is None else {0: each.cost} for each in plan.variants}
         return leaderboard(values, COST)
-    if name == STEP_SECONDS:
-        by_run = {
-            run.id: run.seconds / run.step for run in found.reported() if run.seconds and run.step
-        }
     of_variant: dict[str, dict[int, float]] = {each.label: {} for each in plan.variants}
     for run in found.reported():
         if run.status == "diverged":

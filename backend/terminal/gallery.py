@@ -87,6 +87,8 @@ def _carry_out(lab: "Client", name: str, length: "Length") -> None:
     from backend.terminal.study import follow
 
     study_id = lab.start_entry(name, length)
+    if lab.study_results(study_id)["status"] == "paused":
+        lab.order_study(study_id, "resume")
     out.print(lab.entry_address(name), highlight=False, markup=False, soft_wrap=True)
     follow(lab, study_id, out)
     entry = lab.gallery_entry(name)
@@ -105,6 +107,8 @@ def _write_study(name: str, length: "Length", path: Path, home: Path | None) -> 
     from backend.gallery.catalogue import entries
     from backend.settings import settings
 
+    if path.exists():
+        raise _failed(f"{path} is there already; give another name")
     if name not in entries():
         raise _failed(f"the gallery has no entry {name!r}; it has {', '.join(entries())}")
     with data_at(settings(**({"home": home} if home else {})).data_dir):

@@ -1,5 +1,6 @@
 """The gallery: the papers' experiments, started by one request, beside the published figures."""
 
+import threading
 from typing import Annotated, Any, Literal
 
 from fastapi import HTTPException, Query, Response
@@ -22,6 +23,8 @@ from backend.studies.study_file import StudyFileError, parse
 
 routes = router("gallery")
 SVG = "image/svg+xml"
+_STARTING = threading.Lock()
+"""Held while an entry is started, so that two requests at once start one study."""
 Name = Annotated[str, Field(max_length=120, pattern=r"^[a-z0-9_-]+$")]
 
 
@@ -136,7 +139,12 @@ def get(
 def start(name: Name, body: Start, lab: LabDep) -> ListedStudy:
     """Start an entry's study; the one that is already going on at this length is returned."""
     entry = _entry(name)
-    stand_in = entry.is_stand_in(_folders(lab))
+    with _STARTING:
+        return _started(entry, body, lab)
+
+
+def _started(entry: GalleryEntry, body: Start, lab: Lab) -> ListedStudy:
+    name, stand_in = entry.name, entry.is_stand_in(_folders(lab))
     for each in lab.store.gallery_studies(name):
         same = (each.length, each.stand_in) == (body.length, stand_in)
         if same and each.study.status in ("running", "paused"):

@@ -35,6 +35,7 @@ from backend.studies.planning import (
 )
 from backend.studies.results import ranked_by, results_of
 from backend.studies.study_file import (
+    STEP_SECONDS,
     StudyFile,
     StudyFileError,
     parse,
@@ -158,6 +159,11 @@ def _checked(lab: Lab, document: Mapping[str, Any]) -> tuple[StudyFile, list[dic
     """A study and its variants, validated. Raises HTTPException 422."""
     try:
         study = parse(document)
+        if study.gallery is not None:
+            raise StudyFileError(
+                f"gallery is {study.gallery.name!r}; only the gallery gives it to studies of its "
+                "own: leave it out"
+            )
         tried = drafts(study)
         answers = lab.supervisor.validate([draft.config for draft in tried])
         if fitting := to_fit(study, tried, answers):
@@ -212,7 +218,11 @@ def results(study_id: Id, lab: LabDep, by: By | None = None) -> StudyResults:
     ranking = None
     if by is not None:
         name = reported_metric(by)
-        values = lab.store.cell_values(study_id, "report", name)
+        values = (
+            lab.store.step_seconds(study_id)
+            if name == STEP_SECONDS
+            else lab.store.cell_values(study_id, "report", name)
+        )
         ranking = ranked_by(plan, found, name, values)
     return StudyResults(
         id=study_id,

@@ -90,13 +90,13 @@ def test_the_data_set_is_the_papers_own_where_it_is_here(
     assert [study["stand_in"] for study in entry["studies"]] == [False, True]
 
 
-def test_a_start_is_not_repeated_while_the_study_goes_on(client, store, started):
+def test_a_start_is_not_repeated_while_the_study_goes_on(client, store, app, started):
     again = client.post(f"/api/gallery/{ENTRY}/start", json={"length": "short"}).json()
     assert again["id"] == started["id"]
     full = client.post(f"/api/gallery/{ENTRY}/start", json={"length": "full"}).json()
     assert full["id"] != started["id"]
     end_all(store)
-    client.post(f"/api/studies/{started['id']}/resume")
+    app.state.lab.studies.advance(started["id"])
     assert client.post(f"/api/gallery/{ENTRY}/start", json={}).json()["id"] != started["id"]
 
 
@@ -173,8 +173,11 @@ def test_the_time_of_a_step_is_compared_without_any_probe(client, store, app, an
     for run in store.active():
         run, _ = store.begin_attempt(run.id)
         seconds = 4.0 if run.cell["variant"].startswith("backprop") else 2.0
-        done = ReportedProgress(step=100, steps=100, seconds=seconds)
-        store.report(WorkerReport(run.id, run.attempt, 0, "finished", progress=done))
+        # 30 s pass before the first point; evaluations and probes take further 50 s.
+        clock = (np.array([0, 100]), np.array([30.0, 30.0 + seconds]))
+        series = [SeriesPoints("train/seconds", "", "", "s", *clock)]
+        done = ReportedProgress(step=100, steps=100, seconds=80 + seconds)
+        store.report(WorkerReport(run.id, run.attempt, 0, "finished", series, progress=done))
     app.state.lab.studies.advance(study)
     (comparison,) = client.get("/api/gallery/baydin2022-depth").json()["comparisons"]
     (row,) = comparison["rows"]
@@ -183,3 +186,14 @@ def test_the_time_of_a_step_is_compared_without_any_probe(client, store, app, an
     places = results["results"]["leaderboard"]["places"]
     assert places[0]["label"].startswith("forward gradient")
     assert places[0]["mean"] == pytest.approx(0.02)
+
+
+def test_a_study_of_a_users_own_cannot_stand_beside_the_published_figures(client, any_estimator):
+    document = {
+        "name": "mine", "base": {"estimator": {"name": "backprop"}},
+        "gallery": {"name": "ren2022-mnist_s11", "length": "full"},
+    }  # fmt: skip
+    answer = client.post("/api/studies", json=document)
+    assert answer.status_code == 422
+    assert "only the gallery gives it" in answer.json()["detail"]
+    assert client.get("/api/gallery/ren2022-mnist_s11").json()["studies"] == []

@@ -84,8 +84,17 @@ def test_a_figure_without_points_is_still_a_picture():
 
 def test_numbers_that_are_not_finite_or_not_positive_leave_a_gap():
     line = go.Scatter(
-        x=[0, 1, 2, 3], y=[1.0, float("nan"), -1.0, 10.0], mode="lines", line={"color": "#112233"}
-    )
+        x=[0, 1, 2, 3, 4, 5, 6], y=[1.0, 2.0, float("nan"), 3.0, -1.0, 5.0, 10.0], mode="lines",
+        line={"color": "#112233"},
+    )  # fmt: skip
     text = picture(drawn(line, yaxis={"type": "log"}))
     assert "nan" not in text.lower()
-    assert len(corners(path_of(text, "#112233"))) == 2
+    pieces = [corners(p.get("d")) for p in parts(text, "path") if p.get("stroke") == "#112233"]
+    assert [len(piece) for piece in pieces] == [2, 1, 2]
+
+
+def test_a_raised_power_stays_raised():
+    line = go.Scatter(x=[0, 1], y=[0, 1], mode="lines")
+    axis = {"tickvals": [0, 1], "ticktext": ["1", "10<sup>−2</sup>"]}
+    words = [each.text for each in parts(picture(drawn(line, yaxis=axis), named=True), "text")]
+    assert "10⁻²" in words

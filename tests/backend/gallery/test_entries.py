@@ -91,7 +91,7 @@ def test_a_component_of_another_name_is_replaced_and_one_of_the_same_name_is_mer
 def test_the_stand_in_is_said_first_among_the_differences():
     entry = entries()["ren2022-mnist_s11"].entry
     said = entry.differences_at("short", stand_in=True)
-    assert said[0] == "The data are scikit-learn's digits in place of MNIST."
+    assert said[0].startswith("The data are scikit-learn's digits in place of MNIST: ")
     assert entry.differences_at("short", stand_in=False) == said[1:]
 
 
