@@ -2,8 +2,8 @@
 /** All entries of the gallery, paper by paper, each a card with what was measured here. */
 import * as api from "../api.js";
 import {readAgain} from "../lib/again.js";
-import {h} from "../lib/h.js";
-import {signal} from "../lib/signal.js";
+import {each, h} from "../lib/h.js";
+import {computed, signal, untracked} from "../lib/signal.js";
 import {badge, progress} from "../studies/progress.js";
 import {about} from "./words.js";
 
@@ -15,6 +15,7 @@ const IDLE_MS = 8000;
 export function list() {
   const cards = signal(/** @type {GalleryCard[]} */ ([]));
   const problem = signal("");
+  const isRead = computed(() => cards().length > 0);
   let before = "";
   readAgain(async () => {
     try {
@@ -46,7 +47,8 @@ export function list() {
       ),
       h("p", {class: "problem", role: "alert", hidden: () => !problem()}, problem),
     ),
-    () => byPaper(cards()).map(section),
+    // The entries never change: what was measured is read in the cards.
+    () => isRead() && untracked(() => byPaper(cards()).map((some) => section(some, cards))),
   );
 }
 
@@ -59,9 +61,9 @@ function byPaper(cards) {
   return [...papers.values()];
 }
 
-/** @param {GalleryCard[]} cards of one paper */
-function section(cards) {
-  const {key, title, citation, arxiv} = cards[0].paper;
+/** @param {GalleryCard[]} ofPaper @param {() => GalleryCard[]} cards of all papers */
+function section(ofPaper, cards) {
+  const {key, title, citation, arxiv} = ofPaper[0].paper;
   return h(
     "section",
     {class: "gallery-paper", "aria-labelledby": `paper-${key}`},
@@ -71,32 +73,46 @@ function section(cards) {
       {class: "quiet"},
       h("a", {href: `https://arxiv.org/abs/${arxiv}`, rel: "noreferrer"}, citation),
     ),
-    h("ul", {class: "gallery-cards"}, cards.map(one)),
+    h(
+      "ul",
+      {class: "gallery-cards"},
+      each(
+        () => cards().filter(({paper}) => paper.key === key),
+        (card) => card.name,
+        one,
+      ),
+    ),
   );
 }
 
-/** @param {GalleryCard} card */
+/** @param {() => GalleryCard} card */
 function one(card) {
-  const {name, title, question, newest} = card;
+  const {name, title, question, recorded} = untracked(card);
+  const newest = () => card().newest;
   return h(
     "li",
     {class: "gallery-card"},
-    (card.recorded || (newest && newest.ended > 0)) && thumbnail(card),
+    () => (recorded || (newest()?.ended ?? 0) > 0) && thumbnail(card()),
     h("h3", null, h("a", {href: api.entryAddress(name)}, title)),
     h("p", null, question),
-    h("p", {class: "quiet"}, about(card)),
-    card.recorded &&
-      !newest?.ended &&
+    h("p", {class: "quiet"}, () => about(card())),
+    () =>
+      recorded &&
+      !newest()?.ended &&
       h("p", {class: "quiet"}, "The picture was made by this experiment on another machine."),
-    newest &&
-      h(
-        "div",
-        {class: "gallery-state"},
-        badge(newest.status),
-        newest.status === "finished" ? ranAs(newest) : progress(() => newest),
-      ),
+    () => state(newest()),
   );
 }
+
+/** @param {import("../types.js").GalleryStudy | null} newest */
+const state = (newest) =>
+  newest &&
+  h(
+    "div",
+    {class: "gallery-state"},
+    badge(newest.status),
+    newest.status === "finished" ? ranAs(newest) : progress(() => newest),
+  );
 
 /** @param {import("../types.js").GalleryStudy} study */
 const ranAs = ({length, stand_in}) =>

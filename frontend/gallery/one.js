@@ -6,7 +6,7 @@ import {icon} from "../icons.js";
 import {readAgain} from "../lib/again.js";
 import {date} from "../lib/format.js";
 import {h} from "../lib/h.js";
-import {computed, signal} from "../lib/signal.js";
+import {computed, signal, untracked} from "../lib/signal.js";
 import {say} from "../lib/take.js";
 import {parameter} from "../state.js";
 import {announce} from "../stream.js";
@@ -63,7 +63,8 @@ export function one(name) {
 
 /** @param {() => GalleryEntry} entry @param {() => Promise<void>} read */
 function content(entry, read) {
-  const {name, title, question, paper, claim} = entry();
+  // The words of an entry never change: what is measured is read in the parts that show it.
+  const {name, title, question, paper, claim} = untracked(entry);
   document.title = `${title} · Gallery · Gradient Lab`;
   const study = computed(() => entry().study);
   const figures = computed(() => JSON.stringify(entry().figures));
@@ -135,7 +136,12 @@ function starter(name, entry, read) {
           onclick: () => !isRunning() && start(),
         },
         icon("play"),
-        () => (isRunning() ? "Running" : `Run (about ${duration(entry().minutes[length()])})`),
+        () =>
+          entry().newest?.status === "paused"
+            ? "Paused: resume it on the page of its study"
+            : isRunning()
+              ? "Running"
+              : `Run (about ${duration(entry().minutes[length()])})`,
       ),
       h(
         "label",
