@@ -191,6 +191,13 @@ def _reach(trace: Mapping[str, Any], name: str) -> Iterator[float]:
         return
     values = _values(trace, name)
     yield from (value for value in values if value is not None)
+    bars = trace.get(f"error_{name}") or {}
+    above = bars.get("array") or ()
+    below = bars.get("arrayminus") or above
+    for value, plus, minus in zip(values, above, below, strict=False):
+        ends = _number(plus), _number(minus)
+        if value is not None and ends[0] is not None and ends[1] is not None:
+            yield from (value + ends[0], value - ends[1])
     if trace.get("type") == "bar":
         yield 0.0
 

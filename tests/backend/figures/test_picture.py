@@ -93,6 +93,16 @@ def test_numbers_that_are_not_finite_or_not_positive_leave_a_gap():
     assert [len(piece) for piece in pieces] == [2, 1, 2]
 
 
+def test_whiskers_are_within_the_plot():
+    line = go.Scatter(
+        x=[0, 1], y=[1.0, 2.0], mode="markers", marker={"color": "#112233"},
+        error_y={"type": "data", "symmetric": False, "array": [5.0, 0], "arrayminus": [3.0, 0]},
+    )  # fmt: skip
+    whisker = path_of(picture(drawn(line)), "#112233")
+    low, high = (float(part.rpartition(",")[2]) for part in whisker.split("V"))
+    assert 4 < high < low < 176
+
+
 def test_a_raised_power_stays_raised():
     line = go.Scatter(x=[0, 1], y=[0, 1], mode="lines")
     axis = {"tickvals": [0, 1], "ticktext": ["1", "10<sup>−2</sup>"]}
