@@ -17,6 +17,7 @@ PICTURES = Path(__file__).parent.parent / "backend" / "gallery" / "pictures"
 
 def main(home: Path) -> None:
     """Write the pictures of the lab in `home`."""
+    PICTURES.mkdir(exist_ok=True)
     with running_lab({"home": home}) as lab:
         for name in entries():
             study_id = study_to_report(lab.gallery_entry(name)["studies"])

@@ -10,7 +10,7 @@ from backend.config import ACTIVE, PRINTABLE, Kind, Status, printable
 from backend.config import Id as Id
 from backend.sharing import allowed
 from backend.store import Dashboard, Run, Store
-from backend.store.studies import StudyStatus
+from backend.store.study_reads import StudyStatus
 from backend.store.tables import Event
 
 Title = Annotated[

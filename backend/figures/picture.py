@@ -8,9 +8,16 @@ lines; not its hover texts, legends of marks or annotations.
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Any
+
+from backend.figures.picture_axes import (
+    PictureAxis,
+    axis_of,
+    number_of,
+    positions,
+    values_of,
+)
 
 INK = "#767676"
 """Readable on white and on black: a picture in a text does not follow the page's theme."""
@@ -30,27 +37,6 @@ GREYS = [(0.0, "#f0f0f0"), (1.0, "#08306b")]
 """The colours of cells that name no colours themselves."""
 
 Numbers = Sequence[float | None]
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """Where an axis lies, and which numbers it shows."""
-
-    start: float
-    end: float
-    """Pixels of its two ends."""
-    low: float
-    high: float
-    is_log: bool
-    ticks: tuple[tuple[float, str], ...]
-    """Values and their texts."""
-
-    def at(self, value: float) -> float:
-        """The pixel of a value; NaN for one that the axis cannot show."""
-        if self.is_log:
-            value = math.log10(value) if value > 0 else math.nan
-        share = (value - self.low) / ((self.high - self.low) or 1.0)
-        return self.start + min(max(share, -0.02), 1.02) * (self.end - self.start)
 
 
 def picture(
@@ -106,8 +92,10 @@ def _plot(
     left, right, top, bottom = (_left(traces, up), 8, 8, 34) if named else (4, 4, 4, 4)
     x_domain, y_domain = across.get("domain", (0, 1)), up.get("domain", (0, 1))
     room = width - left - right, height - top - bottom
-    x = _axis(traces, "x", across, left + room[0] * x_domain[0], left + room[0] * x_domain[1])
-    y = _axis(traces, "y", up, top + room[1] * (1 - y_domain[0]), top + room[1] * (1 - y_domain[1]))
+    x = axis_of(traces, "x", across, left + room[0] * x_domain[0], left + room[0] * x_domain[1])
+    y = axis_of(
+        traces, "y", up, top + room[1] * (1 - y_domain[0]), top + room[1] * (1 - y_domain[1])
+    )
     yield (
         f'<path d="M{x.start:.1f},{y.end:.1f}V{y.start:.1f}H{x.end:.1f}" fill="none" '
         f'stroke="{INK}" stroke-opacity="0.6"/>'
@@ -120,111 +108,11 @@ def _plot(
 
 def _left(traces: Sequence[Mapping[str, Any]], up: Mapping[str, Any]) -> float:
     """Room for the title and the texts of the vertical axis."""
-    texts = [text for _, text in _axis(traces, "y", up, 0, 1).ticks]
+    texts = [text for _, text in axis_of(traces, "y", up, 0, 1).ticks]
     return 26 + 5.5 * max((len(_clipped(_line(text))) for text in texts), default=4)
 
 
-def _axis(
-    traces: Sequence[Mapping[str, Any]], name: str, axis: Mapping[str, Any], start: float,
-    end: float,
-) -> _Axis:  # fmt: skip
-    is_log = axis.get("type") == "log"
-    if axis.get("range") is not None:
-        low, high = map(float, axis["range"])
-    else:
-        low, high = _extent(traces, name, is_log)
-    ends = [10**limit if is_log else limit for limit in (low, high)]
-    return _Axis(start, end, low, high, is_log, tuple(_ticks(traces, name, axis, ends)))
-
-
-def _ticks(
-    traces: Sequence[Mapping[str, Any]], name: str, axis: Mapping[str, Any], ends: Sequence[float]
-) -> Iterator[tuple[float, str]]:
-    """The axis's own ticks, else the words that it shows, else its two ends."""
-    own = [
-        (float(value), str(text))
-        for value, text in zip(axis.get("tickvals") or (), axis.get("ticktext") or (), strict=False)
-        if isinstance(value, int | float) and min(ends) <= value <= max(ends)
-    ]
-    words = dict.fromkeys(
-        value for trace in traces for value in trace.get(name) or () if isinstance(value, str)
-    )
-    named: dict[Any, Any] = dict(
-        zip(axis.get("tickvals") or (), axis.get("ticktext") or (), strict=False)
-    )
-    ticks = own or [(float(at), str(named.get(word, word))) for at, word in enumerate(words)]
-    yield from ticks or ((value, f"{value:.4g}") for value in _round(ends, axis.get("type")))
-
-
-def _round(ends: Sequence[float], kind: object) -> list[float]:
-    """A few round numbers between the ends of an axis."""
-    low, high = min(ends), max(ends)
-    if kind == "log":
-        decades = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
-        if len(decades) > 1:
-            return [10.0**power for power in decades[:: -(-len(decades) // 4)]]
-    step = 10 ** math.floor(math.log10((high - low) / 2 or 1.0))
-    step *= next((m for m in (1, 2, 5) if (high - low) / (m * step) <= 5), 10)
-    first = math.ceil(low / step)
-    return [at * step for at in range(first, math.floor(high / step) + 1)]
-
-
-def _extent(traces: Sequence[Mapping[str, Any]], name: str, is_log: bool) -> tuple[float, float]:
-    values = [value for trace in traces for value in _reach(trace, name)]
-    if is_log:
-        values = [math.log10(value) for value in values if value > 0]
-    if not values:
-        return 0.0, 1.0
-    low, high = min(values), max(values)
-    margin = 0.04 * (high - low) or 0.5
-    return low - margin, high + margin
-
-
-def _reach(trace: Mapping[str, Any], name: str) -> Iterator[float]:
-    """The numbers that an axis has to show of a trace."""
-    if trace.get("type") == "heatmap":
-        rows = trace.get("z") or []
-        count = len(rows) if name == "y" else max(map(len, rows), default=0)
-        places = _positions(trace, name, count)
-        half = 0.5 * (places[1] - places[0]) if count > 1 else 0.5
-        yield from (place + side * half for place in places for side in (-1, 1))
-        return
-    values = _values(trace, name)
-    yield from (value for value in values if value is not None)
-    bars = trace.get(f"error_{name}") or {}
-    above = bars.get("array") or ()
-    below = bars.get("arrayminus") or above
-    for value, plus, minus in zip(values, above, below, strict=False):
-        ends = _number(plus), _number(minus)
-        if value is not None and ends[0] is not None and ends[1] is not None:
-            yield from (value + ends[0], value - ends[1])
-    if trace.get("type") == "bar":
-        yield 0.0
-
-
-def _positions(trace: Mapping[str, Any], name: str, count: int) -> list[float]:
-    """The centres of a heatmap's columns or rows; places 0, 1, … where they are named by words."""
-    values = trace.get(name) or []
-    if len(values) == count and all(isinstance(value, int | float) for value in values):
-        return [float(value) for value in values]
-    return [float(at) for at in range(count)]
-
-
-def _values(trace: Mapping[str, Any], name: str) -> list[float | None]:
-    """Numbers of a trace; where they are words, their places 0, 1, …"""
-    values = trace.get(name) or []
-    if any(isinstance(value, str) for value in values):
-        places = {value: at for at, value in enumerate(dict.fromkeys(values))}
-        return [float(places[value]) for value in values]
-    return [_number(value) for value in values]
-
-
-def _number(value: Any) -> float | None:
-    usable = isinstance(value, int | float) and math.isfinite(value)
-    return float(value) if usable else None
-
-
-def _drawn(trace: Mapping[str, Any], x: _Axis, y: _Axis) -> Iterator[str]:
+def _drawn(trace: Mapping[str, Any], x: PictureAxis, y: PictureAxis) -> Iterator[str]:
     if trace.get("type") == "heatmap":
         yield from _cells(trace, x, y)
         return
@@ -232,7 +120,7 @@ def _drawn(trace: Mapping[str, Any], x: _Axis, y: _Axis) -> Iterator[str]:
     places = [
         (x.at(across), y.at(up), at)
         for at, (across, up) in enumerate(
-            zip(_values(trace, "x"), _values(trace, "y"), strict=False)
+            zip(values_of(trace, "x"), values_of(trace, "y"), strict=False)
         )
         if across is not None and up is not None
     ]
@@ -275,18 +163,21 @@ def _pieces(
 
 
 def _whiskers(
-    trace: Mapping[str, Any], points: Sequence[tuple[float, float, int]], x: _Axis, y: _Axis,
+    trace: Mapping[str, Any],
+    points: Sequence[tuple[float, float, int]],
+    x: PictureAxis,
+    y: PictureAxis,
     colour: str,
-) -> Iterator[str]:  # fmt: skip
+) -> Iterator[str]:
     for name, axis in (("error_y", y), ("error_x", x)):
         bars = trace.get(name) or {}
         above = bars.get("array")
         if above is None or bars.get("visible") is False:
             continue
         below = bars.get("arrayminus") or above
-        values = _values(trace, name[-1])
+        values = values_of(trace, name[-1])
         for across, up, at in points:
-            value, plus, minus = values[at], _number(above[at]), _number(below[at])
+            value, plus, minus = values[at], number_of(above[at]), number_of(below[at])
             if value is None or plus is None or minus is None:
                 continue
             ends = axis.at(value - minus), axis.at(value + plus)
@@ -300,21 +191,21 @@ def _whiskers(
             yield f'<path d="{line}" stroke="{colour}" stroke-width="1.2"/>'
 
 
-def _cells(trace: Mapping[str, Any], x: _Axis, y: _Axis) -> Iterator[str]:
+def _cells(trace: Mapping[str, Any], x: PictureAxis, y: PictureAxis) -> Iterator[str]:
     rows = trace.get("z") or []
-    numbers = [n for row in rows for n in map(_number, row) if n is not None]
+    numbers = [n for row in rows for n in map(number_of, row) if n is not None]
     if not numbers:
         return
-    low = _number(trace.get("zmin"))
-    high = _number(trace.get("zmax"))
+    low = number_of(trace.get("zmin"))
+    high = number_of(trace.get("zmax"))
     low, high = min(numbers) if low is None else low, max(numbers) if high is None else high
     scale = _stops(trace.get("colorscale"))
-    columns = _positions(trace, "x", max(map(len, rows)))
-    lines = _positions(trace, "y", len(rows))
+    columns = positions(trace, "x", max(map(len, rows)))
+    lines = positions(trace, "y", len(rows))
     halves = [0.5 * (p[1] - p[0]) if len(p) > 1 else 0.5 for p in (columns, lines)]
     for line, row in zip(lines, rows, strict=True):
         for column, value in zip(columns, row, strict=False):
-            if (number := _number(value)) is None:
+            if (number := number_of(value)) is None:
                 continue
             ends = sorted((x.at(column - halves[0]), x.at(column + halves[0])))
             tops = sorted((y.at(line - halves[1]), y.at(line + halves[1])))
@@ -362,7 +253,9 @@ def _colour(trace: Mapping[str, Any]) -> str:
     return DEFAULT
 
 
-def _ends(x: _Axis, y: _Axis, across: Mapping[str, Any], up: Mapping[str, Any]) -> Iterator[str]:
+def _ends(
+    x: PictureAxis, y: PictureAxis, across: Mapping[str, Any], up: Mapping[str, Any]
+) -> Iterator[str]:
     titles = [((axis.get("title") or {}).get("text") or "") for axis in (across, up)]
     if across.get("showticklabels") is not False and across.get("visible") is not False:
         few = x.ticks if len(x.ticks) <= FEW else (x.ticks[0], x.ticks[-1])

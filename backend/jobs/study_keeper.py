@@ -13,7 +13,8 @@ from sqlalchemy.exc import OperationalError
 
 from backend.store import Store
 from backend.store.base import MissingError
-from backend.store.studies import CellRun, Order
+from backend.store.studies import Order
+from backend.store.study_reads import CellRun
 from backend.studies.cells import MAX_CELLS
 from backend.studies.planning import run_row, stored_variants
 from backend.studies.progress import (

@@ -12,7 +12,8 @@ from backend.store.dashboards import DashboardReads, Dashboards
 from backend.store.queries import Queries
 from backend.store.reads import Points, Reads, SeriesInfo
 from backend.store.reports import Reports
-from backend.store.studies import Studies, StudyReads
+from backend.store.studies import Studies
+from backend.store.study_reads import StudyReads
 from backend.store.tables import Event, Run
 
 

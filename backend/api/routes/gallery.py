@@ -15,7 +15,7 @@ from backend.figures.picture import picture
 from backend.figures.studies import drawing
 from backend.gallery import view
 from backend.gallery.catalogue import GalleryEntry, entries, recorded_picture
-from backend.store.studies import GalleryStudy
+from backend.store.study_reads import GalleryStudy
 from backend.studies.cells import count_cells
 from backend.studies.planning import describe, drafts
 from backend.studies.progress import Progress, StudyPlan
