@@ -25,11 +25,7 @@ def main(home: Path) -> None:
                 print(f"{name}: no finished study")
                 continue
             entry = lab.gallery_entry(name, study_id)
-            shown = entry["figures"][0]
-            if shown["source"] == "study":
-                drawn = lab.study_figure(entry["study"], shown["figure"])
-            else:
-                drawn = lab.figure(shown["figure"], shown["query"])
+            drawn = lab.entry_figure(entry, entry["figures"][0])
             (PICTURES / f"{name}.svg").write_text(picture(drawn), encoding="utf-8")
 
 

@@ -141,16 +141,13 @@ class Entry(Strict):
 
     def document(self, length: Length, *, stand_in: bool) -> dict[str, Any]:
         """The document of the study, without its name."""
-        changed: Mapping[str, Any] = self.study
-        replaced = stand_in and self.data is not None
-        if replaced and self.data is not None:
-            changed = merged(changed, self.data.changes)
+        data = self.data if stand_in else None
+        changed = merged(self.study, data.changes if data else {})
         if length == "full":
             changed = merged(changed, self.full)
-        if replaced and self.data is not None:  # whose data set `full` may have replaced
-            dataset = self.data.changes["base"]["dataset"]
-            changed = {**changed, "base": {**changed["base"], "dataset": dataset}}
-        return dict(changed)
+        if data:  # `full` may have named the paper's data set again
+            changed["base"] = {**changed["base"], "dataset": data.changes["base"]["dataset"]}
+        return changed
 
     def differences_at(self, length: Length, *, stand_in: bool) -> list[str]:
         """What differs from the paper's experiment, a sentence each."""

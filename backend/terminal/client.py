@@ -80,6 +80,12 @@ class Client:
         """A figure of a study, as on its page."""
         return self._call("GET", f"/studies/{study_id}/figures/{name}")
 
+    def entry_figure(self, entry: Mapping[str, Any], figure: Mapping[str, Any]) -> dict[str, Any]:
+        """A figure of an entry of the gallery, of the study or of the runs that it names."""
+        if figure["source"] == "study":
+            return self.study_figure(entry["study"], figure["figure"])
+        return self.figure(figure["figure"], figure["query"])
+
     def separate_test(self, dataset: str) -> bool:
         """Whether no example that is tested with one seed is in another part with another."""
         entries = self._call("GET", "/catalogue")["datasets"]

@@ -151,11 +151,7 @@ def _write(lab: "Client", path: Path) -> None:
         entry = lab.gallery_entry(card["name"], study_id)
         pictures = []
         for figure in entry["figures"][:2]:
-            drawn = (
-                lab.study_figure(entry["study"], figure["figure"])
-                if figure["source"] == "study"
-                else lab.figure(figure["figure"], figure["query"])
-            )
+            drawn = lab.entry_figure(entry, figure)
             if not drawn["shown"]:
                 continue
             relative = f"{PICTURES}/{card['name']}-{figure['key']}.svg"

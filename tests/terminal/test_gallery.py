@@ -55,6 +55,7 @@ class Lab:
 
     def __init__(self) -> None:
         self.started: list[tuple[str, str]] = []
+        self.status = "finished"
 
     def gallery(self):
         other = {**ENTRY, "name": "smith2020-second", "title": "Second", "newest": None}
@@ -76,11 +77,15 @@ class Lab:
 
     def study_results(self, study_id):
         return {
-            "status": "finished", "phase": "report", "ended": 3, "cells": 3,
+            "status": self.status, "phase": "report", "ended": 3, "cells": 3,
             "results": {"words": WORDS, "failures": []},
         }  # fmt: skip
 
-    def study_figure(self, study_id, name):
+    def order_study(self, study_id, order):
+        assert (study_id, order) == ("y1", "resume")
+        self.status = "finished"
+
+    def entry_figure(self, entry, figure):
         return DRAWN
 
 
@@ -118,6 +123,13 @@ def test_an_entry_is_carried_out_and_set_beside_the_published_figures(lab, words
     assert "http://lab/gallery/smith2020-first" in answer.output
     assert any(line.split()[:3] == ["exact", "2.5", "2.4"] for line in answer.output.splitlines())
     assert said in answer.output
+
+
+def test_an_entry_that_was_paused_goes_on(lab):
+    lab.status = "paused"
+    answer = gradlab("smith2020-first")
+    assert answer.exit_code == 0, answer.output
+    assert lab.status == "finished"
 
 
 def test_an_entry_that_there_is_not_is_named(lab):

@@ -10,14 +10,13 @@ from backend import figures
 from backend.api.deps import Lab, LabDep
 from backend.api.models import Id, ListedStudy, View
 from backend.api.router import router
+from backend.api.study_start import checked_variants, start_study
 from backend.data_folders.folders import PARQUET, data_at, names
 from backend.figures.picture import picture
 from backend.figures.studies import drawing
 from backend.gallery import view
 from backend.gallery.catalogue import GalleryEntry, entries, recorded_picture
 from backend.store.study_reads import GalleryStudy
-from backend.studies.cells import count_cells
-from backend.studies.planning import describe, drafts
 from backend.studies.progress import Progress, StudyPlan
 from backend.studies.study_file import StudyFileError, parse
 
@@ -151,13 +150,10 @@ def _started(entry: GalleryEntry, body: Start, lab: Lab) -> ListedStudy:
             return ListedStudy.model_validate(each.study)
     try:
         study = parse(entry.document(body.length, stand_in=stand_in))
-        tried = drafts(study)
-        variants = describe(study, tried, lab.supervisor.validate([each.config for each in tried]))
+        variants = checked_variants(lab, study)
     except StudyFileError as error:
         raise HTTPException(422, f"{name} cannot be started: {error}") from None
-    study_id = lab.store.create_study(study.name, study.document(), variants, count_cells(study))
-    lab.studies.advance(study_id)
-    return ListedStudy.model_validate(lab.store.listed_study(study_id))
+    return ListedStudy.model_validate(lab.store.listed_study(start_study(lab, study, variants)))
 
 
 @routes.get("/gallery/{name}/picture.svg", response_class=Response)

@@ -1,6 +1,6 @@
 """Studies: variants × seeds, which the server carries out, and orders to them as one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import HTTPException, Query
@@ -19,19 +19,15 @@ from backend.api.models import (
     run_views,
 )
 from backend.api.router import router
+from backend.api.study_start import checked_variants, start_study
 from backend.api.validation import DocumentedAs, Draft, validated
 from backend.documents import MAX_SIZE
 from backend.figures.studies import drawing
 from backend.store.studies import Order
 from backend.studies.cells import count_cells
-from backend.studies.planning import Draft as PlannedDraft
 from backend.studies.planning import (
-    describe,
-    drafts,
-    fitted_drafts,
     grid_document,
     grid_variants,
-    to_fit,
 )
 from backend.studies.results import ranked_by, results_of
 from backend.studies.study_file import (
@@ -132,9 +128,7 @@ def start(body: NewStudy, lab: LabDep) -> StudyView:
         study, variants = _gridded(lab, _parsed(Grid, document))
     else:
         study, variants = _checked(lab, document)
-    study_id = lab.store.create_study(study.name, study.document(), variants, count_cells(study))
-    lab.studies.advance(study_id)
-    return get(study_id, lab)
+    return get(start_study(lab, study, variants), lab)
 
 
 def _parsed(model: type[M], body: Mapping[str, Any]) -> M:
@@ -156,7 +150,7 @@ def _read(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _checked(lab: Lab, document: Mapping[str, Any]) -> tuple[StudyFile, list[dict[str, Any]]]:
-    """A study and its variants, validated. Raises HTTPException 422."""
+    """A study of a user's own and its variants, validated. Raises HTTPException 422."""
     try:
         study = parse(document)
         if study.gallery is not None:
@@ -164,26 +158,9 @@ def _checked(lab: Lab, document: Mapping[str, Any]) -> tuple[StudyFile, list[dic
                 f"gallery is {study.gallery.name!r}; only the gallery gives it to studies of its "
                 "own: leave it out"
             )
-        tried = drafts(study)
-        answers = lab.supervisor.validate([draft.config for draft in tried])
-        if fitting := to_fit(study, tried, answers):
-            tried = _fitted(lab, study, tried, {at: answers[at]["config"] for at in fitting})
-            answers = lab.supervisor.validate([draft.config for draft in tried])
-        return study, describe(study, tried, answers)
+        return study, checked_variants(lab, study)
     except StudyFileError as error:
         raise HTTPException(422, str(error)) from None
-
-
-def _fitted(
-    lab: Lab, study: StudyFile, tried: Sequence[PlannedDraft], configs: Mapping[int, Any]
-) -> list[PlannedDraft]:
-    """The drafts with the values that fit into the budget's memory. Raises StudyFileError."""
-    budget = study.budget
-    assert budget is not None
-    assert budget.fit is not None
-    assert budget.memory is not None
-    fits = lab.supervisor.fit([*configs.values()], budget.fit, int(budget.memory * 2**30))
-    return fitted_drafts(study, tried, dict(zip(configs, fits, strict=True)))
 
 
 def _gridded(lab: Lab, grid: Grid) -> tuple[StudyFile, list[dict[str, Any]]]:

@@ -1,5 +1,8 @@
 """The gallery over HTTP: entries, a start that is not repeated, what was measured, and pictures."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -100,6 +103,21 @@ def test_a_start_is_not_repeated_while_the_study_goes_on(client, store, app, sta
     assert client.post(f"/api/gallery/{ENTRY}/start", json={}).json()["id"] != started["id"]
 
 
+def test_starts_at_the_same_time_start_one_study(client, fake, any_estimator, monkeypatch):
+    """Each start has looked for a study before the first one is stored, unless they take turns."""
+    honest, waiting = fake.validate, threading.Barrier(2)
+
+    def validate(configs, kind="training"):
+        with suppress(threading.BrokenBarrierError):  # the other start waits for its turn
+            waiting.wait(timeout=1)
+        return honest(configs, kind)
+
+    monkeypatch.setattr(fake, "validate", validate)
+    with ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(client.post, f"/api/gallery/{ENTRY}/start", json={}) for _ in "ab"]
+    assert len({answer.result().json()["id"] for answer in answers}) == 1
+
+
 def test_what_was_measured_is_shown_with_its_runs(client, store, app, started):
     end_all(store)
     app.state.lab.studies.advance(started["id"])
@@ -174,10 +192,13 @@ def test_the_time_of_a_step_is_compared_without_any_probe(client, store, app, an
         run, _ = store.begin_attempt(run.id)
         seconds = 4.0 if run.cell["variant"].startswith("backprop") else 2.0
         # 30 s pass before the first point; evaluations and probes take further 50 s.
-        clock = (np.array([0, 100]), np.array([30.0, 30.0 + seconds]))
-        series = [SeriesPoints("train/seconds", "", "", "s", *clock)]
+        names = ("train/seconds", "", "", "s")
+        steps, clock = np.array([0, 40, 60, 100]), 30 + seconds * np.array([0, 0.5, 0.9, 1])
+        first = [SeriesPoints(*names, steps[:2], clock[:2])]
+        last = [SeriesPoints(*names, steps[2:], clock[2:])]
         done = ReportedProgress(step=100, steps=100, seconds=80 + seconds)
-        store.report(WorkerReport(run.id, run.attempt, 0, "finished", series, progress=done))
+        store.report(WorkerReport(run.id, run.attempt, 0, "running", first))
+        store.report(WorkerReport(run.id, run.attempt, 1, "finished", last, progress=done))
     app.state.lab.studies.advance(study)
     (comparison,) = client.get("/api/gallery/baydin2022-depth").json()["comparisons"]
     (row,) = comparison["rows"]

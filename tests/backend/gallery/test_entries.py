@@ -88,6 +88,16 @@ def test_a_component_of_another_name_is_replaced_and_one_of_the_same_name_is_mer
     assert base["base"]["network"] == {"name": "mlp", "width": 8}, "the base is unchanged"
 
 
+@pytest.mark.parametrize("name", [name for name, each in entries().items() if each.entry.data])
+def test_full_length_is_full_on_the_stand_in_too(name):
+    own, stand_in = (parse(entries()[name].document("full", stand_in=s)) for s in (False, True))
+    assert stand_in.base["steps"] == own.base["steps"]
+    assert (stand_in.seeds, stand_in.tuning, stand_in.budget) == (
+        own.seeds, own.tuning, own.budget,
+    )  # fmt: skip
+    assert stand_in.base["dataset"] == entries()[name].entry.data.changes["base"]["dataset"]
+
+
 def test_the_stand_in_is_said_first_among_the_differences():
     entry = entries()["ren2022-mnist_s11"].entry
     said = entry.differences_at("short", stand_in=True)
