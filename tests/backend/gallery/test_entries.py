@@ -98,6 +98,18 @@ def test_full_length_is_full_on_the_stand_in_too(name):
     assert stand_in.base["dataset"] == entries()[name].entry.data.changes["base"]["dataset"]
 
 
+def test_what_full_length_changes_counts_for_more_than_what_the_stand_in_changes():
+    entry = entries()["baydin2022-mlp"].entry
+    changes = {"base": {"dataset": {"name": "digits"}, "steps": 10, "batch_size": 8}}
+    full = {"base": {"dataset": {"name": "npz", "folder": "own"}, "steps": 500}}
+    data = entry.data.model_copy(update={"changes": changes})
+    changed = entry.model_copy(update={"data": data, "full": full})
+    base = changed.document("full", stand_in=True)["base"]
+    assert (base["steps"], base["batch_size"]) == (500, 8)
+    assert base["dataset"] == {"name": "digits"}
+    assert changed.document("short", stand_in=True)["base"]["steps"] == 10
+
+
 def test_the_stand_in_is_said_first_among_the_differences():
     entry = entries()["ren2022-mnist_s11"].entry
     said = entry.differences_at("short", stand_in=True)
