@@ -1,49 +1,10 @@
 // @ts-check
 /** The page of studies: all of them, or the one that the address names. */
 import {studyOfAddress} from "../api.js";
-import {icon} from "../icons.js";
-import {silentSince} from "../lib/again.js";
-import {clock} from "../lib/format.js";
-import {append, h} from "../lib/h.js";
-import {announcement} from "../lib/take.js";
-import {pages} from "../pages.js";
-import {access, door, enter, followFragment} from "../session.js";
-import {followState} from "../state.js";
-import {followTheme, themeButton} from "../theme.js";
+import {fillPage} from "../page-frame.js";
 import {list} from "./list.js";
 import {one} from "./one.js";
 
-const banner = () =>
-  h(
-    "div",
-    {role: "status", class: "banner-place"},
-    () =>
-      silentSince() > 0 &&
-      h(
-        "p",
-        {class: "banner"},
-        icon("warning"),
-        `The server does not answer: this is from ${clock(silentSince())}. Nothing is lost; trying again …`,
-      ),
-  );
-
 const id = studyOfAddress();
 
-followTheme();
-followState();
-followFragment();
-append(/** @type {HTMLElement} */ (document.querySelector("#page")), [
-  h(
-    "header",
-    {class: "top"},
-    h("h1", null, "Gradient Lab"),
-    pages("/studies"),
-    h("div", {class: "tools"}, themeButton()),
-  ),
-  banner(),
-  h("main", {id: "main", tabindex: "-1"}, () =>
-    access() === "in" ? (id ? one(id) : list()) : access() === "out" ? door() : null,
-  ),
-  h("div", {class: "said", role: "status"}, announcement),
-]);
-enter();
+fillPage("/studies", () => (id ? one(id) : list()));
