@@ -5,6 +5,7 @@ import {effect, onEnd, signal, untracked} from "../lib/signal.js";
 import {Silence} from "../api.js";
 import {applyTheme, discard, draw, entries, grower, onZoom, resize, setHidden} from "../plot.js";
 import {learnLines} from "../runs/colour.js";
+import {learnShades} from "../shades.js";
 import {on} from "../stream.js";
 import {printing, shade} from "../theme.js";
 import {legend, newLines} from "./legend.js";
@@ -263,6 +264,7 @@ async function show(plot, answer, asked, options, state) {
   state.problem.set(""); // first: a plot in a hidden box has no width
   if (options.size !== "small") plot.style.height = `${figure.layout.height}px`;
   const layout = state.zoom.applied(figure.layout, asked);
+  learnShades(answer.shades);
   await draw(plot, {...figure, layout}, state.lines.hidden.peek());
   if (options.links) followLinks(plot, options.links);
   if (options.coloursRuns) learnLines(figure.data);
