@@ -27,6 +27,7 @@ from backend.api.routes import (
     pages,
     probes,
     runs,
+    scoreboard,
     series,
     session,
     shared,
@@ -43,7 +44,7 @@ from backend.store.upkeep import Housekeeper
 
 ROUTES = (
     *(attached, catalogue, dashboards, datasets, diagnosis, exports, figures, forks, gallery),
-    *(probes, runs, series, session, shared, studies, worker, pages),
+    *(probes, runs, scoreboard, series, session, shared, studies, worker, pages),
 )
 
 
