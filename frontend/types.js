@@ -108,10 +108,11 @@
  * @property {boolean} legend
  * @property {boolean} optional whether it is left out while none of its charts is shown
  * @property {"" | "fork"} action
+ * @property {string} tab of a run's page
  *
  * @typedef {object} ChartEntry a chart of a figure (backend/figures/info.py describes the fields)
  * @property {string} key
- * @property {{page: string, section: string, order: number}[]} places
+ * @property {{page: string, section: string, order: number, span: number}[]} places
  * @property {string} title
  * @property {string} help
  * @property {string} reading
