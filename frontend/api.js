@@ -116,6 +116,15 @@ export const entryPictureUrl = (name, version) =>
 export const entryAddress = (name) => `/gallery/${id(name)}`;
 /** The entry that the address of its page names; "" on the page of all entries. */
 export const entryOfAddress = () => studyOfAddress();
+/** @typedef {import("./home/race.js").RaceRun} RaceRun */
+/** The race of the Home page. @returns {Promise<import("./home/race.js").RaceAnswer>} */
+export const race = () => request("/api/race");
+/** Its run, and what that has measured. @returns {Promise<RaceRun>} */
+export const raceRun = () => request("/api/race/run");
+/** Start it, unless it was started before or other runs are active. @returns {Promise<RaceRun>} */
+export const startRace = () => send("/api/race");
+/** @param {string} driver @returns {Promise<RaceRun>} */
+export const startRaceAgain = (driver) => send("/api/race/again", {driver});
 /** @param {any} config @returns {Promise<Run>} */
 export const start = (config) => send("/api/runs", config);
 /** @param {any} ask @returns {Promise<Run>} a microscope at a checkpoint of a run */

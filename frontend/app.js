@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import {boards, studyBoard} from "./charts/board.js";
 import {runForm} from "./form/run-form.js";
+import {page as home} from "./home/page.js";
 import {icon} from "./icons.js";
 import {keysDialog} from "./keys.js";
 import {figures, focused, followLab, shownRuns} from "./lab.js";
@@ -109,7 +110,7 @@ function show(page) {
     h("header", {class: "top"}, h("h1", null, "Gradient Lab"), pages("/"), tools()),
     banner(),
     h("main", {id: "main", tabindex: "-1"}, () =>
-      access() === "in" ? lab() : access() === "out" ? door() : null,
+      access() === "in" ? home({}) : access() === "out" ? door() : null,
     ),
     h("div", {class: "said", role: "status"}, announcement),
     keys,
