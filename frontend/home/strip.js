@@ -25,11 +25,13 @@ const ENDED = {
   cancelled: "Stopped",
 };
 
-/** Where the numbers are from. @param {Race} race */
-function origin({live, run, isActive}) {
-  if (live()) return "";
-  if (isActive()) return "from another machine, until this one has its first probe";
-  return "from another machine";
+/** What is going on, and on which machine. @param {Race} race */
+function origin({live, isActive}) {
+  if (live())
+    return "One small network learns to read digits. Every estimator is measured at the same weights and batch.";
+  return isActive()
+    ? "Recorded on another machine, and shown until the run of this one has its first probe."
+    : "Recorded on another machine. Let an estimator drive, and this one races too.";
 }
 
 /** @param {Race} race */
@@ -51,11 +53,7 @@ export function strip(race, {heading, charts}) {
     h(
       "div",
       {class: "race-head"},
-      h(
-        "p",
-        {class: "quiet"},
-        "One small network learns to read digits. Every estimator is measured at the same weights and batch.",
-      ),
+      h("p", {class: "quiet"}, () => origin(race)),
       controls(race),
     ),
     h("p", {class: "problem", role: "alert"}, race.problem),
@@ -97,7 +95,6 @@ function controls(race) {
     "div",
     {class: "race-controls"},
     h("span", {class: "race-state", role: "status"}, () => word(race)),
-    h("span", {class: "race-origin quiet"}, () => origin(race)),
     h(
       "span",
       {class: "race-steps quiet"},
@@ -106,10 +103,15 @@ function controls(race) {
     () => button(moving() ? "pause" : "play", moving() ? "Pause" : "Play", orders.toggle),
     button("step", "Step", orders.step, "On to the next probe, and wait there"),
     button("refresh", "Again", orders.again, "Play from step 0"),
-    () => {
-      const mine = run();
-      return mine && h("a", {class: "act", href: `/runs/${mine.number}`}, "Open the run");
-    },
+    // Its place is reserved, so that nothing moves when there is a run.
+    h(
+      "a",
+      {
+        class: () => (run() ? "act" : "act absent"),
+        href: () => `/runs/${run()?.number ?? ""}`,
+      },
+      "Open the run",
+    ),
   );
 }
 
