@@ -133,7 +133,7 @@ export const checkpointEstimators = (run) => request(`/api/runs/${id(run)}/estim
 export const order = (run, order) => send(`/api/runs/${id(run)}/${order}`);
 /** @param {string} run @param {number} to @returns {Promise<Run>} */
 export const step = (run, to) => send(`/api/runs/${id(run)}/step`, {to});
-/** @param {string} run @param {{lr?: string, driver?: any}} asked @returns {Promise<Run>} */
+/** @param {string} run @param {{lr?: string | number, driver?: any}} asked @returns {Promise<Run>} */
 export const change = (run, asked) => send(`/api/runs/${id(run)}/change`, asked);
 /** @param {string} run @param {{step: number | null, config: any}} asked @returns {Promise<Run>} */
 export const fork = (run, asked) => send(`/api/runs/${id(run)}/fork`, asked);

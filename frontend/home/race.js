@@ -36,6 +36,8 @@ import {on} from "../stream.js";
 
 const FRAME_MS = 110;
 const READ_MS = 350;
+/** While a driver is about to take over. */
+const SOON_MS = 120;
 const ACTIVE = ["queued", "running", "paused"];
 
 /** What `says` at a step. @param {Says} says @param {number} step */
@@ -52,6 +54,8 @@ export function follow(answer) {
   const problem = signal("");
   /** The label of an estimator that was asked to drive, until it does. */
   const taking = signal("");
+  /** Whether the lab is still being asked for a run. */
+  const starting = signal(true);
 
   const story = computed(() => live() ?? answer.recording);
   const isActive = computed(() => ACTIVE.includes(run()?.status ?? ""));
@@ -87,7 +91,7 @@ export function follow(answer) {
     } catch (error) {
       if (!(error instanceof api.Silence)) throw error;
     }
-    if (!isLeft && isActive()) timer = setTimeout(read, READ_MS);
+    if (!isLeft && isActive()) timer = setTimeout(read, taking.peek() ? SOON_MS : READ_MS);
   }
 
   /** A refusal becomes a sentence. @param {() => Promise<any>} ask */
@@ -127,7 +131,8 @@ export function follow(answer) {
     for (const stop of stops) stop();
   });
 
-  void attempt(async () => take(await api.startRace()));
+  // It is started once a home; whoever is to drive meanwhile waits for that.
+  const started = attempt(async () => take(await api.startRace())).then(() => starting.set(false));
 
   const isFollowing = () => mode.peek() === "following" && isActive();
   const orders = {
@@ -159,15 +164,15 @@ export function follow(answer) {
       });
     },
     /** Hand the run over, or start the race anew with this driver. @param {Racer} racer */
-    drive(racer) {
+    async drive(racer) {
+      taking.set(racer.label);
+      await started;
       const mine = run.peek();
-      if (mine && isActive()) {
-        taking.set(racer.label);
-        const asked = /** @type {any} */ ({driver: racer.label, lr: racer.rate});
-        void attempt(() => api.change(mine.id, asked)).then(() => {
-          if (problem.peek()) taking.set("");
-        });
-      } else void attempt(async () => take(await api.startRaceAgain(racer.label)));
+      await attempt(async () => {
+        if (!mine || !isActive()) return take(await api.startRaceAgain(racer.label));
+        await api.change(mine.id, {driver: racer.label, lr: racer.rate});
+      });
+      if (problem.peek()) taking.set("");
     },
   };
   return {
@@ -183,6 +188,7 @@ export function follow(answer) {
     isActive,
     problem,
     taking,
+    starting,
     orders,
   };
 }

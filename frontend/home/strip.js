@@ -26,10 +26,10 @@ const ENDED = {
 };
 
 /** What is going on, and on which machine. @param {Race} race */
-function origin({live, isActive}) {
+function origin({live, isActive, starting}) {
   if (live())
     return "One small network learns to read digits. Every estimator is measured at the same weights and batch.";
-  return isActive()
+  return isActive() || starting()
     ? "Recorded on another machine, and shown until the run of this one has its first probe."
     : "Recorded on another machine. Let an estimator drive, and this one races too.";
 }

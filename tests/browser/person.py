@@ -133,9 +133,7 @@ def press_run(page: Page) -> str:
 
 def show_with_others(page: Page) -> str:
     """From a run's page to the page of runs, with it among those in the charts; returns its id."""
-    run = page.evaluate(
-        "async () => (await (await fetch(`/api${location.pathname}`)).json()).id"
-    )
+    run = page.evaluate("async () => (await (await fetch(`/api${location.pathname}`)).json()).id")
     charted = page.evaluate("window.charted ?? ''").split(",")
     runs = ",".join(dict.fromkeys([*filter(None, charted), run]))
     go(page, f"/runs?runs={runs}&focus={run}")
