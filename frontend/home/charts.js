@@ -23,21 +23,21 @@ const stepTicks = ({answer: {steps}}) =>
   });
 
 /**
- * @param {string} title @param {string} help @param {() => string} takeaway
+ * @param {"h2" | "h3"} heading @param {string} title @param {string} help @param {() => string} takeaway
  * @param {Element} plot @param {Element} [foot]
  */
-const figure = (title, help, takeaway, plot, foot) =>
+const figure = (heading, title, help, takeaway, plot, foot) =>
   h(
     "figure",
     {class: "race-figure", "aria-label": () => `${title}. ${takeaway()}`},
-    h("h3", null, title),
+    h(heading, {class: "race-title"}, title),
     h("p", {class: "race-takeaway", title: help}, takeaway),
     plot,
     foot,
   );
 
-/** @param {Race} race */
-export function alignmentChart(race) {
+/** @param {Race} race @param {"h2" | "h3"} heading */
+export function alignmentChart(race, heading) {
   const {answer, story, at, head} = race;
   const drawn = computed(() => {
     const shown = story();
@@ -68,6 +68,7 @@ export function alignmentChart(race) {
     };
   });
   return figure(
+    heading,
     "Alignment over training",
     "The cosine between one estimate and the exact gradient, over the whole network: the mean of the draws.",
     () => saidAt(story()?.takeaways.alignment ?? [], head()),
@@ -87,8 +88,8 @@ export function alignmentChart(race) {
 /** What points away from the gradient stands on the axis, and its number says so. @param {number | null | undefined} cosine */
 const onScale = (cosine) => (cosine == null ? null : Math.max(0, Math.min(1, cosine)));
 
-/** @param {Race} race */
-export function lossChart(race) {
+/** @param {Race} race @param {"h2" | "h3"} heading */
+export function lossChart(race, heading) {
   const {answer, story, head} = race;
   const top = computed(() => Math.max(1, Math.ceil(Math.max(...finite(story()?.loss.high ?? [])))));
   const drawn = computed(() => {
@@ -106,6 +107,7 @@ export function lossChart(race) {
     };
   });
   return figure(
+    heading,
     "Loss, coloured by who drives",
     "The loss of the training batch. Line: the mean of 16 steps. Band: from the smallest to the largest of them.",
     () => saidAt(story()?.takeaways.loss ?? [], head()),

@@ -43,15 +43,15 @@ function valuesOf(race, label) {
 
 /**
  * An estimator: its dial, its layers, a sentence, and the button that lets it drive.
- * @param {Race} race @param {Racer} racer
+ * @param {Race} race @param {Racer} racer @param {"h2" | "h3"} heading
  */
-export function cell(race, racer) {
+export function cell(race, racer, heading) {
   const values = valuesOf(race, racer.label);
   const drives = () => driverAt(race) === racer.label;
   return h(
     "li",
     {class: () => (drives() ? "dial-cell drives" : "dial-cell"), "data-estimator": racer.label},
-    h("h3", {class: "dial-name"}, marker(racer.label), racer.name),
+    h(heading, {class: "dial-name"}, marker(racer.label), racer.name),
     dial(racer, values),
     h(
       "p",

@@ -37,7 +37,7 @@ function parts(answer) {
   const others = computed(() => runs().filter(({id}) => !isRace(id)));
   const isBack = answer.others > 0;
   return [
-    isBack && yourRuns(others),
+    isBack && yourRuns(others, answer.others),
     strip(race, {heading: isBack ? "h2" : "h1", charts: !isBack}),
   ];
 }

@@ -43,11 +43,17 @@ const ACTIVE = ["queued", "running", "paused"];
 /** What `says` at a step. @param {Says} says @param {number} step */
 export const saidAt = (says, step) => says.findLast(([from]) => from <= step)?.[1] ?? "";
 
+/** A run that ended before the page was opened is played. @param {RaceRun} answer @returns {Mode} */
+function modeOf({run, story}) {
+  if (!story) return "recording";
+  return ACTIVE.includes(run?.status ?? "") ? "following" : "replay";
+}
+
 /** Follow the race until the page is left. @param {RaceAnswer} answer */
 export function follow(answer) {
   const run = signal(answer.run);
   const live = signal(answer.story);
-  const mode = signal(/** @type {Mode} */ (answer.story ? "following" : "recording"));
+  const mode = signal(/** @type {Mode} */ (modeOf(answer)));
   const playing = signal(true);
   /** The step that is shown. */
   const head = signal(0);
@@ -77,21 +83,27 @@ export function follow(answer) {
         playing.set(true);
         head.set(0);
       }
-      if (read.story?.drives.at(-1)?.[1] === taking.peek()) taking.set("");
+      if (read.story?.drives.at(-1)?.[1] === taking.peek() || !isActive()) taking.set("");
     });
   }
 
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   let isLeft = false;
+  /** Counts readings: an answer that a later reading has overtaken is not taken. */
+  let readings = 0;
   async function read() {
+    const mine = ++readings;
     clearTimeout(timer);
     try {
-      take(await api.raceRun());
+      const answer = await api.raceRun();
+      if (mine === readings) take(answer);
     } catch (error) {
-      if (!(error instanceof api.Silence)) throw error;
+      // While the server is silent, the banner says so.
+      if (!(error instanceof api.Silence)) problem.set(sentence(error));
     }
-    if (!isLeft && isActive()) timer = setTimeout(read, taking.peek() ? SOON_MS : READ_MS);
+    if (mine === readings && !isLeft && isActive())
+      timer = setTimeout(read, taking.peek() ? SOON_MS : READ_MS);
   }
 
   /** A refusal becomes a sentence. @param {() => Promise<any>} ask */
@@ -100,7 +112,7 @@ export function follow(answer) {
     try {
       await ask();
     } catch (error) {
-      problem.set(error instanceof Error ? error.message : String(error));
+      problem.set(sentence(error));
     }
     await read();
   }
@@ -139,7 +151,9 @@ export function follow(answer) {
     /** Pause or go on: the run itself while it is followed, else what is played. */
     toggle() {
       const mine = run.peek();
-      if (!isFollowing() || !mine) return playing.update((now) => !now);
+      if (!isFollowing() || !mine) {
+        return isAtEnd() ? orders.again() : playing.update((now) => !now);
+      }
       void attempt(() => api.order(mine.id, mine.status === "paused" ? "resume" : "pause"));
     },
     /** On to the next probe, and wait there. */
@@ -194,6 +208,9 @@ export function follow(answer) {
 }
 
 /** @typedef {ReturnType<typeof follow>} Race */
+
+/** @param {unknown} error */
+const sentence = (error) => (error instanceof Error ? error.message : String(error));
 
 /** @param {Story | null} story */
 function lastOf(story) {

@@ -10,9 +10,10 @@ import {cell} from "./dial.js";
 /** @typedef {import("./race.js").Race} Race */
 
 /** What is shown, in a word. @param {Race} race */
-function word({live, run, mode, isActive}) {
+function word({live, story, run, mode, isActive, isAtEnd}) {
+  if (!story()) return "Waiting";
   if (!live()) return "Recording";
-  if (mode() === "replay") return "Replay";
+  if (mode() === "replay" && !isAtEnd()) return "Replay";
   if (!isActive()) return ENDED[run()?.status ?? ""] ?? "Measured";
   return run()?.status === "paused" ? "Paused" : "Live";
 }
@@ -26,12 +27,17 @@ const ENDED = {
 };
 
 /** What is going on, and on which machine. @param {Race} race */
-function origin({live, isActive, starting}) {
+function origin({live, story, isActive, starting}) {
   if (live())
     return "One small network learns to read digits. Every estimator is measured at the same weights and batch.";
-  return isActive() || starting()
-    ? "Recorded on another machine, and shown until the run of this one has its first probe."
-    : "Recorded on another machine. Let an estimator drive, and this one races too.";
+  const isExpected = isActive() || starting();
+  if (story())
+    return isExpected
+      ? "Recorded on another machine, and shown until the run of this one has its first probe."
+      : "Recorded on another machine. Let an estimator drive, and this one races too.";
+  return isExpected
+    ? "Waiting for the first probe of this machine's run: no recording fits this version of the lab."
+    : "No recording fits this version of the lab. Let an estimator drive, and this machine races.";
 }
 
 /** @param {Race} race */
@@ -42,6 +48,7 @@ const isMoving = ({run, mode, playing, isActive, isAtEnd, live}) =>
 
 /** @param {Race} race @param {{heading: "h1" | "h2", charts: boolean}} options */
 export function strip(race, {heading, charts}) {
+  const below = heading === "h1" ? "h2" : "h3";
   return h(
     "section",
     {class: "race", "aria-labelledby": "race-title"},
@@ -64,9 +71,10 @@ export function strip(race, {heading, charts}) {
       h(
         "ul",
         {class: "dial-cells", "aria-label": "Estimators"},
-        race.answer.estimators.map((racer) => cell(race, racer)),
+        race.answer.estimators.map((racer) => cell(race, racer, below)),
       ),
-      charts && h("div", {class: "race-figures"}, alignmentChart(race), lossChart(race)),
+      charts &&
+        h("div", {class: "race-figures"}, alignmentChart(race, below), lossChart(race, below)),
       h(
         "p",
         {class: "race-key"},

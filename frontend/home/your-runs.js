@@ -6,6 +6,7 @@ import {each, h} from "../lib/h.js";
 /** @typedef {import("../types.js").Run} Run */
 
 const COUNT = 5;
+const ROW_HEIGHT = 38;
 const ACTIVE = ["running", "paused", "queued"];
 
 /** @param {Run[]} runs newest first */
@@ -14,27 +15,33 @@ export const lastRuns = (runs) =>
     .toSorted((a, b) => Number(ACTIVE.includes(b.status)) - Number(ACTIVE.includes(a.status)))
     .slice(0, COUNT);
 
-/** @param {() => Run[]} runs newest first */
-export const yourRuns = (runs) =>
-  h(
+/**
+ * @param {() => Run[]} runs newest first
+ * @param {number} expected how many there are: their place is reserved before they are read
+ */
+export function yourRuns(runs, expected) {
+  const list = h(
+    "ul",
+    null,
+    each(
+      () => lastRuns(runs()),
+      ({id}) => id,
+      row,
+    ),
+  );
+  list.style.minHeight = `${ROW_HEIGHT * Math.min(COUNT, expected)}px`;
+  return h(
     "section",
     {class: "home-card your-runs", "aria-labelledby": "runs-title"},
     h(
       "div",
       {class: "section-head"},
-      h("h2", {id: "runs-title"}, "Your runs"),
+      h("h1", {id: "runs-title"}, "Your runs"),
       h("a", {href: "/runs"}, "All runs"),
     ),
-    h(
-      "ul",
-      null,
-      each(
-        () => lastRuns(runs()),
-        ({id}) => id,
-        row,
-      ),
-    ),
+    list,
   );
+}
 
 /** @param {() => Run} run */
 const row = (run) =>
