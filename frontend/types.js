@@ -108,13 +108,14 @@
  * @property {boolean} legend
  * @property {boolean} optional whether it is left out while none of its charts is shown
  * @property {"" | "fork"} action
+ * @property {string} tab of a run's page
  *
  * @typedef {object} ChartEntry a chart of a figure (backend/figures/info.py describes the fields)
  * @property {string} key
- * @property {{page: string, section: string, order: number}[]} places
+ * @property {{page: string, section: string, order: number, span: number}[]} places
  * @property {string} title
  * @property {string} help
- * @property {string} takeaway
+ * @property {string} reading
  * @property {Record<string, string>} asks
  * @property {PickEntry[]} picks
  * @property {string[]} follows
@@ -127,11 +128,12 @@
  * @property {Condition | null} unless
  * @property {boolean} with_points
  *
- * @typedef {{name: string, title: string, help: string, takeaway: string, parameters: string[], charts: ChartEntry[]}} FigureEntry
+ * @typedef {{name: string, title: string, help: string, reading: string, parameters: string[], charts: ChartEntry[]}} FigureEntry
  * @typedef {{parameters: Record<string, ParameterEntry>, sections: SectionEntry[], figures: FigureEntry[]}} FigureCatalogue
  *
  * @typedef {object} FigureAnswer
  * @property {{data: any[], layout: any}} figure
+ * @property {string} takeaway what the figure's numbers say, in a sentence; "" without any
  * @property {number} shown
  * @property {number} count
  * @property {boolean} zoomed whether the counts are of the visible range alone
@@ -174,7 +176,7 @@
  * @property {number} cells
  * @property {number} ended
  * @property {any} document
- * @property {{name: string, title: string, help: string, takeaway: string}[]} figures
+ * @property {{name: string, title: string, help: string, reading: string}[]} figures
  * @property {{
  *   table: {higher_is_better: boolean, rows: {label: string, mean: number | null, verdict: {sentence: string} | null}[]},
  *   words: {above: string, heads: string[], rows: string[][], below: string},

@@ -20,12 +20,12 @@ INFO = FigureInfo(
     title="Path on the surface",
     help="The path of the weights over the surface, a line for each run, on lines of equal loss "
     "(a decade is a few lines). The large mark is the run's latest place.",
-    takeaway="A straight path to the star is a good gradient; a random walk is noise.",
+    reading="A straight path to the star is a good gradient; a random walk is noise.",
     parameters=("runs", "max", "first", "last"),
     charts=(
         Chart(
             "path",
-            (Place("run", "training", 50),),
+            (Place("run", "training", 50), Place("overview", "overview", 40, span=5)),
             follows=("path/*",),
             only=Condition("dataset.name", "surface"),
             together={},
