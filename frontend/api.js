@@ -112,6 +112,15 @@ export const entryPictureUrl = (name, version) =>
   `/api/gallery/${id(name)}/picture.svg?${query({version})}`;
 /** The page of an entry. @param {string} name */
 export const entryAddress = (name) => `/gallery/${id(name)}`;
+/** @typedef {import("./home/race.js").RaceRun} RaceRun */
+/** The race of the Home page. @returns {Promise<import("./home/race.js").RaceAnswer>} */
+export const race = () => request("/api/race");
+/** Its run, and what that has measured. @returns {Promise<RaceRun>} */
+export const raceRun = () => request("/api/race/run");
+/** Start it, unless it was started before or other runs are active. @returns {Promise<RaceRun>} */
+export const startRace = () => send("/api/race");
+/** @param {string} driver @returns {Promise<RaceRun>} */
+export const startRaceAgain = (driver) => send("/api/race/again", {driver});
 /** @param {any} config @returns {Promise<Run>} */
 export const start = (config) => send("/api/runs", config);
 /** @param {any} ask @returns {Promise<Run>} a microscope at a checkpoint of a run */
@@ -124,7 +133,7 @@ export const checkpointEstimators = (run) => request(`/api/runs/${id(run)}/estim
 export const order = (run, order) => send(`/api/runs/${id(run)}/${order}`);
 /** @param {string} run @param {number} to @returns {Promise<Run>} */
 export const step = (run, to) => send(`/api/runs/${id(run)}/step`, {to});
-/** @param {string} run @param {{lr?: string, driver?: any}} asked @returns {Promise<Run>} */
+/** @param {string} run @param {{lr?: string | number, driver?: any}} asked @returns {Promise<Run>} */
 export const change = (run, asked) => send(`/api/runs/${id(run)}/change`, asked);
 /** @param {string} run @param {{step: number | null, config: any}} asked @returns {Promise<Run>} */
 export const fork = (run, asked) => send(`/api/runs/${id(run)}/fork`, asked);

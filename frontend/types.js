@@ -161,7 +161,7 @@
  *
  * @typedef {ListedStudy & {length: "short" | "full", stand_in: boolean}} GalleryStudy
  * @typedef {{folder: string, title: string, stand_in: string, present: boolean}} GalleryData
- * @typedef {{key: string, title: string, citation: string, arxiv: string}} GalleryPaper
+ * @typedef {{key: string, title: string, citation: string, arxiv: string, authors: string, year: number, says: string | null, cover: string | null}} GalleryPaper
  * @typedef {{key: string, figure: string, source: "study" | "runs", title: string, help: string, query: FigureQuery}} GalleryFigure
  * @typedef {{quantity: string, source: string, unit: string, read: string, order: string, rows: {label: string, published: number, words: string, seeds: number}[]}} GalleryComparison
  * @typedef {{name: string, title: string, question: string, paper: GalleryPaper, minutes: {short: number, full: number}, data: GalleryData | null, recorded: boolean, newest: GalleryStudy | null}} GalleryCard
