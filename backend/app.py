@@ -26,6 +26,7 @@ from backend.api.routes import (
     gallery,
     pages,
     probes,
+    race,
     runs,
     scoreboard,
     series,
@@ -37,6 +38,8 @@ from backend.api.routes import (
 from backend.home import Home, open_home
 from backend.jobs.downloads import Downloads
 from backend.jobs.study_keeper import StudyKeeper
+from backend.race.preset import preset
+from backend.race.started import StartedRace
 from backend.settings import Settings
 from backend.store import Store
 from backend.store.base import MissingError
@@ -44,7 +47,7 @@ from backend.store.upkeep import Housekeeper
 
 ROUTES = (
     *(attached, catalogue, dashboards, datasets, diagnosis, exports, figures, forks, gallery),
-    *(probes, runs, scoreboard, series, session, shared, studies, worker, pages),
+    *(probes, race, runs, scoreboard, series, session, shared, studies, worker, pages),
 )
 
 
@@ -60,7 +63,8 @@ def create_app(
         home = open_home(settings.home, token)
     places = {"GRADLAB_HOME": str(settings.home), "GRADLAB_DATA": str(settings.data_dir)}
     keeper = StudyKeeper(store, supervisor)
-    lab = Lab(settings, home, store, supervisor, Hub(store), keeper, Downloads(places))
+    started = StartedRace(home.path, preset())
+    lab = Lab(settings, home, store, supervisor, Hub(store), keeper, Downloads(places), started)
     app = FastAPI(
         title="Gradient Lab",
         openapi_url="/api/openapi.json",

@@ -98,11 +98,9 @@ export const startStudy = (text) => send("/api/studies", {text});
 export const orderStudy = (study, order) => send(`/api/studies/${id(study)}/${order}`);
 /** The page of a study. @param {string} study */
 export const studyAddress = (study) => `/studies/${id(study)}`;
-/** The study that the address of its page names; "" on the page of all studies. */
-export const studyOfAddress = () => decodeURIComponent(location.pathname.split("/")[2] ?? "");
 /** The page of runs, with those of a study listed, or with these shown. @param {string} study @param {string[]} [runs] */
 export const runsAddress = (study, runs = []) =>
-  `/?${query({study, runs: runs.join(",")}).replaceAll("%2C", ",")}`;
+  `/runs?${query({study, runs: runs.join(",")}).replaceAll("%2C", ",")}`;
 /** @returns {Promise<import("./types.js").GalleryCard[]>} all entries, in the order of the papers */
 export const gallery = () => request("/api/gallery");
 /** @param {string} name @param {string} study one of the entry; "": its newest @returns {Promise<import("./types.js").GalleryEntry>} */
@@ -114,8 +112,15 @@ export const entryPictureUrl = (name, version) =>
   `/api/gallery/${id(name)}/picture.svg?${query({version})}`;
 /** The page of an entry. @param {string} name */
 export const entryAddress = (name) => `/gallery/${id(name)}`;
-/** The entry that the address of its page names; "" on the page of all entries. */
-export const entryOfAddress = () => studyOfAddress();
+/** @typedef {import("./home/race.js").RaceRun} RaceRun */
+/** The race of the Home page. @returns {Promise<import("./home/race.js").RaceAnswer>} */
+export const race = () => request("/api/race");
+/** Its run, and what that has measured. @returns {Promise<RaceRun>} */
+export const raceRun = () => request("/api/race/run");
+/** Start it, unless it was started before or other runs are active. @returns {Promise<RaceRun>} */
+export const startRace = () => send("/api/race");
+/** @param {string} driver @returns {Promise<RaceRun>} */
+export const startRaceAgain = (driver) => send("/api/race/again", {driver});
 /** @param {any} config @returns {Promise<Run>} */
 export const start = (config) => send("/api/runs", config);
 /** @param {any} ask @returns {Promise<Run>} a microscope at a checkpoint of a run */
@@ -128,7 +133,7 @@ export const checkpointEstimators = (run) => request(`/api/runs/${id(run)}/estim
 export const order = (run, order) => send(`/api/runs/${id(run)}/${order}`);
 /** @param {string} run @param {number} to @returns {Promise<Run>} */
 export const step = (run, to) => send(`/api/runs/${id(run)}/step`, {to});
-/** @param {string} run @param {{lr?: string, driver?: any}} asked @returns {Promise<Run>} */
+/** @param {string} run @param {{lr?: string | number, driver?: any}} asked @returns {Promise<Run>} */
 export const change = (run, asked) => send(`/api/runs/${id(run)}/change`, asked);
 /** @param {string} run @param {{step: number | null, config: any}} asked @returns {Promise<Run>} */
 export const fork = (run, asked) => send(`/api/runs/${id(run)}/fork`, asked);

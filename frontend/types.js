@@ -108,10 +108,11 @@
  * @property {boolean} legend
  * @property {boolean} optional whether it is left out while none of its charts is shown
  * @property {"" | "fork"} action
+ * @property {string} tab of a run's page
  *
  * @typedef {object} ChartEntry a chart of a figure (backend/figures/info.py describes the fields)
  * @property {string} key
- * @property {{page: string, section: string, order: number}[]} places
+ * @property {{page: string, section: string, order: number, span: number}[]} places
  * @property {string} title
  * @property {string} help
  * @property {string} reading
@@ -161,7 +162,7 @@
  *
  * @typedef {ListedStudy & {length: "short" | "full", stand_in: boolean}} GalleryStudy
  * @typedef {{folder: string, title: string, stand_in: string, present: boolean}} GalleryData
- * @typedef {{key: string, title: string, citation: string, arxiv: string}} GalleryPaper
+ * @typedef {{key: string, title: string, citation: string, arxiv: string, authors: string, year: number, says: string | null, cover: string | null}} GalleryPaper
  * @typedef {{key: string, figure: string, source: "study" | "runs", title: string, help: string, query: FigureQuery}} GalleryFigure
  * @typedef {{quantity: string, source: string, unit: string, read: string, order: string, rows: {label: string, published: number, words: string, seeds: number}[]}} GalleryComparison
  * @typedef {{name: string, title: string, question: string, paper: GalleryPaper, minutes: {short: number, full: number}, data: GalleryData | null, recorded: boolean, newest: GalleryStudy | null}} GalleryCard

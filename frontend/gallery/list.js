@@ -12,7 +12,9 @@ import {about} from "./words.js";
 const RUNNING_MS = 2000;
 const IDLE_MS = 8000;
 
-export function list() {
+export const title = "Gallery";
+
+export function page() {
   const cards = signal(/** @type {GalleryCard[]} */ ([]));
   const problem = signal("");
   const isRead = computed(() => cards().length > 0);
@@ -38,7 +40,7 @@ export function list() {
     h(
       "section",
       {"aria-labelledby": "gallery-title"},
-      h("div", {class: "section-head"}, h("h2", {id: "gallery-title"}, "Gallery")),
+      h("div", {class: "section-head"}, h("h1", {id: "gallery-title"}, "Gallery")),
       h(
         "p",
         {class: "quiet gallery-lead"},

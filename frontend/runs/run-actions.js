@@ -1,7 +1,6 @@
 // @ts-check
 /** What can be done with a run: buttons that say what they do, and when they wait. */
 import {exportUrl} from "../api.js";
-import {edit} from "../form/run-form.js";
 import {icon} from "../icons.js";
 import {order, resample} from "../lab.js";
 import {append, h} from "../lib/h.js";
@@ -42,7 +41,7 @@ export function actionsPlace(actions) {
     place.replaceChildren(fresh);
     if (!had) return;
     const next =
-      button(act) ?? button(NEXT[act]) ?? place.parentElement?.querySelector(".run-name");
+      button(act) ?? button(NEXT[act]) ?? place.parentElement?.querySelector(".run-name, h1");
     /** @type {HTMLElement | null | undefined} */ (next)?.focus();
     pressed = act;
   });
@@ -82,15 +81,14 @@ export function actions(status, id, run, microscope) {
     !microscope &&
       !attached &&
       h(
-        "button",
+        "a",
         {
-          type: "button",
           class: "act",
-          onclick: () => edit(run().config),
-          "aria-label": () => `Edit a copy of run ${run().number}`,
+          href: () => `/new?from=${run().number}`,
+          "aria-label": () => `Duplicate and edit run ${run().number}`,
         },
         icon("copy"),
-        "Edit a copy",
+        "Duplicate & edit",
       ),
     ended &&
       h(

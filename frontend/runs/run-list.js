@@ -25,7 +25,7 @@ export function runList() {
     h(
       "div",
       {class: "section-head"},
-      h("h2", {id: "runs-title", tabindex: "-1"}, "Runs"),
+      h("h1", {id: "runs-title", tabindex: "-1"}, "Runs"),
       h("span", {class: "quiet"}, () => (total() ? `${count(total())} in this lab` : "")),
       () => total() > 0 && searchField(),
     ),
@@ -37,7 +37,9 @@ export function runList() {
       h(
         "p",
         {class: "empty"},
-        "No runs yet. The form is filled in: press Run, and the first points appear here.",
+        "No run yet. ",
+        h("a", {href: "/new"}, "Start one"),
+        ": what it trains is filled in.",
       ),
     () =>
       sought() !== "" &&

@@ -14,7 +14,9 @@ const MOST = 200;
 const RUNNING_MS = 1000;
 const IDLE_MS = 4000;
 
-export function list() {
+export const title = "Studies";
+
+export function page() {
   const studies = signal(/** @type {ListedStudy[] | null} */ (null));
   const problem = signal("");
   readAgain(async () => {
@@ -34,7 +36,7 @@ export function list() {
     h(
       "section",
       {"aria-labelledby": "studies-title"},
-      h("div", {class: "section-head"}, h("h2", {id: "studies-title"}, "Studies")),
+      h("div", {class: "section-head"}, h("h1", {id: "studies-title"}, "Studies")),
       h("p", {class: "problem", role: "alert", hidden: () => !problem()}, problem),
       () => isEmpty() && h("p", {class: "empty"}, "No study yet. The example below is one."),
       h(

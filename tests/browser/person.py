@@ -6,6 +6,7 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 
 SECONDS = 30
+RUN_PAGE = re.compile(r"/runs/\d+")
 
 WATCH = """
 window.violations = [];
@@ -78,14 +79,39 @@ def last_x(page: Page, key: str, name: str) -> float:
     )
 
 
-def enter(page: Page, start_url: str) -> None:
-    page.goto(start_url)
-    expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible(timeout=30_000)
+def enter(page: Page, start_url: str, place: str = "/runs") -> None:
+    """Open the lab at the address of a page: that of the runs, unless it is said."""
+    page.goto(start_url.replace("/#", f"{place}#"))
+    expect(page.locator("#main :is(h1, h2):visible").first).to_be_visible(timeout=30_000)
+
+
+def go(page: Page, address: str) -> None:
+    """Go to another page of the lab, as a link of it does."""
+    page.evaluate(
+        """(address) => {
+          const link = document.createElement("a");
+          link.href = address;
+          document.body.append(link);
+          link.click();
+          link.remove();
+        }""",
+        address,
+    )
+
+
+def run_form(page: Page) -> Locator:
+    """The form of a new run; its page is opened if another one is."""
+    form = page.locator("form.run-form")
+    if form.count() == 0:
+        page.evaluate("window.charted = new URLSearchParams(location.search).get('runs')")
+        page.get_by_role("link", name="New run").click()
+        expect(form).to_be_visible(timeout=30_000)
+    return form
 
 
 def fill(page: Page, **fields: str) -> None:
     """Fill fields of the form by their labels."""
-    form = page.locator("form.run-form")
+    form = run_form(page)
     for label, value in fields.items():
         field = form.get_by_label(label.replace("_", " "), exact=True).first
         if field.evaluate("(e) => e.tagName") == "SELECT":
@@ -99,12 +125,34 @@ def small(page: Page, name: str, steps: int) -> None:
     fill(page, Name=name, Width="16", Depth="1", Length=str(steps))
 
 
-def press_run(page: Page) -> None:
-    page.get_by_role("button", name="Run", exact=True).click()
+def press(page: Page) -> None:
+    """Press Run, whatever comes of it."""
+    run_form(page).get_by_role("button", name="Run", exact=True).click()
+
+
+def press_run(page: Page) -> str:
+    """Start what the form says, then show it beside the runs that were shown; returns its id."""
+    press(page)
+    page.wait_for_url(RUN_PAGE)
+    return show_with_others(page)
+
+
+def show_with_others(page: Page) -> str:
+    """From a run's page to the page of runs, with it among those in the charts; returns its id."""
+    run = page.evaluate("async () => (await (await fetch(`/api${location.pathname}`)).json()).id")
+    charted = page.evaluate("window.charted ?? ''").split(",")
+    runs = ",".join(dict.fromkeys([*filter(None, charted), run]))
+    go(page, f"/runs?runs={runs}&focus={run}")
+    return run
 
 
 def run_row(page: Page, name: str) -> Locator:
     return page.locator(".run").filter(has=page.get_by_role("button", name=name))
+
+
+def page_head(page: Page) -> Locator:
+    """The head of the page of a run: its name, state and recipe."""
+    return page.locator(".run-page-head")
 
 
 def step_of(row: Locator) -> int:

@@ -25,7 +25,7 @@ INFO = FigureInfo(
     charts=(
         Chart(
             "path",
-            (Place("run", "training", 50),),
+            (Place("run", "training", 50), Place("overview", "overview", 40, span=5)),
             follows=("path/*",),
             only=Condition("dataset.name", "surface"),
             together={},
