@@ -15,6 +15,8 @@ from backend.figures.drawing import canvas, style
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Pick, Place
+from backend.figures.words import plane as of_plane
+from backend.figures.words.measures import line_names
 
 INFO = FigureInfo(
     title="Bias and variance",
@@ -81,6 +83,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         traces += _drawn(estimated, scale, query, marks[estimated.label])
     for estimated, compared in _pairs(places):
         traces += _overtaking(estimated, compared, scale, tally)
+    tally.conclude(_takeaway(places, query))
     tally.shown = tally.count = sum(estimated.now.probes for estimated in places)
     for sentence in (*_meaning(places, query), *draws.gaps(source, query)):
         tally.say(sentence)
@@ -95,6 +98,18 @@ def figure(source: Source, query: Query) -> go.Figure:
         xaxis=canvas.axis(across + averaged, tickangle=0, **canvas.few(scale)),
         yaxis=canvas.axis(up, **scale.axis()),
     )
+
+
+def _takeaway(places: list[Estimated], query: Query) -> str:
+    """How many draws make the noisy estimators equal a biased one, or what their errors are."""
+    names = line_names([estimated.probes.line for estimated in places])
+    spots = {names[estimated.probes.line.key]: estimated.now for estimated in places}
+    needed = {}
+    for noisy, biased in _pairs(places):
+        pair = (names[noisy.probes.line.key], names[biased.probes.line.key])
+        needed[pair] = (noisy.now.spread - biased.now.spread) / biased.now.bias
+    at_a_point = all(draws.is_microscope(estimated.probes.line.run) for estimated in places)
+    return of_plane.takeaway(spots, needed, query.k, at_a_point=at_a_point, layer=query.layer)
 
 
 def _places(source: Source, query: Query, tally: canvas.Tally) -> list[Estimated]:

@@ -16,6 +16,7 @@ from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Pick, Place
 from backend.figures.reference import Reference
+from backend.figures.words import paired as of_pairs
 from estimators.statistics.paired import (
     FEW_DRAWS,
     MIN_PAIRS,
@@ -93,6 +94,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.say(gap)
     if not pairing.comparisons:
         tally.say(_too_few(name, what))
+    tally.conclude(of_pairs.takeaway(name, pairing.comparisons, pairing.reference))
     rows = [
         (label, comparison)
         for label, comparison in pairing.comparisons.items()
