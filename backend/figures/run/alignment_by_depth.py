@@ -116,15 +116,14 @@ def figure(source: Source, query: Query) -> go.Figure:
         for (line, _), short_name in zip(shown, short_names_of_lines, strict=True)
         if short_name and len(runs) == 1
     }
-    for sentence in (
-        f"{words.axis.replace('<br>', ', ')}; {query.level}s from the first to the last",
-        *_whiskers([line for line, _ in shown], query),
-        *cautions.sentences(source, query, [line.label for line, _ in shown], called),
-    ):
-        tally.say(sentence)
+    for caution in cautions.sentences(source, query, [line.label for line, _ in shown], called):
+        tally.warn(caution)
+    tally.add_details(f"{words.axis.replace('<br>', ', ')}; {query.level}s from first to last")
+    for sentence in _whiskers([line for line, _ in shown], query):
+        tally.add_details(sentence)
     for run_id in runs:
-        tally.say(exact[run_id].words(names, query.window))
-        tally.say(exact[run_id].growth())
+        tally.warn(exact[run_id].words(names, query.window))
+        tally.warn(exact[run_id].growth())
     tally.conclude(_takeaway(name, shown))
     traces = [
         _trace(line, spots, name, scale, short_name, several=len(runs) > 1).update(
@@ -135,7 +134,9 @@ def figure(source: Source, query: Query) -> go.Figure:
     pairs = [*zip(shown, traces, strict=True)]
     traces += [extra for (_, spots), trace in pairs for extra in _beside(spots, scale, trace)]
     nulls = [_null(spots) for _, spots in shown]
-    tally.say(hatch.null_note(nulls, hatch.NULL_WORDS.get(name, "")))
+    null = hatch.null_note(nulls, hatch.NULL_WORDS.get(name, ""))
+    tally.say("dotted: what chance gives" if null else "")
+    tally.add_details(null)
     return canvas.finish(
         traces,
         tally,

@@ -85,8 +85,10 @@ def figure(source: Source, query: Query) -> go.Figure:
         traces += _overtaking(estimated, compared, scale, tally)
     tally.conclude(_takeaway(places, query))
     tally.shown = tally.count = sum(estimated.now.probes for estimated in places)
-    for sentence in (*_meaning(places, query), *draws.gaps(source, query)):
-        tally.say(sentence)
+    for gap in draws.gaps(source, query):
+        tally.warn(gap)
+    for at, sentence in enumerate(_meaning(places, query)):
+        (tally.add_details if at else tally.say)(sentence)
     averaged = f" of K = {query.k:,} draws averaged" if query.k > 1 else " of one draw"
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     across, up = AXES[query.units]
@@ -122,7 +124,7 @@ def _places(source: Source, query: Query, tally: canvas.Tally) -> list[Estimated
             estimates.append(Estimated(probes, now, before, name))
         elif scaled and plane.pooled(probes, query.window, scaled=False).finite:
             why = "its mean does not point downhill" if now.reach <= 0 else "its slope is not known"
-            tally.say(f"{clipped(probes.line.label)}: no scaled place, only a raw one: {why}")
+            tally.warn(f"{clipped(probes.line.label)}: no scaled place, only a raw one: {why}")
     return estimates
 
 
@@ -226,7 +228,7 @@ def _overtaking(
         return []
     words = f"{noisy.name} overtakes {biased.name} from K = {int(np.ceil(k)):,} on"
     beyond = f" (beyond the K = {FURTHEST:,} that is drawn)" if k > FURTHEST else ""
-    tally.say(words + ", each averaged over K draws" + beyond)
+    tally.add_details(words + ", each averaged over K draws" + beyond)
     if beyond:
         return []
     x, y = _xy(noisy.now, k, scale)

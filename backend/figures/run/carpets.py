@@ -64,7 +64,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.say(f"{MOST} of {len(labels)} estimators")
     colours = cells.Colours.for_values(words, _stacked(carpets), full=query.range == "full")
     for caution in cautions.sentences(source, query, labels):
-        tally.say(caution)
+        tally.warn(caution)
     means = {c.name: _means(c) for c in carpets}
     probes = max((len(c.grid.steps) for c in carpets), default=0)
     tally.conclude(of_layers.of_estimators(name, means, probes))

@@ -71,7 +71,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally = canvas.Tally(len(cells), len(cells))
     for text in _notes(source, run_id, run, name, wanted, cells):
         tally.say(text)
-    tally.say(exact.words(rows, query.window))
+    tally.warn(exact.words(rows, query.window))
     tally.conclude(of_theory.takeaway(cells))
     dead = {layer for layer in rows if _is_dead(source, series, layer)}
     drawn = [_mark(run, cell, what.short, dead) for cell in cells]

@@ -67,10 +67,10 @@ def figure(source: Source, query: Query) -> go.Figure:
     scale = fitted.scale
     tally = _tally(points, values, len(layer_names), limit, query)
     tally.say(fitted.note)
-    tally.say(words.axis.replace("<br>", ", "))
+    tally.add_details(words.axis.replace("<br>", ", "))
     for caution in cautions.sentences(source, query, list({s.estimator: None for _, s in placed})):
-        tally.say(caution)
-    tally.say(Reference(source, run_id).words(layer_names, query.window))
+        tally.warn(caution)
+    tally.warn(Reference(source, run_id).words(layer_names, query.window))
     tally.conclude(_takeaway(name, layer_names, placed, points))
     return canvas.finish(
         _traces(source, query, run, placed, points, scale),
