@@ -100,8 +100,8 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "scale": Parameter(
         "Vertical axis",
-        "The scale of values. Automatic: asinh where small measures would be lost beside large "
-        "ones; for whole runs as the first of them needs it.",
+        "The scale of values. Automatic: asinh where small measures of the first run would be lost "
+        "beside its large ones; linear for the loss.",
         "choice",
         _choices(auto="automatic", linear="linear", log="log", asinh="asinh"),
         "auto",
