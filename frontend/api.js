@@ -98,11 +98,9 @@ export const startStudy = (text) => send("/api/studies", {text});
 export const orderStudy = (study, order) => send(`/api/studies/${id(study)}/${order}`);
 /** The page of a study. @param {string} study */
 export const studyAddress = (study) => `/studies/${id(study)}`;
-/** The study that the address of its page names; "" on the page of all studies. */
-export const studyOfAddress = () => decodeURIComponent(location.pathname.split("/")[2] ?? "");
 /** The page of runs, with those of a study listed, or with these shown. @param {string} study @param {string[]} [runs] */
 export const runsAddress = (study, runs = []) =>
-  `/?${query({study, runs: runs.join(",")}).replaceAll("%2C", ",")}`;
+  `/runs?${query({study, runs: runs.join(",")}).replaceAll("%2C", ",")}`;
 /** @returns {Promise<import("./types.js").GalleryCard[]>} all entries, in the order of the papers */
 export const gallery = () => request("/api/gallery");
 /** @param {string} name @param {string} study one of the entry; "": its newest @returns {Promise<import("./types.js").GalleryEntry>} */
@@ -114,8 +112,6 @@ export const entryPictureUrl = (name, version) =>
   `/api/gallery/${id(name)}/picture.svg?${query({version})}`;
 /** The page of an entry. @param {string} name */
 export const entryAddress = (name) => `/gallery/${id(name)}`;
-/** The entry that the address of its page names; "" on the page of all entries. */
-export const entryOfAddress = () => studyOfAddress();
 /** @param {any} config @returns {Promise<Run>} */
 export const start = (config) => send("/api/runs", config);
 /** @param {any} ask @returns {Promise<Run>} a microscope at a checkpoint of a run */

@@ -6,12 +6,12 @@
 import {h} from "./lib/h.js";
 import {signal} from "./lib/signal.js";
 import {focused, toggle} from "./lab.js";
-import {parameter} from "./state.js";
+import {go, parameter} from "./state.js";
 
 const KEYS = [
   ["space", "pause or resume the focused run"],
   ["j, k", "next or previous layer of the measures"],
-  ["n", "go to the form of a new run"],
+  ["n", "configure a new run"],
   ["?", "this help"],
 ];
 
@@ -87,8 +87,7 @@ function obey(key, dialog) {
   if (key === " ") return run !== undefined && toggle(run);
   if (key === "?") dialog.showModal();
   else if (key === "j" || key === "k") move(run, key === "j" ? 1 : -1);
-  else if (key === "n")
-    /** @type {HTMLElement | null} */ (document.querySelector("#new-run input"))?.focus();
+  else if (key === "n") go("/new");
   else return false;
   return true;
 }

@@ -4,9 +4,9 @@ import * as api from "./api.js";
 import {signal} from "./lib/signal.js";
 import {say} from "./lib/take.js";
 import {on} from "./stream.js";
-import {find, forget, hear, putAnswer, readRuns} from "./runs/known-runs.js";
+import {find, forget, hear, putAnswer, readRuns, runs} from "./runs/known-runs.js";
 import {expectOrder, forgetOrders, isFinal, pending, settled, stepTarget} from "./runs/pending.js";
-import {focus, show, shown} from "./state.js";
+import {focus, go, runNumber, show, shown} from "./state.js";
 
 /** @typedef {import("./types.js").Run} Run */
 
@@ -16,8 +16,14 @@ export const figures = signal(/** @type {import("./types.js").FigureCatalogue | 
 /** A sentence about the last order that failed. */
 export const complaint = signal("");
 
-/** The runs in the charts, in the order in which they were chosen. */
-export const shownRuns = () => shown().flatMap((id) => find(id) ?? []);
+/** The run whose page is open. */
+export const pageRun = () => runs().find((run) => String(run.number) === runNumber());
+
+/** The runs in the charts, in the order in which they were chosen: on a run's page that run. */
+export function shownRuns() {
+  if (runNumber()) return [pageRun() ?? []].flat();
+  return shown().flatMap((id) => find(id) ?? []);
+}
 
 /** The run that carpets, layers and keys are about. */
 export const focused = () => shownRuns().find((run) => run.id === focus()) ?? shownRuns()[0];
@@ -40,22 +46,27 @@ async function take(read) {
   if (own !== before) figures.set(await api.figures());
 }
 
-/** Start a run and show it. @param {any} config */
+/** Start a run and open its page. @param {any} config */
 export async function start(config) {
-  return begin(await api.start(config));
+  return open(await api.start(config));
 }
 
-/** Start a microscope at a checkpoint, and show it. @param {any} ask */
+/** Start a microscope at a checkpoint, and open its page. @param {any} ask */
 export async function startMicroscope(ask) {
-  return begin(await api.probe(ask));
+  return open(await api.probe(ask));
 }
 
-/** @param {Run} run */
-function begin(run) {
+/** @param {Run} run that was started */
+function open(run) {
   putAnswer(run, undefined);
-  show(run.id, true);
-  focus.set(run.id);
+  go(addressOfRun(run));
   return run;
+}
+
+/** The page of a run; of a microscope, the place on the page of the run that it looks at. @param {Run} run */
+export function addressOfRun({kind, number, parent}) {
+  const subject = kind === "microscope" && parent && find(parent);
+  return subject ? `/runs/${subject.number}/microscope?look=${number}` : `/runs/${number}`;
 }
 
 /** The largest seed asked for, by microscope. @type {Map<string, number>} */
@@ -116,6 +127,7 @@ async function remove(run) {
     if (wasShown) show(run.id, true);
     throw error;
   }
+  if (pageRun()?.id === run.id) go("/runs");
   forget(run.id);
   say(`Run ${run.number} was deleted.`);
 }
@@ -123,8 +135,8 @@ async function remove(run) {
 /** Go on with another driver or learning rate; throws the refusal. @param {Run} run @param {any} asked */
 export const change = async (run, asked) => putAnswer(await api.change(run.id, asked), run);
 
-/** Start a run from a checkpoint of another, and show it. @param {Run} run @param {any} asked */
-export const fork = async (run, asked) => begin(await api.fork(run.id, asked));
+/** Start a run from a checkpoint of another, and open its page. @param {Run} run @param {any} asked */
+export const fork = async (run, asked) => open(await api.fork(run.id, asked));
 
 /** Pause a running run, resume a paused one. @param {Run} run @returns {boolean} whether it is either */
 export function toggle(run) {

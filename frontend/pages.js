@@ -1,19 +1,26 @@
 // @ts-check
-/** The pages of the lab, as the bar at the top lists them. */
-import {h} from "./lib/h.js";
+/**
+ * Every page of the lab: its address, and the module that makes it, which is loaded when the page
+ * is first opened. A module exports its `title` and `page(params)`, which returns its content.
+ */
 
-const PAGES = [
-  {path: "/", name: "Runs"},
-  {path: "/studies", name: "Studies"},
-  {path: "/gallery", name: "Gallery"},
+/** @typedef {Record<string, string>} Params parts of the address, by the names in the pattern */
+/** @typedef {{title: string, page: (params: any) => any}} PageModule */
+/**
+ * @typedef {object} PageEntry
+ * @property {string} pattern `:name` stands for one part of the path, `:name?` for one or none
+ * @property {() => Promise<PageModule>} load
+ * @property {string} [name] in the bar at the top
+ */
+
+/** @type {PageEntry[]} */
+export const PAGES = [
+  {pattern: "/", load: () => import("./runs/page.js")},
+  {pattern: "/runs", name: "Runs", load: () => import("./runs/page.js")},
+  {pattern: "/runs/:number/:tab?", load: () => import("./run/page.js")},
+  {pattern: "/new", load: () => import("./new/page.js")},
+  {pattern: "/studies", name: "Studies", load: () => import("./studies/list.js")},
+  {pattern: "/studies/:study", load: () => import("./studies/study.js")},
+  {pattern: "/gallery", name: "Gallery", load: () => import("./gallery/list.js")},
+  {pattern: "/gallery/:entry", load: () => import("./gallery/entry.js")},
 ];
-
-/** Links to all pages. @param {string} current the path of the page that is open, or of the one above */
-export const pages = (current) =>
-  h(
-    "nav",
-    {class: "pages", "aria-label": "Pages"},
-    PAGES.map(({path, name}) =>
-      h("a", {href: path, "aria-current": path === current && "page"}, name),
-    ),
-  );

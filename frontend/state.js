@@ -6,7 +6,7 @@
  * Each entry of the address is a signal of the same name. An empty value is left out of the
  * address: it stands for the default, which the catalogue of figures knows.
  */
-import {batch, effect, signal} from "./lib/signal.js";
+import {batch, computed, effect, signal} from "./lib/signal.js";
 
 /**
  * @template T
@@ -14,6 +14,10 @@ import {batch, effect, signal} from "./lib/signal.js";
  */
 
 const asked = new URLSearchParams(location.search);
+/** The path of the address, which names the page. */
+export const path = signal(location.pathname);
+/** The number of the run that the page is about; "" for none. */
+export const runNumber = computed(() => /^\/runs\/([^/]+)/.exec(path())?.[1] ?? "");
 /** @type {Map<string, () => string>} name in the address → its text now */
 const entries = new Map();
 /** @type {Map<string, Signal<string>>} */
@@ -63,8 +67,11 @@ export function address() {
     if (value !== "") query.set(name, value);
   }
   const search = query.toString().replaceAll("%2C", ",");
-  return location.pathname + (search && `?${search}`);
+  return path() + (search && `?${search}`);
 }
+
+/** Go to an address that takes the place of this one, to which Back would lead nowhere. @param {string} to */
+export const replace = (to) => batch(() => take(new URL(to, location.href)));
 
 /** Whether the next address is a new entry of the browser's history. */
 let isVisit = false;
@@ -77,14 +84,23 @@ export function followState() {
     if (isVisit) history.pushState(null, "", now);
     else history.replaceState(null, "", now);
   });
-  addEventListener("popstate", () => batch(readAddress));
+  addEventListener("popstate", () => batch(() => take(new URL(location.href))));
 }
 
-function readAddress() {
-  const now = new URLSearchParams(location.search);
-  const ids = (now.get("runs") ?? "").split(",").filter(Boolean);
+/** Take the state from an address. @param {URL} url */
+function take({pathname, searchParams}) {
+  const ids = (searchParams.get("runs") ?? "").split(",").filter(Boolean);
+  path.set(pathname);
   if (ids.join() !== shown.peek().join()) shown.set(ids);
-  for (const [name, value] of parameters) value.set(now.get(name) ?? "");
+  for (const name of searchParams.keys()) if (name !== "runs") parameter(name);
+  for (const [name, value] of parameters) value.set(searchParams.get(name) ?? "");
+}
+
+/** Go to an address of the lab; the choice between light and dark is kept. @param {string} to */
+export function go(to) {
+  const url = new URL(to, location.href);
+  if (theme.peek() && !url.searchParams.has("theme")) url.searchParams.set("theme", theme.peek());
+  visit(() => take(url));
 }
 
 /** Go to another view, from which the browser's back button returns. @param {() => void} change */
@@ -105,7 +121,7 @@ export function addressOf(runs) {
   const query = new URLSearchParams(address().split("?")[1] ?? "");
   query.set("runs", besideShown(runs).join(","));
   query.set("focus", runs[0]);
-  return `${location.pathname}?${query.toString().replaceAll("%2C", ",")}`;
+  return `${path()}?${query.toString().replaceAll("%2C", ",")}`;
 }
 
 /** Show these runs beside the shown ones, the first of them in focus. @param {string[]} runs */

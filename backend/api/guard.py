@@ -22,12 +22,12 @@ from backend.api.errors import SECURITY_HEADERS, error_response
 from backend.home import Home
 from backend.settings import Settings
 
-OPEN_PAGES = ("/", "/studies", "/gallery")
+OPEN_PAGES = ("/", "/new", "/runs", "/studies", "/gallery")
 OPEN_ROUTES = {
     *(("GET", page) for page in OPEN_PAGES), ("GET", "/api/health"), ("POST", "/api/session"),
 }  # fmt: skip
 ANY_ADDRESS = {"", "0.0.0.0", "::"}  # a server can bind to these, but they are no host names
-OPEN_PREFIXES = ("/static/", "/s/", "/studies/", "/gallery/")
+OPEN_PREFIXES = ("/static/", "/s/", "/runs/", "/studies/", "/gallery/")
 WORKER, SESSION = "/api/worker/", "/api/session"
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}

@@ -12,7 +12,9 @@ import {about} from "./words.js";
 const RUNNING_MS = 2000;
 const IDLE_MS = 8000;
 
-export function list() {
+export const title = "Gallery";
+
+export function page() {
   const cards = signal(/** @type {GalleryCard[]} */ ([]));
   const problem = signal("");
   const isRead = computed(() => cards().length > 0);

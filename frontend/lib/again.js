@@ -1,15 +1,12 @@
 // @ts-check
-/** A page that is read again and again while it is visible. */
+/** A page that is read again and again while it is open and visible. */
 import {Silence} from "../api.js";
-import {signal} from "./signal.js";
+import {onEnd} from "./signal.js";
 
 /** At most one reading a second, and a fifth of the server's time. */
 const LEAST_MS = 1000;
 const SHARE = 4;
 const SILENT_MS = 1500;
-
-/** Since when the server has not answered, in ms; 0 while it does. */
-export const silentSince = signal(0);
 
 /**
  * Read now, and again after as many ms as `read` says; null: not until it is asked for.
@@ -21,23 +18,18 @@ export function readAgain(read) {
   let timer;
   /** @type {Promise<void> | null} */
   let reading = null;
-  let answered = Date.now();
+  let isOpen = true;
 
   async function once() {
     const began = performance.now();
     const wait = await read().then(
-      (asked) => {
-        answered = Date.now();
-        silentSince.set(0);
-        return asked;
-      },
+      (asked) => asked,
       (error) => {
         if (!(error instanceof Silence)) throw error;
-        silentSince.set(answered);
         return SILENT_MS;
       },
     );
-    if (wait === null || document.hidden) return;
+    if (wait === null || document.hidden || !isOpen) return;
     timer = setTimeout(now, Math.max(wait, LEAST_MS, SHARE * (performance.now() - began)));
   }
 
@@ -50,9 +42,15 @@ export function readAgain(read) {
     await mine;
     if (reading === mine) reading = null;
   }
-  document.addEventListener("visibilitychange", () => {
+  const follow = () => {
     if (document.hidden) clearTimeout(timer);
     else void now();
+  };
+  document.addEventListener("visibilitychange", follow);
+  onEnd(() => {
+    isOpen = false;
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", follow);
   });
   void now();
   return now;

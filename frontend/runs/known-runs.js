@@ -4,8 +4,8 @@
  * were searched for. Readings and the event stream bring news of them.
  */
 import * as api from "../api.js";
-import {batch, computed, signal} from "../lib/signal.js";
-import {focus, show, shown, study} from "../state.js";
+import {batch, computed, signal, untracked} from "../lib/signal.js";
+import {focus, runNumber, show, shown, study} from "../state.js";
 import {compare, pending, settled} from "./pending.js";
 
 /** @typedef {import("../types.js").Run} Run */
@@ -79,12 +79,13 @@ export async function readRuns() {
 async function readAll(mine) {
   const page = await readNewest(wanted);
   const listedIds = new Set(page.runs.map((run) => run.id));
-  const older = await Promise.all(
-    shown
+  const older = await Promise.all([
+    ...shown
       .peek()
       .filter((id) => !listedIds.has(id))
       .map(readOne),
-  );
+    readNamed(untracked(runNumber), page.runs),
+  ]);
   // Another reading has begun since: its answer is newer.
   if (mine !== meanwhile) return;
   batch(() => {
@@ -113,6 +114,25 @@ async function readNewest(count) {
     total ??= page.total;
     if (page.runs.length < limit || read.length >= count) return {runs: read, total};
   }
+}
+
+/** Whether a run has this number, or this id. @param {Run} run @param {string} key */
+const isCalled = ({id, number}, key) => id === key || String(number) === key;
+
+/** A run by its number or id, unless it was read. @param {string} key @param {Run[]} read */
+function readNamed(key, read) {
+  if (!key || read.some((run) => isCalled(run, key))) return null;
+  return api.run(key).catch((error) => {
+    absent(error);
+    return null;
+  });
+}
+
+/** Read a run that may be too old to be on the list. @param {string} key number or id @returns {Promise<boolean>} whether there is one */
+export async function readRun(key) {
+  const run = await readNamed(key, runs.peek());
+  if (run) add([run]);
+  return runs.peek().some((run) => isCalled(run, key));
 }
 
 /** Read the next older runs of the list. */

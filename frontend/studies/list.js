@@ -14,7 +14,9 @@ const MOST = 200;
 const RUNNING_MS = 1000;
 const IDLE_MS = 4000;
 
-export function list() {
+export const title = "Studies";
+
+export function page() {
   const studies = signal(/** @type {ListedStudy[] | null} */ (null));
   const problem = signal("");
   readAgain(async () => {

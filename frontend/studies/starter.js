@@ -5,6 +5,7 @@ import {counted} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {signal} from "../lib/signal.js";
 import {sentence} from "../form/node.js";
+import {go} from "../state.js";
 
 const TYPED_MS = 400;
 /** As many characters as the lab reads. */
@@ -89,7 +90,7 @@ export function starter() {
     answer.set(ASKING);
     try {
       const {id} = await api.startStudy(text.value);
-      location.assign(api.studyAddress(id));
+      go(api.studyAddress(id));
     } catch (error) {
       if (mine !== asked) return;
       answer.set(refused(error));

@@ -78,14 +78,39 @@ def last_x(page: Page, key: str, name: str) -> float:
     )
 
 
-def enter(page: Page, start_url: str) -> None:
-    page.goto(start_url)
-    expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible(timeout=30_000)
+def enter(page: Page, start_url: str, place: str = "/runs") -> None:
+    """Open the lab at a page of it: that of the runs, unless it is said."""
+    page.goto(start_url.replace("/#", f"{place}#"))
+    expect(page.locator("#main h1, #main h2").first).to_be_visible(timeout=30_000)
+
+
+def go(page: Page, address: str) -> None:
+    """Go to another page of the lab, as a link of it does."""
+    page.evaluate(
+        """(address) => {
+          const link = document.createElement("a");
+          link.href = address;
+          document.body.append(link);
+          link.click();
+          link.remove();
+        }""",
+        address,
+    )
+
+
+def run_form(page: Page) -> Locator:
+    """The form of a new run; its page is opened if another one is."""
+    form = page.locator("form.run-form")
+    if form.count() == 0:
+        page.evaluate("window.charted = new URLSearchParams(location.search).get('runs')")
+        page.get_by_role("link", name="New run").click()
+        expect(form).to_be_visible(timeout=30_000)
+    return form
 
 
 def fill(page: Page, **fields: str) -> None:
     """Fill fields of the form by their labels."""
-    form = page.locator("form.run-form")
+    form = run_form(page)
     for label, value in fields.items():
         field = form.get_by_label(label.replace("_", " "), exact=True).first
         if field.evaluate("(e) => e.tagName") == "SELECT":
@@ -99,8 +124,22 @@ def small(page: Page, name: str, steps: int) -> None:
     fill(page, Name=name, Width="16", Depth="1", Length=str(steps))
 
 
-def press_run(page: Page) -> None:
-    page.get_by_role("button", name="Run", exact=True).click()
+def press_run(page: Page) -> str:
+    """Start what the form says, then show it beside the runs that were shown; returns its id."""
+    run_form(page).get_by_role("button", name="Run", exact=True).click()
+    page.wait_for_url(re.compile(r"/runs/\d+"))
+    return show_with_others(page)
+
+
+def show_with_others(page: Page) -> str:
+    """From a run's page to the page of runs, with it among those in the charts; returns its id."""
+    run = page.evaluate(
+        "async () => (await (await fetch(`/api${location.pathname}`)).json()).id"
+    )
+    charted = page.evaluate("window.charted ?? ''").split(",")
+    runs = ",".join(dict.fromkeys([*filter(None, charted), run]))
+    go(page, f"/runs?runs={runs}&focus={run}")
+    return run
 
 
 def run_row(page: Page, name: str) -> Locator:

@@ -38,24 +38,24 @@ def shell(name: str) -> HTMLResponse:
     return HTMLResponse(text, headers={"cache-control": ALWAYS_REVALIDATE})
 
 
-@routes.get("/", response_class=HTMLResponse)
-def index() -> HTMLResponse:
-    """The lab's page. It has no data; its scripts fetch them."""
+@routes.get("/", response_class=HTMLResponse, response_model=None)
+def index(request: Request) -> Response:
+    """The home page. Addresses of earlier versions, which showed runs here, lead to the runs."""
+    if {"runs", "study"} & request.query_params.keys():
+        return RedirectResponse(f"/runs?{request.url.query}", 308)
     return shell("index.html")
 
 
+@routes.get("/new", response_class=HTMLResponse)
+@routes.get("/runs", response_class=HTMLResponse)
+@routes.get("/runs/{rest:path}", response_class=HTMLResponse)
 @routes.get("/studies", response_class=HTMLResponse)
-@routes.get("/studies/{study}", response_class=HTMLResponse)
-def studies(study: str = "") -> HTMLResponse:
-    """The page of studies; its scripts read from the address which one is asked for."""
-    return shell("studies.html")
-
-
+@routes.get("/studies/{rest:path}", response_class=HTMLResponse)
 @routes.get("/gallery", response_class=HTMLResponse)
-@routes.get("/gallery/{name}", response_class=HTMLResponse)
-def gallery(name: str = "") -> HTMLResponse:
-    """The page of the gallery; its scripts read from the address which entry is asked for."""
-    return shell("gallery.html")
+@routes.get("/gallery/{rest:path}", response_class=HTMLResponse)
+def page() -> HTMLResponse:
+    """Every other page. They are one document, whose scripts read from the address what to show."""
+    return shell("index.html")
 
 
 @cache

@@ -7,6 +7,7 @@ import {readAgain} from "../lib/again.js";
 import {count} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {computed, signal} from "../lib/signal.js";
+import {go} from "../state.js";
 import {announce} from "../stream.js";
 import {orders} from "./orders.js";
 import {badge, progress} from "./progress.js";
@@ -23,8 +24,10 @@ const GONE = [404, 409, 422];
 const MOST = 50;
 const PHASES = {timing: "timing the steps", tuning: "tuning", report: "report"};
 
-/** @param {string} id */
-export function one(id) {
+export const title = "Study";
+
+/** @param {{study: string}} params */
+export function page({study: id}) {
   const study = signal(/** @type {StudyResults | null} */ (null));
   const problem = signal("");
   let before = "";
@@ -162,7 +165,7 @@ const figureChart = (id, {name, title, help, takeaway}) =>
     size: "tall",
     links: {
       address: (runs) => api.runsAddress("", runs),
-      open: (runs) => location.assign(api.runsAddress("", runs)),
+      open: (runs) => go(api.runsAddress("", runs)),
     },
   });
 

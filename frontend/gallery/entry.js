@@ -8,7 +8,7 @@ import {date} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {computed, signal, untracked} from "../lib/signal.js";
 import {say} from "../lib/take.js";
-import {parameter} from "../state.js";
+import {go, parameter} from "../state.js";
 import {announce} from "../stream.js";
 import {badge, progress} from "../studies/progress.js";
 import {comparison} from "./comparison.js";
@@ -23,8 +23,10 @@ const GONE = [404, 422];
 /** The study that is shown; "" for the newest. */
 const chosen = parameter("study");
 
-/** @param {string} name */
-export function one(name) {
+export const title = "Gallery";
+
+/** @param {{entry: string}} params */
+export function page({entry: name}) {
   const entry = signal(/** @type {GalleryEntry | null} */ (null));
   const problem = signal("");
   let before = "";
@@ -232,6 +234,6 @@ const figure = (study, {key, figure, source, title, help, query}) =>
     size: "tall",
     links: {
       address: (runs) => api.runsAddress("", runs),
-      open: (runs) => location.assign(api.runsAddress("", runs)),
+      open: (runs) => go(api.runsAddress("", runs)),
     },
   });

@@ -1,0 +1,45 @@
+// @ts-check
+/** The page of runs: the list of them, and the charts of those that are ticked. */
+import * as api from "../api.js";
+import {boards, studyBoard} from "../charts/board.js";
+import {figures, focused, shownRuns} from "../lab.js";
+import {h} from "../lib/h.js";
+import {computed} from "../lib/signal.js";
+import {shareButton} from "../share.js";
+import {addressOf} from "../state.js";
+import {openForkFrom} from "./fork-from.js";
+import {listed, ofStudy, total} from "./known-runs.js";
+import {openRuns} from "./open-runs.js";
+import {runList} from "./run-list.js";
+import {studyHead} from "./study.js";
+
+export const title = "Runs";
+
+export function page() {
+  const any = computed(() => shownRuns().length > 0);
+  const ofAny = computed(() => ofStudy().length > 0);
+  return h(
+    "div",
+    {class: "centre"},
+    studyHead,
+    () => ofAny() && studyBoard({...context, runs: ofStudy, focused: () => undefined}),
+    h("div", {class: "page-tools"}, shareButton()),
+    runList(),
+    () => (any() ? boards(context) : listed() && total() > 0 && nothingShown()),
+  );
+}
+
+/** @type {import("../charts/board.js").Context} */
+const context = {
+  runs: shownRuns,
+  focused,
+  figures,
+  fetch: api.figure,
+  diagnose: api.diagnosis,
+  forkFrom: openForkFrom,
+  dataUrl: (run, kind) => api.exportUrl(run.id, kind),
+  links: {address: addressOf, open: openRuns},
+};
+
+const nothingShown = () =>
+  h("p", {class: "empty"}, "No run is shown. Tick a run above to see its charts.");
