@@ -23,6 +23,7 @@ const PATHS = {
   refresh: "M13 8a5 5 0 11-1.5-3.6M13 2.5v3h-3",
   lens: "M7 2.5a4.5 4.5 0 100 9 4.5 4.5 0 000-9zM10.3 10.3L14 14",
   plus: "M8 3v10M3 8h10",
+  chevron: "M4.5 6.5L8 10l3.5-3.5",
   file: "M4 2h5l3 3v9H4zM9 2v3h3",
 };
 

@@ -1,7 +1,6 @@
 // @ts-check
 /** What can be done with a run: buttons that say what they do, and when they wait. */
-import {exportUrl} from "../api.js";
-import {edit} from "../form/run-form.js";
+import {exportUrl, newRunFrom} from "../api.js";
 import {icon} from "../icons.js";
 import {order, resample} from "../lab.js";
 import {append, h} from "../lib/h.js";
@@ -82,15 +81,14 @@ export function actions(status, id, run, microscope) {
     !microscope &&
       !attached &&
       h(
-        "button",
+        "a",
         {
-          type: "button",
           class: "act",
-          onclick: () => edit(run().config),
-          "aria-label": () => `Edit a copy of run ${run().number}`,
+          href: () => newRunFrom(run()),
+          "aria-label": () => `Duplicate & edit run ${run().number}`,
         },
         icon("copy"),
-        "Edit a copy",
+        "Duplicate & edit",
       ),
     ended &&
       h(

@@ -77,6 +77,7 @@ class DraftView(View):
     yaml: Annotated[str, Field(description="The same as text, without what is at its default.")]
     weights: int | None
     layers: int | None
+    steps: Annotated[int | None, Field(description="Of one run; null before it is valid.")]
     seconds: Annotated[float | None, Field(description="About how long all runs take.")]
     slots: Annotated[int, Field(description="How many run at the same time.")]
     basis: Annotated[str, Field(description="How the time is known, or why it is not.")]
@@ -94,24 +95,47 @@ class DraftRead(View):
 @routes.post("/drafts")
 def inspect(body: DraftQuestion, lab: LabDep) -> DraftView:
     """Say what a configuration would run, what follows a choice in it, and what refuses it."""
-    found = lab.supervisor.draft(_checked(body.config), body.chosen)
+    catalogue = lab.supervisor.catalogue()
+    slots = int(catalogue.get("slots", 1))
+    try:
+        configs = checked_combinations(body.config)
+    except StudyFileError as error:
+        return _no_study(body.config, str(error), slots)
+    found = lab.supervisor.draft(configs, body.chosen)
     config = {**body.config, **found["changes"]}
     fields = {path: len(values) for path, values in varied(config).items()}
     runs = prod(fields.values())
     document = as_study(config) if fields else config
-    catalogue = lab.supervisor.catalogue()
-    slots = int(catalogue.get("slots", 1))
     time = _time(lab, found)
-    rounds = -(-runs // slots)
     return DraftView(
         **{key: found[key] for key in ("changes", "said", "problems", "weights", "layers")},
+        steps=found["steps"],
         runs=runs,
         varied=fields,
         document=document,
         yaml=written(document, catalogue),
-        seconds=None if time.seconds is None else time.seconds * rounds,
+        seconds=None if time.seconds is None else time.seconds * -(-runs // slots),
         slots=slots,
         basis=time.basis,
+    )
+
+
+def _no_study(config: dict[str, Any], problem: str, slots: int) -> DraftView:
+    """The answer for values that make no study."""
+    return DraftView(
+        changes={},
+        said=[],
+        problems=[DraftProblem(loc=[], msg=problem, remedies=[])],
+        runs=0,
+        varied={},
+        document=config,
+        yaml="",
+        weights=None,
+        layers=None,
+        steps=None,
+        seconds=None,
+        slots=slots,
+        basis="Not known before the configuration is valid",
     )
 
 
@@ -145,12 +169,8 @@ def unsuited(body: DraftQuestion, lab: LabDep) -> dict[str, dict[str, str]]:
     Networks and losses are judged by its data, estimators by its network, each with its default
     fields.
     """
-    return lab.supervisor.unsuited(_checked(body.config)[0])
-
-
-def _checked(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The configuration at each combination of its values. Raises HTTPException 422."""
     try:
-        return checked_combinations(config)
+        first = checked_combinations(body.config)[0]
     except StudyFileError as error:
         raise HTTPException(422, str(error)) from None
+    return lab.supervisor.unsuited(first)

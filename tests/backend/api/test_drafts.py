@@ -59,10 +59,11 @@ def test_a_study_of_another_kind_is_told_from_a_run(client):
     ("values", "said"),
     [([], "empty list"), ([1, 1], "twice"), ([*range(1, 400)], "at most 256")],
 )
-def test_values_that_make_no_study_are_refused(client, config, values, said):
-    refused = client.post("/api/drafts", json={"config": {**config, "steps": values}})
-    assert refused.status_code == 422
-    assert said in refused.json()["detail"]
+def test_values_that_make_no_study_are_refused(ask, values, said):
+    found = ask(steps=values)
+    (problem,) = found["problems"]
+    assert said in problem["msg"]
+    assert found["runs"] == 0
 
 
 def test_what_does_not_suit_is_asked_of_one_configuration(client, config):
