@@ -38,7 +38,10 @@ class RunViews(Views):
         from backend.notebook.views import on_white
 
         drawn = {each.entry["name"]: each.drawn() for each in self._own(self._run)}
-        return {n: on_white(go.Figure(d["figure"]), note_text(d)) for n, d in drawn.items()}
+        return {
+            name: on_white(go.Figure(each["figure"]), note_text(each), each.get("takeaway", ""))
+            for name, each in drawn.items()
+        }
 
     def _drawn_elsewhere(self, run_id: str) -> "Iterator[OwnFigure]":
         with self._home.drawer() as drawer:

@@ -58,18 +58,6 @@ export function shareButton() {
   }
 
   const heading = h("h3", {id: "links-heading", tabindex: "-1"}, "Links of this lab");
-  const dialog = h(
-    "dialog",
-    {class: "dialog", "aria-labelledby": "share-heading"},
-    h("h2", {id: "share-heading"}, "Share these runs"),
-    () => (shownRuns().length > 0 ? form() : h("p", {class: "quiet"}, "Tick a run to share it.")),
-    h("p", {class: "problem", role: "alert"}, problem),
-    () => made() && result(/** @type {Made} */ (made())),
-    heading,
-    () => linkList(links(), (link) => attempt(() => revoke(link))),
-    h("button", {type: "button", class: "plain close", onclick: () => dialog.close()}, "Close"),
-  );
-
   const form = () => [
     h("p", null, () =>
       shownRuns()
@@ -93,6 +81,18 @@ export function shareButton() {
       ),
     ),
   ];
+
+  const dialog = h(
+    "dialog",
+    {class: "dialog", "aria-labelledby": "share-heading"},
+    h("h2", {id: "share-heading"}, "Share these runs"),
+    () => (shownRuns().length > 0 ? form() : h("p", {class: "quiet"}, "Tick a run to share it.")),
+    h("p", {class: "problem", role: "alert"}, problem),
+    () => made() && result(/** @type {Made} */ (made())),
+    heading,
+    () => linkList(links(), (link) => attempt(() => revoke(link))),
+    h("button", {type: "button", class: "plain close", onclick: () => dialog.close()}, "Close"),
+  );
 
   function open() {
     const [first, ...more] = shownRuns();

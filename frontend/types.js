@@ -133,7 +133,7 @@
  * @property {{page: string, section: string, order: number}[]} places
  * @property {string} title
  * @property {string} help
- * @property {string} takeaway
+ * @property {string} reading
  * @property {Record<string, string>} asks
  * @property {PickEntry[]} picks
  * @property {string[]} follows
@@ -146,11 +146,12 @@
  * @property {Condition | null} unless
  * @property {boolean} with_points
  *
- * @typedef {{name: string, title: string, help: string, takeaway: string, parameters: string[], charts: ChartEntry[]}} FigureEntry
+ * @typedef {{name: string, title: string, help: string, reading: string, parameters: string[], charts: ChartEntry[]}} FigureEntry
  * @typedef {{parameters: Record<string, ParameterEntry>, sections: SectionEntry[], figures: FigureEntry[]}} FigureCatalogue
  *
  * @typedef {object} FigureAnswer
  * @property {{data: any[], layout: any}} figure
+ * @property {string} takeaway what the figure's numbers say, in a sentence; "" without any
  * @property {number} shown
  * @property {number} count
  * @property {boolean} zoomed whether the counts are of the visible range alone
@@ -193,7 +194,7 @@
  * @property {number} cells
  * @property {number} ended
  * @property {any} document
- * @property {{name: string, title: string, help: string, takeaway: string}[]} figures
+ * @property {{name: string, title: string, help: string, reading: string}[]} figures
  * @property {{
  *   table: {higher_is_better: boolean, rows: {label: string, mean: number | null, verdict: {sentence: string} | null}[]},
  *   words: {above: string, heads: string[], rows: string[][], below: string},

@@ -266,7 +266,7 @@ class StudyResults(View):
     ]
     figures: Annotated[
         list[dict[str, str]],
-        Field(description="name, title, help and takeaway of the figures that it has."),
+        Field(description="name, title, help and reading of the figures that it has."),
     ]
 
 

@@ -99,4 +99,4 @@ def repeats(trial: FigureTrial) -> str:
 def has_words(trial: FigureTrial) -> str:
     """What the page says of it."""
     cls = type(trial.figure)
-    return describes_itself(cls) or ("" if cls.takeaway else "no takeaway: how is it read?")
+    return describes_itself(cls) or ("" if cls.reading else "no reading: how is it read?")

@@ -35,10 +35,12 @@ __all__ = [
 
 
 def draw(name: str, source: Source, query: Mapping[str, str]) -> dict[str, Any]:
-    """Draw a figure as plain JSON: `{figure: {data, layout}, shown, count, selection, note, meta}`.
+    """Draw a figure as plain JSON: `{figure: {data, layout}, takeaway, shown, count, selection,
+    zoomed, note, details, meta}`.
 
-    `shown` of `count` points are drawn, selected by `selection`; `note` is a list of sentences
-    that belong beside the figure; `meta` holds named numbers for other parts of the page.
+    `takeaway` is a sentence on what the numbers say; `shown` of `count` points are drawn, selected
+    by `selection`; `note` is a list of sentences that belong beside the figure, `details` of those
+    that are shown on demand; `meta` holds named numbers for other parts of the page.
     Raises FigureError for an unknown figure or a query that it cannot answer.
     """
     return as_json(plotted(name, source, query))

@@ -38,7 +38,7 @@ class PlacedChart(NamedTuple):
     chart: Chart
     title: str
     help: str
-    takeaway: str
+    reading: str
 
 
 @cache
@@ -67,7 +67,7 @@ def charts_of(page: Page) -> list[PlacedChart]:
 def _with_words(figure: str, info: FigureInfo, chart: Chart) -> PlacedChart:
     own_help = chart.help or info.help
     return PlacedChart(
-        figure, chart, chart.title or info.title, own_help, chart.takeaway or info.takeaway
+        figure, chart, chart.title or info.title, own_help, chart.reading or info.reading
     )
 
 
@@ -75,7 +75,7 @@ def catalogue() -> dict[str, Any]:
     """All figures as plain JSON: `{parameters, sections, figures}`.
 
     `parameters` are by name; `sections` are in the order of their pages; `figures` are by name,
-    `{name, title, help, takeaway, parameters, charts}`, with the words of every chart filled in.
+    `{name, title, help, reading, parameters, charts}`, with the words of every chart filled in.
     """
     return {
         "parameters": {name: asdict(parameter) for name, parameter in PARAMETERS.items()},
@@ -89,13 +89,13 @@ def entry_of(name: str, info: FigureInfo) -> dict[str, Any]:
     charts = []
     for chart in info.charts:
         placed = _with_words(name, info, chart)
-        words = {"title": placed.title, "help": placed.help, "takeaway": placed.takeaway}
+        words = {"title": placed.title, "help": placed.help, "reading": placed.reading}
         charts.append({**asdict(chart), **words, "picks": _picks(chart.picks)})
     return {
         "name": name,
         "title": info.title,
         "help": info.help,
-        "takeaway": info.takeaway,
+        "reading": info.reading,
         "parameters": list(info.parameters),
         "charts": charts,
     }

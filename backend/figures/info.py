@@ -80,9 +80,9 @@ class Chart:
     """A stable name, unique on a page: it stands in addresses and names downloads."""
     places: tuple[Place, ...]
     title: str = ""
-    """Empty for the figure's title; so are `help` and `takeaway`."""
+    """Empty for the figure's title; so are `help` and `reading`."""
     help: str = ""
-    takeaway: str = ""
+    reading: str = ""
     asks: Mapping[str, str] = field(default_factory=dict)
     """Values that this chart gives to parameters of its figure. For all other parameters it
     follows the controls of its page."""
@@ -120,7 +120,7 @@ class FigureInfo:
     title: str
     help: str
     """What is drawn, in full sentences."""
-    takeaway: str
+    reading: str
     """One sentence: how to read it, and what to conclude."""
     parameters: tuple[str, ...]
     """Names out of `data.query.PARAMETERS`, in the order in which a notebook takes them."""

@@ -30,7 +30,7 @@ class Figure(ABC):
 
     title: ClassVar[str] = ""
     """Empty for the class name in words."""
-    takeaway: ClassVar[str] = ""
+    reading: ClassVar[str] = ""
     """One sentence: how to read it, and what to conclude."""
     metrics: ClassVar[tuple[str, ...]] = ()
     """The metrics whose new points change it; empty for every metric."""
@@ -52,7 +52,7 @@ def info_of(name: str, cls: type[Figure], title: str) -> FigureInfo:
         follows=cls.metrics, size="tall", runs="focused",
     )  # fmt: skip
     words = " ".join((cls.__doc__ or "").split())
-    return FigureInfo(cls.title or title, words, cls.takeaway, ("runs",), (chart,))
+    return FigureInfo(cls.title or title, words, cls.reading, ("runs",), (chart,))
 
 
 def drawn(figure: Figure, info: FigureInfo, source: Source, run: str) -> "go.Figure":

@@ -98,7 +98,7 @@ def _placed(at: int, shown: ShownFigure, found: Progress) -> dict[str, Any]:
         "figure": shown.name,
         "source": shown.source,
         "title": shown.title or info.title,
-        "help": f"{info.help} {info.takeaway}".strip(),
+        "help": f"{info.help} {info.reading}".strip(),
         "query": query,
     }
 

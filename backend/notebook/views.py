@@ -81,7 +81,7 @@ class Views:
         _, panels = of_run(self._source, self._run, "view", BUDGET)
         panels += own_panels(self._run, "view", self._own)
         firsts = [json.loads(next(iter(panel.figures.values()))) for panel in panels]
-        return [on_white(go.Figure(drawn["figure"]), drawn["note"]) for drawn in firsts]
+        return [on_white(go.Figure(d["figure"]), d["note"], d["takeaway"]) for d in firsts]
 
     def save(self, path: Path | str) -> Path:
         """Write everything into one HTML file that works without a network; returns its path."""
@@ -180,17 +180,20 @@ class ComparisonViews(Views):
         return [self.figure(name) for name in self.figures]
 
 
-def on_white(figure: "Figure", note: str | None = None) -> "Figure":
-    """The same traces on white, with the note below the title, whatever theme a notebook has.
+def on_white(figure: "Figure", note: str | None = None, takeaway: str = "") -> "Figure":
+    """The same traces on white, with takeaway and note below the title, whatever theme a notebook
+    has.
 
-    Without a `note` it is the one that the figure carries in its `layout.meta`.
+    Without a `note` both are those that the figure carries in its `layout.meta`.
     """
     layout: Any = figure.layout
     if note is None:
-        note = note_text(layout.meta) if layout.meta else ""
+        meta = layout.meta or {}
+        takeaway, note = meta.get("takeaway", ""), note_text(meta) if meta else ""
     wrapped = textwrap.wrap(note, LINE)
-    lines = [line for line in (layout.title.subtitle.text, *map(plain, wrapped)) if line]
-    room = 16 * len(wrapped)
+    first = f"<b>{plain(takeaway)}</b>" if takeaway else ""
+    lines = [line for line in (first, layout.title.subtitle.text, *map(plain, wrapped)) if line]
+    room = 16 * (len(wrapped) + bool(takeaway))
     figure.update_layout(
         title_subtitle_text="<br>".join(lines),
         margin_t=(layout.margin.t or 60) + room,
@@ -214,7 +217,7 @@ def _method(views: Views, name: str, info: FigureInfo) -> Callable[..., "Figure"
         return partial(views.figure, name)(**signature.bind(*args, **asked).arguments)
 
     method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"{info.title}. {info.help}\n\n{info.takeaway}"
+    method.__doc__ = f"{info.title}. {info.help}\n\n{info.reading}"
     method.__signature__ = signature  # type: ignore[attr-defined]
     return method
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from backend.figures.catalogue import entry_of
 from backend.figures.data.select import is_microscope
 from backend.figures.data.source import Source
+from backend.figures.data.tally import Tally
 from backend.figures.drawing.text import plain, without_paths
 from backend.figures.info import Chart, FigureInfo, Place
 
@@ -114,5 +115,4 @@ def _told(problem: object) -> str:
 def _nothing(title: str) -> dict[str, Any]:
     """A figure without points."""
     layout = {"title": {"text": plain(title)}, "height": 200}
-    empty = {"shown": 0, "count": 0, "selection": "", "zoomed": False, "note": [], "details": []}
-    return {"figure": {"data": [], "layout": layout}, **empty, "meta": {}}
+    return {"figure": {"data": [], "layout": layout}, **Tally().parts(), "meta": {}}

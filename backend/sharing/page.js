@@ -43,9 +43,10 @@
 
   const draw = (panel) => {
     const key = panel.by.map((id) => document.getElementById(id).value).join(",");
-    const {figure, note, count} = panel.figures[key];
+    const {figure, takeaway, note, count} = panel.figures[key];
     const place = document.getElementById(panel.id);
-    place.setAttribute("aria-label", figure.layout.title.text);
+    place.setAttribute("aria-label", takeaway || figure.layout.title.text);
+    document.getElementById(panel.id + "-takeaway").textContent = takeaway;
     document.getElementById(panel.id + "-note").textContent = note || `all ${count.toLocaleString("en")} points`;
     // Else a chart takes the smallest height of its place when the window is resized.
     place.style.height = `${figure.layout.height}px`;

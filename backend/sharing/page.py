@@ -184,7 +184,8 @@ def _menu(menu: Menu) -> str:
 def _grid(panels: list[Panel]) -> str:
     places = "".join(
         f'<figure><div class="chart" id="{panel.id}" role="group"></div>'
-        f'<figcaption><span id="{panel.id}-note"></span>{_reading(panel)}</figcaption></figure>'
+        f'<figcaption><p class="takeaway" id="{panel.id}-takeaway"></p>'
+        f'<span id="{panel.id}-note"></span>{_reading(panel)}</figcaption></figure>'
         for panel in panels
     )
     return f'<div class="grid">{places}</div>'
@@ -192,7 +193,7 @@ def _grid(panels: list[Panel]) -> str:
 
 def _reading(panel: Panel) -> str:
     """How to read the chart, folded away."""
-    words = safe(f"{panel.chart.help} {panel.chart.takeaway}")
+    words = safe(f"{panel.chart.help} {panel.chart.reading}")
     return f"<details><summary>How to read this chart</summary>{words}</details>"
 
 

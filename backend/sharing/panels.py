@@ -65,7 +65,7 @@ def own_panels(run_id: str, place: str, own: Own) -> list[Panel]:
     panels = []
     for figure in own(run_id):
         (chart,), drawn = figure.entry["charts"], figure.drawn()
-        words = (chart["title"], chart["help"], chart["takeaway"])
+        words = (chart["title"], chart["help"], chart.get("reading", ""))  # of before: none
         placed = PlacedChart(figure.entry["name"], Chart(chart["key"], ()), *words)
         panels.append(
             Panel(f"{place}-{chart['key']}", placed, (), {"": _encoded(drawn)}, drawn["count"])
@@ -150,7 +150,15 @@ def _encoded(drawn: Mapping[str, Any]) -> str:
     """A drawn figure as the page's script reads it."""
     held = "this file holds " if drawn["selection"] else ""
     note = held + note_text(drawn)
-    return encode.data({"figure": drawn["figure"], "count": drawn["count"], "note": note})
+    return encode.data(
+        {
+            "figure": drawn["figure"],
+            "count": drawn["count"],
+            # Links of before the takeaways hold figures without one.
+            "takeaway": drawn.get("takeaway", ""),
+            "note": note,
+        }
+    )
 
 
 def _menu(source: Source, run_id: str, place: str, chart: Chart, parameter: str) -> Menu:

@@ -48,6 +48,7 @@ import {zoomMemory} from "./zoom.js";
  */
 /**
  * @typedef {object} State
+ * @property {Signal<string>} takeaway what the figure's numbers say
  * @property {Signal<import("./note.js").Note>} note
  * @property {Signal<string>} problem
  * @property {Signal<boolean>} busy until something is drawn
@@ -80,8 +81,8 @@ const hasEnded = (run) => !["queued", "running", "paused"].includes(run.status);
 
 /** @param {HTMLElement} element @param {Options} options */
 function setUp(element, options) {
-  const plot = h("div", {class: "plot", "data-chart": options.key});
   const state = {
+    takeaway: signal(""),
     note: signal(NOTHING),
     problem: signal(""),
     busy: signal(true),
@@ -91,6 +92,12 @@ function setUp(element, options) {
     grown: signal(0),
     zoom: zoomMemory(),
   };
+  const plot = h("div", {
+    class: "plot",
+    "data-chart": options.key,
+    role: "group",
+    "aria-label": () => state.takeaway() || options.title,
+  });
   const whole = h(
     "button",
     {
@@ -115,6 +122,7 @@ function setUp(element, options) {
       h("h3", {id: `title-${options.key}`}, options.title),
       toolbar(options, plot, state.table),
     ),
+    h("p", {class: "takeaway"}, state.takeaway),
     options.controls && h("div", {class: "picks chart-picks"}, options.controls),
     h(
       "div",
@@ -258,6 +266,8 @@ async function show(plot, answer, asked, options, state) {
   await draw(plot, {...figure, layout}, state.lines.hidden.peek());
   if (options.links) followLinks(plot, options.links);
   if (options.coloursRuns) learnLines(figure.data);
+  // A link of before the takeaways holds figures without one.
+  state.takeaway.set(answer.takeaway ?? "");
   state.note.set(noteOf(answer));
   state.grown.set(0);
   state.lines.listed.set(JSON.stringify(entries(plot)));

@@ -118,7 +118,7 @@ function chartOf(whole, placed, lines, estimator) {
     key: estimator?.key ?? entry.key,
     figure: figure.name,
     title: estimator?.label ?? entry.title,
-    help: `${entry.help} ${entry.takeaway}`,
+    help: [entry.help, entry.reading].filter(Boolean).join(" "),
     size: entry.size,
     eager: context.eager,
     refines: figure.parameters.includes("left"),

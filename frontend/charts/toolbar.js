@@ -7,6 +7,7 @@ import {copy, saveBlob} from "../lib/take.js";
 import {toSvg} from "../plot.js";
 import {address} from "../state.js";
 import {help} from "../form/node.js";
+import {menu} from "../lib/menu.js";
 
 /** @typedef {import("./chart.js").Options} Options */
 
@@ -50,17 +51,11 @@ export const tool = (name, label, onclick, more) =>
 
 /** Every point of every shown run, as files. @param {Options} options */
 function dataMenu({runs, dataUrl, title}) {
-  return h(
-    "details",
-    {class: "menu", onfocusout: closeOnLeave, onkeydown: closeOnEscape},
-    h(
-      "summary",
-      {class: "tool", "aria-label": `Full data of ${title}`, title: "Full data"},
-      icon("file"),
-    ),
-    h(
-      "div",
-      {class: "menu-items"},
+  return menu({
+    name: "tool",
+    label: `Full data of ${title}`,
+    button: icon("file"),
+    panel: () => [
       () =>
         runs().map((run) =>
           h(
@@ -71,20 +66,6 @@ function dataMenu({runs, dataUrl, title}) {
           ),
         ),
       h("p", {class: "quiet"}, SPREADSHEETS),
-    ),
-  );
-}
-
-/** @param {FocusEvent} event */
-function closeOnLeave(event) {
-  const menu = /** @type {HTMLDetailsElement} */ (event.currentTarget);
-  if (!menu.contains(/** @type {Node | null} */ (event.relatedTarget))) menu.open = false;
-}
-
-/** @param {KeyboardEvent} event */
-function closeOnEscape(event) {
-  const menu = /** @type {HTMLDetailsElement} */ (event.currentTarget);
-  if (event.key !== "Escape" || !menu.open) return;
-  menu.open = false;
-  menu.querySelector("summary")?.focus();
+    ],
+  });
 }

@@ -1,14 +1,114 @@
 // @ts-check
 /** The head of a run's page: its name, what it does, what can be done with it, and its recipe. */
+import {catalogue, complaint} from "../lab.js";
+import {count} from "../lib/format.js";
 import {h} from "../lib/h.js";
-import {row} from "../runs/run-row.js";
+import {menu} from "../lib/menu.js";
+import {recipe, titleOfEstimator} from "../lib/recipe.js";
+import {computed} from "../lib/signal.js";
+import {changes, forks} from "../runs/change.js";
+import {findingsLine} from "../runs/findings.js";
+import {hasEnded, pending} from "../runs/pending.js";
+import {actions, actionsPlace} from "../runs/run-actions.js";
+import {badge, isOpenEnded, pace, SLOTS} from "../runs/run-state.js";
+import {origin} from "../runs/run-row.js";
+import {shareButton} from "../share.js";
+import {isLive} from "../stream.js";
 
-/** @param {() => import("../types.js").Run} run */
-export const head = (run) =>
-  h(
+/** @typedef {import("../types.js").Run} Run */
+
+/** @param {() => Run} run */
+export function head(run) {
+  const {id, number} = run();
+  const status = computed(() => run().status);
+  const error = computed(() => run().error ?? "");
+  return h(
     "header",
-    {class: "run-page-head"},
-    h("p", {class: "crumbs"}, h("a", {href: "/runs"}, "Runs"), ` / #${run().number}`),
-    h("h1", null, () => run().name || run().labels.driver),
-    h("ul", {class: "run-list"}, row(run)),
+    {class: "run-page-head run", "data-run": id, "data-status": status},
+    h("p", {class: "crumbs"}, h("a", {href: "/runs"}, "Runs"), ` / #${number}`),
+    h(
+      "div",
+      {class: "run-title"},
+      h("h1", null, () => run().name || titleOfEstimator(catalogue(), run().labels.driver)),
+      h(
+        "div",
+        {class: "run-doing"},
+        h("span", {class: "status-place", "aria-live": "polite"}, () =>
+          badge(status(), pending(id), isLive()),
+        ),
+        h("span", {class: "run-steps"}, () => steps(run())),
+        h("span", {class: "run-rate", title: () => status() === "queued" && SLOTS}, () =>
+          pace(run()),
+        ),
+      ),
+      actionsPlace(() => [...actions(status(), id, run, false), shareButton()]),
+    ),
+    () => origin(run()),
+    h("div", {role: "alert"}, () => complaint() && h("p", {class: "problem"}, complaint())),
+    () => error() && failure(error()),
+    findingsLine(run),
+    chips(run, status),
+    h("progress", {
+      class: "run-page-progress",
+      max: () => run().steps || 1,
+      value: () => run().step,
+      hidden: () => isOpenEnded(run()),
+      "aria-label": `Progress of run ${number}`,
+    }),
   );
+}
+
+/** @param {Run} run */
+const steps = (run) =>
+  isOpenEnded(run) ? `${count(run.step)} steps` : `${count(run.step)} of ${count(run.steps)} steps`;
+
+/** A traceback's last line says what happened. @param {string} error */
+const failure = (error) =>
+  h(
+    "details",
+    {class: "run-error"},
+    h("summary", null, error.trim().split("\n").at(-1)),
+    h("pre", {tabindex: "0"}, error),
+  );
+
+/** What the run is made of: what can be changed while it goes on, then what a copy can change. @param {() => Run} run @param {() => import("../types.js").Status} status */
+function chips(run, status) {
+  const trained = run().kind !== "attached";
+  const steerable = computed(() => trained && !hasEnded(status()));
+  // As text, so that a run's reports leave an open panel as it is.
+  const driver = computed(() => run().labels.driver);
+  const rate = computed(() => String(run().config.optimizer?.lr ?? ""));
+  const title = () => titleOfEstimator(catalogue(), driver());
+  return h(
+    "div",
+    {class: "chips", role: "group", "aria-label": "Recipe"},
+    () =>
+      steerable()
+        ? menu({
+            name: "chip chip-now",
+            button: [h("span", null, "Driver"), title, h("span", null, "Learning rate"), rate],
+            panel: () => changes(run),
+          })
+        : [fixed("Driver", title), trained && fixed("Learning rate", rate)],
+    trained && parts(run).map(([name, text]) => fixed(name, text)),
+    () =>
+      trained &&
+      status() !== "queued" &&
+      menu({name: "chip", button: "Fork from a checkpoint…", panel: () => forks(run)}),
+  );
+}
+
+/** @param {() => Run} run @returns {[string, () => string][]} */
+function parts(run) {
+  const {dataset, network, optimizer, batch_size: batch, seed} = run().config;
+  return [
+    ["Data", () => recipe(catalogue(), "datasets", dataset)],
+    ["Network", () => recipe(catalogue(), "networks", network)],
+    ["Optimiser", () => recipe(catalogue(), "optimizers", optimizer)],
+    ["Batch", () => String(batch)],
+    ["Seed", () => String(seed)],
+  ];
+}
+
+/** @param {string} name @param {() => string} text */
+const fixed = (name, text) => h("span", {class: "chip"}, h("span", null, name), text);

@@ -1,6 +1,6 @@
 // @ts-check
 /** What can be done with a run: buttons that say what they do, and when they wait. */
-import {exportUrl, newRunFrom} from "../api.js";
+import {exportUrl} from "../api.js";
 import {icon} from "../icons.js";
 import {order, resample} from "../lab.js";
 import {append, h} from "../lib/h.js";
@@ -84,8 +84,8 @@ export function actions(status, id, run, microscope) {
         "a",
         {
           class: "act",
-          href: () => newRunFrom(run()),
-          "aria-label": () => `Duplicate & edit run ${run().number}`,
+          href: () => `/new?from=${run().number}`,
+          "aria-label": () => `Duplicate and edit run ${run().number}`,
         },
         icon("copy"),
         "Duplicate & edit",

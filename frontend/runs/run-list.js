@@ -37,7 +37,9 @@ export function runList() {
       h(
         "p",
         {class: "empty"},
-        "No runs yet. The form is filled in: press Run, and the first points appear here.",
+        "No run yet. ",
+        h("a", {href: "/new"}, "Start one"),
+        ": what it trains is filled in.",
       ),
     () =>
       sought() !== "" &&

@@ -3,7 +3,7 @@
 import {figure} from "../api.js";
 import {h} from "../lib/h.js";
 import {computed, signal} from "../lib/signal.js";
-import {count, duration, rate} from "../lib/format.js";
+import {count, duration} from "../lib/format.js";
 import {icon} from "../icons.js";
 import {focused} from "../lab.js";
 import {focus, show, shown} from "../state.js";
@@ -12,24 +12,13 @@ import {runSample} from "./colour.js";
 import {changes, forks} from "./change.js";
 import {facts} from "./facts.js";
 import {findingsLine} from "./findings.js";
-import {FOLLOWING, hasEnded, pending} from "./pending.js";
+import {hasEnded, pending} from "./pending.js";
 import {nats, percent, results} from "./results.js";
 import {actions, actionsPlace} from "./run-actions.js";
+import {badge, isMicroscope, isOpenEnded, pace, SLOTS, unitOf} from "./run-state.js";
 import {drawing, where} from "./swept-words.js";
 
 /** @typedef {import("../types.js").Run} Run */
-/** @typedef {import("../types.js").Status} Status */
-
-/** @type {Record<Status, [import("../icons.js").Icon, string]>} */
-const STATUS = {
-  queued: ["clock", "queued"],
-  running: ["play", "running"],
-  paused: ["pause", "paused"],
-  finished: ["check", "finished"],
-  diverged: ["warning", "diverged"],
-  failed: ["warning", "failed"],
-  cancelled: ["stop", "cancelled"],
-};
 
 /** @param {() => Run} run */
 export function row(run) {
@@ -112,9 +101,6 @@ export function row(run) {
   );
 }
 
-/** @param {Run} run */
-const isMicroscope = (run) => run.kind === "microscope";
-
 /** A form, drawn when it is opened. @param {string} title @param {() => HTMLElement} form */
 function folded(title, form) {
   const open = signal(false);
@@ -142,16 +128,6 @@ function showCharts(id) {
   focus.set(id);
 }
 
-/** @param {Status} status @param {import("./pending.js").Kind | undefined} order @param {boolean} live */
-function badge(status, order, live) {
-  const [name, text] = STATUS[status];
-  // What goes on while the server does not answer, the page does not know.
-  if (!live && !hasEnded(status))
-    return h("span", {class: "status"}, icon("clock"), `last seen ${text}`);
-  if (order) return h("span", {class: "status"}, icon("clock"), FOLLOWING[order]);
-  return h("span", {class: `status status-${status}`}, icon(name), text);
-}
-
 /** @param {() => Run} run */
 function progress(run) {
   return h(
@@ -175,11 +151,8 @@ function progress(run) {
   );
 }
 
-/** Whether nobody knows how many steps the loop of a script has. @param {Run} run */
-const isOpenEnded = ({kind, config}) => kind === "attached" && config.steps == null;
-
 /** Whose loop an attached run is, and what measuring it costs. @param {Run} run */
-function origin({kind, config, overhead, silent, status}) {
+export function origin({kind, config, overhead, silent, status}) {
   if (kind !== "attached") return null;
   const {host, path} = config.attached ?? {};
   const words = [
@@ -193,29 +166,6 @@ function origin({kind, config, overhead, silent, status}) {
     h("span", {class: "status", title: ATTACHED}, "attached"),
     words.filter(Boolean).join(" · "),
   );
-}
-
-/** What a run counts. @param {Run} run */
-function unitOf(run) {
-  if (!isMicroscope(run)) return "steps";
-  return run.config.microscope.adjoint_map ? "measurements" : "draws";
-}
-
-/** @param {Run} run */
-function pace(run) {
-  if (!isLive() && !hasEnded(run.status)) return "";
-  if (run.status === "running") return speed(run);
-  if (run.status === "queued")
-    return run.attempt > 0 ? "goes on at the next free slot" : "waiting for a slot";
-  if (run.status === "paused") return paused(run);
-  return run.seconds == null ? "" : `took ${duration(run.seconds)}`;
-}
-
-/** @param {Run} run */
-function paused({kind, seconds, set_aside}) {
-  const inSlot = set_aside ? "its slot is free" : "in its slot";
-  const slot = kind === "attached" ? "its script waits" : inSlot;
-  return seconds == null ? slot : `${slot} · ${duration(seconds)} so far`;
 }
 
 const tested = results(figure);
@@ -240,17 +190,5 @@ function result(run) {
     .join(" · ");
 }
 
-/** What the first steps cost says little about the rest. */
-const FORECAST_AFTER_S = 3;
-
-/** @param {Run} run */
-function speed({rate: perSecond, seconds, eta, kind}) {
-  if (!perSecond) return "";
-  if (kind === "microscope") return `${count(Math.round(perSecond))} draws/s`;
-  if (eta == null || (seconds ?? 0) < FORECAST_AFTER_S) return rate(perSecond);
-  return `${rate(perSecond)} · ${duration(eta)} left`;
-}
-
 const ATTACHED =
   "A training loop of a script of your own, which reports with gradlab.attach. The lab neither starts it nor ends it.";
-const SLOTS = "As many runs go at a time as the lab has slots; gradlab serve --slots N raises it.";

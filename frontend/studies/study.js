@@ -151,12 +151,12 @@ const placeOf = ({variant, phase, value, seed}) =>
     .join(", ");
 
 /** @param {string} id @param {StudyResults["figures"][0]} figure */
-const figureChart = (id, {name, title, help, takeaway}) =>
+const figureChart = (id, {name, title, help, reading}) =>
   chart({
     key: name,
     figure: name,
     title,
-    help: `${help} ${takeaway}`,
+    help: `${help} ${reading}`,
     ask: () => ({runs: ""}),
     fetch: (figure, _ask, signal) => api.studyFigure(id, figure, signal),
     runs: () => [],

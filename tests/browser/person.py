@@ -81,7 +81,7 @@ def last_x(page: Page, key: str, name: str) -> float:
 def enter(page: Page, start_url: str, place: str = "/runs") -> None:
     """Open the lab at a page of it: that of the runs, unless it is said."""
     page.goto(start_url.replace("/#", f"{place}#"))
-    expect(page.locator("#main h1, #main h2").first).to_be_visible(timeout=30_000)
+    expect(page.locator("#main :is(h1, h2):visible").first).to_be_visible(timeout=30_000)
 
 
 def go(page: Page, address: str) -> None:

@@ -21,6 +21,8 @@ class Tally:
     sentences: list[str] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
     """Sentences that are shown on demand."""
+    takeaway: str = ""
+    """What the figure's numbers say, in a sentence of plain text; "" while there are none."""
 
     def add(self, points: PointsLike) -> None:
         """Count the points of a series."""
@@ -42,9 +44,15 @@ class Tally:
         if words:
             self.details.append(words)
 
+    def conclude(self, takeaway: str) -> None:
+        """Say what the figure's numbers say."""
+        self.takeaway = takeaway
+
     def parts(self) -> dict[str, Any]:
-        """`{shown, count, selection, zoomed, note, details}`; no `selection` if all are shown."""
+        """`{takeaway, shown, count, selection, zoomed, note, details}`; no `selection` if all are
+        shown."""
         return {
+            "takeaway": self.takeaway,
             "shown": self.shown,
             "count": self.count,
             "selection": self.selection if self.shown < self.count else "",

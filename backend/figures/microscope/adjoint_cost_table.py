@@ -16,7 +16,7 @@ INFO = FigureInfo(
     help="One gradient of the network as it is, with several solvers at the network's own "
     "tolerance. Kept: what autograd holds for the backward pass, and the solver's history; on a "
     "GPU, the peak of all memory that one gradient allocates.",
-    takeaway="Compare rows of nearly the same error: the memory of npg and ift does not depend on "
+    reading="Compare rows of nearly the same error: the memory of npg and ift does not depend on "
     "the number of steps, that of upg and unrolled grows with it.",
     parameters=("runs",),
     charts=(

@@ -23,7 +23,7 @@ INFO = FigureInfo(
     "network's own tolerance. Horizontal: its time, forward solve included, divided by the time of "
     "the exact adjoint (ift) with the same solver. Vertical: its relative error, on a log axis. A "
     "line follows the number of steps k; at each k the damping with the smallest error is taken.",
-    takeaway="At one height all adjoints are equally accurate: the leftmost is the fastest.",
+    reading="At one height all adjoints are equally accurate: the leftmost is the fastest.",
     parameters=("runs",),
     charts=(
         Chart(

@@ -25,7 +25,7 @@ INFO = FigureInfo(
     "the state, so that the spectral radius ρ(J) of J = ∂f/∂z changes; the equilibrium is solved "
     "anew. Lines: where ‖Bᵏ‖, B = λJ + (1 − λ)I, falls below a level in all examples that were "
     "looked at; by theory the error of npg is in proportion to Bᵏ.",
-    takeaway="Go up a column until the cosine is high enough; move the factor to see how many more "
+    reading="Go up a column until the cosine is high enough; move the factor to see how many more "
     "steps a larger spectral radius needs, and which damping it needs.",
     parameters=("runs", "adjoint", "quantity", "factor", "layer"),
     charts=(

@@ -18,7 +18,7 @@ INFO = FigureInfo(
     help="What lowers the variance of a gradient most for the budget: all of it on a larger batch, "
     "on more draws of this batch, or both. Then the variance that was predicted for fresh "
     "gradients at another batch and number of draws, and the variance that these have.",
-    takeaway="Follow the answer unless the check is many standard errors off: then an assumption "
+    reading="Follow the answer unless the check is many standard errors off: then an assumption "
     "does not hold here (noise of the data that falls as 1 / B; noise of the estimator that is a "
     "constant plus a part that falls as 1 / B).",
     parameters=("runs", "budget", "layer", "estimator"),

@@ -22,7 +22,7 @@ INFO = FigureInfo(
     "(noise of the data, which backprop has too), and the estimator draws at random (noise of the "
     "estimator). Several draws at each of several batches separate the two: the noise of the data "
     "is the scatter of the batches' means, minus what the noise of the estimator leaves in them.",
-    takeaway="A larger batch lowers the noise of the data; more draws lower that of the estimator.",
+    reading="A larger batch lowers the noise of the data; more draws lower that of the estimator.",
     parameters=("runs", "estimator", "level", "parts"),
     charts=(
         Chart(

@@ -16,7 +16,7 @@ INFO = FigureInfo(
     help="The best learning rate of each estimator for one step, the decrease of the loss that is "
     "expected of it, and what the run's own learning rate does; the largest expected decrease "
     "first.",
-    takeaway="The first row makes the best single step; its rate is often too large to train with: "
+    reading="The first row makes the best single step; its rate is often too large to train with: "
     "kept up, it diverges within dozens of steps. The last column has a rate that was kept up.",
     parameters=("runs", "estimator"),
     charts=(Chart("best-rates", (Place("one_step", "what-if", 10),), size="table"),),

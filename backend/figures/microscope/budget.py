@@ -22,7 +22,7 @@ INFO = FigureInfo(
     "predicts for each split; the star is its lowest point, with examples × draws beside it. The "
     "mark with bars was measured by fresh gradients at that split and checks the prediction; it "
     "is on the curve at the budget “as checked”.",
-    takeaway="A star at the left end asks for a larger batch, one further right for more draws.",
+    reading="A star at the left end asks for a larger batch, one further right for more draws.",
     parameters=("runs", "budget", "layer", "estimator"),
     charts=(
         Chart(

@@ -25,7 +25,7 @@ INFO = FigureInfo(
     help="Each point is a draw: how far it reaches along the exact gradient, and how far across "
     "it, in the direction in which the draws scatter most (of 256 random ones). The star is the "
     "exact gradient.",
-    takeaway="An estimator whose cloud is not centred on the star is biased.",
+    reading="An estimator whose cloud is not centred on the star is biased.",
     parameters=("runs", "estimator", "max"),
     charts=(
         Chart(

@@ -20,7 +20,7 @@ INFO = FigureInfo(
     title="Error of the mean against K",
     help="K draws averaged: how far their mean is from the exact gradient, squared. Dashed: "
     "predicted from one draw, by the law where a law is known.",
-    takeaway="Noise falls like 1 / K, a straight line of slope −1; a bias stays, and the line "
+    reading="Noise falls like 1 / K, a straight line of slope −1; a bias stays, and the line "
     "bends into it.",
     parameters=("runs", "layer", "estimator"),
     charts=(Chart("convergence", (Place("draws", "read", 10),)),),

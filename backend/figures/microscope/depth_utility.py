@@ -20,7 +20,7 @@ INFO = FigureInfo(
     help="The change of the loss on the checkpoint's batch when only the layers up to each stage "
     "are updated by −η ĝ, at the run's own learning rate: the mean of the draws with its standard "
     "error. The last point is a whole step.",
-    takeaway="Where a line is flat, updating that stage as well does not lower the loss: its "
+    reading="Where a line is flat, updating that stage as well does not lower the loss: its "
     "alignment has no use. Where it rises, the update of that stage does harm.",
     parameters=("runs", "estimator"),
     charts=(Chart("depth-utility", (Place("one_step", "what-if", 25),)),),

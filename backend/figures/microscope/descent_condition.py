@@ -22,7 +22,7 @@ INFO = FigureInfo(
     "has no negative product with the exact gradient of that example, whatever the loss (Geng et "
     "al., theorem 1). In brackets: the share with ‖Bᵏ‖ ≤ 1/κ², κ = σ_max/σ_min, its simple and "
     "stricter form. Evaluated example by example, for at most 256 states.",
-    takeaway="The condition is sufficient and not necessary: where it fails, the gradient can "
+    reading="The condition is sufficient and not necessary: where it fails, the gradient can "
     "still descend, as the cosines show; where it holds, npg does not ascend the loss of that "
     "example.",
     parameters=("runs", "factor", "layer"),

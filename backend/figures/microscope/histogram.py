@@ -17,13 +17,13 @@ from estimators.statistics.formatting import counted
 from estimators.statistics.reference import HATCH, HATCH_NOTE, OF_THE_REFERENCE
 
 
-def _of_draws(name: str, order: int, title: str, help: str, takeaway: str) -> Chart:
+def _of_draws(name: str, order: int, title: str, help: str, reading: str) -> Chart:
     return Chart(
         f"histogram-{name}",
         (Place("draws", "draws", order),),
         title,
         help,
-        takeaway,
+        reading,
         {"metric": f"draw/{name}"},
         follows=("{metric}", f"law/{name}"),
         size="tall",
@@ -34,7 +34,7 @@ INFO = FigureInfo(
     title="Histograms of the draws",
     help="How the draws of each estimator are distributed: a panel for each estimator. Solid: the "
     "mean of the draws; dashed: the mean by the law, where a law is known.",
-    takeaway="A wide histogram is noise, which averaging removes; a mean off its law is an error.",
+    reading="A wide histogram is noise, which averaging removes; a mean off its law is an error.",
     parameters=("runs", "metric", "layer", "estimator"),
     charts=(
         _of_draws(

@@ -19,7 +19,7 @@ INFO = FigureInfo(
     help="How the change of the loss is distributed over the draws at one learning rate, a panel "
     "for each estimator; dotted: no change, solid: the mean. The learning rate is the tried one "
     "that is nearest to the best of each estimator, or the chosen one.",
-    takeaway="What lies left of the dotted line lowers the loss.",
+    reading="What lies left of the dotted line lowers the loss.",
     parameters=("runs", "rate", "estimator"),
     charts=(Chart("loss-change", (Place("one_step", "loss-change", 10),)),),
 )

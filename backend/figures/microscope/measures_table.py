@@ -23,7 +23,7 @@ INFO = FigureInfo(
     title="Measures and laws",
     help="Every measure at the newest draw with its standard error, and the value by the law "
     "beside it.",
-    takeaway="A law check that disagrees: the implementation or an assumption of the law is wrong.",
+    reading="A law check that disagrees: the implementation or an assumption of the law is wrong.",
     parameters=("runs", "metric", "layer", "estimator"),
     charts=(Chart("measures-table", (Place("draws", "read", 20),), size="table"),),
 )

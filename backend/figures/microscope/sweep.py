@@ -49,7 +49,7 @@ def _of_measure(key: str, order: int, title: str, metric: str) -> Chart:
 INFO = FigureInfo(
     title="Sweep",
     help="A measure at each value of the varied field, with a 95 % interval; dashed: the law.",
-    takeaway="On log axes a power law is a straight line; compare its slope, told below with its "
+    reading="On log axes a power law is a straight line; compare its slope, told below with its "
     "standard error, with the predicted slope.",
     parameters=("runs", "metric", "layer", "estimator", "against", "scale"),
     charts=(

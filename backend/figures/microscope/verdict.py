@@ -23,7 +23,7 @@ INFO = FigureInfo(
     "the mean error along the gradient and along 8 random directions in each tensor, and at the "
     "squared bias; one threshold serves all layers. A ring: no bias found, with the bound that "
     "the relative bias along the gradient is below. A cross: biased.",
-    takeaway="A ring bounds the bias and does not prove that there is none; a cross is a bias.",
+    reading="A ring bounds the bias and does not prove that there is none; a cross is a bias.",
     parameters=("runs", "estimator", "level"),
     charts=(Chart("verdict", (Place("draws", "layers", 10),), follows=("verdict/*",)),),
 )

@@ -21,7 +21,7 @@ INFO = FigureInfo(
     "the loss on the same batch against the learning rate η. Line: the mean with its standard "
     "error; bands: 5–95 % and 25–75 % of the draws; dashed: the expectation to second order, by "
     "one Hessian-vector product a draw. Each panel has an axis of its own.",
-    takeaway="The lowest point of the dashed line, the star, is the best learning rate and the "
+    reading="The lowest point of the dashed line, the star, is the best learning rate and the "
     "expected decrease.",
     parameters=("runs", "estimator"),
     charts=(Chart("what_if", (Place("one_step", "what-if", 20),)),),

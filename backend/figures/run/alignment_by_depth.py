@@ -40,7 +40,7 @@ INFO = FigureInfo(
     "the cosine with the exact gradient. Runs that differ in their seed alone share a line. "
     "Dotted: the null band of a cosine, what chance gives; hatched: the exact gradient of that "
     "layer is below ten times its own rounding error.",
-    takeaway="A line that falls towards the first layers is an estimator that loses the gradient "
+    reading="A line that falls towards the first layers is an estimator that loses the gradient "
     "on its way back; within the dotted band its alignment may be chance.",
     parameters=("runs", "metric", "estimator", "level", "window"),
     charts=(

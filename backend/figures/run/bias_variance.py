@@ -24,7 +24,7 @@ INFO = FigureInfo(
     "the gradient itself, as a learning rate would do. Averaging K draws divides the variance by "
     "K and leaves the bias: the slider moves each estimator along its line. A short bar on an "
     "unbiased estimator's line marks the K from which on it is better than a biased one.",
-    takeaway="Nearer to the lower left corner is better; only the variance can be averaged away.",
+    reading="Nearer to the lower left corner is better; only the variance can be averaged away.",
     parameters=("runs", "layer", "estimator", "units", "k", "window"),
     charts=(
         Chart(

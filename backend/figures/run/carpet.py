@@ -26,7 +26,7 @@ INFO = FigureInfo(
     title="Carpet",
     help="A measure of one estimator as colour: a row for each layer, in the order of the "
     "network, and a column for each probe. Blue is good, orange is bad.",
-    takeaway="A row that stays orange is a layer that learns from a poor gradient.",
+    reading="A row that stays orange is a layer that learns from a poor gradient.",
     parameters=(
         "runs",
         "metric",

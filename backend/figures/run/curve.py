@@ -24,24 +24,26 @@ from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, full_name, hover_point, line_name, plain, run_name
 from backend.figures.info import Chart, Condition, FigureInfo, Pick, Place
 from backend.figures.reference import Null, Reference
+from backend.figures.summary import takeaways as summary
+from backend.figures.words import losses
 
 
 def _of_parts(
-    key: str, kind: str, order: int, title: str, help: str, takeaway: str, **more: Any
+    key: str, kind: str, order: int, title: str, help: str, reading: str, **more: Any
 ) -> Chart:
     """A metric of the training, validation and test parts of the data."""
     metrics = ",".join(f"{part}/{kind}" for part in SPLITS)
     return Chart(
-        key, (Place("run", "training", order),), title, help, takeaway,
+        key, (Place("run", "training", order),), title, help, reading,
         {"metric": metrics, "layer": "", **more.pop("asks", {"scale": ""})},
         follows=("{metric}",), size="small", **more,
     )  # fmt: skip
 
 
-def _of_measure(name: str, order: int, title: str, help: str, takeaway: str) -> Chart:
+def _of_measure(name: str, order: int, title: str, help: str, reading: str) -> Chart:
     """A measure of every estimator."""
     return Chart(
-        name.replace("_", "-"), (Place("run", "measures", order),), title, help, takeaway,
+        name.replace("_", "-"), (Place("run", "measures", order),), title, help, reading,
         {"metric": name}, follows=("{metric}",), size="small", shares_legend=True,
         menus={"layer": ()},
     )  # fmt: skip
@@ -51,7 +53,7 @@ INFO = FigureInfo(
     title="Curve",
     help="One metric at one layer over the run. Every run and every estimator has a line of its "
     "own, and no line is smoothed.",
-    takeaway="Compare the lines where they are flat: that is where the runs or estimators end up.",
+    reading="Compare the lines where they are flat: that is where the runs or estimators end up.",
     parameters=(
         "runs", "metric", "layer", "estimator", "x", "scale", "max", "first", "last", "left",
         "right",
@@ -158,6 +160,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.say(caution)
     if any(trace.error_y.array is not None for trace in traces):
         tally.say(standard_errors.NOTE)
+    tally.conclude(_takeaway(source, query, kept, points))
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(
         [*traces, *run_events.marks(source, query, query.runs)],
@@ -168,6 +171,15 @@ def figure(source: Source, query: Query) -> go.Figure:
         yaxis2=edge.AXIS,
         shapes=switches.shapes(source, query, query.runs),
     )
+
+
+def _takeaway(source: Source, query: Query, kept: list[Line], points: list[Window]) -> str:
+    """A sentence on the measure, or on the loss or accuracy, that is drawn."""
+    name = query.metrics[0] if query.metrics else "train/loss"
+    if not all(line.series.estimator for line in kept):
+        pairs = zip(kept, points, strict=True)
+        return losses.takeaway([losses.curve_of(source, k, p.steps, p.values) for k, p in pairs])
+    return summary.of_measure(source, query, name, kept)
 
 
 def _within(words: list[Metric]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ INFO = FigureInfo(
     help="What the driving estimator reports of itself (angles of its feedback, losses of its "
     "blocks, norms before clipping): a panel for each quantity, a line for each layer. Solves of "
     "equilibria have a figure of their own.",
-    takeaway="Use it to check the method at work: whether feedback aligns, or local losses fall.",
+    reading="Use it to check the method at work: whether feedback aligns, or local losses fall.",
     parameters=("runs", "report", "x", "max", "first", "last", "left", "right"),
     charts=(
         Chart(

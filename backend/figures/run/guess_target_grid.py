@@ -47,7 +47,7 @@ INFO = FigureInfo(
     "each target, a column for each guess. Of several runs, each is placed by its driver, and the "
     "runs of a cell that differ in their seed alone are averaged; of a single run, its driver and "
     "its shadows are placed. A cell leads to its run.",
-    takeaway="Compare the cells of a row: they follow the same target by different guesses.",
+    reading="Compare the cells of a row: they follow the same target by different guesses.",
     parameters=("runs", "metric", "layer", "window"),
     charts=(
         Chart("study-grid", (Place("study", "study", 10),), follows=FOLLOWS, picks=PICKS),

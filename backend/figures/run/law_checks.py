@@ -29,7 +29,7 @@ INFO = FigureInfo(
     "by layer. A dot: they agree. A cross: they differ by more than chance explains. A dash: "
     "no law is known. A diamond: there are too few draws to judge. A hatch: the exact gradient, "
     "from which law and measure are computed, is rounding.",
-    takeaway="A cross means that the implementation or an assumption of the law is wrong.",
+    reading="A cross means that the implementation or an assumption of the law is wrong.",
     parameters=("runs", "metric", "estimator", "level", "first", "last"),
     charts=(
         Chart(

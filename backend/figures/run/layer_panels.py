@@ -21,7 +21,7 @@ INFO = FigureInfo(
     title="Every layer",
     help="A measure over the run: a panel for each layer, every estimator in each, on one "
     "vertical scale.",
-    takeaway="Look for the panel in which the lines differ: estimators differ by layer.",
+    reading="Look for the panel in which the lines differ: estimators differ by layer.",
     parameters=(
         "runs",
         "metric",

@@ -22,7 +22,7 @@ INFO = FigureInfo(
     title="Layers",
     help="One metric of one estimator over the run: a line for each stage or tensor, coloured by "
     "depth; of more than forty layers, bands of their values.",
-    takeaway="Lines that fan out by colour show a measure that changes with depth.",
+    reading="Lines that fan out by colour show a measure that changes with depth.",
     parameters=("runs", "metric", "estimator", "level", "x", "first", "last", "left", "right"),
     charts=(Chart("layers", (Place("run", "more", 10),), runs="focused"),),
 )

@@ -23,7 +23,7 @@ INFO = FigureInfo(
     title="Logged by the script",
     help="The scalars that training loops of your own logged with lab.log, under their names: a "
     "panel for each name, a line for each run, and no line is smoothed.",
-    takeaway="What is logged as loss or accuracy stands in the charts of the lab's own runs.",
+    reading="What is logged as loss or accuracy stands in the charts of the lab's own runs.",
     parameters=("runs", "x", "max", "first", "last", "left", "right"),
     charts=(
         Chart("logged", (Place("run", "training", 90),), follows=(f"{LOGGED}*",), with_points=True),

@@ -36,7 +36,7 @@ INFO = FigureInfo(
     "same weights and batch are pairs, and the interval is of the mean over these probes. Runs "
     "of five or more seeds: a seed is a pair, and the interval is about other seeds too. A "
     "microscope: both at one checkpoint, each with noise of its own.",
-    takeaway="Only an interval that does not hold zero shows a difference.",
+    reading="Only an interval that does not hold zero shows a difference.",
     parameters=("runs", "metric", "layer", "estimator", "window", "first", "last"),
     charts=(
         Chart(

@@ -20,7 +20,7 @@ INFO = FigureInfo(
     title="Path on the surface",
     help="The path of the weights over the surface, a line for each run, on lines of equal loss "
     "(a decade is a few lines). The large mark is the run's latest place.",
-    takeaway="A straight path to the star is a good gradient; a random walk is noise.",
+    reading="A straight path to the star is a good gradient; a random walk is noise.",
     parameters=("runs", "max", "first", "last"),
     charts=(
         Chart(

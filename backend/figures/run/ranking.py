@@ -1,8 +1,6 @@
 """A measure of every estimator, pooled over its latest probes and sorted."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -11,21 +9,22 @@ import plotly.graph_objects as go
 from backend.figures.data import cautions, draws
 from backend.figures.data.metrics import OF_ERROR, larger_is_better, metric
 from backend.figures.data.query import Query
-from backend.figures.data.select import TRACES, Line, layers, lines
-from backend.figures.data.source import Floats, SeriesLike, Source
+from backend.figures.data.select import TRACES, Line, lines
+from backend.figures.data.source import Source
 from backend.figures.drawing import canvas, style
-from backend.figures.drawing.cells import EXACT
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Place
-from backend.figures.reference import Reference
+from backend.figures.summary import takeaways
+from backend.figures.summary.exact import exact_stages
+from backend.figures.summary.pooled import Pooled, pool
 from estimators.statistics.formatting import counted
 
 INFO = FigureInfo(
     title="Ranking",
     help="A measure of every estimator, pooled over the latest probes and sorted, best first. "
     "Estimators that point uphill, and those whose draws are not all finite, come last.",
-    takeaway="The first row is the best estimator now; whiskers that overlap leave it open.",
+    reading="The first row is the best estimator now; whiskers that overlap leave it open.",
     parameters=("runs", "metric", "layer", "estimator", "window"),
     charts=(
         Chart(
@@ -48,28 +47,12 @@ SHOWN = 4
 """Most stages or estimators named in one sentence."""
 
 
-@dataclass(frozen=True)
-class Pooled:
-    """Mean, lowest and highest of the finite values among the last `probes` points."""
-
-    mean: float
-    low: float
-    high: float
-    rms: float
-    """Root mean square."""
-    probes: int
-    lost: int
-    """Of these, how many were NaN or infinite."""
-    faults: tuple[str, ...] = ()
-    """What makes the estimator unusable, whatever its measure: a few words each."""
-
-
 def figure(source: Source, query: Query) -> go.Figure:
     """Rank by the first metric named (`scaled_error` by default)."""
     name = query.metrics[0] if query.metrics else "scaled_error"
     what = metric(name)
     matches = [line for line in lines(source, query, (name,)) if line.series.count]
-    pooled = [(line, _pool(source, line, query)) for line in matches]
+    pooled = [(line, pool(source, line, query)) for line in matches]
     kept = sorted(pooled, key=lambda pooled_measure: _badness(name, pooled_measure[1]))[:TRACES]
     shown = sum(pooled_measure.probes for _, pooled_measure in kept)
     ends = np.array([v for _, p in kept for v in (p.low, p.high)])
@@ -91,6 +74,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         *cautions.of_lines(source, query, [line for line, _ in kept]),
     ):
         tally.say(note)
+    tally.conclude(takeaways.of_measure(source, query, name, [line for line, _ in kept]))
     return canvas.finish(
         traces,
         tally,
@@ -161,13 +145,9 @@ def _dot(at: int, line: Line, measure: Pooled, scale: Scale, name: str) -> go.Sc
 
 def _exact_words(source: Source, run_id: str, window: int) -> str:
     """A sentence on stages where an estimator is exact that is not exact everywhere; else ""."""
-    stages = layers(source, source.run(run_id), run_id, "cosine", "stage")
-    exact_stages = _exact(source, run_id, stages, window)
     labels_of: dict[tuple[str, ...], list[str]] = {}
-    for label, exact in exact_stages.items():
-        # Exact everywhere, as backpropagation is, it owes its place to no single stage.
-        if exact and len(exact) < len(stages):
-            labels_of.setdefault(tuple(exact), []).append(label)
+    for label, exact in exact_stages(source, run_id, window).items():
+        labels_of.setdefault(tuple(exact), []).append(label)
     sentences = [
         f"{_list(exact)} is exact for {_list(labels)}" for exact, labels in labels_of.items()
     ]
@@ -175,69 +155,10 @@ def _exact_words(source: Source, run_id: str, window: int) -> str:
     return f"{'; '.join(sentences)}: {hint}" if sentences else ""
 
 
-def _exact(source: Source, run_id: str, stages: list[str], window: int) -> dict[str, list[str]]:
-    """Exact stages by estimator, from both ends: cosine 1 and no variance in the latest probes."""
-    series = {(s.metric, s.layer, s.estimator): s for s in source.series(run_id) if s.count}
-    labels = dict.fromkeys(key[2] for key in series if key[0] == "cosine")
-    first = _since(source, (s for key, s in series.items() if key[0] == "cosine"), window)
-
-    def all_of(name: str, stage: str, label: str) -> Floats | None:
-        own = series.get((name, stage, label))
-        return source.points(own.id, first=first).values if own else None
-
-    def is_exact(stage: str, label: str) -> bool:
-        cosine = all_of("cosine", stage, label)
-        if cosine is None or not len(cosine) or not (cosine >= EXACT).all():
-            return False
-        variance = all_of("relative_variance", stage, label)
-        return variance is None or bool((variance <= 1 - EXACT).all())
-
-    def at_the_ends(label: str) -> list[str]:
-        # From either end to the first that is not: a read a stage and estimator would cost more
-        # than the rest of the figure, and estimates begin or stop somewhere along the network.
-        last = list(takewhile(lambda stage: is_exact(stage, label), reversed(stages)))
-        rest = stages[: len(stages) - len(last)]
-        return [*takewhile(lambda stage: is_exact(stage, label), rest), *reversed(last)]
-
-    return {label: at_the_ends(label) for label in labels}
-
-
-def _since(source: Source, series: Iterable[SeriesLike], window: int) -> int:
-    """The first step of the latest `window` probes, which are the same for all series."""
-    for each in series:
-        return int(source.points(each.id, newest=window).steps[0])
-    return 0
-
-
 def _list(names: Iterable[str]) -> str:
     all_of = [clipped(name) for name in names]
     more = f" and {len(all_of) - SHOWN} more" if len(all_of) > SHOWN else ""
     return ", ".join(all_of[:SHOWN]) + more
-
-
-def _faults(source: Source, line: Line, query: Query) -> tuple[str, ...]:
-    lost = cautions.lost(source, line.run_id, line.label, query.window)
-    unconverged = cautions.unconverged(source, line.run_id, line.label, query.window)
-    uphill = cautions.uphill(source, line.run_id, line.label, query.layer, query.window)
-    faulty = [each.brief for each in (lost, unconverged) if each.count]
-    return (*(["points uphill"] if uphill else []), *faulty)
-
-
-def _pool(source: Source, line: Line, query: Query) -> Pooled:
-    """Pool the points of the window; the mean is NaN where none is finite."""
-    exact = Reference(source, line.run_id)
-    values, faults = exact.kept(line.series, query.window), _faults(source, line, query)
-    if not len(values):
-        return Pooled(np.nan, np.nan, np.nan, np.nan, 0, 0, (*faults, "gradient is rounding"))
-    good = values[np.isfinite(values)]
-    lost = len(values) - len(good)
-    if not len(good):
-        return Pooled(np.nan, np.nan, np.nan, np.nan, len(values), lost, faults)
-    ends = float(good.min()), float(good.max())
-    # A diverging run's values overflow: infinity is then the right answer.
-    with np.errstate(over="ignore"):
-        mean, rms = float(good.mean()), float(np.sqrt(np.mean(good**2)))
-    return Pooled(mean, *ends, rms, len(values), lost, faults)
 
 
 def _marks_text(probes: int) -> str:

@@ -25,7 +25,7 @@ INFO = FigureInfo(
     "z = f(z)) and backward (of the linear equations of its derivatives): the most iterations and "
     "the largest residual of an example, and how many examples did not converge. Below, at each "
     "probe, the largest spectral radius ρ of ∂f/∂z over the examples.",
-    takeaway="The nearer ρ is to 1, the more iterations a solve takes and the further off phantom "
+    reading="The nearer ρ is to 1, the more iterations a solve takes and the further off phantom "
     "gradients are; from 1 on, the Neumann series does not converge.",
     parameters=("runs", "residual", "x", "max", "first", "last", "left", "right"),
     charts=(

@@ -16,7 +16,7 @@ NAMES = ("study_curve", "study_matrix", "study_verdicts", "tuning_curve")
 
 
 def figures_of(plan: StudyPlan) -> list[dict[str, str]]:
-    """`{name, title, help, takeaway}` of the figures that have something to show of a study."""
+    """`{name, title, help, reading}` of the figures that have something to show of a study."""
     has = {
         "study_curve": _varies_a_number(plan),
         "study_verdicts": len(plan.variants) > 1,
@@ -42,7 +42,7 @@ def info(name: str) -> FigureInfo:
 
 def _words(name: str) -> dict[str, str]:
     info = _module(name).INFO
-    return {"name": name, "title": info.title, "help": info.help, "takeaway": info.takeaway}
+    return {"name": name, "title": info.title, "help": info.help, "reading": info.reading}
 
 
 def draw(name: str, plan: StudyPlan, found: Progress) -> dict[str, Any]:

@@ -20,7 +20,7 @@ INFO = FigureInfo(
     help="The mean over seeds against the first varied field that is a number. Whiskers are "
     "Student's 95 % intervals. Each method has a line; a second varied field gives each of its "
     "values a line, and with a third one each method has panels of its own.",
-    takeaway="Where the whiskers of two lines overlap by much, more seeds are needed.",
+    reading="Where the whiskers of two lines overlap by much, more seeds are needed.",
     parameters=(),
     charts=(),
 )

@@ -20,7 +20,7 @@ INFO = FigureInfo(
     title="Matrix of the study",
     help="A row for each variant and a column for each seed. Colour is the metric; a cell without "
     "a value says why. A cell leads to its run.",
-    takeaway="Compare the cells of a column: they have the same seed.",
+    reading="Compare the cells of a column: they have the same seed.",
     parameters=(),
     charts=(),
 )

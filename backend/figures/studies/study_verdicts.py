@@ -22,7 +22,7 @@ INFO = FigureInfo(
     help="The mean difference of each comparison over paired seeds. Thick: its own 95 % interval; "
     "thin: the interval that holds together with those of all comparisons (Bonferroni). A filled "
     "mark is decided with all comparisons in view (Holm), a hollow one is not.",
-    takeaway="Only a filled mark shows which of the two is better.",
+    reading="Only a filled mark shows which of the two is better.",
     parameters=(),
     charts=(),
 )

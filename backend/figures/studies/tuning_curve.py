@@ -24,7 +24,7 @@ INFO = FigureInfo(
     "A cross in the strip below is a value at which a run diverged; hollow marks are runs of fewer "
     "steps, which halving left behind. With a second tuned field, each variant has a panel, and "
     "each value of that field a line.",
-    takeaway="A choice at the edge of its line may not be the best: try values beyond it.",
+    reading="A choice at the edge of its line may not be the best: try values beyond it.",
     parameters=(),
     charts=(),
 )

@@ -19,7 +19,7 @@ from gradlab import Figure
 class LossOverSteps(Figure):
     """The training loss, as it is."""
 
-    takeaway = "Lower is better."
+    reading = "Lower is better."
     metrics = ("train/loss",)
 
     def figure(self, source, run):
@@ -44,7 +44,7 @@ def test_it_is_listed_with_its_words_source_and_place(tmp_path):
     assert listed["failures"] == []
     (entry,) = listed["figures"]
     assert (entry["name"], entry["title"]) == ("loss_over_steps", "Loss over steps")
-    assert (entry["help"], entry["takeaway"]) == (
+    assert (entry["help"], entry["reading"]) == (
         "The training loss, as it is.",
         "Lower is better.",
     )

@@ -16,7 +16,7 @@ from tests.backend.conformance.planted import bug, failures
 class Losses(Figure):
     """The training loss at every step."""
 
-    takeaway = "Lower is better."
+    reading = "Lower is better."
     metrics = ("train/loss",)
 
     def figure(self, source, run):

@@ -29,7 +29,7 @@ def test_figures_are_found_by_walking_the_package():
         assert one["title"]
         assert one["help"].endswith(".")
         assert one["parameters"][0] == "runs"
-        assert one["takeaway"].endswith(".")
+        assert one["reading"].endswith(".")
 
 
 @pytest.mark.parametrize("name", NAMES)

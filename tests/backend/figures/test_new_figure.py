@@ -26,7 +26,7 @@ from backend.figures.info import Chart, FigureInfo, Pick, Place
 INFO = FigureInfo(
     title="Brand new",
     help="What it draws.",
-    takeaway="How to read it.",
+    reading="How to read it.",
     parameters=("runs", "level", "estimator"),
     charts=(
         Chart(
@@ -61,7 +61,7 @@ def test_a_new_module_is_in_the_catalogue_that_the_page_reads(source):
     (entry,) = [one for one in catalogue()["figures"] if one["name"] == "brand_new"]
     (chart,) = entry["charts"]
     assert (chart["title"], chart["help"]) == ("Brand new", "What it draws.")
-    assert chart["takeaway"] == "How to read it."
+    assert chart["reading"] == "How to read it."
     assert [choice["title"] for choice in chart["picks"][0]["choices"]] == ["stages", "tensors"]
     keys = [placed.chart.key for placed in charts_of("run")]
     assert keys.index("bias-variance") < keys.index("brand-new") < keys.index("paired")

@@ -11,7 +11,7 @@ NEW: dict[str, Any] = {
     "name": "brand_new",
     "title": "Brand new",
     "help": "What it draws.",
-    "takeaway": "How to read it.",
+    "reading": "How to read it.",
     "parameters": ["runs", "level", "scale", "estimator"],
 }
 PICK = {"parameter": "scale", "title": "Its scale", "empty": "", "own": True}
@@ -22,7 +22,7 @@ def with_a_new_figure(catalogue: dict[str, Any]) -> dict[str, Any]:
     (curve,) = [figure for figure in catalogue["figures"] if figure["name"] == "curve"]
     entry = {
         **curve["charts"][0],
-        "key": "brand-new", "title": "Brand new", "help": NEW["help"], "takeaway": NEW["takeaway"],
+        "key": "brand-new", "title": "Brand new", "help": NEW["help"], "reading": NEW["reading"],
         "places": [{"page": "run", "section": "layers", "order": 99}], "asks": {}, "size": "wide",
         "picks": [{**PICK, "choices": catalogue["parameters"]["scale"]["choices"]}],
         "colours_runs": False, "per_estimator": True, "unless": None,

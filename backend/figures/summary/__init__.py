@@ -1,0 +1,1 @@
+"""What the latest probes say of each estimator: means with intervals, and the scoreboard."""

@@ -1,0 +1,1 @@
+"""The sentences of figures: short names of estimators, numbers in words, and takeaways."""
