@@ -20,6 +20,7 @@ from backend.api.routes import (
     dashboards,
     datasets,
     diagnosis,
+    drafts,
     exports,
     figures,
     forks,
@@ -45,8 +46,8 @@ from backend.store.base import MissingError
 from backend.store.upkeep import Housekeeper
 
 ROUTES = (
-    *(attached, catalogue, dashboards, datasets, diagnosis, exports, figures, forks, gallery),
-    *(probes, race, runs, series, session, shared, studies, worker, pages),
+    *(attached, catalogue, dashboards, datasets, diagnosis, drafts, exports, figures, forks),
+    *(gallery, probes, race, runs, series, session, shared, studies, worker, pages),
 )
 
 

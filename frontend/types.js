@@ -64,8 +64,27 @@
  * @property {{source: string, traceback: string}[]} failures
  * @property {string} [folder] where the plug-ins of this lab are
  * @property {{name: string, description: string}[]} devices
+ * @property {Preset[]} presets
  * @property {any} greeting
  * @property {any} config the JSON schema of a configuration
+ *
+ * @typedef {{name: string, title: string, text: string, seconds: number, config: any}} Preset where a new run can start
+ * @typedef {{text: string, changes: Record<string, any>}} Remedy
+ *
+ * @typedef {object} DraftView what a configuration that is being written would run
+ * @property {Record<string, any>} changes parts that follow what was chosen
+ * @property {string[]} said a sentence for each of these changes
+ * @property {(Problem & {remedies: Remedy[]})[]} problems
+ * @property {number} runs
+ * @property {Record<string, number>} varied how many values each field with several has
+ * @property {any} document what is posted to start it
+ * @property {string} yaml
+ * @property {number | null} weights
+ * @property {number | null} layers
+ * @property {number | null} steps of one run
+ * @property {number | null} seconds of all runs
+ * @property {number} slots
+ * @property {string} basis how the time is known, or why it is not
  *
  * @typedef {object} DataSet a data set in files, and how far it is
  * @property {string} name

@@ -39,6 +39,9 @@ export function problemLine(id) {
   return {line, message};
 }
 
+/** The help of a control, which stands below it while it has the focus. @param {string} text @param {string} id */
+export const hint = (text, id) => h("p", {class: "hint", id}, prose(text));
+
 /**
  * A button that tells about a control: on hover, on focus and on touch.
  * @param {string} title
