@@ -29,6 +29,7 @@ from backend.api.routes import (
     probes,
     race,
     runs,
+    scoreboard,
     series,
     session,
     shared,
@@ -46,8 +47,26 @@ from backend.store.base import MissingError
 from backend.store.upkeep import Housekeeper
 
 ROUTES = (
-    *(attached, catalogue, dashboards, datasets, diagnosis, drafts, exports, figures, forks),
-    *(gallery, probes, race, runs, series, session, shared, studies, worker, pages),
+    attached,
+    catalogue,
+    dashboards,
+    datasets,
+    diagnosis,
+    drafts,
+    exports,
+    figures,
+    forks,
+    gallery,
+    probes,
+    race,
+    runs,
+    scoreboard,
+    series,
+    session,
+    shared,
+    studies,
+    worker,
+    pages,
 )
 
 

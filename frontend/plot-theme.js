@@ -1,5 +1,6 @@
 // @ts-check
 /** A figure's layout in the theme of the page: its text colours, grid and font. */
+import {recoloured} from "./shades.js";
 
 let drawn = 0;
 
@@ -111,6 +112,11 @@ const NEUTRAL = {light: "#e8eaeb", dark: "#27323c"};
 export function inShade(trace, shade) {
   // What stands in a cell without a value is read on the page itself.
   if (trace.meta?.valueless) return {...trace, textfont: {...trace.textfont, color: INK[shade]}};
+  return inScaleOf(recoloured(trace, shade), shade);
+}
+
+/** @param {any} trace @param {"light" | "dark"} shade @returns {any} */
+function inScaleOf(trace, shade) {
   if (!Array.isArray(trace.colorscale)) return trace;
   const neutrals = Object.values(NEUTRAL);
   const colorscale = trace.colorscale.map((/** @type {[number, string]} */ [at, colour]) => [

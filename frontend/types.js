@@ -152,6 +152,7 @@
  *
  * @typedef {object} FigureAnswer
  * @property {{data: any[], layout: any}} figure
+ * @property {Record<string, string>} shades of each colour of the data, what stands for it on a dark page
  * @property {string} takeaway what the figure's numbers say, in a sentence; "" without any
  * @property {number} shown
  * @property {number} count

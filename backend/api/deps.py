@@ -57,7 +57,7 @@ class Supervisor(Drawer, Protocol):
         ...
 
     def diagnose(self, question: dict[str, Any]) -> list[dict[str, Any]]:
-        """Findings, as `backend.catalogue.diagnosis` gives them. Raises TimeoutError."""
+        """Findings, as `estimators.statistics.findings` gives them. Raises TimeoutError."""
         ...
 
     def submit(self, run_id: str) -> None:

@@ -16,6 +16,7 @@ import {
   setHidden,
 } from "../plot.js";
 import {learnLines} from "../runs/colour.js";
+import {learnShades} from "../shades.js";
 import {on} from "../stream.js";
 import {printing, shade} from "../theme.js";
 import {joinCrosshair, leaveCrosshair} from "./crosshair.js";
@@ -286,6 +287,7 @@ async function show(plot, answer, asked, options, state) {
   const room = options.lines || !areLines(figure.data.filter(isNamed)) ? 0 : roomOf(plot, figure);
   const layout = {...state.zoom.applied(figure.layout, asked), room};
   state.named.set(room > 0);
+  learnShades(answer.shades);
   await draw(plot, {...figure, layout}, state.lines.hidden.peek());
   if (options.links) followLinks(plot, options.links);
   if (options.coloursRuns) learnLines(figure.data);
