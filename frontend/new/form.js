@@ -146,7 +146,9 @@ export function settingsForm(draft) {
 
   /** The problems that stand beside their fields. */
   function complained() {
-    return [namePlace, place].flatMap((each) => [...each.querySelectorAll(".problem:not([hidden])")]);
+    return [namePlace, place].flatMap((each) => [
+      ...each.querySelectorAll(".problem:not([hidden])"),
+    ]);
   }
 
   /** Go to the first problem, wherever it is folded away. */
