@@ -7,7 +7,7 @@
 import {icon} from "../icons.js";
 import {h} from "../lib/h.js";
 import {computed, untracked} from "../lib/signal.js";
-import {called} from "../runs/swept-words.js";
+import {called} from "../microscope/swept-words.js";
 import {layerTable} from "./layer-table.js";
 import {legend, newLines} from "./legend.js";
 import {control} from "./picks.js";

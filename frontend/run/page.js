@@ -7,7 +7,7 @@ import {tab} from "../router.js";
 import {listed, readRun} from "../runs/known-runs.js";
 import {replace} from "../state.js";
 import {head} from "./head.js";
-import {tabControls} from "./tab-controls.js";
+import {tabControls} from "./tab-names.js";
 import {TABS, tabBar} from "./tabs.js";
 
 export const title = "Run";
@@ -43,17 +43,19 @@ function content() {
     document.title = `${share(run())}#${run().number} ${run().name} · Gradient Lab`;
   });
   const chosen = computed(() => (TABS.some(({name}) => name === tab()) ? tab() : ""));
-  return [
+  return h(
+    "div",
+    {class: "run-page"},
     head(run),
     tabBar(run, chosen),
-    () => {
+    h("div", {class: "run-tab"}, () => {
       const body = TABS.find(({name}) => name === chosen())?.body;
       return untracked(() => {
         tabControls.set([]);
         return body?.(run);
       });
-    },
-  ];
+    }),
+  );
 }
 
 /** The part that is done of a run that goes on, for the title of the tab. @param {import("../types.js").Run} run */
