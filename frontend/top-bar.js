@@ -49,7 +49,7 @@ export const topBar = (openKeys) =>
 const find = () =>
   h(
     "button",
-    {type: "button", class: "find", "aria-label": "Search or jump to", onclick: openPalette},
+    {type: "button", class: "jump", "aria-label": "Search or jump to", onclick: openPalette},
     icon("search"),
     h("span", null, "Search or jump to…"),
     h("kbd", null, "/"),

@@ -126,6 +126,7 @@ export function microscopes(run) {
       ),
     ),
     settings(run, at, place.instrument),
+    () => shown() === "" && at() !== null && nothingYet(place.instrument(), busy, use),
     () => shown() !== "" && head(shownRun),
     () => shown() !== "" && boards(contextOf(shownRun)),
     pastLooks(run, shown),
@@ -208,6 +209,25 @@ function settings(run, at, instrument) {
     },
   );
 }
+
+/** What stands where nothing was measured yet. @param {Instrument} name @param {() => string} busy @param {(name: Instrument) => any} use */
+const nothingYet = (name, busy, use) =>
+  h(
+    "section",
+    {class: "card empty", "aria-label": "Nothing measured here"},
+    h("p", null, `${titleOf(name)}: nothing was measured at this checkpoint yet.`),
+    h(
+      "button",
+      {
+        type: "button",
+        class: "primary",
+        "aria-disabled": () => busy() !== "" && "true",
+        onclick: () => use(name),
+      },
+      icon("lens"),
+      () => (busy() === name ? "Starting…" : "Measure now"),
+    ),
+  );
 
 /** @param {() => Run} look */
 const head = (look) =>
