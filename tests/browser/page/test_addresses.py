@@ -68,6 +68,8 @@ def test_nonsense_is_said_to_be_nonsense(page: Page, lab: ServedLab, expected: l
     page.get_by_role("link", name="Go to the home page").click()
     page.wait_for_url(re.compile("/$"))
     expect(title(page)).not_to_have_text("There is no such page")
+    enter(page, lab.start_url, "/nonsense")
+    expect(title(page)).to_have_text("There is no such page")
     for number in ("999999999", "none", "%E0%A4%A", "-1"):
         go(page, f"/runs/{number}")
         expect(title(page)).to_have_text("There is no such run")
