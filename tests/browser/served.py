@@ -21,8 +21,12 @@ START_URL = re.compile(r"(http://\S+)/#token=(\S+)")
 class ServedLab:
     """`gradlab serve` of a home; `start` and `kill` it as often as a test likes."""
 
-    def __init__(self, home: Path, slots: int = 2, program: Sequence[str] = PROGRAM) -> None:
+    def __init__(
+        self, home: Path, slots: int = 2, program: Sequence[str] = PROGRAM, *, race: bool = False
+    ) -> None:
+        """`race`: whether its Home page starts the race, which other tests would trip over."""
         self.home, self.slots, self.program = home, slots, program
+        self.race = "--race" if race else "--no-race"
         self.port = free_port()
         self.url = self.token = ""
         self._process: subprocess.Popen[str] | None = None
@@ -34,6 +38,7 @@ class ServedLab:
     def start(self) -> None:
         command = [*self.program, "serve", "--no-open"]
         command += ["--port", str(self.port), "--home", str(self.home), "--slots", str(self.slots)]
+        command += [self.race]
         with (self.home / "server.log").open("a") as log:
             self._process = subprocess.Popen(
                 command,
