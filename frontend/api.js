@@ -150,6 +150,9 @@ export const fork = (run, asked) => send(`/api/runs/${id(run)}/fork`, asked);
 /** @param {string} run @param {string} estimator @param {string} [stage] whose tensors are asked about @returns {Promise<import("./types.js").Diagnosis>} */
 export const diagnosis = (run, estimator, stage = "") =>
   request(`/api/runs/${id(run)}/diagnosis?${query({estimator, stage})}`);
+/** @param {string} run @param {string} layer "": the whole network @returns {Promise<import("./types.js").Scoreboard>} */
+export const scoreboard = (run, layer) =>
+  request(`/api/runs/${id(run)}/scoreboard?${query({layer})}`);
 /** @param {string} run */
 export const remove = (run) => request(`/api/runs/${id(run)}`, {method: "DELETE"});
 /** @param {string} run @returns {Promise<import("./types.js").RunEvent[]>} */

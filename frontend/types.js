@@ -162,6 +162,26 @@
  * @property {string[]} details sentences that are shown on demand
  * @property {Record<string, any>} meta named numbers for other parts of the page
  *
+ * @typedef {{value: number, text: string}} Measured with its words
+ * @typedef {object} ScoreboardRow an estimator of a run
+ * @property {string} label
+ * @property {string} name in the catalogue
+ * @property {string} title
+ * @property {string} short
+ * @property {boolean} drives
+ * @property {string} marker
+ * @property {{index: number, light: string, dark: string}} colour
+ * @property {Measured | null} along
+ * @property {{steps: number[], values: (number | null)[]}} spark
+ * @property {{stage: string, exact: boolean, along: Measured | null}[]} layers
+ * @property {Measured | null} variance
+ * @property {Measured | null} length
+ * @property {{verdict: string, text: string} | null} bias
+ * @property {{draws: number | null, text: string} | null} halving
+ * @property {{relative: number, text: string} | null} cost
+ * @property {{verdict: string, text: string} | null} theory
+ * @typedef {{layer: string, probes: number, step: number, stages: string[], takeaway: string, rows: ScoreboardRow[]}} Scoreboard
+ *
  * @typedef {{layer: string, cause: string, text: string, draws: number | null}} Finding
  * @typedef {{estimator: string, probes: number, draws: number, findings: Finding[], batch: string}} Diagnosis
  *
