@@ -64,6 +64,14 @@ def passes(page: Page, key: str, name: str, x: float) -> None:
     )
 
 
+def tool(page: Page, chart: str, name: str) -> None:
+    """Choose from the menu of the chart with this title, by keyboard."""
+    tools = page.get_by_role("group", name=f"{chart}: tools", exact=True)
+    tools.locator("summary").press("Enter")
+    tools.get_by_role("button", name=name).press("Enter")
+    expect(tools.locator("summary")).to_be_focused()
+
+
 def legend(page: Page, key: str) -> list[str]:
     return page.evaluate(
         "(key) => document.querySelector(`[data-chart='${key}']`).data.map((t) => t.name)", key
