@@ -2,7 +2,7 @@
 
 import pytest
 from axe import LOOKS, violations, wear
-from person import becomes, chart, enter, points, press_run, run_row, small
+from person import becomes, chart, enter, points, press_run, run_row, setting, small
 from playwright.sync_api import BrowserContext, Page, expect
 from served import ServedLab
 
@@ -56,9 +56,8 @@ def test_keys_and_help_work_without_a_mouse(page: Page, lab: ServedLab) -> None:
     enter(page, lab.start_url)
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the lab")).to_be_focused()
-    page.get_by_role("button", name="About Width").focus()
-    expect(
-        page.get_by_role("tooltip").filter(has_text="Units in each hidden layer")
-    ).to_be_visible()
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("tooltip").filter(has_text="Units in each")).to_have_count(0)
+    help_text = page.get_by_text("Units in each hidden layer")
+    setting(page, "Depth").focus()
+    expect(help_text).to_be_hidden()
+    setting(page, "Width").focus()
+    expect(help_text).to_be_visible()
