@@ -1,6 +1,7 @@
 // @ts-check
 /** The lab in a browser: the bar at the top, the page that the address names, and the dialogs. */
 import {icon} from "./icons.js";
+import {followHelp} from "./form/node.js";
 import {keysDialog} from "./keys.js";
 import {followLab} from "./lab.js";
 import {clock} from "./lib/format.js";
@@ -54,6 +55,7 @@ followTheme();
 followState();
 followFragment();
 followPageLinks();
+followHelp();
 followLab();
 followStudy();
 followTab();
