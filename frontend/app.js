@@ -2,6 +2,7 @@
 /** The lab in a browser: the bar at the top, the page that the address names, and the dialogs. */
 import {icon} from "./icons.js";
 import {bindCommands} from "./commands.js";
+import {followHelp} from "./form/node.js";
 import {bindKey, followKeys} from "./keys.js";
 import {keysDialog} from "./keys-dialog.js";
 import {followLab} from "./lab.js";
@@ -56,6 +57,7 @@ followTheme();
 followState();
 followFragment();
 followPageLinks();
+followHelp();
 followLab();
 followStudy();
 followTab();

@@ -110,6 +110,8 @@ export const overviewBoard = (context, controls, findings) => () => {
     h(
       "div",
       {class: "grid"},
+      // The titles of the charts are one level below it.
+      h("h2", {class: "unseen"}, section.title),
       first.slice(0, BESIDE_FINDINGS).map((placed) => cell(whole, placed, lines)),
       findings,
       first.slice(BESIDE_FINDINGS).map((placed) => cell(whole, placed, lines)),
