@@ -128,10 +128,11 @@
  * @property {boolean} legend
  * @property {boolean} optional whether it is left out while none of its charts is shown
  * @property {"" | "fork"} action
+ * @property {string} tab of a run's page
  *
  * @typedef {object} ChartEntry a chart of a figure (backend/figures/info.py describes the fields)
  * @property {string} key
- * @property {{page: string, section: string, order: number}[]} places
+ * @property {{page: string, section: string, order: number, span: number}[]} places
  * @property {string} title
  * @property {string} help
  * @property {string} reading
@@ -152,6 +153,7 @@
  *
  * @typedef {object} FigureAnswer
  * @property {{data: any[], layout: any}} figure
+ * @property {Record<string, string>} shades of each colour of the data, what stands for it on a dark page
  * @property {string} takeaway what the figure's numbers say, in a sentence; "" without any
  * @property {number} shown
  * @property {number} count
@@ -160,6 +162,26 @@
  * @property {string[]} note
  * @property {string[]} details sentences that are shown on demand
  * @property {Record<string, any>} meta named numbers for other parts of the page
+ *
+ * @typedef {{value: number, text: string}} Measured with its words
+ * @typedef {object} ScoreboardRow an estimator of a run
+ * @property {string} label
+ * @property {string} name in the catalogue
+ * @property {string} title
+ * @property {string} short
+ * @property {boolean} drives
+ * @property {string} marker
+ * @property {{index: number, light: string, dark: string}} colour
+ * @property {Measured | null} along
+ * @property {{steps: number[], values: (number | null)[]}} spark
+ * @property {{stage: string, exact: boolean, along: Measured | null}[]} layers
+ * @property {Measured | null} variance
+ * @property {Measured | null} length
+ * @property {{verdict: string, text: string} | null} bias
+ * @property {{draws: number | null, text: string} | null} halving
+ * @property {{relative: number, text: string} | null} cost
+ * @property {{verdict: string, text: string} | null} theory
+ * @typedef {{layer: string, probes: number, step: number, stages: string[], takeaway: string, rows: ScoreboardRow[]}} Scoreboard
  *
  * @typedef {{layer: string, cause: string, text: string, draws: number | null}} Finding
  * @typedef {{estimator: string, probes: number, draws: number, findings: Finding[], batch: string}} Diagnosis
@@ -180,7 +202,7 @@
  *
  * @typedef {ListedStudy & {length: "short" | "full", stand_in: boolean}} GalleryStudy
  * @typedef {{folder: string, title: string, stand_in: string, present: boolean}} GalleryData
- * @typedef {{key: string, title: string, citation: string, arxiv: string}} GalleryPaper
+ * @typedef {{key: string, title: string, citation: string, arxiv: string, authors: string, year: number, says: string | null, cover: string | null}} GalleryPaper
  * @typedef {{key: string, figure: string, source: "study" | "runs", title: string, help: string, query: FigureQuery}} GalleryFigure
  * @typedef {{quantity: string, source: string, unit: string, read: string, order: string, rows: {label: string, published: number, words: string, seeds: number}[]}} GalleryComparison
  * @typedef {{name: string, title: string, question: string, paper: GalleryPaper, minutes: {short: number, full: number}, data: GalleryData | null, recorded: boolean, newest: GalleryStudy | null}} GalleryCard

@@ -11,6 +11,7 @@ from backend.config import Kind
 from backend.home import Home
 from backend.jobs.downloads import Downloads
 from backend.jobs.study_keeper import StudyKeeper
+from backend.race.started import StartedRace
 from backend.settings import Settings
 from backend.sharing.own_figures import Drawer
 from backend.store import Run, Store
@@ -56,7 +57,7 @@ class Supervisor(Drawer, Protocol):
         ...
 
     def diagnose(self, question: dict[str, Any]) -> list[dict[str, Any]]:
-        """Findings, as `backend.catalogue.diagnosis` gives them. Raises TimeoutError."""
+        """Findings, as `estimators.statistics.findings` gives them. Raises TimeoutError."""
         ...
 
     def submit(self, run_id: str) -> None:
@@ -83,6 +84,7 @@ class Lab:
     hub: Hub
     studies: StudyKeeper
     downloads: Downloads
+    race: StartedRace
 
 
 def _lab(request: Request) -> Lab:

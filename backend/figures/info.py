@@ -4,9 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Page = Literal["run", "draws", "sweep", "anatomy", "one_step", "adjoint_map", "comparison", "study"]
-"""Where charts stand together: below training runs, below a microscope's draws, sweep, anatomy,
-one-step draws or adjoint map, in a notebook's comparison, or above the runs of a study."""
+Page = Literal[
+    "overview", "run", "draws", "sweep", "anatomy", "one_step", "adjoint_map", "comparison", "study"
+]  # fmt: skip
+"""Where charts stand together: at the first look at one training run, below training runs, below a
+microscope's draws, sweep, anatomy, one-step draws or adjoint map, in a notebook's comparison, or
+above the runs of a study."""
+Tab = Literal["", "overview", "variance", "layers"]
+"""The tab of a run's page that shows a section; "" for sections of other pages."""
 Size = Literal["small", "tall", "wide", "table"]
 """small: shares a row, of one height; tall: shares a row, with the height that the figure asks
 for; wide: a row for itself; table: a row for itself, shown as a table."""
@@ -61,6 +66,7 @@ class Section:
     """Whether the section is left out while none of its charts is shown."""
     action: Literal["", "fork"] = ""
     """fork: a button that starts a training run at the microscope's checkpoint."""
+    tab: Tab = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,8 @@ class Place:
     page: Page
     section: str
     order: int
+    span: int = 0
+    """The columns out of twelve that it takes on a wide screen; 0 for as many as its size asks."""
 
 
 @dataclass(frozen=True)

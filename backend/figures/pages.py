@@ -8,17 +8,21 @@ from backend.figures.info import Page, Pick, Section
 
 SECTIONS = (
     Section("study", "study", "All runs of the study"),
-    Section("run", "guesses", "Guesses and targets", optional=True),
-    Section("run", "training", "Training", (Pick("x"),)),
-    Section("run", "measures", "Measures", (Pick("layer"), Pick("scale")), legend=True),
+    Section("overview", "overview", "Overview", (Pick("layer"), Pick("x"), Pick("scale"))),
+    Section("run", "guesses", "Guesses and targets", optional=True, tab="layers"),
+    Section("run", "training", "Training", (Pick("x"),), tab="overview"),
+    Section(
+        "run", "measures", "Measures", (Pick("layer"), Pick("scale")), legend=True, tab="variance"
+    ),
     Section(
         "run",
         "layers",
         "Layer by layer",
         (Pick("runs"), Pick("metric", choices=USUAL_MEASURES), Pick("level"), Pick("range")),
+        tab="layers",
     ),
-    Section("run", "more", "More figures"),
-    Section("run", "own", "Your figures", optional=True),
+    Section("run", "more", "More figures", tab="layers"),
+    Section("run", "own", "Your figures", optional=True, tab="overview"),
     Section("draws", "draws", "Draws", (Pick("runs"), Pick("layer"))),
     Section("draws", "read", "Measures and laws"),
     Section("draws", "layers", "Layer by layer", (Pick("level"),)),

@@ -106,7 +106,7 @@ class Inspections:
             return self._catalogue
 
     def diagnose(self, question: Any) -> Any:
-        """Findings from measured numbers, as `backend.catalogue.diagnosis` gives them.
+        """Findings from measured numbers, as `estimators.statistics.findings` gives them.
 
         Raises InspectionError if there is no answer.
         """

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from backend.catalogue import catalogue, validate_all
-from backend.catalogue.diagnosis import diagnose
 from backend.catalogue.fitting import fit_all
 from backend.catalogue.microscope import validate_microscope
 from backend.catalogue.new_run.draft import inspect_draft
@@ -20,6 +19,7 @@ from backend.catalogue.new_run.suitability import unsuited
 from backend.catalogue.own_figures import FigureError, draw_own_figure, figures_alone
 from backend.store import Store
 from backend.store.engine import open_reader
+from estimators.statistics.findings import diagnose
 
 Payload = Mapping[str, Any]
 

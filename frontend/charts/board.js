@@ -11,7 +11,7 @@ import {called} from "../runs/swept-words.js";
 import {layerTable} from "./layer-table.js";
 import {legend, newLines} from "./legend.js";
 import {control} from "./picks.js";
-import {blocksOf, chartsOf} from "./placed-charts.js";
+import {blocksOf, cell, chartsOf} from "./placed-charts.js";
 import {why} from "./why.js";
 
 /** @typedef {import("../types.js").Run} Run */
@@ -62,12 +62,13 @@ export function boards(context) {
   return () => {
     const [catalogue, id] = [context.figures(), microscope()];
     if (!catalogue) return null;
-    if (!id) return board({...context, runs: trained, focused}, catalogue, "run");
+    if (!id) return board({...context, runs: trained, focused}, catalogue, isOn("run"));
     const runs = () => context.runs().filter((run) => run.id === id);
     // A microscope's kind never changes: its reports must not make its charts anew.
     const [run] = untracked(runs);
     return (
-      run && board({...context, runs, focused: () => runs()[0]}, catalogue, pageOf(run), context)
+      run &&
+      board({...context, runs, focused: () => runs()[0]}, catalogue, isOn(pageOf(run)), context)
     );
   };
 }
@@ -75,8 +76,53 @@ export function boards(context) {
 /** The charts of a whole study. @param {Context} context of its runs */
 export const studyBoard = (context) => () => {
   const catalogue = context.figures();
-  return catalogue && board(context, catalogue, "study");
+  return catalogue && board(context, catalogue, isOn("study"));
 };
+
+/** The sections of one tab of a run's page. @param {Context} context of that run @param {string} tab */
+export const tabBoard = (context, tab) => () => {
+  const catalogue = context.figures();
+  return catalogue && board(context, catalogue, (section) => section.tab === tab);
+};
+
+/**
+ * What the first tab of a run's page shows: charts in a grid of twelve columns, then the sections
+ * of the tab, without the charts that stand in the grid.
+ * @param {Context} context of the run
+ * @param {any} controls where the controls that all of its charts follow go
+ * @param {any} findings what stands beside the first charts
+ */
+export const overviewBoard = (context, controls, findings) => () => {
+  const catalogue = context.figures();
+  if (!catalogue) return null;
+  const [section] = catalogue.sections.filter(isOn("overview"));
+  const whole = wholeOf(context, catalogue);
+  controls.set(section.picks.map((pick) => control(pick, whole, whole.values)));
+  const lines = newLines();
+  const first = chartsOf(catalogue, section);
+  const keys = new Set(first.map(({entry}) => entry.key));
+  const figures = catalogue.figures.map((figure) => ({
+    ...figure,
+    charts: figure.charts.filter(({key}) => !keys.has(key)),
+  }));
+  const sections = catalogue.sections.map((section) => ({...section, optional: true}));
+  return [
+    h(
+      "div",
+      {class: "grid"},
+      first.slice(0, BESIDE_FINDINGS).map((placed) => cell(whole, placed, lines)),
+      findings,
+      first.slice(BESIDE_FINDINGS).map((placed) => cell(whole, placed, lines)),
+    ),
+    board(context, {...catalogue, figures, sections}, ({tab}) => tab === "overview"),
+  ];
+};
+
+/** Charts in the same row as the findings. */
+const BESIDE_FINDINGS = 2;
+
+/** @param {string} page @returns {(section: SectionEntry) => boolean} */
+const isOn = (page) => (section) => section.page === page;
 
 /** @param {Run} run a microscope's */
 function pageOf(run) {
@@ -85,27 +131,31 @@ function pageOf(run) {
   return sweep ? "sweep" : anatomy ? "anatomy" : whatIf ? "one_step" : "draws";
 }
 
-/**
- * @param {Context} context
- * @param {FigureCatalogue} catalogue
- * @param {string} page
- * @param {Context} all of all shown runs, among which the reader chooses one
- */
-function board(context, catalogue, page, all = context) {
-  const sections = catalogue.sections.filter((section) => section.page === page);
+/** @param {Context} context @param {FigureCatalogue} catalogue @returns {Board} */
+function wholeOf(context, catalogue) {
   // As text, so that a report of the run that says the same again redraws nothing.
   const labels = computed(() => {
     const {driver, shadows} = context.focused()?.labels ?? {driver: "", shadows: []};
     return JSON.stringify([driver, ...shadows].filter(Boolean));
   });
-  /** @type {Board} */
-  const whole = {
+  return {
     context,
     catalogue,
     values: new Map(),
     focusedId: computed(() => context.focused()?.id ?? ""),
     labels: () => JSON.parse(labels()),
   };
+}
+
+/**
+ * @param {Context} context
+ * @param {FigureCatalogue} catalogue
+ * @param {(section: SectionEntry) => boolean} belongs whether a section is on the board
+ * @param {Context} all of all shown runs, among which the reader chooses one
+ */
+function board(context, catalogue, belongs, all = context) {
+  const sections = catalogue.sections.filter(belongs);
+  const whole = wholeOf(context, catalogue);
   const controls = sections.map(({picks}) =>
     picks.map((pick) => control(pick, whole, whole.values, all)),
   );

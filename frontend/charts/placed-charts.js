@@ -14,7 +14,7 @@ import {concerns, holds, query} from "./query.js";
 /** @typedef {import("./board.js").Board} Board */
 /** @typedef {import("./board.js").Values} Values */
 /** @typedef {import("./legend.js").Lines} Lines */
-/** @typedef {{figure: FigureEntry, entry: ChartEntry}} Placed */
+/** @typedef {{figure: FigureEntry, entry: ChartEntry, span: number}} Placed */
 
 /** @param {FigureCatalogue} catalogue @param {SectionEntry} section @returns {Placed[]} */
 export function chartsOf({figures}, {page, name}) {
@@ -22,7 +22,7 @@ export function chartsOf({figures}, {page, name}) {
     figure.charts.flatMap((entry) =>
       entry.places
         .filter((place) => place.page === page && place.section === name)
-        .map(({order}) => ({figure, entry, order})),
+        .map(({order, span}) => ({figure, entry, order, span})),
     ),
   );
   return placed.sort((a, b) => a.order - b.order);
@@ -31,6 +31,22 @@ export function chartsOf({figures}, {page, name}) {
 /** All charts of a section. @param {Board} whole @param {Placed[]} charts @param {Lines} lines of its legend */
 export const blocksOf = (whole, charts, lines) =>
   blocks(charts).map((block) => blockOf(whole, block, lines));
+
+/** A chart of a grid, in as many columns as it asks. @param {Board} whole @param {Placed} placed @param {Lines} lines */
+export function cell(whole, placed, lines) {
+  const {only, with_points: withPoints} = placed.entry;
+  const {runs} = whole.context;
+  const isWanted = computed(() => !only || runs().some((run) => holds(only, run.config)));
+  const points = withPoints ? pointsIn(whole, placed) : () => true;
+  const make = () => {
+    // In the grid each chart names its own lines.
+    const entry = {...placed.entry, shares_legend: false};
+    const made = chartOf(whole, {...placed, entry}, lines, undefined, true);
+    made.dataset.span = String(placed.span);
+    return made;
+  };
+  return () => isWanted() && points() && presence(whole, placed, make);
+}
 
 /** Charts that come and go together stand in rows of their own. @param {Placed[]} charts */
 function blocks(charts) {
@@ -93,8 +109,9 @@ function estimatorsOf(whole, placed, lines) {
  * @param {Placed} placed
  * @param {Lines} lines of the section's legend
  * @param {{label: string, key: string}} [estimator]
+ * @param {boolean} [inGrid] whether it has the height of its neighbours, and its controls in its menu
  */
-function chartOf(whole, placed, lines, estimator) {
+function chartOf(whole, placed, lines, estimator, inGrid = false) {
   const {context, focusedId} = whole;
   const {figure, entry} = placed;
   const runs =
@@ -119,7 +136,8 @@ function chartOf(whole, placed, lines, estimator) {
     figure: figure.name,
     title: estimator?.label ?? entry.title,
     help: [entry.help, entry.reading].filter(Boolean).join(" "),
-    size: entry.size,
+    size: inGrid && entry.size !== "table" ? "small" : entry.size,
+    tucked: inGrid,
     eager: context.eager,
     refines: figure.parameters.includes("left"),
     lines: entry.shares_legend ? lines : undefined,

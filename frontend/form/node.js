@@ -47,8 +47,9 @@ export const hint = (text, id) => h("p", {class: "hint", id}, prose(text));
  * @param {string} title
  * @param {string} text
  * @param {string} id
+ * @param {any} [button] what stands on it
  */
-export function help(title, text, id) {
+export function help(title, text, id, button = "?") {
   const dismiss = (/** @type {KeyboardEvent} */ event) => {
     if (event.key === "Escape") /** @type {HTMLElement} */ (event.currentTarget).blur();
   };
@@ -58,7 +59,7 @@ export function help(title, text, id) {
     h(
       "button",
       {type: "button", "aria-label": `About ${title}`, "aria-describedby": id, onkeydown: dismiss},
-      "?",
+      button,
     ),
     h("span", {class: "tip", role: "tooltip", id}, prose(text)),
   );

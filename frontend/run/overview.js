@@ -1,7 +1,13 @@
 // @ts-check
 /** The first tab of a run: which estimator points best, whether the network learns, what is wrong. */
-import {boards} from "../charts/board.js";
+import {overviewBoard} from "../charts/board.js";
 import {contextOf} from "./context.js";
+import {findings} from "./findings.js";
+import {scoreboard} from "./scoreboard.js";
+import {tabControls} from "./tab-controls.js";
 
 /** @param {() => import("../types.js").Run} run */
-export const overview = (run) => boards(contextOf(run));
+export const overview = (run) => [
+  scoreboard(run),
+  overviewBoard(contextOf(run), tabControls, findings(run)),
+];

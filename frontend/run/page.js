@@ -7,6 +7,7 @@ import {tab} from "../router.js";
 import {listed, readRun} from "../runs/known-runs.js";
 import {replace} from "../state.js";
 import {head} from "./head.js";
+import {tabControls} from "./tab-controls.js";
 import {TABS, tabBar} from "./tabs.js";
 
 export const title = "Run";
@@ -47,7 +48,10 @@ function content() {
     tabBar(run, chosen),
     () => {
       const body = TABS.find(({name}) => name === chosen())?.body;
-      return untracked(() => body?.(run));
+      return untracked(() => {
+        tabControls.set([]);
+        return body?.(run);
+      });
     },
   ];
 }

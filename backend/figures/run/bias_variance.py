@@ -29,7 +29,11 @@ INFO = FigureInfo(
     charts=(
         Chart(
             "bias-variance",
-            (Place("run", "measures", 70), Place("draws", "read", 30)),
+            (
+                Place("run", "measures", 70),
+                Place("draws", "read", 30),
+                Place("overview", "overview", 60, span=4),
+            ),
             picks=(Pick("units"), Pick("k")),
             follows=OF_ERROR,
             menus={"units": (), "k": ("1", "8", "64", "512", "4096")},

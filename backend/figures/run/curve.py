@@ -29,21 +29,30 @@ from backend.figures.words import losses
 
 
 def _of_parts(
-    key: str, kind: str, order: int, title: str, help: str, reading: str, **more: Any
+    key: str,
+    kind: str,
+    order: int,
+    title: str,
+    help: str,
+    reading: str,
+    first_look: tuple[int, int] = (70, 4),
+    **more: Any,
 ) -> Chart:
-    """A metric of the training, validation and test parts of the data."""
+    """A metric of the training, validation and test parts; `first_look`: order and span there."""
     metrics = ",".join(f"{part}/{kind}" for part in SPLITS)
     return Chart(
-        key, (Place("run", "training", order),), title, help, reading,
+        key,
+        (Place("run", "training", order), Place("overview", "overview", *first_look)),
+        title, help, reading,
         {"metric": metrics, "layer": "", **more.pop("asks", {"scale": ""})},
         follows=("{metric}",), size="small", **more,
     )  # fmt: skip
 
 
-def _of_measure(name: str, order: int, title: str, help: str, reading: str) -> Chart:
+def _of_measure(name: str, order: int, title: str, help: str, reading: str, *more: Place) -> Chart:
     """A measure of every estimator."""
     return Chart(
-        name.replace("_", "-"), (Place("run", "measures", order),), title, help, reading,
+        name.replace("_", "-"), (Place("run", "measures", order), *more), title, help, reading,
         {"metric": name}, follows=("{metric}",), size="small", shares_legend=True,
         menus={"layer": ()},
     )  # fmt: skip
@@ -65,7 +74,7 @@ INFO = FigureInfo(
             "and at the end of the test part.",
             "Lower is better; a validation loss that rises while the training loss falls is "
             "overfitting.",
-            colours_runs=True, together={"metric": "train/loss"}, asks={},
+            first_look=(20, 4), colours_runs=True, together={"metric": "train/loss"}, asks={},
             picks=(Pick("scale", own=True),),
         ),
         _of_parts(
@@ -73,7 +82,7 @@ INFO = FigureInfo(
             "The fraction of examples that are classified correctly: of each training batch, of "
             "the validation part, and at the end of the test part.",
             "Higher is better; compare methods by the test part, at the end.",
-            unless=Condition("dataset.name", "surface"),
+            first_look=(45, 3), unless=Condition("dataset.name", "surface"),
             together={"metric": "validation/accuracy"},
         ),
         _of_parts(
@@ -105,6 +114,7 @@ INFO = FigureInfo(
             "is below ten times its own rounding error.",
             "1 is along the exact gradient, 0 is orthogonal to it, below 0 is against it; within "
             "the dotted band it may be chance.",
+            Place("overview", "overview", 10, span=5),
         ),
         _of_measure(
             "scaled_error", 20, "Scaled error",
@@ -206,7 +216,7 @@ def _traces(
             drawn[-1].marker.symbol = marks[line.label]
         if len(query.runs) > 1 and not line.series.estimator:
             # Runs often share a driver, and a dash is lost in the noise of a training loss.
-            drawn[-1].line.color = style.run_colour(line.place)
+            drawn[-1].line.color = style.run_colour(line.run_index)
         spread = (
             standard_errors.on_record(source, line, series_points)
             if scale.kind == "asinh"
@@ -369,7 +379,7 @@ def trace(
         mode="lines+markers" if symbol and split != "train" else "lines",
         line={
             "color": style.colour(line.label),
-            "dash": style.dash(line.place),
+            "dash": style.run_dash(line.run_index),
             "width": 1.2 if split == "train" else 2,
         },
         marker={"symbol": symbol, "size": 6, "maxdisplayed": 40},
