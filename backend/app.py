@@ -22,6 +22,7 @@ from backend.api.routes import (
     diagnosis,
     exports,
     figures,
+    findings,
     forks,
     gallery,
     pages,
@@ -42,7 +43,18 @@ from backend.store.base import MissingError
 from backend.store.upkeep import Housekeeper
 
 ROUTES = (
-    *(attached, catalogue, dashboards, datasets, diagnosis, exports, figures, forks, gallery),
+    *(
+        attached,
+        catalogue,
+        dashboards,
+        datasets,
+        diagnosis,
+        exports,
+        figures,
+        findings,
+        forks,
+        gallery,
+    ),
     *(probes, runs, series, session, shared, studies, worker, pages),
 )
 

@@ -45,10 +45,6 @@ class Supervisor(Drawer, Protocol):
         """The catalogue; rebuilt if `refresh`. Raises TimeoutError."""
         ...
 
-    def diagnose(self, question: dict[str, Any]) -> list[dict[str, Any]]:
-        """Findings, as `backend.catalogue.diagnosis` gives them. Raises TimeoutError."""
-        ...
-
     def submit(self, run_id: str) -> None:
         """A run was queued."""
         ...

@@ -85,13 +85,6 @@ class Inspections:
                 self._catalogue = self._build_catalogue()
             return self._catalogue
 
-    def diagnose(self, question: Any) -> Any:
-        """Findings from measured numbers, as `backend.catalogue.diagnosis` gives them.
-
-        Raises InspectionError if there is no answer.
-        """
-        return self._executor.inspect("diagnose", question, self._limits.inspection)
-
     def own_figures(self, *, wait: bool = False) -> list[dict[str, Any]]:
         """The entries of the plug-ins' figures, as far as the catalogue is built.
 

@@ -1,8 +1,7 @@
 """`answer`: questions that need torch or a plug-in, answered in a process of their own.
 
 The questions are the catalogue, the validity of configurations, what fits into an amount of
-memory, a diagnosis, and a figure of a
-plug-in, which reads the database.
+memory, and a figure of a plug-in, which reads the database.
 """
 
 import json
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from backend.catalogue import catalogue, validate_all
-from backend.catalogue.diagnosis import diagnose
 from backend.catalogue.fitting import fit_all
 from backend.catalogue.microscope import validate_microscope
 from backend.catalogue.own_figures import FigureError, draw_own_figure, figures_alone
@@ -69,6 +67,5 @@ _QUESTIONS: Mapping[str, Callable[[Payload], Any]] = {
     "catalogue": _catalogue,
     "validate": _validate,
     "fit": _fit,
-    "diagnose": diagnose,
     "figure": _figure,
 }

@@ -84,10 +84,6 @@ class Supervisor:
         """See `Inspections.catalogue`."""
         return self._inspections.catalogue(refresh)
 
-    def diagnose(self, question: Any) -> list[dict[str, Any]]:
-        """See `Inspections.diagnose`."""
-        return self._inspections.diagnose(question)
-
     def own_figures(self, *, wait: bool = False) -> list[dict[str, Any]]:
         """See `Inspections.own_figures`."""
         return self._inspections.own_figures(wait=wait)

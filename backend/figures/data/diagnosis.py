@@ -28,7 +28,7 @@ def members(run: RunLike) -> dict[str, list[str]]:
 def question(
     source: Source, run_id: str, label: str, window: int, layers: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    """The question about one estimator, for `backend.catalogue.diagnosis`; without an anatomy.
+    """The question about one estimator that `summary.diagnosis` answers; without an anatomy.
 
     From the latest `window` probes, of those of `layers` ({layer: its tensors}) that have all
     measures. `probes` is their number; those of a layer at which the exact gradient is rounding are

@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from backend.catalogue.diagnosis import diagnose
+from backend.figures.summary.diagnosis import diagnose
 from backend.figures import Memory, MemoryRun, draw, note_text
 from backend.figures.data.diagnosis import question
 from backend.figures.drawing.marks import row_name

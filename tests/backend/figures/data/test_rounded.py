@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from backend.catalogue.diagnosis import diagnose
+from backend.figures.summary.diagnosis import diagnose
 from backend.figures import Memory, MemoryRun, draw, note_text
 from backend.figures.data import cautions, diagnosis
 from backend.sharing import csv_rows, parquet

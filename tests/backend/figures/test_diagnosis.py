@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from backend.catalogue.diagnosis import diagnose
+from backend.figures.summary.diagnosis import diagnose
 from estimators import Backprop, ForwardGradient
 from estimators.control.exact_plus_noise import ExactPlusNoise
 from estimators.control.sign_of import SignOf
