@@ -20,6 +20,7 @@ from backend.api.routes import (
     dashboards,
     datasets,
     diagnosis,
+    drafts,
     exports,
     figures,
     findings,
@@ -27,7 +28,9 @@ from backend.api.routes import (
     gallery,
     pages,
     probes,
+    race,
     runs,
+    scoreboard,
     series,
     session,
     shared,
@@ -37,25 +40,35 @@ from backend.api.routes import (
 from backend.home import Home, open_home
 from backend.jobs.downloads import Downloads
 from backend.jobs.study_keeper import StudyKeeper
+from backend.race.preset import preset
+from backend.race.started import StartedRace
 from backend.settings import Settings
 from backend.store import Store
 from backend.store.base import MissingError
 from backend.store.upkeep import Housekeeper
 
 ROUTES = (
-    *(
-        attached,
-        catalogue,
-        dashboards,
-        datasets,
-        diagnosis,
-        exports,
-        figures,
-        findings,
-        forks,
-        gallery,
-    ),
-    *(probes, runs, series, session, shared, studies, worker, pages),
+    attached,
+    catalogue,
+    dashboards,
+    datasets,
+    diagnosis,
+    drafts,
+    exports,
+    figures,
+    findings,
+    forks,
+    gallery,
+    probes,
+    race,
+    runs,
+    scoreboard,
+    series,
+    session,
+    shared,
+    studies,
+    worker,
+    pages,
 )
 
 
@@ -71,7 +84,8 @@ def create_app(
         home = open_home(settings.home, token)
     places = {"GRADLAB_HOME": str(settings.home), "GRADLAB_DATA": str(settings.data_dir)}
     keeper = StudyKeeper(store, supervisor)
-    lab = Lab(settings, home, store, supervisor, Hub(store), keeper, Downloads(places))
+    started = StartedRace(home.path, preset())
+    lab = Lab(settings, home, store, supervisor, Hub(store), keeper, Downloads(places), started)
     app = FastAPI(
         title="Gradient Lab",
         openapi_url="/api/openapi.json",

@@ -70,6 +70,10 @@ def serve(
             "cores, at least two.",
         ),
     ] = None,
+    race: Annotated[
+        bool | None,
+        typer.Option(help="Start the race of the Home page once, a run of about ten seconds."),
+    ] = None,
     public_url: Annotated[
         str | None, typer.Option(help="URL under which others reach the lab.")
     ] = None,
@@ -95,6 +99,7 @@ def serve(
         "plugins": plugins,
         "data": data,
         "slots": slots,
+        "race": race,
         "public_url": public_url,
     }
     try:

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     """Folder of image data sets, a folder each. Empty: HOME/datasets."""
     slots: Annotated[int, Field(ge=1, le=256)] | None = None
     """Runs at a time. Empty: one for each GPU; without one, half the cores (2 or more)."""
+    race: bool = True
+    """Whether the Home page starts its race once: a run of about ten seconds on one core."""
     public_url: str | None = None
     """URL under which others reach the lab, such as https://lab.example.org."""
 

@@ -75,7 +75,7 @@ export const knock = (signal) => request("/api/runs?limit=1", {signal});
 export const MOST_RUNS = 200;
 /**
  * Runs, newest first.
- * @param {{limit: number, before?: number, search?: string}} ask `before`: only runs of lower numbers
+ * @param {{limit: number, before?: number, search?: string, kind?: string}} ask `before`: only runs of lower numbers
  * @returns {Promise<{runs: Run[], total: number}>} total: on all pages
  */
 export const runs = (ask) => request(`/api/runs?${query(ask)}`);
@@ -112,6 +112,25 @@ export const entryPictureUrl = (name, version) =>
   `/api/gallery/${id(name)}/picture.svg?${query({version})}`;
 /** The page of an entry. @param {string} name */
 export const entryAddress = (name) => `/gallery/${id(name)}`;
+/** @typedef {import("./home/race.js").RaceRun} RaceRun */
+/** The race of the Home page. @returns {Promise<import("./home/race.js").RaceAnswer>} */
+export const race = () => request("/api/race");
+/** Its run, and what that has measured. @returns {Promise<RaceRun>} */
+export const raceRun = () => request("/api/race/run");
+/** Start it, unless it was started before or other runs are active. @returns {Promise<RaceRun>} */
+export const startRace = () => send("/api/race");
+/** @param {string} driver @returns {Promise<RaceRun>} */
+export const startRaceAgain = (driver) => send("/api/race/again", {driver});
+/** @param {any} config @param {string} chosen the part that was chosen last @returns {Promise<import("./types.js").DraftView>} */
+export const inspectDraft = (config, chosen) => send("/api/drafts", {config, chosen});
+/** @param {string} text of a run's configuration or a study @returns {Promise<{kind: "run" | "study", config: any}>} */
+export const readDraft = (text) => send("/api/drafts/read", {text});
+/** @param {any} config @returns {Promise<Record<string, Record<string, string>>>} why components do not suit it, by list and name */
+export const unsuited = (config) => send("/api/drafts/unsuited", {config});
+/** @param {any} document of a study @returns {Promise<{id: string}>} */
+export const startStudyOf = (document) => send("/api/studies", document);
+/** The page of a new run that starts from another one. @param {{number: number}} run */
+export const newRunFrom = ({number}) => `/new?from=${number}`;
 /** @param {any} config @returns {Promise<Run>} */
 export const start = (config) => send("/api/runs", config);
 /** @param {any} ask @returns {Promise<Run>} a microscope at a checkpoint of a run */
@@ -124,13 +143,16 @@ export const checkpointEstimators = (run) => request(`/api/runs/${id(run)}/estim
 export const order = (run, order) => send(`/api/runs/${id(run)}/${order}`);
 /** @param {string} run @param {number} to @returns {Promise<Run>} */
 export const step = (run, to) => send(`/api/runs/${id(run)}/step`, {to});
-/** @param {string} run @param {{lr?: string, driver?: any}} asked @returns {Promise<Run>} */
+/** @param {string} run @param {{lr?: string | number, driver?: any}} asked @returns {Promise<Run>} */
 export const change = (run, asked) => send(`/api/runs/${id(run)}/change`, asked);
 /** @param {string} run @param {{step: number | null, config: any}} asked @returns {Promise<Run>} */
 export const fork = (run, asked) => send(`/api/runs/${id(run)}/fork`, asked);
 /** @param {string} run @param {string} estimator @param {string} [stage] whose tensors are asked about @returns {Promise<import("./types.js").Diagnosis>} */
 export const diagnosis = (run, estimator, stage = "") =>
   request(`/api/runs/${id(run)}/diagnosis?${query({estimator, stage})}`);
+/** @param {string} run @param {string} layer "": the whole network @returns {Promise<import("./types.js").Scoreboard>} */
+export const scoreboard = (run, layer) =>
+  request(`/api/runs/${id(run)}/scoreboard?${query({layer})}`);
 /** @param {string} run */
 export const remove = (run) => request(`/api/runs/${id(run)}`, {method: "DELETE"});
 /** @param {string} run @returns {Promise<import("./types.js").RunEvent[]>} */

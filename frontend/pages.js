@@ -15,7 +15,7 @@
 
 /** @type {PageEntry[]} */
 export const PAGES = [
-  {pattern: "/", load: () => import("./runs/page.js")},
+  {pattern: "/", name: "Home", load: () => import("./home/page.js")},
   {pattern: "/runs", name: "Runs", load: () => import("./runs/page.js")},
   {pattern: "/runs/:number/:tab?", load: () => import("./run/page.js")},
   {pattern: "/new", load: () => import("./new/page.js")},

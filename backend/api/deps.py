@@ -11,6 +11,7 @@ from backend.config import Kind
 from backend.home import Home
 from backend.jobs.downloads import Downloads
 from backend.jobs.study_keeper import StudyKeeper
+from backend.race.started import StartedRace
 from backend.settings import Settings
 from backend.sharing.own_figures import Drawer
 from backend.store import Run, Store
@@ -41,8 +42,22 @@ class Supervisor(Drawer, Protocol):
         """
         ...
 
+    def draft(self, configs: Sequence[Any], chosen: str) -> dict[str, Any]:
+        """What is to be said of a configuration that is being written, given at each combination
+        of its values. Raises TimeoutError."""
+        ...
+
+    def unsuited(self, config: Any) -> dict[str, dict[str, str]]:
+        """`{list of the catalogue: {name: why it does not suit the configuration}}`. Raises
+        TimeoutError."""
+        ...
+
     def catalogue(self, refresh: bool = False) -> dict[str, Any]:
         """The catalogue; rebuilt if `refresh`. Raises TimeoutError."""
+        ...
+
+    def diagnose(self, question: dict[str, Any]) -> list[dict[str, Any]]:
+        """Findings, as `estimators.statistics.findings` gives them. Raises TimeoutError."""
         ...
 
     def submit(self, run_id: str) -> None:
@@ -69,6 +84,7 @@ class Lab:
     hub: Hub
     studies: StudyKeeper
     downloads: Downloads
+    race: StartedRace
 
 
 def _lab(request: Request) -> Lab:

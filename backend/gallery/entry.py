@@ -33,6 +33,10 @@ class Paper(Strict):
     """The title of the paper."""
     arxiv: Annotated[str, StringConstraints(pattern=r"^\d{4}\.\d{4,5}$")]
     """Its number at arXiv."""
+    says: Words | None = None
+    """What it says, in plain words, on its card on the Home page."""
+    cover: Name | None = None
+    """The entry whose picture and time the card shows."""
 
     @property
     def citation(self) -> str:

@@ -59,6 +59,14 @@ class Queries(Base):
             total = session.exec(select(func.count()).select_from(query.subquery())).one()
             return list(session.exec(page)), total
 
+    def count_runs(self, besides: Sequence[str] = ()) -> int:
+        """How many runs there are whose ids are not in `besides`."""
+        others = select(func.count()).where(
+            Run.deleted == false(), col(Run.id).not_in(list(besides))
+        )
+        with self.reading() as session:
+            return session.exec(others).one()
+
     def marked_events(self, run_ids: Sequence[str]) -> dict[str, list[Event]]:
         """The newest events of the kinds `MARKED_EVENTS` of each run, oldest first."""
         place = func.row_number().over(partition_by=col(Event.run), order_by=col(Event.id).desc())

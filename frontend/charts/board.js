@@ -105,6 +105,7 @@ export const overviewBoard = (context, controls, findings) => () => {
     ...figure,
     charts: figure.charts.filter(({key}) => !keys.has(key)),
   }));
+  const sections = catalogue.sections.map((section) => ({...section, optional: true}));
   return [
     h(
       "div",
@@ -113,7 +114,7 @@ export const overviewBoard = (context, controls, findings) => () => {
       findings,
       first.slice(BESIDE_FINDINGS).map((placed) => cell(whole, placed, lines)),
     ),
-    board(context, {...catalogue, figures}, ({tab}) => tab === "overview"),
+    board(context, {...catalogue, figures, sections}, ({tab}) => tab === "overview"),
   ];
 };
 

@@ -39,13 +39,17 @@ export function problemLine(id) {
   return {line, message};
 }
 
+/** The help of a control, which stands below it while it has the focus. @param {string} text @param {string} id */
+export const hint = (text, id) => h("p", {class: "hint", id}, prose(text));
+
 /**
  * A button that tells about a control: on hover, on focus and on touch.
  * @param {string} title
  * @param {string} text
  * @param {string} id
+ * @param {any} [button] what stands on it
  */
-export function help(title, text, id) {
+export function help(title, text, id, button = "?") {
   const dismiss = (/** @type {KeyboardEvent} */ event) => {
     if (event.key === "Escape") /** @type {HTMLElement} */ (event.currentTarget).blur();
   };
@@ -55,7 +59,7 @@ export function help(title, text, id) {
     h(
       "button",
       {type: "button", "aria-label": `About ${title}`, "aria-describedby": id, onkeydown: dismiss},
-      "?",
+      button,
     ),
     h("span", {class: "tip", role: "tooltip", id}, prose(text)),
   );

@@ -5,7 +5,7 @@ import {signal} from "../lib/signal.js";
 import {icon} from "../icons.js";
 import {about, badge, catalogueName, members, options} from "./component.js";
 import {group} from "./group.js";
-import {freshId, help, problemLine} from "./node.js";
+import {freshId, hint, problemLine} from "./node.js";
 import {specs} from "./schema.js";
 
 /** @typedef {import("./node.js").FormNode} FormNode */
@@ -20,9 +20,10 @@ const SHADOWS = {
  * @param {string} text of the help
  * @param {any[]} values
  * @param {typeof SHADOWS} [called] what the list is called, where it is of something else
+ * @param {() => Record<string, string>} [unsuited] why estimators cannot be measured, by name
  * @returns {FormNode}
  */
-export function shadows(text, values, called = SHADOWS) {
+export function shadows(text, values, called = SHADOWS, unsuited = undefined) {
   const id = freshId("shadows");
   const {line, message} = problemLine(`${id}-problem`);
   const list = h("ul", {class: "chips"});
@@ -37,7 +38,7 @@ export function shadows(text, values, called = SHADOWS) {
       onchange: () => add({name: adder.value}, true),
     },
     h("option", {value: ""}, called.add),
-    options(members("estimators")),
+    options(members("estimators"), "", unsuited),
   );
 
   /** @param {any} value @param {boolean} [byHand] */
@@ -69,15 +70,11 @@ export function shadows(text, values, called = SHADOWS) {
     element: h(
       "div",
       {class: "shadows"},
-      h(
-        "span",
-        {class: "label"},
-        h("label", {for: id}, called.title),
-        help(called.title, text, `${id}-tip`),
-      ),
+      h("span", {class: "label"}, h("label", {for: id}, called.title)),
       empty,
       list,
       adder,
+      hint(text, `${id}-tip`),
       line,
     ),
     read: () => chips.map((each) => each.read()),

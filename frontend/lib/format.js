@@ -48,6 +48,18 @@ export function size(bytes) {
 /** 0.312 → 31 %; 100 % only when all is there. @param {number} share */
 export const percent = (share) => `${Math.floor(100 * share)} %`;
 
+/**
+ * An alignment as `backend/race/words.py` writes it, without the sign of percent:
+ * 0.0046 → 0.46, 0.058 → 5.8, 0.51 → 51, −0.034 → −3.4.
+ * @param {number | null} cosine null: not defined
+ */
+export function alignment(cosine) {
+  if (cosine === null) return "–";
+  const share = Math.abs(100 * cosine);
+  const text = share.toFixed(share >= 9.95 ? 0 : share >= 0.995 ? 1 : 2);
+  return cosine < 0 && Number(text) > 0 ? `−${text}` : text;
+}
+
 /** Steps a second. @param {number | null | undefined} perSecond */
 export function rate(perSecond) {
   if (!perSecond) return "–";

@@ -29,7 +29,11 @@ export function head(run) {
     h(
       "div",
       {class: "run-title"},
-      h("h1", null, () => run().name || titleOfEstimator(catalogue(), run().labels.driver)),
+      h(
+        "h1",
+        {tabindex: "-1"},
+        () => run().name || titleOfEstimator(catalogue(), run().labels.driver),
+      ),
       h(
         "div",
         {class: "run-doing"},
@@ -41,7 +45,9 @@ export function head(run) {
           pace(run()),
         ),
       ),
-      actionsPlace(() => [...actions(status(), id, run, false), shareButton()]),
+      actionsPlace(() => actions(status(), id, run, false)),
+      // Not among those: a change of status would close its dialog.
+      shareButton(),
     ),
     () => origin(run()),
     h("div", {role: "alert"}, () => complaint() && h("p", {class: "problem"}, complaint())),

@@ -41,7 +41,7 @@ export function actionsPlace(actions) {
     place.replaceChildren(fresh);
     if (!had) return;
     const next =
-      button(act) ?? button(NEXT[act]) ?? place.parentElement?.querySelector(".run-name");
+      button(act) ?? button(NEXT[act]) ?? place.parentElement?.querySelector(".run-name, h1");
     /** @type {HTMLElement | null | undefined} */ (next)?.focus();
     pressed = act;
   });

@@ -6,6 +6,7 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 
 SECONDS = 30
+RUN_PAGE = re.compile(r"/runs/\d+")
 
 WATCH = """
 window.violations = [];
@@ -79,7 +80,7 @@ def last_x(page: Page, key: str, name: str) -> float:
 
 
 def enter(page: Page, start_url: str, place: str = "/runs") -> None:
-    """Open the lab at a page of it: that of the runs, unless it is said."""
+    """Open the lab at the address of a page: that of the runs, unless it is said."""
     page.goto(start_url.replace("/#", f"{place}#"))
     expect(page.locator("#main :is(h1, h2):visible").first).to_be_visible(timeout=30_000)
 
@@ -124,18 +125,21 @@ def small(page: Page, name: str, steps: int) -> None:
     fill(page, Name=name, Width="16", Depth="1", Length=str(steps))
 
 
+def press(page: Page) -> None:
+    """Press Run, whatever comes of it."""
+    run_form(page).get_by_role("button", name="Run", exact=True).click()
+
+
 def press_run(page: Page) -> str:
     """Start what the form says, then show it beside the runs that were shown; returns its id."""
-    run_form(page).get_by_role("button", name="Run", exact=True).click()
-    page.wait_for_url(re.compile(r"/runs/\d+"))
+    press(page)
+    page.wait_for_url(RUN_PAGE)
     return show_with_others(page)
 
 
 def show_with_others(page: Page) -> str:
     """From a run's page to the page of runs, with it among those in the charts; returns its id."""
-    run = page.evaluate(
-        "async () => (await (await fetch(`/api${location.pathname}`)).json()).id"
-    )
+    run = page.evaluate("async () => (await (await fetch(`/api${location.pathname}`)).json()).id")
     charted = page.evaluate("window.charted ?? ''").split(",")
     runs = ",".join(dict.fromkeys([*filter(None, charted), run]))
     go(page, f"/runs?runs={runs}&focus={run}")
@@ -144,6 +148,11 @@ def show_with_others(page: Page) -> str:
 
 def run_row(page: Page, name: str) -> Locator:
     return page.locator(".run").filter(has=page.get_by_role("button", name=name))
+
+
+def page_head(page: Page) -> Locator:
+    """The head of the page of a run: its name, state and recipe."""
+    return page.locator(".run-page-head")
 
 
 def step_of(row: Locator) -> int:

@@ -10,7 +10,6 @@ from backend.api.models import Id, View
 from backend.api.router import router
 from backend.figures.data import diagnosis as read
 from backend.figures.data.select import driver, estimators
-from backend.figures.summary.diagnosis import diagnose
 from backend.sentences import unknown
 from backend.store import Run
 from backend.store.store import Snapshot
@@ -20,7 +19,7 @@ MAX_ANATOMIES = 200
 """Most runs of a microscope that are searched for an anatomy."""
 
 
-class LayerFindingView(View):
+class FindingView(View):
     """What is wrong in one layer, in a sentence, and how many draws averaged would mend it."""
 
     layer: str
@@ -35,7 +34,7 @@ class DiagnosisView(View):
     estimator: str
     probes: int
     draws: int
-    findings: list[LayerFindingView]
+    findings: list[FindingView]
     batch: str
     """Whether a larger batch would: by which anatomy that is known, or how to measure one."""
 
@@ -56,14 +55,14 @@ def diagnosis(
         usual = driver(run) or (labels[0] if labels else "")
         label = _allowed("estimator", estimator, labels, run) or usual
         question, words = _question(snapshot, run, label, window, stage)
-    findings = diagnose(question)
+    findings = lab.supervisor.diagnose(question) if question["layers"] else []
     if not any(finding["cause"] == "variance" for finding in findings):
         words = ""
     return DiagnosisView(
         estimator=label,
         probes=question["probes"],
         draws=question["draws"],
-        findings=[LayerFindingView(**finding) for finding in findings],
+        findings=[FindingView(**finding) for finding in findings],
         batch=words,
     )
 
@@ -71,7 +70,7 @@ def diagnosis(
 def _question(
     store: Snapshot, run: Run, label: str, window: int, stage: str
 ) -> tuple[dict[str, Any], str]:
-    """The question of `backend.figures.summary.diagnosis`, and words on its anatomy."""
+    """The question of `estimators.statistics.findings`, and words on its anatomy."""
     members = read.members(run)
     _allowed("stage", stage, [name for name in members if name], run)
     layers = {name: [name] for name in members[stage]} if stage else members

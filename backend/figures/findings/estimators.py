@@ -10,11 +10,11 @@ from backend.figures.data import diagnosis as asked
 from backend.figures.data.select import estimators
 from backend.figures.data.source import RunLike, Source
 from backend.figures.findings.finding import FAULT, REMARK, Finding, places, short_layers
-from backend.figures.summary.diagnosis import diagnose
 from backend.figures.summary.exact import exact_stages
 from backend.figures.words.names import capital, one_line, short_names
 from backend.figures.words.numbers import percent
 from backend.figures.words.sentences import MIN_PROBES, fitting, joined, too_early
+from estimators.statistics.findings import diagnose
 
 WINDOW = 16
 """Probes that a diagnosis reads."""

@@ -216,7 +216,7 @@ def _traces(
             drawn[-1].marker.symbol = marks[line.label]
         if len(query.runs) > 1 and not line.series.estimator:
             # Runs often share a driver, and a dash is lost in the noise of a training loss.
-            drawn[-1].line.color = style.run_colour(line.place)
+            drawn[-1].line.color = style.run_colour(line.run_index)
         spread = (
             standard_errors.on_record(source, line, series_points)
             if scale.kind == "asinh"
@@ -379,7 +379,7 @@ def trace(
         mode="lines+markers" if symbol and split != "train" else "lines",
         line={
             "color": style.colour(line.label),
-            "dash": style.dash(line.place),
+            "dash": style.run_dash(line.run_index),
             "width": 1.2 if split == "train" else 2,
         },
         marker={"symbol": symbol, "size": 6, "maxdisplayed": 40},

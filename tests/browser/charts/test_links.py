@@ -34,7 +34,7 @@ def opened(page: Page, study: Study) -> str:
     """The page of the study by its link alone; its address."""
     lab, found, _ = study
     enter(page, lab.start_url)
-    page.goto(f"{lab.url}/?study={found}")
+    page.goto(f"{lab.url}/runs?study={found}")
     page.locator("[data-chart=study-grid]").scroll_into_view_if_needed()
     sees(page, "() => document.querySelector('[data-chart=study-grid].has-links')")
     return page.url
@@ -144,7 +144,7 @@ def test_a_study_that_is_not_there_says_so(page: Page, study: Study, expected: l
     expected.append("404")
     lab = study[0]
     enter(page, lab.start_url)
-    page.goto(f"{lab.url}/?study=y0123456789abcdef")
+    page.goto(f"{lab.url}/runs?study=y0123456789abcdef")
     expect(page.get_by_text("There is no study y0123456789abcdef in this lab.")).to_be_visible()
 
 

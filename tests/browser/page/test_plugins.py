@@ -37,7 +37,7 @@ def test_a_file_in_the_folder_becomes_an_estimator(page: Page, lab: ServedLab) -
     folder = lab.home / "plugins"
     (folder / "stretched.py").write_text(OWN)
     (folder / "broken.py").write_text("import nothing_of_that_name\n")
-    enter(page, lab.start_url)
+    enter(page, lab.start_url, "/new")
     page.get_by_role("button", name="Refresh").click()
     failure = page.locator("details.failure")
     expect(failure).to_contain_text("broken.py", timeout=30_000)
