@@ -1,23 +1,24 @@
 """Layers without a gradient, and estimators that break their theory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from backend.figures.data import law_checks, laws
-from backend.figures.data.select import draws_of, estimators
+from backend.figures.data.query import parse
+from backend.figures.data.select import estimators
 from backend.figures.data.source import RunLike, Source
 from backend.figures.findings.finding import FAULT, Finding, places, short_layers
 from backend.figures.reference import NORM, Reference
-from backend.figures.words.names import short_names
+from backend.figures.summary.theory import Cell, check_cell
+from backend.figures.words.names import capital, short_names
+from backend.figures.words.numbers import times
 from backend.figures.words.sentences import fitting, joined
 
 DEAD_PROBES = 3
 """Probes in a row whose gradient is zero in a dead layer."""
 TINY = 1e-30
 """A gradient's length up to which it counts as zero: its square is below what float32 holds."""
-JUDGED = (laws.VARIANCE, laws.BIAS)
-"""The measures of which a law is given; the other laws follow from them."""
 
 
 def dead(source: Source, run_id: str, stages: Sequence[str]) -> list[Finding]:
@@ -50,58 +51,33 @@ def dead(source: Source, run_id: str, stages: Sequence[str]) -> list[Finding]:
 
 
 def theory(source: Source, run_id: str, run: RunLike, stages: Sequence[str]) -> list[Finding]:
-    """The estimators whose draws disagree with their law, over all probes."""
-    series, exact = laws.index(source, run_id), Reference(source, run_id)
+    """The estimators whose variance disagrees with its law, over all probes."""
+    series, exact, query = (
+        laws.index(source, run_id),
+        Reference(source, run_id),
+        parse({"runs": run_id}),
+    )
     labels = estimators(run)
-    names = short_names(labels)
-    made = []
+    names, made = short_names(labels), []
     for label in labels:
-        wrong = {
-            layer: measures
+        cells = [
+            check_cell(source, run, exact, own, laws.VARIANCE, (layer, label), query)
             for layer in ("", *stages)
-            if (measures := _disagreements(source, exact, series.get((layer, label), {}), run))
-        }
+            if laws.VARIANCE in (own := series.get((layer, label), {}))
+        ]
+        wrong = [cell for cell in cells if cell.check.verdict == "disagrees"]
         if wrong:
-            made.append(_of_theory(label, names[label], wrong, len(stages), run))
+            last = source.points(series[wrong[0].layer, label][laws.VARIANCE].id, newest=1)
+            step = int(last.steps[-1])
+            made.append(_of_theory(run, names[label], wrong, len(stages), step))
     return made
 
 
-def _disagreements(
-    source: Source, exact: Reference, series: laws.SeriesByMetric, run: RunLike
-) -> dict[str, tuple[int, float]]:
-    """{measure: (last step, measured over law)} of the measures that disagree in a layer."""
-    wrong: dict[str, tuple[int, float]] = {}
-    for name in JUDGED:
-        if name not in series or law_checks.LAW + name not in series:
-            continue
-        shown = source.points(series[name].id)
-        law = law_checks.law_of(source, series, name, shown)
-        if law is None:
-            continue
-        check = law_checks.check_probes(source, exact, series, name, law, shown, draws_of(run))
-        if check.verdict == "disagrees":
-            wrong[name] = int(shown.steps[-1]), check.ratio
-    return wrong
-
-
-def _of_theory(
-    label: str,
-    name: str,
-    wrong: Mapping[str, Mapping[str, tuple[int, float]]],
-    total: int,
-    run: RunLike,
-) -> Finding:
-    layers = [layer for layer in wrong if layer]
-    where = places(layers, total)
-    measures = {measure for own in wrong.values() for measure in own}
-    what = "variance" if laws.VARIANCE in measures else "bias"
-    ratios = [own[laws.VARIANCE][1] for own in wrong.values() if laws.VARIANCE in own]
-    size = ""
-    if ratios and np.isfinite(ratios[0]):
-        size = f"Its variance is {ratios[0]:.2g} × what theory gives. "
-    cause = law_checks.likely_cause(run, label)
-    text = f"{size}{cause[:1].upper()}{cause[1:]}."
+def _of_theory(run: RunLike, name: str, wrong: Sequence[Cell], total: int, step: int) -> Finding:
+    layers, label = [cell.layer for cell in wrong if cell.layer], wrong[0].label
+    where, ratio = places(layers, total), wrong[0].check.ratio
+    size = f"Its variance is {times(ratio)} what theory gives. " if np.isfinite(ratio) else ""
+    text = f"{size}{capital(law_checks.likely_cause(run, label))}."
     title = fitting(f"{name} breaks its theory {where}".rstrip(), f"{name} breaks its theory")
-    step = max(step for own in wrong.values() for step, _ in own.values())
     layer = layers[0] if len(layers) == 1 else ""
-    return Finding(f"theory of {what}", FAULT, title, text, step, None, label, layer, "layers")
+    return Finding("theory violated", FAULT, title, text, step, None, label, layer, "layers")

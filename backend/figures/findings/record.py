@@ -54,6 +54,11 @@ def _of_event(event: EventLike) -> Finding:
     return Finding(kind, FAULT, shown, text, event.step, where="setup")
 
 
+def _said(step: int | None) -> str:
+    """What the title of a run whose loss broke says already."""
+    return f"the loss was not finite at step {step:,}" if step is not None else ""
+
+
 def end(run: RunLike, step: int | None, broken: int | None) -> list[Finding]:
     """Why a run that failed or diverged ended, and what to do.
 
@@ -70,8 +75,10 @@ def end(run: RunLike, step: int | None, broken: int | None) -> list[Finding]:
         where = broken if broken is not None else at
         what = "the loss became NaN" if broken is not None else "the run diverged"
         title = f"{what} at step {where:,}" if where is not None else what
-        reason = f"{capital(one_line(lines[0]).rstrip('.'))}. " if lines[0] else ""
-        text = f"{reason}Run it again at a lower learning rate."
+        clauses = [c for c in one_line(lines[0]).rstrip(".").split("; ") if c and c != _said(where)]
+        text = f"{capital('; '.join(clauses))}." if clauses else ""
+        if "learning rate" not in text:
+            text = f"{text} Run it again at a lower learning rate.".strip()
         return [Finding("diverged", FAILURE, fitting(title), text, where, action="lower rate")]
     if run.status == "failed":
         place = f" at step {at:,}" if at is not None else ""

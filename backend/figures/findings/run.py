@@ -1,7 +1,9 @@
 """All findings of a run, from its losses, layers, estimators, law checks and log."""
 
+from backend.figures.data.select import estimators as selected
 from backend.figures.data.select import is_microscope
 from backend.figures.data.source import RunLike, Source
+from backend.figures.drawing.names import side_by_side
 from backend.figures.findings import crossing, estimators, layers, losses, record
 from backend.figures.findings.finding import Finding, ordered
 
@@ -20,21 +22,26 @@ def findings_of(source: Source, run_id: str) -> list[Finding]:
     if is_microscope(run):
         return ordered([*record.end(run, None, None), *of_log])
     stages = _stages(run)
+    with side_by_side([selected(run), stages]):
+        return ordered(_all(source, run_id, run, stages, of_log))
+
+
+def _all(
+    source: Source, run_id: str, run: RunLike, stages: list[str], of_log: list[Finding]
+) -> list[Finding]:
     of_losses = losses.findings(source, run_id, run)
     if any(finding.kind == "rise" for finding in of_losses) or run.status == "diverged":
         # The log tells the same at the end, without the step since when.
         of_log = [finding for finding in of_log if finding.kind != "rise"]
-    return ordered(
-        [
-            *record.end(run, None, losses.broken(source, run_id)),
-            *of_log,
-            *of_losses,
-            *layers.dead(source, run_id, stages),
-            *layers.theory(source, run_id, run, stages),
-            *estimators.findings(source, run_id, run, stages),
-            *crossing.finding(source, run_id, run),
-        ]
-    )
+    return [
+        *record.end(run, None, losses.broken(source, run_id)),
+        *of_log,
+        *of_losses,
+        *layers.dead(source, run_id, stages),
+        *layers.theory(source, run_id, run, stages),
+        *estimators.findings(source, run_id, run, stages),
+        *crossing.finding(source, run_id, run),
+    ]
 
 
 def _stages(run: RunLike) -> list[str]:
