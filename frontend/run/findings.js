@@ -78,17 +78,21 @@ function item(finding, run) {
         : severity > 1 && h("span", {class: "finding-mark"}, icon("warning")),
       title,
     ),
-    text && h("span", null, text),
     h(
-      "span",
-      {class: "finding-links"},
-      remedy(finding, run),
-      place &&
-        h(
-          "a",
-          {href: `/runs/${untracked(run).number}/${where}`, "aria-label": `${place}: ${title}`},
-          place,
-        ),
+      "div",
+      {class: "finding-body"},
+      text && h("span", null, text),
+      h(
+        "span",
+        {class: "finding-links"},
+        remedy(finding, run),
+        place &&
+          h(
+            "a",
+            {href: `/runs/${untracked(run).number}/${where}`, "aria-label": `${place}: ${title}`},
+            place,
+          ),
+      ),
     ),
   );
 }

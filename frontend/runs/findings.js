@@ -107,15 +107,18 @@ export function followFindings(run) {
 export const serious = (all) => (all ?? []).filter(({severity}) => severity >= FAULT);
 
 /**
- * How many serious findings an ended run has, beside its status.
+ * How many serious findings a run has that is done, beside its status.
  * @param {() => Run} run
  * @param {List} list
  */
 export function findingsCount(run, list) {
-  const many = computed(() => (hasEnded(run().status) ? serious(list()).length : 0));
+  const many = computed(() => (isDone(run().status) ? serious(list()).length : 0));
   return () =>
     many() > 0 && h("span", {class: "status status-findings"}, icon("warning"), counts(many()));
 }
+
+/** A run whose state does not say itself that something went wrong. @param {string} status */
+const isDone = (status) => status === "finished" || status === "cancelled";
 
 /** @param {number} many */
 const counts = (many) => counted(many, "finding");

@@ -37,8 +37,8 @@ LONG = 40
 """Blocks of a series in which levels are compared."""
 MIN_BLOCK = 10
 """Fewest values of such a block by which a rise is told; a plateau is told by single values."""
-MIN_LEVEL_BLOCKS = 10
-"""Fewest blocks of a plateau."""
+MIN_LEVEL_BLOCKS, MIN_LEVEL_STEPS = 10, 100
+"""Fewest blocks, and steps, of a plateau."""
 LEVEL = 0.05
 """Most that a level loss falls from the plateau's begin to its end, as a share of it."""
 STILL = 0.01
@@ -194,6 +194,8 @@ def plateau(steps: Steps, values: Floats) -> Level | None:
     for first in range(LONG - MIN_LEVEL_BLOCKS + 1):
         if _is_level(y[first:] / unit):
             at = start + first * size if first else 0
+            if steps[-1] - steps[at] < MIN_LEVEL_STEPS:
+                return None
             return Level(int(steps[at]), float(values[at:].mean()), first == 0)
     return None
 

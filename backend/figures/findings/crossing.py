@@ -4,12 +4,12 @@ from backend.figures.data import plane
 from backend.figures.data.query import parse
 from backend.figures.data.source import RunLike, Source
 from backend.figures.findings.finding import REMARK, Finding
+from backend.figures.summary.pooled import WINDOW
+from backend.figures.summary.scoreboard import BACKPROP_PASSES
 from backend.figures.words.names import short_names
 from backend.figures.words.numbers import two_digits
 from backend.figures.words.sentences import MIN_PROBES, fitting
 
-WINDOW = 16
-"""Probes that are pooled."""
 MOST_DRAWS = 1_000_000
 """A crossing at more draws is of no use."""
 
@@ -32,8 +32,9 @@ def finding(source: Source, run_id: str, run: RunLike) -> list[Finding]:
     draws, noisy, biased = min(crossings)
     names = short_names([noisy, biased])
     title = fitting(f"{names[noisy]} overtakes {names[biased]} at {draws:,} draws")
-    text = "From there on its mean has the smaller error at the best learning rate of each."
+    text = "The mean of so many has the smaller error, each at its best rate."
     cost = run.facts.get("cost", {}).get(noisy)
     if cost:
-        text += f" Each draw costs {two_digits(float(cost))} forward passes."
+        share = two_digits(float(cost) / BACKPROP_PASSES)
+        text += f" It costs {share} {'backprop' if share == '1' else 'backprops'} a draw."
     return [Finding("crossing", REMARK, title, text, None, None, noisy, "", "variance")]

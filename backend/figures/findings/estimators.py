@@ -11,15 +11,16 @@ from backend.figures.data.select import estimators
 from backend.figures.data.source import RunLike, Source
 from backend.figures.findings.finding import FAULT, REMARK, Finding, places, short_layers
 from backend.figures.summary.exact import exact_stages
+from backend.figures.summary.pooled import WINDOW
 from backend.figures.words.names import capital, one_line, short_names
 from backend.figures.words.numbers import percent
 from backend.figures.words.sentences import MIN_PROBES, fitting, joined, too_early
 from estimators.statistics.findings import diagnose
 
-WINDOW = 16
-"""Probes that a diagnosis reads."""
 MANY_DRAWS = 20
 """Draws from which on the error of one draw is nearly 1, so that to bring it to 0.5 halves it."""
+ACTIVE = ("running", "paused")
+"""The states of a run that may still make probes."""
 ORDER = ("not finite", "rounding", "uphill", "direction", "variance", "no signal", "unknown",
          "scale")  # fmt: skip
 """Causes of which a finding tells, the gravest first."""
@@ -69,7 +70,7 @@ def findings(source: Source, run_id: str, run: RunLike, stages: Sequence[str]) -
         along = _along(source, run_id, label, rest if own else [])
         one = Diagnosed(label, names[label], whole, by_layer, own, question["unbiased"], along)
         made += _finding(one)
-    if not made and fewest < MIN_PROBES and _is_early(source, run_id, labels):
+    if not made and run.status in ACTIVE and _is_early(source, run_id, labels):
         return [Finding("early", REMARK, too_early(fewest), where="")]
     return made
 
@@ -133,9 +134,8 @@ def _points(along: Mapping[str, float]) -> str:
         low, high = min(along.values()), max(along.values())
         return f"The other {len(along)} layers point {percent(low)} to {percent(high)} along."
     verb = "points" if len(along) == 1 else "point"
-    return (
-        f"{joined(short_layers([*along]))} {verb} {joined([*map(percent, along.values())])} along."
-    )
+    shares = [percent(value).removesuffix(" %") for value in along.values()]
+    return f"{joined(short_layers([*along]))} {verb} {joined(shares)} % along."
 
 
 def _not_finite(one: Diagnosed, layers: Sequence[str], where: str) -> Finding:
