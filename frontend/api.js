@@ -137,8 +137,9 @@ export const start = (config) => send("/api/runs", config);
 export const probe = (ask) => send("/api/probes", ask);
 /** @param {string} run @returns {Promise<number[]>} the steps that a microscope can look at */
 export const checkpoints = (run) => request(`/api/runs/${id(run)}/checkpoints`);
-/** @param {string} run @returns {Promise<any[]>} its driver, then its shadows, at the newest checkpoint */
-export const checkpointEstimators = (run) => request(`/api/runs/${id(run)}/estimators`);
+/** @param {string} run @param {number} [step] of the checkpoint; the newest if there is none @returns {Promise<any[]>} its driver, then its shadows */
+export const checkpointEstimators = (run, step) =>
+  request(`/api/runs/${id(run)}/estimators?${query({step})}`);
 /** @param {string} run @param {"pause" | "resume" | "cancel"} order @returns {Promise<Run>} */
 export const order = (run, order) => send(`/api/runs/${id(run)}/${order}`);
 /** @param {string} run @param {number} to @returns {Promise<Run>} */

@@ -78,6 +78,10 @@ export function addressOfRun({kind, number, parent}) {
   return subject ? `/runs/${subject.number}/microscope?look=${number}` : `/runs/${number}`;
 }
 
+/** Where a run is looked at with the microscope; of a microscope, where it stands. @param {Run} run */
+export const microscopeAddress = (run) =>
+  run.kind === "microscope" ? addressOfRun(run) : `/runs/${run.number}/microscope`;
+
 /** The largest seed asked for, by microscope. @type {Map<string, number>} */
 const seeds = new Map();
 

@@ -50,6 +50,7 @@
  * @property {"exact" | "unbiased" | "biased" | "depends"} [claim]
  * @property {{name: string, text: string}[]} [needs]
  * @property {boolean} [has_equilibrium] of a network
+ * @property {boolean} [classified] of a data set: whether it leaves the loss to choose
  * @property {string[]} [inferred] what the lab has worked out of a plain module, in sentences
  *
  * @typedef {object} Catalogue

@@ -133,6 +133,7 @@ function setUp(element, options) {
       class: options.size === "small" ? "chart chart-even" : "chart",
       id: `chart-${options.key}`,
       "aria-labelledby": `title-${options.key}`,
+      ontoggletable: () => options.size !== "table" && state.table.update((on) => !on),
     },
     h(
       "figcaption",

@@ -26,7 +26,7 @@ const SHADOWS = {
 export function shadows(text, values, called = SHADOWS, unsuited = undefined) {
   const id = freshId("shadows");
   const {line, message} = problemLine(`${id}-problem`);
-  const list = h("ul", {class: "chips"});
+  const list = h("ul", {class: "shadow-list"});
   const empty = h("p", {class: "quiet"}, called.none);
   /** @type {FormNode[]} */
   let chips = [];
@@ -98,13 +98,13 @@ function chip(value, onRemove) {
   const summary = h(
     "summary",
     null,
-    h("span", {class: "chip-title"}, title),
+    h("span", {class: "shadow-title"}, title),
     entry && [badge(entry), catalogueName(entry)],
     h("span", {class: "quiet", hidden: () => !changed()}, changed),
   );
   const details = h(
     "details",
-    {class: "chip-details", oninput: () => changed.set(changes(own, fields.read()))},
+    {class: "shadow-details", oninput: () => changed.set(changes(own, fields.read()))},
     summary,
     entry && about(entry, false),
     fields.element,
@@ -121,7 +121,7 @@ function chip(value, onRemove) {
     icon("cross"),
   );
   return {
-    element: h("li", {class: "chip"}, details, remove, line),
+    element: h("li", {class: "shadow"}, details, remove, line),
     read: () => ({name: value.name, ...fields.read()}),
     child: (name) => open(details, fields.child(name)),
     complain(text) {

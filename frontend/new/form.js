@@ -10,7 +10,7 @@ import {computed, effect, signal, untracked} from "../lib/signal.js";
 import {go} from "../state.js";
 import {differences} from "./differences.js";
 import {groups} from "./groups.js";
-import {defaultName} from "./titles.js";
+import {defaultName, entryOf, hasOwnLoss} from "./titles.js";
 
 /** @typedef {import("../form/node.js").FormNode} FormNode */
 /** @typedef {import("./draft.js").Draft} Draft */
@@ -63,7 +63,7 @@ export function settingsForm(draft) {
     const focused = focusedPart();
     nodes = parts(draft.known, config, draft.unsuited);
     tree = whole(nodes);
-    fit(config.network);
+    fit(config);
     place.replaceChildren(...groups(nodes, draft.now, differ, twin));
     namePlace.replaceChildren(nodes.name.element);
     draft.made(tree.read());
@@ -75,15 +75,19 @@ export function settingsForm(draft) {
     return Object.keys(nodes).find((name) => nodes[name].element.contains(document.activeElement));
   }
 
-  /** Show the policy on unconverged solves where the network has some. @param {any} network */
-  function fit(network) {
-    const entry = draft.known.networks.find(({name}) => name === network?.name);
-    nodes.on_unconverged_solve.element.hidden = !entry?.has_equilibrium;
+  /**
+   * Show the policy on unconverged solves where the network has some, and the loss where the data
+   * have none of their own.
+   * @param {any} config
+   */
+  function fit({network, dataset}) {
+    nodes.on_unconverged_solve.element.hidden = !entryOf("networks", network)?.has_equilibrium;
+    nodes.loss.element.hidden = hasOwnLoss(dataset) && !isWrong(nodes.loss.element);
   }
 
   function changed() {
     const read = tree.read();
-    fit(read.network);
+    fit(read);
     const input = nameInput();
     if (document.activeElement === input)
       draft.isNamed.set(read.name.trim() !== "" && read.name !== defaultName(read));
@@ -118,6 +122,7 @@ export function settingsForm(draft) {
       }
     }
     message.set(homeless.join(" "));
+    fit(tree.read());
     wrong.set(complained().length);
   }
 
@@ -200,7 +205,10 @@ export function settingsForm(draft) {
   const withRemedies = (problems) => {
     const told = draft.answer.peek()?.problems ?? [];
     void draft.check();
-    return problems.map((problem) => told.find((each) => each.msg === problem.msg) ?? problem);
+    // What it says of a problem is the beginning of the refusal, without advice to programmers.
+    const ofDraft = (/** @type {import("../types.js").Problem} */ {loc, msg}) =>
+      told.find((each) => `${each.loc}` === `${loc}` && msg.startsWith(each.msg));
+    return problems.map((problem) => ofDraft(problem) ?? problem);
   };
 
   return {
@@ -215,7 +223,7 @@ export function settingsForm(draft) {
     open(path) {
       const node = locate(tree, path.split("."));
       show(node.element);
-      if (node.element.matches(".chip")) show(node.element.querySelector(".group"));
+      if (node.element.matches(".shadow")) show(node.element.querySelector(".group"));
       node.focus();
     },
   };
@@ -230,6 +238,9 @@ function show(element, control) {
   const found = control && element?.querySelector(control);
   if (found instanceof HTMLElement) found.focus();
 }
+
+/** @param {Element} element */
+const isWrong = (element) => element.querySelector(".problem:not([hidden])") !== null;
 
 /** Whether a field has several values. @param {any} part @returns {boolean} */
 const hasSeveral = (part) =>

@@ -2,7 +2,7 @@
 /** The settings in six groups, folded: each says its values in one line, and how many were changed. */
 import {h} from "../lib/h.js";
 import {signal} from "../lib/signal.js";
-import {amount, lengthWords, line, short, titleOf} from "./titles.js";
+import {amount, hasOwnLoss, lengthWords, line, short, titleOf} from "./titles.js";
 
 /** @typedef {import("../form/node.js").FormNode} FormNode */
 /** @typedef {{title: string, parts: string[], line: (config: any) => string}} GroupEntry */
@@ -25,7 +25,10 @@ export const GROUPS = [
   {
     title: "Data",
     parts: ["dataset", "loss"],
-    line: ({dataset, loss}) => `${line("datasets", dataset)}, ${line("losses", loss)}`,
+    line: ({dataset, loss}) =>
+      [line("datasets", dataset), !hasOwnLoss(dataset) && line("losses", loss)]
+        .filter(Boolean)
+        .join(", "),
   },
   {title: "Optimiser", parts: ["optimizer"], line: ({optimizer}) => line("optimizers", optimizer)},
   {
@@ -103,7 +106,7 @@ function group({title, parts, line: words}, nodes, config, differ, twin) {
     ),
     h(
       "fieldset",
-      {"aria-label": title},
+      {"aria-label": `${title} settings`},
       parts.map((name) => nodes[name].element),
       parts.includes("shadows") && h("p", {class: "note warning", role: "status"}, twin),
     ),

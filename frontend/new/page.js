@@ -68,7 +68,7 @@ function content(known) {
     }
   }
   followAddress(draft, load);
-  if (isFirst) draft.fill(draft.model.peek(), {start: "the first example", isNamed: false});
+  if (isFirst) draft.fill(draft.model.peek(), {start: titleOfFirst(known), isNamed: false});
   else draft.check();
   const run = h("form", {
     class: "run-form",
@@ -134,6 +134,10 @@ function content(known) {
   );
 }
 
+/** The preset that a first draft is. @param {import("../types.js").Catalogue} known */
+const titleOfFirst = ({presets}) =>
+  presets.find(({name}) => name === "forward_against_feedback")?.title ?? "the first example";
+
 /** @param {string} text @param {() => boolean} isOn @param {() => void} onclick */
 const view = (text, isOn, onclick) =>
   h("button", {type: "button", "aria-pressed": () => String(isOn()), onclick}, text);
@@ -159,7 +163,7 @@ function followAddress(draft, load) {
       if (driver)
         draft.fill(
           {...draft.known.greeting, estimator: {name: driver}},
-          {start: "the first example", isNamed: false, chosen: "network"},
+          {start: titleOfFirst(draft.known), isNamed: false, chosen: "network"},
         );
       batch(() => Object.values(asked).forEach((each) => each.set("")));
     });

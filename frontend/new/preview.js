@@ -22,9 +22,9 @@ export function preview(draft, form) {
     "section",
     {class: "card preview", "aria-labelledby": "preview-title"},
     h("h2", {id: "preview-title"}, "What will run"),
-    h("p", {class: "takeaway", role: "status"}, () => sentence(draft)),
+    h("p", {class: "what", role: "status"}, () => sentence(draft)),
     form.name,
-    h("dl", {class: "facts-list"}, () => facts(draft)),
+    h("dl", {class: "facts-list"}, () => facts(draft, form)),
     h(
       "div",
       {role: "alert"},
@@ -55,21 +55,30 @@ function sentence({answer, now}) {
   const told = answer();
   const fields = Object.entries(told?.varied ?? {});
   if (!told || fields.length === 0) return `One run of ${lengthWords(now())}.`;
-  const sizes = fields.map(([path, n]) => `${n} × ${called(path)}`).join(", ");
+  const sizes = fields.map(([path, n]) => `${n} ${called(path)}`).join(" × ");
   return `A study of ${count(told.runs)} runs: ${sizes}.`;
 }
 
-/** @param {string} path */
-const called = (path) => path.split(".").at(-1)?.replaceAll("_", " ") ?? path;
+/** A field as several of it are called: seeds, learning rates. @param {string} path */
+function called(path) {
+  const name = path.split(".").at(-1)?.replaceAll("_", " ") ?? path;
+  if (name === "lr") return "learning rates";
+  return name.endsWith("s") ? name : `${name}s`;
+}
 
-/** @param {Draft} draft */
-function facts({answer}) {
+/** @param {Draft} draft @param {SettingsForm} form */
+function facts({answer, origin, known}, form) {
   const told = answer();
   if (!told) return null;
+  const preset = known.presets.find(({title}) => title === origin()?.title);
   const {seconds, basis, weights, layers, runs, slots} = told;
   const several = runs > 1 ? ` on ${amount(slots, "worker")}` : "";
   const time =
-    seconds === null ? [`${basis}.`] : [h("b", null, duration(seconds)), `${several}, ${basis}`];
+    seconds !== null
+      ? [h("b", null, duration(seconds)), `${several}, ${basis}`]
+      : preset && form.differ().length === 0
+        ? [h("b", null, duration(preset.seconds)), " on 2 cores, as it was measured elsewhere"]
+        : [`${basis}.`];
   return [
     fact("About", time),
     weights !== null &&

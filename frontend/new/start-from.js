@@ -3,7 +3,7 @@
 import * as api from "../api.js";
 import {freshId} from "../form/node.js";
 import {icon} from "../icons.js";
-import {date, duration} from "../lib/format.js";
+import {date} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {effect, onEnd, signal, untracked} from "../lib/signal.js";
 
@@ -88,7 +88,7 @@ export function startFrom(draft, load) {
             },
             h("b", null, preset.title),
             h("span", {class: "quiet"}, preset.text),
-            h("span", {class: "quiet time"}, duration(preset.seconds)),
+            h("span", {class: "quiet time"}, about(preset.seconds)),
           ),
         ),
       ),
@@ -137,6 +137,9 @@ export function startFrom(draft, load) {
     ),
   );
 }
+
+/** @param {number} seconds */
+const about = (seconds) => (seconds < 60 ? `${seconds} s` : `${Math.round(seconds / 60)} min`);
 
 /** What a run is called where a draft starts from it. @param {Run} run */
 export const called = ({number, name, labels}) => `#${number} ${name || labels.driver}`;

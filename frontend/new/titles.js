@@ -21,6 +21,9 @@ export const entryOf = (family, value) =>
 /** @param {string} family @param {any} value `{name, …}` */
 export const titleOf = (family, value) => entryOf(family, value)?.title ?? value?.name ?? "none";
 
+/** Whether data are a loss of their own, as a surface is. @param {any} dataset */
+export const hasOwnLoss = (dataset) => entryOf("datasets", dataset)?.classified === false;
+
 /** Words in small letters, names as they are: Digits → digits, MNIST-1D. @param {string} title */
 const inner = (title) => (/^[A-Z][a-z ]+$/.test(title) ? title.toLowerCase() : title);
 
@@ -61,6 +64,7 @@ export function line(family, value) {
   const words = specs(entry.schema).flatMap((spec) => {
     const given = value[spec.name] ?? spec.initial;
     if (given == null || given === false || given === "") return [];
+    if (given === "none") return [`no ${low(spec.title)}`];
     if (given === true || spec.kind === "choice")
       return [given === true ? low(spec.title) : short(given)];
     if (spec.kind === "component") return [inner(titleOf(spec.family, given))];

@@ -16,7 +16,7 @@ import {hasEnded, pending} from "./pending.js";
 import {nats, percent, results} from "./results.js";
 import {actions, actionsPlace} from "./run-actions.js";
 import {badge, isMicroscope, isOpenEnded, pace, SLOTS, unitOf} from "./run-state.js";
-import {drawing, where} from "./swept-words.js";
+import {drawing, where} from "../microscope/swept-words.js";
 
 /** @typedef {import("../types.js").Run} Run */
 

@@ -1,5 +1,6 @@
 """`inspect_draft`: what is to be said of a configuration that is being written."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,9 @@ from backend.catalogue.validation import validate_with
 from backend.training.components.index import ComponentIndex, component_index
 
 Config = Mapping[str, Any]
+_ADVICE = re.compile(r"(: (put|make) [^:;]*)?(; networks that [^;]*)?$")
+"""What a message advises to whoever writes the network, and names as other networks: the remedies
+take its place."""
 MOST_REMEDIES = 2
 """Of one problem, beside the one that takes a shadow away."""
 
@@ -62,7 +66,9 @@ def _problems(
         for error in answer["errors"]:
             key = repr((error["loc"], error["msg"]))
             if key not in problems:
-                problems[key] = {**error, "remedies": _remedies(config, error["loc"], index)}
+                remedies = _remedies(config, error["loc"], index)
+                msg = _ADVICE.sub("", error["msg"]) if remedies else error["msg"]
+                problems[key] = {**error, "msg": msg, "remedies": remedies}
     return [*problems.values()]
 
 

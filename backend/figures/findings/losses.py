@@ -10,6 +10,8 @@ from backend.figures.words.sentences import fitting
 
 TRAIN, VALIDATION = "train/loss", "validation/loss"
 NAMES = {TRAIN: "training loss", VALIDATION: "validation loss"}
+LONGEST = 200_000
+"""Most values of a loss that are looked at, the newest."""
 MOST_MARKS = 20
 """Most spikes of a run that are marked, the highest."""
 
@@ -38,7 +40,7 @@ class Losses(NamedTuple):
 def read(source: Source, run_id: str) -> Losses:
     """Look at the training and the validation loss."""
     points = {
-        series.metric: source.points(series.id)
+        series.metric: source.points(series.id, newest=LONGEST)
         for series in source.series(run_id)
         if series.metric in NAMES and not series.layer and series.count
     }
@@ -49,6 +51,8 @@ def read(source: Source, run_id: str) -> Losses:
     for name in (VALIDATION, TRAIN):
         if name in points and not rises and level is None:
             level, metric = signals.plateau(points[name].steps, points[name].values), name
+            if level and len(points[name].steps) == LONGEST:  # how it began was not looked at
+                level = level._replace(never_fell=False)
     return Losses(
         spikes=signals.spikes(train.steps, train.values) if train else [],
         rises=rises,
@@ -67,7 +71,7 @@ def marks(source: Source, run_id: str) -> list[Signal]:
     losses = read(source, run_id)
     highest = sorted(losses.spikes, key=lambda spike: -spike.value)[:MOST_MARKS]
     made = [
-        Signal(spike.step, "spike", f"spike: {NAMES[TRAIN]} {_from_to(spike.level, spike.value)}")
+        Signal(spike.step, "spike", f"{NAMES[TRAIN]} {_from_to(spike.level, spike.value)}")
         for spike in highest
     ]
     for metric, rise in losses.rises.items():

@@ -21,7 +21,7 @@ def findings_of(source: Source, run_id: str) -> list[Finding]:
     of_log = record.recorded(source.marked_events([run_id]).get(run_id, ()))
     if is_microscope(run):
         return ordered([*record.end(run, None, None), *of_log])
-    stages = _stages(run)
+    stages = stages_of(run)
     with side_by_side([selected(run), stages]):
         return ordered(_all(source, run_id, run, stages, of_log))
 
@@ -44,7 +44,8 @@ def _all(
     ]
 
 
-def _stages(run: RunLike) -> list[str]:
+def stages_of(run: RunLike) -> list[str]:
+    """The stages of a run's network, in their order; none where there are too many to look at."""
     rows = [row for row in run.facts.get("layers", ()) if isinstance(row, dict)]
     stages = list(dict.fromkeys(str(row["stage"]) for row in rows if row.get("stage")))
     return stages if len(stages) <= MOST_STAGES else []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from person import becomes, enter, fill, points, press, press_run, run_row, small
+from person import becomes, enter, fill, points, press, press_run, run_row, setting, small
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -82,6 +82,7 @@ def plugins(lab: ServedLab) -> Iterator[Path]:
 
 
 def refresh(page: Page) -> None:
+    setting(page, "Driver")  # its group has the button
     page.get_by_role("button", name="Refresh").click()
     expect(page.get_by_role("status").filter(has_text="The plug-in folder was read")).to_be_visible(
         timeout=60_000
