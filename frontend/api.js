@@ -148,6 +148,8 @@ export const step = (run, to) => send(`/api/runs/${id(run)}/step`, {to});
 export const change = (run, asked) => send(`/api/runs/${id(run)}/change`, asked);
 /** @param {string} run @param {{step: number | null, config: any}} asked @returns {Promise<Run>} */
 export const fork = (run, asked) => send(`/api/runs/${id(run)}/fork`, asked);
+/** @param {string} run @returns {Promise<import("./types.js").RunFinding[]>} the most severe first */
+export const findings = (run) => request(`/api/runs/${id(run)}/findings`);
 /** @param {string} run @param {string} estimator @param {string} [stage] whose tensors are asked about @returns {Promise<import("./types.js").Diagnosis>} */
 export const diagnosis = (run, estimator, stage = "") =>
   request(`/api/runs/${id(run)}/diagnosis?${query({estimator, stage})}`);
