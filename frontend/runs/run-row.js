@@ -6,7 +6,7 @@ import {computed, signal} from "../lib/signal.js";
 import {count, duration} from "../lib/format.js";
 import {icon} from "../icons.js";
 import {focused} from "../lab.js";
-import {focus, show, shown} from "../state.js";
+import {focus, show, shown, visit} from "../state.js";
 import {isLive} from "../stream.js";
 import {runSample} from "./colour.js";
 import {changes, forks} from "./change.js";
@@ -53,7 +53,7 @@ export function row(run) {
           checked: isShown,
           "aria-label": () => `Show run ${run().number} in the charts`,
           onchange: (/** @type {Event} */ event) =>
-            show(id, /** @type {HTMLInputElement} */ (event.target).checked),
+            visit(() => show(id, /** @type {HTMLInputElement} */ (event.target).checked)),
         }),
         () => isShown() && runSample(id),
       ),
