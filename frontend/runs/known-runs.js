@@ -6,7 +6,7 @@
 import * as api from "../api.js";
 import {batch, computed, signal, untracked} from "../lib/signal.js";
 import {focus, runNumber, show, shown, study} from "../state.js";
-import {compare, pending, settled} from "./pending.js";
+import {compare, settled} from "./pending.js";
 
 /** @typedef {import("../types.js").Run} Run */
 

@@ -24,8 +24,7 @@ export function page() {
     {class: "centre"},
     studyHead,
     () => ofAny() && studyBoard({...context, runs: ofStudy, focused: () => undefined}),
-    h("div", {class: "page-tools"}, shareButton()),
-    runList(),
+    runList(shareButton()),
     () => (any() ? boards(context) : listed() && total() > 0 && nothingShown()),
   );
 }
