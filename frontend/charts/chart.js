@@ -182,7 +182,9 @@ const ownLegend = (options, state) =>
         `${options.size === "small" ? "legend-place" : ""} ${state.named() ? "at-ends" : ""}`,
       "data-many": () => String(options.runs().length > 1),
     },
-    legend(options.title, state.lines, options.size === "wide" ? MANY : FEW),
+    legend(options.title, state.lines, () =>
+      options.size === "wide" || state.named() ? MANY : FEW,
+    ),
   );
 
 /**
