@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
+from served import ServedLab
 
 SECONDS = 30
 RUN_PAGE = re.compile(r"/runs/\d+")
@@ -91,6 +92,12 @@ def enter(page: Page, start_url: str, place: str = "/runs") -> None:
     """Open the lab at the address of a page: that of the runs, unless it is said."""
     page.goto(start_url.replace("/#", f"{place}#"))
     expect(page.locator("#main :is(h1, h2):visible").first).to_be_visible(timeout=30_000)
+
+
+def show(page: Page, lab: ServedLab, name: str, steps: int) -> None:
+    """Start a small run without the form, and open its charts on the page of the runs."""
+    run = lab.start_run(name, steps)["id"]
+    enter(page, lab.start_url, f"/runs?runs={run}")
 
 
 def go(page: Page, address: str) -> None:

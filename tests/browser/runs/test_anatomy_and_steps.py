@@ -2,7 +2,7 @@
 
 import pytest
 from axe import violations
-from person import becomes, chart, enter, page_head, points, press_run, run_row, sees, small
+from person import becomes, chart, page_head, points, run_row, sees, show
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -12,9 +12,7 @@ def test_the_variance_is_dissected_and_a_step_is_tried_and_followed(
     page: Page, lab: ServedLab, expected: list[str]
 ) -> None:
     expected.append("422")
-    enter(page, lab.start_url)
-    small(page, "to be forked", 40)
-    press_run(page)
+    show(page, lab, "to be forked", 40)
     becomes(run_row(page, "to be forked"), "finished")
 
     page.get_by_role("button", name="Microscope on run").first.click()

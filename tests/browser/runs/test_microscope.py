@@ -2,7 +2,7 @@
 
 import pytest
 from axe import violations
-from person import becomes, chart, enter, go, points, press_run, run_row, sees, small
+from person import becomes, chart, go, points, run_row, sees, show
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -12,9 +12,7 @@ def test_a_checkpoint_is_looked_at_and_drawn_again(
     page: Page, lab: ServedLab, expected: list[str]
 ) -> None:
     expected.append("422")
-    enter(page, lab.start_url)
-    small(page, "to be seen", 40)
-    press_run(page)
+    show(page, lab, "to be seen", 40)
     becomes(run_row(page, "to be seen"), "finished")
 
     page.get_by_role("button", name="Microscope on run").first.click()

@@ -11,6 +11,7 @@ from person import (
     press,
     press_run,
     run_row,
+    show,
     small,
     step_of,
 )
@@ -51,9 +52,7 @@ def test_every_press_of_run_counts(page: Page, lab: ServedLab, expected: list[st
 
 @pytest.mark.timeout(120)
 def test_orders_by_keyboard_keep_the_focus(page: Page, lab: ServedLab) -> None:
-    enter(page, lab.start_url)
-    small(page, "by keyboard", LONG)
-    press_run(page)
+    show(page, lab, "by keyboard", LONG)
     row = run_row(page, "by keyboard")
     becomes(row, "running")
     row.get_by_role("button", name="Pause").focus()
@@ -116,9 +115,7 @@ def test_single_keys_can_be_switched_off(page: Page, lab: ServedLab) -> None:
 def test_a_microscope_asked_for_before_the_catalogue_opens_when_it_is_there(
     page: Page, lab: ServedLab
 ) -> None:
-    enter(page, lab.start_url)
-    small(page, "looked at early", 5)
-    press_run(page)
+    show(page, lab, "looked at early", 5)
     becomes(run_row(page, "looked at early"), "finished")
     held: list[Route] = []
     page.route("**/api/catalogue", lambda route: held.append(route), times=1)

@@ -2,7 +2,7 @@
 
 import pytest
 from axe import violations
-from person import becomes, chart, enter, points, press_run, run_row, sees, small
+from person import becomes, chart, points, run_row, sees, show
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -10,9 +10,7 @@ from served import ServedLab
 @pytest.mark.timeout(120)
 def test_a_networks_width_is_swept(page: Page, lab: ServedLab, expected: list[str]) -> None:
     expected.append("422")
-    enter(page, lab.start_url)
-    small(page, "to be swept", 20)
-    press_run(page)
+    show(page, lab, "to be swept", 20)
     becomes(run_row(page, "to be swept"), "finished")
 
     page.get_by_role("button", name="Microscope on run").first.click()
