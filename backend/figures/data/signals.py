@@ -189,8 +189,11 @@ def plateau(steps: Steps, values: Floats) -> Level | None:
         return None
     start = len(values) - LONG * size
     is_positive = bool((values > 0).all())
-    means = values[start:].reshape(LONG, size).mean(axis=1)
-    y, unit = (np.log(means), 1.0) if is_positive else (means, float(np.ptp(means)) or 1.0)
+    blocks = values[start:].reshape(LONG, size)
+    means = blocks.mean(axis=1)
+    # A block with one value far out would make every fall a small part of the range.
+    spread = float(np.ptp(np.median(blocks, axis=1))) or 1.0
+    y, unit = (np.log(means), 1.0) if is_positive else (means, spread)
     for first in range(LONG - MIN_LEVEL_BLOCKS + 1):
         if _is_level(y[first:] / unit):
             at = start + first * size if first else 0

@@ -67,7 +67,10 @@ def _rise(points: PointsLike) -> signals.Rise | None:
 
 
 def marks(source: Source, run_id: str) -> list[Signal]:
-    """What is marked at its step on the curve of the loss, in order of steps."""
+    """What is marked at its step on the curve of the loss, in order of steps.
+
+    Values that are not finite are not among it: every curve marks them.
+    """
     losses = read(source, run_id)
     highest = sorted(losses.spikes, key=lambda spike: -spike.value)[:MOST_MARKS]
     made = [
@@ -80,8 +83,6 @@ def marks(source: Source, run_id: str) -> list[Signal]:
     if losses.level:
         since = f"{NAMES[losses.of]} is level from here, near {two_digits(losses.level.value)}"
         made.append(Signal(losses.level.step, "plateau", since))
-    if losses.broken is not None:
-        made.append(Signal(losses.broken, "divergence", f"{NAMES[TRAIN]} is no number from here"))
     return sorted(made)
 
 
