@@ -31,7 +31,7 @@ class Losses(NamedTuple):
     rises: dict[str, signals.Rise]
     """By metric."""
     level: signals.Level | None
-    of: str
+    level_of: str
     """The metric that is level."""
     broken: int | None
     """The step from which on the training loss is not a number."""
@@ -57,7 +57,7 @@ def read(source: Source, run_id: str) -> Losses:
         spikes=signals.spikes(train.steps, train.values) if train else [],
         rises=rises,
         level=level,
-        of=metric,
+        level_of=metric,
         broken=signals.first_nonfinite(train.steps, train.values) if train else None,
     )
 
@@ -81,7 +81,9 @@ def marks(source: Source, run_id: str) -> list[Signal]:
         text = f"{NAMES[metric]} rises from here, {_from_to(rise.lowest, rise.value)}"
         made.append(Signal(rise.step, "rise", text))
     if losses.level:
-        since = f"{NAMES[losses.of]} is level from here, near {two_digits(losses.level.value)}"
+        since = (
+            f"{NAMES[losses.level_of]} is level from here, near {two_digits(losses.level.value)}"
+        )
         made.append(Signal(losses.level.step, "plateau", since))
     return sorted(made)
 
@@ -93,7 +95,7 @@ def findings(source: Source, run_id: str, run: RunLike) -> list[Finding]:
     if losses.broken is None:
         made += [_of_rise(metric, rise) for metric, rise in losses.rises.items()]
         if losses.level:
-            made.append(_of_level(losses.level, NAMES[losses.of], run))
+            made.append(_of_level(losses.level, NAMES[losses.level_of], run))
     return made
 
 
