@@ -183,7 +183,12 @@ function sectionOf(whole, section, controls) {
       h("h2", {id: `${id}-title`}, titleOf(whole, section)),
       h("div", {class: "picks"}, controls, actionOf(whole, section)),
     ),
-    section.legend && h("div", {class: "legend-place"}, legend(section.title, lines, MANY)),
+    section.legend &&
+      h(
+        "div",
+        {class: "legend-place"},
+        legend(section.title, lines, () => MANY),
+      ),
     blocksOf(whole, charts, lines),
     () => furtherOf(whole, section),
   );

@@ -182,7 +182,9 @@ const ownLegend = (options, state) =>
         `${options.size === "small" ? "legend-place" : ""} ${state.named() ? "at-ends" : ""}`,
       "data-many": () => String(options.runs().length > 1),
     },
-    legend(options.title, state.lines, options.size === "wide" ? MANY : FEW),
+    legend(options.title, state.lines, () =>
+      options.size === "wide" || state.named() ? MANY : FEW,
+    ),
   );
 
 /**
@@ -285,10 +287,10 @@ async function show(plot, answer, asked, options, state) {
   const {figure} = answer;
   state.problem.set(""); // first: a plot in a hidden box has no width
   if (options.size !== "small") plot.style.height = `${figure.layout.height}px`;
+  learnShades(answer.shades);
   const room = options.lines || !areLines(figure.data.filter(isNamed)) ? 0 : roomOf(plot, figure);
   const layout = {...state.zoom.applied(figure.layout, asked), room};
   state.named.set(room > 0);
-  learnShades(answer.shades);
   await draw(plot, {...figure, layout}, state.lines.hidden.peek());
   if (options.links) followLinks(plot, options.links);
   if (options.coloursRuns) learnLines(figure.data);

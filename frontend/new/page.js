@@ -170,11 +170,15 @@ function followAddress(draft, load) {
   });
 }
 
-/** Enter starts a run at once, unless the reader has gone elsewhere. @param {HTMLElement} run */
+/** Whether the document was loaded at this page, so that Tab begins at its top. */
+let isDocumentHere = location.pathname === "/new";
+
+/** After the key n, Enter starts a run at once. @param {HTMLElement} run */
 function focusOnRun(run) {
+  const isLoaded = isDocumentHere;
+  isDocumentHere = false;
   requestAnimationFrame(() => {
-    const at = document.activeElement;
-    if (at !== document.body && at?.id !== "main") return;
+    if (isLoaded || document.activeElement !== document.body) return;
     /** @type {HTMLElement | null} */ (run.querySelector(".go"))?.focus({preventScroll: true});
   });
 }

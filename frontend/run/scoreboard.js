@@ -102,8 +102,10 @@ const table = (run, {rows, stages}) =>
       h(
         "tr",
         null,
-        ["Estimator", ""].map((title) => h("th", {scope: "col"}, title)),
-        h("th", {scope: "col", colspan: "2"}, "Along the exact gradient"),
+        h("th", {scope: "col"}, "Estimator"),
+        h("td", {class: "role"}),
+        h("th", {scope: "col"}, "Along the exact gradient"),
+        h("td", {class: "spark"}),
         stages.map((stage) => h("th", {scope: "col", class: "heat-head", title: stage}, stage)),
         ["Variance, one draw", "Length"].map((title) =>
           h("th", {scope: "col", class: "num"}, title),
@@ -137,7 +139,7 @@ function rowOf(run, row) {
         label === row.name ? title : short,
       ),
     ),
-    h("td", null, role(run, row)),
+    h("td", {class: "role"}, role(run, row)),
     h("td", {class: "lead"}, along?.text ?? "–"),
     h("td", {class: "spark"}, spark(row)),
     layers.map(({along: there, exact}) =>

@@ -65,7 +65,9 @@ def get(lab: LabDep) -> RaceView:
     return RaceView(
         run=now.run,
         story=now.story,
-        estimators=[racer.model_dump() for racer in its.estimators],
+        estimators=[
+            {**racer.model_dump(), "short": its.short[racer.label]} for racer in its.estimators
+        ],
         layers=[layer.model_dump() for layer in its.layers],
         steps=its.config.steps or 0,
         every=its.config.probe.every,
@@ -96,8 +98,7 @@ def start_again(body: Again, lab: LabDep) -> RaceRun:
     try:
         config = preset().driven_by(body.driver)
     except KeyError:
-        labels = [racer.label for racer in preset().estimators]
-        msg = unknown("estimator", body.driver, labels, "the race")
+        msg = unknown("estimator", body.driver, preset().labels, "the race")
         raise HTTPException(422, [{"loc": ["driver"], "msg": msg}]) from None
     lab.race.start_again(lambda: _start(lab, config))
     return _now(lab)

@@ -11,7 +11,7 @@ from backend.race.preset import preset
 from backend.store.points import SeriesPoints
 from backend.store.reports import WorkerReport
 
-LABELS = [each.label for each in preset().estimators]
+LABELS = preset().labels
 
 
 @pytest.fixture(autouse=True)

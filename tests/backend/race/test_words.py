@@ -8,7 +8,7 @@ from backend.race.preset import preset
 from backend.race.recording import recording
 from backend.race.story import story
 
-LABELS = [each.label for each in preset().estimators]
+LABELS = preset().labels
 LAYERS = [each.name for each in preset().layers]
 
 
@@ -73,17 +73,17 @@ def test_the_best_and_the_worst_are_named_and_whose_head_is_exact():
     }
     sentence = words.of_alignments(preset(), measured(layers=layers))[-1][1]
     assert sentence == (
-        "FDFA points 93 % along, forward gradient 0.50 %; the others compute the head exactly."
+        "FDFA points 93 % along, forward gradient 0.5 %; the others compute the head exactly."
     )
     layers["direct_feedback_alignment"] = [0.0, 0.0, 0.9]
     sentence = words.of_alignments(preset(), measured(layers=layers))[-1][1]
-    assert sentence == "FDFA points 93 % along, forward gradient 0.50 %."
+    assert sentence == "FDFA points 93 % along, forward gradient 0.5 %."
 
 
 @pytest.mark.parametrize(
     ("losses", "drives", "sentence"),
     [
-        ([2.5] * 3, [(0, "forward_gradient")], "Too early to say."),
+        ([2.5] * 3, [(0, "forward_gradient")], "Too early to say: 48 of 80 steps."),
         (
             [2.5, 2.4, 2.3, 2.2, 2.1, 2.0],
             [(0, "forward_gradient")],

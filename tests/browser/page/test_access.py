@@ -45,8 +45,11 @@ def test_axe_finds_nothing(look: str, page: Page, lab: ServedLab, run: dict[str,
     expect(page.get_by_role("heading", name="Setup and log")).to_be_visible()
     check(page, width)
 
-    setting(page, "Shadows")
-    run_form(page).locator(".chip summary, .shadow summary").first.click()
+    form = run_form(page)
+    check(page, width)
+    for group in form.locator(".setting-group > summary").all():
+        group.click()
+    form.locator(".shadow summary").first.click()
     check(page, width)
 
 
@@ -68,7 +71,7 @@ def test_keys_and_help_work_without_a_mouse(page: Page, lab: ServedLab) -> None:
     enter(page, lab.start_url)
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the lab")).to_be_focused()
-    help_text = page.get_by_text("Units in each hidden layer")
+    help_text = run_form(page).get_by_text("Units in each hidden layer")
     setting(page, "Depth").focus()
     expect(help_text).to_be_hidden()
     setting(page, "Width").focus()

@@ -14,7 +14,7 @@ from person import (
     sees,
     setting,
     small,
-)  # fmt: skip
+)
 from playwright.sync_api import Page, Route, expect
 from served import ServedLab
 
@@ -62,8 +62,8 @@ def test_a_late_refusal_does_not_mark_what_was_typed_since(
     width = page.locator("form.run-form").get_by_label("Width", exact=True)
     expect(page.locator("form.run-form .starting")).to_have_text("Starting 1 run…")
     width.fill("16")
-    (request,) = waiting
-    request.continue_()
+    (asked,) = waiting
+    asked.continue_()
     refused = page.locator("form.run-form").get_by_text("What you asked for before is refused: ")
     expect(refused).to_contain_text("-3")
     expect(width).not_to_have_attribute("aria-invalid", "true")
