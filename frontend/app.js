@@ -14,7 +14,7 @@ import {listed} from "./runs/known-runs.js";
 import {microscopeDialog} from "./runs/microscope.js";
 import {followStudy} from "./runs/study.js";
 import {access, door, enter, followFragment} from "./session.js";
-import {followState} from "./state.js";
+import {followState, path} from "./state.js";
 import {followTab, heard, isLive, on, openStream} from "./stream.js";
 import {followTheme} from "./theme.js";
 import {topBar} from "./top-bar.js";
@@ -66,7 +66,9 @@ const whenIdle =
   globalThis.requestIdleCallback ?? ((/** @type {() => void} */ f) => setTimeout(f, 200));
 effect(() => {
   // Once the page is usable, so that Run need not wait for it; a chart asks again if this fails.
-  if (access() === "in" && listed()) whenIdle(() => void loadPlotly().catch(() => undefined));
+  // Home draws without it.
+  if (access() === "in" && listed() && path() !== "/")
+    whenIdle(() => void loadPlotly().catch(() => undefined));
 });
 show(/** @type {HTMLElement} */ (document.querySelector("#page")));
 enter();
