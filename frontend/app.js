@@ -1,20 +1,23 @@
 // @ts-check
 /** The lab in a browser: the bar at the top, the page that the address names, and the dialogs. */
 import {icon} from "./icons.js";
-import {keysDialog} from "./keys.js";
+import {bindCommands} from "./commands.js";
+import {followHelp} from "./form/node.js";
+import {bindKey, followKeys} from "./keys.js";
+import {keysDialog} from "./keys-dialog.js";
 import {followLab} from "./lab.js";
 import {clock} from "./lib/format.js";
 import {append, h} from "./lib/h.js";
 import {computed, effect, untracked} from "./lib/signal.js";
 import {announcement} from "./lib/take.js";
+import {openPalette, palette} from "./palette.js";
 import {loadPlotly} from "./plot.js";
-import {followPageLinks, openPage} from "./router.js";
+import {area, followPageLinks, openPage} from "./router.js";
 import {forkFromDialog} from "./runs/fork-from.js";
 import {listed} from "./runs/known-runs.js";
-import {microscopeDialog} from "./runs/microscope.js";
 import {followStudy} from "./runs/study.js";
 import {access, door, enter, followFragment} from "./session.js";
-import {followState, path} from "./state.js";
+import {followState} from "./state.js";
 import {followTab, heard, isLive, on, openStream} from "./stream.js";
 import {followTheme} from "./theme.js";
 import {topBar} from "./top-bar.js";
@@ -45,7 +48,7 @@ function show(page) {
     ),
     h("div", {class: "said", role: "status"}, announcement),
     keys,
-    microscopeDialog(),
+    palette(),
     forkFromDialog(),
   ]);
 }
@@ -54,9 +57,14 @@ followTheme();
 followState();
 followFragment();
 followPageLinks();
+followHelp();
 followLab();
 followStudy();
 followTab();
+followKeys();
+bindCommands();
+bindKey("/", openPalette);
+bindKey("?", () => keys.showModal());
 on("denied", () => access.set("out"));
 effect(() => {
   // Everything is read as soon as the stream is open.
@@ -66,8 +74,8 @@ const whenIdle =
   globalThis.requestIdleCallback ?? ((/** @type {() => void} */ f) => setTimeout(f, 200));
 effect(() => {
   // Once the page is usable, so that Run need not wait for it; a chart asks again if this fails.
-  // Home draws without it.
-  if (access() === "in" && listed() && path() !== "/")
+  // The home page draws without it, and must not stand still while it is read.
+  if (access() === "in" && listed() && area() !== "/")
     whenIdle(() => void loadPlotly().catch(() => undefined));
 });
 show(/** @type {HTMLElement} */ (document.querySelector("#page")));

@@ -6,7 +6,7 @@ import {say} from "./lib/take.js";
 import {on} from "./stream.js";
 import {find, forget, hear, putAnswer, readRuns, runs} from "./runs/known-runs.js";
 import {expectOrder, forgetOrders, isFinal, pending, settled, stepTarget} from "./runs/pending.js";
-import {focus, go, runNumber, show, shown} from "./state.js";
+import {focus, go, path, runNumber, show, shown} from "./state.js";
 
 /** @typedef {import("./types.js").Run} Run */
 
@@ -46,20 +46,29 @@ async function take(read) {
   if (own !== before) figures.set(await api.figures());
 }
 
+/** The path of the page of the run that was started last. */
+let opened = "";
+
 /** Start a run and open its page. @param {any} config */
 export async function start(config) {
-  return open(await api.start(config));
+  const run = await api.start(config);
+  // Of several presses, each follows the page of the run before it.
+  return open(run, ["/new", opened]);
 }
 
 /** Start a microscope at a checkpoint, and open its page. @param {any} ask */
 export async function startMicroscope(ask) {
-  return open(await api.probe(ask));
+  const from = path.peek();
+  return open(await api.probe(ask), [from]);
 }
 
-/** @param {Run} run that was started */
-function open(run) {
+/** Open a run's page, unless the reader has gone elsewhere meanwhile. @param {Run} run that was started @param {string[]} from paths */
+function open(run, from) {
   putAnswer(run, undefined);
-  go(addressOfRun(run));
+  if (from.includes(path.peek())) {
+    go(addressOfRun(run));
+    opened = path.peek();
+  } else say(`Run ${run.number} was started.`);
   return run;
 }
 
@@ -68,6 +77,10 @@ export function addressOfRun({kind, number, parent}) {
   const subject = kind === "microscope" && parent && find(parent);
   return subject ? `/runs/${subject.number}/microscope?look=${number}` : `/runs/${number}`;
 }
+
+/** Where a run is looked at with the microscope; of a microscope, where it stands. @param {Run} run */
+export const microscopeAddress = (run) =>
+  run.kind === "microscope" ? addressOfRun(run) : `/runs/${run.number}/microscope`;
 
 /** The largest seed asked for, by microscope. @type {Map<string, number>} */
 const seeds = new Map();
@@ -136,7 +149,10 @@ async function remove(run) {
 export const change = async (run, asked) => putAnswer(await api.change(run.id, asked), run);
 
 /** Start a run from a checkpoint of another, and open its page. @param {Run} run @param {any} asked */
-export const fork = async (run, asked) => open(await api.fork(run.id, asked));
+export async function fork(run, asked) {
+  const from = path.peek();
+  return open(await api.fork(run.id, asked), [from]);
+}
 
 /** Pause a running run, resume a paused one. @param {Run} run @returns {boolean} whether it is either */
 export function toggle(run) {

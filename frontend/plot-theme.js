@@ -1,5 +1,6 @@
 // @ts-check
 /** A figure's layout in the theme of the page: its text colours, grid and font. */
+import {recoloured} from "./shades.js";
 
 let drawn = 0;
 
@@ -33,6 +34,7 @@ function styled(layout, background, token) {
     showlegend,
     template: _template,
     title: _title,
+    room,
     ...rest
   } = layout;
   const ink = token("ink-2");
@@ -41,11 +43,14 @@ function styled(layout, background, token) {
     ...rest,
     // Each layout says all ranges itself.
     uirevision: String(++drawn),
-    margin: {...rest.margin, t: hasLabels(rest.shapes) ? 22 : 8, r: 8},
+    margin: {
+      ...rest.margin,
+      ...{t: hasLabels(rest.shapes) ? 22 : 8, r: Math.max(8, rest.meta?.room ?? room ?? 0)},
+    },
     autosize: true,
     showlegend: false,
     // A layout that is styled again has only this left of what its figure said.
-    meta: rest.meta ?? {legend: showlegend, scales: scalesOf(rest)},
+    meta: rest.meta ?? metaOf(rest, showlegend, room),
     paper_bgcolor: background,
     plot_bgcolor: background,
     shapes: (rest.shapes ?? []).map((/** @type {any} */ shape) => labelled(shape, ink)),
@@ -58,8 +63,46 @@ function styled(layout, background, token) {
     },
   };
   for (const key of Object.keys(rest)) if (isAxis(key)) made[key] = axis(rest[key], token);
-  return made;
+  return upright(made);
 }
+
+/**
+ * The names of the axes without turned text: that of the vertical axis above it, that of the
+ * horizontal one at its end. Figures of several plots keep theirs where they are.
+ * @param {any} layout
+ */
+function upright(layout) {
+  const kept = (layout.annotations ?? []).find((/** @type {any} */ note) => note.name === UPRIGHT);
+  const named = Object.keys(layout).filter((key) => isAxis(key) && layout[key].title?.text);
+  const isSimple = named.every((key) => key === "xaxis" || key === "yaxis");
+  const text = layout.yaxis?.title?.text?.replaceAll("<br>", ", ") || kept?.text;
+  if (!isSimple || !text || layout.yaxis.domain) return layout;
+  const above = {
+    ...{text, name: UPRIGHT, showarrow: false, font: {size: 11}},
+    ...{xref: "paper", x: 0, xanchor: "left", xshift: -8},
+    ...{yref: "paper", y: 1, yanchor: "bottom", yshift: hasLabels(layout.shapes) ? 16 : 3},
+  };
+  const others = (layout.annotations ?? []).filter(
+    (/** @type {any} */ note) => note.name !== UPRIGHT,
+  );
+  return {
+    ...layout,
+    margin: {...layout.margin, t: layout.margin.t + 14, l: 8},
+    yaxis: {...layout.yaxis, title: {...layout.yaxis.title, text: ""}},
+    annotations: [...others, above],
+  };
+}
+
+/** The name of the annotation that stands for the title of the vertical axis. */
+const UPRIGHT = "vertical axis";
+
+/** What a layout that was styled has left of what its figure said. @param {any} layout @param {boolean | undefined} showlegend @param {number} [room] at the right, for the names of lines */
+const metaOf = (layout, showlegend, room) => ({
+  legend: showlegend,
+  scales: scalesOf(layout),
+  across: layout.xaxis?.type === "category" ? "" : (layout.xaxis?.title?.text ?? ""),
+  room,
+});
 
 const INK = {light: "#46515d", dark: "#b6c0ca"};
 /** The middle of a diverging colour scale, on a light page and on a dark one: zero must not shine. */
@@ -69,6 +112,11 @@ const NEUTRAL = {light: "#e8eaeb", dark: "#27323c"};
 export function inShade(trace, shade) {
   // What stands in a cell without a value is read on the page itself.
   if (trace.meta?.valueless) return {...trace, textfont: {...trace.textfont, color: INK[shade]}};
+  return inScaleOf(recoloured(trace, shade), shade);
+}
+
+/** @param {any} trace @param {"light" | "dark"} shade @returns {any} */
+function inScaleOf(trace, shade) {
   if (!Array.isArray(trace.colorscale)) return trace;
   const neutrals = Object.values(NEUTRAL);
   const colorscale = trace.colorscale.map((/** @type {[number, string]} */ [at, colour]) => [

@@ -70,11 +70,11 @@ export async function setHidden(plot, hidden) {
 }
 
 /** Traces of one group share an entry; a shown name may be that of two. @param {any} trace @returns {string} */
-const entryOf = (trace) => trace.legendgroup || trace.name || "";
+export const entryOf = (trace) => trace.legendgroup || trace.name || "";
 
 /**
  * What the legend lists. Plotly's own would take its room from the plot, without a bound.
- * @param {Plot} plot
+ * @param {{data?: any[], layout?: any}} plot or a figure
  * @returns {Entry[]}
  */
 export function entries(plot) {
@@ -122,6 +122,18 @@ export function onZoom(plot, zoomed, reset) {
 
 /** @type {WeakSet<Plot>} */
 const listening = new WeakSet();
+
+/** Call `drawn` now and whenever the plot was drawn; a plot has one such listener. @param {Plot} plot @param {() => void} drawn */
+export function onDrawn(plot, drawn) {
+  if (plot.on && !followed.has(plot)) {
+    followed.add(plot);
+    plot.on("plotly_afterplot", drawn);
+  }
+  drawn();
+}
+
+/** @type {WeakSet<Plot>} */
+const followed = new WeakSet();
 
 /**
  * Call `clicked` with plotly's points when one is clicked; a plot has one such listener.

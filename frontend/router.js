@@ -74,7 +74,7 @@ export function openPage() {
     const {entry, params} = /** @type {Match} */ (untracked(() => match(path())));
     entry.load().then(
       (module) => isOpen && content.set({module, params}),
-      () => isOpen && problem.set("The server does not answer, so this page did not load."),
+      () => isOpen && problem.set("The server did not send its scripts."),
     );
   });
   return () => {
@@ -102,7 +102,8 @@ const noPage = (address) =>
 const failed = (sentence) =>
   h(
     "section",
-    {class: "centre"},
+    {class: "centre", "aria-labelledby": "not-loaded"},
+    h("h1", {id: "not-loaded"}, "This page did not load"),
     h("p", {class: "problem", role: "alert"}, sentence),
     h(
       "button",

@@ -62,7 +62,7 @@ export function door() {
   return h(
     "section",
     {class: "door", "aria-labelledby": "door-title"},
-    h("h2", {id: "door-title"}, "This lab is closed to strangers"),
+    h("h1", {id: "door-title"}, "This lab is closed to strangers"),
     h(
       "p",
       null,

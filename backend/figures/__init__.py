@@ -15,6 +15,7 @@ from backend.figures.data.query import parse
 from backend.figures.data.select import families
 from backend.figures.data.source import FigureError, Memory, MemoryRun, Source
 from backend.figures.data.tally import note_text
+from backend.figures.drawing.inks import dark_shades
 from backend.figures.drawing.names import numbered, side_by_side
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ __all__ = [
 
 
 def draw(name: str, source: Source, query: Mapping[str, str]) -> dict[str, Any]:
-    """Draw a figure as plain JSON: `{figure: {data, layout}, takeaway, shown, count, selection,
-    zoomed, note, details, meta}`.
+    """Draw a figure as plain JSON: `{figure: {data, layout}, shades, takeaway, shown, count,
+    selection, zoomed, note, details, meta}`.
 
+    `shades` has for each colour of the data the one that stands for it on a dark page;
     `takeaway` is a sentence on what the numbers say; `shown` of `count` points are drawn, selected
     by `selection`; `note` is a list of sentences that belong beside the figure, `details` of those
     that are shown on demand; `meta` holds named numbers for other parts of the page.
@@ -51,7 +53,8 @@ def as_json(figure: "Figure") -> dict[str, Any]:
     plain = figure.to_plotly_json()
     parts = plain["layout"].pop("meta")
     data = [{key: _as_lists(value) for key, value in trace.items()} for trace in plain["data"]]
-    return {"figure": {"data": data, "layout": plain["layout"]}, **parts}
+    shades = dark_shades(data)
+    return {"figure": {"data": data, "layout": plain["layout"]}, "shades": shades, **parts}
 
 
 def _as_lists(value: Any) -> Any:

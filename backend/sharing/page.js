@@ -6,7 +6,7 @@
   // A file is read on white, also if it was made in the dark.
   const save = (plot) => {
     const layout = {...coloured(plot.layout, false), paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff"};
-    const data = plot.data.map((trace) =>
+    const data = plot.data.map((trace) => shaded(trace, lights)).map((trace) =>
       trace.colorscale ? {...trace, colorscale: trace.colorscale.map(([at, colour]) => [at, colour === "#27323c" ? "#e8eaeb" : colour])} : trace);
     Plotly.downloadImage({data, layout}, {format: "svg", filename: plot.id, width: plot.clientWidth, height: plot.clientHeight});
   };
@@ -15,6 +15,7 @@
     modeBarButtonsToAdd: [{name: "svg", title: "Download as SVG", icon: Plotly.Icons.camera, click: save}],
   };
   const drawn = new Set();
+  const lights = {}; // of each dark shade that is drawn, its light one
 
   // Paper is white whatever the screen is; while the page gets ready, it is not yet on paper.
   let printing = false;
@@ -36,14 +37,22 @@
   };
 
   // Zero, the middle of a diverging scale, must not shine in the dark.
-  const shaded = (data, night) => data.map((trace) =>
+  const scaled = (trace, night) =>
     Array.isArray(trace.colorscale)
       ? {...trace, colorscale: trace.colorscale.map(([at, colour]) => [at, colour === "#e8eaeb" && night ? "#27323c" : colour])}
-      : trace);
+      : trace;
+  // Colours of the data have a shade of their own on a dark page.
+  const PARTS = new Set(["line", "marker", "error_x", "error_y", "textfont"]);
+  const shaded = (part, shades) => Object.fromEntries(Object.entries(part).map(([key, value]) => {
+    if (typeof value === "string" && (key === "color" || key === "fillcolor")) return [key, shades[value] ?? value];
+    if (Array.isArray(value) && key === "color") return [key, value.map((each) => shades[each] ?? each)];
+    return [key, PARTS.has(key) && value ? shaded(value, shades) : value];
+  }));
+  const painted = (data, shades, night) => data.map((trace) => scaled(night ? shaded(trace, shades) : trace, night));
 
   const draw = (panel) => {
     const key = panel.by.map((id) => document.getElementById(id).value).join(",");
-    const {figure, takeaway, note, count} = panel.figures[key];
+    const {figure, shades, takeaway, note, count} = panel.figures[key];
     const place = document.getElementById(panel.id);
     place.setAttribute("aria-label", takeaway || figure.layout.title.text);
     document.getElementById(panel.id + "-takeaway").textContent = takeaway;
@@ -51,7 +60,8 @@
     // Else a chart takes the smallest height of its place when the window is resized.
     place.style.height = `${figure.layout.height}px`;
     drawn.add(panel);
-    return Plotly.react(place, shaded(figure.data, dark.matches && !printing), coloured(figure.layout), config);
+    for (const [light, night] of Object.entries(shades)) lights[night] = light;
+    return Plotly.react(place, painted(figure.data, shades, dark.matches && !printing), coloured(figure.layout), config);
   };
 
   const seen = new IntersectionObserver((entries) => {

@@ -154,7 +154,8 @@ def _encoded(drawn: Mapping[str, Any]) -> str:
         {
             "figure": drawn["figure"],
             "count": drawn["count"],
-            # Links of before the takeaways hold figures without one.
+            # Links of before hold figures without these.
+            "shades": drawn.get("shades", {}),
             "takeaway": drawn.get("takeaway", ""),
             "note": note,
         }

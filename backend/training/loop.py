@@ -17,7 +17,7 @@ from backend.training.components.index import preload_imports
 from backend.training.control import Control
 from backend.training.datasets.contract import load_checked
 from backend.training.divergence import DIVERGED, FINDING, EndOfLosses, nonfinite_weights
-from backend.training.evaluation.shown_examples import ShownExamples
+from backend.training.evaluation.evaluation import ShownExamples
 from backend.training.facts import facts
 from backend.training.failures import failed
 from backend.training.losses.contract import Plan

@@ -7,7 +7,7 @@
 import {icon} from "../icons.js";
 import {h} from "../lib/h.js";
 import {computed, untracked} from "../lib/signal.js";
-import {called} from "../runs/swept-words.js";
+import {called} from "../microscope/swept-words.js";
 import {layerTable} from "./layer-table.js";
 import {legend, newLines} from "./legend.js";
 import {control} from "./picks.js";
@@ -105,15 +105,18 @@ export const overviewBoard = (context, controls, findings) => () => {
     ...figure,
     charts: figure.charts.filter(({key}) => !keys.has(key)),
   }));
+  const sections = catalogue.sections.map((section) => ({...section, optional: true}));
   return [
     h(
       "div",
       {class: "grid"},
+      // The titles of the charts are one level below it.
+      h("h2", {class: "unseen"}, section.title),
       first.slice(0, BESIDE_FINDINGS).map((placed) => cell(whole, placed, lines)),
       findings,
       first.slice(BESIDE_FINDINGS).map((placed) => cell(whole, placed, lines)),
     ),
-    board(context, {...catalogue, figures}, ({tab}) => tab === "overview"),
+    board(context, {...catalogue, figures, sections}, ({tab}) => tab === "overview"),
   ];
 };
 

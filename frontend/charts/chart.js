@@ -3,10 +3,24 @@
 import {define, h} from "../lib/h.js";
 import {effect, onEnd, signal, untracked} from "../lib/signal.js";
 import {Silence} from "../api.js";
-import {applyTheme, discard, draw, entries, grower, onZoom, resize, setHidden} from "../plot.js";
+import {
+  applyTheme,
+  discard,
+  draw,
+  entries,
+  entryOf,
+  grower,
+  onDrawn,
+  onZoom,
+  resize,
+  setHidden,
+} from "../plot.js";
 import {learnLines} from "../runs/colour.js";
+import {learnShades} from "../shades.js";
 import {on} from "../stream.js";
 import {printing, shade} from "../theme.js";
+import {joinCrosshair, leaveCrosshair} from "./crosshair.js";
+import {areLines, placeNames, roomFor} from "./end-labels.js";
 import {legend, newLines} from "./legend.js";
 import {follow as followLinks} from "./links.js";
 import {NOTHING, noteOf, textOf} from "./note.js";
@@ -19,6 +33,7 @@ import {zoomMemory} from "./zoom.js";
 /** @typedef {import("../types.js").FigureQuery} FigureQuery */
 /** @typedef {import("../types.js").FigureAnswer} FigureAnswer */
 /** @typedef {import("../types.js").Run} Run */
+/** @typedef {import("../plot.js").Plot} Plot */
 
 /**
  * @typedef {object} Options
@@ -33,6 +48,7 @@ import {zoomMemory} from "./zoom.js";
  * @property {(metric: string, layer: string) => boolean} concerns whether a series belongs here
  * @property {import("./legend.js").Lines} [lines] shared with other charts, and their legend with it
  * @property {any[]} [controls] what can be chosen of this chart alone
+ * @property {boolean} [tucked] whether these controls are in the chart's menu, to leave it its room
  * @property {"small" | "tall" | "wide" | "table"} size small: shares a row, of one height; tall:
  *   shares a row, with the figure's height; wide: a row for itself; table: a row for itself, in
  *   which a table stands in the plot's place
@@ -56,6 +72,7 @@ import {zoomMemory} from "./zoom.js";
  * @property {Signal<number>} drawn how many times
  * @property {import("./legend.js").Lines} lines
  * @property {Signal<number>} grown points drawn since the figure was read
+ * @property {Signal<boolean>} named whether the lines have their names at their ends
  * @property {ReturnType<typeof zoomMemory>} zoom
  */
 
@@ -90,6 +107,7 @@ function setUp(element, options) {
     drawn: signal(0),
     lines: options.lines ?? newLines(),
     grown: signal(0),
+    named: signal(false),
     zoom: zoomMemory(),
   };
   const plot = h("div", {
@@ -115,6 +133,7 @@ function setUp(element, options) {
       class: options.size === "small" ? "chart chart-even" : "chart",
       id: `chart-${options.key}`,
       "aria-labelledby": `title-${options.key}`,
+      ontoggletable: () => options.size !== "table" && state.table.update((on) => !on),
     },
     h(
       "figcaption",
@@ -123,7 +142,7 @@ function setUp(element, options) {
       toolbar(options, plot, state.table),
     ),
     h("p", {class: "takeaway"}, state.takeaway),
-    options.controls && h("div", {class: "picks chart-picks"}, options.controls),
+    options.controls && !options.tucked && h("div", {class: "picks chart-picks"}, options.controls),
     h(
       "div",
       {
@@ -159,7 +178,8 @@ const ownLegend = (options, state) =>
   h(
     "div",
     {
-      class: options.size === "small" ? "legend-place" : "",
+      class: () =>
+        `${options.size === "small" ? "legend-place" : ""} ${state.named() ? "at-ends" : ""}`,
       "data-many": () => String(options.runs().length > 1),
     },
     legend(options.title, state.lines, options.size === "wide" ? MANY : FEW),
@@ -247,7 +267,10 @@ function follow(element, plot, options, state) {
   onEnd(on("refresh", reading.again));
   watch(element, plot, reading.seen);
   onEnd(reading.stop);
-  onEnd(() => discard(plot));
+  onEnd(() => {
+    leaveCrosshair(plot);
+    discard(plot);
+  });
   return reset;
 }
 
@@ -262,7 +285,10 @@ async function show(plot, answer, asked, options, state) {
   const {figure} = answer;
   state.problem.set(""); // first: a plot in a hidden box has no width
   if (options.size !== "small") plot.style.height = `${figure.layout.height}px`;
-  const layout = state.zoom.applied(figure.layout, asked);
+  learnShades(answer.shades);
+  const room = options.lines || !areLines(figure.data.filter(isNamed)) ? 0 : roomOf(plot, figure);
+  const layout = {...state.zoom.applied(figure.layout, asked), room};
+  state.named.set(room > 0);
   await draw(plot, {...figure, layout}, state.lines.hidden.peek());
   if (options.links) followLinks(plot, options.links);
   if (options.coloursRuns) learnLines(figure.data);
@@ -270,10 +296,27 @@ async function show(plot, answer, asked, options, state) {
   state.takeaway.set(answer.takeaway ?? "");
   state.note.set(noteOf(answer));
   state.grown.set(0);
-  state.lines.listed.set(JSON.stringify(entries(plot)));
+  state.lines.listed.set(JSON.stringify(entries(/** @type {Plot} */ (plot))));
+  followEnds(plot, state);
   state.busy.set(false);
   state.drawn.update((n) => n + 1);
   return answer.count > 0 || "empty";
+}
+
+/** @param {any} trace */
+const isNamed = (trace) => trace.name && trace.showlegend !== false;
+
+/** @param {HTMLElement} plot @param {FigureAnswer["figure"]} figure */
+const roomOf = (plot, figure) => roomFor(entries(figure), plot.clientWidth);
+
+/** Names go with the ends of their lines, and the crosshair with the plot. @param {import("../plot.js").Plot} plot @param {State} state */
+function followEnds(plot, state) {
+  const box = /** @type {HTMLElement} */ (plot.parentElement);
+  joinCrosshair(plot, box);
+  onDrawn(plot, () => {
+    const legend = /** @type {HTMLElement | null} */ (box.querySelector(".at-ends"));
+    if (legend && state.named.peek()) placeNames(plot, legend, entryOf);
+  });
 }
 
 /**

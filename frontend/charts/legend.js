@@ -39,6 +39,7 @@ export function legend(title, {listed, hidden}, most) {
         type: "button",
         title: legible(full),
         hidden: () => i >= most && !whole() && !printing(),
+        "data-entry": entry,
         "aria-pressed": () => String(!hidden().has(entry)),
         onclick: () => toggle(entry),
       },

@@ -1,6 +1,8 @@
 // @ts-check
 /** A small picture of a line: colour, dash and marker each identify it. */
 import {svg} from "../lib/h.js";
+import {shaded} from "../shades.js";
+import {shade} from "../theme.js";
 
 /** @typedef {{colour: string, dash: string, symbol: string}} Look dash and symbol may be empty */
 
@@ -26,6 +28,7 @@ const MARKS = {
   hexagon: "⬢",
   bowtie: "⧓",
   hourglass: "⧗",
+  hexagram: "✶",
   "circle-open": "○",
   "square-open": "□",
   "diamond-open": "◇",
@@ -43,14 +46,17 @@ export function sample({colour, dash, symbol}) {
     dash &&
       svg("path", {
         d: "M0 6h32",
-        stroke: colour,
+        stroke: () => shaded(colour, shade()),
         "stroke-width": 2.5,
         "stroke-dasharray": DASHES[dash],
       }),
     symbol &&
       svg(
         "text",
-        {x: 16, y: 6, "text-anchor": "middle", "dominant-baseline": "central", fill: colour},
+        {
+          ...{x: 16, y: 6, "text-anchor": "middle", "dominant-baseline": "central"},
+          fill: () => shaded(colour, shade()),
+        },
         MARKS[symbol] ?? "●",
       ),
   );

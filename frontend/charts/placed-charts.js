@@ -39,7 +39,9 @@ export function cell(whole, placed, lines) {
   const isWanted = computed(() => !only || runs().some((run) => holds(only, run.config)));
   const points = withPoints ? pointsIn(whole, placed) : () => true;
   const make = () => {
-    const made = chartOf(whole, placed, lines);
+    // In the grid each chart names its own lines.
+    const entry = {...placed.entry, shares_legend: false};
+    const made = chartOf(whole, {...placed, entry}, lines, undefined, true);
     made.dataset.span = String(placed.span);
     return made;
   };
@@ -107,8 +109,9 @@ function estimatorsOf(whole, placed, lines) {
  * @param {Placed} placed
  * @param {Lines} lines of the section's legend
  * @param {{label: string, key: string}} [estimator]
+ * @param {boolean} [inGrid] whether it has the height of its neighbours, and its controls in its menu
  */
-function chartOf(whole, placed, lines, estimator) {
+function chartOf(whole, placed, lines, estimator, inGrid = false) {
   const {context, focusedId} = whole;
   const {figure, entry} = placed;
   const runs =
@@ -133,7 +136,8 @@ function chartOf(whole, placed, lines, estimator) {
     figure: figure.name,
     title: estimator?.label ?? entry.title,
     help: [entry.help, entry.reading].filter(Boolean).join(" "),
-    size: entry.size,
+    size: inGrid && entry.size !== "table" ? "small" : entry.size,
+    tucked: inGrid,
     eager: context.eager,
     refines: figure.parameters.includes("left"),
     lines: entry.shares_legend ? lines : undefined,

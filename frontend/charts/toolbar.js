@@ -1,13 +1,13 @@
 // @ts-check
-/** The tools of every chart: its help, its numbers, its files and its link. */
+/** The two buttons of every chart: what it shows, and what can be done with it. */
 import {exportLinks, SPREADSHEETS} from "../lib/export-links.js";
 import {h} from "../lib/h.js";
 import {icon} from "../icons.js";
+import {menu} from "../lib/menu.js";
 import {copy, saveBlob} from "../lib/take.js";
 import {toSvg} from "../plot.js";
 import {address} from "../state.js";
 import {help} from "../form/node.js";
-import {menu} from "../lib/menu.js";
 
 /** @typedef {import("./chart.js").Options} Options */
 
@@ -16,56 +16,85 @@ import {menu} from "../lib/menu.js";
  * @param {HTMLElement} plot
  * @param {import("../lib/signal.js").Signal<boolean>} table
  */
-export function toolbar(options, plot, table) {
-  return h(
+export const toolbar = (options, plot, table) =>
+  h(
     "div",
     {class: "toolbar", role: "group", "aria-label": `${options.title}: tools`},
-    help(options.title, options.help, `help-${options.key}`),
-    options.size !== "table" && [
-      tool("table", "Show as a table", () => table.update((on) => !on), {
-        "aria-pressed": () => String(table()),
-      }),
-      tool("down", "Download as SVG", async () =>
-        saveBlob(await toSvg(plot), `${options.key}.svg`),
-      ),
-    ],
-    tool("link", "Copy link to this chart", () =>
-      copy(`${location.origin}${address()}#chart-${options.key}`),
-    ),
-    options.dataUrl && dataMenu(options),
+    help(options.title, options.help, `help-${options.key}`, icon("info")),
+    menu({
+      name: "tool",
+      label: `More for ${options.title}`,
+      button: icon("more"),
+      panel: (close) => items(options, plot, table, close),
+    }),
   );
-}
 
 /**
- * @param {import("../icons.js").Icon} name
- * @param {string} label
- * @param {() => any} onclick
- * @param {Record<string, any>} [more]
+ * @param {Options} options
+ * @param {HTMLElement} plot
+ * @param {import("../lib/signal.js").Signal<boolean>} table
+ * @param {() => void} close
  */
-export const tool = (name, label, onclick, more) =>
-  h(
-    "button",
-    {type: "button", class: "tool", "aria-label": label, title: label, onclick, ...more},
-    icon(name),
-  );
+function items(options, plot, table, close) {
+  const frame = () => /** @type {HTMLElement} */ (plot.closest("figure"));
+  /** @param {import("../icons.js").Icon} name @param {() => string} text @param {() => any} act */
+  const item = (name, text, act) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "menu-item",
+        onclick: () => {
+          close();
+          act();
+        },
+      },
+      icon(name),
+      text,
+    );
+  return [
+    options.tucked && h("div", {class: "picks menu-picks"}, options.controls),
+    options.size !== "table" && [
+      item(
+        "table",
+        () => (table() ? "Show as a chart" : "Show as a table"),
+        () => table.update((on) => !on),
+      ),
+      item(
+        "down",
+        () => "Download as SVG",
+        async () => saveBlob(await toSvg(plot), `${options.key}.svg`),
+      ),
+    ],
+    item(
+      "link",
+      () => "Copy link to this chart",
+      () => copy(`${location.origin}${address()}#chart-${options.key}`),
+    ),
+    document.fullscreenEnabled &&
+      item(
+        "full",
+        () => "Full screen",
+        () => frame().requestFullscreen(),
+      ),
+    options.dataUrl && data(options),
+  ];
+}
 
 /** Every point of every shown run, as files. @param {Options} options */
-function dataMenu({runs, dataUrl, title}) {
-  return menu({
-    name: "tool",
-    label: `Full data of ${title}`,
-    button: icon("file"),
-    panel: () => [
-      () =>
-        runs().map((run) =>
-          h(
-            "p",
-            null,
-            `#${run.number} ${run.name} `,
-            ...exportLinks((kind) => dataUrl?.(run, kind) ?? ""),
-          ),
+const data = ({runs, dataUrl, title}) =>
+  h(
+    "div",
+    {class: "menu-data", role: "group", "aria-label": `Full data of ${title}`},
+    h("p", null, "All points"),
+    () =>
+      runs().map((run) =>
+        h(
+          "p",
+          null,
+          `#${run.number} ${run.name} `,
+          ...exportLinks((kind) => dataUrl?.(run, kind) ?? ""),
         ),
-      h("p", {class: "quiet"}, SPREADSHEETS),
-    ],
-  });
-}
+      ),
+    h("p", {class: "quiet"}, SPREADSHEETS),
+  );

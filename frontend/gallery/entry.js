@@ -82,7 +82,7 @@ function content(entry, read) {
         " · ",
         h("a", {href: `https://arxiv.org/abs/${paper.arxiv}`, rel: "noreferrer"}, paper.citation),
       ),
-      h("h2", {id: "entry-title"}, title),
+      h("h1", {id: "entry-title"}, title),
       h("p", null, question),
       claim && h("p", null, h("b", null, "The paper: "), claim.text, ` (${claim.read})`),
       starter(name, entry, read),

@@ -40,7 +40,7 @@ export function page() {
     h(
       "section",
       {"aria-labelledby": "gallery-title"},
-      h("div", {class: "section-head"}, h("h2", {id: "gallery-title"}, "Gallery")),
+      h("div", {class: "section-head"}, h("h1", {id: "gallery-title"}, "Gallery")),
       h(
         "p",
         {class: "quiet gallery-lead"},

@@ -10,7 +10,7 @@ import {saidAt} from "./race.js";
 const SIDE = 8;
 /** Sixteenths of black. */
 const DEPTH = 16;
-/** Depths that are told apart: the fewer, the shorter the paths. */
+/** Depths that differ: the fewer, the shorter the paths. */
 const SHADES = 4;
 
 /** @param {Race} race @param {"h2" | "h3"} heading */

@@ -26,14 +26,15 @@ export function menu({name, label, button, panel}) {
         if (event.key !== "Escape" || !details.open) return;
         event.stopPropagation();
         close();
-        summary.focus();
       },
     },
     summary,
     () => isOpen() && h("div", {class: "menu-items"}, panel(close)),
   );
   function close() {
+    const hadFocus = details.contains(document.activeElement);
     details.open = false;
+    if (hadFocus) summary.focus();
   }
   return details;
 }

@@ -3,8 +3,7 @@
 import * as api from "../api.js";
 import {figures} from "../lab.js";
 import {openForkFrom} from "../runs/fork-from.js";
-import {openRuns} from "../runs/open-runs.js";
-import {addressOf} from "../state.js";
+import {go} from "../state.js";
 
 /** @param {() => import("../types.js").Run} run @returns {import("../charts/board.js").Context} */
 export const contextOf = (run) => ({
@@ -15,5 +14,8 @@ export const contextOf = (run) => ({
   diagnose: api.diagnosis,
   forkFrom: openForkFrom,
   dataUrl: ({id}, kind) => api.exportUrl(id, kind),
-  links: {address: addressOf, open: openRuns},
+  links: {
+    address: (runs) => api.runsAddress("", runs),
+    open: (runs) => go(api.runsAddress("", runs)),
+  },
 });

@@ -7,7 +7,7 @@ import {menu} from "../lib/menu.js";
 import {recipe, titleOfEstimator} from "../lib/recipe.js";
 import {computed} from "../lib/signal.js";
 import {changes, forks} from "../runs/change.js";
-import {findingsLine} from "../runs/findings.js";
+import {findingsCount, findingsOf} from "../runs/findings.js";
 import {hasEnded, pending} from "../runs/pending.js";
 import {actions, actionsPlace} from "../runs/run-actions.js";
 import {badge, isOpenEnded, pace, SLOTS} from "../runs/run-state.js";
@@ -29,24 +29,30 @@ export function head(run) {
     h(
       "div",
       {class: "run-title"},
-      h("h1", null, () => run().name || titleOfEstimator(catalogue(), run().labels.driver)),
+      h(
+        "h1",
+        {tabindex: "-1"},
+        () => run().name || titleOfEstimator(catalogue(), run().labels.driver),
+      ),
       h(
         "div",
         {class: "run-doing"},
         h("span", {class: "status-place", "aria-live": "polite"}, () =>
           badge(status(), pending(id), isLive()),
         ),
+        findingsCount(run, findingsOf(run)),
         h("span", {class: "run-steps"}, () => steps(run())),
         h("span", {class: "run-rate", title: () => status() === "queued" && SLOTS}, () =>
           pace(run()),
         ),
       ),
-      actionsPlace(() => [...actions(status(), id, run, false), shareButton()]),
+      actionsPlace(() => actions(status(), id, run, false)),
+      // Not among those: a change of status would close its dialog.
+      shareButton(),
     ),
     () => origin(run()),
     h("div", {role: "alert"}, () => complaint() && h("p", {class: "problem"}, complaint())),
     () => error() && failure(error()),
-    findingsLine(run),
     chips(run, status),
     h("progress", {
       class: "run-page-progress",

@@ -2,11 +2,10 @@
 /** What can be done with a run: buttons that say what they do, and when they wait. */
 import {exportUrl} from "../api.js";
 import {icon} from "../icons.js";
-import {order, resample} from "../lab.js";
+import {microscopeAddress, order, resample} from "../lab.js";
 import {append, h} from "../lib/h.js";
 import {effect} from "../lib/signal.js";
 import {twice} from "../lib/twice.js";
-import {openMicroscope} from "./microscope.js";
 import {FOLLOWING, hasEnded, isFinal, pending} from "./pending.js";
 
 /** @typedef {import("../types.js").Run} Run */
@@ -41,7 +40,7 @@ export function actionsPlace(actions) {
     place.replaceChildren(fresh);
     if (!had) return;
     const next =
-      button(act) ?? button(NEXT[act]) ?? place.parentElement?.querySelector(".run-name");
+      button(act) ?? button(NEXT[act]) ?? place.parentElement?.querySelector(".run-name, h1");
     /** @type {HTMLElement | null | undefined} */ (next)?.focus();
     pressed = act;
   });
@@ -77,7 +76,7 @@ export function actions(status, id, run, microscope) {
     status === "paused" && act("step", "Step", "step"),
     !ended && act("stop", "Cancel", "cancel"),
     microscope && does("refresh", "Resample", "with the next seed:", run, resample),
-    !attached && does("lens", "Microscope", "on", run, openMicroscope),
+    !attached && lens(run),
     !microscope &&
       !attached &&
       h(
@@ -121,6 +120,19 @@ const does = (name, text, how, run, act) =>
     },
     icon(name),
     text,
+  );
+
+/** The way to the microscope on a run. @param {() => Run} run */
+const lens = (run) =>
+  h(
+    "a",
+    {
+      class: "act",
+      href: () => microscopeAddress(run()),
+      "aria-label": () => `Microscope on run ${run().number}`,
+    },
+    icon("lens"),
+    "Microscope",
   );
 
 /** @param {() => Run} run */

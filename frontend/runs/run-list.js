@@ -25,7 +25,7 @@ export function runList() {
     h(
       "div",
       {class: "section-head"},
-      h("h2", {id: "runs-title", tabindex: "-1"}, "Runs"),
+      h("h1", {id: "runs-title", tabindex: "-1"}, "Runs"),
       h("span", {class: "quiet"}, () => (total() ? `${count(total())} in this lab` : "")),
       () => total() > 0 && searchField(),
     ),

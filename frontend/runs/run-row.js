@@ -11,12 +11,12 @@ import {isLive} from "../stream.js";
 import {runSample} from "./colour.js";
 import {changes, forks} from "./change.js";
 import {facts} from "./facts.js";
-import {findingsLine} from "./findings.js";
+import {findingsCount, findingsLine, findingsOf} from "./findings.js";
 import {hasEnded, pending} from "./pending.js";
 import {nats, percent, results} from "./results.js";
 import {actions, actionsPlace} from "./run-actions.js";
 import {badge, isMicroscope, isOpenEnded, pace, SLOTS, unitOf} from "./run-state.js";
-import {drawing, where} from "./swept-words.js";
+import {drawing, where} from "../microscope/swept-words.js";
 
 /** @typedef {import("../types.js").Run} Run */
 
@@ -24,6 +24,7 @@ import {drawing, where} from "./swept-words.js";
 export function row(run) {
   const id = run().id;
   const microscope = isMicroscope(run());
+  const list = findingsOf(run);
   const isShown = computed(() => shown().includes(id));
   const isFocused = computed(() => focused()?.id === id);
   const status = computed(() => run().status);
@@ -73,10 +74,11 @@ export function row(run) {
       h("span", {class: "status-place", "aria-live": "polite"}, () =>
         badge(status(), pending(id), isLive()),
       ),
+      findingsCount(run, list),
     ),
     progress(run),
     () => origin(run()),
-    findingsLine(run),
+    findingsLine(list),
     actionsPlace(() => actions(status(), id, run, microscope)),
     () =>
       error() &&

@@ -36,7 +36,7 @@ export function page() {
     h(
       "section",
       {"aria-labelledby": "studies-title"},
-      h("div", {class: "section-head"}, h("h2", {id: "studies-title"}, "Studies")),
+      h("div", {class: "section-head"}, h("h1", {id: "studies-title"}, "Studies")),
       h("p", {class: "problem", role: "alert", hidden: () => !problem()}, problem),
       () => isEmpty() && h("p", {class: "empty"}, "No study yet. The example below is one."),
       h(

@@ -108,7 +108,7 @@ function head(id, study, read) {
     h(
       "div",
       {class: "section-head"},
-      h("h2", {id: "study-name"}, () => study().name),
+      h("h1", {id: "study-name"}, () => study().name),
       h("span", {class: "status-place", role: "status"}, () => badge(status())),
       h("span", {class: "quiet"}, () => `phase: ${PHASES[study().phase]}`),
       h("a", {href: api.runsAddress(id)}, "Its runs"),

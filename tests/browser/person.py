@@ -6,6 +6,7 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 
 SECONDS = 30
+RUN_PAGE = re.compile(r"/runs/\d+")
 
 WATCH = """
 window.violations = [];
@@ -63,6 +64,14 @@ def passes(page: Page, key: str, name: str, x: float) -> None:
     )
 
 
+def tool(page: Page, chart: str, name: str) -> None:
+    """Choose from the menu of the chart with this title, by keyboard."""
+    tools = page.get_by_role("group", name=f"{chart}: tools", exact=True)
+    tools.locator("summary").press("Enter")
+    tools.get_by_role("button", name=name).press("Enter")
+    expect(tools.locator("summary")).to_be_focused()
+
+
 def legend(page: Page, key: str) -> list[str]:
     return page.evaluate(
         "(key) => document.querySelector(`[data-chart='${key}']`).data.map((t) => t.name)", key
@@ -79,7 +88,7 @@ def last_x(page: Page, key: str, name: str) -> float:
 
 
 def enter(page: Page, start_url: str, place: str = "/runs") -> None:
-    """Open the lab at a page of it: that of the runs, unless it is said."""
+    """Open the lab at the address of a page: that of the runs, unless it is said."""
     page.goto(start_url.replace("/#", f"{place}#"))
     expect(page.locator("#main :is(h1, h2):visible").first).to_be_visible(timeout=30_000)
 
@@ -101,18 +110,29 @@ def go(page: Page, address: str) -> None:
 def run_form(page: Page) -> Locator:
     """The form of a new run; its page is opened if another one is."""
     form = page.locator("form.run-form")
-    if form.count() == 0:
+    if form.count() == 0 and not page.url.split("?")[0].split("#")[0].endswith("/new"):
         page.evaluate("window.charted = new URLSearchParams(location.search).get('runs')")
         page.get_by_role("link", name="New run").click()
-        expect(form).to_be_visible(timeout=30_000)
+    expect(form).to_be_visible(timeout=30_000)
     return form
+
+
+UNFOLD = """(e) => {
+  for (let at = e.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
+}"""
+
+
+def setting(page: Page, label: str) -> Locator:
+    """The control of the form with this label, in view: its group is opened."""
+    control = run_form(page).get_by_label(label, exact=True).first
+    control.evaluate(UNFOLD)
+    return control
 
 
 def fill(page: Page, **fields: str) -> None:
     """Fill fields of the form by their labels."""
-    form = run_form(page)
     for label, value in fields.items():
-        field = form.get_by_label(label.replace("_", " "), exact=True).first
+        field = setting(page, label.replace("_", " "))
         if field.evaluate("(e) => e.tagName") == "SELECT":
             field.select_option(label=value)
         else:
@@ -124,10 +144,15 @@ def small(page: Page, name: str, steps: int) -> None:
     fill(page, Name=name, Width="16", Depth="1", Length=str(steps))
 
 
+def press(page: Page) -> None:
+    """Press Run, whatever comes of it."""
+    run_form(page).get_by_role("button", name="Run", exact=True).click()
+
+
 def press_run(page: Page) -> str:
     """Start what the form says, then show it beside the runs that were shown; returns its id."""
-    run_form(page).get_by_role("button", name="Run", exact=True).click()
-    page.wait_for_url(re.compile(r"/runs/\d+"))
+    press(page)
+    page.wait_for_url(RUN_PAGE)
     return show_with_others(page)
 
 
@@ -142,6 +167,11 @@ def show_with_others(page: Page) -> str:
 
 def run_row(page: Page, name: str) -> Locator:
     return page.locator(".run").filter(has=page.get_by_role("button", name=name))
+
+
+def page_head(page: Page) -> Locator:
+    """The head of the page of a run: its name, state and recipe."""
+    return page.locator(".run-page-head")
 
 
 def step_of(row: Locator) -> int:

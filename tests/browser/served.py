@@ -5,8 +5,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -56,6 +58,23 @@ class ServedLab:
         """The ids of all runs."""
         with self.client() as client:
             return {run["id"] for run in client.get("/runs").json()["runs"]}
+
+    def start_run(self, name: str, steps: int, **changes: Any) -> dict[str, Any]:
+        """Start a run of the greeting's estimators that a busy machine takes in its stride."""
+        with self.client() as client:
+            greeting = client.get("/catalogue", timeout=60).json()["greeting"]
+            network = {"name": "mlp", "width": 16, "depth": 1}
+            config = {**greeting, "name": name, "steps": steps, "network": network, **changes}
+            return client.post("/runs", json=config, timeout=60).raise_for_status().json()
+
+    def finished(self, run: str) -> dict[str, Any]:
+        """A run once it has finished."""
+        with self.client() as client:
+            end = time.monotonic() + 60
+            while (answer := client.get(f"/runs/{run}").json())["status"] != "finished":
+                assert answer["status"] in ACTIVE, answer["error"]
+                assert time.monotonic() < end, "the run takes too long"
+        return answer
 
     def cancel_all(self) -> None:
         """Cancel every run that has not ended."""

@@ -70,7 +70,7 @@ def diagnosis(
 def _question(
     store: Snapshot, run: Run, label: str, window: int, stage: str
 ) -> tuple[dict[str, Any], str]:
-    """The question of `backend.catalogue.diagnosis`, and words on its anatomy."""
+    """The question of `estimators.statistics.findings`, and words on its anatomy."""
     members = read.members(run)
     _allowed("stage", stage, [name for name in members if name], run)
     layers = {name: [name] for name in members[stage]} if stage else members

@@ -28,7 +28,7 @@ def members(run: RunLike) -> dict[str, list[str]]:
 def question(
     source: Source, run_id: str, label: str, window: int, layers: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    """The question about one estimator, for `backend.catalogue.diagnosis`; without an anatomy.
+    """The question about one estimator, for `estimators.statistics.findings`; without an anatomy.
 
     From the latest `window` probes, of those of `layers` ({layer: its tensors}) that have all
     measures. `probes` is their number; those of a layer at which the exact gradient is rounding are
@@ -130,4 +130,5 @@ def _coverage(run: RunLike, label: str) -> dict[str, str] | None:
     """How each parameter's gradient comes about, which is on record for the driver alone."""
     if label != run.labels.get("driver"):
         return None
-    return {row["name"]: row["coverage"] for row in run.facts.get("layers", ())}
+    rows = run.facts.get("layers", ())
+    return {row["name"]: row["coverage"] for row in rows if "coverage" in row}

@@ -7,6 +7,7 @@ from typing import Any
 
 from backend.figures.data.query import Query
 from backend.figures.data.source import FigureError, RunLike, SeriesLike, Source
+from backend.figures.drawing import style
 from backend.figures.drawing.names import numbered
 from backend.figures.drawing.text import full_name
 
@@ -27,6 +28,11 @@ class Line:
     def label(self) -> str:
         """The label of the line's estimator: the series' own, else the run's driver."""
         return self.series.estimator or driver(self.run)
+
+    @property
+    def run_index(self) -> int:
+        """By which the run has its colour and its dash."""
+        return style.run_index(self.run.number, self.run_id)
 
     @property
     def key(self) -> tuple[str, str]:

@@ -46,6 +46,11 @@ def side_by_side(families: Iterable[Iterable[str]], runs: Sequence[str] = ()) ->
         _SHOWN.reset(token)
 
 
+def several() -> bool:
+    """Whether several runs are side by side in the figure."""
+    return bool(_SHOWN.get().runs)
+
+
 def clipped(text: str, longest: int = LONGEST) -> str:
     """The text if it is short, else its beginning, or what tells it from those beside it.
 

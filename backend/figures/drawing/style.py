@@ -1,31 +1,48 @@
-"""One colour and one marker an estimator, everywhere; markers repeat what colour says.
+"""One hue and one marker an estimator, everywhere; markers repeat what colour says.
 
-Okabe-Ito's palette, which readers with any colour vision can tell apart. Both depend on the
-estimator's label alone; only where two labels of a chart look alike, the later one's marker does
-not.
+Both depend on the estimator's label alone; only where two labels of a chart look alike, the later
+one's marker does not.
 """
 
 import re
 import zlib
 from collections.abc import Iterable
 
-ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
-BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#808080"
-OLIVE, ROSE, MOSS = "#999933", "#B5446E", "#4D6B00"
-# Grey stands for Okabe-Ito's black: it is seen on a light page and on a dark one.
+from backend.figures.drawing import names
+from backend.figures.drawing.inks import (
+    BLUE,
+    BROWN,
+    GREEN,
+    GREY,
+    INKS,
+    MOSS,
+    OLIVE,
+    ORANGE,
+    PURPLE,
+    ROSE,
+    SKY,
+    TEAL,
+    VERMILION,
+    Ink,
+    index_of,
+    mixed,
+)
+
 FIXED = {
     "backprop": GREY,
     "forward_gradient": VERMILION,
     "activity_forward_gradient": BLUE,
     "direct_feedback_alignment": GREEN,
     "spsa": ORANGE,
+    "fdfa": ROSE,
 }
+"""Those that own their hue and their marker."""
 # Neighbours that are often in one chart have colours far apart.
 USUAL = {
     **FIXED,
     "block_forward_gradient": PURPLE,
     "low_rank_forward_gradient": SKY,
-    "sparse_forward_gradient": YELLOW,
+    "sparse_forward_gradient": TEAL,
     "averaged_projected": OLIVE,
     "node_perturbation": GREEN,
     "gaussian_smoothing": PURPLE,
@@ -35,17 +52,16 @@ USUAL = {
     "guided_es": VERMILION,
     "feedback_alignment": SKY,
     "usf": PURPLE,
-    "brsf": YELLOW,
+    "brsf": TEAL,
     "frsf": VERMILION,
     "weight_mirror": ORANGE,
     "kolen_pollack": BLUE,
     "dkp": OLIVE,
-    "fdfa": ROSE,
     "local_losses": PURPLE,
     "clip_norm": SKY,
     "mean_of_draws": GREEN,
     "momentum": ROSE,
-    "exact_plus_noise": YELLOW,
+    "exact_plus_noise": TEAL,
     "random_direction": OLIVE,
     "sign_of": ORANGE,
     "stale": BLUE,
@@ -58,17 +74,17 @@ GUESSES = {
 }  # fmt: skip
 """By what an estimator guesses its target, as its label has it."""
 ADJOINTS = {
-    "upg": BLUE, "npg": ORANGE, "jfb": MOSS, "ift": ROSE, "unrolled": VERMILION, "shine": GREEN,
+    "upg": BLUE, "npg": PURPLE, "jfb": MOSS, "ift": ROSE, "unrolled": VERMILION, "shine": GREEN,
 }  # fmt: skip
-"""By how an equilibrium is differentiated, as the estimator's label has it. Moss is dark, so that
-its shades are mixed with white; shades of olive are dim on a dark page."""
-OTHERS = (PURPLE, SKY, YELLOW, ORANGE, GREEN, VERMILION, BLUE)
+"""By how an equilibrium is differentiated, as the estimator's label has it."""
+OTHERS = (PURPLE, SKY, TEAL, OLIVE, BROWN, MOSS)
+"""Of plug-ins, which take none of the hues that the best known estimators own."""
 SYMBOLS = (
-    "circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down",
-    "pentagon", "hexagon", "bowtie", "hourglass",
+    "circle", "square", "diamond", "triangle-up", "cross", "star", "x", "triangle-down",
+    "pentagon", "hexagon", "bowtie", "hourglass", "hexagram",
 )  # fmt: skip
-RUNS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, GREY, YELLOW)
-"""For what is told of whole runs, several in one chart: by a run's place."""
+RUNS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, ROSE, OLIVE, TEAL, BROWN, MOSS)
+"""For what is told of whole runs, several in one chart."""
 NEAR = 80
 """Distance of colours that are taken for each other."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -77,12 +93,27 @@ DIVERGING = [[0.0, "#f59322"], [0.5, "#e8eaeb"], [1.0, "#0877bd"]]
 
 
 def colour(label: str) -> str:
-    """The colour of an estimator's label: its catalogue name's, shaded by its fields.
+    """The light shade of an estimator's ink."""
+    return ink(label).light
 
-    Where the fields name an inner estimator, it is that one's colour; of a guess or an adjoint,
-    that of the guess or the adjoint.
+
+def ink(label: str) -> Ink:
+    """The ink of an estimator's label: its catalogue name's, shaded by its fields."""
+    base = INKS[index(label)]
+    # A guess or an adjoint alone has its own hue, which needs no shade.
+    fields = re.sub(r"\b(guess|adjoint)=\w+", "", label.partition("(")[2]).strip("), ")
+    rest = fields or label.partition(" #")[2]
+    return mixed(base.light, 0.15 + 0.3 * (_number(rest) / 2**32)) if rest else base
+
+
+def index(label: str) -> int:
+    """The index of an estimator's hue.
+
+    Where the fields name an inner estimator, it is that one's; of a guess or an adjoint, that of
+    the guess or the adjoint.
     """
     name, _, fields = label.partition("(")
+    name = name.partition(" #")[0]
     guess = re.search(r"\bguess=(\w+)", fields)
     adjoint = re.search(r"\badjoint=(\w+)", fields)
     if inner := re.search(r"\b(?:inner|guide|guesser)=(\w+)", fields):
@@ -93,8 +124,7 @@ def colour(label: str) -> str:
         or USUAL.get(name)
         or OTHERS[_number(name) % len(OTHERS)]
     )
-    rest = fields or label.partition(" #")[2]
-    return _shade(base, 0.18 + 0.3 * (_number(rest) / 2**32)) if rest else base
+    return index_of(base)
 
 
 def symbol(label: str) -> str:
@@ -135,22 +165,23 @@ def _alike(first: str, second: str) -> bool:
 
 
 def run_colour(index: int) -> str:
-    """The colour of the index-th run of a chart, where its driver is not what is told apart."""
+    """The colour of the index-th of several curves that are told apart by no estimator.
+
+    A run has the index `run_index`, which does not depend on the runs beside it.
+    """
     return RUNS[index % len(RUNS)]
 
 
-def dash(index: int) -> str:
-    """The dash of the index-th run of a chart."""
-    return DASHES[index % len(DASHES)]
+def run_index(number: int | None, run_id: str) -> int:
+    """By which a run has its colour and its dash, whatever stands beside it."""
+    return _number(run_id) if number is None else number - 1
+
+
+def run_dash(index: int) -> str:
+    """The dash of a run with this `run_index`; solid where no other run is in the figure."""
+    return DASHES[index % len(DASHES)] if names.several() else DASHES[0]
 
 
 def _number(text: str) -> int:
     # Not hash(): Python draws its seed anew in every process.
     return zlib.crc32(text.encode())
-
-
-def _shade(base: str, share: float) -> str:
-    """Mix dark colours with white and light ones with black."""
-    parts = [int(base[i : i + 2], 16) for i in (1, 3, 5)]
-    towards = 0 if 0.299 * parts[0] + 0.587 * parts[1] + 0.114 * parts[2] > 140 else 255
-    return "#" + "".join(f"{round(p + (towards - p) * share):02X}" for p in parts)

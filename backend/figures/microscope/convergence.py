@@ -148,7 +148,7 @@ def _lines(mean: Mean, several: bool, mark: str, tally: canvas.Tally) -> list[An
         tally.say(f"{clipped(label)} {why}")
     if not good.any():
         return []
-    colour, dash = style.colour(label), style.dash(mean.line.place)
+    colour, dash = style.colour(label), style.run_dash(mean.line.run_index)
     head = hover_head(mean.line.full_name(several=several))
     template = f"{head}<br>K = %{{x:,.0f}}<br>error %{{y:.4~g}}<extra></extra>"
     points = go.Scatter(

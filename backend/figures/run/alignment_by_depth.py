@@ -83,6 +83,12 @@ class DepthLine:
     place: int
     """The position of its first run in the query."""
 
+    @property
+    def run_index(self) -> int:
+        """That of its first run."""
+        run_id, run = self.runs[0]
+        return style.run_index(run.number, run_id)
+
 
 def figure(source: Source, query: Query) -> go.Figure:
     """Draw the first metric named; else the first of the usual ones that there is."""
@@ -334,7 +340,11 @@ def _trace(
         name=called,
         legendgroup=f"{run_id} {line.label}",
         mode="lines+markers",
-        line={"color": style.colour(line.label), "width": 2, "dash": style.dash(line.place)},
+        line={
+            "color": style.colour(line.label),
+            "width": 2,
+            "dash": style.run_dash(line.run_index),
+        },
         marker={"size": 7},
         hovertemplate=f"{hover_head(whole)}<br>%{{x}}<br>{what.short} "
         f"%{{customdata:.4~g}}{what.suffix}<br>%{{text}}<extra></extra>",

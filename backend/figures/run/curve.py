@@ -22,6 +22,7 @@ from backend.figures.drawing import canvas, edge, fit, hatch, run_events, style,
 from backend.figures.drawing.names import numbered
 from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, full_name, hover_point, line_name, plain, run_name
+from backend.figures.findings.marks import signals
 from backend.figures.info import Chart, Condition, FigureInfo, Pick, Place
 from backend.figures.reference import Null, Reference
 from backend.figures.summary import takeaways as summary
@@ -173,7 +174,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.conclude(_takeaway(source, query, kept, points))
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(
-        [*traces, *run_events.marks(source, query, query.runs)],
+        [*traces, *run_events.marks(source, query, query.runs, signals(source, query, kept))],
         tally,
         title=words[0].title + where,
         xaxis=canvas.axis(progress.TITLES[query.x]),
@@ -216,7 +217,7 @@ def _traces(
             drawn[-1].marker.symbol = marks[line.label]
         if len(query.runs) > 1 and not line.series.estimator:
             # Runs often share a driver, and a dash is lost in the noise of a training loss.
-            drawn[-1].line.color = style.run_colour(line.place)
+            drawn[-1].line.color = style.run_colour(line.run_index)
         spread = (
             standard_errors.on_record(source, line, series_points)
             if scale.kind == "asinh"
@@ -379,7 +380,7 @@ def trace(
         mode="lines+markers" if symbol and split != "train" else "lines",
         line={
             "color": style.colour(line.label),
-            "dash": style.dash(line.place),
+            "dash": style.run_dash(line.run_index),
             "width": 1.2 if split == "train" else 2,
         },
         marker={"symbol": symbol, "size": 6, "maxdisplayed": 40},

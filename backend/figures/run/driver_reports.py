@@ -127,7 +127,7 @@ def _trace(
         mode="lines+markers",
         line={
             "color": style.run_colour(layers.index(line.series.layer)),
-            "dash": style.dash(line.place),
+            "dash": style.run_dash(line.run_index),
             "width": 2,
         },
         marker={"symbol": style.symbol(line.label), "size": 5, "maxdisplayed": 40},

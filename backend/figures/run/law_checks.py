@@ -1,7 +1,7 @@
 """A law check for each layer and estimator: does a measure agree with its law?"""
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -10,13 +10,13 @@ from backend.figures.data import draws, laws
 from backend.figures.data import law_checks as checks
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
-from backend.figures.data.select import draws_of, estimators, layers
+from backend.figures.data.select import estimators, layers
 from backend.figures.data.source import RunLike, Source
 from backend.figures.drawing import canvas, marks, style
 from backend.figures.drawing.text import clipped, run_name
 from backend.figures.info import Chart, FigureInfo, Pick, Place
 from backend.figures.reference import Reference
-from estimators.statistics.law_check import LAW, LawCheck
+from backend.figures.summary.theory import Cell, check_cell
 from estimators.statistics.reference import HATCH, ROUNDED
 
 PREDICTED = (
@@ -53,16 +53,6 @@ KINDS = {
 }
 
 
-class Cell(NamedTuple):
-    """One layer of one estimator."""
-
-    layer: str
-    label: str
-    check: LawCheck
-    value: float
-    law: float
-
-
 def figure(source: Source, query: Query) -> go.Figure:
     """Check the first metric named (`relative_variance` by default) of one run."""
     name = query.metrics[0] if query.metrics else laws.VARIANCE
@@ -72,7 +62,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     series, exact = laws.index(source, run_id), Reference(source, run_id)
     wanted = [label for label in estimators(run) if not query.estimator or label == query.estimator]
     cells = [
-        _cell(source, run, exact, series[layer, label], name, layer, label, query)
+        check_cell(source, run, exact, series[layer, label], name, (layer, label), query)
         for label in wanted
         for layer in rows
         if name in series.get((layer, label), {})
@@ -107,29 +97,6 @@ def _notes(
         *(draws.not_finite(source, run_id, label) for label in wanted),
         "" if name in laws.PREDICTED else f"laws exist for {predicted}",
     ]
-
-
-def _cell(
-    source: Source,
-    run: RunLike,
-    exact: Reference,
-    series: laws.SeriesByMetric,
-    name: str,
-    layer: str,
-    label: str,
-    query: Query,
-) -> Cell:
-    if draws.is_microscope(run):
-        values = checks.newest_values(source, series)
-        count = int(source.points(series[name].id, newest=1).steps[-1])
-        check = checks.check_point(source, exact, series, name, count)
-        return Cell(layer, label, check, values.get(name, np.nan), values.get(LAW + name, np.nan))
-    shown = source.points(series[name].id, first=query.first, last=query.last)
-    law = checks.law_of(source, series, name, shown)
-    if not law:
-        return Cell(layer, label, checks.NO_LAW, np.nan, np.nan)
-    check = checks.check_probes(source, exact, series, name, law, shown, draws_of(run))
-    return Cell(layer, label, check, float(shown.values[-1]), float(law.values[-1]))
 
 
 def _is_dead(

@@ -84,7 +84,11 @@ def _trace(
         y=canvas.numbers(points.values),
         name=name,
         mode="lines",
-        line={"color": style.run_colour(line.place), "dash": style.dash(line.place), "width": 1.5},
+        line={
+            "color": style.run_colour(line.run_index),
+            "dash": style.run_dash(line.run_index),
+            "width": 1.5,
+        },
         legendgroup=line.group,
         hovertemplate=hover_point(whole, query.x, words, "y"),
         meta=meta,

@@ -42,12 +42,15 @@ class RunPath(NamedTuple):
 
     run_id: str
     run: RunLike
-    place: int
     several: bool
     """Whether it is drawn beside other runs."""
     steps: NDArray[np.int64]
     x: Floats
     y: Floats
+
+    @property
+    def run_index(self) -> int:
+        return style.run_index(self.run.number, self.run_id)
 
     @property
     def name(self) -> str:
@@ -61,7 +64,7 @@ class RunPath(NamedTuple):
 
 def figure(source: Source, query: Query) -> go.Figure:
     """Draw every run that is on the surface of the first run."""
-    ways = [way for i, r in enumerate(query.runs) if (way := _path_of(source, query, r, i))]
+    ways = [way for run_id in query.runs if (way := _path_of(source, query, run_id))]
     tally = canvas.Tally(selection="evenly spaced")
     ground = contour_of(_surface(ways[0].run)) if ways else None
     kept = [way for way in ways if _surface(way.run) == _surface(ways[0].run)][:TRACES]
@@ -90,7 +93,7 @@ def _surface(run: RunLike) -> Mapping[str, Any]:
     return run.config.get("dataset") or {}
 
 
-def _path_of(source: Source, query: Query, run_id: str, place: int) -> RunPath | None:
+def _path_of(source: Source, query: Query, run_id: str) -> RunPath | None:
     ids = {s.metric: s.id for s in source.series(run_id) if s.metric in METRICS}
     if len(ids) < 2:
         return None
@@ -99,7 +102,7 @@ def _path_of(source: Source, query: Query, run_id: str, place: int) -> RunPath |
     _, at_x, at_y = np.intersect1d(x.steps, y.steps, return_indices=True)
     run = source.run(run_id)
     place_of = (x.steps[at_x], x.values[at_x], y.values[at_y])
-    return RunPath(run_id, run, place, len(query.runs) > 1, *place_of)
+    return RunPath(run_id, run, len(query.runs) > 1, *place_of)
 
 
 def _line(way: RunPath, most: int, tally: canvas.Tally, *, alone: bool) -> go.Scatter:
@@ -108,7 +111,7 @@ def _line(way: RunPath, most: int, tally: canvas.Tally, *, alone: bool) -> go.Sc
     keep = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
     tally.shown += len(keep)
     tally.count += count
-    colour = style.colour(driver(way.run)) if alone else style.run_colour(way.place)
+    colour = style.colour(driver(way.run)) if alone else style.run_colour(way.run_index)
     last = np.arange(len(keep)) == len(keep) - 1
     return go.Scatter(
         x=_short(way.x[keep]),
@@ -117,7 +120,7 @@ def _line(way: RunPath, most: int, tally: canvas.Tally, *, alone: bool) -> go.Sc
         name=way.name,
         legendgroup=way.run_id,
         mode="lines+markers",
-        line={"color": colour, "width": 1.5, "dash": style.dash(0 if alone else way.place)},
+        line={"color": colour, "width": 1.5, "dash": style.run_dash(way.run_index)},
         marker={
             "color": colour,
             "symbol": style.symbol(driver(way.run)),

@@ -184,7 +184,7 @@ def _trace(
         customdata=canvas.numbers(points.values) if asinh else None,
         name=shown,
         mode="lines+markers",
-        line={"color": colour, "dash": style.dash(line.place), "width": 2},
+        line={"color": colour, "dash": style.run_dash(line.run_index), "width": 2},
         marker={"symbol": symbol, "size": 6, "maxdisplayed": 40},
         legendgroup=f"{line.run_id} {name}",
         hovertemplate=hover_point(whole, query.x, words, "customdata" if asinh else "y"),

@@ -1,6 +1,6 @@
 """A measure of one estimator over its latest probes: mean, range and 95 % interval."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,15 +77,19 @@ class Pooled:
 
 def pool(source: Source, line: Line, query: Query) -> Pooled:
     """The latest `query.window` points of a line, without those that compare with rounding."""
-    exact = Reference(source, line.run_id)
-    # A microscope's points are the same draws counted on: the last one holds them all.
-    newest = 1 if is_microscope(line.run) else query.window
-    points = source.points(line.series.id, newest=newest)
-    valid = ~exact.rounded(line.series, points.steps)
+    kept = without_faults(source, line, Reference(source, line.run_id), query.window)
     faults = _faults(source, line, query)
-    if not valid.any():
+    if not kept.probes:
         faults = (*faults, "gradient is rounding")
-    return Pooled(line, points.steps[valid], points.values[valid], faults)
+    return replace(kept, faults=faults)
+
+
+def without_faults(source: Source, line: Line, exact: Reference, window: int) -> Pooled:
+    """The same, without a look at what makes the estimator unusable."""
+    # A microscope's points are the same draws counted on: the last one holds them all.
+    points = source.points(line.series.id, newest=1 if is_microscope(line.run) else window)
+    valid = ~exact.rounded(line.series, points.steps)
+    return Pooled(line, points.steps[valid], points.values[valid])
 
 
 def _faults(source: Source, line: Line, query: Query) -> tuple[str, ...]:

@@ -125,7 +125,7 @@ def _kind(curve: Curve) -> str:
 
 def _last(curve: Curve) -> float:
     """The newest value; of a training metric, the mean of the newest."""
-    if not np.isfinite(curve.newest[-1]):
+    if not np.isfinite(curve.newest[-1]) or curve.run.status == "diverged":
         return np.nan
     newest = curve.newest if split_of(curve.metric) == "train" else curve.newest[-1:]
     with np.errstate(over="ignore"):

@@ -18,6 +18,7 @@ from backend.figures.words.sentences import (
     MIN_PROBES,
     counted,
     fitting,
+    in_words,
     joined,
     too_early,
     within,
@@ -160,12 +161,14 @@ class _Ranked:
             return f"{self.names[at]} {self.voice.zero}"
         return f"{self.names[at]} {verb.format(self._value(at))}"
 
-    def _by_exact(self) -> str:
-        """Why the best one is the best, where a stage is exact for it."""
+    def _exact_part(self) -> str:
+        """That a stage is exact for the best one, which its mean hides."""
         stages = self.exact.get(self.ranked[0].line.label, ()) if not self.layer else ()
         if not stages:
             return ""
-        return f", by its exact {one_line(stages[0]) if len(stages) == 1 else 'stages'}"
+        if len(stages) > 1:
+            return f", {in_words(len(stages))} stages exact"
+        return f", its {one_line(stages[0])} exact"
 
     def _is_nothing(self, at: int) -> bool:
         low, high = self.ranked[at].interval
@@ -178,7 +181,7 @@ class _Ranked:
                 f"{self.voice.nothing} {self.names[0]}: {ends}",
                 f"{self.voice.nothing} {self.names[0]}",
             ]
-        why = self._by_exact()
+        why = self._exact_part()
         return [f"{self._said(0, verb)}{reason}" for reason in _once(why) for verb in self._verbs]
 
     def _noun(self) -> str:
@@ -195,7 +198,7 @@ class _Ranked:
         values = [f"{name} {self._value(at)}" for at, name in enumerate(self.names)]
         if tied(self.ranked[0], self.ranked[1]):
             return self._tied(values)
-        why = self._by_exact()
+        why = self._exact_part()
         rest = ", ".join(values[1:])
         return [
             *(f"{self._said(0, verb)}{why}, {rest}" for verb in self._verbs),
@@ -235,7 +238,7 @@ class _Ranked:
                 return [f"the {total} cannot be told apart by {what}"]
             best = f"the best {len(equal)} of {total} cannot be told apart"
             return [f"{best}, at {self._value(0)}{worst}", f"{best}, at {self._value(0)}", best]
-        why = self._by_exact()
+        why = self._exact_part()
         return [
             *(f"{self._said(0, verb)}{why}, best of {total}{worst}" for verb in verbs),
             f"{self._said(0, verbs[-1])}{why}, best of {len(self.ranked)}{worst}",

@@ -32,6 +32,8 @@ SHORT = {
     "usf": "uSF",
 }
 """Where it is not the catalogue name with spaces."""
+ACRONYMS = ("brsf", "dkp", "fdfa", "frsf", "spsa", "usf")
+"""Catalogue names that are read letter by letter."""
 _REPEAT = re.compile(r"(.*) #(\d+)", re.DOTALL)
 
 
@@ -54,6 +56,12 @@ def short_names(labels: Iterable[str], longest: int = LONGEST) -> dict[str, str]
 def short_name(label: str) -> str:
     """The short name of an estimator that stands alone."""
     return short_names([label])[label]
+
+
+def title_of(label: str) -> str:
+    """The catalogue name in words, as a heading has it: `Activity forward gradient`, `SPSA`."""
+    name = label.partition("(")[0].partition(" #")[0]
+    return name.upper() if name in ACRONYMS else capital(one_line(name.replace("_", " ")))
 
 
 def capital(text: str) -> str:

@@ -8,8 +8,8 @@ from starlette.websockets import WebSocketDisconnect
 
 OPEN = {
     "/", "/api/health", "/api/session", "/static/plotly.min.js", "/s/{token}",
-    "/s/{token}/dashboard", "/s/{token}/figures", "/s/{token}/figures/{name}", "/studies",
-    "/studies/{study}", "/gallery", "/gallery/{name}",
+    "/s/{token}/dashboard", "/s/{token}/figures", "/s/{token}/figures/{name}", "/new", "/runs",
+    "/runs/{rest:path}", "/studies", "/studies/{rest:path}", "/gallery", "/gallery/{rest:path}",
 }  # fmt: skip
 
 
@@ -42,7 +42,30 @@ def test_every_route_wants_the_token(app, stranger):
 
 def test_what_nobody_routed_is_closed_too(stranger):
     for path in ("/api", "/api/", "/docs", "/api/openapi.json", "/x", "//api/runs", "/API/runs"):
-        assert stranger.get(path).status_code == 401, path
+        # With its host, since `//api` alone would name another one.
+        assert stranger.get(f"http://localhost{path}").status_code == 401, path
+
+
+def test_a_page_has_no_data_and_answers_only_to_get(stranger):
+    document = stranger.get("/").text
+    for path in ("/new", "/runs", "/runs/1", "/runs/1/microscope", "/studies/x",
+                 "/gallery/x"):  # fmt: skip
+        assert stranger.get(f"http://localhost{path}").text == document, path
+        refused = stranger.post(path, headers={"content-type": "application/json"})
+        assert refused.status_code in (401, 405), path
+
+
+def test_a_reader_sees_that_there_is_no_such_page(client):
+    reader = {"accept": "text/html,*/*;q=0.8"}
+    answer = client.get("/rnus", headers=reader)
+    assert (answer.status_code, answer.text) == (404, client.get("/").text)
+    assert client.get("/rnus").json() == {"detail": "there is nothing at '/rnus'"}
+
+
+@pytest.mark.parametrize("query", ["runs=r1,r2&focus=r2", "study=y1&layer=head"])
+def test_an_address_of_an_earlier_version_leads_to_the_runs(stranger, query):
+    answer = stranger.get(f"/?{query}", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (308, f"/runs?{query}")
 
 
 def test_only_static_files_are_mounted(app):

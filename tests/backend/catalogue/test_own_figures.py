@@ -74,7 +74,7 @@ def test_lines_without_a_colour_get_one_that_the_legend_shows(tmp_path, source):
     figure = draw_own_figure("loss_over_steps", "r1", source, [tmp_path])["figure"]
     red, line, bar, heat = figure["data"]
     assert red["line"]["color"] == red["marker"]["color"] == "red"
-    assert (line["line"]["color"], bar["marker"]["color"]) == ("#D55E00", "#009E73")
+    assert (line["line"]["color"], bar["marker"]["color"]) == ("#D05400", "#008A63")
     assert "line" not in heat
     assert "yaxis2" in figure["layout"]
 

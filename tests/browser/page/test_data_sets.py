@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from axe import violations
-from person import enter, press_run
+from person import enter, press, setting
 from playwright.sync_api import Locator, Page, expect
 from served import ServedLab
 
@@ -32,8 +32,8 @@ def small(folder: Path) -> None:
 
 def choose(page: Page, lab: ServedLab) -> Locator:
     """The field Folder of images in Parquet files."""
-    enter(page, lab.start_url)
-    page.get_by_label("Data set", exact=True).select_option("parquet_images")
+    enter(page, lab.start_url, "/new")
+    setting(page, "Data set").select_option("parquet_images")
     return page.locator(".data-folder")
 
 
@@ -48,7 +48,7 @@ def test_a_data_set_is_absent_then_being_prepared_then_here(
     expect(field.get_by_role("button", name="Download mnist")).to_be_visible()
     bar = field.get_by_role("progressbar", name="Download of mnist")
     expect(bar).not_to_be_visible()
-    press_run(page)
+    press(page)
     expect(field.locator(".problem[id^=folder]")).to_contain_text(absent, timeout=20_000)
     expect(said).to_be_empty()  # the same sentence does not stand there twice
     with alone(data / "mnist") as tell:

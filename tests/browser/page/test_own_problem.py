@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from person import becomes, enter, fill, points, press_run, run_row, small
+from person import becomes, enter, fill, points, press, press_run, run_row, setting, small
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -82,6 +82,7 @@ def plugins(lab: ServedLab) -> Iterator[Path]:
 
 
 def refresh(page: Page) -> None:
+    setting(page, "Driver")  # its group has the button
     page.get_by_role("button", name="Refresh").click()
     expect(page.get_by_role("status").filter(has_text="The plug-in folder was read")).to_be_visible(
         timeout=60_000
@@ -89,7 +90,7 @@ def refresh(page: Page) -> None:
 
 
 def test_three_files_of_the_guide_run_together(page: Page, lab: ServedLab, plugins: Path) -> None:
-    enter(page, lab.start_url)
+    enter(page, lab.start_url, "/new")
     refresh(page)
     expect(page.locator("details.failure")).to_have_count(0)
     fill(page, Name="own problem", Network="Small residual", Loss="Focal")
@@ -114,7 +115,7 @@ def test_three_files_of_the_guide_run_together(page: Page, lab: ServedLab, plugi
 def test_a_plain_module_says_what_was_worked_out(page: Page, lab: ServedLab, plugins: Path) -> None:
     (plugins / "plain.py").write_text(PLAIN)
     (plugins / "twice.py").write_text(PLAIN)
-    enter(page, lab.start_url)
+    enter(page, lab.start_url, "/new")
     refresh(page)
     failure = page.locator("details.failure")
     failure.locator("summary").click()
@@ -133,10 +134,10 @@ def test_what_does_not_fit_is_said_beside_the_network(
 ) -> None:
     expected.append("422 (Unprocessable Entity)")
     (plugins / "plain.py").write_text(PLAIN.replace("width, num_classes)\n", "width, 7)\n"))
-    enter(page, lab.start_url)
+    enter(page, lab.start_url, "/new")
     refresh(page)
     fill(page, Name="misfit", Network="Plain module", Length="20")
-    press_run(page)
+    press(page)
     problem = page.locator(".problem").filter(has_text="the network's output")
     expect(problem).to_contain_text("has shape (2, 7); this data set and this loss need (2, 10)")
 
@@ -148,7 +149,7 @@ def test_a_figure_of_a_plugin_stands_among_the_charts_of_a_run(
     failing = FIGURE.replace("LossOverSteps", "Failing").replace("(loss,)", "(loss, other)")
     (plugins / "own.py").write_text(FIGURE)
     (plugins / "failing.py").write_text(failing)
-    enter(page, lab.start_url)
+    enter(page, lab.start_url, "/new")
     refresh(page)
     small(page, "with own figure", 30)
     press_run(page)

@@ -143,5 +143,5 @@ def test_a_stranger_is_told_how_to_get_in(
     expect(page.get_by_text("not this lab's token")).to_be_visible()
     page.get_by_label("Start URL or token").fill(lab.start_url)
     page.get_by_role("button", name="Enter").click()
-    expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("link", name="New run")).to_be_visible(timeout=20_000)
     assert context.cookies()[0].get("httpOnly")

@@ -2,7 +2,7 @@
 
 import pytest
 from axe import violations
-from person import becomes, chart, enter, points, press_run, run_row, sees, small
+from person import becomes, chart, enter, page_head, points, press_run, run_row, sees, small
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -64,9 +64,9 @@ def test_the_variance_is_dissected_and_a_step_is_tried_and_followed(
     fork.get_by_label("Driver").select_option(label="direct_feedback_alignment")
     assert violations(page) == []
     fork.get_by_role("button", name="Start the fork").click()
-    forked = run_row(page, "fork of run").filter(has_text="at step 40")
-    becomes(forked, "finished", 60)
-    expect(forked).to_contain_text("80 / 80 steps")
-    forked.get_by_text("Details").click()
-    expect(forked).to_contain_text(f"{chosen:g}")
-    expect(forked.locator(".run-name")).to_contain_text("at step 40")
+    title = page.get_by_role("heading", level=1)
+    expect(title).to_contain_text("fork of run")
+    expect(title).to_contain_text("at step 40")
+    becomes(page_head(page), "finished", 60)
+    expect(page_head(page)).to_contain_text("80 of 80 steps")
+    expect(page.get_by_role("group", name="Recipe")).to_contain_text(f"{chosen:g}")

@@ -99,7 +99,7 @@ def test_news_outlives_a_list_that_was_read_before_it(page: Page, lab: ServedLab
     held: list[Route] = []
     page.route("**/api/runs?limit=50", lambda route: held.append(route), times=1)
     with page.expect_request("**/api/runs?limit=50"):
-        page.goto(lab.start_url)
+        enter(page, lab.start_url)
     started(lab, "news", 5)
     becomes(run_row(page, "news"), "finished")
     ask(lab, "DELETE", f"/runs/{goes['id']}")

@@ -1,6 +1,6 @@
 """A person lets another estimator drive, in mid-run."""
 
-from person import becomes, enter, fill, press_run, run_row, sees
+from person import becomes, enter, fill, page_head, press_run, run_row, sees
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -41,4 +41,5 @@ def test_a_driver_is_switched_and_the_former_one_is_watched(
     fork.get_by_label("From the checkpoint of step").select_option("0")
     fork.get_by_label("Steps in all").fill("50")
     fork.get_by_role("button", name="Start the fork").click()
-    becomes(run_row(page, "fork of run"), "finished")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("fork of run")
+    becomes(page_head(page), "finished")

@@ -31,7 +31,7 @@ def test_a_study_of_targets_and_guesses_is_seen_as_a_grid(page: Page, lab: Serve
         )
     assert posted.status_code == 201, posted.text
     study = posted.json()
-    page.goto(f"{lab.url}/?study={study['id']}")
+    page.goto(f"{lab.url}/runs?study={study['id']}")
     for target, guess in CELLS:
         becomes(run_row(page, f"{guess} for {target}"), "finished", 60)
     chart(page, "study-grid")
@@ -82,7 +82,7 @@ def test_runs_without_guesses_have_no_grid(page: Page, lab: ServedLab) -> None:
         posted = client.post("/runs", json=config)
         assert posted.status_code == 201, posted.text
         run = posted.json()["id"]
-        page.goto(f"{lab.url}/?runs={run}")
+        page.goto(f"{lab.url}/runs?runs={run}")
         becomes(run_row(page, "no guess"), "running", 60)
         count = "document.querySelector('[data-chart=cosine]')?.data?.[0]?.x?.length ?? 0"
         seen = sees(page, f"() => {count}")

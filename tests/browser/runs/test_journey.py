@@ -122,7 +122,6 @@ def test_a_reload_brings_everything_back(page: Page, lab: ServedLab) -> None:
     becomes(row, "running")
     expect(row.get_by_role("checkbox")).to_be_checked()
     expect(page.get_by_label("Horizontal axis")).to_have_value("examples")
-    expect(page.get_by_label("Name", exact=True)).to_have_value("reloaded")
     points(page, "loss", "train", 5)
     now = last_x(page, "loss", "train")
     passes(page, "loss", "train", now)

@@ -2,7 +2,7 @@
 
 import pytest
 from axe import violations
-from person import becomes, chart, enter, points, press_run, run_row, sees, small
+from person import becomes, chart, enter, go, points, press_run, run_row, sees, small
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -17,8 +17,6 @@ def test_a_checkpoint_is_looked_at_and_drawn_again(
     press_run(page)
     becomes(run_row(page, "to be seen"), "finished")
 
-    looks = page.locator(".run[data-kind=microscope]")
-    before = looks.count()
     page.get_by_role("button", name="Microscope on run").first.click()
     dialog = page.get_by_role("dialog")
     checkpoint = dialog.get_by_label("Checkpoint")
@@ -32,8 +30,9 @@ def test_a_checkpoint_is_looked_at_and_drawn_again(
     dialog.get_by_label("Drawn", exact=True).select_option("oracle")
     dialog.get_by_role("button", name="Draw", exact=True).click()
 
-    expect(looks).to_have_count(before + 1)
-    seen = looks.first
+    looks, seen = page.locator(".looks a"), page.locator(".run[data-kind=microscope]")
+    expect(looks).to_have_count(1)
+    expect(page.get_by_role("heading", level=1)).to_have_text("to be seen")
     becomes(seen, "finished", 60)
     expect(seen).to_contain_text("64 / 64 draws")
     assert points(page, "cloud-0", "draws", 64) == 64
@@ -60,7 +59,19 @@ def test_a_checkpoint_is_looked_at_and_drawn_again(
     assert violations(page) == []
 
     seen.get_by_role("button", name="Resample").click()
-    expect(looks).to_have_count(before + 2)
-    expect(looks.first).to_contain_text("seed 1 · oracle draws")
-    page.get_by_role("button", name="to be seen").click()
+    expect(looks).to_have_count(2)
+    expect(looks.first).to_have_attribute("aria-current", "true")
+    expect(seen).to_contain_text("seed 1 · oracle draws")
+    newest = page.url
+    looks.last.click()
+    expect(seen).to_contain_text("seed 0 · oracle draws")
+    page.go_back()
+    expect(seen).to_contain_text("seed 1 · oracle draws")
+    page.get_by_role("link", name="Overview").click()
+    points(page, "loss", "train")
+
+    # The address of a microscope's own number leads to its place, and Back to where one was.
+    go(page, f"/runs/{newest.rpartition('=')[2]}")
+    page.wait_for_url(newest)
+    page.go_back()
     points(page, "loss", "train")

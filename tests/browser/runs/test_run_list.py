@@ -169,4 +169,4 @@ def test_an_address_with_a_deleted_run_shows_the_rest(
     expect(page.get_by_text(f"Run {gone} is not in this lab: it was deleted")).to_be_visible()
     expect(page.get_by_text("Run no id is not in this lab: it was deleted")).to_be_visible()
     expect(run_row(page, "run-002").get_by_role("checkbox")).to_be_checked()
-    assert page.url.endswith(f"/?runs={old}")
+    assert page.url.endswith(f"/runs?runs={old}")

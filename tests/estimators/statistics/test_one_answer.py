@@ -20,7 +20,6 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from backend.catalogue.diagnosis import diagnose
 from backend.figures import Memory, MemoryRun, draw, note_text
 from backend.figures.data.diagnosis import question
 from backend.figures.drawing.marks import row_name
@@ -42,6 +41,7 @@ from estimators.measurement.compare import Compared
 from estimators.measurement.estimates.anatomy import Anatomy
 from estimators.measurement.estimates.observation import point
 from estimators.measurement.inputs.subject import subject
+from estimators.statistics.findings import diagnose
 from estimators.statistics.law_check import check_measure
 from estimators.statistics.paired import paired, unpaired
 from estimators.statistics.variance_split import TOLERANCE

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from backend.catalogue.diagnosis import diagnose
 from backend.figures import Memory, MemoryRun, draw, note_text
 from backend.figures.data import cautions, diagnosis
 from backend.sharing import csv_rows, parquet
 from docs.study_table import table
+from estimators.statistics.findings import diagnose
 from estimators.statistics.reference import HATCH, HATCH_NOTE, OF_THE_REFERENCE, ROUNDED, RULE
 
 LABELS = {"driver": "a", "shadows": ["b"]}

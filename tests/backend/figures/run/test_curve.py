@@ -47,7 +47,7 @@ def test_all_estimators_of_a_measure_driver_first(source):
 
 
 def test_two_runs_of_one_estimator_share_the_colour_not_the_dash(source):
-    source.add_run("r2", source.run("r1"))
+    source.add_run("r2", replace(source.run("r1"), number=2))
     source.add("r2", "cosine", [0, 16], [0.1, 0.2], estimator="backprop")
     drawn = draw("curve", source, {"runs": "r1,r2", "metric": "cosine", "estimator": "backprop"})
     first, second = traces(drawn)
@@ -71,7 +71,8 @@ def test_spikes_survive_thinning_and_the_note_says_what_is_shown(empty):
     values[[7_001, 13_313]] = 50.0, -50.0
     empty.add("r1", "train/loss", np.arange(20_000), values)
     drawn = curve(empty)
-    (trace,) = traces(drawn)
+    trace, marked = traces(drawn)
+    assert (marked["name"], marked["x"]) == ("what happened to the run", [7_001.0])
     assert {50.0, -50.0} <= set(trace["y"])
     assert len(trace["y"]) == drawn["shown"] <= 1000
     assert note_text(drawn) == f"{drawn['shown']:,} of 20,000 points, extrema kept"
@@ -217,7 +218,7 @@ def test_a_hover_names_who_where_and_how_much(source):
 
 
 def test_losses_of_several_runs_are_coloured_by_run_and_measures_by_estimator(source):
-    source.add_run("r2", source.run("r1"))
+    source.add_run("r2", replace(source.run("r1"), number=2))
     source.add("r2", "train/loss", [0, 1], [1, float("nan")])
     source.add("r2", "cosine", [0, 16], [0.1, 0.2], estimator="forward_gradient")
     drawn = draw("curve", source, {"runs": "r1,r2", "metric": "train/loss,validation/loss"})

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from backend.catalogue.diagnosis import diagnose
 from estimators import Backprop, ForwardGradient
 from estimators.control.exact_plus_noise import ExactPlusNoise
 from estimators.control.sign_of import SignOf
@@ -11,6 +10,7 @@ from estimators.core.objective import Chain
 from estimators.measurement.estimates.observation import observe
 from estimators.measurement.probe import probe
 from estimators.statistics.diagnosis import Finding, with_batch
+from estimators.statistics.findings import diagnose
 from estimators.statistics.formatting import round_up
 from estimators.statistics.probes import MEASURES, pooled
 
