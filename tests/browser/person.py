@@ -181,6 +181,16 @@ def page_head(page: Page) -> Locator:
     return page.locator(".run-page-head")
 
 
+def instrument(page: Page, run: int, name: str, step: int) -> Locator:
+    """The settings of an instrument of the microscope at a checkpoint of the run with a number."""
+    go(page, f"/runs/{run}/microscope?step={step}&instrument={name}")
+    settings = page.locator(".instrument-settings")
+    settings.evaluate("(details) => { details.open = true; }")
+    form = settings.locator("form")
+    expect(form).to_be_visible()
+    return form
+
+
 def step_of(row: Locator) -> int:
     text = row.locator(".run-steps").inner_text()
     found = re.match(r"([\d,]+) /", text)
