@@ -20,8 +20,10 @@ from backend.api.routes import (
     dashboards,
     datasets,
     diagnosis,
+    drafts,
     exports,
     figures,
+    findings,
     forks,
     gallery,
     pages,
@@ -46,8 +48,27 @@ from backend.store.base import MissingError
 from backend.store.upkeep import Housekeeper
 
 ROUTES = (
-    *(attached, catalogue, dashboards, datasets, diagnosis, exports, figures, forks, gallery),
-    *(probes, race, runs, scoreboard, series, session, shared, studies, worker, pages),
+    attached,
+    catalogue,
+    dashboards,
+    datasets,
+    diagnosis,
+    drafts,
+    exports,
+    figures,
+    findings,
+    forks,
+    gallery,
+    probes,
+    race,
+    runs,
+    scoreboard,
+    series,
+    session,
+    shared,
+    studies,
+    worker,
+    pages,
 )
 
 

@@ -75,7 +75,7 @@ export const knock = (signal) => request("/api/runs?limit=1", {signal});
 export const MOST_RUNS = 200;
 /**
  * Runs, newest first.
- * @param {{limit: number, before?: number, search?: string}} ask `before`: only runs of lower numbers
+ * @param {{limit: number, before?: number, search?: string, kind?: string}} ask `before`: only runs of lower numbers
  * @returns {Promise<{runs: Run[], total: number}>} total: on all pages
  */
 export const runs = (ask) => request(`/api/runs?${query(ask)}`);
@@ -121,14 +121,25 @@ export const raceRun = () => request("/api/race/run");
 export const startRace = () => send("/api/race");
 /** @param {string} driver @returns {Promise<RaceRun>} */
 export const startRaceAgain = (driver) => send("/api/race/again", {driver});
+/** @param {any} config @param {string} chosen the part that was chosen last @returns {Promise<import("./types.js").DraftView>} */
+export const inspectDraft = (config, chosen) => send("/api/drafts", {config, chosen});
+/** @param {string} text of a run's configuration or a study @returns {Promise<{kind: "run" | "study", config: any}>} */
+export const readDraft = (text) => send("/api/drafts/read", {text});
+/** @param {any} config @returns {Promise<Record<string, Record<string, string>>>} why components do not suit it, by list and name */
+export const unsuited = (config) => send("/api/drafts/unsuited", {config});
+/** @param {any} document of a study @returns {Promise<{id: string}>} */
+export const startStudyOf = (document) => send("/api/studies", document);
+/** The page of a new run that starts from another one. @param {{number: number}} run */
+export const newRunFrom = ({number}) => `/new?from=${number}`;
 /** @param {any} config @returns {Promise<Run>} */
 export const start = (config) => send("/api/runs", config);
 /** @param {any} ask @returns {Promise<Run>} a microscope at a checkpoint of a run */
 export const probe = (ask) => send("/api/probes", ask);
 /** @param {string} run @returns {Promise<number[]>} the steps that a microscope can look at */
 export const checkpoints = (run) => request(`/api/runs/${id(run)}/checkpoints`);
-/** @param {string} run @returns {Promise<any[]>} its driver, then its shadows, at the newest checkpoint */
-export const checkpointEstimators = (run) => request(`/api/runs/${id(run)}/estimators`);
+/** @param {string} run @param {number} [step] of the checkpoint; the newest if there is none @returns {Promise<any[]>} its driver, then its shadows */
+export const checkpointEstimators = (run, step) =>
+  request(`/api/runs/${id(run)}/estimators?${query({step})}`);
 /** @param {string} run @param {"pause" | "resume" | "cancel"} order @returns {Promise<Run>} */
 export const order = (run, order) => send(`/api/runs/${id(run)}/${order}`);
 /** @param {string} run @param {number} to @returns {Promise<Run>} */
@@ -137,11 +148,16 @@ export const step = (run, to) => send(`/api/runs/${id(run)}/step`, {to});
 export const change = (run, asked) => send(`/api/runs/${id(run)}/change`, asked);
 /** @param {string} run @param {{step: number | null, config: any}} asked @returns {Promise<Run>} */
 export const fork = (run, asked) => send(`/api/runs/${id(run)}/fork`, asked);
+/** @param {string} run @returns {Promise<import("./types.js").RunFinding[]>} the most severe first */
+export const findings = (run) => request(`/api/runs/${id(run)}/findings`);
 /** @param {string} run @param {string} estimator @param {string} [stage] whose tensors are asked about @returns {Promise<import("./types.js").Diagnosis>} */
 export const diagnosis = (run, estimator, stage = "") =>
   request(`/api/runs/${id(run)}/diagnosis?${query({estimator, stage})}`);
+/** @param {string} run @param {string} layer "": the whole network @returns {Promise<import("./types.js").Scoreboard>} */
+export const scoreboard = (run, layer) =>
+  request(`/api/runs/${id(run)}/scoreboard?${query({layer})}`);
 /** @param {string} run */
-export const remove = (run) => request(`/api/runs/${id(run)}`, {method: "DELETE"});
+export const remove = (run) => request(`/api/runs/${id(run)}`, {method: "DELETE", keepalive: true});
 /** @param {string} run @returns {Promise<import("./types.js").RunEvent[]>} */
 export const events = (run) => request(`/api/runs/${id(run)}/events`);
 

@@ -50,6 +50,7 @@
  * @property {"exact" | "unbiased" | "biased" | "depends"} [claim]
  * @property {{name: string, text: string}[]} [needs]
  * @property {boolean} [has_equilibrium] of a network
+ * @property {boolean} [classified] of a data set: whether it leaves the loss to choose
  * @property {string[]} [inferred] what the lab has worked out of a plain module, in sentences
  *
  * @typedef {object} Catalogue
@@ -64,8 +65,27 @@
  * @property {{source: string, traceback: string}[]} failures
  * @property {string} [folder] where the plug-ins of this lab are
  * @property {{name: string, description: string}[]} devices
+ * @property {Preset[]} presets
  * @property {any} greeting
  * @property {any} config the JSON schema of a configuration
+ *
+ * @typedef {{name: string, title: string, text: string, seconds: number, config: any}} Preset where a new run can start
+ * @typedef {{text: string, changes: Record<string, any>}} Remedy
+ *
+ * @typedef {object} DraftView what a configuration that is being written would run
+ * @property {Record<string, any>} changes parts that follow what was chosen
+ * @property {string[]} said a sentence for each of these changes
+ * @property {(Problem & {remedies: Remedy[]})[]} problems
+ * @property {number} runs
+ * @property {Record<string, number>} varied how many values each field with several has
+ * @property {any} document what is posted to start it
+ * @property {string} yaml
+ * @property {number | null} weights
+ * @property {number | null} layers
+ * @property {number | null} steps of one run
+ * @property {number | null} seconds of all runs
+ * @property {number} slots
+ * @property {string} basis how the time is known, or why it is not
  *
  * @typedef {object} DataSet a data set in files, and how far it is
  * @property {string} name
@@ -142,6 +162,39 @@
  * @property {string[]} note
  * @property {string[]} details sentences that are shown on demand
  * @property {Record<string, any>} meta named numbers for other parts of the page
+ *
+ * @typedef {{value: number, text: string}} Measured with its words
+ * @typedef {object} ScoreboardRow an estimator of a run
+ * @property {string} label
+ * @property {string} name in the catalogue
+ * @property {string} title
+ * @property {string} short
+ * @property {boolean} drives
+ * @property {string} marker
+ * @property {{index: number, light: string, dark: string}} colour
+ * @property {Measured | null} along
+ * @property {{steps: number[], values: (number | null)[]}} spark
+ * @property {{stage: string, exact: boolean, along: Measured | null}[]} layers
+ * @property {Measured | null} variance
+ * @property {Measured | null} length
+ * @property {{verdict: string, text: string} | null} bias
+ * @property {{draws: number | null, text: string} | null} halving
+ * @property {{relative: number, text: string} | null} cost
+ * @property {{verdict: string, text: string} | null} theory
+ * @typedef {{layer: string, probes: number, step: number, stages: string[], takeaway: string, rows: ScoreboardRow[]}} Scoreboard
+ *
+ * @typedef {object} RunFinding what a reader of a run must know, the same words everywhere
+ * @property {string} kind
+ * @property {1 | 2 | 3} severity a remark, a fault, a failure
+ * @property {string} title
+ * @property {string} text
+ * @property {number | null} step
+ * @property {number | null} last
+ * @property {string} estimator
+ * @property {{marker: string, colour: {index: number, light: string, dark: string}} | null} look of the estimator
+ * @property {string} layer
+ * @property {"" | "variance" | "layers" | "microscope" | "setup"} where the tab that shows it
+ * @property {"" | "lower rate" | "duplicate"} action
  *
  * @typedef {{layer: string, cause: string, text: string, draws: number | null}} Finding
  * @typedef {{estimator: string, probes: number, draws: number, findings: Finding[], batch: string}} Diagnosis

@@ -42,6 +42,16 @@ class Supervisor(Drawer, Protocol):
         """
         ...
 
+    def draft(self, configs: Sequence[Any], chosen: str) -> dict[str, Any]:
+        """What is to be said of a configuration that is being written, given at each combination
+        of its values. Raises TimeoutError."""
+        ...
+
+    def unsuited(self, config: Any) -> dict[str, dict[str, str]]:
+        """`{list of the catalogue: {name: why it does not suit the configuration}}`. Raises
+        TimeoutError."""
+        ...
+
     def catalogue(self, refresh: bool = False) -> dict[str, Any]:
         """The catalogue; rebuilt if `refresh`. Raises TimeoutError."""
         ...

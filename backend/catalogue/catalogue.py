@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from backend.catalogue.entries import describe_entry
+from backend.catalogue.new_run.presets import presets
 from backend.catalogue.own_figures import FIGURE, figure_entries
 from backend.catalogue.validation import validate_with
 from backend.config import IMPORT_SECONDS, RunConfig
@@ -52,6 +53,7 @@ def catalogue(
         "figures": figures,
         "failures": failures,
         "devices": devices(),
+        "presets": [preset.model_dump(mode="json") for preset in presets()],
         "greeting": validate_with(EXAMPLE_RUN, index)["config"],
         "config": RunConfig.model_json_schema(),
     }

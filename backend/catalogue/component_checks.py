@@ -182,13 +182,13 @@ def _other_networks(network: Network, task: Task, problem: str) -> str:
 def _check_needs(
     estimator: Estimator, network: Network, task: Task, loc: Loc, batch: int
 ) -> Iterator[Problem]:
-    refusal = _refusal(estimator, network, *task, batch)
-    if refusal:
-        yield Problem((*loc, "name"), refusal)
+    why = refusal(estimator, network, *task, batch)
+    if why:
+        yield Problem((*loc, "name"), why)
 
 
 @remembered
-def _refusal(
+def refusal(
     estimator: Estimator, network: Network, dataset: Dataset, loss: Loss, batch: int = FEW
 ) -> str:
     """Why the estimator does not serve the network on batches of this size; empty if it does."""

@@ -48,7 +48,7 @@ def _properties(cls: type) -> dict[str, Any]:
         needs = [{"name": need.name.lower(), "text": need.value} for need in cls().needs()]
         return {"claim": claim_of(cls), "needs": needs}
     if issubclass(cls, Dataset):
-        return {"separate_test": cls.separate_test}
+        return {"separate_test": cls.separate_test, "classified": cls.classified}
     if issubclass(cls, Network):
         implicit = issubclass(cls, ImplicitNetwork)
         return {"has_equilibrium": implicit, "inferred": _inferred(cls)}

@@ -63,6 +63,26 @@ class Inspections:
         except InspectionError as error:
             raise InspectionError(self._unchecked(error, configs)) from error
 
+    def draft(self, configs: Sequence[Any], chosen: str) -> dict[str, Any]:
+        """The answer of `backend.catalogue.new_run.draft.inspect_draft`, with the refusals of
+        devices. Raises InspectionError."""
+        payload = {"configs": configs, "chosen": chosen, "plugins": self.plugins}
+        try:
+            answer = self._executor.inspect("draft", payload, self._limits.inspection)
+        except InspectionError as error:
+            raise InspectionError(self._unchecked(error, configs)) from error
+        problems = answer["problems"]
+        for device in dict.fromkeys(str(_device(config)) for config in configs):
+            problem = refusal(device, self._slots)
+            if problem and all(error["loc"] != ["device"] for error in problems):
+                problems.append({"loc": ["device"], "msg": problem, "remedies": []})
+        return answer
+
+    def unsuited(self, config: Any) -> dict[str, dict[str, str]]:
+        """What `backend.catalogue.new_run.suitability.unsuited` answers. Raises InspectionError."""
+        payload = {"config": config, "plugins": self.plugins}
+        return self._executor.inspect("unsuited", payload, self._limits.inspection)
+
     def _unchecked(self, error: InspectionError, configs: Sequence[Any]) -> str:
         """Why configurations were not checked, with the plug-ins that may be the reason."""
         text, listed = f"the configuration was not checked: {error}", self._catalogue or {}

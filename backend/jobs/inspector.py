@@ -1,8 +1,8 @@
 """`answer`: questions that need torch or a plug-in, answered in a process of their own.
 
 The questions are the catalogue, the validity of configurations, what fits into an amount of
-memory, a diagnosis, and a figure of a
-plug-in, which reads the database.
+memory, what is to be said of a configuration that is being written, what does not suit it, a
+diagnosis, and a figure of a plug-in, which reads the database.
 """
 
 import json
@@ -14,6 +14,8 @@ from typing import Any
 from backend.catalogue import catalogue, validate_all
 from backend.catalogue.fitting import fit_all
 from backend.catalogue.microscope import validate_microscope
+from backend.catalogue.new_run.draft import inspect_draft
+from backend.catalogue.new_run.suitability import unsuited
 from backend.catalogue.own_figures import FigureError, draw_own_figure, figures_alone
 from backend.store import Store
 from backend.store.engine import open_reader
@@ -48,6 +50,15 @@ def _fit(payload: Payload) -> Any:
     return fit_all(payload["configs"], payload["field"], payload["limit"], plugins)
 
 
+def _draft(payload: Payload) -> Any:
+    plugins = [Path(p) for p in payload["plugins"]]
+    return inspect_draft(payload["configs"], payload["chosen"], plugins)
+
+
+def _unsuited(payload: Payload) -> Any:
+    return unsuited(payload["config"], [Path(p) for p in payload["plugins"]])
+
+
 def _figure(payload: Payload) -> Any:
     """`{figure: ...}` or `{problem: a sentence}`: the plug-in's error belongs in its place."""
     engine = open_reader(payload["database"])
@@ -69,6 +80,8 @@ _QUESTIONS: Mapping[str, Callable[[Payload], Any]] = {
     "catalogue": _catalogue,
     "validate": _validate,
     "fit": _fit,
+    "draft": _draft,
+    "unsuited": _unsuited,
     "diagnose": diagnose,
     "figure": _figure,
 }

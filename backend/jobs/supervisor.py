@@ -80,6 +80,14 @@ class Supervisor:
         """See `Inspections.fit`."""
         return self._inspections.fit(configs, field, limit)
 
+    def draft(self, configs: Sequence[Any], chosen: str) -> dict[str, Any]:
+        """See `Inspections.draft`."""
+        return self._inspections.draft(configs, chosen)
+
+    def unsuited(self, config: Any) -> dict[str, dict[str, str]]:
+        """See `Inspections.unsuited`."""
+        return self._inspections.unsuited(config)
+
     def catalogue(self, refresh: bool = False) -> dict[str, Any]:
         """See `Inspections.catalogue`."""
         return self._inspections.catalogue(refresh)

@@ -133,6 +133,7 @@ function setUp(element, options) {
       class: options.size === "small" ? "chart chart-even" : "chart",
       id: `chart-${options.key}`,
       "aria-labelledby": `title-${options.key}`,
+      ontoggletable: () => options.size !== "table" && state.table.update((on) => !on),
     },
     h(
       "figcaption",
@@ -181,7 +182,9 @@ const ownLegend = (options, state) =>
         `${options.size === "small" ? "legend-place" : ""} ${state.named() ? "at-ends" : ""}`,
       "data-many": () => String(options.runs().length > 1),
     },
-    legend(options.title, state.lines, options.size === "wide" ? MANY : FEW),
+    legend(options.title, state.lines, () =>
+      options.size === "wide" || state.named() ? MANY : FEW,
+    ),
   );
 
 /**

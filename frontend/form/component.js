@@ -6,11 +6,14 @@ import {catalogue} from "../lab.js";
 import {words} from "../lib/format.js";
 import {prose} from "../lib/prose.js";
 import {group} from "./group.js";
-import {freshId, help, problemLine} from "./node.js";
+import {freshId, hint, problemLine} from "./node.js";
 import {specs} from "./schema.js";
 
 /** @typedef {import("../types.js").Component} Component */
 /** @typedef {import("./node.js").FormNode} FormNode */
+
+/** @type {Record<string, string>} */
+const NONE = {};
 
 /** @param {string} family a list of the catalogue @returns {Component[]} */
 export function members(family) {
@@ -20,7 +23,7 @@ export function members(family) {
 }
 
 /**
- * @param {{name: string, title: string, help: string, family: string, optional?: boolean}} spec
+ * @param {{name: string, title: string, help: string, family: string, optional?: boolean, unsuited?: () => Record<string, string>}} spec
  * @param {any} value `{name, ...fields}`
  * @param {HTMLElement | null} [beside] what else stands beside the choice
  * @returns {FormNode}
@@ -30,6 +33,7 @@ export function component(spec, value, beside = /** @type {HTMLElement | null} *
   const id = freshId(spec.name);
   const chosen = signal(value?.name ?? (spec.optional ? "" : list[0]?.name));
   const {line, message} = problemLine(`${id}-problem`);
+  const unsuited = spec.unsuited ?? (() => NONE);
   const select = h(
     "select",
     {
@@ -42,7 +46,7 @@ export function component(spec, value, beside = /** @type {HTMLElement | null} *
       },
     },
     spec.optional && h("option", {value: ""}, "none"),
-    options(list, chosen.peek()),
+    options(list, chosen.peek(), unsuited),
   );
   select.value = chosen.peek();
   const body = h("div", {class: "component-body"});
@@ -63,13 +67,9 @@ export function component(spec, value, beside = /** @type {HTMLElement | null} *
       h(
         "div",
         {class: "field field-component"},
-        h(
-          "span",
-          {class: "label"},
-          h("label", {for: id}, spec.title),
-          help(spec.title, spec.help || spec.title, `${id}-tip`),
-        ),
+        h("span", {class: "label"}, h("label", {for: id}, spec.title)),
         h("span", {class: "control"}, select, beside),
+        spec.help && hint(spec.help, `${id}-tip`),
         line,
       ),
       body,
@@ -89,15 +89,20 @@ export function component(spec, value, beside = /** @type {HTMLElement | null} *
  * refused in words.
  * @param {Component[]} list
  * @param {string} chosen
+ * @param {() => Record<string, string>} unsuited why each does not suit, by name
  */
-export function options(list, chosen = "") {
+export function options(list, chosen = "", unsuited = () => NONE) {
   const families = new Map(
     list.map((component) => [groupName(component), /** @type {Component[]} */ ([])]),
   );
   for (const component of list) families.get(groupName(component))?.push(component);
   const unknown = chosen !== "" && !list.some((component) => component.name === chosen);
   const items = (/** @type {Component[]} */ components) =>
-    components.map((component) => h("option", {value: component.name}, component.title));
+    components.map(({name, title}) =>
+      h("option", {value: name, title: () => unsuited()[name]}, () =>
+        unsuited()[name] ? `${title} (does not suit)` : title,
+      ),
+    );
   const grouped = families.size > 1;
   return [
     unknown && h("option", {value: chosen}, `${chosen} (not in the catalogue)`),

@@ -1,7 +1,9 @@
 // @ts-check
 /** How long to train: one number, and what it counts. */
 import {h} from "../lib/h.js";
-import {freshId, help, problemLine} from "./node.js";
+import {severalNote} from "./field.js";
+import {inWords, numbers, several} from "./several.js";
+import {freshId, hint, problemLine} from "./node.js";
 
 /** @typedef {import("./node.js").FormNode} FormNode */
 
@@ -22,8 +24,11 @@ export function duration(steps, epochs, config) {
     autocomplete: "off",
     "aria-describedby": described,
     "aria-invalid": () => message() !== "" && "true",
-    oninput: () => message.set(""),
-    value: String(config.epochs ?? config.steps ?? 2000),
+    oninput: () => {
+      message.set("");
+      count();
+    },
+    value: inWords(config.epochs ?? config.steps ?? 2000),
   });
   const unit = h(
     "select",
@@ -31,21 +36,19 @@ export function duration(steps, epochs, config) {
     ["steps", "epochs"].map((name) => h("option", null, name)),
   );
   unit.value = config.epochs != null ? "epochs" : "steps";
-  const value = () =>
-    input.value.trim() === "" || Number.isNaN(Number(input.value))
-      ? input.value
-      : Number(input.value);
+  const value = () => numbers(input.value, unit.value === "steps" ? "integer" : "number");
+  const note = severalNote();
+  const count = () => note.set(several(value()));
+  count();
+  unit.addEventListener("input", count);
   return {
     element: h(
       "div",
       {class: "field"},
-      h(
-        "span",
-        {class: "label"},
-        h("label", {for: id}, "Length"),
-        help("Length", `${steps.help} ${epochs.help}`, `${id}-tip`),
-      ),
+      h("span", {class: "label"}, h("label", {for: id}, "Length")),
       h("span", {class: "control"}, input, unit),
+      hint(`${steps.help} ${epochs.help}`, `${id}-tip`),
+      note.element,
       line,
     ),
     read: () => ({[unit.value]: value()}),

@@ -1,7 +1,9 @@
 // @ts-check
 /** One control: a label, its help, an input in the form that suits the schema, its unit. */
 import {h} from "../lib/h.js";
-import {freshId, help, problemLine} from "./node.js";
+import {signal} from "../lib/signal.js";
+import {freshId, hint, problemLine} from "./node.js";
+import {inWords, numbers, several, words} from "./several.js";
 
 /** @typedef {import("./schema.js").Spec} Spec */
 /** @typedef {import("./node.js").FormNode} FormNode */
@@ -21,7 +23,10 @@ export const PLAIN = {
   family: "",
   parts: [],
   usedIf: [],
+  several: false,
 };
+
+const OTHER = "\u0000several";
 
 /**
  * @param {Spec} spec
@@ -33,34 +38,47 @@ export function field(spec, value) {
   const ids = {tip: `${id}-tip`, unit: `${id}-unit`, problem: `${id}-problem`};
   const text = [spec.help, spec.range && `Allowed: ${spec.range}.`].filter(Boolean).join(" ");
   const {line, message} = problemLine(ids.problem);
-  const input = control(spec, value, {
+  const note = severalNote();
+  const props = {
     id,
     "aria-describedby": [text && ids.tip, spec.unit && ids.unit, ids.problem]
       .filter(Boolean)
       .join(" "),
     "aria-invalid": () => message() !== "" && "true",
-    oninput: () => message.set(""),
-  });
+    oninput: () => {
+      message.set("");
+      if (spec.several && input.value === OTHER) takeSeveral();
+      note.set(several(read()));
+    },
+  };
+  let input = control(spec, value, props);
+  const read = () => readers[input.type === "checkbox" ? "boolean" : "text"](input, spec);
+
+  /** A text in place of the list to choose from. */
+  function takeSeveral() {
+    const text = plainText(spec, spec.choices, props);
+    input.replaceWith(text);
+    input = text;
+    input.focus();
+  }
+  note.set(several(read()));
   const element = h(
     "div",
     {class: `field field-${spec.kind}`},
-    h(
-      "span",
-      {class: "label"},
-      h("label", {for: id}, spec.title),
-      text && help(spec.title, text, ids.tip),
-    ),
+    h("span", {class: "label"}, h("label", {for: id}, spec.title)),
     h(
       "span",
       {class: "control"},
       input,
       spec.unit && h("span", {class: "unit", id: ids.unit}, spec.unit),
     ),
+    text && hint(text, ids.tip),
+    note.element,
     line,
   );
   return {
     element,
-    read: () => readers[spec.kind === "boolean" ? "boolean" : "text"](input, spec),
+    read,
     child: () => undefined,
     complain: message.set,
     focus: () => input.focus(),
@@ -71,7 +89,12 @@ export function field(spec, value) {
 function control(spec, value, props) {
   if (spec.kind === "boolean")
     return h("input", {...props, type: "checkbox", checked: Boolean(value)});
-  if (spec.kind === "choice") return choice(spec, value, props);
+  if (spec.kind === "choice" && !Array.isArray(value)) return choice(spec, value, props);
+  return plainText(spec, value, props);
+}
+
+/** @param {Spec} spec @param {any} value @param {Record<string, any>} props @returns {HTMLInputElement} */
+function plainText(spec, value, props) {
   const numeric = spec.kind === "number" || spec.kind === "integer";
   return h("input", {
     ...props,
@@ -81,7 +104,7 @@ function control(spec, value, props) {
     autocomplete: "off",
     spellcheck: "false",
     placeholder: spec.optional && numeric && (spec.empty ?? "none"),
-    value: value == null ? "" : String(value),
+    value: inWords(value),
   });
 }
 
@@ -98,6 +121,7 @@ function choice(spec, value, props) {
         spec.words?.[String(option)] ?? String(option ?? "none"),
       ),
     ),
+    spec.several && spec.choices.length > 1 && h("option", {value: OTHER}, "several…"),
   );
   select.value = String(value ?? "");
   return select;
@@ -117,9 +141,22 @@ const readers = {
 function parsed(text, spec) {
   const trimmed = text.trim();
   if (trimmed === "" && spec.optional) return null;
-  if (spec.kind === "choice")
-    return spec.choices.find((option) => String(option) === trimmed) ?? trimmed;
+  if (spec.kind === "choice") {
+    const chosen = (/** @type {string} */ word) =>
+      spec.choices.find((option) => String(option) === word) ?? word;
+    return spec.several && trimmed.includes(",") ? words(trimmed).map(chosen) : chosen(trimmed);
+  }
   if (spec.kind === "text") return text;
+  if (spec.several) return numbers(trimmed, spec.kind);
   const value = Number(trimmed);
   return trimmed === "" || Number.isNaN(value) ? trimmed : value;
+}
+
+/** Says below a control that it has several values. */
+export function severalNote() {
+  const number = signal(0);
+  const element = h("p", {class: "quiet several", hidden: () => number() < 2}, () => [
+    `${number()} values: makes a study`,
+  ]);
+  return {element, set: number.set};
 }

@@ -14,9 +14,10 @@ import {shadows} from "./shadows.js";
  * The configuration's parts as nodes, by name.
  * @param {import("../types.js").Catalogue} known
  * @param {any} config
+ * @param {() => Record<string, Record<string, string>>} unsuited why components do not suit, by list
  * @returns {Record<string, FormNode>}
  */
-export function parts(known, config) {
+export function parts(known, config, unsuited) {
   const schema = known.config;
   const described = (/** @type {string} */ name) => spec(name, schema.properties[name], schema);
   const control = (/** @type {string} */ name, /** @type {object} */ more = {}) =>
@@ -28,8 +29,14 @@ export function parts(known, config) {
     /** @type {HTMLElement | undefined} */ beside = undefined,
   ) =>
     component(
-      {name, title, help: schema.properties[name].description ?? HELP[name], family},
-      config[name],
+      {
+        name,
+        title,
+        help: schema.properties[name].description ?? HELP[name],
+        family,
+        unsuited: () => unsuited()[family] ?? {},
+      },
+      config[name] ?? schema.properties[name].default,
       beside,
     );
   return {
@@ -38,7 +45,12 @@ export function parts(known, config) {
     network: part("network", "networks", "Network"),
     loss: part("loss", "losses", "Loss"),
     estimator: part("estimator", "estimators", "Driver", refreshButton()),
-    shadows: shadows(described("shadows").help, config.shadows ?? []),
+    shadows: shadows(
+      described("shadows").help,
+      config.shadows ?? [],
+      undefined,
+      () => unsuited().estimators ?? {},
+    ),
     optimizer: part("optimizer", "optimizers", "Optimiser"),
     length: duration(described("steps"), described("epochs"), config),
     batch_size: control("batch_size", {unit: "examples"}),

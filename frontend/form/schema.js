@@ -19,6 +19,7 @@ import {words} from "../lib/format.js";
  * @property {string} [files] which files a folder must have that may stand here
  * @property {boolean} [bundled] whether such a folder may be left empty
  * @property {Spec[]} parts of a group
+ * @property {boolean} several whether it takes several values, which make a study
  * @property {Record<string, string[]>[]} usedIf conditions that all must hold for the field to be
  *   used: one of these other fields has one of its values
  */
@@ -59,6 +60,7 @@ export function spec(name, property, root) {
     bundled: main.bundled,
     parts: main.properties ? specs(main, root) : [],
     usedIf: main.used_if ?? [],
+    several: true,
   };
 }
 

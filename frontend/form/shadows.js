@@ -5,7 +5,7 @@ import {signal} from "../lib/signal.js";
 import {icon} from "../icons.js";
 import {about, badge, catalogueName, members, options} from "./component.js";
 import {group} from "./group.js";
-import {freshId, help, problemLine} from "./node.js";
+import {freshId, hint, problemLine} from "./node.js";
 import {specs} from "./schema.js";
 
 /** @typedef {import("./node.js").FormNode} FormNode */
@@ -20,12 +20,13 @@ const SHADOWS = {
  * @param {string} text of the help
  * @param {any[]} values
  * @param {typeof SHADOWS} [called] what the list is called, where it is of something else
+ * @param {() => Record<string, string>} [unsuited] why estimators cannot be measured, by name
  * @returns {FormNode}
  */
-export function shadows(text, values, called = SHADOWS) {
+export function shadows(text, values, called = SHADOWS, unsuited = undefined) {
   const id = freshId("shadows");
   const {line, message} = problemLine(`${id}-problem`);
-  const list = h("ul", {class: "chips"});
+  const list = h("ul", {class: "shadow-list"});
   const empty = h("p", {class: "quiet"}, called.none);
   /** @type {FormNode[]} */
   let chips = [];
@@ -37,7 +38,7 @@ export function shadows(text, values, called = SHADOWS) {
       onchange: () => add({name: adder.value}, true),
     },
     h("option", {value: ""}, called.add),
-    options(members("estimators")),
+    options(members("estimators"), "", unsuited),
   );
 
   /** @param {any} value @param {boolean} [byHand] */
@@ -69,15 +70,11 @@ export function shadows(text, values, called = SHADOWS) {
     element: h(
       "div",
       {class: "shadows"},
-      h(
-        "span",
-        {class: "label"},
-        h("label", {for: id}, called.title),
-        help(called.title, text, `${id}-tip`),
-      ),
+      h("span", {class: "label"}, h("label", {for: id}, called.title)),
       empty,
       list,
       adder,
+      hint(text, `${id}-tip`),
       line,
     ),
     read: () => chips.map((each) => each.read()),
@@ -101,13 +98,13 @@ function chip(value, onRemove) {
   const summary = h(
     "summary",
     null,
-    h("span", {class: "chip-title"}, title),
+    h("span", {class: "shadow-title"}, title),
     entry && [badge(entry), catalogueName(entry)],
     h("span", {class: "quiet", hidden: () => !changed()}, changed),
   );
   const details = h(
     "details",
-    {class: "chip-details", oninput: () => changed.set(changes(own, fields.read()))},
+    {class: "shadow-details", oninput: () => changed.set(changes(own, fields.read()))},
     summary,
     entry && about(entry, false),
     fields.element,
@@ -124,7 +121,7 @@ function chip(value, onRemove) {
     icon("cross"),
   );
   return {
-    element: h("li", {class: "chip"}, details, remove, line),
+    element: h("li", {class: "shadow"}, details, remove, line),
     read: () => ({name: value.name, ...fields.read()}),
     child: (name) => open(details, fields.child(name)),
     complain(text) {

@@ -24,6 +24,12 @@ seeds: [0, 1, 2]
 baseline: backprop
 `;
 
+/** The text of a study that another page hands over. */
+let handedOver = "";
+
+/** Let the page of studies begin with this text. @param {string} text */
+export const leaveForStudies = (text) => (handedOver = text);
+
 /** @typedef {{problems: string[], valid: string, busy: boolean}} Answer */
 
 /** @type {Answer} */
@@ -42,7 +48,7 @@ export function starter() {
     autocomplete: "off",
     "aria-describedby": "study-answer",
     "aria-invalid": () => answer().problems.length > 0 && "true",
-    value: EXAMPLE,
+    value: handedOver || EXAMPLE,
     oninput: () => {
       asked += 1;
       answer.set(ASKING);
@@ -97,6 +103,7 @@ export function starter() {
       text.focus();
     }
   }
+  handedOver = "";
   void check();
   return h(
     "section",

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
+from served import ServedLab
 
 SECONDS = 30
 RUN_PAGE = re.compile(r"/runs/\d+")
@@ -64,6 +65,14 @@ def passes(page: Page, key: str, name: str, x: float) -> None:
     )
 
 
+def tool(page: Page, chart: str, name: str) -> None:
+    """Choose from the menu of the chart with this title, by keyboard."""
+    tools = page.get_by_role("group", name=f"{chart}: tools", exact=True)
+    tools.locator("summary").press("Enter")
+    tools.get_by_role("button", name=name).press("Enter")
+    expect(tools.locator("summary")).to_be_focused()
+
+
 def legend(page: Page, key: str) -> list[str]:
     return page.evaluate(
         "(key) => document.querySelector(`[data-chart='${key}']`).data.map((t) => t.name)", key
@@ -85,6 +94,12 @@ def enter(page: Page, start_url: str, place: str = "/runs") -> None:
     expect(page.locator("#main :is(h1, h2):visible").first).to_be_visible(timeout=30_000)
 
 
+def show(page: Page, lab: ServedLab, name: str, steps: int) -> None:
+    """Start a small run without the form, and open its charts on the page of the runs."""
+    run = lab.start_run(name, steps)["id"]
+    enter(page, lab.start_url, f"/runs?runs={run}")
+
+
 def go(page: Page, address: str) -> None:
     """Go to another page of the lab, as a link of it does."""
     page.evaluate(
@@ -102,18 +117,29 @@ def go(page: Page, address: str) -> None:
 def run_form(page: Page) -> Locator:
     """The form of a new run; its page is opened if another one is."""
     form = page.locator("form.run-form")
-    if form.count() == 0:
+    if form.count() == 0 and not page.url.split("?")[0].split("#")[0].endswith("/new"):
         page.evaluate("window.charted = new URLSearchParams(location.search).get('runs')")
         page.get_by_role("link", name="New run").click()
-        expect(form).to_be_visible(timeout=30_000)
+    expect(form).to_be_visible(timeout=30_000)
     return form
+
+
+UNFOLD = """(e) => {
+  for (let at = e.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
+}"""
+
+
+def setting(page: Page, label: str) -> Locator:
+    """The control of the form with this label, in view: its group is opened."""
+    control = run_form(page).get_by_label(label, exact=True).first
+    control.evaluate(UNFOLD)
+    return control
 
 
 def fill(page: Page, **fields: str) -> None:
     """Fill fields of the form by their labels."""
-    form = run_form(page)
     for label, value in fields.items():
-        field = form.get_by_label(label.replace("_", " "), exact=True).first
+        field = setting(page, label.replace("_", " "))
         if field.evaluate("(e) => e.tagName") == "SELECT":
             field.select_option(label=value)
         else:
@@ -153,6 +179,16 @@ def run_row(page: Page, name: str) -> Locator:
 def page_head(page: Page) -> Locator:
     """The head of the page of a run: its name, state and recipe."""
     return page.locator(".run-page-head")
+
+
+def instrument(page: Page, run: int, name: str, step: int) -> Locator:
+    """The settings of an instrument of the microscope at a checkpoint of the run with a number."""
+    go(page, f"/runs/{run}/microscope?step={step}&instrument={name}")
+    settings = page.locator(".instrument-settings")
+    settings.evaluate("(details) => { details.open = true; }")
+    form = settings.locator("form")
+    expect(form).to_be_visible()
+    return form
 
 
 def step_of(row: Locator) -> int:

@@ -157,6 +157,21 @@ def _error(recorded: Floats, values: Floats) -> float:
         return Sample.from_values(values).standard_error if len(values) > 2 else 0.0
 
 
+def may_overtake(noisy: Errors, biased: Errors) -> bool:
+    """Whether averaging makes the first better than the second: it has no significant bias, and the
+    second has one beside a smaller variance."""
+    unbiased = noisy.hollow or noisy.bias == 0
+    is_biased = biased.bias > 0 and not biased.hollow
+    return unbiased and is_biased and noisy.spread > biased.spread
+
+
+def overtakes(noisy: Errors, biased: Errors) -> int | None:
+    """The fewest draws K with V₁ / K ≤ V₂ / K + B₂, from which on the mean of K draws of the first
+    is better than that of the second; None where it is from one draw on, or from 10⁹."""
+    draws = (noisy.spread - biased.spread) / biased.bias
+    return int(np.ceil(draws)) if 1 < draws < 1e9 else None
+
+
 def path_of(probes: Probes, window: int, most: int, *, scaled: bool) -> list[Errors]:
     """The path over training: successive windows, evenly chosen, the latest last.
 

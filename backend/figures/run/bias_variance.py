@@ -212,8 +212,7 @@ def _pairs(places: list[Estimated]) -> list[tuple[Estimated, Estimated]]:
         (noisy, biased)
         for noisy in places
         for biased in places
-        if (noisy.now.hollow or noisy.now.bias == 0) and not biased.now.hollow
-        if biased.now.bias > 0 and noisy.now.spread > biased.now.spread
+        if plane.may_overtake(noisy.now, biased.now)
         if noisy.probes.line.run_id == biased.probes.line.run_id
     ]
     return pairs[:PAIRS]
@@ -223,10 +222,11 @@ def _overtaking(
     noisy: Estimated, biased: Estimated, scale: Scale, tally: canvas.Tally
 ) -> list[Any]:
     """A mark at V₁ / K = V₂ / K + B₂: for larger K the mean of the noisy estimator is better."""
-    k = (noisy.now.spread - biased.now.spread) / biased.now.bias
-    if not 1 < k < 1e9:
+    draws_needed = plane.overtakes(noisy.now, biased.now)
+    if draws_needed is None:
         return []
-    words = f"{noisy.name} overtakes {biased.name} from K = {int(np.ceil(k)):,} on"
+    k = (noisy.now.spread - biased.now.spread) / biased.now.bias
+    words = f"{noisy.name} overtakes {biased.name} from K = {draws_needed:,} on"
     beyond = f" (beyond the K = {FURTHEST:,} that is drawn)" if k > FURTHEST else ""
     tally.add_details(words + ", each averaged over K draws" + beyond)
     if beyond:

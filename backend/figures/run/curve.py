@@ -21,6 +21,7 @@ from backend.figures.drawing import canvas, edge, fit, hatch, run_events, style,
 from backend.figures.drawing.names import numbered
 from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, full_name, hover_point, line_name, plain, run_name
+from backend.figures.findings.marks import signals
 from backend.figures.info import Chart, Condition, FigureInfo, Pick, Place
 from backend.figures.reference import Null, Reference
 from backend.figures.summary import takeaways as summary
@@ -176,7 +177,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.conclude(_takeaway(source, query, kept, points))
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(
-        [*traces, *run_events.marks(source, query, query.runs)],
+        [*traces, *run_events.marks(source, query, query.runs, signals(source, query, kept))],
         tally,
         title=words[0].title + where,
         xaxis=canvas.axis(progress.TITLES[query.x]),

@@ -33,6 +33,8 @@ class Dataset(Configurable, ABC):
     tokens: ClassVar[bool] = False
     """Whether an example is T token indices, int64, with a class for each: x and y are (N, T),
     `classes` is the size of the vocabulary, and a network puts out (B, T, classes)."""
+    own_network: ClassVar[str] = ""
+    """The catalogue name of the network that is made for this data set; empty: any will do."""
     separate_test: ClassVar[bool] = False
     """Whether no example of the test part is in another part with any other seed."""
 

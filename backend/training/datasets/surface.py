@@ -31,6 +31,7 @@ class Surface(Dataset):
     """Condition number κ of a quadratic: its largest curvature, 1, over its smallest."""
 
     classified: ClassVar[bool] = False
+    own_network: ClassVar[str] = "point"
 
     def __post_init__(self) -> None:
         if self.function != "quadratic" and self.dimension != 2:

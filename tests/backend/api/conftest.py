@@ -63,6 +63,28 @@ class Fake:
             for value in values
         ]
 
+    def draft(self, configs: Sequence[Any], chosen: str) -> dict[str, Any]:
+        """As the catalogue does, without a network; a surface brings the network point."""
+        answers = self.validate(configs)
+        surface = chosen == "dataset" and configs[0]["dataset"] == {"name": "surface"}
+        problems = [{**e, "remedies": []} for answer in answers for e in answer["errors"]]
+        config = answers[0].get("config") if not problems else None
+        return {
+            "changes": {"network": {"name": "point"}} if surface else {},
+            "said": ["Network is now Point."] if surface else [],
+            "problems": problems,
+            "config": config,
+            "labels": answers[0].get("labels"),
+            "weights": 12,
+            "layers": 2,
+            "steps": config and config["steps"],
+        }
+
+    def unsuited(self, config: Any) -> dict[str, dict[str, str]]:
+        """Nothing suits nowhere."""
+        nowhere = config.get("dataset") == {"name": "nowhere"}
+        return {"networks": {"mlp": "there are no data"}} if nowhere else {}
+
     def _validate(self, config: dict[str, Any], kind: Kind) -> dict[str, Any]:
         of = MicroscopeConfig if kind == "microscope" else RunConfig
         try:
