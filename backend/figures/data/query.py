@@ -80,10 +80,11 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "range": Parameter(
         "Colours of a cosine",
-        "The range of the colours: as far as the values reach (exact layers aside), or ±1.",
+        "The scale of the colours: by decades up to ±1, the same for all estimators; linear as far "
+        "as the values of one estimator reach (exact layers aside); or linear up to ±1.",
         "choice",
-        _choices(auto="as far as values reach", full="±1"),
-        "auto",
+        _choices(shared="by decades, for all", auto="as far as its values reach", full="±1"),
+        "shared",
     ),
     "against": Parameter(
         "Against",
