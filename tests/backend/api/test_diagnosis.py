@@ -105,7 +105,8 @@ def test_findings_are_told_with_the_look_of_their_estimator(client, worker, pack
         )
         for name in (*MEASURES, "along")
     ]  # fmt: skip
-    worker.send(*series, facts={"layers": LAYERS, "unbiased": {"backprop": True}})
+    layers = [{"name": "hidden.weight", "stage": "hidden", "coverage": "estimated"}]
+    worker.send(*series, facts={"layers": layers, "unbiased": {"backprop": True}})
     (finding,) = client.get(f"/api/runs/{worker.run}/findings").json()
     assert finding["title"] == "Backprop points uphill."
     assert (finding["severity"], finding["estimator"]) == (2, "backprop")
