@@ -67,9 +67,10 @@ function content(known) {
       say(`There is no run ${number} in this lab.`);
     }
   }
-  followAddress(draft, load);
-  if (isFirst) draft.fill(draft.model.peek(), {start: titleOfFirst(known), isNamed: false});
-  else draft.check();
+  const isFilled = followAddress(draft, load);
+  if (!isFilled && isFirst)
+    draft.fill(draft.model.peek(), {start: titleOfFirst(known), isNamed: false});
+  else if (!isFilled) draft.check();
   const run = h("form", {
     class: "run-form",
     novalidate: true,
@@ -151,14 +152,18 @@ function accept(event) {
  * Start where the address says: `?from=12`, `?preset=five_ways`, `?driver=fdfa`. It then says no
  * more than the page, so that a reload keeps what was changed since.
  * @param {Draft} draft @param {(number: string) => Promise<void>} load
+ * @returns whether the draft was filled at once
  */
 function followAddress(draft, load) {
   const asked = {from: parameter("from"), preset: parameter("preset"), driver: parameter("driver")};
+  const presetOf = (/** @type {string} */ wanted) =>
+    draft.known.presets.find(({name}) => name === wanted);
+  const isFilled = Boolean(presetOf(asked.preset.peek()) || asked.driver.peek());
   effect(() => {
     const [from, preset, driver] = [asked.from(), asked.preset(), asked.driver()];
     untracked(() => {
       if (from) void load(from);
-      const listed = draft.known.presets.find(({name}) => name === preset);
+      const listed = presetOf(preset);
       if (listed) draft.fill(listed.config, {start: listed.title, isNamed: false});
       if (driver)
         draft.fill(
@@ -168,6 +173,7 @@ function followAddress(draft, load) {
       batch(() => Object.values(asked).forEach((each) => each.set("")));
     });
   });
+  return isFilled;
 }
 
 /** Whether the document was loaded at this page, so that Tab begins at its top. */

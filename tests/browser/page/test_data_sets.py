@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from axe import violations
-from person import enter, press, run_form
+from person import enter, press, setting
 from playwright.sync_api import Locator, Page, expect
 from served import ServedLab
 
@@ -33,7 +33,7 @@ def small(folder: Path) -> None:
 def choose(page: Page, lab: ServedLab) -> Locator:
     """The field Folder of images in Parquet files."""
     enter(page, lab.start_url, "/new")
-    run_form(page).get_by_label("Data set", exact=True).select_option("parquet_images")
+    setting(page, "Data set").select_option("parquet_images")
     return page.locator(".data-folder")
 
 
