@@ -55,8 +55,8 @@ def rows() -> list[Row]:
         (home / "plugins").mkdir()
         (home / "plugins" / "clock.py").write_text(CLOCK)
         with serving(home, slots=3) as lab:
-            page.goto(lab.start_url)
-            page.get_by_role("button", name="Run", exact=True).wait_for()
+            page.goto(lab.start_url.replace("/#", "/new#"))
+            page.locator(RUN).wait_for()
             return [_launch(page, lab), *_latency(page, lab), *_drawing(page)]
 
 
@@ -74,8 +74,8 @@ def _launch(page: Page, lab: ServedLab) -> Row:
     with _api(lab) as api:
         for _ in range(LAUNCHES + 1):
             before = api.get("/runs").json()["total"]
-            page.goto(lab.url)
-            page.get_by_role("button", name="Run", exact=True).wait_for()
+            page.goto(f"{lab.url}/new")
+            page.locator(RUN).wait_for()
             seconds.append(page.evaluate(LAUNCH, before + 1))
             for run in api.get("/runs").json()["runs"]:
                 api.post(f"/runs/{run['id']}/cancel", json={})
@@ -85,14 +85,16 @@ def _launch(page: Page, lab: ServedLab) -> Row:
                "ms", note=note)  # fmt: skip
 
 
+RUN = "form.run-form button[type=submit]"
 LAUNCH = (
-    """async (number) => {
+    f"""async (number) => {{
   const start = performance.now();
-  document.querySelector("form.run-form button[type=submit]").click();
+  document.querySelector("{RUN}").click();
   await ("""
     + POLL
-    % """(number) => (document.querySelector('[data-chart="loss"]')?.data ?? [])
-      .some((trace) => trace.name?.includes(`#${number} `) && trace.x?.length > 0)"""
+    % """(number) => location.pathname === `/runs/${number}`
+      && (document.querySelector('[data-chart="loss"]')?.data ?? [])
+        .some((trace) => trace.x?.length > 0)"""
     + """)(number);
   return performance.now() - start;
 }"""
@@ -110,7 +112,7 @@ def _latency(page: Page, lab: ServedLab) -> Iterator[Row]:
     with _api(lab) as api:
         for count, budget in ((1, 500), (3, 1000)):
             runs = [api.post("/runs", json=_config(i)).json()["id"] for i in range(count)]
-            page.goto(f"{lab.url}/?runs={','.join(runs)}")
+            page.goto(f"{lab.url}/runs?runs={','.join(runs)}")
             seen = page.evaluate(SHOWN, [WATCH_SECONDS * 1000, count])
             pairs = zip(runs, seen, strict=True)
             late = np.concatenate([_late(api, run, shown) for run, shown in pairs])

@@ -137,8 +137,9 @@ export const start = (config) => send("/api/runs", config);
 export const probe = (ask) => send("/api/probes", ask);
 /** @param {string} run @returns {Promise<number[]>} the steps that a microscope can look at */
 export const checkpoints = (run) => request(`/api/runs/${id(run)}/checkpoints`);
-/** @param {string} run @returns {Promise<any[]>} its driver, then its shadows, at the newest checkpoint */
-export const checkpointEstimators = (run) => request(`/api/runs/${id(run)}/estimators`);
+/** @param {string} run @param {number} [step] of the checkpoint; the newest if there is none @returns {Promise<any[]>} its driver, then its shadows */
+export const checkpointEstimators = (run, step) =>
+  request(`/api/runs/${id(run)}/estimators?${query({step})}`);
 /** @param {string} run @param {"pause" | "resume" | "cancel"} order @returns {Promise<Run>} */
 export const order = (run, order) => send(`/api/runs/${id(run)}/${order}`);
 /** @param {string} run @param {number} to @returns {Promise<Run>} */
@@ -147,6 +148,8 @@ export const step = (run, to) => send(`/api/runs/${id(run)}/step`, {to});
 export const change = (run, asked) => send(`/api/runs/${id(run)}/change`, asked);
 /** @param {string} run @param {{step: number | null, config: any}} asked @returns {Promise<Run>} */
 export const fork = (run, asked) => send(`/api/runs/${id(run)}/fork`, asked);
+/** @param {string} run @returns {Promise<import("./types.js").RunFinding[]>} the most severe first */
+export const findings = (run) => request(`/api/runs/${id(run)}/findings`);
 /** @param {string} run @param {string} estimator @param {string} [stage] whose tensors are asked about @returns {Promise<import("./types.js").Diagnosis>} */
 export const diagnosis = (run, estimator, stage = "") =>
   request(`/api/runs/${id(run)}/diagnosis?${query({estimator, stage})}`);
@@ -154,7 +157,7 @@ export const diagnosis = (run, estimator, stage = "") =>
 export const scoreboard = (run, layer) =>
   request(`/api/runs/${id(run)}/scoreboard?${query({layer})}`);
 /** @param {string} run */
-export const remove = (run) => request(`/api/runs/${id(run)}`, {method: "DELETE"});
+export const remove = (run) => request(`/api/runs/${id(run)}`, {method: "DELETE", keepalive: true});
 /** @param {string} run @returns {Promise<import("./types.js").RunEvent[]>} */
 export const events = (run) => request(`/api/runs/${id(run)}/events`);
 

@@ -1,17 +1,20 @@
 // @ts-check
 /** The lab in a browser: the bar at the top, the page that the address names, and the dialogs. */
 import {icon} from "./icons.js";
-import {keysDialog} from "./keys.js";
+import {bindCommands} from "./commands.js";
+import {followHelp} from "./form/node.js";
+import {bindKey, followKeys} from "./keys.js";
+import {keysDialog} from "./keys-dialog.js";
 import {followLab} from "./lab.js";
 import {clock} from "./lib/format.js";
 import {append, h} from "./lib/h.js";
 import {computed, effect, untracked} from "./lib/signal.js";
-import {announcement} from "./lib/take.js";
+import {statusLine} from "./lib/take.js";
+import {openPalette, palette} from "./palette.js";
 import {loadPlotly} from "./plot.js";
-import {followPageLinks, openPage} from "./router.js";
+import {area, followPageLinks, openPage} from "./router.js";
 import {forkFromDialog} from "./runs/fork-from.js";
 import {listed} from "./runs/known-runs.js";
-import {microscopeDialog} from "./runs/microscope.js";
 import {followStudy} from "./runs/study.js";
 import {access, door, enter, followFragment} from "./session.js";
 import {followState} from "./state.js";
@@ -43,9 +46,9 @@ function show(page) {
     h("main", {id: "main", tabindex: "-1"}, () =>
       access() === "in" ? openPage() : access() === "out" ? door() : null,
     ),
-    h("div", {class: "said", role: "status"}, announcement),
+    statusLine(),
     keys,
-    microscopeDialog(),
+    palette(),
     forkFromDialog(),
   ]);
 }
@@ -54,9 +57,14 @@ followTheme();
 followState();
 followFragment();
 followPageLinks();
+followHelp();
 followLab();
 followStudy();
 followTab();
+followKeys();
+bindCommands();
+bindKey("/", openPalette);
+bindKey("?", () => keys.showModal());
 on("denied", () => access.set("out"));
 effect(() => {
   // Everything is read as soon as the stream is open.
@@ -66,7 +74,9 @@ const whenIdle =
   globalThis.requestIdleCallback ?? ((/** @type {() => void} */ f) => setTimeout(f, 200));
 effect(() => {
   // Once the page is usable, so that Run need not wait for it; a chart asks again if this fails.
-  if (access() === "in" && listed()) whenIdle(() => void loadPlotly().catch(() => undefined));
+  // The home page draws without it, and must not stand still while it is read.
+  if (access() === "in" && listed() && area() !== "/")
+    whenIdle(() => void loadPlotly().catch(() => undefined));
 });
 show(/** @type {HTMLElement} */ (document.querySelector("#page")));
 enter();

@@ -1,23 +1,25 @@
 // @ts-check
 /**
- * Keys: space pauses and resumes, ? helps. Never while something is being typed, nor where the key
- * has a meaning of its own; and not at all if the reader has switched them off.
+ * Keys: each does what the open page, or the lab as a whole, binds to it. Never while something is
+ * being typed, nor where the key has a meaning of its own; and not at all if the reader has
+ * switched them off.
  */
-import {h} from "./lib/h.js";
-import {signal} from "./lib/signal.js";
-import {focused, toggle} from "./lab.js";
-import {go, parameter} from "./state.js";
+import {onEnd, signal} from "./lib/signal.js";
 
-const KEYS = [
-  ["space", "pause or resume the focused run"],
-  ["j, k", "next or previous layer of the measures"],
-  ["n", "configure a new run"],
-  ["?", "this help"],
-];
+/** @typedef {() => boolean | void} Act false: it did nothing, and the key keeps its usual meaning */
 
 const SETTING = "gradlab keys";
+/** Between the two keys of a pair, such as g and h. */
+const PAIR_MS = 1500;
+
 /** Whether keys do something: a setting of the browser, since a person needs it everywhere. */
-const enabled = signal(stored() !== "off");
+export const enabled = signal(stored() !== "off");
+
+/** @type {Map<string, Act[]>} key, or pair of keys with a space between → acts; the last one counts */
+const bindings = new Map();
+
+/** @type {{key: string, at: number} | null} the first key of a pair */
+let first = null;
 
 function stored() {
   try {
@@ -28,7 +30,7 @@ function stored() {
 }
 
 /** @param {boolean} on */
-function enable(on) {
+export function enable(on) {
   enabled.set(on);
   try {
     localStorage.setItem(SETTING, on ? "on" : "off");
@@ -37,68 +39,40 @@ function enable(on) {
   }
 }
 
-export function keysDialog() {
-  const dialog = h(
-    "dialog",
-    {class: "dialog", "aria-labelledby": "keys-title"},
-    h("h2", {id: "keys-title"}, "Help"),
-    h(
-      "p",
-      null,
-      "Choose estimators in the form and press Run. The driver's gradient trains the network; shadows are measured at the same weights and batch. Charts show the runs that are ticked; double-click a chart to undo a zoom.",
+/** Let a key do something until the surrounding scope ends. @param {string} key or two: "g h" @param {Act} act */
+export function bindKey(key, act) {
+  const acts = bindings.get(key) ?? [];
+  bindings.set(key, [...acts, act]);
+  onEnd(() =>
+    bindings.set(
+      key,
+      (bindings.get(key) ?? []).filter((other) => other !== act),
     ),
-    h(
-      "label",
-      {class: "keys-switch"},
-      h("input", {
-        type: "checkbox",
-        checked: enabled,
-        onchange: (/** @type {Event} */ event) =>
-          enable(/** @type {HTMLInputElement} */ (event.target).checked),
-      }),
-      "Single-key shortcuts in this browser",
-    ),
-    h(
-      "dl",
-      {class: "keys", "data-off": () => String(!enabled())},
-      KEYS.map(([key, text]) => [h("dt", null, h("kbd", null, key)), h("dd", null, text)]),
-    ),
-    h("button", {type: "button", class: "plain close", onclick: () => dialog.close()}, "Close"),
   );
-  document.addEventListener("keydown", (event) => enabled.peek() && press(event, dialog));
+}
+
+export function followKeys() {
+  document.addEventListener("keydown", (event) => enabled.peek() && press(event));
   addEventListener("storage", ({key}) => key === SETTING && enabled.set(stored() !== "off"));
-  return dialog;
 }
 
-/** @param {KeyboardEvent} event @param {HTMLDialogElement} dialog */
-function press(event, dialog) {
+/** @param {KeyboardEvent} event */
+function press(event) {
+  const {key, ctrlKey, metaKey, altKey} = event;
   const target = /** @type {Element} */ (event.target);
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]"))
-    return;
+  if (ctrlKey || metaKey || altKey || document.querySelector("dialog[open]")) return;
   if (target.closest("input, select, textarea")) return;
-  // On a control the space bar presses it; in a table or a text it scrolls.
-  if (event.key === " " && target.closest("button, summary, a, [tabindex='0']")) return;
-  if (obey(event.key, dialog)) event.preventDefault();
+  // On a control the space bar presses it; in a table or a text it scrolls, as arrows do.
+  const scrolls = [" ", "ArrowLeft", "ArrowRight"].includes(key);
+  if (scrolls && target.closest("summary, a, [tabindex='0'], [contenteditable]")) return;
+  if (key === " " && target.closest("button")) return;
+  const before = first && performance.now() - first.at < PAIR_MS ? `${first.key} ` : "";
+  first = null;
+  const act = bindings.get(before + key)?.at(-1);
+  if (act) {
+    if (act() !== false) event.preventDefault();
+  } else if (isFirst(key)) first = {key, at: performance.now()};
 }
 
-/** @param {string} key @param {HTMLDialogElement} dialog @returns {boolean} whether it did something */
-function obey(key, dialog) {
-  const run = focused();
-  if (key === " ") return run !== undefined && toggle(run);
-  if (key === "?") dialog.showModal();
-  else if (key === "j" || key === "k") move(run, key === "j" ? 1 : -1);
-  else if (key === "n") go("/new");
-  else return false;
-  return true;
-}
-
-/** @param {import("./types.js").Run | undefined} run @param {number} by */
-function move(run, by) {
-  const stages = [
-    "",
-    ...new Set((run?.facts?.layers ?? []).map((/** @type {any} */ row) => row.stage)),
-  ];
-  const layer = parameter("layer");
-  const at = Math.max(0, stages.indexOf(layer()));
-  layer.set(stages[(at + by + stages.length) % stages.length]);
-}
+/** Whether a pair begins with a key. @param {string} key */
+const isFirst = (key) => [...bindings.keys()].some((pair) => pair.startsWith(`${key} `));

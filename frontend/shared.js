@@ -6,10 +6,10 @@ import {table} from "./charts/table.js";
 import {icon} from "./icons.js";
 import {count, duration} from "./lib/format.js";
 import {append, h} from "./lib/h.js";
-import {findings} from "./runs/findings.js";
+import {recorded} from "./runs/findings.js";
 import {nats, percent, results} from "./runs/results.js";
 import {computed, signal} from "./lib/signal.js";
-import {announcement} from "./lib/take.js";
+import {statusLine} from "./lib/take.js";
 import {focus, followState} from "./state.js";
 import {announce} from "./stream.js";
 import {followTheme, themeButton} from "./theme.js";
@@ -86,7 +86,7 @@ function departed({runs, deleted}) {
 /** What makes the numbers of a run doubtful, in full. @param {SharedDashboard} dashboard */
 const found = ({runs}) =>
   runs.flatMap((run) =>
-    findings(run).map((text) =>
+    recorded(run).map((text) =>
       h("p", {class: "note warning"}, icon("warning"), ` #${run.number} ${run.name}: ${text}`),
     ),
   );
@@ -127,6 +127,6 @@ append(/** @type {HTMLElement} */ (document.querySelector("#page")), [
     h("div", {class: "tools"}, themeButton()),
   ),
   h("main", {id: "main", tabindex: "-1"}, content()),
-  h("div", {class: "said", role: "status"}, announcement),
+  statusLine(),
 ]);
 read();

@@ -71,7 +71,7 @@ export function address() {
 }
 
 /** Go to an address that takes the place of this one, to which Back would lead nowhere. @param {string} to */
-export const replace = (to) => batch(() => take(new URL(to, location.href)));
+export const replace = (to) => batch(() => take(destination(to)));
 
 /** Whether the next address is a new entry of the browser's history. */
 let isVisit = false;
@@ -96,12 +96,15 @@ function take({pathname, searchParams}) {
   for (const [name, value] of parameters) value.set(searchParams.get(name) ?? "");
 }
 
-/** Go to an address of the lab; the choice between light and dark is kept. @param {string} to */
-export function go(to) {
+/** The choice between light and dark is kept. @param {string} to an address of the lab */
+function destination(to) {
   const url = new URL(to, location.href);
   if (theme.peek() && !url.searchParams.has("theme")) url.searchParams.set("theme", theme.peek());
-  visit(() => take(url));
+  return url;
 }
+
+/** Go to an address of the lab. @param {string} to */
+export const go = (to) => visit(() => take(destination(to)));
 
 /** Go to another view, from which the browser's back button returns. @param {() => void} change */
 export function visit(change) {

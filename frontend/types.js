@@ -183,6 +183,19 @@
  * @property {{verdict: string, text: string} | null} theory
  * @typedef {{layer: string, probes: number, step: number, stages: string[], takeaway: string, rows: ScoreboardRow[]}} Scoreboard
  *
+ * @typedef {object} RunFinding what a reader of a run must know, the same words everywhere
+ * @property {string} kind
+ * @property {1 | 2 | 3} severity a remark, a fault, a failure
+ * @property {string} title
+ * @property {string} text
+ * @property {number | null} step
+ * @property {number | null} last
+ * @property {string} estimator
+ * @property {{marker: string, colour: {index: number, light: string, dark: string}} | null} look of the estimator
+ * @property {string} layer
+ * @property {"" | "variance" | "layers" | "microscope" | "setup"} where the tab that shows it
+ * @property {"" | "lower rate" | "duplicate"} action
+ *
  * @typedef {{layer: string, cause: string, text: string, draws: number | null}} Finding
  * @typedef {{estimator: string, probes: number, draws: number, findings: Finding[], batch: string}} Diagnosis
  *

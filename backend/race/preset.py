@@ -10,6 +10,7 @@ import yaml
 
 from backend import race
 from backend.config import RunConfig, Strict
+from backend.figures.words.names import short_names
 
 
 class Racer(Strict):
@@ -19,8 +20,6 @@ class Racer(Strict):
     """Its label in the run."""
     name: str
     """As people write it."""
-    short: str
-    """For sentences and for the ends of lines."""
     rate: float
     """The learning rate at which it drives."""
 
@@ -55,7 +54,7 @@ class Preset(Strict):
         Raises KeyError for an estimator that is not part of the race.
         """
         racer = self.racer(label)
-        others = [each.label for each in self.estimators if each.label != label]
+        others = [other for other in self.labels if other != label]
         return {
             **self.document,
             "estimator": {"name": label},
@@ -69,6 +68,16 @@ class Preset(Strict):
             if each.label == label:
                 return each
         raise KeyError(label)
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of its estimators, from left to right."""
+        return [each.label for each in self.estimators]
+
+    @property
+    def short(self) -> dict[str, str]:
+        """{label: the name in sentences and at the ends of lines}."""
+        return short_names(self.labels)
 
     @property
     def digest(self) -> str:

@@ -8,9 +8,10 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from backend.figures.words.numbers import percent, two_digits
+from backend.figures.words.sentences import MIN_PROBES, counted, fitting, joined, too_early
 from backend.race.measured import BLOCK, Measured, Number, Track
-from backend.race.preset import Preset, Racer
-from estimators.statistics.formatting import counted
+from backend.race.preset import Preset
 
 EXACT = 0.9995
 """A cosine from here on is shown as 100 %."""
@@ -20,8 +21,8 @@ SIDEWAYS = 0.25
 """A mean size of cosines below which a layer's signal is no help worth a word."""
 LOST = 0.05
 """A cosine below which one draw says almost nothing."""
-ENOUGH = 5
-"""Probes before anything is said of the alignments."""
+LEAST_STEPS = 5 * BLOCK
+"""Steps that a driver has made before anything is said of its loss."""
 WINDOW = 8
 """Probes over which the numbers in sentences are averaged."""
 EVERY = 160
@@ -29,13 +30,6 @@ EVERY = 160
 
 Says = list[tuple[int, str]]
 """(step, sentence): from which step on each sentence holds."""
-
-
-def percent(value: float) -> str:
-    """An alignment in percent, as the dials write it: `51 %`, `5.8 %`, `0.46 %`, `−3.4 %`."""
-    share = abs(100 * value)
-    text = f"{share:.0f}" if share >= 9.95 else f"{share:.1f}" if share >= 0.995 else f"{share:.2f}"
-    return f"{'−' if value < 0 and float(text) > 0 else ''}{text} %"
 
 
 def of_estimator(preset: Preset, measured: Measured, label: str) -> Says:
@@ -58,7 +52,7 @@ def _estimator(
         return "Not measured at this step."
     if not rest:
         return "Equals the exact gradient in every layer."
-    in_exact = " and ".join(exact)
+    in_exact = joined(exact)
     if unbiased:
         if exact:
             return f"Right on average; one draw is exact in the {in_exact} only."
@@ -85,28 +79,37 @@ def of_alignments(preset: Preset, measured: Measured) -> Says:
 
 
 def _alignments(preset: Preset, measured: Measured, at: int) -> str:
-    if at + 1 < ENOUGH:
-        return f"Too early to say: {at + 1} of {ENOUGH} probes."
+    if at + 1 < MIN_PROBES:
+        return too_early(at + 1)
     head = preset.layers[-1].name
     recent = {
-        racer.label: _mean(measured.tracks[racer.label].whole[max(0, at + 1 - WINDOW) : at + 1])
-        for racer in preset.estimators
+        label: _mean(measured.tracks[label].whole[max(0, at + 1 - WINDOW) : at + 1])
+        for label in preset.labels
     }
     estimates = {label: value for label, value in recent.items() if value and value < EXACT}
     if len(estimates) < 2:
         return "Every estimator equals the exact gradient."
     ordered = sorted(estimates, key=lambda label: estimates[label])
-    best, worst = preset.racer(ordered[-1]), preset.racer(ordered[0])
+    best, worst = ordered[-1], ordered[0]
     said = (
-        f"{_first(best)} points {percent(estimates[best.label])} along, "
-        f"{worst.short} {percent(estimates[worst.label])}"
+        f"{preset.short[best]} points {percent(estimates[best])} along, "
+        f"{preset.short[worst]} {percent(estimates[worst])}"
     )
     estimated = [
         label for label in ordered if (measured.tracks[label].layers[head][at] or 0) < EXACT
     ]
-    if estimated == [worst.label]:
-        return f"{said}; the others compute the {head} exactly."
-    return f"{said}."
+    others = f"; the others compute the {head} exactly" if estimated == [worst] else ""
+    return fitting(said + others, said)
+
+
+def of_reading(measured: Measured) -> Says:
+    """The sentence of what the network reads, at each probe."""
+
+    def say(at: int) -> str:
+        right = measured.reading.right[at]
+        return "Not read yet." if right is None else f"{percent(right)} of unseen digits right."
+
+    return _changes(measured.steps, say)
 
 
 def of_loss(preset: Preset, measured: Measured) -> Says:
@@ -117,35 +120,35 @@ def of_loss(preset: Preset, measured: Measured) -> Says:
 
 def _loss(preset: Preset, measured: Measured, step: int) -> str:
     parts = [
-        (preset.racer(label), start, min(end, step))
+        (preset.short[label], start, min(end, step))
         for (start, label), (end, _) in pairwise([*measured.drives, (step, "")])
-        if min(end, step) - start >= ENOUGH * BLOCK
+        if min(end, step) - start >= LEAST_STEPS
     ]
     if not parts:
-        return "Too early to say."
+        return too_early(step, "step", LEAST_STEPS)
     if len(parts) == 1:
         return _took(measured, *parts[0])
     (former, *before), (latter, *after) = parts[-2:]
     falls = _fall(measured, *before), _fall(measured, *after)
     first, second = (_gained(fall) for fall in falls)
     if falls[0] >= 0 and falls[1] >= 0:
-        second = f"{falls[1]:.2g}"
+        second = two_digits(falls[1])
     steps = [end - start for start, end in (before, after)]
-    return (
-        f"{_first(former)} {first} in {counted(steps[0], 'step')}, "
-        f"{latter.short} {second} in {steps[1]:,}."
+    return fitting(
+        f"{former} {first} in {counted(steps[0], 'step')}, {latter} {second} in {steps[1]:,}",
+        f"{latter} {_gained(falls[1])} in {counted(steps[1], 'step')}",
     )
 
 
-def _took(measured: Measured, racer: Racer, start: int, end: int) -> str:
+def _took(measured: Measured, driver: str, start: int, end: int) -> str:
     """How far one driver brought the loss."""
     first, last = measured.loss.at(start), measured.loss.at(end - 1)
     if first is None or last is None:
         return "The loss is not finite."
     verb = "took" if last < first else "let"
-    return (
-        f"{_first(racer)} {verb} the loss from {first:.2g} to {last:.2g} nats "
-        f"in {counted(end - start, 'step')}."
+    return fitting(
+        f"{driver} {verb} the loss from {two_digits(first)} to {two_digits(last)} nats in "
+        f"{counted(end - start, 'step')}"
     )
 
 
@@ -158,12 +161,7 @@ def _gained(fall: float) -> str:
     """By how much the loss fell or rose: `gained 1.1 nats`."""
     if math.isnan(fall):
         return "made the loss infinite"
-    return f"{'gained' if fall >= 0 else 'lost'} {abs(fall):.2g} nats"
-
-
-def _first(racer: Racer) -> str:
-    """The short name at the beginning of a sentence."""
-    return racer.short[0].upper() + racer.short[1:]
+    return f"{'gained' if fall >= 0 else 'lost'} {two_digits(abs(fall))} nats"
 
 
 def _mean(values: Sequence[Number]) -> Number:

@@ -7,7 +7,7 @@
 import {icon} from "../icons.js";
 import {h} from "../lib/h.js";
 import {computed, untracked} from "../lib/signal.js";
-import {called} from "../runs/swept-words.js";
+import {called} from "../microscope/swept-words.js";
 import {layerTable} from "./layer-table.js";
 import {legend, newLines} from "./legend.js";
 import {control} from "./picks.js";
@@ -110,6 +110,8 @@ export const overviewBoard = (context, controls, findings) => () => {
     h(
       "div",
       {class: "grid"},
+      // The titles of the charts are one level below it.
+      h("h2", {class: "sr"}, section.title),
       first.slice(0, BESIDE_FINDINGS).map((placed) => cell(whole, placed, lines)),
       findings,
       first.slice(BESIDE_FINDINGS).map((placed) => cell(whole, placed, lines)),
@@ -181,7 +183,12 @@ function sectionOf(whole, section, controls) {
       h("h2", {id: `${id}-title`}, titleOf(whole, section)),
       h("div", {class: "picks"}, controls, actionOf(whole, section)),
     ),
-    section.legend && h("div", {class: "legend-place"}, legend(section.title, lines, MANY)),
+    section.legend &&
+      h(
+        "div",
+        {class: "legend-place"},
+        legend(section.title, lines, () => MANY),
+      ),
     blocksOf(whole, charts, lines),
     () => furtherOf(whole, section),
   );

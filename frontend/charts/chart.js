@@ -133,6 +133,7 @@ function setUp(element, options) {
       class: options.size === "small" ? "chart chart-even" : "chart",
       id: `chart-${options.key}`,
       "aria-labelledby": `title-${options.key}`,
+      ontoggletable: () => options.size !== "table" && state.table.update((on) => !on),
     },
     h(
       "figcaption",
@@ -158,7 +159,7 @@ function setUp(element, options) {
     h(
       "details",
       {class: "chart-details", hidden: () => state.note().details.length === 0},
-      h("summary", null, "All lines"),
+      h("summary", null, "More notes"),
       () => state.note().details.map((text) => h("p", null, text)),
     ),
   );
@@ -181,7 +182,9 @@ const ownLegend = (options, state) =>
         `${options.size === "small" ? "legend-place" : ""} ${state.named() ? "at-ends" : ""}`,
       "data-many": () => String(options.runs().length > 1),
     },
-    legend(options.title, state.lines, options.size === "wide" ? MANY : FEW),
+    legend(options.title, state.lines, () =>
+      options.size === "wide" || state.named() ? MANY : FEW,
+    ),
   );
 
 /**
@@ -284,10 +287,10 @@ async function show(plot, answer, asked, options, state) {
   const {figure} = answer;
   state.problem.set(""); // first: a plot in a hidden box has no width
   if (options.size !== "small") plot.style.height = `${figure.layout.height}px`;
+  learnShades(answer.shades);
   const room = options.lines || !areLines(figure.data.filter(isNamed)) ? 0 : roomOf(plot, figure);
   const layout = {...state.zoom.applied(figure.layout, asked), room};
   state.named.set(room > 0);
-  learnShades(answer.shades);
   await draw(plot, {...figure, layout}, state.lines.hidden.peek());
   if (options.links) followLinks(plot, options.links);
   if (options.coloursRuns) learnLines(figure.data);

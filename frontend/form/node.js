@@ -64,3 +64,31 @@ export function help(title, text, id, button = "?") {
     h("span", {class: "tip", role: "tooltip", id}, prose(text)),
   );
 }
+
+/**
+ * Show the help of the control that has the focus. While a pointer is pressed it stays, so that
+ * what the press is about to hit does not move away.
+ */
+export function followHelp() {
+  let isPressed = false;
+  const update = () => {
+    if (isPressed) return;
+    const owner = helped(document.activeElement);
+    for (const other of document.querySelectorAll(".helped"))
+      if (other !== owner) other.classList.remove("helped");
+    owner?.classList.add("helped");
+  };
+  const press = (/** @type {Event} */ {type}) => {
+    isPressed = type === "pointerdown";
+    // The click that a press ends with comes before.
+    if (!isPressed) setTimeout(update);
+  };
+  for (const type of ["pointerdown", "pointerup", "pointercancel"])
+    addEventListener(type, press, true);
+  addEventListener("focusin", update);
+  addEventListener("focusout", () => setTimeout(update));
+}
+
+/** What the help of a control stands in. @param {Element | null} control */
+const helped = (control) =>
+  control?.matches(".shadows > select") ? control.parentElement : control?.closest(".field");

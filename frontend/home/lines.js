@@ -28,7 +28,7 @@ import {coloured, markerPath} from "./looks.js";
 
 const SIZE = 1000;
 /** The least distance of two names at the right, as a share of the height. */
-const APART = 0.115;
+const GAP = 0.115;
 
 const at = (/** @type {number} */ x, /** @type {number} */ y) =>
   `${(SIZE * x).toFixed(0)} ${(SIZE * (1 - y)).toFixed(0)}`;
@@ -81,7 +81,7 @@ export function chart({x, y, draw, class: name}) {
     ),
     () => (draw().changes ?? []).map(change),
     () => (draw().marks ?? []).map(mark),
-    () => apart(draw().ends ?? []).map(end),
+    () => spaced(draw().ends ?? []).map(end),
   );
 }
 
@@ -127,17 +127,17 @@ const end = ({label, colour, name, value, y}) =>
   );
 
 /** Names that do not cover each other, near to where their lines end. @param {End[]} ends */
-function apart(ends) {
+function spaced(ends) {
   const sorted = ends.toSorted((a, b) => a.y - b.y);
   let least = -Infinity;
   const raised = sorted.map((each) => {
-    least = Math.max(each.y, least + APART);
+    least = Math.max(each.y, least + GAP);
     return {...each, y: least};
   });
   let most = 1;
   return raised.toReversed().map((each) => {
     const y = Math.min(each.y, most);
-    most = y - APART;
+    most = y - GAP;
     return {...each, y};
   });
 }

@@ -47,10 +47,13 @@ export function coloured(element, colour) {
   return element;
 }
 
-/** The colour of an alignment, from orange over grey to blue. @param {number | null} cosine */
+/** Powers of ten between the grey of no alignment and the full colour. */
+const DECADES = 3;
+
+/** The colour of an alignment, from orange over grey to blue, a shade a power of ten. @param {number | null} cosine */
 export function alignmentColour(cosine) {
-  if (cosine === null) return "var(--d-0)";
-  const size = Math.min(1, Math.abs(cosine));
+  if (!cosine) return "var(--d-0)";
+  const size = Math.min(1, Math.max(0, 1 + Math.log10(Math.abs(cosine)) / DECADES));
   const [near, far] = cosine < 0 ? ["--d-n1", "--d-n2"] : ["--d-p1", "--d-p2"];
   const share = (/** @type {number} */ x) => `${Math.round(100 * x)}%`;
   return size < 0.5

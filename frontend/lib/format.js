@@ -49,15 +49,23 @@ export function size(bytes) {
 export const percent = (share) => `${Math.floor(100 * share)} %`;
 
 /**
- * An alignment as `backend/race/words.py` writes it, without the sign of percent:
- * 0.0046 → 0.46, 0.058 → 5.8, 0.51 → 51, −0.034 → −3.4.
+ * An alignment as the lab's sentences write it (`percent` in backend/figures/words/numbers.py),
+ * without the sign of percent: 0.0046 → 0.46, 0.51 → 51, 0.997 → 99.7, −0.034 → −3.4.
  * @param {number | null} cosine null: not defined
  */
 export function alignment(cosine) {
   if (cosine === null) return "–";
-  const share = Math.abs(100 * cosine);
-  const text = share.toFixed(share >= 9.95 ? 0 : share >= 0.995 ? 1 : 2);
-  return cosine < 0 && Number(text) > 0 ? `−${text}` : text;
+  const size = Math.abs(cosine);
+  if (size < 1e-5) return "0";
+  return (cosine < 0 ? "−" : "") + shareOf(size);
+}
+
+/** @param {number} size */
+function shareOf(size) {
+  const share = 100 * size;
+  if (size >= 0.99 && size < 1)
+    return String(Math.min(99.99, Number(share.toFixed(share < 99.95 ? 1 : 2))));
+  return share >= 10 ? share.toFixed(0) : String(Number(share.toPrecision(2)));
 }
 
 /** Steps a second. @param {number | null | undefined} perSecond */

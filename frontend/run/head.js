@@ -7,7 +7,7 @@ import {menu} from "../lib/menu.js";
 import {recipe, titleOfEstimator} from "../lib/recipe.js";
 import {computed} from "../lib/signal.js";
 import {changes, forks} from "../runs/change.js";
-import {findingsLine} from "../runs/findings.js";
+import {findingsCount, findingsOf} from "../runs/findings.js";
 import {hasEnded, pending} from "../runs/pending.js";
 import {actions, actionsPlace} from "../runs/run-actions.js";
 import {badge, isOpenEnded, pace, SLOTS} from "../runs/run-state.js";
@@ -40,6 +40,7 @@ export function head(run) {
         h("span", {class: "status-place", "aria-live": "polite"}, () =>
           badge(status(), pending(id), isLive()),
         ),
+        findingsCount(run, findingsOf(run)),
         h("span", {class: "run-steps"}, () => steps(run())),
         h("span", {class: "run-rate", title: () => status() === "queued" && SLOTS}, () =>
           pace(run()),
@@ -52,7 +53,6 @@ export function head(run) {
     () => origin(run()),
     h("div", {role: "alert"}, () => complaint() && h("p", {class: "problem"}, complaint())),
     () => error() && failure(error()),
-    findingsLine(run),
     chips(run, status),
     h("progress", {
       class: "run-page-progress",

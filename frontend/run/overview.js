@@ -4,7 +4,7 @@ import {overviewBoard} from "../charts/board.js";
 import {contextOf} from "./context.js";
 import {findings} from "./findings.js";
 import {scoreboard} from "./scoreboard.js";
-import {tabControls} from "./tab-controls.js";
+import {tabControls} from "./tab-names.js";
 
 /** @param {() => import("../types.js").Run} run */
 export const overview = (run) => [

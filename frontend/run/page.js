@@ -4,30 +4,38 @@ import {addressOfRun, pageRun} from "../lab.js";
 import {append, h} from "../lib/h.js";
 import {computed, effect, signal, untracked} from "../lib/signal.js";
 import {tab} from "../router.js";
-import {listed, readRun} from "../runs/known-runs.js";
+import {find, listed, readRun} from "../runs/known-runs.js";
 import {replace} from "../state.js";
 import {head} from "./head.js";
-import {tabControls} from "./tab-controls.js";
+import {tabControls} from "./tab-names.js";
 import {TABS, tabBar} from "./tabs.js";
 
 export const title = "Run";
 
-/** @param {{number: string}} params */
+/** @param {{number: string}} params the run's number; its id leads to the address with the number */
 export function page({number}) {
   const isMissing = signal(false);
   effect(() => {
     if (!listed()) return;
     untracked(() =>
       readRun(number).then(
-        (isThere) => isMissing.set(!isThere),
+        (isThere) => {
+          const called = find(number);
+          if (called) replace(addressOfRun(called));
+          else isMissing.set(!isThere);
+        },
         () => undefined, // the banner says that the server does not answer
       ),
     );
   });
   const id = computed(() => pageRun()?.id ?? "");
+  let wasThere = false;
   return () => {
-    if (id()) return untracked(content);
-    return isMissing() ? missing(number) : null;
+    if (id()) {
+      wasThere = true;
+      return untracked(content);
+    }
+    return isMissing() || wasThere ? missing(number) : null;
   };
 }
 
@@ -43,17 +51,19 @@ function content() {
     document.title = `${share(run())}#${run().number} ${run().name} · Gradient Lab`;
   });
   const chosen = computed(() => (TABS.some(({name}) => name === tab()) ? tab() : ""));
-  return [
+  return h(
+    "div",
+    {class: "run-page"},
     head(run),
     tabBar(run, chosen),
-    () => {
+    h("div", {class: "run-tab"}, () => {
       const body = TABS.find(({name}) => name === chosen())?.body;
       return untracked(() => {
         tabControls.set([]);
         return body?.(run);
       });
-    },
-  ];
+    }),
+  );
 }
 
 /** The part that is done of a run that goes on, for the title of the tab. @param {import("../types.js").Run} run */

@@ -6,8 +6,8 @@ import {untracked} from "../lib/signal.js";
 import {contextOf} from "./context.js";
 import {overview} from "./overview.js";
 import {setup} from "./setup.js";
-import {tabControls} from "./tab-controls.js";
-import {microscopes, looks} from "./microscope.js";
+import {tabControls} from "./tab-names.js";
+import {microscopes, looks} from "../microscope/tab.js";
 
 /** @typedef {import("../types.js").Run} Run */
 /** @typedef {{name: string, title: string, body: (run: () => Run) => any}} Tab */

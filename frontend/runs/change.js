@@ -28,12 +28,14 @@ export const changes = (run) =>
     labels: true,
   });
 
-/** A new run from one of its checkpoints. @param {() => Run} run one that has begun */
-export function forks(run) {
+/** A new run from one of its checkpoints. @param {() => Run} run one that has begun @param {number} [chosen] the step that is proposed; the newest if none is */
+export function forks(run, chosen) {
   const steps = signal(/** @type {number[]} */ ([]));
   const ids = {from: freshId("from"), length: freshId("length")};
   const from = h("select", {id: ids.from}, () =>
-    steps().map((step) => h("option", {value: step}, step.toLocaleString("en"))),
+    steps().map((step) =>
+      h("option", {value: step, selected: step === chosen}, step.toLocaleString("en")),
+    ),
   );
   const length = h("input", {
     id: ids.length,

@@ -2,11 +2,9 @@
 /** What can be done with a run: buttons that say what they do, and when they wait. */
 import {exportUrl} from "../api.js";
 import {icon} from "../icons.js";
-import {order, resample} from "../lab.js";
+import {microscopeAddress, order, remove, resample} from "../lab.js";
 import {append, h} from "../lib/h.js";
 import {effect} from "../lib/signal.js";
-import {twice} from "../lib/twice.js";
-import {openMicroscope} from "./microscope.js";
 import {FOLLOWING, hasEnded, isFinal, pending} from "./pending.js";
 
 /** @typedef {import("../types.js").Run} Run */
@@ -77,7 +75,7 @@ export function actions(status, id, run, microscope) {
     status === "paused" && act("step", "Step", "step"),
     !ended && act("stop", "Cancel", "cancel"),
     microscope && does("refresh", "Resample", "with the next seed:", run, resample),
-    !attached && does("lens", "Microscope", "on", run, openMicroscope),
+    !attached && lens(run),
     !microscope &&
       !attached &&
       h(
@@ -117,19 +115,24 @@ const does = (name, text, how, run, act) =>
       type: "button",
       class: "act",
       onclick: () => act(run()),
-      "aria-label": () => `${text} ${how} run ${run().number}`,
+      "aria-label": () => [text, how, `run ${run().number}`].filter(Boolean).join(" "),
     },
     icon(name),
     text,
   );
 
-/** @param {() => Run} run */
-const removal = (run) =>
-  twice(
+/** The way to the microscope on a run. @param {() => Run} run */
+const lens = (run) =>
+  h(
+    "a",
     {
-      text: "Delete",
-      final: "Delete for good",
-      label: (armed) => `${armed ? "Really delete" : "Delete"} run ${run().number}`,
+      class: "act",
+      href: () => microscopeAddress(run()),
+      "aria-label": () => `Microscope on run ${run().number}`,
     },
-    () => order(run(), "delete"),
+    icon("lens"),
+    "Microscope",
   );
+
+/** @param {() => Run} run */
+const removal = (run) => does("bin", "Delete", "", run, remove);

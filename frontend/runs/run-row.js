@@ -5,18 +5,18 @@ import {h} from "../lib/h.js";
 import {computed, signal} from "../lib/signal.js";
 import {count, duration} from "../lib/format.js";
 import {icon} from "../icons.js";
-import {focused} from "../lab.js";
-import {focus, show, shown} from "../state.js";
+import {addressOfRun, focused} from "../lab.js";
+import {focus, show, shown, visit} from "../state.js";
 import {isLive} from "../stream.js";
 import {runSample} from "./colour.js";
 import {changes, forks} from "./change.js";
 import {facts} from "./facts.js";
-import {findingsLine} from "./findings.js";
+import {findingsCount, findingsLine, findingsOf} from "./findings.js";
 import {hasEnded, pending} from "./pending.js";
 import {nats, percent, results} from "./results.js";
 import {actions, actionsPlace} from "./run-actions.js";
 import {badge, isMicroscope, isOpenEnded, pace, SLOTS, unitOf} from "./run-state.js";
-import {drawing, where} from "./swept-words.js";
+import {drawing, where} from "../microscope/swept-words.js";
 
 /** @typedef {import("../types.js").Run} Run */
 
@@ -24,6 +24,7 @@ import {drawing, where} from "./swept-words.js";
 export function row(run) {
   const id = run().id;
   const microscope = isMicroscope(run());
+  const list = findingsOf(run);
   const isShown = computed(() => shown().includes(id));
   const isFocused = computed(() => focused()?.id === id);
   const status = computed(() => run().status);
@@ -52,9 +53,19 @@ export function row(run) {
           checked: isShown,
           "aria-label": () => `Show run ${run().number} in the charts`,
           onchange: (/** @type {Event} */ event) =>
-            show(id, /** @type {HTMLInputElement} */ (event.target).checked),
+            visit(() => show(id, /** @type {HTMLInputElement} */ (event.target).checked)),
         }),
         () => isShown() && runSample(id),
+      ),
+      h(
+        "a",
+        {
+          class: "run-number",
+          href: () => addressOfRun(run()),
+          "aria-label": () => `Open run ${run().number}`,
+          title: "Open its page",
+        },
+        () => `#${run().number}`,
       ),
       h(
         "button",
@@ -65,18 +76,17 @@ export function row(run) {
           title: microscope ? "Show what was drawn" : "Show its layers and carpets",
           onclick: () => showCharts(id),
         },
-        h("span", {class: "run-number"}, () => `#${run().number}`),
-        " ",
         microscope && [icon("lens"), " "],
         () => run().name || run().labels.driver,
       ),
       h("span", {class: "status-place", "aria-live": "polite"}, () =>
         badge(status(), pending(id), isLive()),
       ),
+      findingsCount(run, list),
     ),
     progress(run),
     () => origin(run()),
-    findingsLine(run),
+    findingsLine(list),
     actionsPlace(() => actions(status(), id, run, microscope)),
     () =>
       error() &&

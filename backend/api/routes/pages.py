@@ -58,6 +58,16 @@ def page() -> HTMLResponse:
     return shell("index.html")
 
 
+@routes.get("/{name}", response_class=HTMLResponse)
+def no_page(request: Request) -> HTMLResponse:
+    """An address without a page: the document says so to a reader, to all else the error does."""
+    if "text/html" not in request.headers.get("accept", ""):
+        raise HTTPException(404)
+    document = shell("index.html")
+    document.status_code = 404
+    return document
+
+
 @cache
 def _plotly() -> tuple[bytes, bytes, str]:
     """plotly.js, the same compressed, and its strong ETag."""

@@ -23,6 +23,8 @@ SPREAD, BIAS = "relative_variance", "relative_squared_bias"
 ERRORS = (f"{SPREAD}_se", f"{BIAS}_se")
 SHORTEST = 4
 """Fewest probes, and fewest windows, that make a path."""
+CONVICTED = 4.0
+"""Standard errors from 0 of a bias that is told."""
 ALIGNED = ("scaled_error", "cosine", "norm_ratio")
 """The measures that the slope follows from in runs of before, which do not keep it."""
 
@@ -54,6 +56,12 @@ class Errors(NamedTuple):
     def hollow(self) -> bool:
         # Exactly 0 is no noise: backpropagation has no bias, and is drawn as sure of it.
         return self.bias != 0 and self.bias <= 2 * self.errors[1]
+
+    @property
+    def biased(self) -> bool:
+        """Whether a bias is told: 4 standard errors from 0, since draws are heavy-tailed and many
+        estimators and layers are looked at."""
+        return self.bias > 0 and self.bias > CONVICTED * self.errors[1]
 
     @property
     def finite(self) -> bool:
@@ -147,6 +155,21 @@ def _error(recorded: Floats, values: Floats) -> float:
             # Probes are at different steps with noise of their own: errors add in squares.
             return float(np.sqrt(np.mean(finite**2) / len(finite)))
         return Sample.from_values(values).standard_error if len(values) > 2 else 0.0
+
+
+def may_overtake(noisy: Errors, biased: Errors) -> bool:
+    """Whether averaging makes the first better than the second: it has no significant bias, and the
+    second has one beside a smaller variance."""
+    unbiased = noisy.hollow or noisy.bias == 0
+    is_biased = biased.bias > 0 and not biased.hollow
+    return unbiased and is_biased and noisy.spread > biased.spread
+
+
+def overtakes(noisy: Errors, biased: Errors) -> int | None:
+    """The fewest draws K with V₁ / K ≤ V₂ / K + B₂, from which on the mean of K draws of the first
+    is better than that of the second; None where it is from one draw on, or from 10⁹."""
+    draws = (noisy.spread - biased.spread) / biased.bias
+    return int(np.ceil(draws)) if 1 < draws < 1e9 else None
 
 
 def path_of(probes: Probes, window: int, most: int, *, scaled: bool) -> list[Errors]:

@@ -1,6 +1,7 @@
 """Marks on the horizontal axis for what happened to a run: deaths, new attempts, changes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,18 +17,31 @@ from backend.figures.drawing.text import clipped, hover_head, hover_mark, plain,
 NAME = "what happened to the run"
 LONGEST = 160
 """Most characters of what a mark says of one event."""
-_SYMBOLS = {"death": "x", "attempt": "triangle-right", "change": "diamond"}
+_SYMBOLS = {
+    "death": "x", "attempt": "triangle-right", "change": "diamond", "rise": "triangle-ne",
+    "spike": "triangle-up", "plateau": "square", "dead layer": "x-open",
+}  # fmt: skip
 """The marks of kinds of events; of several events at a step, the first of these."""
 
 
-def marks(source: Source, query: Query, runs: Sequence[str]) -> list[go.Scatter]:
+def marks(
+    source: Source,
+    query: Query,
+    runs: Sequence[str],
+    signals: Mapping[str, Sequence[EventLike]] = MappingProxyType({}),
+) -> list[go.Scatter]:
     """A trace of marks at the lower edge, on the axis of the edge; none where nothing happened.
 
-    Events of one step share a mark, which says each with its reason.
+    Events of one step share a mark, which says each with its reason. `signals` are what the drawn
+    curves of each run do, marked in the same way.
     """
     events = source.marked_events(runs)
     made = [
-        mark for run_id in runs for mark in _of_run(source, query, run_id, events.get(run_id, ()))
+        mark
+        for run_id in runs
+        for mark in _of_run(
+            source, query, run_id, [*events.get(run_id, ()), *signals.get(run_id, ())]
+        )
     ]
     if not made:
         return []

@@ -55,6 +55,13 @@ def test_a_page_has_no_data_and_answers_only_to_get(stranger):
         assert refused.status_code in (401, 405), path
 
 
+def test_a_reader_sees_that_there_is_no_such_page(client):
+    reader = {"accept": "text/html,*/*;q=0.8"}
+    answer = client.get("/rnus", headers=reader)
+    assert (answer.status_code, answer.text) == (404, client.get("/").text)
+    assert client.get("/rnus").json() == {"detail": "there is nothing at '/rnus'"}
+
+
 @pytest.mark.parametrize("query", ["runs=r1,r2&focus=r2", "study=y1&layer=head"])
 def test_an_address_of_an_earlier_version_leads_to_the_runs(stranger, query):
     answer = stranger.get(f"/?{query}", follow_redirects=False)

@@ -7,13 +7,13 @@ from backend.race.preset import preset
 from backend.training.components.assemble import component_index
 
 
-@pytest.mark.parametrize("driver", [None, *(each.label for each in preset().estimators)])
+@pytest.mark.parametrize("driver", [None, *preset().labels])
 def test_the_race_can_run_whoever_drives(driver):
     config = preset().driven_by(driver) if driver else preset().document
     answer = validate_with(config, component_index())
     assert not answer.get("errors")
     labels = answer["labels"]
-    assert {labels["driver"], *labels["shadows"]} == {each.label for each in preset().estimators}
+    assert {labels["driver"], *labels["shadows"]} == {*preset().labels}
     driven = preset().racer(labels["driver"])
     assert answer["config"]["optimizer"]["lr"] == driven.rate
 

@@ -3,12 +3,12 @@
 import pytest
 
 from backend.race import words
-from backend.race.measured import BLOCK, Loss, Measured, Track, measure
+from backend.race.measured import BLOCK, Loss, Measured, Reading, Track, measure
 from backend.race.preset import preset
 from backend.race.recording import recording
 from backend.race.story import story
 
-LABELS = [each.label for each in preset().estimators]
+LABELS = preset().labels
 LAYERS = [each.name for each in preset().layers]
 
 
@@ -27,6 +27,7 @@ def measured(probes=8, layers=None, unbiased=(), losses=(2.5, 1.0), drives=None)
         [32 * at for at in range(probes)],
         tracks,
         Loss(loss, loss, loss),
+        Reading([0.5] * probes, []),
         dict.fromkeys(unbiased, True),
         drives or [(0, "forward_gradient")],
     )
@@ -73,17 +74,17 @@ def test_the_best_and_the_worst_are_named_and_whose_head_is_exact():
     }
     sentence = words.of_alignments(preset(), measured(layers=layers))[-1][1]
     assert sentence == (
-        "FDFA points 93 % along, forward gradient 0.50 %; the others compute the head exactly."
+        "FDFA points 93 % along, forward gradient 0.5 %; the others compute the head exactly."
     )
     layers["direct_feedback_alignment"] = [0.0, 0.0, 0.9]
     sentence = words.of_alignments(preset(), measured(layers=layers))[-1][1]
-    assert sentence == "FDFA points 93 % along, forward gradient 0.50 %."
+    assert sentence == "FDFA points 93 % along, forward gradient 0.5 %."
 
 
 @pytest.mark.parametrize(
     ("losses", "drives", "sentence"),
     [
-        ([2.5] * 3, [(0, "forward_gradient")], "Too early to say."),
+        ([2.5] * 3, [(0, "forward_gradient")], "Too early to say: 48 of 80 steps."),
         (
             [2.5, 2.4, 2.3, 2.2, 2.1, 2.0],
             [(0, "forward_gradient")],
@@ -115,7 +116,7 @@ def test_the_loss_is_told_by_driver(losses, drives, sentence):
 def test_sentences_are_short_and_begin_at_the_first_step():
     measured_there = recording()
     assert measured_there is not None
-    told = story(preset(), measured_there)
+    told = story(preset(), measured_there.measured)
     says = [each["says"] for each in told["estimators"]] + [*told["takeaways"].values()]
     for each in says:
         steps = [step for step, _ in each]
@@ -129,12 +130,17 @@ def test_a_probe_counts_once_every_estimator_was_measured():
         metric, _, label = key
         if metric == "train/loss":
             return list(range(2 * BLOCK + 3)), [1.0] * BLOCK + [3.0] * BLOCK + [9.0] * 3
+        if metric.startswith("validation/prediction"):
+            return [0], [7.0]
         probes = 1 if label == "fdfa" else 2
         return [0, 32][:probes], [0.123456, float("nan")][:probes]
 
     there = measure(preset(), read, {}, [])
     assert there.steps == [0]
     assert there.tracks["backprop"].whole == [0.1235]
+    assert there.reading.classes == [[7]] * preset().config.shown_examples
+    assert there.reading.right == [0.1235]
+    assert words.of_reading(there) == [(0, "12 % of unseen digits right.")]
     assert there.loss.mean == [1.0, 3.0], "the last three steps fill no block"
     assert there.loss.at(BLOCK) == 3.0
     assert there.loss.at(100) == 3.0

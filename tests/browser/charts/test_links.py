@@ -2,7 +2,7 @@
 
 import pytest
 from axe import violations, wear
-from person import enter, run_row, sees
+from person import enter, run_row, sees, tool
 from playwright.sync_api import Page, expect
 from served import ServedLab
 from study import fill
@@ -79,8 +79,7 @@ def test_a_cell_adds_its_runs_to_those_that_are_shown(page: Page, study: Study) 
     first, second = ids["global-normal"]
     page.wait_for_url(f"**runs={ids['backprop'][0]},{second},{first}&focus={first}&**")
     expect(run_row(page, "global-normal, seed 0").locator(".run-name")).to_be_focused()
-    tools = page.get_by_role("group", name="Targets and guesses: tools")
-    tools.get_by_label("Show as a table").press("Enter")
+    tool(page, "Targets and guesses", "Show as a table")
     link = page.get_by_role("link", name="Open 2 runs of local, local")
     address = link.get_attribute("href") or ""
     assert (
@@ -106,8 +105,7 @@ def test_a_cell_without_a_run_says_so_and_leads_nowhere(page: Page, study: Study
 def test_the_table_has_the_numbers_and_links_for_the_keyboard(page: Page, study: Study) -> None:
     ids = study[2]
     opened(page, study)
-    tools = page.get_by_role("group", name="Targets and guesses: tools")
-    tools.get_by_label("Show as a table").press("Enter")
+    tool(page, "Targets and guesses", "Show as a table")
     table = page.get_by_role("region", name="Targets and guesses, as a table")
     expect(table.locator("thead")).to_contain_text("guess")
     expect(table).to_contain_text("mean over 2 seeds, 95 % t-interval")
@@ -155,8 +153,7 @@ def test_axe_finds_nothing_on_a_study(look: str, page: Page, study: Study) -> No
     opened(page, study)
     page.locator("[data-chart=study-depth]").scroll_into_view_if_needed()
     sees(page, "() => document.querySelector('[data-chart=study-depth]')?._fullData?.length > 0")
-    tools = page.get_by_role("group", name="Targets and guesses: tools")
-    tools.get_by_label("Show as a table").click()
+    tool(page, "Targets and guesses", "Show as a table")
     expect(page.get_by_role("link", name="Open 2 runs of local, local")).to_be_visible()
     assert violations(page) == []
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from drawn import place
-from person import enter
+from person import enter, tool
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -112,7 +112,7 @@ def test_a_long_table_has_pages_and_its_file_has_every_row(
         source.add_run(f"r{at}", MemoryRun(at + 1, f"run <{at}>", {}, {"driver": "spsa"}))
         source.add(f"r{at}", "train/loss", np.arange(60) * (at + 1), values[at])
     place(page, source, "curve", runs=",".join(f"r{at}" for at in range(10)))
-    page.get_by_role("group", name="Tried: tools").get_by_label("Show as a table").click()
+    tool(page, "Tried", "Show as a table")
     table = page.get_by_role("region", name="Tried, as a table")
     cells = table.locator("tbody tr:not(:has([scope=rowgroup]))")
     expect(cells).to_have_count(200)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from drawn import place
 from paper import contrast
-from person import enter
+from person import enter, tool
 from playwright.sync_api import Page
 from served import ServedLab
 
@@ -34,7 +34,7 @@ def test_every_text_is_read_on_white_in_the_dark(
     enter(page, lab.start_url)
     place(page, source, "curve")
     with page.expect_download() as download:
-        page.get_by_role("group", name="Tried: tools").get_by_label("Download as SVG").click()
+        tool(page, "Tried", "Download as SVG")
     download.value.save_as(tmp_path / "tried.svg")
     drawing = ElementTree.parse(tmp_path / "tried.svg").getroot()
     paper = next(drawing.iter("{http://www.w3.org/2000/svg}rect"))

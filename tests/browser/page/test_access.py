@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from axe import LOOKS, violations, wear
-from person import chart, enter, go, points, run_form, setting
+from person import chart, enter, go, points, run_form, setting, tool
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -32,7 +32,7 @@ def test_axe_finds_nothing(look: str, page: Page, lab: ServedLab, run: dict[str,
     chart(page, "carpet-0")
     page.locator(".run-facts summary").first.click()
     chart(page, "accuracy")
-    page.get_by_role("group", name="Loss: tools").get_by_label("Show as a table").click()
+    tool(page, "Loss", "Show as a table")
     expect(page.get_by_role("region", name="Loss, as a table")).to_be_visible()
     check(page, width)
 
@@ -41,6 +41,9 @@ def test_axe_finds_nothing(look: str, page: Page, lab: ServedLab, run: dict[str,
     page.get_by_role("group", name="Recipe").get_by_text("Fork from a checkpoint").click()
     expect(page.get_by_role("button", name="Start the fork")).to_be_visible()
     check(page, width)
+    title = page.get_by_role("heading", level=1)
+    title.click()
+    expect(page.get_by_role("button", name="Start the fork")).to_be_hidden()
     page.get_by_role("link", name="Setup & log").click()
     expect(page.get_by_role("heading", name="Setup and log")).to_be_visible()
     check(page, width)
@@ -68,7 +71,7 @@ def test_axe_finds_nothing_at_the_door_and_in_dialogs(
 
 
 def test_keys_and_help_work_without_a_mouse(page: Page, lab: ServedLab) -> None:
-    enter(page, lab.start_url, "/new")
+    enter(page, lab.start_url)
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the lab")).to_be_focused()
     help_text = run_form(page).get_by_text("Units in each hidden layer")

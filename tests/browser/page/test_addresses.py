@@ -40,18 +40,21 @@ def test_back_and_forward_restore_page_and_view(
     expect(pages_link(page, "Studies")).to_have_attribute("aria-current", "page")
     expect(page.locator("#main")).to_be_focused()
     assert page.url == f"{lab.url}/studies", "a view of the runs is no part of it"
+    go(page, f"/runs/{run['id']}")
+    page.wait_for_url(f"**/runs/{run['number']}")
     go(page, f"/runs/{run['number']}/setup")
     expect(title(page)).to_have_text("addressed")
     expect(pages_link(page, "Runs")).to_have_attribute("aria-current", "page")
-    page.get_by_role("link", name="Overview").click()
-    expect(page.get_by_label("Horizontal axis")).to_be_visible()
+    overview = page.get_by_role("link", name="Overview")
+    overview.click()
+    expect(overview).to_have_attribute("aria-current", "page")
 
-    for _ in range(3):
+    for _ in range(4):
         page.go_back()
     expect(title(page)).to_have_text("Runs")
     expect(axis).to_have_value("examples")
     expect(page.locator(".run input:checked")).to_have_count(1)
-    for _ in range(2):
+    for _ in range(3):
         page.go_forward()
     expect(title(page)).to_have_text("addressed")
     expect(page.get_by_role("heading", name="Setup and log")).to_be_visible()
@@ -68,6 +71,8 @@ def test_nonsense_is_said_to_be_nonsense(page: Page, lab: ServedLab, expected: l
     page.get_by_role("link", name="Go to the home page").click()
     page.wait_for_url(re.compile("/$"))
     expect(title(page)).not_to_have_text("There is no such page")
+    enter(page, lab.start_url, "/nonsense")
+    expect(title(page)).to_have_text("There is no such page")
     for number in ("999999999", "none", "%E0%A4%A", "-1"):
         go(page, f"/runs/{number}")
         expect(title(page)).to_have_text("There is no such run")
@@ -109,3 +114,17 @@ def test_links_and_keys_open_pages(page: Page, lab: ServedLab, run: dict[str, An
     form = run_form(page)
     expect(form.get_by_label("Name", exact=True)).to_have_value("addressed")
     expect(form.get_by_label("Seed", exact=True)).to_have_value("7")
+
+
+@pytest.mark.timeout(60)
+def test_a_run_that_somebody_deletes_leaves_a_word_in_its_place(
+    page: Page, lab: ServedLab, expected: list[str]
+) -> None:
+    expected.append("404")
+    goes = lab.finished(lab.start_run("goes", 5)["id"])
+    enter(page, lab.start_url, f"/runs/{goes['id']}?theme=dark")
+    expect(title(page)).to_have_text("goes")
+    assert page.url == f"{lab.url}/runs/{goes['number']}?theme=dark"
+    with lab.client() as client:
+        client.delete(f"/runs/{goes['id']}").raise_for_status()
+    expect(title(page)).to_have_text("There is no such run")

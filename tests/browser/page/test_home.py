@@ -1,6 +1,7 @@
 """The Home page: alive without a click, first by its recording, then by this machine's own run."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ from person import SECONDS, enter, sees
 from playwright.sync_api import Page, Route, expect
 from served import ServedLab
 
+from backend.figures.words.numbers import percent
+
 WAIT = SECONDS * 1000
 HOSTILE = "<img src=x onerror=alert(1)> " + "long " * 30
 TURNED = """(before) => {
@@ -19,6 +22,11 @@ TURNED = """(before) => {
 }"""
 LINES = """() => [...document.querySelectorAll(".race-loss .line")]
   .map((line) => getComputedStyle(line).stroke)"""
+
+FORMATTED = """async (cosines) => {
+  const {alignment} = await import("/static/lib/format.js");
+  return cosines.map(alignment);
+}"""
 
 
 @pytest.fixture
@@ -40,10 +48,8 @@ def test_the_race_from_a_cold_start_to_a_user_who_comes_back(racing: ServedLab, 
     expect(state).to_have_text("Recording")
     sees(page, TURNED, sees(page, TURNED, "", seconds=5), seconds=5)
     fdfa = page.locator("[data-estimator=fdfa]")
-    expect(fdfa.get_by_role("img")).to_have_attribute(
-        "aria-label", sees(page, "() => /FDFA, \\d+ percent along/.exec(document.querySelector("
-        "'[data-estimator=fdfa] svg[role=img]').ariaLabel)?.[0]"),
-    )  # fmt: skip
+    label = re.compile(r"^FDFA, [\d.]+ percent along$")
+    expect(fdfa.get_by_role("img")).to_have_attribute("aria-label", label)
     titles = page.locator(".paper-card h3")
     expect(titles).to_have_count(5)
     for title in titles.all():
@@ -98,6 +104,9 @@ def test_a_recording_that_does_not_fit_is_not_shown(page: Page, lab: ServedLab) 
     expect(page.locator(".race-state")).to_have_text("Waiting")
     expect(page.locator(".race-head")).to_contain_text("No recording fits this version of the lab.")
     expect(page.locator("[data-estimator=fdfa] .dial-number")).to_have_text("– %")
+    cosines = [-0.0342, 0, 0.000123, 0.00464, 0.0996, 0.5149, 0.98, 0.9912, 0.9996, 1]
+    shown = page.evaluate(FORMATTED, cosines)
+    assert [f"{text} %" for text in shown] == [percent(cosine) for cosine in cosines]
 
 
 def _posts(route: Route) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from person import becomes, enter, fill, points, press, press_run, run_row, small
+from person import becomes, enter, fill, points, press, press_run, run_row, setting, small
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -82,6 +82,7 @@ def plugins(lab: ServedLab) -> Iterator[Path]:
 
 
 def refresh(page: Page) -> None:
+    setting(page, "Driver")  # its group has the button
     page.get_by_role("button", name="Refresh").click()
     expect(page.get_by_role("status").filter(has_text="The plug-in folder was read")).to_be_visible(
         timeout=60_000
@@ -138,7 +139,8 @@ def test_what_does_not_fit_is_said_beside_the_network(
     fill(page, Name="misfit", Network="Plain module", Length="20")
     press(page)
     problem = page.locator(".problem").filter(has_text="the network's output")
-    expect(problem).to_contain_text("has shape (2, 7); this data set and this loss need (2, 10)")
+    said = "has shape (2, 7); this data set and this loss need (2, 10)"
+    expect(problem).to_contain_text(said, timeout=20_000)  # the network is made to be tried
 
 
 def test_a_figure_of_a_plugin_stands_among_the_charts_of_a_run(

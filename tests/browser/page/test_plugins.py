@@ -1,6 +1,18 @@
 """An estimator of one's own joins the form; a broken file is listed and harms nothing."""
 
-from person import becomes, chart, enter, fill, legend, points, press_run, run_row, sees, small
+from person import (
+    becomes,
+    chart,
+    enter,
+    fill,
+    legend,
+    points,
+    press_run,
+    run_row,
+    sees,
+    setting,
+    small,
+)
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -38,6 +50,7 @@ def test_a_file_in_the_folder_becomes_an_estimator(page: Page, lab: ServedLab) -
     (folder / "stretched.py").write_text(OWN)
     (folder / "broken.py").write_text("import nothing_of_that_name\n")
     enter(page, lab.start_url, "/new")
+    setting(page, "Driver")  # its group has the button
     page.get_by_role("button", name="Refresh").click()
     failure = page.locator("details.failure")
     expect(failure).to_contain_text("broken.py", timeout=30_000)
@@ -49,7 +62,7 @@ def test_a_file_in_the_folder_becomes_an_estimator(page: Page, lab: ServedLab) -
 
     small(page, "my own", 60)
     fill(page, Driver="Stretched gradient")
-    expect(page.get_by_label("Stretch", exact=True)).to_have_value("1.5")
+    expect(setting(page, "Stretch")).to_have_value("1.5")
     expect(page.get_by_text("times", exact=True)).to_be_visible()
     press_run(page)
     becomes(run_row(page, "my own"), "finished")

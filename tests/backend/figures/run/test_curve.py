@@ -71,7 +71,8 @@ def test_spikes_survive_thinning_and_the_note_says_what_is_shown(empty):
     values[[7_001, 13_313]] = 50.0, -50.0
     empty.add("r1", "train/loss", np.arange(20_000), values)
     drawn = curve(empty)
-    (trace,) = traces(drawn)
+    trace, marked = traces(drawn)
+    assert (marked["name"], marked["x"]) == ("what happened to the run", [7_001.0])
     assert {50.0, -50.0} <= set(trace["y"])
     assert len(trace["y"]) == drawn["shown"] <= 1000
     assert note_text(drawn) == f"{drawn['shown']:,} of 20,000 points, extrema kept"

@@ -1,5 +1,5 @@
 // @ts-check
-/** The microscope's dialog: the checkpoint, the estimators and the number of draws. */
+/** The settings of a look with the microscope: the estimators, the number of draws, the seed. */
 import * as api from "../api.js";
 import {PLAIN, field} from "../form/field.js";
 import {freshId, locate, problemLine} from "../form/node.js";
@@ -9,44 +9,11 @@ import {catalogue, startMicroscope} from "../lab.js";
 import {count} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {computed, effect, signal, untracked} from "../lib/signal.js";
-import {kindField} from "./microscope-kind.js";
+import {kindField} from "./instrument-fields.js";
 import {sweptField} from "./swept-field.js";
 
 /** @typedef {import("../types.js").Run} Run */
 /** @typedef {import("../form/node.js").FormNode} FormNode */
-
-const subject = signal(/** @type {Run | null} */ (null));
-
-/** Open the dialog for a run, with its present driver and shadows. @param {Run} run */
-export async function openMicroscope(run) {
-  // Without a checkpoint there are no estimators; the dialog says so.
-  const [estimator, ...shadows] = await api.checkpointEstimators(run.id).catch(() => []);
-  subject.set(estimator ? {...run, config: {...run.config, estimator, shadows}} : run);
-}
-
-export function microscopeDialog() {
-  const place = h("div");
-  const dialog = h(
-    "dialog",
-    {class: "dialog", "aria-labelledby": "microscope-title", onclose: () => subject.set(null)},
-    h("h2", {id: "microscope-title"}, () => `Microscope on run ${subject()?.number ?? ""}`),
-    h(
-      "p",
-      {class: "quiet"},
-      "Draws many estimates at one frozen checkpoint, and shows how they fall, where their variance comes from, what a step would do, or how near every adjoint of an equilibrium comes to the exact gradient.",
-    ),
-    place,
-  );
-  // A form needs the catalogue, which may come later than the press; a changed one needs no other.
-  const hasCatalogue = computed(() => catalogue() !== null);
-  effect(() => {
-    const run = subject();
-    if (!run || !hasCatalogue()) return place.replaceChildren();
-    untracked(() => place.replaceChildren(form(run, () => dialog.close())));
-    dialog.showModal();
-  });
-  return dialog;
-}
 
 const OF_ESTIMATORS = {
   title: "Estimators",
@@ -54,9 +21,12 @@ const OF_ESTIMATORS = {
   none: "None. Add an estimator to draw from.",
 };
 
-/** @param {Run} run @param {() => void} close */
-function form(run, close) {
-  const {kind, ...plain} = controls(run);
+/**
+ * @param {Run} run with the step of the checkpoint in `config.microscope`
+ * @param {import("./instruments.js").Instrument} instrument
+ */
+export function form(run, instrument) {
+  const {kind, ...plain} = controls(run, instrument);
   const nodes = {...plain, ...kind.nodes};
   const {line, message} = problemLine(freshId("microscope"));
   const busy = signal(false);
@@ -74,7 +44,6 @@ function form(run, close) {
       if (JSON.stringify(given.estimators) === untouched) given.estimators = null;
       if (given.adjoint_map) given.estimators = null; // it takes none
       await startMicroscope({run: run.id, ...given});
-      close();
     } catch (error) {
       if (!(error instanceof api.Refusal || error instanceof api.Silence)) throw error;
       message.set(explain(error, nodes));
@@ -86,7 +55,6 @@ function form(run, close) {
   return h(
     "form",
     {class: "microscope", novalidate: true, onsubmit: submit},
-    nodes.step.element,
     kind.element,
     h("div", {hidden: () => kind.chosen() === "adjoint_map"}, nodes.estimators.element),
     h("div", {class: "pair"}, nodes.draws.element, nodes.seed.element),
@@ -94,7 +62,6 @@ function form(run, close) {
     h(
       "div",
       {class: "dialog-end"},
-      h("button", {type: "button", class: "plain", onclick: close}, "Close"),
       h(
         "button",
         {class: "primary", type: "submit", "aria-disabled": () => String(busy())},
@@ -105,8 +72,8 @@ function form(run, close) {
   );
 }
 
-/** @param {Run} run */
-function controls(run) {
+/** @param {Run} run @param {import("./instruments.js").Instrument} instrument */
+function controls(run, instrument) {
   const {estimator, shadows: others} = run.config;
   const estimators = shadows(
     "The run's driver and shadows. Every one draws at the same weights, on the same batch.",
@@ -125,7 +92,7 @@ function controls(run) {
     run.config.microscope?.draws ?? 256,
   );
   return {
-    step: checkpoint(run),
+    step: fixed(run.config.microscope?.step ?? null),
     estimators,
     draws,
     seed: field(
@@ -138,7 +105,7 @@ function controls(run) {
       },
       run.config.microscope?.seed ?? 0,
     ),
-    kind: kindField(run, draws, sweptField(estimators, run)),
+    kind: kindField(run, draws, sweptField(estimators, run), instrument),
   };
 }
 
@@ -146,38 +113,14 @@ function controls(run) {
 const read = (nodes) =>
   Object.fromEntries(Object.entries(nodes).map(([name, node]) => [name, node.read()]));
 
-/** Which checkpoint: those that are there, newest first. @param {Run} run @returns {FormNode} */
-function checkpoint(run) {
-  const id = freshId("step");
-  const steps = signal(/** @type {number[]} */ ([]));
-  const {line, message} = problemLine(`${id}-problem`);
-  api.checkpoints(run.id).then(
-    (checkpoints) => steps.set(checkpoints.toReversed()),
-    (error) => message.set(error.message),
-  );
-  const select = h(
-    "select",
-    {id, "aria-describedby": `${id}-problem`},
-    h("option", {value: ""}, "the newest"),
-    () => steps().map((step) => h("option", {value: String(step)}, words(step))),
-  );
-  return {
-    element: h(
-      "div",
-      {class: "field"},
-      h("span", {class: "label"}, h("label", {for: id}, "Checkpoint")),
-      h("span", {class: "control"}, select),
-      line,
-    ),
-    read: () => (select.value === "" ? null : Number(select.value)),
-    child: () => undefined,
-    complain: message.set,
-    focus: () => select.focus(),
-  };
-}
-
-/** @param {number} step */
-const words = (step) => (step === 0 ? "step 0, the initialisation" : `step ${count(step)}`);
+/** A value that is chosen elsewhere. @param {number | null} value @returns {FormNode} */
+const fixed = (value) => ({
+  element: h("span"),
+  read: () => value,
+  child: () => undefined,
+  complain: () => undefined,
+  focus: () => undefined,
+});
 
 /**
  * Show each problem beside its control; what has none is said below.
@@ -198,7 +141,7 @@ function explain(error, nodes) {
 }
 
 /**
- * Where this dialog asks for what the run's own configuration says.
+ * Where this form asks for what the run's own configuration says.
  * @param {(string | number)[]} loc
  */
 function asked([first, ...rest]) {

@@ -6,6 +6,7 @@ import {h} from "../lib/h.js";
 import {effect, signal, untracked} from "../lib/signal.js";
 
 /** @typedef {import("../form/node.js").FormNode} FormNode */
+/** @typedef {import("./instruments.js").Instrument} Instrument */
 /** @typedef {"draws" | "anatomy" | "what_if" | "adjoint_map"} Kind */
 
 /** @type {Record<Kind, {title: string, summary: string, draws: number, unit: string}>} */
@@ -46,6 +47,9 @@ const SOURCES = {
   oracle: "oracle: from the exact gradient",
 };
 
+/** A sweep is draws at several points. @param {Instrument} instrument @returns {Kind} */
+const kindOf = (instrument) => (instrument === "sweep" ? "draws" : instrument);
+
 /** Of what kind a microscope was; its `draws` are a number. @param {any} microscope of a run's configuration @returns {Kind} */
 const before = (microscope) =>
   NAMES.find((name) => name !== "draws" && microscope?.[name]) ?? "draws";
@@ -55,11 +59,12 @@ const before = (microscope) =>
  * @param {import("../types.js").Run} run
  * @param {FormNode} draws
  * @param {FormNode} sweep
+ * @param {Instrument} [instrument] the one that was chosen already; then there is no choice here
  */
-export function kindField(run, draws, sweep) {
+export function kindField(run, draws, sweep, instrument) {
   const id = freshId("kind");
   const microscope = run.config.microscope;
-  const chosen = signal(before(microscope));
+  const chosen = signal(instrument ? kindOf(instrument) : before(microscope));
   const select = h(
     "select",
     {
@@ -112,12 +117,12 @@ export function kindField(run, draws, sweep) {
     {class: "group"},
     h(
       "div",
-      {class: "field"},
+      {class: "field", hidden: instrument !== undefined},
       h("span", {class: "label"}, h("label", {for: id}, "Look at")),
       h("span", {class: "control"}, select),
     ),
     h("p", {class: "quiet sweep-note", id: `${id}-summary`}, () => KINDS[chosen()].summary),
-    shown("draws", sweep),
+    instrument !== "draws" && shown("draws", sweep),
     shown("draws", source),
     shown("anatomy", batches),
     shown("what_if", rates),
