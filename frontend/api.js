@@ -157,7 +157,7 @@ export const diagnosis = (run, estimator, stage = "") =>
 export const scoreboard = (run, layer) =>
   request(`/api/runs/${id(run)}/scoreboard?${query({layer})}`);
 /** @param {string} run */
-export const remove = (run) => request(`/api/runs/${id(run)}`, {method: "DELETE"});
+export const remove = (run) => request(`/api/runs/${id(run)}`, {method: "DELETE", keepalive: true});
 /** @param {string} run @returns {Promise<import("./types.js").RunEvent[]>} */
 export const events = (run) => request(`/api/runs/${id(run)}/events`);
 

@@ -9,7 +9,7 @@ import {followLab} from "./lab.js";
 import {clock} from "./lib/format.js";
 import {append, h} from "./lib/h.js";
 import {computed, effect, untracked} from "./lib/signal.js";
-import {announcement} from "./lib/take.js";
+import {statusLine} from "./lib/take.js";
 import {openPalette, palette} from "./palette.js";
 import {loadPlotly} from "./plot.js";
 import {area, followPageLinks, openPage} from "./router.js";
@@ -46,7 +46,7 @@ function show(page) {
     h("main", {id: "main", tabindex: "-1"}, () =>
       access() === "in" ? openPage() : access() === "out" ? door() : null,
     ),
-    h("div", {class: "said", role: "status"}, announcement),
+    statusLine(),
     keys,
     palette(),
     forkFromDialog(),

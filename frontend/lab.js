@@ -2,9 +2,9 @@
 /** What the page knows of the lab and asks of it, kept true by the event stream. */
 import * as api from "./api.js";
 import {signal} from "./lib/signal.js";
-import {say} from "./lib/take.js";
+import {later, say} from "./lib/take.js";
 import {on} from "./stream.js";
-import {find, forget, hear, putAnswer, readRuns, runs} from "./runs/known-runs.js";
+import {find, forget, hear, hide, putAnswer, readRuns, runs} from "./runs/known-runs.js";
 import {expectOrder, forgetOrders, isFinal, pending, settled, stepTarget} from "./runs/pending.js";
 import {focus, go, path, runNumber, show, shown} from "./state.js";
 
@@ -108,7 +108,7 @@ function complain(run, error) {
 /**
  * Give an order and take in the answer; a refusal becomes the complaint. An order that a run is
  * about to follow is not given twice; each further step is one step more.
- * @param {Run} run @param {"pause" | "resume" | "cancel" | "step" | "delete"} kind
+ * @param {Run} run @param {"pause" | "resume" | "cancel" | "step"} kind
  */
 export async function order(run, kind) {
   const before = pending(run.id);
@@ -117,8 +117,7 @@ export async function order(run, kind) {
   complaint.set("");
   expectOrder(run, kind, to);
   try {
-    if (kind === "delete") await remove(run);
-    else putAnswer(await (kind === "step" ? api.step(run.id, to) : api.order(run.id, kind)), run);
+    putAnswer(await (kind === "step" ? api.step(run.id, to) : api.order(run.id, kind)), run);
   } catch (error) {
     settled(run.id);
     if (error instanceof api.Refusal && error.status === 404) forget(run.id);
@@ -127,22 +126,33 @@ export async function order(run, kind) {
 }
 
 /**
- * Delete a run. It leaves the charts first, so that none asks for a run that is gone; after a
- * refusal it is shown again.
+ * Delete a run. It leaves the page at once, and the lab ten seconds later, unless the reader takes
+ * it back; after a refusal it is there again.
  * @param {Run} run
  */
-async function remove(run) {
+export function remove(run) {
   const wasShown = shown.peek().includes(run.id);
+  const bringBack = () => {
+    hide(run.id, false);
+    if (wasShown) show(run.id, true);
+  };
+  complaint.set("");
+  if (pageRun()?.id === run.id) go("/runs");
   show(run.id, false);
+  hide(run.id, true);
+  later(`Run ${run.number} was deleted.`, () => finish(run, bringBack), bringBack);
+}
+
+/** @param {Run} run @param {() => void} bringBack */
+async function finish(run, bringBack) {
   try {
     await api.remove(run.id);
+    forget(run.id);
   } catch (error) {
-    if (wasShown) show(run.id, true);
-    throw error;
+    if (error instanceof api.Refusal && error.status === 404) return forget(run.id);
+    bringBack();
+    complain(run, error);
   }
-  if (pageRun()?.id === run.id) go("/runs");
-  forget(run.id);
-  say(`Run ${run.number} was deleted.`);
 }
 
 /** Go on with another driver or learning rate; throws the refusal. @param {Run} run @param {any} asked */

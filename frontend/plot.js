@@ -43,12 +43,37 @@ const CONFIG = {displayModeBar: false, displaylogo: false, doubleClick: false, s
 export async function draw(plot, figure, hidden) {
   if (figure.data.some(isTable)) return void Object.assign(plot, figure);
   const Plotly = await loadPlotly();
-  const layout = themed(figure.layout);
+  const isJoint = areJoint(figure.data);
+  const layout = themed(isJoint ? {...figure.layout, ...JOINT} : figure.layout);
   const data = figure.data.map((trace) => ({
-    ...inShade(trace, pageShade()),
+    ...inShade(isJoint ? compact(trace) : trace, pageShade()),
     visible: !hidden?.has(entryOf(trace)) || "legendonly",
   }));
   await Plotly.react(plot, data, layout, CONFIG);
+}
+
+/** Most lines whose values one box can list. */
+const MOST_JOINT = 12;
+/** A box at the pointer that lists the values of all lines at that place. */
+const JOINT = {hovermode: "x unified"};
+
+/** Whether all that has a name are lines over the horizontal axis, and few enough. @param {any[]} traces */
+function areJoint(traces) {
+  const named = traces.filter((trace) => trace.name && trace.showlegend !== false);
+  const isLine = (/** @type {any} */ {type = "scatter", mode = "lines", meta}) =>
+    type.startsWith("scatter") && mode.includes("lines") && meta?.series != null;
+  return named.length > 0 && named.length <= MOST_JOINT && named.every(isLine);
+}
+
+/** A trace whose part of a joint box is one line: the value, then whose it is. @param {any} trace */
+function compact(trace) {
+  const {hovertemplate: whole, name} = trace;
+  if (typeof whole !== "string" || !name) return {...trace, hoverinfo: "skip", hovertemplate: null};
+  const value = whole
+    .replace(/<extra>.*/s, "")
+    .split("<br>")
+    .at(-1);
+  return {...trace, hovertemplate: `${value}<extra>${name}</extra>`};
 }
 
 /** The page draws tables itself, so that screen readers can read them. @param {any} trace */

@@ -9,7 +9,7 @@ import {append, h} from "./lib/h.js";
 import {recorded} from "./runs/findings.js";
 import {nats, percent, results} from "./runs/results.js";
 import {computed, signal} from "./lib/signal.js";
-import {announcement} from "./lib/take.js";
+import {statusLine} from "./lib/take.js";
 import {focus, followState} from "./state.js";
 import {announce} from "./stream.js";
 import {followTheme, themeButton} from "./theme.js";
@@ -127,6 +127,6 @@ append(/** @type {HTMLElement} */ (document.querySelector("#page")), [
     h("div", {class: "tools"}, themeButton()),
   ),
   h("main", {id: "main", tabindex: "-1"}, content()),
-  h("div", {class: "said", role: "status"}, announcement),
+  statusLine(),
 ]);
 read();

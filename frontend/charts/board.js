@@ -111,7 +111,7 @@ export const overviewBoard = (context, controls, findings) => () => {
       "div",
       {class: "grid"},
       // The titles of the charts are one level below it.
-      h("h2", {class: "unseen"}, section.title),
+      h("h2", {class: "sr"}, section.title),
       first.slice(0, BESIDE_FINDINGS).map((placed) => cell(whole, placed, lines)),
       findings,
       first.slice(BESIDE_FINDINGS).map((placed) => cell(whole, placed, lines)),
@@ -183,7 +183,12 @@ function sectionOf(whole, section, controls) {
       h("h2", {id: `${id}-title`}, titleOf(whole, section)),
       h("div", {class: "picks"}, controls, actionOf(whole, section)),
     ),
-    section.legend && h("div", {class: "legend-place"}, legend(section.title, lines, MANY)),
+    section.legend &&
+      h(
+        "div",
+        {class: "legend-place"},
+        legend(section.title, lines, () => MANY),
+      ),
     blocksOf(whole, charts, lines),
     () => furtherOf(whole, section),
   );

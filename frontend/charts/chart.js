@@ -159,7 +159,7 @@ function setUp(element, options) {
     h(
       "details",
       {class: "chart-details", hidden: () => state.note().details.length === 0},
-      h("summary", null, "All lines"),
+      h("summary", null, "More notes"),
       () => state.note().details.map((text) => h("p", null, text)),
     ),
   );
@@ -182,7 +182,9 @@ const ownLegend = (options, state) =>
         `${options.size === "small" ? "legend-place" : ""} ${state.named() ? "at-ends" : ""}`,
       "data-many": () => String(options.runs().length > 1),
     },
-    legend(options.title, state.lines, options.size === "wide" ? MANY : FEW),
+    legend(options.title, state.lines, () =>
+      options.size === "wide" || state.named() ? MANY : FEW,
+    ),
   );
 
 /**

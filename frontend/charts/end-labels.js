@@ -17,7 +17,7 @@ const GAP_PX = 6;
 export function roomFor(entries, width) {
   if (entries.length === 0 || entries.length > MOST || width < NARROW_PX) return 0;
   const longest = Math.max(...entries.map(({name}) => name.length));
-  return Math.min(0.36 * width, 34 + 6.2 * longest);
+  return Math.min(0.36 * width, 32 + 6.2 * longest);
 }
 
 /** Whether each entry is a line over the horizontal axis. @param {any[]} traces */
@@ -58,6 +58,7 @@ export function placeNames(plot, legend, entryOf) {
   spread(places, size.t, size.t + size.h);
   for (const {name, y} of places) {
     name.style.left = `${size.l + size.w + GAP_PX}px`;
+    name.style.maxWidth = `${size.r - GAP_PX}px`;
     name.style.top = `${y - HEIGHT_PX / 2}px`;
   }
 }

@@ -22,7 +22,7 @@ export const newLines = () => ({
 /**
  * @param {string} title
  * @param {Lines} lines
- * @param {number} most entries that are shown before all are asked for
+ * @param {() => number} most entries that are shown before all are asked for
  */
 export function legend(title, {listed, hidden}, most) {
   const whole = signal(false);
@@ -38,7 +38,7 @@ export function legend(title, {listed, hidden}, most) {
       {
         type: "button",
         title: legible(full),
-        hidden: () => i >= most && !whole() && !printing(),
+        hidden: () => i >= most() && !whole() && !printing(),
         "data-entry": entry,
         "aria-pressed": () => String(!hidden().has(entry)),
         onclick: () => toggle(entry),
@@ -54,7 +54,7 @@ export function legend(title, {listed, hidden}, most) {
       "div",
       {class: "legend", role: "group", "aria-label": `${title}: lines`},
       all.map(line),
-      all.length > most && rest(all.length - most, whole),
+      all.length > most() && rest(all.length - most(), whole),
     );
   };
 }

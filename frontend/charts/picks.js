@@ -78,6 +78,7 @@ function runPick({runs, focused}) {
   return () => {
     /** @type {string[][]} */
     const all = JSON.parse(options());
+    if (all.length < 2) return null;
     const select = h(
       "select",
       {onchange: () => focus.set(select.value)},

@@ -3,6 +3,7 @@
 import * as api from "../api.js";
 import {sample} from "../charts/line-sample.js";
 import {alignmentColour, coloured} from "../home/looks.js";
+import {term} from "../glossary.js";
 import {icon} from "../icons.js";
 import {change, complaint} from "../lab.js";
 import {counted} from "../lib/format.js";
@@ -102,16 +103,17 @@ const table = (run, {rows, stages}) =>
       h(
         "tr",
         null,
-        ["Estimator", ""].map((title) => h("th", {scope: "col"}, title)),
-        h("th", {scope: "col", colspan: "2"}, "Along the exact gradient"),
+        h("th", {scope: "col"}, "Estimator"),
+        h("td", {class: "role"}),
+        h("th", {scope: "col", class: "along"}, term("alignment", "Along the exact gradient")),
+        h("td", {class: "spark"}),
         stages.map((stage) => h("th", {scope: "col", class: "heat-head", title: stage}, stage)),
-        ["Variance, one draw", "Length"].map((title) =>
-          h("th", {scope: "col", class: "num"}, title),
-        ),
-        h("th", {scope: "col"}, "Bias"),
-        h("th", {scope: "col", class: "num"}, "Draws to halve the error"),
-        h("th", {scope: "col", class: "num"}, "Time, backprop = 1"),
-        h("th", {scope: "col"}, "Theory"),
+        h("th", {scope: "col", class: "num"}, term("variance", "Variance, one draw")),
+        h("th", {scope: "col", class: "num"}, term("length", "Length")),
+        h("th", {scope: "col"}, term("bias", "Bias")),
+        h("th", {scope: "col", class: "num"}, term("halve the error", "Draws to halve the error")),
+        h("th", {scope: "col", class: "num"}, term("forward passes", "Cost, backprop = 1")),
+        h("th", {scope: "col"}, term("theory", "Theory")),
       ),
     ),
     h(
@@ -137,7 +139,7 @@ function rowOf(run, row) {
         label === row.name ? title : short,
       ),
     ),
-    h("td", null, role(run, row)),
+    h("td", {class: "role"}, role(run, row)),
     h("td", {class: "lead"}, along?.text ?? "–"),
     h("td", {class: "spark"}, spark(row)),
     layers.map(({along: there, exact}) =>
@@ -249,5 +251,9 @@ function footOf(board) {
   if (!board) return "Reading the latest probes…";
   if (board.probes === 0) return "No probe yet.";
   const where = board.layer ? `, in ${board.layer}` : "";
-  return `Mean of the last ${counted(board.probes, "probe")}${where}. Percent in the columns of the layers.`;
+  return [
+    "Mean of the last ",
+    term("probe", counted(board.probes, "probe")),
+    `${where}. Percent in the columns of the layers.`,
+  ];
 }

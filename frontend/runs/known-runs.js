@@ -6,7 +6,7 @@
 import * as api from "../api.js";
 import {batch, computed, signal, untracked} from "../lib/signal.js";
 import {focus, runNumber, show, shown, study} from "../state.js";
-import {compare, pending, settled} from "./pending.js";
+import {compare, settled} from "./pending.js";
 
 /** @typedef {import("../types.js").Run} Run */
 
@@ -20,6 +20,8 @@ export const total = signal(0);
 export const listed = signal(false);
 /** What became of runs that were shown or asked for and do not exist, as sentences. */
 export const gone = signal(/** @type {string[]} */ ([]));
+/** Runs that the reader has deleted and may still bring back. */
+const hidden = signal(/** @type {ReadonlySet<string>} */ (new Set()));
 /** What is searched for; "" for all runs. */
 export const sought = signal("");
 /** The runs that the server found: how many, and how far they have been read. */
@@ -48,7 +50,9 @@ export const ofStudy = computed(() => runs().filter(isOfStudy).toReversed());
 
 /** The runs that the search is about: of the study alone, while one is looked at. */
 export const matching = computed(() =>
-  runs().filter((run) => (!study() || isOfStudy(run)) && matches(run, sought())),
+  runs().filter(
+    (run) => !hidden().has(run.id) && (!study() || isOfStudy(run)) && matches(run, sought()),
+  ),
 );
 
 /** How many runs of the list have not been read yet. */
@@ -237,7 +241,7 @@ function put(run) {
 /** A run was deleted: here, or by somebody else. @param {string} id */
 export function forget(id) {
   const run = runs.peek().find((run) => run.id === id);
-  if (run && shown.peek().includes(id) && pending(id) !== "delete")
+  if (run && shown.peek().includes(id))
     say(`Run ${run.number} (${run.name || run.labels.driver}) was deleted.`);
   if (run) total.update((n) => n - 1);
   runs.update((all) => all.filter((run) => run.id !== id));
@@ -245,6 +249,14 @@ export function forget(id) {
   meanwhile?.delete(id);
   settled(id);
   drop(id);
+}
+
+/** Leave a run out of the list, or bring it back. @param {string} id @param {boolean} isHidden */
+export function hide(id, isHidden) {
+  const now = new Set(hidden.peek());
+  if (isHidden) now.add(id);
+  else now.delete(id);
+  hidden.set(now);
 }
 
 /** Out of the charts and the address. @param {string} id */

@@ -3,7 +3,7 @@
 import {signal} from "../lib/signal.js";
 
 /** @typedef {import("../types.js").Run} Run */
-/** @typedef {"pause" | "resume" | "cancel" | "step" | "delete"} Kind */
+/** @typedef {"pause" | "resume" | "cancel" | "step"} Kind */
 /** @typedef {{kind: Kind, status: string, to: number}} Order `status`: when the order was given */
 
 /** @type {Record<Kind, string>} what a run does that was given an order */
@@ -12,7 +12,6 @@ export const FOLLOWING = {
   resume: "resuming…",
   step: "stepping…",
   cancel: "cancelling…",
-  delete: "deleting…",
 };
 
 const orders = signal(/** @type {Record<string, Order>} */ ({}));
@@ -24,7 +23,7 @@ export const hasEnded = (status) => !["queued", "running", "paused"].includes(st
 export const pending = (id) => orders()[id]?.kind;
 
 /** After these a run takes no other order. @param {Kind} [kind] */
-export const isFinal = (kind) => kind === "cancel" || kind === "delete";
+export const isFinal = (kind) => kind === "cancel";
 
 /** The step that a run goes on to. @param {string} id of one that is stepping */
 export const stepTarget = (id) => orders.peek()[id].to;

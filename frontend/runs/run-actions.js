@@ -2,10 +2,9 @@
 /** What can be done with a run: buttons that say what they do, and when they wait. */
 import {exportUrl} from "../api.js";
 import {icon} from "../icons.js";
-import {microscopeAddress, order, resample} from "../lab.js";
+import {microscopeAddress, order, remove, resample} from "../lab.js";
 import {append, h} from "../lib/h.js";
 import {effect} from "../lib/signal.js";
-import {twice} from "../lib/twice.js";
 import {FOLLOWING, hasEnded, isFinal, pending} from "./pending.js";
 
 /** @typedef {import("../types.js").Run} Run */
@@ -116,7 +115,7 @@ const does = (name, text, how, run, act) =>
       type: "button",
       class: "act",
       onclick: () => act(run()),
-      "aria-label": () => `${text} ${how} run ${run().number}`,
+      "aria-label": () => [text, how, `run ${run().number}`].filter(Boolean).join(" "),
     },
     icon(name),
     text,
@@ -136,12 +135,4 @@ const lens = (run) =>
   );
 
 /** @param {() => Run} run */
-const removal = (run) =>
-  twice(
-    {
-      text: "Delete",
-      final: "Delete for good",
-      label: (armed) => `${armed ? "Really delete" : "Delete"} run ${run().number}`,
-    },
-    () => order(run(), "delete"),
-  );
+const removal = (run) => does("bin", "Delete", "", run, remove);

@@ -18,7 +18,8 @@ const nested = computed(() => {
     .flatMap((run) => [run, ...all.filter((other) => parent(other) === run.id)]);
 });
 
-export function runList() {
+/** @param {any} tools what can be done with the shown runs */
+export function runList(tools) {
   return h(
     "section",
     {class: "runs", "aria-labelledby": "runs-title"},
@@ -27,7 +28,7 @@ export function runList() {
       {class: "section-head"},
       h("h1", {id: "runs-title", tabindex: "-1"}, "Runs"),
       h("span", {class: "quiet"}, () => (total() ? `${count(total())} in this lab` : "")),
-      () => total() > 0 && searchField(),
+      h("div", {class: "picks"}, () => total() > 0 && searchField(), tools),
     ),
     h("div", {role: "alert"}, () => complaint() && h("p", {class: "problem"}, complaint())),
     h("div", {role: "status"}, () => gone().length > 0 && departed(gone())),

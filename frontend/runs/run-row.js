@@ -5,8 +5,8 @@ import {h} from "../lib/h.js";
 import {computed, signal} from "../lib/signal.js";
 import {count, duration} from "../lib/format.js";
 import {icon} from "../icons.js";
-import {focused} from "../lab.js";
-import {focus, show, shown} from "../state.js";
+import {addressOfRun, focused} from "../lab.js";
+import {focus, show, shown, visit} from "../state.js";
 import {isLive} from "../stream.js";
 import {runSample} from "./colour.js";
 import {changes, forks} from "./change.js";
@@ -53,9 +53,19 @@ export function row(run) {
           checked: isShown,
           "aria-label": () => `Show run ${run().number} in the charts`,
           onchange: (/** @type {Event} */ event) =>
-            show(id, /** @type {HTMLInputElement} */ (event.target).checked),
+            visit(() => show(id, /** @type {HTMLInputElement} */ (event.target).checked)),
         }),
         () => isShown() && runSample(id),
+      ),
+      h(
+        "a",
+        {
+          class: "run-number",
+          href: () => addressOfRun(run()),
+          "aria-label": () => `Open run ${run().number}`,
+          title: "Open its page",
+        },
+        () => `#${run().number}`,
       ),
       h(
         "button",
@@ -66,8 +76,6 @@ export function row(run) {
           title: microscope ? "Show what was drawn" : "Show its layers and carpets",
           onclick: () => showCharts(id),
         },
-        h("span", {class: "run-number"}, () => `#${run().number}`),
-        " ",
         microscope && [icon("lens"), " "],
         () => run().name || run().labels.driver,
       ),
