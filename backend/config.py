@@ -138,6 +138,9 @@ class RunConfig(Strict):
     warn: the run goes on, and a finding says so. stop: the run ends before that update, with a
     checkpoint."""
     probe: Probe = Probe()
+    shown_examples: Annotated[int, Field(ge=0, le=64)] = 0
+    """Validation examples, from the first on, whose predicted class is recorded whenever the
+    accuracy is measured. Only where an example has one class."""
 
     @model_validator(mode="after")
     def _one_length(self) -> "RunConfig":

@@ -19,6 +19,7 @@ from backend.notebook.series import RUN
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+    from backend.figures.findings import Finding
     from backend.sharing.panels import Own
 
 INK, GRID = "#1b1f24", "#e1e4e8"
@@ -81,7 +82,24 @@ class Views:
         _, panels = of_run(self._source, self._run, "view", BUDGET)
         panels += own_panels(self._run, "view", self._own)
         firsts = [json.loads(next(iter(panel.figures.values()))) for panel in panels]
-        return [on_white(go.Figure(d["figure"]), d["note"], d["takeaway"]) for d in firsts]
+        return [
+            on_white(
+                go.Figure(d["figure"]),
+                "; ".join(filter(None, (d["note"], d["details"]))),
+                d["takeaway"],
+            )
+            for d in firsts
+        ]
+
+    def findings(self) -> "list[Finding]":
+        """What a reader must know besides, the most severe first, in the words of the lab's page:
+        its losses, its layers, its estimators, and what it recorded itself.
+
+        for finding in show_run(12).findings(): print(finding)
+        """
+        from backend.figures.findings import findings_of
+
+        return findings_of(self._source, self._run)
 
     def save(self, path: Path | str) -> Path:
         """Write everything into one HTML file that works without a network; returns its path."""
@@ -108,6 +126,8 @@ class Views:
         from IPython.display import display  # type: ignore[import-not-found]
 
         above = () if self._table is None else (self._table,)
+        for finding in self.findings():
+            print(finding)
         display(*above, *self.all())
 
     def __repr__(self) -> str:

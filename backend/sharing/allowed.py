@@ -4,14 +4,16 @@ Paths, host names, tokens and tracebacks are on no such list, so they cannot lea
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import yaml
 
 from backend.config import RunConfig
-from backend.figures.data.source import EventLike, RunLike
+from backend.figures.data.source import RunLike, Source
 from backend.figures.drawing.text import without_paths
+from backend.figures.findings import Finding, findings_of
 
 VERSION = re.compile(r"[0-9][\w.+!-]{0,40}")
 PACKAGE = re.compile(r"[A-Za-z][\w.-]{0,40}")
@@ -127,9 +129,16 @@ def reason(error: str | None) -> str | None:
     return without_paths(first)[:300]
 
 
-def findings(events: Iterable[EventLike]) -> list[str]:
-    """The findings among the events, in full, with every word left out that could be a path."""
-    return [without_paths(event.text) for event in events if event.kind == "finding"]
+def findings(source: Source, run_id: str) -> list[Finding]:
+    """The findings of a run, with every word left out that could be a path; of a failure, only the
+    first line of its reason."""
+    why = reason(getattr(source.run(run_id), "error", None))
+    made = []
+    for finding in findings_of(source, run_id):
+        text = f"{why}." if finding.kind == "failed" and why else without_paths(finding.text)
+        text = "" if finding.kind == "failed" and not why else text
+        made.append(replace(finding, title=without_paths(finding.title), text=text))
+    return made
 
 
 def shared_facts(run: RunLike) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from backend.figures.data.source import RunLike, Source
+from backend.figures.findings import serious
 from backend.sharing import encode, latest
 from backend.sharing.allowed import config, config_yaml, facts, findings
 from backend.sharing.encode import text as safe
@@ -137,13 +138,16 @@ def _section(
 
 
 def _findings(source: Source, run_id: str) -> str:
-    """What makes the numbers of the run doubtful, above its charts."""
-    texts = findings(source.marked_events([run_id]).get(run_id, ()))
-    if not texts:
+    """What a reader must know of the run, above its charts, in the words of its page."""
+    made = findings(source, run_id)
+    if not made:
         return ""
-    items = "".join(f"<li>{safe(text)}</li>" for text in texts)
-    return f"""<div class="findings"><h3><span aria-hidden="true">⚠</span>
-{counted(len(texts), "finding")}</h3>
+    items = "".join(
+        f'<li class="severity-{each.severity}"><strong>{safe(each.title)}</strong> {safe(each.text)}</li>'
+        for each in made
+    )
+    sign = '<span aria-hidden="true">⚠</span> ' if serious(made) else ""
+    return f"""<div class="findings"><h3>{sign}{counted(len(made), "finding")}</h3>
 <ul>{items}</ul></div>"""
 
 
@@ -194,7 +198,10 @@ def _grid(panels: list[Panel]) -> str:
 def _reading(panel: Panel) -> str:
     """How to read the chart, folded away."""
     words = safe(f"{panel.chart.help} {panel.chart.reading}")
-    return f"<details><summary>How to read this chart</summary>{words}</details>"
+    return (
+        f"<details><summary>How to read this chart</summary>{words}"
+        f'<p id="{panel.id}-details"></p></details>'
+    )
 
 
 def _time(date: str) -> str:

@@ -1,5 +1,5 @@
 // @ts-check
-/** "Why is mine bad?": for each layer the cause of an estimator's error, and a remedy. */
+/** "Why, layer by layer": for each layer the cause of an estimator's error, and a remedy. */
 import {h} from "../lib/h.js";
 import {computed, effect, signal, untracked} from "../lib/signal.js";
 import {counted} from "../lib/format.js";
@@ -36,7 +36,7 @@ export function why(context, diagnose) {
       ontoggle: (/** @type {Event} */ event) =>
         open.set(/** @type {HTMLDetailsElement} */ (event.target).open),
     },
-    h("summary", null, "Why is mine bad?"),
+    h("summary", null, "Why, layer by layer"),
     () => open() && answer(context, diagnose),
   );
 }

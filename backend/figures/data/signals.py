@@ -25,10 +25,11 @@ MOST_SHORT = 4096
 """Most of these blocks: a longer series has longer ones."""
 HISTORY = 8
 """Blocks before a point that tell how much the values scatter there."""
-MIN_POINTS = SHORT * (HISTORY + 2)
+MIN_POINTS = 320
 """Fewest values of which a spike is told."""
-TAIL, DEEP_TAIL, DEEP = 0.05, 0.002, 20
-"""The shares of the largest deviations that tell how the scatter ends, and their least number."""
+TAIL, MIN_TAIL = 0.1, 10
+"""The share of the blocks, those with the largest deviations, that tell how the scatter ends, and
+their least number."""
 SPIKE = 1.5
 """How many times the level before it a spike is at least, of a positive loss."""
 RETURN = 8
@@ -106,10 +107,10 @@ def spikes(steps: Steps, values: Floats) -> list[Spike]:
     medians = np.median(blocks, axis=1)
     before = np.maximum(medians[:-1], np.concatenate([medians[:1], medians[:-2]]))
     above = blocks[1:] - before[:, None]  # (count − 1, size)
-    scatter = _scatter(above)
+    scatter = _scatter(above)  # the first blocks have none, and no score
     with np.errstate(divide="ignore", invalid="ignore"):
         scores = np.where(scatter[:, None] > 0, above / scatter[:, None], 0.0)
-    limit = _limit(scores.ravel())
+    limit = _limit(scores)
     high = (scores > limit) & (above > (np.log(SPIKE) if is_log else 0.0))
     return _episodes(steps, values, high, above, medians, before, size)
 
@@ -128,24 +129,23 @@ def _scatter(above: Floats) -> Floats:
 
 
 def _limit(scores: Floats) -> float:
-    """What the largest of as many scores exceeds in `FALSE_ALARM_RATE` of all series.
+    """What the largest of all scores exceeds in `FALSE_ALARM_RATE` of all series.
 
-    By the larger of two tails: an exponential one above a high quantile, and a power above a
-    higher one. Both are taken from medians, which a spike does not move.
+    The largest scores of blocks, above a high quantile of theirs, are taken for a power law: no
+    noise that a loss has ends later. Its index is of their median, which a few spikes do not move.
+
+    Args:
+        scores: (blocks, size).
     """
-    ordered = np.sort(scores[np.isfinite(scores) & (scores > 0)])
-    limit = 0.0
-    if len(ordered) <= DEEP:
+    highest = scores.max(axis=1)
+    ordered = np.sort(highest[np.isfinite(highest) & (highest > 0)])
+    count = max(MIN_TAIL, int(TAIL * len(highest)))
+    if len(ordered) <= count:
         return np.inf
-    count = max(DEEP, int(TAIL * len(scores)))
-    if count < len(ordered):
-        start, excess = ordered[-count - 1], ordered[-count:] - ordered[-count - 1]
-        mean = float(np.median(excess)) / np.log(2)
-        limit = start + mean * float(np.log(count / FALSE_ALARM_RATE))
-    count = max(DEEP, int(DEEP_TAIL * len(scores)))
     start = ordered[-count - 1]
     index = float(np.median(np.log(ordered[-count:] / start))) / np.log(2)
-    return max(limit, start * (count / FALSE_ALARM_RATE) ** index)
+    with np.errstate(over="ignore"):
+        return float(start * np.float64(count / FALSE_ALARM_RATE) ** index)
 
 
 def _episodes(
@@ -189,8 +189,11 @@ def plateau(steps: Steps, values: Floats) -> Level | None:
         return None
     start = len(values) - LONG * size
     is_positive = bool((values > 0).all())
-    means = values[start:].reshape(LONG, size).mean(axis=1)
-    y, unit = (np.log(means), 1.0) if is_positive else (means, float(np.ptp(means)) or 1.0)
+    blocks = values[start:].reshape(LONG, size)
+    means = blocks.mean(axis=1)
+    # A block with one value far out would make every fall a small part of the range.
+    spread = float(np.ptp(np.median(blocks, axis=1))) or 1.0
+    y, unit = (np.log(means), 1.0) if is_positive else (means, spread)
     for first in range(LONG - MIN_LEVEL_BLOCKS + 1):
         if _is_level(y[first:] / unit):
             at = start + first * size if first else 0

@@ -18,8 +18,8 @@ NAME = "what happened to the run"
 LONGEST = 160
 """Most characters of what a mark says of one event."""
 _SYMBOLS = {
-    "death": "x", "attempt": "triangle-right", "change": "diamond", "divergence": "x",
-    "rise": "triangle-ne", "spike": "triangle-up", "plateau": "square", "dead layer": "x-open",
+    "death": "x", "attempt": "triangle-right", "change": "diamond", "rise": "triangle-ne",
+    "spike": "triangle-up", "plateau": "square", "dead layer": "x-open",
 }  # fmt: skip
 """The marks of kinds of events; of several events at a step, the first of these."""
 

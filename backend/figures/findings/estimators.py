@@ -68,8 +68,8 @@ def findings(source: Source, run_id: str, run: RunLike, stages: Sequence[str]) -
         own = exact.get(label, [])
         rest = [layer for layer in by_layer if layer not in own]
         along = _along(source, run_id, label, rest if own else [])
-        one = Diagnosed(label, names[label], whole, by_layer, own, question["unbiased"], along)
-        made += _finding(one)
+        case = Diagnosed(label, names[label], whole, by_layer, own, question["unbiased"], along)
+        made += _finding(case)
     if not made and run.status in ACTIVE and _is_early(source, run_id, labels):
         return [Finding("early", REMARK, too_early(fewest), where="")]
     return made
@@ -103,26 +103,30 @@ def _along(source: Source, run_id: str, label: str, layers: Sequence[str]) -> di
     return {layer: means[layer] for layer in layers if layer in means}
 
 
-def _finding(one: Diagnosed) -> list[Finding]:
-    causes = one.judged
+def _finding(case: Diagnosed) -> list[Finding]:
+    causes = case.judged
     gravest = next((cause for cause in ORDER if cause in causes.values()), "")
     if not gravest:
         return []
     layers = [layer for layer, cause in causes.items() if cause == gravest]
-    if one.exact and gravest in ("uphill", "direction", "unknown", "no signal"):
-        return [_right_in(one, gravest)]
-    return [_SENTENCES[gravest](one, layers, places(layers, len(one.stages)))]
+    if case.exact and gravest in ("uphill", "direction", "unknown", "no signal"):
+        return [_right_in(case, gravest)]
+    return [_SENTENCES[gravest](case, layers, places(layers, len(case.stages)))]
 
 
-def _right_in(one: Diagnosed, gravest: str) -> Finding:
+def _right_in(case: Diagnosed, gravest: str) -> Finding:
     """Exact in some layers, and without a part of the gradient in the others."""
-    inside = joined(short_layers(one.exact)) if len(one.exact) <= 2 else f"{len(one.exact)} layers"
-    title = fitting(f"{one.name} is right in {inside} alone", f"{one.name} is right in few layers")
-    text = _points(one.along)
+    inside = (
+        joined(short_layers(case.exact)) if len(case.exact) <= 2 else f"{len(case.exact)} layers"
+    )
+    title = fitting(
+        f"{case.name} is right in {inside} alone", f"{case.name} is right in few layers"
+    )
+    text = _points(case.along)
     if gravest in ("uphill", "direction"):
         text += " It is biased: more draws cannot help."
-    layer = next(iter(one.along), "")
-    return Finding("right in some", REMARK, title, text.strip(), None, None, one.label, layer,
+    layer = next(iter(case.along), "")
+    return Finding("right in some", REMARK, title, text.strip(), None, None, case.label, layer,
                    "layers")  # fmt: skip
 
 
@@ -138,82 +142,85 @@ def _points(along: Mapping[str, float]) -> str:
     return f"{joined(short_layers([*along]))} {verb} {joined(shares)} % along."
 
 
-def _not_finite(one: Diagnosed, layers: Sequence[str], where: str) -> Finding:
-    title = fitting(f"draws of {one.name} are not finite {where}", f"{one.name} is not finite")
-    text = _first(one, layers).split(";")[0]
+def _not_finite(case: Diagnosed, layers: Sequence[str], where: str) -> Finding:
+    title = fitting(f"draws of {case.name} are not finite {where}", f"{case.name} is not finite")
+    text = _first(case, layers).split(";")[0]
     text = f"{capital(text)}. A lower learning rate keeps the weights smaller."
-    return _made("not finite", FAULT, title, text, one, layers)
+    return _made("not finite", FAULT, title, text, case, layers)
 
 
-def _rounding(one: Diagnosed, layers: Sequence[str], where: str) -> Finding:
-    title = fitting(f"the loss is too coarse for the differences of {one.name}")
-    text = f"{capital(_first(one, layers))}."
-    return _made("rounding", FAULT, title, text, one, layers, "variance")
+def _rounding(case: Diagnosed, layers: Sequence[str], where: str) -> Finding:
+    title = fitting(f"the loss is too coarse for the differences of {case.name}")
+    text = f"{capital(_first(case, layers))}."
+    return _made("rounding", FAULT, title, text, case, layers, "variance")
 
 
-def _uphill(one: Diagnosed, layers: Sequence[str], where: str) -> Finding:
-    is_whole = _cause(one.whole) == "uphill"
+def _uphill(case: Diagnosed, layers: Sequence[str], where: str) -> Finding:
+    is_whole = _cause(case.whole) == "uphill"
     title = fitting(
-        f"{one.name} points uphill {'' if is_whole else where}", f"{one.name} points uphill"
+        f"{case.name} points uphill {'' if is_whole else where}", f"{case.name} points uphill"
     )
     text = "A step along it raises the loss, whatever the number of draws."
-    if one.unbiased:
+    if case.unbiased:
         text += " It promises the exact gradient, so its sign is wrong."
-    severity = FAULT if is_whole or one.unbiased else REMARK
-    return _made("uphill", severity, title, text, one, layers)
+    severity = FAULT if is_whole or case.unbiased else REMARK
+    return _made("uphill", severity, title, text, case, layers)
 
 
-def _direction(one: Diagnosed, layers: Sequence[str], where: str) -> Finding:
+def _direction(case: Diagnosed, layers: Sequence[str], where: str) -> Finding:
     title = fitting(
-        f"{one.name} points across the gradient {where}", f"{one.name} points across it"
+        f"{case.name} points across the gradient {where}", f"{case.name} points across it"
     )
     text = "It is biased: more draws cannot help."
-    if one.unbiased:
+    if case.unbiased:
         text = "It promises the exact gradient, so that this is a fault of its code."
-    return _made("direction", FAULT if one.unbiased else REMARK, title, text, one, layers)
+    return _made("direction", FAULT if case.unbiased else REMARK, title, text, case, layers)
 
 
-def _variance(one: Diagnosed, layers: Sequence[str], where: str) -> Finding:
-    draws = one.whole["draws"] if _cause(one.whole) == "variance" else None
+def _variance(case: Diagnosed, layers: Sequence[str], where: str) -> Finding:
+    draws = case.whole["draws"] if _cause(case.whole) == "variance" else None
     which = "would halve its error"
     if draws is None:
-        draws = max((one.stages[layer]["draws"] or 0 for layer in layers if layer), default=0)
+        draws = max((case.stages[layer]["draws"] or 0 for layer in layers if layer), default=0)
         which = "would halve the error of every layer"
     if draws < MANY_DRAWS:
-        title = f"{one.name} scatters {where}"
+        title = f"{case.name} scatters {where}"
         text = f"Averaging {draws:,} draws brings its error to one half." if draws else ""
     else:
-        title = f"{one.name} fails by variance" + (f", {where}" if where else "")
+        title = f"{case.name} fails by variance" + (f", {where}" if where else "")
         text = f"{draws:,} draws {which}."
-    if one.exact:
-        text += f" It is exact in {joined(short_layers(one.exact[:2]))}."
-    shown = fitting(title, f"{one.name} fails by variance")
-    return _made("variance", REMARK, shown, text.strip(), one, layers, "variance")
+    if case.exact:
+        text += f" It is exact in {joined(short_layers(case.exact[:2]))}."
+    shown = fitting(title, f"{case.name} fails by variance")
+    return _made("variance", REMARK, shown, text.strip(), case, layers, "variance")
 
 
-def _no_signal(one: Diagnosed, layers: Sequence[str], where: str) -> Finding:
-    title = fitting(f"{one.name} sends no signal {where}".replace(" in ", " to ", 1))
+def _no_signal(case: Diagnosed, layers: Sequence[str], where: str) -> Finding:
+    to = "at all" if where == "in every layer" else where.replace("in ", "to ", 1)
+    title = fitting(f"{case.name} sends no signal {to}", f"{case.name} sends no signal")
     text = "Those weights do not train while it drives."
-    return _made("no signal", REMARK, title, text, one, layers)
+    return _made("no signal", REMARK, title, text, case, layers)
 
 
-def _unknown(one: Diagnosed, layers: Sequence[str], where: str) -> Finding:
+def _unknown(case: Diagnosed, layers: Sequence[str], where: str) -> Finding:
     title = fitting(
-        f"no descent of {one.name} is seen {where}", f"no descent of {one.name} is seen"
+        f"no descent of {case.name} is seen {where}", f"no descent of {case.name} is seen"
     )
     text = "Its variance may hide one: more draws at a probe would tell."
-    return _made("unknown", REMARK, title, text, one, layers, "variance")
+    return _made("unknown", REMARK, title, text, case, layers, "variance")
 
 
-def _scale(one: Diagnosed, layers: Sequence[str], where: str) -> Finding:
-    title = fitting(f"{one.name} has the wrong length {where}", f"{one.name} has the wrong length")
+def _scale(case: Diagnosed, layers: Sequence[str], where: str) -> Finding:
+    title = fitting(
+        f"{case.name} has the wrong length {where}", f"{case.name} has the wrong length"
+    )
     text = "Its direction is sound: another learning rate corrects it."
-    return _made("scale", REMARK, title, text, one, layers, "variance")
+    return _made("scale", REMARK, title, text, case, layers, "variance")
 
 
-def _first(one: Diagnosed, layers: Sequence[str]) -> str:
+def _first(case: Diagnosed, layers: Sequence[str]) -> str:
     """The diagnosis in words of the first of these layers."""
-    return one_line(str((one.stages.get(layers[0]) or one.whole)["text"]))
+    return one_line(str((case.stages.get(layers[0]) or case.whole)["text"]))
 
 
 def _made(
@@ -221,12 +228,12 @@ def _made(
     severity: int,
     title: str,
     text: str,
-    one: Diagnosed,
+    case: Diagnosed,
     layers: Sequence[str],
     where: Any = "layers",
 ) -> Finding:
     layer = layers[0] if len(layers) == 1 else ""
-    return Finding(kind, severity, title, text, None, None, one.label, layer, where)
+    return Finding(kind, severity, title, text, None, None, case.label, layer, where)
 
 
 _SENTENCES = {

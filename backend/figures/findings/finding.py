@@ -38,6 +38,9 @@ class Finding:
     where: Where = ""
     action: Action = ""
 
+    def __str__(self) -> str:
+        return f"{self.title} {self.text}".rstrip()
+
 
 def ordered(findings: Iterable[Finding]) -> list[Finding]:
     """The most severe first, then by step; what has no step comes after what has one."""

@@ -8,12 +8,12 @@ from backend.figures.data import law_checks, laws
 from backend.figures.data.query import parse
 from backend.figures.data.select import estimators
 from backend.figures.data.source import RunLike, Source
-from backend.figures.findings.finding import FAULT, Finding, places, short_layers
+from backend.figures.findings.finding import FAULT, Finding, places
 from backend.figures.reference import NORM, Reference
 from backend.figures.summary.theory import Cell, check_cell
 from backend.figures.words.names import capital, short_names
 from backend.figures.words.numbers import times
-from backend.figures.words.sentences import fitting, joined
+from backend.figures.words.sentences import fitting
 
 DEAD_PROBES = 3
 """Probes in a row whose gradient is zero in a dead layer."""
@@ -41,9 +41,7 @@ def dead(source: Source, run_id: str, stages: Sequence[str]) -> list[Finding]:
         title = f"the exact gradient is zero in every layer since step {step:,}"
         text = "Nothing can be learnt here. Start again with other weights or a lower rate."
     else:
-        verb = "has" if len(layers) == 1 else "have"
-        names = joined(short_layers(layers)) if len(layers) <= 2 else f"{len(layers):,} layers"
-        title = f"{names} {verb} no gradient since step {step:,}"
+        title = f"no gradient {places(layers, len(stages))} since step {step:,}"
         text = "Its units no longer respond. A lower learning rate or another activation helps."
         text = text if len(layers) == 1 else text.replace("Its", "Their")
     layer = layers[0] if len(layers) == 1 else ""

@@ -31,7 +31,7 @@ class Losses(NamedTuple):
     rises: dict[str, signals.Rise]
     """By metric."""
     level: signals.Level | None
-    of: str
+    level_of: str
     """The metric that is level."""
     broken: int | None
     """The step from which on the training loss is not a number."""
@@ -57,7 +57,7 @@ def read(source: Source, run_id: str) -> Losses:
         spikes=signals.spikes(train.steps, train.values) if train else [],
         rises=rises,
         level=level,
-        of=metric,
+        level_of=metric,
         broken=signals.first_nonfinite(train.steps, train.values) if train else None,
     )
 
@@ -67,7 +67,10 @@ def _rise(points: PointsLike) -> signals.Rise | None:
 
 
 def marks(source: Source, run_id: str) -> list[Signal]:
-    """What is marked at its step on the curve of the loss, in order of steps."""
+    """What is marked at its step on the curve of the loss, in order of steps.
+
+    Values that are not finite are not among it: every curve marks them.
+    """
     losses = read(source, run_id)
     highest = sorted(losses.spikes, key=lambda spike: -spike.value)[:MOST_MARKS]
     made = [
@@ -78,10 +81,10 @@ def marks(source: Source, run_id: str) -> list[Signal]:
         text = f"{NAMES[metric]} rises from here, {_from_to(rise.lowest, rise.value)}"
         made.append(Signal(rise.step, "rise", text))
     if losses.level:
-        since = f"{NAMES[losses.of]} is level from here, near {two_digits(losses.level.value)}"
+        since = (
+            f"{NAMES[losses.level_of]} is level from here, near {two_digits(losses.level.value)}"
+        )
         made.append(Signal(losses.level.step, "plateau", since))
-    if losses.broken is not None:
-        made.append(Signal(losses.broken, "divergence", f"{NAMES[TRAIN]} is no number from here"))
     return sorted(made)
 
 
@@ -92,7 +95,7 @@ def findings(source: Source, run_id: str, run: RunLike) -> list[Finding]:
     if losses.broken is None:
         made += [_of_rise(metric, rise) for metric, rise in losses.rises.items()]
         if losses.level:
-            made.append(_of_level(losses.level, NAMES[losses.of], run))
+            made.append(_of_level(losses.level, NAMES[losses.level_of], run))
     return made
 
 

@@ -2,27 +2,51 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
 
 from backend.figures.data.source import EventLike, RunLike
-from backend.figures.findings.finding import FAILURE, FAULT, Finding
+from backend.figures.findings.finding import FAILURE, FAULT, Action, Finding
 from backend.figures.words.names import capital, one_line
 from backend.figures.words.sentences import fitting
 
 FINDING = "finding"
 """The kind of the events that make a run's numbers doubtful."""
-_KINDS = (
-    (re.compile(r"did not converge in a solve"), "solver",
-     "a solve of an equilibrium did not converge"),
-    (re.compile(r"not finite in a solve"), "solver",
-     "a solve of an equilibrium met numbers that are not finite"),
-    (re.compile(r"times its first value"), "rise", "the loss ended far above its first value"),
-    (re.compile(r"the spectral radius of"), "spectral radius",
-     "a spectral radius is 1 or more"),
+
+
+class _Known(NamedTuple):
+    """A finding of which a run has a sentence of its own, and what is said of it here."""
+
+    pattern: re.Pattern[str]
+    """The beginning of the run's sentence, up to what the text repeats (its group 1)."""
+    kind: str
+    title: str
+    remedy: str
+    action: Action = ""
+
+
+_KNOWN = (
+    _Known(
+        re.compile(r"([\d,]+ of [\d,]+ examples?) did not converge in a solve"), "solver",
+        "a solve of an equilibrium did not converge",
+        "Raise the limit of iterations or take another solver.",
+    ),
+    _Known(
+        re.compile(r"([\d,]+ of [\d,]+ examples?) met a number that is not finite in a solve"),
+        "solver", "a solve of an equilibrium met numbers that are not finite",
+        "Lower the learning rate, or scale the cell's weights down.",
+    ),
+    _Known(
+        re.compile(r"(the spectral radius of .*?):"), "spectral radius",
+        "a spectral radius is 1 or more: the Neumann series does not converge",
+        "Lower the learning rate, or add weight decay.",
+    ),
+    _Known(
+        re.compile(r"(the \w+ loss was .*?);"), "rise",
+        "the loss ended far above its first value", "Lower the learning rate.", "lower rate",
+    ),
 )  # fmt: skip
-"""What the texts of events are about: a part of the text, the kind, and the title."""
-_SO_FAR = re.compile(r" \(([\d,]+) such steps so far\)")
-OWN_WORDS = ("failed", "diverged", "solver", "recorded", "rise", "spectral radius")
-"""Kinds whose words are a run's own, in which paths of its machine may stand."""
+_SO_FAR = re.compile(r"\(([\d,]+ such steps) so far\)")
 
 
 def recorded(events: Iterable[EventLike]) -> list[Finding]:
@@ -35,23 +59,25 @@ def recorded(events: Iterable[EventLike]) -> list[Finding]:
         finding = _of_event(event)
         earlier = by_title.get(finding.title)
         if earlier:
-            finding = Finding(
-                finding.kind, FAULT, finding.title, finding.text, earlier.step, event.step,
-                where="setup",
-            )  # fmt: skip
+            finding = replace(finding, step=earlier.step, last=event.step)
         by_title[finding.title] = finding
     return list(by_title.values())
 
 
 def _of_event(event: EventLike) -> Finding:
     words = one_line(event.text)
-    match = next((each for each in _KINDS if each[0].search(words)), None)
-    if match:
-        kind, shown = match[1], fitting(match[2])
-    else:
-        kind, shown = "recorded", fitting(words, re.split(r"[:;(]", words)[0])
+    for each in _KNOWN:
+        if match := each.pattern.match(words):
+            so_far = _SO_FAR.search(words)
+            many = f", {so_far[1]} so far" if so_far else ""
+            text = f"{capital(match[1])}{many}. {each.remedy}"
+            shown = fitting(each.title)
+            return Finding(
+                each.kind, FAULT, shown, text, event.step, where="setup", action=each.action
+            )
+    shown = fitting(words, re.split(r"[:;(]", words)[0])
     text = "" if words.rstrip(".") == shown.rstrip(".") else f"{capital(words.rstrip('.'))}."
-    return Finding(kind, FAULT, shown, text, event.step, where="setup")
+    return Finding("recorded", FAULT, shown, text, event.step, where="setup")
 
 
 def _said(step: int | None) -> str:
@@ -64,7 +90,7 @@ def end(run: RunLike, step: int | None, broken: int | None) -> list[Finding]:
 
     Args:
         run: the run; one of the store has its `error` and its `step`.
-        step: the step that it reached, if it is known.
+        step: the step that it reached, if it is each.
         broken: the step from which on its loss is no number, if it is.
     """
     error = str(getattr(run, "error", None) or "").strip()

@@ -25,7 +25,7 @@ def test_a_driver_is_switched_and_the_former_one_is_watched(
     row.get_by_role("button", name="Apply").click()
     expect(row.get_by_label("Driver").locator("option").first).to_have_text("spsa (unchanged)")
     sees(page, "() => document.querySelector('[data-chart=carpet-0]')")
-    page.get_by_text("Why is mine bad?").click()
+    page.get_by_text("Why, layer by layer").click()
     why = page.locator(".why")
     why.get_by_label("Estimator").select_option("forward_gradient")
     expect(why.locator("caption")).to_contain_text("forward_gradient in run #")

@@ -1,6 +1,7 @@
 """The page of one run: what a newcomer reads there, does there, and finds again."""
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -40,12 +41,12 @@ def test_the_overview_says_who_points_best_and_in_which_layer(
     assert shown == [row["along"]["text"] for row in rows]
 
     points(page, "cosine", "")
-    expect(page.locator("#chart-cosine .takeaway")).to_contain_text("DFA points")
+    expect(page.locator("#chart-cosine .takeaway")).to_contain_text("along, its head exact")
     expect(page.locator("#chart-loss .takeaway")).to_contain_text("loss is")
     names = page.locator("#chart-cosine .at-ends [data-entry]")
     expect(names).to_have_count(3)
     boxes = sorted(box["y"] for name in names.all() if (box := name.bounding_box()))
-    assert all(low + 12 <= high for low, high in zip(boxes, boxes[1:], strict=False))
+    assert all(low + 12 <= high for low, high in pairwise(boxes))
 
     height = page.evaluate("document.querySelector('#main').getBoundingClientRect().height")
     assert height <= 1.5 * 900, "the overview takes at most a screen and a half"
