@@ -68,7 +68,7 @@ function recipe(config, number) {
     6,
     h("p", {class: "quiet"}, "What is not listed is at its default."),
     h("p", {class: "problem", hidden: () => !problem()}, problem),
-    h("pre", {tabindex: "0", "aria-label": "Settings as YAML"}, yaml),
+    h("pre", {tabindex: "0", role: "region", "aria-label": "Settings as YAML"}, yaml),
     h(
       "p",
       {class: "run-actions"},
