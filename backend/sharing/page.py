@@ -143,7 +143,8 @@ def _findings(source: Source, run_id: str) -> str:
     if not made:
         return ""
     items = "".join(
-        f'<li class="severity-{each.severity}"><strong>{safe(each.title)}</strong> {safe(each.text)}</li>'
+        f'<li class="severity-{each.severity}"><strong>{safe(each.title)}</strong> '
+        f"{safe(each.text)}</li>"
         for each in made
     )
     sign = '<span aria-hidden="true">⚠</span> ' if serious(made) else ""
