@@ -107,7 +107,7 @@ const attached = (config) =>
 function facts(run) {
   // As text, so that a report that changes nothing here draws nothing.
   const rows = computed(() => JSON.stringify(rowsOf(run())));
-  return h("dl", {class: "facts-list"}, () =>
+  return h("dl", {class: "machine-facts"}, () =>
     JSON.parse(rows()).map((/** @type {[string, string]} */ [name, value]) => [
       h("dt", null, name),
       h("dd", null, value),
