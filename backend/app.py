@@ -19,23 +19,19 @@ from backend.api.routes import (
     catalogue,
     dashboards,
     datasets,
-    diagnosis,
     drafts,
-    exports,
-    figures,
     forks,
     gallery,
     pages,
     probes,
     race,
     runs,
-    scoreboard,
-    series,
     session,
     shared,
     studies,
     worker,
 )
+from backend.api.routes.results import diagnosis, exports, figures, findings, scoreboard, series
 from backend.home import Home, open_home
 from backend.jobs.downloads import Downloads
 from backend.jobs.study_keeper import StudyKeeper
@@ -55,6 +51,7 @@ ROUTES = (
     drafts,
     exports,
     figures,
+    findings,
     forks,
     gallery,
     probes,

@@ -11,11 +11,13 @@ import torch
 
 from backend.race.measured import Key, Measured, Series, measure
 from backend.race.preset import Preset, preset
-from backend.race.recording import NAME, recorded
+from backend.race.recording import NAME, Example, Recording, recorded
 from backend.series.points import Points
+from backend.training.datasets.digits import Digits
 from backend.training.loop import train
 from backend.training.records import Ended, Facts
 
+BASE_17 = "0123456789abcdefg"
 FILE = Path(__file__).parent.parent / "backend" / "race" / NAME
 
 
@@ -43,10 +45,21 @@ def run_of(race: Preset, steps: int | None = None) -> Measured:
     return measure(race, read, facts.unbiased, facts.drives)
 
 
+def examples_of(race: Preset) -> list[Example]:
+    """The validation examples that the race shows."""
+    config = race.config
+    part = Digits().load(config.seed).validation.first(config.shown_examples)
+    pixels = (16 * part.x).round().int().flatten(1).tolist()
+    return [
+        Example("".join(BASE_17[pixel] for pixel in row), label)
+        for row, label in zip(pixels, part.y.tolist(), strict=True)
+    ]
+
+
 def main() -> None:
     """Write the recording."""
     torch.set_num_threads(1)
-    text = recorded(run_of(preset()), preset())
+    text = recorded(Recording(run_of(preset()), examples_of(preset())), preset())
     FILE.write_text(text, encoding="utf-8")
     print(f"{FILE}: {len(text.encode()):,} bytes")
 

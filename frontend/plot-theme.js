@@ -94,7 +94,7 @@ function upright(layout) {
 }
 
 /** The name of the annotation that stands for the title of the vertical axis. */
-const UPRIGHT = "vertical axis";
+export const UPRIGHT = "vertical axis";
 
 /** What a layout that was styled has left of what its figure said. @param {any} layout @param {boolean | undefined} showlegend @param {number} [room] at the right, for the names of lines */
 const metaOf = (layout, showlegend, room) => ({

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from backend.figures.catalogue import catalogue, modules
 from backend.figures.data.query import parse
+from backend.figures.data.read_once import ReadOnce
 from backend.figures.data.select import families
 from backend.figures.data.source import FigureError, Memory, MemoryRun, Source
 from backend.figures.data.tally import note_text
@@ -80,7 +81,7 @@ def plotted(name: str, source: Source, query: Mapping[str, str]) -> "Figure":
     figures = modules()
     if name not in figures:
         raise FigureError(f"there is no figure {name!r}; there are {', '.join(sorted(figures))}")
-    asked = parse(query)
+    asked, source = parse(query), ReadOnce(source)
     runs = [source.run(run_id) for run_id in asked.runs]
     with side_by_side(families(runs), [numbered(run.number, run.name) for run in runs]):
         return figures[name].figure(source, asked)

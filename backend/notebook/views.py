@@ -82,7 +82,14 @@ class Views:
         _, panels = of_run(self._source, self._run, "view", BUDGET)
         panels += own_panels(self._run, "view", self._own)
         firsts = [json.loads(next(iter(panel.figures.values()))) for panel in panels]
-        return [on_white(go.Figure(d["figure"]), d["note"], d["takeaway"]) for d in firsts]
+        return [
+            on_white(
+                go.Figure(d["figure"]),
+                "; ".join(filter(None, (d["note"], d["details"]))),
+                d["takeaway"],
+            )
+            for d in firsts
+        ]
 
     def findings(self) -> "list[Finding]":
         """What a reader must know besides, the most severe first, in the words of the lab's page:

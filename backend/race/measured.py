@@ -48,6 +48,16 @@ class Loss:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What the network reads in validation examples, a number a probe."""
+
+    right: list[Number]
+    """The share of all validation examples that it reads rightly."""
+    classes: list[list[int | None]]
+    """Of each example that is shown, the predicted class."""
+
+
+@dataclass(frozen=True)
 class Measured:
     """What is known of a run of the race."""
 
@@ -56,6 +66,7 @@ class Measured:
     tracks: dict[str, Track]
     """By the estimator's label."""
     loss: Loss
+    reading: Reading
     unbiased: dict[str, bool] = field(default_factory=dict)
     """Whether the estimator claims that its mean is the exact gradient, by label."""
     drives: list[tuple[int, str]] = field(default_factory=list)
@@ -64,7 +75,12 @@ class Measured:
     def document(self) -> dict[str, Any]:
         """Plain data for JSON."""
         tracks = {label: dict(vars(track)) for label, track in self.tracks.items()}
-        return {**vars(self), "tracks": tracks, "loss": dict(vars(self.loss))}
+        return {
+            **vars(self),
+            "tracks": tracks,
+            "loss": dict(vars(self.loss)),
+            "reading": dict(vars(self.reading)),
+        }
 
 
 def from_document(document: Mapping[str, Any]) -> Measured:
@@ -73,6 +89,7 @@ def from_document(document: Mapping[str, Any]) -> Measured:
         steps=document["steps"],
         tracks={label: Track(**track) for label, track in document["tracks"].items()},
         loss=Loss(**document["loss"]),
+        reading=Reading(**document["reading"]),
         unbiased=document["unbiased"],
         drives=[(step, label) for step, label in document["drives"]],
     )
@@ -106,7 +123,26 @@ def measure(
         for label, values in whole.items()
     }
     loss = _blocks(*read(("train/loss", "", "")))
-    return Measured(steps, tracks, loss, dict(unbiased), list(drives))
+    return Measured(
+        steps, tracks, loss, _reading(preset, read, steps), dict(unbiased), list(drives)
+    )
+
+
+def _reading(preset: Preset, read: Callable[[Key], Series], steps: Sequence[int]) -> Reading:
+    """At the steps of the probes, which are among those of the evaluations."""
+    right = _by_step(read(("validation/accuracy", "", "")))
+    classes = [
+        _by_step(read((f"validation/prediction/{place}", "", "")))
+        for place in range(preset.config.shown_examples)
+    ]
+    return Reading(
+        right=[right.get(step) for step in steps],
+        classes=[[_class(each.get(step)) for step in steps] for each in classes],
+    )
+
+
+def _class(value: Number) -> int | None:
+    return None if value is None else int(value)
 
 
 def _by_step(series: Series) -> dict[int, Number]:

@@ -42,10 +42,10 @@ class StartedRace:
         """Whether the race was started in this home before, by any version of the lab."""
         return self._file.exists()
 
-    def start_once(self, start: Callable[[], str]) -> str | None:
-        """Start the race unless it was started before; returns the id of its run."""
+    def start_once(self, may: Callable[[], bool], start: Callable[[], str]) -> str | None:
+        """Start the race if it `may` be and was not before; returns the id of its newest run."""
         with self._starting:
-            if not self.was_started:
+            if not self.was_started and may():
                 self._keep(start())
         return self.run
 

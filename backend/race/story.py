@@ -24,10 +24,12 @@ def story(preset: Preset, measured: Measured) -> dict[str, Any]:
             for racer in preset.estimators
         ],
         "loss": {"block": BLOCK, **vars(loss)},
+        "reading": measured.reading.classes,
         "drives": measured.drives,
         "takeaways": {
             "alignment": words.of_alignments(preset, measured),
             "loss": words.of_loss(preset, measured),
+            "reading": words.of_reading(measured),
         },
     }
 

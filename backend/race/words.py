@@ -102,6 +102,16 @@ def _alignments(preset: Preset, measured: Measured, at: int) -> str:
     return fitting(said + others, said)
 
 
+def of_reading(measured: Measured) -> Says:
+    """The sentence of what the network reads, at each probe."""
+
+    def say(at: int) -> str:
+        right = measured.reading.right[at]
+        return "Not read yet." if right is None else f"{percent(right)} of unseen digits right."
+
+    return _changes(measured.steps, say)
+
+
 def of_loss(preset: Preset, measured: Measured) -> Says:
     """The sentence of the loss, as the blocks of steps come in."""
     ends = [BLOCK * (at + 1) for at in range(len(measured.loss.mean))]

@@ -52,11 +52,12 @@
 
   const draw = (panel) => {
     const key = panel.by.map((id) => document.getElementById(id).value).join(",");
-    const {figure, shades, takeaway, note, count} = panel.figures[key];
+    const {figure, shades, takeaway, note, details, count} = panel.figures[key];
     const place = document.getElementById(panel.id);
     place.setAttribute("aria-label", takeaway || figure.layout.title.text);
     document.getElementById(panel.id + "-takeaway").textContent = takeaway;
     document.getElementById(panel.id + "-note").textContent = note || `all ${count.toLocaleString("en")} points`;
+    document.getElementById(panel.id + "-details").textContent = details;
     // Else a chart takes the smallest height of its place when the window is resized.
     place.style.height = `${figure.layout.height}px`;
     drawn.add(panel);

@@ -149,7 +149,7 @@ def _panel(
 def _encoded(drawn: Mapping[str, Any]) -> str:
     """A drawn figure as the page's script reads it."""
     held = "this file holds " if drawn["selection"] else ""
-    note = held + note_text(drawn)
+    note = held + note_text({**drawn, "details": ()})
     return encode.data(
         {
             "figure": drawn["figure"],
@@ -158,6 +158,7 @@ def _encoded(drawn: Mapping[str, Any]) -> str:
             "shades": drawn.get("shades", {}),
             "takeaway": drawn.get("takeaway", ""),
             "note": note,
+            "details": "; ".join(drawn.get("details", ())),
         }
     )
 

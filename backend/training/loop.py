@@ -17,6 +17,7 @@ from backend.training.components.index import preload_imports
 from backend.training.control import Control
 from backend.training.datasets.contract import load_checked
 from backend.training.divergence import DIVERGED, FINDING, EndOfLosses, nonfinite_weights
+from backend.training.evaluation.evaluation import ShownExamples
 from backend.training.facts import facts
 from backend.training.failures import failed
 from backend.training.losses.contract import Plan
@@ -121,6 +122,9 @@ class Run:
         self._trainer = Trainer(assembly, self._batches.at(0), self._steps, seed, self._clock)
         plan = Plan(split, self._steps, config.batch_size, seed)
         self._evaluation = assembly.loss.evaluation(self._trainer.module, assembly.dataset, plan)
+        self._shown = ShownExamples(
+            self._trainer.module, assembly.dataset, split, config.shown_examples
+        )
         self._path = SurfacePath(self._trainer.module, assembly.dataset, split.train.first(1).x[0])
         schedule = ProbeSchedule(self._steps, config.probe.budget, config.probe.every)
         self._solves = SolveWatch(config.on_unconverged_solve)
@@ -226,7 +230,7 @@ class Run:
         self.buffer.add(("train/learning_rate", "", ""), step, self._trainer.rate(step))
         self.buffer.add(("train/seconds", "", ""), step, self._clock.training)
         with self._clock.evaluating():
-            for metric, value in self._evaluation.along(step):
+            for metric, value in (*self._evaluation.along(step), *self._shown.predictions()):
                 self.buffer.add((metric, "", ""), step, value)
 
     def _flush(self) -> Iterator[Record]:

@@ -111,7 +111,7 @@ export const overviewBoard = (context, controls, findings) => () => {
       "div",
       {class: "grid"},
       // The titles of the charts are one level below it.
-      h("h2", {class: "unseen"}, section.title),
+      h("h2", {class: "sr"}, section.title),
       first.slice(0, BESIDE_FINDINGS).map((placed) => cell(whole, placed, lines)),
       findings,
       first.slice(BESIDE_FINDINGS).map((placed) => cell(whole, placed, lines)),

@@ -159,7 +159,7 @@ function setUp(element, options) {
     h(
       "details",
       {class: "chart-details", hidden: () => state.note().details.length === 0},
-      h("summary", null, "All lines"),
+      h("summary", null, "More notes"),
       () => state.note().details.map((text) => h("p", null, text)),
     ),
   );

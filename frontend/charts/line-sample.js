@@ -42,7 +42,7 @@ const MARKS = {
 export function sample({colour, dash, symbol}) {
   return svg(
     "svg",
-    {class: "sample", viewBox: "0 0 32 12", "aria-hidden": "true"},
+    {class: "sample", viewBox: dash ? "0 0 32 12" : "10 0 12 12", "aria-hidden": "true"},
     dash &&
       svg("path", {
         d: "M0 6h32",

@@ -5,6 +5,7 @@
  */
 
 import {number} from "../lib/format.js";
+import {UPRIGHT} from "../plot-theme.js";
 import {linkAt} from "./links.js";
 
 /** @typedef {number | string | null} Cell */
@@ -64,7 +65,13 @@ const isNear = (a, b) => Math.abs(Number(a) - Number(b)) <= 1e-6 * Math.abs(Numb
 function titleOf(layout, letter) {
   const axes = Object.keys(layout).filter((key) => new RegExp(`^${letter}axis\\d*$`).test(key));
   const titles = axes.map((key) => legible(layout[key].title?.text).split("; ")[0]);
-  return titles.find(Boolean) ?? letter;
+  return titles.find(Boolean) || (letter === "y" && above(layout)) || letter;
+}
+
+/** The words that a drawn plot has above its vertical axis in place of a title. @param {any} layout */
+function above({annotations}) {
+  const [title] = (annotations ?? []).filter((/** @type {any} */ {name}) => name === UPRIGHT);
+  return legible(title?.text).split("; ")[0];
 }
 
 /** @param {any} trace @param {any} layout @param {Scales} scales @returns {Row[]} */

@@ -24,13 +24,15 @@ import {on} from "../stream.js";
  * @property {number[]} steps of the probes
  * @property {Track[]} estimators
  * @property {{block: number, mean: Values, low: Values, high: Values}} loss
+ * @property {(number | null)[][]} reading of each example, the predicted class at each probe
  * @property {[number, string][]} drives from which step on each driver drove
- * @property {{alignment: Says, loss: Says}} takeaways
+ * @property {{alignment: Says, loss: Says, reading: Says}} takeaways
  *
  * @typedef {{label: string, name: string, short: string, rate: number}} Racer
  * @typedef {{name: string, short: string}} Layer
+ * @typedef {{pixels: string, label: number}} Example a digit; a letter a pixel, 0 to g
  * @typedef {{run: Run | null, story: Story | null}} RaceRun
- * @typedef {RaceRun & {estimators: Racer[], layers: Layer[], steps: number, every: number, draws: number, recording: Story | null, races: string[], others: number}} RaceAnswer
+ * @typedef {RaceRun & {estimators: Racer[], layers: Layer[], steps: number, every: number, draws: number, recording: Story | null, examples: Example[], races: string[], others: number}} RaceAnswer
  * @typedef {"recording" | "following" | "replay"} Mode
  */
 

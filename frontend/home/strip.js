@@ -6,6 +6,7 @@ import {h} from "../lib/h.js";
 import {computed} from "../lib/signal.js";
 import {alignmentChart, lossChart} from "./charts.js";
 import {cell} from "./dial.js";
+import {reads} from "./reads.js";
 
 /** @typedef {import("./race.js").Race} Race */
 
@@ -74,7 +75,13 @@ export function strip(race, {heading, charts}) {
         race.answer.estimators.map((racer) => cell(race, racer, below)),
       ),
       charts &&
-        h("div", {class: "race-figures"}, alignmentChart(race, below), lossChart(race, below)),
+        h(
+          "div",
+          {class: "race-figures"},
+          alignmentChart(race, below),
+          lossChart(race, below),
+          race.answer.examples.length > 0 && reads(race, below),
+        ),
       h(
         "p",
         {class: "race-key"},

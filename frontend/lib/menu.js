@@ -1,7 +1,7 @@
 // @ts-check
-/** A button that opens a small panel beside it; it closes when the focus leaves it, and by Escape. */
+/** A button that opens a small panel beside it. Going elsewhere closes it, and so does Escape. */
 import {h} from "./h.js";
-import {signal} from "./signal.js";
+import {effect, onEnd, signal} from "./signal.js";
 
 /**
  * @param {object} options
@@ -31,6 +31,14 @@ export function menu({name, label, button, panel}) {
     summary,
     () => isOpen() && h("div", {class: "menu-items"}, panel(close)),
   );
+  effect(() => {
+    if (!isOpen()) return;
+    const press = (/** @type {Event} */ {target}) => {
+      if (!details.contains(/** @type {Node} */ (target))) details.open = false;
+    };
+    document.addEventListener("pointerdown", press);
+    onEnd(() => document.removeEventListener("pointerdown", press));
+  });
   function close() {
     const hadFocus = details.contains(document.activeElement);
     details.open = false;

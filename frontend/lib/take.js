@@ -23,22 +23,29 @@ export function say(text) {
 
 /**
  * Do what cannot be taken back, unless the reader does not want it within ten seconds. It is done
- * at once when the page is left.
+ * at once when the page is left. What was done just before is taken back with it, so that a press
+ * too many costs nothing.
  * @param {string} text what was done, as the reader sees it
  * @param {() => any} act
  * @param {() => void} undo
  */
 export function later(text, act, undo) {
+  const before = undoing.peek();
   say(text);
   clearTimeout(fading);
+  let isPending = true;
   const timer = setTimeout(finish, UNDO_MS);
   addEventListener("pagehide", finish);
   const cancel = () => {
-    end();
-    undo();
+    if (isPending) {
+      end();
+      undo();
+    }
+    before?.();
   };
   undoing.set(cancel);
   function end() {
+    isPending = false;
     clearTimeout(timer);
     removeEventListener("pagehide", finish);
     // Something else may be said in the meantime.

@@ -185,6 +185,8 @@ const hasEquilibrium = ({config}) =>
 /** What is drawn, how often and from which seed, before it is drawn. @param {() => Run} run @param {() => number | null} at @param {() => Instrument} instrument */
 function settings(run, at, instrument) {
   const isOpen = signal(false);
+  // The components that a form offers; a catalogue that is read anew makes no other form.
+  const hasCatalogue = computed(() => catalogue() !== null);
   return h(
     "details",
     {
@@ -195,7 +197,7 @@ function settings(run, at, instrument) {
     h("summary", null, () => `Settings of ${titleOf(instrument()).toLowerCase()}`),
     () => {
       const [step, name] = [at(), instrument()];
-      if (!isOpen() || step === null) return null;
+      if (!isOpen() || step === null || !hasCatalogue()) return null;
       const place = h("div");
       untracked(async () => {
         const {config, ...rest} = run();

@@ -181,7 +181,8 @@ function followAddress(draft, load) {
 }
 
 /** Whether the document was loaded at this page, so that Tab begins at its top. */
-let isDocumentHere = location.pathname === "/new";
+let isDocumentHere =
+  new URL(performance.getEntriesByType("navigation")[0]?.name ?? location.href).pathname === "/new";
 
 /** After the key n, Enter starts a run at once. @param {HTMLElement} run */
 function focusOnRun(run) {

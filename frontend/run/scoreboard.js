@@ -3,6 +3,7 @@
 import * as api from "../api.js";
 import {sample} from "../charts/line-sample.js";
 import {alignmentColour, coloured} from "../home/looks.js";
+import {term} from "../glossary.js";
 import {icon} from "../icons.js";
 import {change, complaint} from "../lab.js";
 import {counted} from "../lib/format.js";
@@ -104,16 +105,15 @@ const table = (run, {rows, stages}) =>
         null,
         h("th", {scope: "col"}, "Estimator"),
         h("td", {class: "role"}),
-        h("th", {scope: "col"}, "Along the exact gradient"),
+        h("th", {scope: "col", class: "along"}, term("alignment", "Along the exact gradient")),
         h("td", {class: "spark"}),
         stages.map((stage) => h("th", {scope: "col", class: "heat-head", title: stage}, stage)),
-        ["Variance, one draw", "Length"].map((title) =>
-          h("th", {scope: "col", class: "num"}, title),
-        ),
-        h("th", {scope: "col"}, "Bias"),
-        h("th", {scope: "col", class: "num"}, "Draws to halve the error"),
-        h("th", {scope: "col", class: "num"}, "Time, backprop = 1"),
-        h("th", {scope: "col"}, "Theory"),
+        h("th", {scope: "col", class: "num"}, term("variance", "Variance, one draw")),
+        h("th", {scope: "col", class: "num"}, term("length", "Length")),
+        h("th", {scope: "col"}, term("bias", "Bias")),
+        h("th", {scope: "col", class: "num"}, term("halve the error", "Draws to halve the error")),
+        h("th", {scope: "col", class: "num"}, term("forward passes", "Cost, backprop = 1")),
+        h("th", {scope: "col"}, term("theory", "Theory")),
       ),
     ),
     h(
@@ -251,5 +251,9 @@ function footOf(board) {
   if (!board) return "Reading the latest probes…";
   if (board.probes === 0) return "No probe yet.";
   const where = board.layer ? `, in ${board.layer}` : "";
-  return `Mean of the last ${counted(board.probes, "probe")}${where}. Percent in the columns of the layers.`;
+  return [
+    "Mean of the last ",
+    term("probe", counted(board.probes, "probe")),
+    `${where}. Percent in the columns of the layers.`,
+  ];
 }

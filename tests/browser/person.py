@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
+from served import ServedLab
 
 SECONDS = 30
 RUN_PAGE = re.compile(r"/runs/\d+")
@@ -93,6 +94,12 @@ def enter(page: Page, start_url: str, place: str = "/runs") -> None:
     expect(page.locator("#main :is(h1, h2):visible").first).to_be_visible(timeout=30_000)
 
 
+def show(page: Page, lab: ServedLab, name: str, steps: int) -> None:
+    """Start a small run without the form, and open its charts on the page of the runs."""
+    run = lab.start_run(name, steps)["id"]
+    enter(page, lab.start_url, f"/runs?runs={run}")
+
+
 def go(page: Page, address: str) -> None:
     """Go to another page of the lab, as a link of it does."""
     page.evaluate(
@@ -172,6 +179,16 @@ def run_row(page: Page, name: str) -> Locator:
 def page_head(page: Page) -> Locator:
     """The head of the page of a run: its name, state and recipe."""
     return page.locator(".run-page-head")
+
+
+def instrument(page: Page, run: int, name: str, step: int) -> Locator:
+    """The settings of an instrument of the microscope at a checkpoint of the run with a number."""
+    go(page, f"/runs/{run}/microscope?step={step}&instrument={name}")
+    settings = page.locator(".instrument-settings")
+    settings.evaluate("(details) => { details.open = true; }")
+    form = settings.locator("form")
+    expect(form).to_be_visible()
+    return form
 
 
 def step_of(row: Locator) -> int:

@@ -44,6 +44,13 @@ class RaceView(RaceRun):
     every: Annotated[int | None, Field(description="Steps from one probe to the next.")]
     draws: Annotated[int, Field(description="Draws of each estimator in a probe.")]
     recording: Story
+    examples: Annotated[
+        list[dict[str, Any]],
+        Field(
+            description="The digits that the network reads: label, and pixels row by row, a letter "
+            "each: sixteenths of black from 0 to g. Empty where no recording fits."
+        ),
+    ]
     races: Annotated[list[str], Field(description="The ids of all runs of the race, oldest first.")]
     others: Annotated[int, Field(description="How many other runs the lab has.")]
 
@@ -72,7 +79,8 @@ def get(lab: LabDep) -> RaceView:
         steps=its.config.steps or 0,
         every=its.config.probe.every,
         draws=its.config.probe.draws,
-        recording=recorded and story(its, recorded),
+        recording=recorded and story(its, recorded.measured),
+        examples=[each._asdict() for each in recorded.examples] if recorded else [],
         races=lab.race.runs,
         others=lab.store.count_runs(besides=lab.race.runs),
     )
@@ -87,8 +95,8 @@ def live(lab: LabDep) -> RaceRun:
 @routes.post("/race")
 def start_once(lab: LabDep) -> RaceRun:
     """Start the race, once a home and only while no other run is active."""
-    if lab.settings.race and not lab.store.active():
-        lab.race.start_once(lambda: _start(lab, preset().document))
+    if lab.settings.race:
+        lab.race.start_once(lambda: not lab.store.active(), lambda: _start(lab, preset().document))
     return _now(lab)
 
 

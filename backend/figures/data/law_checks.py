@@ -38,8 +38,6 @@ from estimators.statistics.law_check import (
 from estimators.statistics.reference import HATCH, ROUNDED
 from estimators.statistics.student import t_of_normal
 
-NAMED = 3
-"""Most lines that a sentence names."""
 SYMBOLS = {
     "agrees": "✓", "disagrees": "✗", "not judged": "…", "no law": "–", "no reference": HATCH,
 }  # fmt: skip
@@ -196,11 +194,10 @@ def trace(
     )
 
 
-def words(checks: Sequence[tuple[str, LawCheck]], cause: str, most: int = NAMED) -> str:
-    """The checks of a curve's lines in a sentence, by verdict; "" where no line has a law.
+def words(checks: Sequence[tuple[str, LawCheck]], cause: str) -> str:
+    """The check of each of a curve's lines, by verdict; "" where no line has a law.
 
-    `cause` is what is wrong where they disagree. Of many lines with one verdict, the first `most`
-    are named.
+    `cause` is what is wrong where they disagree.
     """
     if all(check == NO_LAW for _, check in checks):
         return ""
@@ -208,18 +205,11 @@ def words(checks: Sequence[tuple[str, LawCheck]], cause: str, most: int = NAMED)
     for name, check in checks:
         by_kind.setdefault(kind(check), []).append(_with_numbers(name, check))
     parts = [
-        f"{text.format(cause=cause)} {_listed(by_kind[verdict], most)}"
+        f"{text.format(cause=cause)} {', '.join(by_kind[verdict])}"
         for verdict, text in _WORDS.items()
         if verdict in by_kind
     ]
-    ratios = any(not np.isnan(check.ratio) for _, check in checks)
-    how = " (mean of measured ÷ law ± s.e.)" if ratios else " (measured minus law)"
-    return f"law, dashed{how}: {'; '.join(parts)}"
-
-
-def _listed(names: Sequence[str], most: int) -> str:
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+    return f"dashed: the law; {'; '.join(parts)}"
 
 
 _WORDS = {
@@ -233,7 +223,7 @@ _WORDS = {
 
 def _with_numbers(name: str, check: LawCheck) -> str:
     if not np.isnan(check.ratio):
-        return f"{name} ({check.ratio:.3g} ± {check.ratio_se:.2g})"
+        return f"{name} ({check.ratio:.3g} ± {check.ratio_se:.2g} times it)"
     if not np.isnan(check.errors):
         return f"{name} ({_off(check)})"
     return name
@@ -245,7 +235,8 @@ NEAR = 2.0
 
 def _off(check: LawCheck) -> str:
     """How far a measure is from its law; a large distance that is allowed is called so."""
-    text = f"{check.errors:+.1f} s.e.".replace("-", "−")
+    side = "above" if check.errors > 0 else "below"
+    text = f"{abs(check.errors):.1f} standard errors {side}"
     far = check.verdict == "agrees" and abs(check.errors) > NEAR
     return f"{text}, within the limit" if far else text
 

@@ -23,6 +23,8 @@ SPREAD, BIAS = "relative_variance", "relative_squared_bias"
 ERRORS = (f"{SPREAD}_se", f"{BIAS}_se")
 SHORTEST = 4
 """Fewest probes, and fewest windows, that make a path."""
+CONVICTED = 4.0
+"""Standard errors from 0 of a bias that is told."""
 ALIGNED = ("scaled_error", "cosine", "norm_ratio")
 """The measures that the slope follows from in runs of before, which do not keep it."""
 
@@ -54,6 +56,12 @@ class Errors(NamedTuple):
     def hollow(self) -> bool:
         # Exactly 0 is no noise: backpropagation has no bias, and is drawn as sure of it.
         return self.bias != 0 and self.bias <= 2 * self.errors[1]
+
+    @property
+    def biased(self) -> bool:
+        """Whether a bias is told: 4 standard errors from 0, since draws are heavy-tailed and many
+        estimators and layers are looked at."""
+        return self.bias > 0 and self.bias > CONVICTED * self.errors[1]
 
     @property
     def finite(self) -> bool:

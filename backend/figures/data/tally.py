@@ -7,6 +7,9 @@ from typing import Any
 from backend.figures.data.source import PointsLike
 from backend.figures.data.window import Window
 
+LINE = 100
+"""Most characters of a note, unless its first sentence is longer."""
+
 
 @dataclass
 class Tally:
@@ -18,6 +21,8 @@ class Tally:
     """How the shown points were selected, where not all points are shown."""
     zoomed: bool = False
     """Whether the counts are of the visible range alone."""
+    warnings: list[str] = field(default_factory=list)
+    """Sentences on what makes the numbers doubtful; they come first."""
     sentences: list[str] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
     """Sentences that are shown on demand."""
@@ -39,6 +44,11 @@ class Tally:
         if words:
             self.sentences.append(words)
 
+    def warn(self, words: str) -> None:
+        """Add a sentence on what makes the numbers doubtful; empty text adds nothing."""
+        if words:
+            self.warnings.append(words)
+
     def add_details(self, words: str) -> None:
         """Add a sentence that is shown on demand; empty text adds nothing."""
         if words:
@@ -57,14 +67,22 @@ class Tally:
             "count": self.count,
             "selection": self.selection if self.shown < self.count else "",
             "zoomed": self.zoomed,
-            "note": self.sentences,
-            "details": self.details,
+            **self._divided(),
         }
+
+    def _divided(self) -> dict[str, list[str]]:
+        """`{note, details}`: the note is one line, whatever does not fit is shown on demand."""
+        note, details = [], []
+        for words in dict.fromkeys([*self.warnings, *self.sentences]):
+            fits = not note or len("; ".join([*note, words])) <= LINE
+            (note if fits else details).append(words)
+        return {"note": note, "details": [*details, *self.details]}
 
 
 def note_text(parts: Mapping[str, Any]) -> str:
-    """The note as one text: counts first where points are left out, then the sentences."""
-    return "; ".join([*filter(None, [_counts(parts)]), *parts["note"]])
+    """All notes as one text: counts first where points are left out, then the sentences."""
+    details = parts.get("details", ())  # an old stored figure has none
+    return "; ".join([*filter(None, [_counts(parts)]), *parts["note"], *details])
 
 
 def _counts(parts: Mapping[str, Any]) -> str:

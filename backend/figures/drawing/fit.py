@@ -18,7 +18,7 @@ CROWDED = 30.0
 """How many times its median a line's axis may span before the line is lost in it."""
 DWARFS = 10.0
 """How many times the other runs' 99 % quantile a run's largest value must be to leave the range."""
-ASINH = "asinh axis: some lines lie near zero beside large ones"
+ASINH = "asinh axis"
 NOT_LOG = "a log axis has no place for values that are not positive"
 NOT_RUNS = "an asinh axis is for measures: what grows with every step has none"
 

@@ -65,7 +65,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.say("every draw is the same: no noise to show")
     if line:
         tally.say(draws.how(source, [line.key]))
-        tally.say(draws.lost(source, line, tally.count - len(x)))
+        tally.warn(draws.lost(source, line, tally.count - len(x)))
     # Rounding alone must not fill an axis.
     across = _around(x, all_equal) or _range(limits[0])
     up = {"range": [-1.1, 1.1]} if all_equal else _range(limits[1])

@@ -60,7 +60,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say(_dashes(means))
     tally.say(_checks(source, means))
     for gap in draws.gaps(source, query):
-        tally.say(gap)
+        tally.warn(gap)
     shown = [np.array(t.y, np.float64) for t in traces]
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(

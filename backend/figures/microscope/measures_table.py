@@ -60,7 +60,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say(_draws(rows))
     tally.say(draws.how(source, [row.line.key for row in rows]))
     for gap in draws.gaps(source, query):
-        tally.say(gap)
+        tally.warn(gap)
     wrong = [(row.line.run, row.line.label) for row in rows if row.check.verdict == "disagrees"]
     tally.say(law_checks.POINT_RULE)
     tally.say(hatch.null_note([row.null for row in rows], NULL_WORDS))

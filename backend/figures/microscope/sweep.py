@@ -98,7 +98,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say(draws.how(source, [curve.key for curve in curves if not curve.law]))
     _say(curves, _checks(source, query, bare, curves), tally)
     for caution in cautions.of_lines(source, query, [curve.line for curve in curves]):
-        tally.say(caution)
+        tally.warn(caution)
     names = _names(curves, query)
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(
@@ -275,7 +275,7 @@ def _disagreement(curve: Curve, checks: list[LawCheck]) -> str:
         how = checks[worst].reason
     else:
         worst = max(wrong, key=lambda at: np.nan_to_num(abs(checks[at].errors)))
-        how = f"{_signed(checks[worst].errors)} s.e."
+        how = f"{_signed(checks[worst].errors)} standard errors"
     where = curve.x[worst] if isinstance(curve.x[worst], str) else f"{curve.x[worst]:g}"
     cause = law_checks.likely_cause(curve.line.run, curve.line.label)
     return f"{clipped(curve.line.label)} disagrees with its law at {where} ({how}: {cause})"

@@ -79,7 +79,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     for words in sentences(judged):
         tally.say(words)
     for verdict in judged:
-        tally.say(draws.not_finite(source, run_id, verdict.label))
+        tally.warn(draws.not_finite(source, run_id, verdict.label))
     waiting = [verdict.label for verdict in estimator_verdicts if not verdict.rows]
     tally.say(_missing(run, waiting) if waiting else "")
     tally.say(_error_rates() if judged else "")

@@ -22,6 +22,8 @@ from backend.figures.guesses.members import setting_of
 from backend.figures.guesses.places import Flat, short_names
 from backend.figures.info import Chart, FigureInfo, Pick, Place
 from backend.figures.reference import Null, Reference
+from backend.figures.words import layers as of_layers
+from backend.figures.words.names import short_names as of_names
 from estimators.statistics.formatting import short
 from estimators.statistics.student import Sample, half_width
 
@@ -114,15 +116,15 @@ def figure(source: Source, query: Query) -> go.Figure:
         for (line, _), short_name in zip(shown, short_names_of_lines, strict=True)
         if short_name and len(runs) == 1
     }
-    for sentence in (
-        f"{words.axis.replace('<br>', ', ')}; {query.level}s from the first to the last",
-        *_whiskers([line for line, _ in shown], query),
-        *cautions.sentences(source, query, [line.label for line, _ in shown], called),
-    ):
-        tally.say(sentence)
+    for caution in cautions.sentences(source, query, [line.label for line, _ in shown], called):
+        tally.warn(caution)
+    tally.add_details(f"{words.axis.replace('<br>', ', ')}; {query.level}s from first to last")
+    for sentence in _whiskers([line for line, _ in shown], query):
+        tally.add_details(sentence)
     for run_id in runs:
-        tally.say(exact[run_id].words(names, query.window))
-        tally.say(exact[run_id].growth())
+        tally.warn(exact[run_id].words(names, query.window))
+        tally.warn(exact[run_id].growth())
+    tally.conclude(_takeaway(name, shown))
     traces = [
         _trace(line, spots, name, scale, short_name, several=len(runs) > 1).update(
             marker_symbol=marks[line.label]
@@ -132,7 +134,9 @@ def figure(source: Source, query: Query) -> go.Figure:
     pairs = [*zip(shown, traces, strict=True)]
     traces += [extra for (_, spots), trace in pairs for extra in _beside(spots, scale, trace)]
     nulls = [_null(spots) for _, spots in shown]
-    tally.say(hatch.null_note(nulls, hatch.NULL_WORDS.get(name, "")))
+    null = hatch.null_note(nulls, hatch.NULL_WORDS.get(name, ""))
+    tally.say("dotted: what chance gives" if null else "")
+    tally.add_details(null)
     return canvas.finish(
         traces,
         tally,
@@ -140,6 +144,17 @@ def figure(source: Source, query: Query) -> go.Figure:
         xaxis=canvas.axis("", **canvas.layer_axis(names)),
         yaxis=canvas.axis(words.axis, **scale.axis()),
     )
+
+
+def _takeaway(name: str, shown: list[tuple[DepthLine, dict[str, Any]]]) -> str:
+    """The worst layer of each line."""
+    labels = of_names([line.label for line, _ in shown])
+    twice = len(labels) < len(shown)
+    means = {}
+    for line, spots in shown:
+        run = f" #{line.runs[0][1].number}" if twice else ""
+        means[labels[line.label] + run] = {layer: spot.mean for layer, spot in spots.items()}
+    return of_layers.of_estimators(name, means)
 
 
 def _usual(series: Mapping[str, Sequence[SeriesLike]]) -> str:

@@ -15,6 +15,8 @@ from backend.figures.drawing import canvas, style
 from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Pick, Place
+from backend.figures.words import plane as of_plane
+from backend.figures.words.measures import line_names
 
 INFO = FigureInfo(
     title="Bias and variance",
@@ -81,9 +83,12 @@ def figure(source: Source, query: Query) -> go.Figure:
         traces += _drawn(estimated, scale, query, marks[estimated.label])
     for estimated, compared in _pairs(places):
         traces += _overtaking(estimated, compared, scale, tally)
+    tally.conclude(_takeaway(places, query))
     tally.shown = tally.count = sum(estimated.now.probes for estimated in places)
-    for sentence in (*_meaning(places, query), *draws.gaps(source, query)):
-        tally.say(sentence)
+    for gap in draws.gaps(source, query):
+        tally.warn(gap)
+    for at, sentence in enumerate(_meaning(places, query)):
+        (tally.add_details if at else tally.say)(sentence)
     averaged = f" of K = {query.k:,} draws averaged" if query.k > 1 else " of one draw"
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     across, up = AXES[query.units]
@@ -97,6 +102,18 @@ def figure(source: Source, query: Query) -> go.Figure:
     )
 
 
+def _takeaway(places: list[Estimated], query: Query) -> str:
+    """How many draws make the noisy estimators equal a biased one, or what their errors are."""
+    names = line_names([estimated.probes.line for estimated in places])
+    spots = {names[estimated.probes.line.key]: estimated.now for estimated in places}
+    needed = {}
+    for noisy, biased in _pairs(places):
+        pair = (names[noisy.probes.line.key], names[biased.probes.line.key])
+        needed[pair] = (noisy.now.spread - biased.now.spread) / biased.now.bias
+    at_a_point = all(draws.is_microscope(estimated.probes.line.run) for estimated in places)
+    return of_plane.takeaway(spots, needed, query.k, at_a_point=at_a_point, layer=query.layer)
+
+
 def _places(source: Source, query: Query, tally: canvas.Tally) -> list[Estimated]:
     scaled, estimates = query.units == "scaled", []
     for probes in plane.read(source, query)[:TRACES]:
@@ -107,7 +124,7 @@ def _places(source: Source, query: Query, tally: canvas.Tally) -> list[Estimated
             estimates.append(Estimated(probes, now, before, name))
         elif scaled and plane.pooled(probes, query.window, scaled=False).finite:
             why = "its mean does not point downhill" if now.reach <= 0 else "its slope is not known"
-            tally.say(f"{clipped(probes.line.label)}: no scaled place, only a raw one: {why}")
+            tally.warn(f"{clipped(probes.line.label)}: no scaled place, only a raw one: {why}")
     return estimates
 
 
@@ -211,7 +228,7 @@ def _overtaking(
     k = (noisy.now.spread - biased.now.spread) / biased.now.bias
     words = f"{noisy.name} overtakes {biased.name} from K = {draws_needed:,} on"
     beyond = f" (beyond the K = {FURTHEST:,} that is drawn)" if k > FURTHEST else ""
-    tally.say(words + ", each averaged over K draws" + beyond)
+    tally.add_details(words + ", each averaged over K draws" + beyond)
     if beyond:
         return []
     x, y = _xy(noisy.now, k, scale)

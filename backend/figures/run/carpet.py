@@ -21,6 +21,8 @@ from backend.figures.drawing.text import (
 )
 from backend.figures.info import Chart, FigureInfo, Place
 from backend.figures.reference import Reference
+from backend.figures.words import layers as of_layers
+from backend.figures.words.names import short_name
 
 INFO = FigureInfo(
     title="Carpet",
@@ -70,12 +72,15 @@ def figure(source: Source, query: Query) -> go.Figure:
     templates = [hover_point("%{y}", unit, words, place) for place in ("z", "customdata")]
     colours = cells.Colours.for_values(words, grid.values, full=query.range == "full")
     for caution in cautions.sentences(source, query, [label]):
-        tally.say(caution)
-    tally.say("colour: " + words.axis.replace("<br>", ", "))
+        tally.warn(caution)
+    tally.add_details("colour: " + words.axis.replace("<br>", ", "))
     if words.bounds == (-1, 1) and rows:
         tally.say(_reach(grid, rows, colours.high))
     exact = Reference(source, run_id)
-    tally.say(exact.words(rows, query.window))
+    tally.warn(exact.words(rows, query.window))
+    means = of_layers.latest(grid.values)
+    short = short_name(label) if label else ""
+    tally.conclude(of_layers.of_estimator(name, short, rows, means, len(grid.steps)))
     at_layer, at_step = np.nonzero(cells.rounded(exact, grid, rows, label, name))
     shown = canvas.evenly(len(at_layer), MARKS) if len(at_layer) else []
     marked = [x[i] for i in at_step[shown]], [plain(rows[i]) for i in at_layer[shown]]

@@ -13,6 +13,7 @@ from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, cells
 from backend.figures.drawing.text import clipped, hover_point, plain
 from backend.figures.info import Chart, Condition, FigureInfo, Place
+from backend.figures.words import layers as of_layers
 from backend.figures.words.names import short_names
 
 INFO = FigureInfo(
@@ -63,7 +64,10 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.say(f"{MOST} of {len(labels)} estimators")
     colours = cells.Colours.for_values(words, _stacked(carpets), full=query.range == "full")
     for caution in cautions.sentences(source, query, labels):
-        tally.say(caution)
+        tally.warn(caution)
+    means = {c.name: _means(c) for c in carpets}
+    probes = max((len(c.grid.steps) for c in carpets), default=0)
+    tally.conclude(of_layers.of_estimators(name, means, probes))
     heights = 26 + 16 * sum(len(c.rows) for c in carpets)
     return canvas.finish(
         [
@@ -77,6 +81,12 @@ def figure(source: Source, query: Query) -> go.Figure:
         xaxis=canvas.axis(progress.TITLES[query.x], showgrid=False),
         yaxis=canvas.axis("", type="multicategory", autorange="reversed", showgrid=False),
     )
+
+
+def _means(carpet: _Carpet) -> dict[str, float]:
+    """{layer: the mean of its latest probes}."""
+    means = of_layers.latest(carpet.grid.values).tolist()
+    return dict(zip(carpet.rows, means, strict=True))
 
 
 def _stacked(carpets: list[_Carpet]) -> Floats:

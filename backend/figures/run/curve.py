@@ -27,6 +27,7 @@ from backend.figures.info import Chart, Condition, FigureInfo, Pick, Place
 from backend.figures.reference import Null, Reference
 from backend.figures.summary import takeaways as summary
 from backend.figures.words import losses
+from backend.figures.words import theory as of_theory
 
 
 def _of_parts(
@@ -164,13 +165,15 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say(laws.note)
     tally.add_details(laws.details)
     beside = _beside(source, query, kept, points, fitted, traces)
-    tally.say(beside.note)
+    tally.say("dotted: what chance gives" if beside.note else "")
+    tally.add_details(beside.note)
     traces += beside.traces
     tally.say(_beyond(kept, points, fitted))
     for caution in cautions.of_lines(source, query, kept):
-        tally.say(caution)
+        tally.warn(caution)
     if any(trace.error_y.array is not None for trace in traces):
-        tally.say(standard_errors.NOTE)
+        tally.say("bars: 1 standard error")
+        tally.add_details(standard_errors.NOTE)
     tally.conclude(_takeaway(source, query, kept, points))
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     return canvas.finish(
@@ -309,8 +312,8 @@ def _laws(
                 law_checks.trace(x, values, fitted.scale, query.x, whole_name(line), like, measure)
             )
     cause = law_checks.likely_causes(wrong)
-    note, whole = (law_checks.words(checks, cause, most) for most in (law_checks.NAMED, TRACES))
-    return _Laws(traces, note, whole if whole != note else "")
+    note = of_theory.note([check for _, check in checks])
+    return _Laws(traces, note, law_checks.words(checks, cause))
 
 
 def _fit(scaling: Scaling, asked: str, kept: list[Line], points: list[Window]) -> fit.Fit:

@@ -17,6 +17,7 @@ from backend.figures.drawing.text import clipped, run_name
 from backend.figures.info import Chart, FigureInfo, Pick, Place
 from backend.figures.reference import Reference
 from backend.figures.summary.theory import Cell, check_cell
+from backend.figures.words import theory as of_theory
 from estimators.statistics.reference import HATCH, ROUNDED
 
 PREDICTED = (
@@ -70,7 +71,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally = canvas.Tally(len(cells), len(cells))
     for text in _notes(source, run_id, run, name, wanted, cells):
         tally.say(text)
-    tally.say(exact.words(rows, query.window))
+    tally.warn(exact.words(rows, query.window))
+    tally.conclude(of_theory.takeaway(cells))
     dead = {layer for layer in rows if _is_dead(source, series, layer)}
     drawn = [_mark(run, cell, what.short, dead) for cell in cells]
     labels = [label for label in wanted if any(cell.label == label for cell in cells)]

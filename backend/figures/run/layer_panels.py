@@ -16,6 +16,8 @@ from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, full_name, hover_point, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
 from backend.figures.reference import Reference
+from backend.figures.words import layers as of_layers
+from backend.figures.words.names import short_names
 
 INFO = FigureInfo(
     title="Every layer",
@@ -65,10 +67,11 @@ def figure(source: Source, query: Query) -> go.Figure:
     scale = fitted.scale
     tally = _tally(points, values, len(layer_names), limit, query)
     tally.say(fitted.note)
-    tally.say(words.axis.replace("<br>", ", "))
+    tally.add_details(words.axis.replace("<br>", ", "))
     for caution in cautions.sentences(source, query, list({s.estimator: None for _, s in placed})):
-        tally.say(caution)
-    tally.say(Reference(source, run_id).words(layer_names, query.window))
+        tally.warn(caution)
+    tally.warn(Reference(source, run_id).words(layer_names, query.window))
+    tally.conclude(_takeaway(name, layer_names, placed, points))
     return canvas.finish(
         _traces(source, query, run, placed, points, scale),
         tally,
@@ -77,6 +80,22 @@ def figure(source: Source, query: Query) -> go.Figure:
         height=150 + ROW * max(1, min(len(layer_names), limit)),
         **_panels(layer_names[:limit], scale, progress.TITLES[query.x]),
     )
+
+
+def _takeaway(
+    name: str,
+    layer_names: list[str],
+    placed: list[tuple[int, SeriesLike]],
+    points: list[Window],
+) -> str:
+    """The worst layer of each estimator, by its latest values."""
+    names = short_names(series.estimator for _, series in placed)
+    means: dict[str, dict[str, float]] = {}
+    for (at, series), shown in zip(placed, points, strict=True):
+        (mean,) = of_layers.latest(shown.values[np.newaxis]).tolist()
+        means.setdefault(names[series.estimator], {})[layer_names[at]] = mean
+    probes = max((len(shown.values) for shown in points), default=0)
+    return of_layers.of_estimators(name, means, probes)
 
 
 def _tally(

@@ -17,6 +17,8 @@ from backend.figures.drawing.style import DASHES, SYMBOLS
 from backend.figures.drawing.text import clipped, hover_point, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
 from backend.figures.reference import Reference
+from backend.figures.words import layers as of_layers
+from backend.figures.words.names import short_name
 
 INFO = FigureInfo(
     title="Layers",
@@ -45,14 +47,17 @@ def figure(source: Source, query: Query) -> go.Figure:
     scale = choose(words.scaling, grid.values)
     x = progress.positions(source, run_id, run, grid.steps, query.x)
     for caution in cautions.sentences(source, query, [label]):
-        tally.say(caution)
+        tally.warn(caution)
     many = len(rows) > TRACES
     if many:
         tally.say(f"bands over {len(rows)} {query.level}s, not intervals")
         if grid.thinned:
             tally.say("the widest band is of every point, the others of those shown")
     exact = Reference(source, run_id)
-    tally.say(exact.words(rows, query.window))
+    tally.warn(exact.words(rows, query.window))
+    means = of_layers.latest(grid.values)
+    short = short_name(label) if label else ""
+    tally.conclude(of_layers.of_estimator(name, short, rows, means, len(grid.steps)))
     hatches = [] if many else _hatches(exact, grid, x, rows, scale, (label, name, query.x))
     if many:
         grid = cells.without(grid, cells.rounded(exact, grid, rows, label, name))

@@ -16,6 +16,7 @@ from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Pick, Place
 from backend.figures.reference import Reference
+from backend.figures.words import paired as of_pairs
 from estimators.statistics.paired import (
     FEW_DRAWS,
     MIN_PAIRS,
@@ -86,13 +87,14 @@ def figure(source: Source, query: Query) -> go.Figure:
     count = sum(comparison.pairs for comparison in pairing.comparisons.values())
     tally = canvas.Tally(count, count)
     for label, comparison in pairing.comparisons.items():
-        tally.say(sentence(what, label, pairing, comparison))
+        tally.add_details(sentence(what, label, pairing, comparison))
     for note in pairing.notes:
         tally.say(note)
     for gap in draws.gaps(source, query):
-        tally.say(gap)
+        tally.warn(gap)
     if not pairing.comparisons:
         tally.say(_too_few(name, what))
+    tally.conclude(of_pairs.takeaway(name, pairing.comparisons, pairing.reference))
     rows = [
         (label, comparison)
         for label, comparison in pairing.comparisons.items()

@@ -67,13 +67,13 @@ def figure(source: Source, query: Query) -> go.Figure:
     ]
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     tally = canvas.Tally(shown, shown)
-    for note in (
-        _unfair(source, query),
-        _marks_text(max((pooled_measure.probes for _, pooled_measure in kept), default=0)),
-        what.axis.replace("<br>", ": "),
-        *cautions.of_lines(source, query, [line for line, _ in kept]),
-    ):
-        tally.say(note)
+    for caution in cautions.of_lines(source, query, [line for line, _ in kept]):
+        tally.warn(caution)
+    tally.say(_unfair(source, query))
+    tally.add_details(
+        _marks_text(max((pooled_measure.probes for _, pooled_measure in kept), default=0))
+    )
+    tally.add_details(what.axis.replace("<br>", ": "))
     tally.conclude(takeaways.of_measure(source, query, name, [line for line, _ in kept]))
     return canvas.finish(
         traces,

@@ -11,9 +11,6 @@ from estimators.statistics.student import Sample
 
 MIN_PROBES = 5
 """Fewest probes of a verdict."""
-MIN_ERRORS = 4.0
-"""Fewest standard errors from 0 of a bias that is told: draws are heavy-tailed, and many estimators
-and layers are looked at."""
 BOUND_ERRORS = 2.0
 """Standard errors above the mean at which a bias that was not found is bounded."""
 
@@ -47,7 +44,7 @@ def bias_of(probes: Probes, window: int) -> Bias:
     if spot.probes < MIN_PROBES and not is_microscope(probes.line.run):
         return Bias("too early", spot.bias, error, bound, spot.probes)
     # NaN, an error that is not known, convicts nobody.
-    biased = spot.bias > MIN_ERRORS * error and spot.bias > 0
+    biased = spot._replace(errors=(spot.errors[0], error)).biased
     return Bias("biased" if biased else "none found", spot.bias, error, bound, spot.probes)
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from backend.figures.data import diagnosis, laws, plane
 from backend.figures.data.plane import SPREAD
 from backend.figures.data.query import Query, parse
+from backend.figures.data.read_once import ReadOnce
 from backend.figures.data.select import Line, driver, estimators, layers
 from backend.figures.data.source import RunLike, Source
 from backend.figures.drawing import style
@@ -65,6 +66,7 @@ def scoreboard(source: Source, run_id: str, *, layer: str = "", window: int = 8)
     Returns:
         `{run, number, layer, window, probes, step, stages, takeaway, rows}`.
     """
+    source = ReadOnce(source)
     query = replace(parse({"runs": run_id}), layer=layer, window=window)
     run = source.run(run_id)
     board = _Board(

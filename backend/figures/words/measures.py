@@ -41,8 +41,14 @@ class Voice:
     """The verb of a value that is exactly 0; empty: as of every other."""
     nothing: str = ""
     """What is said of an estimator whose interval holds 0; empty: as of every other."""
+    zeros: str = ""
+    """The same of several."""
     nearest_to_one: bool = False
     """Whether a value is the better, the nearer it is to 1."""
+    prefix: str = ""
+    """What the values are, before them, where no verb says so."""
+    ends: tuple[str, str] = ("best", "worst")
+    """What the first and the last of many are called."""
 
 
 VOICES = {
@@ -55,10 +61,17 @@ VOICES = {
         ("leaves {} of the error at its best rate", "leaves {} of the error"), percent
     ),
     "relative_variance": Voice(
-        ("scatters {} the squared gradient", "scatters {}"), times, zero="does not scatter"
+        ("scatters {} the squared gradient", "scatters {}"),
+        times,
+        zero="does not scatter",
+        zeros="do not scatter",
+        ends=("least", "most"),
     ),
     "norm_ratio": Voice(
-        ("is {} as long as the gradient", "is {} as long"), times, nearest_to_one=True
+        ("is {} as long as the gradient", "is {} as long"),
+        times,
+        nearest_to_one=True,
+        ends=("nearest", "furthest"),
     ),
 }
 
@@ -84,7 +97,7 @@ def takeaway(
     if early := _too_early(usable):
         return early
     ready = [each for each in usable if _is_ready(each)]
-    voice = VOICES.get(name) or _generic(name)
+    voice = voice_of(name)
     ranked = sorted(ready, key=lambda each: _badness(name, voice, each.mean))
     names = line_names([each.line for each in ranked])
     rank = _Ranked(voice, ranked, [names[each.line.key] for each in ranked], layer, exact or {})
@@ -121,8 +134,10 @@ def _too_early(usable: Sequence[Pooled]) -> str:
     return too_early(max(each.sample.count for each in usable))
 
 
-def _generic(name: str) -> Voice:
-    return Voice((f"has {{}} {metric(name).short}",), two_digits)
+def voice_of(name: str) -> Voice:
+    """How a metric is said; of one without words of its own, as a number."""
+    value = percent if metric(name).fraction else two_digits
+    return VOICES.get(name) or Voice(("{}",), value, prefix=f"{metric(name).short}: ")
 
 
 def _badness(name: str, voice: Voice, mean: float) -> float:
@@ -143,14 +158,31 @@ class _Ranked:
 
     def sentence(self) -> str:
         count = len(self.ranked)
-        if count == 1:
+        zeros = sum(each.mean == 0 for each in self.ranked) if self.voice.zeros else 0
+        if zeros > 1:
+            parts = self._with_zeros(zeros)
+        elif count == 1:
             parts = self._single()
         elif count <= NAMED:
             parts = self._few()
         else:
             parts = self._many()
         layer = distinct((one_line(self.layer),), LAYER)[one_line(self.layer)]
+        if "cannot be told apart" not in parts[0]:
+            parts = [self.voice.prefix + part for part in parts]
         return fitting(*(within(layer, part) for part in parts), *parts[-1:])
+
+    def _with_zeros(self, zeros: int) -> list[str]:
+        """Several that are exactly 0, and the others."""
+        count, last = len(self.ranked), f"{self.names[-1]} {self._value(-1)}"
+        head = f"{joined(self.names[:zeros])} {self.voice.zeros}"
+        short = f"{zeros} of {counted(count, self._noun())} {self.voice.zeros}"
+        if zeros == count:
+            return [head, short]
+        rest = ", ".join(f"{self.names[at]} {self._value(at)}" for at in range(zeros, count))
+        most = f"{self.voice.ends[1]} {last}" if count - zeros > 1 else last
+        few = [f"{head}, {rest}"] if count <= NAMED else []
+        return [*few, *([f"{head}, {most}"] if zeros < NAMED else []), f"{short}, {most}", short]
 
     def _value(self, at: int) -> str:
         return self.voice.value(self.ranked[at].mean)
@@ -198,13 +230,13 @@ class _Ranked:
         values = [f"{name} {self._value(at)}" for at, name in enumerate(self.names)]
         if tied(self.ranked[0], self.ranked[1]):
             return self._tied(values)
-        why = self._exact_part()
+        why, best = self._exact_part(), self.voice.ends[0]
         rest = ", ".join(values[1:])
         return [
             *(f"{self._said(0, verb)}{why}, {rest}" for verb in self._verbs),
-            f"{self._said(0, self._verbs[-1])}{why}, best of {len(values)}",
-            f"{values[0]}{why}, best of {len(values)}",
-            *(f"{self._said(0, verb)}, best of {len(values)}" for verb in self._verbs[-1:]),
+            f"{self._said(0, self._verbs[-1])}{why}, {best} of {len(values)}",
+            f"{values[0]}{why}, {best} of {len(values)}",
+            *(f"{self._said(0, verb)}, {best} of {len(values)}" for verb in self._verbs[-1:]),
         ]
 
     def _tied(self, values: Sequence[str]) -> list[str]:
@@ -229,7 +261,11 @@ class _Ranked:
 
     def _many(self) -> list[str]:
         total, verbs = counted(len(self.ranked), self._noun()), self._verbs
-        last = "" if tied(self.ranked[-1], self.ranked[-2]) else f"worst {self.names[-1]} "
+        last = (
+            ""
+            if tied(self.ranked[-1], self.ranked[-2])
+            else f"{self.voice.ends[1]} {self.names[-1]} "
+        )
         worst = f", {last}{self._value(-1)}" if last else ""
         if tied(self.ranked[0], self.ranked[1]):
             equal = [each for each in self.ranked if tied(self.ranked[0], each)]
@@ -238,12 +274,12 @@ class _Ranked:
                 return [f"the {total} cannot be told apart by {what}"]
             best = f"the best {len(equal)} of {total} cannot be told apart"
             return [f"{best}, at {self._value(0)}{worst}", f"{best}, at {self._value(0)}", best]
-        why = self._exact_part()
+        why, best = self._exact_part(), self.voice.ends[0]
         return [
-            *(f"{self._said(0, verb)}{why}, best of {total}{worst}" for verb in verbs),
-            f"{self._said(0, verbs[-1])}{why}, best of {len(self.ranked)}{worst}",
-            f"{self._said(0, verbs[-1])}{why}, best of {len(self.ranked)}",
-            f"{self.names[0]} {self._value(0)}, best of {len(self.ranked)}",
+            *(f"{self._said(0, verb)}{why}, {best} of {total}{worst}" for verb in verbs),
+            f"{self._said(0, verbs[-1])}{why}, {best} of {len(self.ranked)}{worst}",
+            f"{self._said(0, verbs[-1])}{why}, {best} of {len(self.ranked)}",
+            f"{self.names[0]} {self._value(0)}, {best} of {len(self.ranked)}",
         ]
 
 

@@ -6,7 +6,7 @@ from math import log, prod
 import torch
 from torch import Tensor, nn
 
-from backend.training.datasets import Part, Split
+from backend.training.datasets import Dataset, Part, Split
 from backend.training.evaluation.batch_norm import evaluating
 from estimators.core.objective import Losses, cross_entropy
 
@@ -15,6 +15,8 @@ CPU_NUMBERS = 2**18  # of input in one forward pass on a CPU, whose caches hold 
 TOKEN_NUMBERS = 64  # that stand for a token: a network puts a vector in its place
 EXAMPLE_NUMBERS = 2**12  # of input for which CHUNK is meant
 MIN_EXAMPLES = (128, 512)  # of training and validation that are always evaluated
+PREDICTION = "validation/prediction/"
+"""What the metric of an example begins with; its number among the validation examples follows."""
 MIN_EVALUATIONS = 50  # over a run, if it has that many steps
 
 
@@ -127,3 +129,22 @@ class Evaluation:
                 losses.append(self._losses(output, y))
                 hits.append((output.argmax(-1) == y).view(len(y), -1).float().mean(1))
         return torch.cat(losses), torch.cat(hits)
+
+
+class ShownExamples:
+    """The first `count` validation examples; none where an example has no single class."""
+
+    def __init__(self, module: nn.Module, dataset: Dataset, split: Split, count: int) -> None:
+        self._module = module
+        has_class = dataset.classified and not dataset.tokens
+        self._examples = split.validation.first(count) if has_class and count else None
+
+    @torch.no_grad()
+    def predictions(self) -> Iterator[tuple[str, Tensor]]:
+        """(metric, class) of each example at the present weights, on the device."""
+        if self._examples is None:
+            return
+        with evaluating(self._module):
+            classes = self._module(self._examples.x).argmax(-1)  # (count,)
+        for place, predicted in enumerate(classes):
+            yield f"{PREDICTION}{place}", predicted

@@ -42,6 +42,8 @@ def test_before_it_is_started_there_is_the_recording(client):
     told = answer["recording"]
     assert len(told["steps"]) == answer["steps"] / answer["every"] == 75
     assert [each["label"] for each in told["estimators"]] == LABELS
+    assert len(answer["examples"]) == len(told["reading"]) == 15
+    assert {len(each["pixels"]) for each in answer["examples"]} == {64}
     assert told["estimators"][0]["says"][0] == [0, "Equals the exact gradient in every layer."]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from backend.race import words
-from backend.race.measured import BLOCK, Loss, Measured, Track, measure
+from backend.race.measured import BLOCK, Loss, Measured, Reading, Track, measure
 from backend.race.preset import preset
 from backend.race.recording import recording
 from backend.race.story import story
@@ -27,6 +27,7 @@ def measured(probes=8, layers=None, unbiased=(), losses=(2.5, 1.0), drives=None)
         [32 * at for at in range(probes)],
         tracks,
         Loss(loss, loss, loss),
+        Reading([0.5] * probes, []),
         dict.fromkeys(unbiased, True),
         drives or [(0, "forward_gradient")],
     )
@@ -115,7 +116,7 @@ def test_the_loss_is_told_by_driver(losses, drives, sentence):
 def test_sentences_are_short_and_begin_at_the_first_step():
     measured_there = recording()
     assert measured_there is not None
-    told = story(preset(), measured_there)
+    told = story(preset(), measured_there.measured)
     says = [each["says"] for each in told["estimators"]] + [*told["takeaways"].values()]
     for each in says:
         steps = [step for step, _ in each]
@@ -129,12 +130,17 @@ def test_a_probe_counts_once_every_estimator_was_measured():
         metric, _, label = key
         if metric == "train/loss":
             return list(range(2 * BLOCK + 3)), [1.0] * BLOCK + [3.0] * BLOCK + [9.0] * 3
+        if metric.startswith("validation/prediction"):
+            return [0], [7.0]
         probes = 1 if label == "fdfa" else 2
         return [0, 32][:probes], [0.123456, float("nan")][:probes]
 
     there = measure(preset(), read, {}, [])
     assert there.steps == [0]
     assert there.tracks["backprop"].whole == [0.1235]
+    assert there.reading.classes == [[7]] * preset().config.shown_examples
+    assert there.reading.right == [0.1235]
+    assert words.of_reading(there) == [(0, "12 % of unseen digits right.")]
     assert there.loss.mean == [1.0, 3.0], "the last three steps fill no block"
     assert there.loss.at(BLOCK) == 3.0
     assert there.loss.at(100) == 3.0

@@ -52,7 +52,7 @@ def test_charts_zoom_and_switch_offline_without_a_word_or_a_request(opened):
     show(page, "r0-cosine")
     heading = page.locator("#r0-cosine .gtitle")
     playwright.expect(heading).to_have_text("Alignment (cosine)")
-    page.get_by_label("Layer").select_option(label="hidden1")
+    page.get_by_role("combobox", name="Layer").select_option(label="hidden1")
     playwright.expect(heading).to_have_text("Alignment (cosine) · hidden1")
 
     show(page, "r0-carpet")

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from person import becomes, chart, enter, press_run, run_row, sees, small
+from person import becomes, chart, run_row, sees, show
 from playwright.sync_api import Page, Route, expect
 from served import ServedLab
 
@@ -44,9 +44,7 @@ def test_a_new_figure_stands_on_the_page(page: Page, lab: ServedLab) -> None:
         lambda route: route.fulfill(json=with_a_new_figure(route.fetch().json())),
     )
     page.route("**/api/figures/brand_new?*", answer)
-    enter(page, lab.start_url)
-    small(page, "with a new figure", 40)
-    press_run(page)
+    show(page, lab, "with a new figure", 40)
     becomes(run_row(page, "with a new figure"), "finished")
     chart(page, "brand-new-1")
     sees(page, "() => document.querySelector('[data-chart=brand-new-1]').data?.[0].x.length === 2")

@@ -139,7 +139,8 @@ def test_what_does_not_fit_is_said_beside_the_network(
     fill(page, Name="misfit", Network="Plain module", Length="20")
     press(page)
     problem = page.locator(".problem").filter(has_text="the network's output")
-    expect(problem).to_contain_text("has shape (2, 7); this data set and this loss need (2, 10)")
+    said = "has shape (2, 7); this data set and this loss need (2, 10)"
+    expect(problem).to_contain_text(said, timeout=20_000)  # the network is made to be tried
 
 
 def test_a_figure_of_a_plugin_stands_among_the_charts_of_a_run(

@@ -5,16 +5,14 @@ from pathlib import Path
 
 import pytest
 from paper import contrast, printed
-from person import WATCH, becomes, chart, enter, points, press_run, run_row, sees, small
+from person import WATCH, becomes, chart, enter, points, run_row, sees, show
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from served import ServedLab
 
 
 def share(page: Page, lab: ServedLab, name: str) -> None:
     """A finished run of that name, shown and shared."""
-    enter(page, lab.start_url)
-    small(page, name, 200)
-    press_run(page)
+    show(page, lab, name, 200)
     becomes(run_row(page, name), "finished")
     page.get_by_role("button", name="Share").click()
     page.get_by_label("Title").fill("Three estimators")
@@ -60,10 +58,9 @@ def test_what_is_gone_is_said_and_a_link_is_revoked(
     page: Page, lab: ServedLab, browser: Browser, expected: list[str]
 ) -> None:
     expected.append("404")
-    enter(page, lab.start_url)
+    both = [lab.start_run(name, 5)["id"] for name in ("kept", "to be deleted")]
+    enter(page, lab.start_url, f"/runs?runs={','.join(both)}")
     for name in ("kept", "to be deleted"):
-        small(page, name, 5)
-        press_run(page)
         becomes(run_row(page, name), "finished")
     held: list[Route] = []
     page.route("**/api/dashboards", lambda route: held.append(route), times=1)

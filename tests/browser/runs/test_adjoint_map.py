@@ -2,7 +2,7 @@
 
 import pytest
 from axe import violations
-from person import becomes, chart, enter, points, run_row, sees
+from person import becomes, chart, enter, instrument, points, sees
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -17,7 +17,7 @@ WRONG = [
     ("Factors c", "-1", "0.5, 1", "factors holds -1.0"),
     ("Solvers", "foo", "anderson", "solvers holds 'foo'"),
 ]
-"""A field of the dialog, a text that is refused, one that is allowed, and what is said below it."""
+"""A field of the form, a text that is refused, one that is allowed, and what is said below it."""
 CELLS = """(text) => document.querySelector("[data-chart=adjoint-map]")?.data
   ?.find((trace) => trace.type === "heatmap")?.hovertext.flat().every((t) => t.includes(text))"""
 """Whether every cell of the map says this on hover."""
@@ -29,32 +29,28 @@ NUMBERS = """() => JSON.stringify(document.querySelector("[data-chart=adjoint-ma
 def test_the_map_is_asked_for_and_read(page: Page, lab: ServedLab, expected: list[str]) -> None:
     expected.append("422")
     with lab.client() as client:
-        client.post("/runs", json=CONFIG, timeout=60).raise_for_status()
+        posted = client.post("/runs", json=CONFIG, timeout=60).raise_for_status().json()
+    number = lab.finished(posted["id"])["number"]
     enter(page, lab.start_url)
-    row = run_row(page, CONFIG["name"])
-    becomes(row, "finished", 60)
-
-    row.get_by_role("button", name="Microscope").click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Look at").select_option("adjoint_map")
-    expect(dialog.get_by_label("Draws", exact=True)).to_have_value("5")
-    expect(dialog.get_by_text("Estimators", exact=True)).to_be_hidden()
+    settings = instrument(page, number, "adjoint_map", CONFIG["steps"])
+    expect(settings.get_by_label("Draws", exact=True)).to_have_value("5")
+    expect(settings.get_by_text("Estimators", exact=True)).to_be_hidden()
     assert violations(page) == []
-    dialog.get_by_label("Steps k", exact=True).fill("1, 3")
-    dialog.get_by_label("Damping λ", exact=True).fill("0.5, 1")
-    dialog.get_by_label("Factors c", exact=True).fill("0.5, 1")
-    dialog.get_by_label("Solvers", exact=True).fill("anderson")
+    settings.get_by_label("Steps k", exact=True).fill("1, 3")
+    settings.get_by_label("Damping λ", exact=True).fill("0.5, 1")
+    settings.get_by_label("Factors c", exact=True).fill("0.5, 1")
+    settings.get_by_label("Solvers", exact=True).fill("anderson")
     for label, wrong, right, words in WRONG:
-        control = dialog.get_by_label(label, exact=True)
+        control = settings.get_by_label(label, exact=True)
         control.fill(wrong)
-        dialog.get_by_role("button", name="Draw", exact=True).click()
-        own = dialog.locator(".field", has=page.get_by_label(label, exact=True)).locator(
+        settings.get_by_role("button", name="Draw", exact=True).click()
+        own = settings.locator(".field", has=page.get_by_label(label, exact=True)).locator(
             ".problem:visible"
         )
         expect(own).to_contain_text(words)
-        expect(dialog.locator(".problem:visible")).to_have_count(1)
+        expect(settings.locator(".problem:visible")).to_have_count(1)
         control.fill(right)
-    dialog.get_by_role("button", name="Draw", exact=True).click()
+    settings.get_by_role("button", name="Draw", exact=True).click()
     seen = page.locator(".run[data-kind=microscope]").first
     becomes(seen, "finished", 60)
     expect(seen).to_contain_text("measurements")

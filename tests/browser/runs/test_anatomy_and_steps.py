@@ -2,7 +2,7 @@
 
 import pytest
 from axe import violations
-from person import becomes, chart, enter, page_head, points, press_run, run_row, sees, small
+from person import becomes, chart, enter, instrument, page_head, points, sees
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -12,21 +12,16 @@ def test_the_variance_is_dissected_and_a_step_is_tried_and_followed(
     page: Page, lab: ServedLab, expected: list[str]
 ) -> None:
     expected.append("422")
+    number = lab.finished(lab.start_run("to be forked", 40)["id"])["number"]
     enter(page, lab.start_url)
-    small(page, "to be forked", 40)
-    press_run(page)
-    becomes(run_row(page, "to be forked"), "finished")
-
-    page.get_by_role("button", name="Microscope on run").first.click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Look at").select_option("anatomy")
-    expect(dialog.get_by_label("Draws", exact=True)).to_have_value("16")
+    settings = instrument(page, number, "anatomy", 40)
+    expect(settings.get_by_label("Draws", exact=True)).to_have_value("16")
     assert violations(page) == []
-    dialog.get_by_label("Batches", exact=True).fill("1")
-    dialog.get_by_role("button", name="Draw", exact=True).click()
-    expect(dialog.locator(".problem:visible")).to_contain_text("2")
-    dialog.get_by_label("Batches", exact=True).fill("8")
-    dialog.get_by_role("button", name="Draw", exact=True).click()
+    settings.get_by_label("Batches", exact=True).fill("1")
+    settings.get_by_role("button", name="Draw", exact=True).click()
+    expect(settings.locator(".problem:visible")).to_contain_text("2")
+    settings.get_by_label("Batches", exact=True).fill("8")
+    settings.get_by_role("button", name="Draw", exact=True).click()
     seen = page.locator(".run[data-kind=microscope]").first
     becomes(seen, "finished", 60)
     points(page, "anatomy", "activity_forward_gradient: noise of the data", 3)
@@ -38,10 +33,9 @@ def test_the_variance_is_dissected_and_a_step_is_tried_and_followed(
     assert "budget=64" in page.url
     assert violations(page) == []
 
-    seen.get_by_role("button", name="Microscope").click()
-    dialog.get_by_label("Look at").select_option("what_if")
-    dialog.get_by_label("Draws", exact=True).fill("16")
-    dialog.get_by_role("button", name="Draw", exact=True).click()
+    settings = instrument(page, number, "what_if", 40)
+    settings.get_by_label("Draws", exact=True).fill("16")
+    settings.get_by_role("button", name="Draw", exact=True).click()
     stepped = page.locator(".run[data-kind=microscope]").first
     expect(stepped).to_contain_text("what-if step")
     becomes(stepped, "finished", 60)

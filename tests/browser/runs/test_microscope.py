@@ -2,7 +2,7 @@
 
 import pytest
 from axe import violations
-from person import becomes, chart, enter, go, points, press_run, run_row, sees, small
+from person import becomes, chart, enter, go, instrument, points, sees
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -12,23 +12,24 @@ def test_a_checkpoint_is_looked_at_and_drawn_again(
     page: Page, lab: ServedLab, expected: list[str]
 ) -> None:
     expected.append("422")
-    enter(page, lab.start_url)
-    small(page, "to be seen", 40)
-    press_run(page)
-    becomes(run_row(page, "to be seen"), "finished")
-
-    page.get_by_role("button", name="Microscope on run").first.click()
-    dialog = page.get_by_role("dialog")
-    checkpoint = dialog.get_by_label("Checkpoint")
-    expect(checkpoint.get_by_role("option", name="step 0, the initialisation")).to_be_attached()
+    number = lab.finished(lab.start_run("to be seen", 40)["id"])["number"]
+    enter(page, lab.start_url, f"/runs/{number}/microscope")
+    rail = page.get_by_role("region", name="Checkpoint of step")
+    expect(rail.get_by_role("heading")).to_have_text("Checkpoint of step 40")
+    page.keyboard.press("ArrowLeft")
+    expect(rail.get_by_role("heading")).not_to_have_text("Checkpoint of step 40")
+    page.go_back()
+    expect(rail.get_by_role("heading")).to_have_text("Checkpoint of step 40")
+    rail.get_by_role("radio", name="Step 0, the initialisation").click()
+    expect(page.get_by_text("Draws: nothing was measured at this checkpoint yet.")).to_be_visible()
+    settings = instrument(page, number, "draws", 0)
     assert violations(page) == []
-    dialog.get_by_label("Draws", exact=True).fill("1")
-    dialog.get_by_role("button", name="Draw", exact=True).click()
-    expect(dialog.locator(".problem:visible")).to_contain_text("2")
-    dialog.get_by_label("Draws", exact=True).fill("64")
-    checkpoint.select_option(label="step 0, the initialisation")
-    dialog.get_by_label("Drawn", exact=True).select_option("oracle")
-    dialog.get_by_role("button", name="Draw", exact=True).click()
+    settings.get_by_label("Draws", exact=True).fill("1")
+    settings.get_by_role("button", name="Draw", exact=True).click()
+    expect(settings.locator(".problem:visible")).to_contain_text("2")
+    settings.get_by_label("Draws", exact=True).fill("64")
+    settings.get_by_label("Drawn", exact=True).select_option("oracle")
+    settings.get_by_role("button", name="Draw", exact=True).click()
 
     looks, seen = page.locator(".looks a"), page.locator(".run[data-kind=microscope]")
     expect(looks).to_have_count(1)

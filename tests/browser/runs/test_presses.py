@@ -11,6 +11,7 @@ from person import (
     press,
     press_run,
     run_row,
+    show,
     small,
     step_of,
 )
@@ -37,7 +38,7 @@ def test_every_press_of_run_counts(page: Page, lab: ServedLab, expected: list[st
     page.wait_for_url(RUN_PAGE)
     go(page, "/runs")
     expect(run_row(page, "pressed often")).to_have_count(PRESSES, timeout=60_000)
-    assert page.url.endswith("/runs"), "who has gone elsewhere stays there"
+    assert "/runs/" not in page.url, "who has gone elsewhere stays there"
 
     small(page, "refused", -1)
     expect(page.get_by_text("Starting")).to_have_count(0)
@@ -51,9 +52,7 @@ def test_every_press_of_run_counts(page: Page, lab: ServedLab, expected: list[st
 
 @pytest.mark.timeout(120)
 def test_orders_by_keyboard_keep_the_focus(page: Page, lab: ServedLab) -> None:
-    enter(page, lab.start_url)
-    small(page, "by keyboard", LONG)
-    press_run(page)
+    show(page, lab, "by keyboard", LONG)
     row = run_row(page, "by keyboard")
     becomes(row, "running")
     row.get_by_role("button", name="Pause").focus()
@@ -113,20 +112,18 @@ def test_single_keys_can_be_switched_off(page: Page, lab: ServedLab) -> None:
 
 
 @pytest.mark.timeout(90)
-def test_a_microscope_asked_for_before_the_catalogue_opens_when_it_is_there(
+def test_a_microscope_asked_for_before_the_catalogue_has_its_settings_when_it_is_there(
     page: Page, lab: ServedLab
 ) -> None:
-    enter(page, lab.start_url)
-    small(page, "looked at early", 5)
-    press_run(page)
-    becomes(run_row(page, "looked at early"), "finished")
+    run = lab.finished(lab.start_run("looked at early", 5)["id"])
     held: list[Route] = []
     page.route("**/api/catalogue", lambda route: held.append(route), times=1)
-    page.reload()
+    enter(page, lab.start_url, f"/runs?runs={run['id']}")
     row = run_row(page, "looked at early")
-    with page.expect_response("**/estimators"):
-        row.get_by_role("button", name="Microscope on run").click()
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    row.get_by_role("link", name="Microscope on run").click()
+    expect(page.get_by_role("heading", name="Checkpoint of step 5")).to_be_visible()
+    settings = page.locator(".instrument-settings")
+    settings.locator("summary").click()
+    expect(settings.locator("form")).to_have_count(0)
     held[0].continue_()
-    dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_label("Checkpoint")).to_be_visible()
+    expect(settings.get_by_label("Seed", exact=True)).to_be_visible()

@@ -1,11 +1,12 @@
 """The list of runs: every run can be reached, and what is gone is said to be."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from person import enter, run_row
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, expect
 from served import ServedLab
 
 from backend.store import Store, open_engine
@@ -77,83 +78,42 @@ def test_every_run_can_be_reached(page: Page, full: ServedLab, expected: list[st
 def test_a_deleted_run_leaves_every_tab_and_the_focus_stays(
     page: Page, context: BrowserContext, full: ServedLab
 ) -> None:
+    context.clock.install()
     enter(page, full.start_url)
     other = context.new_page()
     enter(other, full.start_url)
     run_row(other, "run-258").get_by_role("checkbox").check()
-    expect(run_row(other, "run-258")).to_be_visible()
+    (deleted,) = ids(full, "run-258")
+    expect(other).to_have_url(re.compile(deleted))
     row = run_row(page, "run-258")
-    row.get_by_role("button", name="Delete").focus()
-    page.keyboard.press("Enter")
-    expect(row.get_by_role("button", name="Really delete")).to_be_focused()
-    page.keyboard.press("Enter")
+    row.get_by_role("button", name="Delete").press("Enter")
     expect(row).to_have_count(0)
     expect(run_row(page, "run-257").locator(".run-name")).to_be_focused()
     expect(page.get_by_role("status").filter(has_text="Run 258 was deleted.")).to_be_visible()
+    expect(run_row(other, "run-258")).to_be_visible()
+    page.clock.fast_forward(10_000)
     expect(run_row(other, "run-258")).to_have_count(0)
-    expect(other.get_by_text("Run 258 (run-258) was deleted.")).to_be_visible()
-    assert "runs=" not in other.url
+    expect(other.get_by_role("button", name="Dismiss")).to_be_visible()
+    expect(other).not_to_have_url(re.compile(deleted))
     other.get_by_role("button", name="Dismiss").click()
-    expect(other.get_by_text("Run 258 (run-258) was deleted.")).to_have_count(0)
+    expect(other.locator(".departed")).to_have_count(0)
+    expect(page.get_by_role("button", name="Undo")).to_have_count(0)
 
 
 @pytest.mark.timeout(60)
-def test_a_press_too_many_deletes_no_other_run(page: Page, full: ServedLab) -> None:
+def test_one_press_brings_back_what_several_deleted(page: Page, full: ServedLab) -> None:
     enter(page, full.start_url)
     rows = page.locator(".run")
     expect(rows).to_have_count(50)
-    first, second = (rows.nth(i).get_attribute("data-run") for i in (0, 1))
-    box = rows.first.get_by_role("button", name="Delete").bounding_box()
-    assert box
-    at = (box["x"] + 20, box["y"] + 10)
-    page.mouse.click(*at)
-    deleted = page.locator(f".run[data-run={first}]")
-    while deleted.count():
-        page.mouse.click(*at)
-    page.mouse.click(*at)
-    page.mouse.click(*at)
-    expect(page.get_by_text("This press was not counted")).to_be_visible()
-    kept = page.locator(f".run[data-run={second}]")
-    expect(kept.get_by_role("button", name="Really delete")).to_have_count(0)
-    with full.client() as client:
-        assert client.get(f"/runs/{second}").is_success
-
-
-@pytest.mark.timeout(60)
-def test_presses_during_a_slow_deletion_and_after_it_delete_no_other_run(
-    page: Page, context: BrowserContext, full: ServedLab
-) -> None:
-    """However long the server takes, only a press some time after the deletion is a new one."""
-    context.clock.install()
-    enter(page, full.start_url)
-    held_back: list[Route] = []
-
-    def hold_back(route: Route) -> None:
-        held_back.append(route) if route.request.method == "DELETE" else route.continue_()
-
-    page.route("**/api/runs/*", hold_back)
-    rows = page.locator(".run")
-    first, second = (rows.nth(i).get_attribute("data-run") for i in (0, 1))
-    box = rows.first.get_by_role("button", name="Delete").bounding_box()
-    assert box
-    at = (box["x"] + 20, box["y"] + 10)
-    page.mouse.click(*at)
-    with page.expect_request(lambda request: request.method == "DELETE"):
-        page.mouse.click(*at)
-    page.clock.fast_forward(5000)
-    page.mouse.click(*at)
-    expect(page.get_by_text("This press was not counted")).to_be_visible()
-    assert len(held_back) == 1
-
-    page.clock.fast_forward(5000)
-    held_back[0].continue_()
-    expect(page.locator(f".run[data-run={first}]")).to_have_count(0)
-    page.mouse.click(*at)
-    kept = page.locator(f".run[data-run={second}]")
-    expect(kept.get_by_role("button", name="Really delete")).to_have_count(0)
-    page.clock.fast_forward(5000)
-    page.mouse.click(*at)
-    expect(kept.get_by_role("button", name="Really delete")).to_be_visible()
+    newest = [rows.nth(i).get_attribute("data-run") for i in range(3)]
+    for run in newest:
+        page.locator(f".run[data-run={run}]").get_by_role("button", name="Delete").click()
+        expect(page.locator(f".run[data-run={run}]")).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    for at, run in enumerate(newest):
+        expect(rows.nth(at)).to_have_attribute("data-run", str(run))
+    expect(page.get_by_role("button", name="Undo")).to_have_count(0)
+    assert {*newest} <= full.runs()
 
 
 @pytest.mark.timeout(60)

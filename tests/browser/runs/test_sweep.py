@@ -2,7 +2,7 @@
 
 import pytest
 from axe import violations
-from person import becomes, chart, enter, points, press_run, run_row, sees, small
+from person import becomes, chart, enter, instrument, points, sees
 from playwright.sync_api import Page, expect
 from served import ServedLab
 
@@ -10,25 +10,21 @@ from served import ServedLab
 @pytest.mark.timeout(120)
 def test_a_networks_width_is_swept(page: Page, lab: ServedLab, expected: list[str]) -> None:
     expected.append("422")
+    number = lab.finished(lab.start_run("to be swept", 20)["id"])["number"]
     enter(page, lab.start_url)
-    small(page, "to be swept", 20)
-    press_run(page)
-    becomes(run_row(page, "to be swept"), "finished")
-
-    page.get_by_role("button", name="Microscope on run").first.click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Draws", exact=True).fill("128")
-    field, values = dialog.get_by_label("Sweep"), dialog.get_by_label("Values", exact=True)
+    settings = instrument(page, number, "sweep", 20)
+    settings.get_by_label("Draws", exact=True).fill("128")
+    field, values = settings.get_by_label("Sweep"), settings.get_by_label("Values", exact=True)
     field.select_option(label="tangents")
     expect(values).to_have_value("1, 4, 16, 64")
     field.select_option(label="network: width")
-    expect(dialog).to_contain_text("the weights of a checkpoint belong to width")
+    expect(settings).to_contain_text("the weights of a checkpoint belong to width")
     assert violations(page) == []
     values.fill("4, 0")
-    dialog.get_by_role("button", name="Draw", exact=True).click()
-    expect(dialog.locator(".problem:visible")).to_have_text("width is 0; it must be at least 1.")
+    settings.get_by_role("button", name="Draw", exact=True).click()
+    expect(settings.locator(".problem:visible")).to_have_text("width is 0; it must be at least 1.")
     values.fill("4, 8, 16")
-    dialog.get_by_role("button", name="Draw", exact=True).click()
+    settings.get_by_role("button", name="Draw", exact=True).click()
 
     becomes(page.locator(".run[data-kind=microscope]").first, "finished", 60)
     assert points(page, "sweep-variance", "forward_gradient", 3) == 3

@@ -403,7 +403,8 @@ def test_a_law_check_has_one_answer(count, seed):
             assert check.words in page[label, title]
             assert page[label, title] == notebook[label, title] == checks(kept[0])[label, title]
             if np.isfinite(check.errors):
-                said = f"{check.errors:+.1f} s.e.".replace("-", "−")
+                side = "above" if check.errors > 0 else "below"
+                said = f"{abs(check.errors):.1f} standard errors {side}"
                 assert f" {said}" in page[label, title]
             marks = draw("law_checks", source, {**query, "metric": metric})["figure"]["data"]
             (mark,) = [

@@ -215,7 +215,7 @@ def test_the_table_sets_the_law_beside_the_measure():
     (table,) = draw("measures_table", source, {"runs": "m1"})["figure"]["data"]
     said = source.points(3).values.std(ddof=1) / N**0.5
     rows = [list(row) for row in zip(*table["cells"]["values"], strict=True)]
-    off = f"✓ agrees: +{0.02 / said:.1f} s.e., within the limit"
+    off = f"✓ agrees: {0.02 / said:.1f} standard errors above, within the limit"
     assert rows[0] == [FORWARD, "Alignment (cosine)", "0.12", f"{said:.2g}", "", "0.1", off]
     assert rows[1] == [FORWARD, "Signal to noise", "0.1", "", "", "no law", "–"]
 

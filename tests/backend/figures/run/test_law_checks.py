@@ -7,6 +7,7 @@ import pytest
 
 from backend.figures import Memory, MemoryRun, draw, note_text
 from backend.figures.data import law_checks
+from backend.figures.words import theory
 from estimators.statistics.law_check import LawCheck
 
 STEPS = np.arange(0, 320, 16)
@@ -172,7 +173,8 @@ def looked(said):
 def test_every_figure_shows_the_check_on_record(figure, said, symbol):
     query = {"runs": "m"} | ({} if figure == "convergence" else {"metric": "relative_variance"})
     drawn = draw(figure, looked(said), query)
-    seen = json.dumps({**drawn, "note": note_text(drawn)}, ensure_ascii=False)
+    seen = json.dumps({**drawn, "note": "", "details": ""}, ensure_ascii=False) + note_text(drawn)
+    seen = seen.replace("✗ disagrees: the measure differs", "")  # the rule
     other = {"✗": "✓", "✓": "✗"}[symbol]
     words = {
         "law_checks": f"{symbol} it: ",
@@ -204,14 +206,24 @@ def test_many_lines_of_one_verdict_are_told_in_one_line_and_listed_on_demand():
         source.add("r1", "relative_variance", [0, 8], [1.0, 2.0], estimator=label)
         source.add("r1", "law/relative_variance", [0, 8], [1.0, 2.0], estimator=label)
     drawn = draw("curve", source, {"runs": "r1", "metric": "relative_variance"})
-    (note,) = [words for words in drawn["note"] if "not judged" in words]
-    assert note.endswith(", ".join(labels[:3]) + " and 13 more")
+    assert drawn["note"] == ["theory is checked from 8 probes on"]
     assert all(label in drawn["details"][0] for label in labels)
+
+
+def test_the_checks_of_a_chart_are_told_in_one_line():
+    checks = [LawCheck("agrees", errors=0.4), LawCheck("agrees", errors=-3.7)]
+    assert theory.note(checks) == "✓ theory agrees, 2 of 2, worst 3.7 standard errors"
+    wrong = [*checks, LawCheck("disagrees", errors=14.2)]
+    assert theory.note(wrong) == "✗ theory disagrees, 1 of 3, worst 14.2 standard errors"
+    assert theory.note([law_checks.NO_LAW]) == ""
 
 
 @pytest.mark.parametrize(
     ("errors", "words"),
-    [(0.4, "✓ agrees: +0.4 s.e."), (-3.7, "✓ agrees: −3.7 s.e., within the limit")],
+    [
+        (0.4, "✓ agrees: 0.4 standard errors above"),
+        (-3.7, "✓ agrees: 3.7 standard errors below, within the limit"),
+    ],
 )
 def test_a_large_distance_that_is_allowed_is_called_so(errors, words):
     assert law_checks.with_distance(LawCheck("agrees", errors=errors)) == words

@@ -56,7 +56,7 @@ def hatch_name():
 
 
 def notes(figure):
-    return "; ".join(figure.layout.meta["note"])
+    return "; ".join([*figure.layout.meta["note"], *figure.layout.meta["details"]])
 
 
 def test_a_curve_is_hatched_where_its_layer_is_rounding():
