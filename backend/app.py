@@ -31,7 +31,7 @@ from backend.api.routes import (
     studies,
     worker,
 )
-from backend.api.routes.results import diagnosis, exports, figures, findings, scoreboard, series
+from backend.api.routes.results import diagnosis, exports, figures, scoreboard, series
 from backend.home import Home, open_home
 from backend.jobs.downloads import Downloads
 from backend.jobs.study_keeper import StudyKeeper
