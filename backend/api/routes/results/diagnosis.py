@@ -19,7 +19,7 @@ MAX_ANATOMIES = 200
 """Most runs of a microscope that are searched for an anatomy."""
 
 
-class FindingView(View):
+class CauseView(View):
     """What is wrong in one layer, in a sentence, and how many draws averaged would mend it."""
 
     layer: str
@@ -34,7 +34,7 @@ class DiagnosisView(View):
     estimator: str
     probes: int
     draws: int
-    findings: list[FindingView]
+    findings: list[CauseView]
     batch: str
     """Whether a larger batch would: by which anatomy that is known, or how to measure one."""
 
@@ -62,7 +62,7 @@ def diagnosis(
         estimator=label,
         probes=question["probes"],
         draws=question["draws"],
-        findings=[FindingView(**finding) for finding in findings],
+        findings=[CauseView(**finding) for finding in findings],
         batch=words,
     )
 
