@@ -51,7 +51,6 @@ ROUTES = (
     drafts,
     exports,
     figures,
-    findings,
     forks,
     gallery,
     probes,
