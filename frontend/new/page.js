@@ -72,9 +72,10 @@ function content(known) {
       say(`There is no run ${number} in this lab.`);
     }
   }
-  followAddress(draft, load);
-  if (isFirst) draft.fill(draft.model.peek(), {start: titleOfFirst(known), isNamed: false});
-  else draft.check();
+  const isFilled = followAddress(draft, load);
+  if (!isFilled && isFirst)
+    draft.fill(draft.model.peek(), {start: titleOfFirst(known), isNamed: false});
+  else if (!isFilled) draft.check();
   const run = h("form", {
     class: "run-form",
     novalidate: true,
@@ -156,6 +157,7 @@ function accept(event) {
  * Start where the address says: `?from=12`, `?from=12&rate=0.001`, `?preset=five_ways`,
  * `?driver=fdfa`. It then says no more than the page, so that a reload keeps what was changed since.
  * @param {Draft} draft @param {(number: string, rate?: number) => Promise<void>} load
+ * @returns whether the draft was filled at once
  */
 function followAddress(draft, load) {
   const asked = {
@@ -164,11 +166,14 @@ function followAddress(draft, load) {
     preset: parameter("preset"),
     driver: parameter("driver"),
   };
+  const presetOf = (/** @type {string} */ wanted) =>
+    draft.known.presets.find(({name}) => name === wanted);
+  const isFilled = Boolean(presetOf(asked.preset.peek()) || asked.driver.peek());
   effect(() => {
     const [from, preset, driver] = [asked.from(), asked.preset(), asked.driver()];
     untracked(() => {
       if (from) void load(from, Number(asked.rate.peek()) || undefined);
-      const listed = draft.known.presets.find(({name}) => name === preset);
+      const listed = presetOf(preset);
       if (listed) draft.fill(listed.config, {start: listed.title, isNamed: false});
       if (driver)
         draft.fill(
@@ -178,6 +183,7 @@ function followAddress(draft, load) {
       batch(() => Object.values(asked).forEach((each) => each.set("")));
     });
   });
+  return isFilled;
 }
 
 /** Whether the document was loaded at this page, so that Tab begins at its top. */

@@ -113,8 +113,7 @@ export const serious = (all) => (all ?? []).filter(({severity}) => severity >= F
  */
 export function findingsCount(run, list) {
   const many = computed(() => (isDone(run().status) ? serious(list()).length : 0));
-  return () =>
-    many() > 0 && h("span", {class: "findings-count"}, icon("warning"), counts(many()));
+  return () => many() > 0 && h("span", {class: "findings-count"}, icon("warning"), counts(many()));
 }
 
 /** A run whose state does not say itself that something went wrong. @param {string} status */

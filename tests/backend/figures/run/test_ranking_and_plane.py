@@ -177,7 +177,8 @@ def test_the_plane_of_ten_runs_is_not_stretched_by_a_diverged_one():
     assert len(wide) == 9
     assert all(0.5 * end < m["x"][0] < end for m in wide), "apart from the origin"
     far = [m for m in marks if m["marker"]["symbol"].startswith("triangle-right")]
-    assert len(far) == 1 and "beyond the range" in far[0]["text"][0]
+    assert len(far) == 1
+    assert "beyond the range" in far[0]["text"][0]
     assert "marked at its edge" in note_text(drawn)
     assert len("; ".join(drawn["note"])) <= 100
     assert [m["name"] for m in marks if m["showlegend"]] == ["forward gradient", "DFA"]
