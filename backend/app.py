@@ -19,24 +19,19 @@ from backend.api.routes import (
     catalogue,
     dashboards,
     datasets,
-    diagnosis,
     drafts,
-    exports,
-    figures,
-    findings,
     forks,
     gallery,
     pages,
     probes,
     race,
     runs,
-    scoreboard,
-    series,
     session,
     shared,
     studies,
     worker,
 )
+from backend.api.routes.results import diagnosis, exports, figures, scoreboard, series
 from backend.home import Home, open_home
 from backend.jobs.downloads import Downloads
 from backend.jobs.study_keeper import StudyKeeper
@@ -56,7 +51,6 @@ ROUTES = (
     drafts,
     exports,
     figures,
-    findings,
     forks,
     gallery,
     probes,

@@ -143,8 +143,7 @@ def _findings(source: Source, run_id: str) -> str:
     if not made:
         return ""
     items = "".join(
-        f'<li class="severity-{each.severity}"><strong>{safe(each.title)}</strong> {safe(each.text)}</li>'
-        for each in made
+        f"<li><strong>{safe(each.title)}</strong> {safe(each.text)}</li>" for each in made
     )
     sign = '<span aria-hidden="true">⚠</span> ' if serious(made) else ""
     return f"""<div class="findings"><h3>{sign}{counted(len(made), "finding")}</h3>

@@ -63,7 +63,7 @@ export function placeNames(plot, legend, entryOf) {
   }
 }
 
-/** Move places apart, and back between the ends. @param {{y: number}[]} places in order @param {number} top @param {number} bottom */
+/** Move places away from each other, and back between the ends. @param {{y: number}[]} places in order @param {number} top @param {number} bottom */
 function spread(places, top, bottom) {
   let least = top;
   for (const place of places) {

@@ -29,7 +29,7 @@ export function preview(draft, form) {
       "div",
       {role: "alert"},
       () => form.wrong() > 0 && problems(form.wrong(), form.visitProblem),
-      form.line,
+      form.lines,
     ),
     h("p", {class: "quiet starting", role: "status"}, () => startingWords(starting())),
     h(

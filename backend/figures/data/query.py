@@ -80,10 +80,11 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "range": Parameter(
         "Colours of a cosine",
-        "The range of the colours: as far as the values reach (exact layers aside), or ±1.",
+        "The scale of the colours: by decades up to ±1, the same for all estimators; linear as far "
+        "as the values of one estimator reach (exact layers aside); or linear up to ±1.",
         "choice",
-        _choices(auto="as far as values reach", full="±1"),
-        "auto",
+        _choices(shared="by decades, for all", auto="as far as its values reach", full="±1"),
+        "shared",
     ),
     "against": Parameter(
         "Against",
@@ -100,8 +101,8 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "scale": Parameter(
         "Vertical axis",
-        "The scale of values. Automatic: asinh where small measures would be lost beside large "
-        "ones; for whole runs as the first of them needs it.",
+        "The scale of values. Automatic: asinh where small measures of the first run would be lost "
+        "beside its large ones; linear for the loss.",
         "choice",
         _choices(auto="automatic", linear="linear", log="log", asinh="asinh"),
         "auto",

@@ -18,6 +18,8 @@ from backend.figures.reference import Reference
 COLUMNS = 500
 """Most columns of a carpet: more than a screen's width of them cannot be told apart."""
 ODD = ("", "no value: NaN (a dead layer, or a gradient of norm 0)", "infinite", "exactly 0")
+SMALLEST = 1e-3
+"""A cosine below which the colours by decades are linear."""
 EXACT = 1 - 1e-9
 """From here on a cosine is 1 but for rounding."""
 GREYS = [
@@ -112,12 +114,18 @@ class Colours:
     inner: Scale
 
     @classmethod
-    def for_values(cls, words: Metric, values: Floats, *, full: bool = False) -> "Colours":
+    def for_values(cls, words: Metric, values: Floats, range_name: str = "auto") -> "Colours":
         """Blue-orange for alignment and signed measures, viridis on log10 for the others.
 
-        The colours of a cosine reach as far as its values do, unless `full` asks for ±1.
+        The colours of a cosine are by decades up to ±1 where the range is "shared". They reach as
+        far as its values do where it is "auto", and to ±1 where it is "full".
         """
         finite = values[np.isfinite(values)]
+        full = range_name == "full"
+        if words.bounds == (-1, 1) and range_name == "shared":
+            inner = Scale("asinh", SMALLEST, 1.0)
+            reach = float(inner.positions(np.array([1.0]))[0])
+            return cls("asinh", DIVERGING, -reach, reach, inner)
         if words.bounds == (-1, 1):
             reach = 1.0 if full else reach_of(values)
             return cls("linear", DIVERGING, -reach, reach, Scale("linear"))
@@ -136,7 +144,11 @@ class Colours:
         usable = np.where(np.isfinite(values), values, np.nan)
         if self.kind == "log":
             return np.log10(np.where(usable > 0, usable, np.nan))
-        return self.inner.positions(usable)
+        if self.kind != "asinh":
+            return self.inner.positions(usable)
+        ends = self.inner.largest
+        # Three decimals of a decade are more than a shade; a whole carpet of more would weigh.
+        return np.round(self.inner.positions(np.clip(usable, -ends, ends)), 3)
 
     def odd(self, grid: Grid) -> NDArray[np.int64]:
         """Index into ODD for each cell that holds a point without a colour."""

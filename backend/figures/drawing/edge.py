@@ -1,5 +1,6 @@
 """Marks at the edge of a plot for values that are not finite or beyond its range."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -7,11 +8,15 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from backend.figures.data.source import Floats
+from backend.figures.data.tally import Tally
 from backend.figures.drawing.text import hover_head, hover_mark
+from estimators.statistics.formatting import counted
 
 BAD = "#D55E00"
 AXIS = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
 """The axis of the marks at the edge."""
+FEW = 2
+"""Most sentences on runs that leave the range."""
 MARKS = 20
 """Most marks of one line beyond the range."""
 _SYMBOLS = {"NaN": "x", "+∞": "triangle-up", "−∞": "triangle-down"}
@@ -68,6 +73,36 @@ def beyond(
     drawn = _marks(where, places, words, "beyond the range", at, first, marker)
     # A table of the figure's numbers reads these, not the place at the edge.
     return [drawn.update(customdata=[float(peak) for _, peak, _ in stretches])]
+
+
+def say_beyond(
+    tally: Tally,
+    curves: Iterable[tuple[int | None, Floats]],
+    span: tuple[float, float] | None,
+) -> None:
+    """Say which runs leave the shown range, and how far: of many, how many do."""
+    if not span:
+        return
+    low, high = span
+    beyond: dict[tuple[int | None, str], float] = {}
+    for number, values in curves:
+        finite = values[np.isfinite(values)]
+        largest, least = float(finite.max(initial=high)), float(finite.min(initial=low))
+        if largest > high:
+            beyond[number, "up"] = max(largest, beyond.get((number, "up"), high))
+        if least < low:
+            beyond[number, "down"] = min(least, beyond.get((number, "down"), low))
+    sentences = [
+        f"run #{run} leaves the range: {way} to {v:.3g}" for (run, way), v in beyond.items()
+    ]
+    if len(sentences) > FEW:
+        runs = len({run for run, _ in beyond})
+        tally.say(f"{counted(runs, 'run')} leave the range, marked at its edge")
+        for sentence in sentences:
+            tally.add_details(sentence)
+        return
+    for sentence in sentences:
+        tally.say(sentence)
 
 
 def _stretches(values: Floats, high: NDArray[np.bool_]) -> list[tuple[int, float]]:

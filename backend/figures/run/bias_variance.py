@@ -17,6 +17,7 @@ from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Pick, Place
 from backend.figures.words import plane as of_plane
 from backend.figures.words.measures import line_names
+from backend.figures.words.names import short_names
 
 INFO = FigureInfo(
     title="Bias and variance",
@@ -46,6 +47,10 @@ FURTHEST = 4096
 """Draws averaged at the far end of an estimator's 1 / K line."""
 STOPS = 16
 """Most places of a path."""
+LISTED = 8
+"""Most places with entries of their own in the legend; of more, each estimator has one."""
+FAR = 300.0
+"""How many times as far out as most a place must be to leave the range."""
 PAIRS = 6
 """Most pairs that are told of."""
 AXES = {
@@ -61,6 +66,10 @@ class Estimated(NamedTuple):
     now: Errors
     before: list[Errors]
     name: str
+    group: str
+    """Of its entry in the legend."""
+    listed: bool = True
+    """Whether its mark stands for the entry."""
 
     @property
     def label(self) -> str:
@@ -89,6 +98,8 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.warn(gap)
     for at, sentence in enumerate(_meaning(places, query)):
         (tally.add_details if at else tally.say)(sentence)
+    far = sum(_is_far(estimated.now, query.k, scale) for estimated in places)
+    tally.say(f"{far} beyond the range, marked at its edge" if far else "")
     averaged = f" of K = {query.k:,} draws averaged" if query.k > 1 else " of one draw"
     where = f" · {plain(clipped(query.layer))}" if query.layer else ""
     across, up = AXES[query.units]
@@ -97,8 +108,10 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally,
         title=INFO.title + where,
         height=420,
-        xaxis=canvas.axis(across + averaged, tickangle=0, **canvas.few(scale)),
-        yaxis=canvas.axis(up, **scale.axis()),
+        xaxis=canvas.axis(
+            across + averaged, tickangle=0, **canvas.few(scale), **_range(places, query.k, scale)
+        ),
+        yaxis=canvas.axis(up, **scale.axis(), **_range(places, query.k, scale)),
     )
 
 
@@ -121,24 +134,62 @@ def _places(source: Source, query: Query, tally: canvas.Tally) -> list[Estimated
         now = plane.pooled(probes, query.window, scaled=scaled)
         if now.finite:
             before = plane.path_of(probes, query.window, STOPS, scaled=scaled)
-            estimates.append(Estimated(probes, now, before, name))
+            estimates.append(Estimated(probes, now, before, name, probes.line.group))
         elif scaled and plane.pooled(probes, query.window, scaled=False).finite:
             why = "its mean does not point downhill" if now.reach <= 0 else "its slope is not known"
             tally.warn(f"{clipped(probes.line.label)}: no scaled place, only a raw one: {why}")
-    return estimates
+    return estimates if len(estimates) <= LISTED else _by_estimator(estimates)
+
+
+def _by_estimator(places: list[Estimated]) -> list[Estimated]:
+    """Many places with an entry of the legend for each estimator, whatever its run."""
+    names = short_names(estimated.label for estimated in places)
+    first = {estimated.label: at for at, estimated in reversed([*enumerate(places)])}
+    return [
+        estimated._replace(
+            name=plain(names[estimated.label]),
+            group=estimated.label,
+            listed=first[estimated.label] == at,
+        )
+        for at, estimated in enumerate(places)
+    ]
 
 
 def _scale(places: list[Estimated]) -> Scale:
-    """One scale for every K, so that the axes stay while the marks move."""
+    """One scale for every K, so that the axes stay while the marks move.
+
+    It ends where a place is many times as far out as most are; such places are marked at its edge.
+    """
     spots = [spot for estimated in places for spot in (estimated.now, *estimated.before)]
     spread = np.sqrt(np.array([max(spot.spread, 0.0) for spot in spots]))
     bias = np.sqrt(np.abs(np.array([spot.bias for spot in spots])))
-    return choose("signed", np.concatenate([spread, spread / FURTHEST**0.5, bias]))
+    values = np.concatenate([spread, spread / FURTHEST**0.5, bias])
+    sizes = [size for estimated in places if (size := _size(estimated.now)) > 0]
+    most = FAR * float(np.median(sizes)) if sizes else np.inf
+    return choose("signed", values[values <= max(most, min(sizes, default=0.0))])
+
+
+def _size(spot: Errors, k: float = 1) -> float:
+    """The larger of its two coordinates."""
+    return float(np.sqrt(max(spot.spread / k, abs(spot.bias))))
+
+
+def _is_far(spot: Errors, k: float, scale: Scale) -> bool:
+    return _size(spot, k) > scale.largest * (1 + 1e-9)
 
 
 def _xy(spot: Errors, k: float, scale: Scale) -> tuple[float, float]:
-    at = scale.positions(np.sqrt(np.array([max(spot.spread, 0.0) / k, abs(spot.bias)])))
+    values = np.sqrt(np.array([max(spot.spread, 0.0) / k, abs(spot.bias)]))
+    at = scale.positions(np.minimum(values, scale.largest))
     return float(at[0]), float(at[1])
+
+
+def _range(places: list[Estimated], k: float, scale: Scale) -> dict[str, Any]:
+    """The shown range where a place lies beyond it."""
+    if not any(_is_far(estimated.now, k, scale) for estimated in places):
+        return {}
+    end = float(scale.positions(np.array([scale.largest]))[0])
+    return {"range": [-0.03 * end, 1.06 * end]}
 
 
 def _drawn(estimated: Estimated, scale: Scale, query: Query, symbol: str) -> list[Any]:
@@ -146,7 +197,7 @@ def _drawn(estimated: Estimated, scale: Scale, query: Query, symbol: str) -> lis
     colour = style.colour(estimated.label)
     shared = {
         "name": estimated.name,
-        "legendgroup": estimated.probes.line.group,
+        "legendgroup": estimated.group,
         "showlegend": False,
     }
     thin = {"color": colour, "width": 1}
@@ -176,7 +227,8 @@ def _region(spot: Errors, k: int, scale: Scale, shared: dict[str, Any]) -> list[
     ends = [(max(value - 2 * error, 0.0), value + 2 * error) for value, error in sides]
     if not np.isfinite(ends).all() or not any(error for _, error in sides):
         return []
-    (left, right), (low, high) = scale.positions(np.sqrt(np.maximum(ends, 0))).tolist()
+    roots = np.minimum(np.sqrt(np.maximum(ends, 0)), scale.largest)
+    (left, right), (low, high) = scale.positions(roots).tolist()
     return [
         go.Scatter(x=[left, right, right, left, left], y=[low, low, high, high, low], mode="lines",
                    fill="toself", opacity=0.25, hoverinfo="skip", **shared)
@@ -188,17 +240,19 @@ def _mark(
 ) -> go.Scatter:
     x, y = _xy(estimated.now, k, scale)
     spot, colour = estimated.now, style.colour(estimated.label)
+    if far := _is_far(spot, k, scale):
+        symbol = "triangle-right" if spot.spread / k >= abs(spot.bias) else "triangle-up"
     symbol += "-open" if spot.hollow else ""
     total = spot.spread / k + spot.bias
     text = (
         f"{estimated.head}<br>mean of K = {k:,}"
         f"<br>relative variance {spot.spread / k:.4g}"
         f"<br>relative squared bias {spot.bias:.4g} ± {spot.errors[1]:.2g} (standard error)"
-        f"<br>together {total:.4g}"
+        f"<br>together {total:.4g}{'<br>beyond the range' if far else ''}"
     )
     return go.Scatter(
-        x=[x], y=[y], name=estimated.name, mode="markers", legendgroup=estimated.probes.line.group,
-        showlegend=listed,
+        x=[x], y=[y], name=estimated.name, mode="markers", legendgroup=estimated.group,
+        showlegend=listed and estimated.listed,
         text=[text], hovertemplate="%{text}<extra></extra>",
         marker={"symbol": symbol, "size": size,
                 "color": colour, "line": {"width": 2, "color": colour}},
@@ -236,7 +290,7 @@ def _overtaking(
     return [
         go.Scatter(x=[x, x], y=[max(0.0, y - reach), y + reach], mode="lines", text=[words] * 2,
                    line={"color": style.colour(biased.label), "width": 4}, name=words,
-                   legendgroup=noisy.probes.line.group, showlegend=False,
+                   legendgroup=noisy.group, showlegend=False,
                    hovertemplate="%{text}<extra></extra>")
     ]  # fmt: skip
 

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 from backend.figures.data import cautions, draws, progress, window
 from backend.figures.data.metrics import metric
 from backend.figures.data.query import Query
-from backend.figures.data.select import chosen_estimator, layers
-from backend.figures.data.source import Source
+from backend.figures.data.select import chosen_estimator, estimators, layers
+from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, cells, hatch
 from backend.figures.drawing.text import (
     clipped,
@@ -70,11 +70,14 @@ def figure(source: Source, query: Query) -> go.Figure:
     x = progress.positions(source, run_id, run, grid.steps, query.x).tolist()
     unit = "draws" if draws.is_microscope(run) and query.x == "step" else query.x
     templates = [hover_point("%{y}", unit, words, place) for place in ("z", "customdata")]
-    colours = cells.Colours.for_values(words, grid.values, full=query.range == "full")
+    shared = _all_values(source, run_id, name, query, seen) if query.range == "shared" else None
+    colours = cells.Colours.for_values(
+        words, grid.values if shared is None else shared, query.range
+    )
     for caution in cautions.sentences(source, query, [label]):
         tally.warn(caution)
     tally.add_details("colour: " + words.axis.replace("<br>", ", "))
-    if words.bounds == (-1, 1) and rows:
+    if words.bounds == (-1, 1) and rows and query.range != "shared":
         tally.say(_reach(grid, rows, colours.high))
     exact = Reference(source, run_id)
     tally.warn(exact.words(rows, query.window))
@@ -96,6 +99,16 @@ def figure(source: Source, query: Query) -> go.Figure:
         xaxis=canvas.axis(progress.TITLES[unit], showgrid=False),
         yaxis=canvas.axis("", **_rows(rows)),
     )
+
+
+def _all_values(source: Source, run_id: str, name: str, query: Query, seen: Query) -> Floats:
+    """The values of all estimators of the run, which share a scale of colours."""
+    if metric(name).bounds:  # whose colours have the same ends whatever the values are
+        return np.empty(0)
+    run = source.run(run_id)
+    rows = layers(source, run, run_id, name, query.level)
+    grids = [cells.gather(source, run_id, name, label, rows, seen)[0] for label in estimators(run)]
+    return np.concatenate([grid.values.ravel() for grid in grids]) if grids else np.empty(0)
 
 
 def _reach(grid: cells.Grid, rows: list[str], reach: float) -> str:

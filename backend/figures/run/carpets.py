@@ -62,7 +62,7 @@ def figure(source: Source, query: Query) -> go.Figure:
             carpets.append(_Carpet(names[label], rows, grid))
     if len(labels) > MOST:
         tally.say(f"{MOST} of {len(labels)} estimators")
-    colours = cells.Colours.for_values(words, _stacked(carpets), full=query.range == "full")
+    colours = cells.Colours.for_values(words, _stacked(carpets), query.range)
     for caution in cautions.sentences(source, query, labels):
         tally.warn(caution)
     means = {c.name: _means(c) for c in carpets}

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import numpy as np
 import plotly.graph_objects as go
 
 from backend.figures.data import (
@@ -168,7 +167,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say("dotted: what chance gives" if beside.note else "")
     tally.add_details(beside.note)
     traces += beside.traces
-    tally.say(_beyond(kept, points, fitted))
+    edge.say_beyond(tally, ((k.run.number, p.values) for k, p in zip(kept, points, strict=True)),
+                    fitted.span)  # fmt: skip
     for caution in cautions.of_lines(source, query, kept):
         tally.warn(caution)
     if any(trace.error_y.array is not None for trace in traces):
@@ -318,30 +318,14 @@ def _laws(
 
 def _fit(scaling: Scaling, asked: str, kept: list[Line], points: list[Window]) -> fit.Fit:
     if kept and all(line.series.estimator for line in kept):
-        return fit.measures(scaling, asked, [series_points.values for series_points in points])
+        number = min(line.run.number or 0 for line in kept)
+        pairs = [*zip(kept, points, strict=True)]
+        of_first = [p.values for line, p in pairs if (line.run.number or 0) == number]
+        return fit.measures(scaling, asked, [p.values for p in points], of_first)
     by_run: dict[int, list[Floats]] = {}
     for line, series_points in zip(kept, points, strict=True):
         by_run.setdefault(line.place, []).append(series_points.values)
-    first = min(kept, key=lambda line: line.run.number or 0).place if kept else 0
-    return fit.runs(scaling, asked, by_run, first)
-
-
-def _beyond(kept: list[Line], points: list[Window], fitted: fit.Fit) -> str:
-    """A sentence on runs that leave the shown range, and how far."""
-    if not fitted.span:
-        return ""
-    low, high = fitted.span
-    beyond: dict[tuple[int | None, str], float] = {}
-    for line, series_points in zip(kept, points, strict=True):
-        finite = series_points.values[np.isfinite(series_points.values)]
-        run, largest, least = line.run.number, finite.max(initial=high), finite.min(initial=low)
-        if largest > high:
-            beyond[run, "up"] = max(float(largest), beyond.get((run, "up"), high))
-        if least < low:
-            beyond[run, "down"] = min(float(least), beyond.get((run, "down"), low))
-    return "; ".join(
-        f"run #{run} leaves the range: {way} to {v:.3g}" for (run, way), v in beyond.items()
-    )
+    return fit.runs(scaling, asked, by_run)
 
 
 def trace_name(line: Line, *, several: bool) -> str:

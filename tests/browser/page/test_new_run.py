@@ -103,7 +103,7 @@ def test_a_surface_brings_what_suits_it(page: Page, lab: ServedLab, expected: li
     press(page)
     expect(driver).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_text("1 field needs attention")).to_be_visible()
-    field = page.locator(".field", has=driver)
+    field = driver.locator("xpath=ancestor::div[contains(@class, 'field')][1]")
     expect(field).not_to_contain_text("make it an nn.Sequential")
     field.get_by_role("button", name="Drive by Forward gradient").click()
     expect(page.get_by_text("1 field needs attention")).to_have_count(0)

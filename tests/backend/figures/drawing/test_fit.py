@@ -112,13 +112,40 @@ def test_a_loss_keeps_the_axis_on_which_it_can_grow(source):
 
 def test_another_run_leaves_the_axis_of_the_first_as_it_is():
     wide = np.geomspace(2000, 1e-3, 200)
-    for first, kind in [(DECAY, "linear"), (wide, "log")]:
-        source, ids = learning(first, wide, DECAY)
-        kinds = [
-            axis(draw("curve", source, {"runs": runs}))["type"]
-            for runs in ("r1", "r1,r2", "r2,r1", ids)
-        ]
-        assert kinds == [kind] * 4
+    exploding = np.append(DECAY[:3], [50.0, 1e6, 1e18, np.nan])
+    source, _ = learning(DECAY, wide, DECAY / 2, exploding)
+    kinds = {
+        axis(draw("curve", source, {"runs": runs}))["type"]
+        for runs in ("r1", "r2", "r4", "r1,r2", "r2,r1", "r3,r4", "r4,r1,r2,r3")
+    }
+    assert kinds == {"linear"}
+
+
+def test_measures_keep_the_axis_that_the_first_run_needs():
+    source = Memory()
+    for number, values in ((1, [0.5, 0.6]), (2, [0.001, 0.002])):
+        source.add_run(f"r{number}", MemoryRun(number, labels={"driver": "a", "shadows": ["b"]}))
+        for label in ("a", "b"):
+            source.add(f"r{number}", "cosine", [0, 1], values, estimator=label)
+    kinds = ["tickvals" in axis(draw("curve", source, {"runs": runs, "metric": "cosine"}))
+             for runs in ("r1", "r1,r2", "r2,r1")]  # fmt: skip
+    assert kinds == [False] * 3
+
+
+def test_a_finished_run_is_seen_beside_a_diverged_one_and_a_diverged_one_alone():
+    """The range of 1.02 to 3.94 hid that a run fell to 0.14."""
+    finished = np.append(np.linspace(2.3, 0.14, 100), 0.14)
+    diverged = np.append(np.linspace(2.3, 3.9, 20), [60.0, 1e6, 9.6e22, np.nan])
+    source, _ = learning(finished, diverged)
+    for runs in ("r1,r2", "r2,r1"):
+        drawn = draw("curve", source, {"runs": runs})
+        low, top = axis(drawn)["range"]
+        assert low <= 0.14
+        assert 2.3 < top < 10
+        (above,) = [t for t in drawn["figure"]["data"] if t["name"] == "beyond the range"]
+        assert above["customdata"] == [9.6e22]
+    low, top = axis(draw("curve", source, {"runs": "r2"}))["range"]
+    assert low <= 2.3 < 3.9 < top < 60
 
 
 def test_a_log_axis_is_drawn_on_demand():

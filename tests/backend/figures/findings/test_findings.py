@@ -303,4 +303,3 @@ def test_a_run_without_anything_has_no_finding():
     assert titles(source_of(MemoryRun(1, status="queued"))) == []
     microscope = a_run(EXACT, config={"microscope": {"draws": 40}})
     assert titles(source_of(microscope)) == []
-

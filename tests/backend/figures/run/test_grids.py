@@ -47,7 +47,7 @@ def test_rows_are_layers_in_network_order_columns_probed_steps(source, level, ro
 def test_alignment_is_on_a_diverging_scale_as_far_as_it_reaches(empty, largest, reach):
     empty.add("r1", "cosine", [0, 4], [0.0, largest], layer="a", estimator="forward_gradient")
     empty.add("r1", "cosine", [0, 4], [1.0, 1.0], layer="b", estimator="forward_gradient")
-    drawn = draw("carpet", empty, {"runs": "r1"})
+    drawn = draw("carpet", empty, {"runs": "r1", "range": "auto"})
     (trace,) = traces(drawn)
     assert (trace["zmin"], trace["zmax"]) == (-reach, reach)
     assert [stop for stop, _ in trace["colorscale"]] == [0, 0.5, 1]
@@ -61,8 +61,34 @@ def test_the_full_range_of_a_cosine_can_be_asked_for(empty):
     empty.add("r1", "cosine", [0], [0.01], layer="a", estimator="forward_gradient")
     drawn = draw("carpet", empty, {"runs": "r1", "range": "full"})
     assert traces(drawn)[0]["zmax"] == 1
-    with pytest.raises(FigureError, match="range is 'half'; allowed are auto, full"):
+    with pytest.raises(FigureError, match="range is 'half'; allowed are shared, auto, full"):
         draw("carpet", empty, {"runs": "r1", "range": "half"})
+
+
+def test_carpets_of_a_run_share_one_scale_of_colours(source):
+    """Ranges of ±0.05, ±0.2 and ±0.5 stood side by side."""
+    source.add("r1", "cosine", [0], [1e-3], layer="hidden1", estimator="tiny")
+    for metric in ("cosine", "relative_variance", "relative_squared_bias"):
+        scales = set()
+        for label in ("forward_gradient", "direct_feedback_alignment", "tiny"):
+            if metric != "cosine" and label == "tiny":
+                continue
+            query = {"runs": "r1", "metric": metric, "estimator": label}
+            trace = traces(draw("carpet", source, query))[0]
+            scales.add((trace["zmin"], trace["zmax"], str(trace["colorbar"]["ticktext"])))
+        assert len(scales) == 1
+
+
+def test_alignment_has_a_shade_a_decade_and_its_own_value_on_hover(empty):
+    values = [0.0, 0.01, 0.1, 1.0, -0.1]
+    empty.add("r1", "cosine", range(5), values, layer="a", estimator="forward_gradient")
+    (trace,) = traces(draw("carpet", empty, {"runs": "r1"}))
+    assert trace["customdata"] == [values]
+    zero, hundredth, tenth, whole, negative = trace["z"][0]
+    assert (zero, whole, negative) == (0, pytest.approx(trace["zmax"], abs=1e-3), -tenth)
+    assert whole - tenth == pytest.approx(tenth - hundredth, abs=5e-3)
+    middle = trace["colorscale"][1]
+    assert middle == [0.5, "#e8eaeb"], "which pages turn dark in the dark"
 
 
 def test_variance_is_viridis_on_log10_with_raw_values_on_hover(source):
@@ -80,7 +106,7 @@ def test_zeros_on_a_log_scale_are_grey_cells_that_say_so(source):
 def test_dead_layers_are_gaps_that_say_so_and_what_was_not_probed_stays_blank(empty):
     empty.add("r1", "cosine", [0, 4, 8], [0.1, np.nan, np.inf], layer="a", estimator="backprop")
     empty.add("r1", "cosine", [0, 8], [0.1, 0.2], layer="b", estimator="backprop")
-    shown, grey = traces(draw("carpet", empty, {"runs": "r1"}))
+    shown, grey = traces(draw("carpet", empty, {"runs": "r1", "range": "full"}))
     assert shown["z"] == [[0.1, None, None], [0.1, None, 0.2]]
     assert grey["text"][0][0] is None
     assert grey["text"][0][1].startswith("no value: NaN (a dead layer")

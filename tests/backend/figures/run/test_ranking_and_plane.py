@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from backend.figures import draw, measurement, note_text
+from backend.figures import Memory, MemoryRun, draw, measurement, note_text
 from backend.figures.drawing import style
 
 
@@ -151,6 +151,37 @@ def test_an_estimator_has_one_colour_in_every_figure(source):
                 seen.setdefault(one["name"], set()).add(colour)
     assert seen == {label: {style.colour(label)} for label in seen}
     assert len(seen) == 4
+
+
+def test_the_plane_of_ten_runs_is_not_stretched_by_a_diverged_one():
+    """The axes reached to 10⁸, and all points lay at the origin."""
+    source = Memory()
+    for number in range(1, 11):
+        labels = {"driver": "forward_gradient", "shadows": ["direct_feedback_alignment"]}
+        source.add_run(f"r{number}", MemoryRun(number, f"run {number}", labels=labels))
+        factor = 1e14 if number == 10 else 1 + 0.1 * number
+        for label, variance, bias in (
+            ("forward_gradient", 400, 0.01), ("direct_feedback_alignment", 0.5, 0.9),
+        ):  # fmt: skip
+            for name, value in (("variance", variance), ("squared_bias", bias)):
+                values = np.full(8, value * factor)
+                source.add(f"r{number}", f"relative_{name}", np.arange(8), values, estimator=label)
+    ids = ",".join(f"r{number}" for number in range(1, 11))
+    drawn = draw("bias_variance", source, {"runs": ids, "units": "raw"})
+    layout, marks = drawn["figure"]["layout"], []
+    for trace in traces(drawn):
+        if trace["mode"] == "markers":
+            marks.append(trace)
+    end = layout["xaxis"]["range"][1]
+    wide = [m for m in marks if "forward" in m["name"] and "triangle" not in m["marker"]["symbol"]]
+    assert len(wide) == 9
+    assert all(0.5 * end < m["x"][0] < end for m in wide), "apart from the origin"
+    far = [m for m in marks if m["marker"]["symbol"].startswith("triangle-right")]
+    assert len(far) == 1
+    assert "beyond the range" in far[0]["text"][0]
+    assert "marked at its edge" in note_text(drawn)
+    assert len("; ".join(drawn["note"])) <= 100
+    assert [m["name"] for m in marks if m["showlegend"]] == ["forward gradient", "DFA"]
 
 
 def test_colours_do_not_depend_on_the_process_or_on_the_company():
