@@ -96,7 +96,7 @@ class Probe(Strict):
     """Draws of each estimator in one probe (K). More draws give narrower intervals."""
     budget: Annotated[float, Field(ge=0, le=1, title="Time budget")] = 0.1
     """Time that probes may add, as a share of the run's time without them; 0 switches probes off.
-    Probes come at steps 0, 2, 4, 8 and so on, then as often as that allows: short runs have few."""
+    Probes come at steps 0, 2, 4, 8 and so on, then by budget: a run of a few seconds has few."""
     every: Annotated[int | None, Field(ge=1, le=10_000_000, title="Probe every")] = None
     """Steps from one probe to the next, whatever they cost. Empty: the time budget decides."""
 
@@ -137,7 +137,7 @@ class RunConfig(Strict):
     finding says so. stop: the run ends before that update, with a checkpoint."""
     probe: Probe = Probe()
     shown_examples: Annotated[int, Field(ge=0, le=64)] = 0
-    """Validation examples whose predicted class is recorded whenever the accuracy is measured."""
+    """Validation examples, from the first on, whose predicted class is recorded along the run."""
 
     @model_validator(mode="after")
     def _one_length(self) -> "RunConfig":
