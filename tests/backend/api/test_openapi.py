@@ -26,13 +26,8 @@ CHECKS = [
 ENDLESS = "/api/stream"
 NAMED = (
     "/runs", "/studies", "/studies/validate", "/probes", "/fork", "/diagnosis", "/figures/{name}",
-<<<<<<< HEAD
-    "/change", "/datasets", "/drafts", "/drafts/read", "/drafts/unsuited", "/scoreboard",
-    "/race/again",
-=======
     "/change", "/datasets", "/race/again", "/drafts", "/drafts/read", "/drafts/unsuited",
     "/scoreboard",
->>>>>>> main
 )  # fmt: skip
 """Ends of paths whose requests name components, runs or estimators: they may not exist."""
 RELATED = ("/worker/report",)
