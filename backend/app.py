@@ -19,23 +19,19 @@ from backend.api.routes import (
     catalogue,
     dashboards,
     datasets,
-    diagnosis,
     drafts,
-    exports,
-    figures,
-    findings,
     forks,
     gallery,
     pages,
     probes,
     race,
     runs,
-    series,
     session,
     shared,
     studies,
     worker,
 )
+from backend.api.routes.results import diagnosis, exports, figures, scoreboard, series
 from backend.home import Home, open_home
 from backend.jobs.downloads import Downloads
 from backend.jobs.study_keeper import StudyKeeper
@@ -55,12 +51,12 @@ ROUTES = (
     drafts,
     exports,
     figures,
-    findings,
     forks,
     gallery,
     probes,
     race,
     runs,
+    scoreboard,
     series,
     session,
     shared,

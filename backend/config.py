@@ -1,7 +1,7 @@
 """The configuration of a training run and of a microscope: the models that all programs share.
 
-This module needs pydantic and nothing heavier. Here a component (an estimator, a network, …) is a
-name with any fields; `backend.catalogue.validation` checks the fields where torch is imported.
+It needs pydantic and nothing heavier. A component (an estimator, a network, …) is a name with any
+fields here; `backend.catalogue.validation` checks the fields where torch is imported.
 """
 
 import unicodedata
@@ -96,8 +96,7 @@ class Probe(Strict):
     """Draws of each estimator in one probe (K). More draws give narrower intervals."""
     budget: Annotated[float, Field(ge=0, le=1, title="Time budget")] = 0.1
     """Time that probes may add, as a share of the run's time without them; 0 switches probes off.
-    Probes come at steps 0, 2, 4, 8 and so on, then as often as the budget allows:
-    a run of a few seconds has few."""
+    Probes come at steps 0, 2, 4, 8 and so on, then by budget: a run of a few seconds has few."""
     every: Annotated[int | None, Field(ge=1, le=10_000_000, title="Probe every")] = None
     """Steps from one probe to the next, whatever they cost. Empty: the time budget decides."""
 
@@ -134,13 +133,11 @@ class RunConfig(Strict):
     on_unconverged_solve: Annotated[Literal["warn", "stop"], Field(title="Unconverged solves")] = (
         "warn"
     )
-    """What happens when a solve of an equilibrium does not converge, in networks that have one.
-    warn: the run goes on, and a finding says so. stop: the run ends before that update, with a
-    checkpoint."""
+    """What happens when a solve of an equilibrium does not converge. warn: the run goes on, and a
+    finding says so. stop: the run ends before that update, with a checkpoint."""
     probe: Probe = Probe()
     shown_examples: Annotated[int, Field(ge=0, le=64)] = 0
-    """Validation examples, from the first on, whose predicted class is recorded whenever the
-    accuracy is measured. Only where an example has one class."""
+    """Validation examples, from the first on, whose predicted class is recorded along the run."""
 
     @model_validator(mode="after")
     def _one_length(self) -> "RunConfig":

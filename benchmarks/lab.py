@@ -21,11 +21,14 @@ class ServedLab:
 
 
 @contextmanager
-def serving(home: Path, *, slots: int = 2) -> Iterator[ServedLab]:
-    """`gradlab serve` on a free port of loopback, until the block ends."""
+def serving(home: Path, *, slots: int = 2, race: bool = False) -> Iterator[ServedLab]:
+    """`gradlab serve` on a free port of loopback, until the block ends.
+
+    `race`: whether its Home page starts the race, which would slow other measurements down.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "backend.cli", "serve", "--no-open", "--port", "0",
-         "--home", str(home), "--slots", str(slots)],
+         "--home", str(home), "--slots", str(slots), "--race" if race else "--no-race"],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None

@@ -10,8 +10,8 @@ const BUTTON = "refresh-estimators";
 const busy = signal(false);
 const problem = signal("");
 
-/** Reads the folder again. It stands beside the estimators, which a change in there concerns. */
-export const refreshButton = () =>
+/** Reads the folder again. */
+const refreshButton = () =>
   h(
     "button",
     {
@@ -54,7 +54,7 @@ export function plugins() {
   return h(
     "section",
     {class: "plugins", "aria-labelledby": "plugins-title"},
-    h("h2", {id: "plugins-title"}, "Plug-ins"),
+    h("div", {class: "plugins-head"}, h("h2", {id: "plugins-title"}, "Plug-ins"), refreshButton()),
     h("p", {class: "quiet"}, () => own(catalogue())),
     () =>
       catalogue()?.folder &&
@@ -75,7 +75,7 @@ const LISTS = /** @type {const} */ ([
 ]);
 const EMPTY =
   "Drop a Python file with an estimator, a network, a data set, a loss, an optimiser, a schedule " +
-  "or a figure into the lab's plugins folder and press ↻ (Refresh) beside the driver: it joins " +
+  "or a figure into the lab's plugins folder and press ↻ (Refresh): it joins " +
   "the form above, a figure the charts of a run.";
 
 /** @param {import("./types.js").Catalogue | null} known */

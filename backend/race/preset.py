@@ -82,7 +82,7 @@ class Preset(Strict):
     @property
     def digest(self) -> str:
         """A hash of all that decides the run's numbers and what is shown of them."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        text = json.dumps(self.model_dump(mode="json", exclude_unset=True), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

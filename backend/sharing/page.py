@@ -143,9 +143,7 @@ def _findings(source: Source, run_id: str) -> str:
     if not made:
         return ""
     items = "".join(
-        f'<li class="severity-{each.severity}"><strong>{safe(each.title)}</strong> '
-        f"{safe(each.text)}</li>"
-        for each in made
+        f"<li><strong>{safe(each.title)}</strong> {safe(each.text)}</li>" for each in made
     )
     sign = '<span aria-hidden="true">⚠</span> ' if serious(made) else ""
     return f"""<div class="findings"><h3>{sign}{counted(len(made), "finding")}</h3>
@@ -199,10 +197,7 @@ def _grid(panels: list[Panel]) -> str:
 def _reading(panel: Panel) -> str:
     """How to read the chart, folded away."""
     words = safe(f"{panel.chart.help} {panel.chart.reading}")
-    return (
-        f"<details><summary>How to read this chart</summary>{words}"
-        f'<p id="{panel.id}-details"></p></details>'
-    )
+    return f"<details><summary>How to read this chart</summary>{words}</details>"
 
 
 def _time(date: str) -> str:

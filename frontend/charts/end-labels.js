@@ -9,7 +9,7 @@
 /** Most lines that are named at their ends. */
 const MOST = 8;
 /** Narrower plots need their width for the lines. */
-const NARROW_PX = 330;
+const NARROW_PX = 250;
 const HEIGHT_PX = 16;
 const GAP_PX = 6;
 
@@ -63,7 +63,7 @@ export function placeNames(plot, legend, entryOf) {
   }
 }
 
-/** Move places apart, and back between the ends. @param {{y: number}[]} places in order @param {number} top @param {number} bottom */
+/** Move places away from each other, and back between the ends. @param {{y: number}[]} places in order @param {number} top @param {number} bottom */
 function spread(places, top, bottom) {
   let least = top;
   for (const place of places) {

@@ -25,10 +25,9 @@ export function members(family) {
 /**
  * @param {{name: string, title: string, help: string, family: string, optional?: boolean, unsuited?: () => Record<string, string>}} spec
  * @param {any} value `{name, ...fields}`
- * @param {HTMLElement | null} [beside] what else stands beside the choice
  * @returns {FormNode}
  */
-export function component(spec, value, beside = /** @type {HTMLElement | null} */ (null)) {
+export function component(spec, value) {
   const list = members(spec.family);
   const id = freshId(spec.name);
   const chosen = signal(value?.name ?? (spec.optional ? "" : list[0]?.name));
@@ -68,7 +67,7 @@ export function component(spec, value, beside = /** @type {HTMLElement | null} *
         "div",
         {class: "field field-component"},
         h("span", {class: "label"}, h("label", {for: id}, spec.title)),
-        h("span", {class: "control"}, select, beside),
+        h("span", {class: "control"}, select),
         spec.help && hint(spec.help, `${id}-tip`),
         line,
       ),

@@ -1,6 +1,5 @@
 // @ts-check
 /** The parts of a configuration as controls, with the words of its schema. */
-import {refreshButton} from "../plugins.js";
 import {component} from "./component.js";
 import {duration} from "./duration.js";
 import {field} from "./field.js";
@@ -26,7 +25,6 @@ export function parts(known, config, unsuited) {
     /** @type {string} */ name,
     /** @type {string} */ family,
     /** @type {string} */ title,
-    /** @type {HTMLElement | undefined} */ beside = undefined,
   ) =>
     component(
       {
@@ -37,14 +35,13 @@ export function parts(known, config, unsuited) {
         unsuited: () => unsuited()[family] ?? {},
       },
       config[name] ?? schema.properties[name].default,
-      beside,
     );
   return {
     name: control("name"),
     dataset: part("dataset", "datasets", "Data set"),
     network: part("network", "networks", "Network"),
     loss: part("loss", "losses", "Loss"),
-    estimator: part("estimator", "estimators", "Driver", refreshButton()),
+    estimator: part("estimator", "estimators", "Driver"),
     shadows: shadows(
       described("shadows").help,
       config.shadows ?? [],

@@ -8,7 +8,7 @@ import {number} from "./format.js";
 /** Fields that say more than the others, and are told even at their defaults. */
 const TOLD = ["width", "depth", "size", "momentum", "schedule"];
 /** Fields that the page shows by themselves. */
-const APART = ["name", "lr"];
+const SHOWN_ELSEWHERE = ["name", "lr"];
 
 /**
  * `MLP, width 128, depth 2`
@@ -22,7 +22,7 @@ export function recipe(catalogue, family, config) {
   if (!entry) return config.name;
   const fields = Object.entries(entry.schema.properties ?? {}).flatMap(([name, property]) => {
     const value = config[name];
-    if (APART.includes(name) || value == null || value === "") return [];
+    if (SHOWN_ELSEWHERE.includes(name) || value == null || value === "") return [];
     const isDefault = JSON.stringify(value) === JSON.stringify(property.default);
     if (isDefault && !TOLD.includes(name)) return [];
     return words(property.title ?? name, value) || [];

@@ -64,6 +64,10 @@ export function createDraft(known) {
   /** @type {Promise<void>} */
   let asking = Promise.resolve();
   let suitedFor = "";
+  /** Whether a reader looks at the choices of which some may not suit; to judge all takes a second. */
+  let isJudging = false;
+  /** @type {any} */
+  let answeredFor = null;
 
   effect(() => store({origin: origin(), config: now(), isNamed: isNamed()}));
   onEnd(() => {
@@ -124,8 +128,9 @@ export function createDraft(known) {
       notice.set({said: told.said, before: choice.before});
       model.set({...now.peek(), ...told.changes, name: nameOf({...config, ...told.changes})});
     }
+    answeredFor = now.peek();
     answer.set(told);
-    void judge(now.peek());
+    if (isJudging) void judge(now.peek());
   }
 
   /** @param {any} config */
@@ -144,10 +149,15 @@ export function createDraft(known) {
 
   return {
     known, model, now, origin, isNamed, answer, notice, unsuited, change, fill, made,
+    /** Say of the choices which do not suit, from now on. */
+    judge() {
+      isJudging = true;
+      void judge(now.peek());
+    },
     /** Once the others have followed the last choice. */
     settled: () => (followed ? asking : Promise.resolve()),
     /** Whether the answer is of what the form says. */
-    isAnswered: () => answer.peek() !== null && asking,
+    isCurrent: () => answeredFor === now.peek(),
     check: () => (asking = check()),
   }; // prettier-ignore
 }

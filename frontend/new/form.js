@@ -16,6 +16,8 @@ import {defaultName, entryOf, hasOwnLoss} from "./titles.js";
 /** @typedef {import("./draft.js").Draft} Draft */
 /** @typedef {(import("../types.js").Problem & {remedies?: import("../types.js").Remedy[]})[]} Problems */
 
+const LEFT_MS = 300;
+
 /** How many runs were asked for and are not there yet. */
 export const starting = signal(0);
 /** @type {Promise<any>} settled when all have been started that were asked for */
@@ -34,8 +36,15 @@ function inTurn(begin) {
  * @param {Draft} draft
  */
 export function settingsForm(draft) {
-  const place = h("div", {class: "setting-groups", oninput: changed, onchange: named});
+  const place = h("div", {
+    class: "setting-groups",
+    oninput: changed,
+    onchange: named,
+    onfocusout: left,
+  });
   const {line, message} = problemLine(freshId("form"));
+  /** What became of a press, which the lab's answers about the draft leave. */
+  const pressed = problemLine(freshId("pressed"));
   const wrong = signal(0);
   const differ = computed(() => {
     const origin = draft.origin();
@@ -55,7 +64,7 @@ export function settingsForm(draft) {
   });
   effect(() => {
     const told = draft.answer();
-    if (told) untracked(() => mark(told.problems));
+    if (told) untracked(() => mark(told.problems, true));
   });
 
   /** @param {any} config */
@@ -64,10 +73,15 @@ export function settingsForm(draft) {
     nodes = parts(draft.known, config, draft.unsuited);
     tree = whole(nodes);
     fit(config);
-    place.replaceChildren(...groups(nodes, draft.now, differ, twin));
+    place.replaceChildren(...groups(nodes, draft.now, differ, twin, opened));
     namePlace.replaceChildren(nodes.name.element);
     draft.made(tree.read());
     if (focused) nodes[focused]?.focus();
+  }
+
+  /** @param {string} title of a group */
+  function opened(title) {
+    if (title === "Driver") draft.judge();
   }
 
   /** The part in which the focus is. */
@@ -106,17 +120,25 @@ export function settingsForm(draft) {
     draft.change(tree.read());
   }
 
-  /** Show the problems beside their fields; those without a place are said below. @param {Problems} problems */
-  function mark(problems) {
+  /**
+   * Show the problems beside their fields; those without a place are said below.
+   * @param {Problems} problems
+   * @param {boolean} [isLive] whether nobody has asked: what is being typed is left alone, and data
+   *   that are not here are told by their field itself
+   */
+  function mark(problems, isLive = false) {
+    const placed = problems.map((problem) => {
+      const path = problem.loc[0] === "body" ? problem.loc.slice(1) : problem.loc;
+      const node = locate(tree, path);
+      return {...problem, path, node, isMarked: isWrong(node.element)};
+    });
     tree.complain("");
     message.set("");
     document.querySelectorAll(".remedies").forEach((each) => each.remove());
     const homeless = [];
-    for (const {loc, msg, remedies} of problems) {
-      const path = loc[0] === "body" ? loc.slice(1) : loc;
-      const node = locate(tree, path);
+    for (const {path, msg, remedies, node, isMarked} of placed) {
       if (node === tree) homeless.push(path.length ? `${path.join(" › ")}: ${msg}` : sentence(msg));
-      else {
+      else if (!isLive || isMarked || !isLeftAlone(node)) {
         node.complain(sentence(msg));
         if (remedies?.length) offer(node, remedies);
       }
@@ -124,6 +146,15 @@ export function settingsForm(draft) {
     message.set(homeless.join(" "));
     fit(tree.read());
     wrong.set(complained().length);
+  }
+
+  /** What was left alone is marked once the reader has gone on: a line that appears while the mouse is
+   * down would take the place under it away. */
+  function left() {
+    setTimeout(() => {
+      const told = draft.answer.peek();
+      if (told && draft.isCurrent()) mark(told.problems, true);
+    }, LEFT_MS);
   }
 
   /** @param {FormNode} node @param {import("../types.js").Remedy[]} remedies */
@@ -169,6 +200,7 @@ export function settingsForm(draft) {
     await draft.settled();
     const asked = tree.read();
     mark([]);
+    pressed.message.set("");
     try {
       await inTurn(() => send(asked, onlyFirst));
     } catch (error) {
@@ -190,15 +222,13 @@ export function settingsForm(draft) {
 
   /** @param {unknown} error @param {boolean} same whether the form is still what was refused */
   function refused(error, same) {
+    if (!(error instanceof api.Refusal || error instanceof api.Silence)) throw error;
     if (error instanceof api.Refusal && !same)
-      return message.set(`What you asked for before is refused: ${sentence(error.message)}`);
-    if (error instanceof api.Refusal && error.problems.length) {
+      pressed.message.set(`What you asked for before is refused: ${sentence(error.message)}`);
+    else if (error instanceof api.Refusal && error.problems.length) {
       mark(withRemedies(error.problems));
-      return visitProblem();
-    }
-    if (error instanceof api.Refusal || error instanceof api.Silence)
-      return message.set(sentence(error.message));
-    throw error;
+      visitProblem();
+    } else pressed.message.set(sentence(error.message));
   }
 
   /** What the lab has said of the draft knows remedies. @param {Problems} problems @returns {Problems} */
@@ -214,7 +244,7 @@ export function settingsForm(draft) {
   return {
     element: place,
     name: namePlace,
-    line,
+    lines: [line, pressed.line],
     wrong,
     differ,
     begin,
@@ -238,6 +268,11 @@ function show(element, control) {
   const found = control && element?.querySelector(control);
   if (found instanceof HTMLElement) found.focus();
 }
+
+/** Whether a field tells of its problem itself, or is being typed in. @param {FormNode} node */
+const isLeftAlone = ({element}) =>
+  element.matches(".data-folder") ||
+  (document.activeElement?.matches("input[type=text]") && element.contains(document.activeElement));
 
 /** @param {Element} element */
 const isWrong = (element) => element.querySelector(".problem:not([hidden])") !== null;

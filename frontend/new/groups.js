@@ -2,7 +2,7 @@
 /** The settings in six groups, folded: each says its values in one line, and how many were changed. */
 import {h} from "../lib/h.js";
 import {signal} from "../lib/signal.js";
-import {amount, hasOwnLoss, lengthWords, line, short, titleOf} from "./titles.js";
+import {amount, hasOwnLoss, lengthWords, line, short, shortOf} from "./titles.js";
 
 /** @typedef {import("../form/node.js").FormNode} FormNode */
 /** @typedef {{title: string, parts: string[], line: (config: any) => string}} GroupEntry */
@@ -15,8 +15,7 @@ export const GROUPS = [
     line: ({estimator, shadows}) =>
       [
         line("estimators", estimator),
-        (shadows ?? []).length > 0 &&
-          `beside ${shadows.map((/** @type {any} */ each) => titleOf("estimators", each)).join(", ")}`,
+        (shadows ?? []).length > 0 && `beside ${shadows.map(shortOf).join(", ")}`,
       ]
         .filter(Boolean)
         .join(", "),
@@ -80,22 +79,27 @@ export const groupOf = (part) =>
  * @param {() => any} config
  * @param {() => import("./differences.js").Difference[]} differ
  * @param {() => string} twin what is said of a shadow that equals the driver
+ * @param {(title: string) => void} opened told of a group that was opened
  */
-export const groups = (nodes, config, differ, twin) =>
-  GROUPS.map((entry) => group(entry, nodes, config, differ, twin));
+export const groups = (nodes, config, differ, twin, opened) =>
+  GROUPS.map((entry) => group(entry, nodes, config, differ, twin, opened));
 
 /**
  * @param {GroupEntry} entry @param {Record<string, FormNode>} nodes @param {() => any} config
  * @param {() => import("./differences.js").Difference[]} differ @param {() => string} twin
+ * @param {(title: string) => void} opened
  */
-function group({title, parts, line: words}, nodes, config, differ, twin) {
+function group({title, parts, line: words}, nodes, config, differ, twin, opened) {
   const changed = () => differ().filter(({path}) => parts.includes(path.split(".")[0])).length;
   const details = h(
     "details",
     {
       class: "setting-group",
       open: open.peek().includes(title),
-      ontoggle: () => setOpen(title, details.open),
+      ontoggle: () => {
+        setOpen(title, details.open);
+        if (details.open) opened(title);
+      },
     },
     h(
       "summary",

@@ -54,22 +54,28 @@ function content(known) {
     void yaml.open(chosen).then(() => (file.value = ""));
   }
 
-  /** @param {number | string} number */
-  async function load(number) {
+  /** @param {number | string} number @param {number} [rate] a learning rate in place of the run's */
+  async function load(number, rate) {
     try {
       const run = await api.run(String(number));
       const {microscope: _microscope, ...config} = run.config;
       draft.fill(config, {start: called(run), isNamed: true});
       isText.set(false);
-      say(`The form has the configuration of run ${run.number}.`);
+      const optimizer = draft.now.peek().optimizer;
+      // After its origin is told, so that the form lists it as what differs.
+      if (rate && rate > 0) draft.fill({...draft.now.peek(), optimizer: {...optimizer, lr: rate}});
+      say(
+        `The form has the configuration of run ${run.number}${rate ? `, at a learning rate of ${rate}` : ""}.`,
+      );
     } catch (error) {
       if (error instanceof api.Silence) return;
       say(`There is no run ${number} in this lab.`);
     }
   }
-  followAddress(draft, load);
-  if (isFirst) draft.fill(draft.model.peek(), {start: titleOfFirst(known), isNamed: false});
-  else draft.check();
+  const isFilled = followAddress(draft, load);
+  if (!isFilled && isFirst)
+    draft.fill(draft.model.peek(), {start: titleOfFirst(known), isNamed: false});
+  else if (!isFilled) draft.check();
   const run = h("form", {
     class: "run-form",
     novalidate: true,
@@ -148,17 +154,26 @@ function accept(event) {
 }
 
 /**
- * Start where the address says: `?from=12`, `?preset=five_ways`, `?driver=fdfa`. It then says no
- * more than the page, so that a reload keeps what was changed since.
- * @param {Draft} draft @param {(number: string) => Promise<void>} load
+ * Start where the address says: `?from=12`, `?from=12&rate=0.001`, `?preset=five_ways`,
+ * `?driver=fdfa`. It then says no more than the page, so that a reload keeps what was changed since.
+ * @param {Draft} draft @param {(number: string, rate?: number) => Promise<void>} load
+ * @returns whether the draft was filled at once
  */
 function followAddress(draft, load) {
-  const asked = {from: parameter("from"), preset: parameter("preset"), driver: parameter("driver")};
+  const asked = {
+    from: parameter("from"),
+    rate: parameter("rate"),
+    preset: parameter("preset"),
+    driver: parameter("driver"),
+  };
+  const presetOf = (/** @type {string} */ wanted) =>
+    draft.known.presets.find(({name}) => name === wanted);
+  const isFilled = Boolean(presetOf(asked.preset.peek()) || asked.driver.peek());
   effect(() => {
     const [from, preset, driver] = [asked.from(), asked.preset(), asked.driver()];
     untracked(() => {
-      if (from) void load(from);
-      const listed = draft.known.presets.find(({name}) => name === preset);
+      if (from) void load(from, Number(asked.rate.peek()) || undefined);
+      const listed = presetOf(preset);
       if (listed) draft.fill(listed.config, {start: listed.title, isNamed: false});
       if (driver)
         draft.fill(
@@ -168,6 +183,7 @@ function followAddress(draft, load) {
       batch(() => Object.values(asked).forEach((each) => each.set("")));
     });
   });
+  return isFilled;
 }
 
 /** Whether the document was loaded at this page, so that Tab begins at its top. */

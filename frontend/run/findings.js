@@ -5,7 +5,7 @@ import {icon} from "../icons.js";
 import {count} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {computed, effect, onEnd, signal, untracked} from "../lib/signal.js";
-import {followFindings} from "../runs/findings.js";
+import {followFindings, unbroken} from "../runs/findings.js";
 import {hasEnded} from "../runs/pending.js";
 import {learnShades} from "../shades.js";
 
@@ -81,7 +81,7 @@ function item(finding, run) {
     h(
       "div",
       {class: "finding-body"},
-      text && h("span", null, text),
+      text && h("span", null, unbroken(text)),
       h(
         "span",
         {class: "finding-links"},

@@ -68,7 +68,7 @@ function recipe(config, number) {
     6,
     h("p", {class: "quiet"}, "What is not listed is at its default."),
     h("p", {class: "problem", hidden: () => !problem()}, problem),
-    h("pre", {tabindex: "0", "aria-label": "Settings as YAML"}, yaml),
+    h("pre", {tabindex: "0", role: "region", "aria-label": "Settings as YAML"}, yaml),
     h(
       "p",
       {class: "run-actions"},
@@ -107,7 +107,7 @@ const attached = (config) =>
 function facts(run) {
   // As text, so that a report that changes nothing here draws nothing.
   const rows = computed(() => JSON.stringify(rowsOf(run())));
-  return h("dl", {class: "facts-list"}, () =>
+  return h("dl", {class: "machine-facts"}, () =>
     JSON.parse(rows()).map((/** @type {[string, string]} */ [name, value]) => [
       h("dt", null, name),
       h("dd", null, value),

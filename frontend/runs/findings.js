@@ -113,8 +113,7 @@ export const serious = (all) => (all ?? []).filter(({severity}) => severity >= F
  */
 export function findingsCount(run, list) {
   const many = computed(() => (isDone(run().status) ? serious(list()).length : 0));
-  return () =>
-    many() > 0 && h("span", {class: "status status-findings"}, icon("warning"), counts(many()));
+  return () => many() > 0 && h("span", {class: "findings-count"}, icon("warning"), counts(many()));
 }
 
 /** A run whose state does not say itself that something went wrong. @param {string} status */
@@ -123,31 +122,39 @@ const isDone = (status) => status === "finished" || status === "cancelled";
 /** @param {number} many */
 const counts = (many) => counted(many, "finding");
 
+/** Words whose numbers keep their units on their line. @param {string} text */
+export const unbroken = (text) => text.replaceAll(/ (?=[%×])/g, "\u00a0");
+
 /**
- * A line with the number of serious findings and the first one, clipped; it opens to all of them.
- * Nothing for a run without any.
+ * A line with the first fault, clipped; it opens to all of them. Nothing for a run without any. That
+ * a run failed or diverged, its row says itself.
  * @param {List} list
  */
 export function findingsLine(list) {
   // As text, so that a step without a new finding leaves the line as it is.
   const texts = computed(() =>
-    JSON.stringify(serious(list()).map(({title, text}) => [title, text])),
+    JSON.stringify(
+      serious(list())
+        .filter(({severity}) => severity === FAULT)
+        .map(({title, text}) => [title, text]),
+    ),
   );
   const any = computed(() => texts() !== "[]");
   /** @type {() => [string, string][]} */
   const all = () => JSON.parse(texts());
+  const first = () => all()[0]?.[0] ?? "";
   const details = () =>
     h(
       "details",
       {class: "run-findings"},
       h(
         "summary",
-        {title: () => all()[0]?.[0]},
+        {title: first},
         icon("warning"),
-        () => ` ${counts(all().length)}: ${all()[0]?.[0]}`,
+        () => ` ${first()}${all().length > 1 ? ` And ${all().length - 1} more.` : ""}`,
       ),
       h("ul", null, () =>
-        all().map(([title, text]) => h("li", null, h("b", null, title), ` ${text}`)),
+        all().map(([title, text]) => h("li", null, h("b", null, title), ` ${unbroken(text)}`)),
       ),
     );
   return () => any() && details();

@@ -17,7 +17,7 @@ EXPORTED = {
 }
 ROUTES = [
     importlib.import_module(module.name)
-    for module in pkgutil.iter_modules(routes.__path__, f"{routes.__name__}.")
+    for module in pkgutil.walk_packages(routes.__path__, f"{routes.__name__}.")
 ]
 MODELS = {
     name: value

@@ -8,8 +8,8 @@ from fastapi.responses import HTMLResponse
 from backend.api.deps import LabDep
 from backend.api.errors import OPEN_RESPONSES
 from backend.api.models import SharedView, shared_run
-from backend.api.routes.figures import draw
 from backend.api.routes.pages import shell
+from backend.api.routes.results.figures import draw
 from backend.figures import catalogue
 from backend.figures.catalogue import modules
 from backend.sharing import OwnFigure, spoken

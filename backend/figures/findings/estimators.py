@@ -86,8 +86,9 @@ def _is_early(source: Source, run_id: str, labels: Sequence[str]) -> bool:
 
 
 def _cause(finding: Mapping[str, Any]) -> str:
-    """The cause of a diagnosis; a direction that raises the loss is a cause of its own."""
-    if finding["cause"] == "direction" and "points uphill" in finding["text"]:
+    """The cause of a diagnosis; a direction that raises the loss is a cause of its own, also where
+    it is that of the parameters which a signal reaches."""
+    if finding["cause"] in ("direction", "no signal") and "points uphill" in finding["text"]:
         return "uphill"
     return str(finding["cause"])
 
@@ -196,8 +197,13 @@ def _variance(case: Diagnosed, layers: Sequence[str], where: str) -> Finding:
 
 
 def _no_signal(case: Diagnosed, layers: Sequence[str], where: str) -> Finding:
+    is_part = "for the rest" in _first(case, layers)
     to = "at all" if where == "in every layer" else where.replace("in ", "to ", 1)
-    title = fitting(f"{case.name} sends no signal {to}", f"{case.name} sends no signal")
+    whole, part = (
+        f"{case.name} sends no signal {to}",
+        f"{case.name} sends no signal to some weights",
+    )
+    title = fitting(f"{part} {where}", part) if is_part else fitting(whole, part)
     text = "Those weights do not train while it drives."
     return _made("no signal", REMARK, title, text, case, layers)
 

@@ -93,3 +93,23 @@ def test_the_newest_anatomy_of_the_run_says_what_a_batch_would_do(
     of = {"": {"estimator": 8.0, "fixed": 2.0}}
     assert seen[-1]["anatomy"] == {"batch": 32, "layers": of, "population": 900}
     assert (seen[-1]["estimators"], seen[-1]["unbiased"]) == (1, True)
+
+
+def test_findings_are_told_with_the_look_of_their_estimator(client, worker, packed):
+    steps = np.arange(8) * 8
+    slopes = {"along": -1.0, "relative_variance": 0.1, "exact/norm": 1.0, "norm_ratio": 1.0}
+    series = [
+        packed(
+            name, steps, slopes.get(name, 0.001) * (1 + 1e-3 * np.sin(steps)),
+            layer="", estimator="" if name == "exact/norm" else "backprop",
+        )
+        for name in (*MEASURES, "along")
+    ]  # fmt: skip
+    layers = [{"name": "hidden.weight", "stage": "hidden", "coverage": "estimated"}]
+    worker.send(*series, facts={"layers": layers, "unbiased": {"backprop": True}})
+    (finding,) = client.get(f"/api/runs/{worker.run}/findings").json()
+    assert finding["title"] == "Backprop points uphill."
+    assert (finding["severity"], finding["estimator"]) == (2, "backprop")
+    assert finding["look"]["marker"] == "circle"
+    assert set(finding["look"]["colour"]) == {"index", "light", "dark"}
+    assert client.get("/api/runs/nobody/findings").status_code == 404

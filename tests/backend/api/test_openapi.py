@@ -26,7 +26,8 @@ CHECKS = [
 ENDLESS = "/api/stream"
 NAMED = (
     "/runs", "/studies", "/studies/validate", "/probes", "/fork", "/diagnosis", "/figures/{name}",
-    "/change", "/datasets", "/drafts", "/drafts/read", "/drafts/unsuited", "/scoreboard",
+    "/change", "/datasets", "/race/again", "/drafts", "/drafts/read", "/drafts/unsuited",
+    "/scoreboard",
 )  # fmt: skip
 """Ends of paths whose requests name components, runs or estimators: they may not exist."""
 RELATED = ("/worker/report",)

@@ -146,7 +146,7 @@ def test_exports_and_a_diagnosis_show_one_state(client, runs, changed_before, mo
             return cls(2026, 1, 1, tzinfo=tz)
 
     monkeypatch.setattr(backend.sharing.page, "datetime", Then)
-    for path in ("diagnosis", "series"):
+    for path in ("diagnosis", "findings", "series"):
         _holds(client, changed_before, f"/api/runs/{runs['r1']}/{path}")
     for kind in ("csv", "parquet", "html"):
         _holds(client, changed_before, f"/api/export/runs/{runs['p1']}.{kind}", begun=2)

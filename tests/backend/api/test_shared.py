@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.api.routes.figures import MAX_RUNS
+from backend.api.routes.results.figures import MAX_RUNS
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ def test_findings_stand_in_full_beside_the_description():
     assert "2 findings" in visible
     assert texts[0] in visible
     assert "<b>" not in after
-    assert "the spectral radius of ∂f/∂z in f reached 1.2, said …" in visible
+    assert "The spectral radius of ∂f/∂z in f reached 1.2, said …" in visible
     assert "another" not in visible
     assert "1 finding" not in second
     assert 'class="findings"' not in second

@@ -281,6 +281,21 @@ def test_backprop_learns_the_digits(gather, config):
     assert run.progress[-1].seconds < 30
 
 
+def test_predictions_of_shown_examples_are_those_of_the_accuracy_and_disturb_nothing(
+    config, gather
+):
+    made = config(shown_examples=64)
+    shown, plain = gather(train(made)), gather(train(config()))
+    labels = datasets()["two_moons"](examples=200).load(made.seed).validation.y.tolist()
+    predictions = [shown.of(f"validation/prediction/{place}") for place in range(len(labels))]
+    for step, accuracy in shown.of("validation/accuracy").items():
+        hits = [each[step] == label for each, label in zip(predictions, labels, strict=True)]
+        assert sum(hits) / len(hits) == pytest.approx(accuracy, rel=1e-6)
+    kept = {k: v for k, v in shown.curve().items() if not k[0].startswith("validation/prediction")}
+    assert len(shown.curve()) == len(kept) + len(labels)
+    assert kept == plain.curve()
+
+
 @pytest.mark.parametrize(
     ("error", "first"),
     [

@@ -45,7 +45,7 @@ def test_axe_finds_nothing(look: str, page: Page, lab: ServedLab, run: dict[str,
     title.click()
     expect(page.get_by_role("button", name="Start the fork")).to_be_hidden()
     page.get_by_role("link", name="Setup & log").click()
-    expect(page.get_by_role("heading", name="Setup and log")).to_be_visible()
+    expect(page.get_by_label("Settings as YAML")).to_be_visible()
     check(page, width)
 
     form = run_form(page)

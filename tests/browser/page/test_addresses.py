@@ -57,7 +57,7 @@ def test_back_and_forward_restore_page_and_view(
     for _ in range(3):
         page.go_forward()
     expect(title(page)).to_have_text("addressed")
-    expect(page.get_by_role("heading", name="Setup and log")).to_be_visible()
+    expect(page.get_by_label("Settings as YAML")).to_be_visible()
     assert page.evaluate("window.isSameDocument"), "nothing is loaded anew"
 
 

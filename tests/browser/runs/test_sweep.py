@@ -35,7 +35,9 @@ def test_a_networks_width_is_swept(page: Page, lab: ServedLab, expected: list[st
         """() => document.querySelector("[data-chart=sweep-variance]").layout?.xaxis.title.text
            .startsWith("parameters")""",
     )
-    expect(page.locator(".chart-note").first).to_contain_text("slope of")
-    expect(page.locator(".chart-note").first).to_contain_text("every network at its initialisation")
+    expect(page.locator("#chart-sweep-variance")).to_contain_text("slope of")
+    expect(page.locator("#chart-sweep-variance")).to_contain_text(
+        "every network at its initialisation"
+    )
     assert "against=parameters" in page.url
     assert violations(page) == []

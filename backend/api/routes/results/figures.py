@@ -1,23 +1,18 @@
-"""Figures and scoreboards: drawn and computed by `backend.figures`, returned as JSON."""
+"""Figures: drawn by `backend.figures`, returned as JSON."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import HTTPException, Query, Request
+from fastapi import HTTPException, Request
 
 from backend import figures
 from backend.api.deps import Lab, LabDep
-from backend.api.models import Id
 from backend.api.router import router
 from backend.figures.catalogue import modules
-from backend.figures.data.select import layers
-from backend.sentences import unknown
 
 routes = router("figures")
 MAX_RUNS = 256
 """As many as a study has."""
-MAX_WINDOW = 1000
-"""Most probes that a scoreboard pools."""
 
 
 @routes.get("/figures")
@@ -60,27 +55,3 @@ def draw(name: str, source: figures.Source, query: dict[str, str]) -> dict[str, 
         return figures.draw(name, source, query)
     except figures.FigureError as error:
         raise HTTPException(422, str(error)) from None
-
-
-@routes.get("/runs/{run_id}/scoreboard")
-def scoreboard(
-    run_id: Id,
-    lab: LabDep,
-    layer: Annotated[str, Query(max_length=300)] = "",
-    window: Annotated[int, Query(ge=1, le=MAX_WINDOW)] = 8,
-) -> dict[str, Any]:
-    """A row for each estimator, the driver first, from the latest `window` probes of `layer`, or of
-    the whole network."""
-    # Plotly, which the figures load, is not imported with the server.
-    from backend.figures.summary.scoreboard import scoreboard as board
-
-    with lab.store.snapshot() as snapshot:
-        run = snapshot.run(run_id)
-        names = [
-            name
-            for level in ("stage", "tensor")
-            for name in layers(snapshot, run, run.id, "cosine", level)
-        ]
-        if layer and layer not in names:
-            raise HTTPException(422, unknown("layer", layer, names, f"run {run.number}"))
-        return board(snapshot, run.id, layer=layer, window=window)

@@ -1,15 +1,19 @@
-"""Why is an estimator bad? Sentences for each layer, from the latest probes of a run."""
+"""What a reader of a run must know, and why an estimator is bad, from what a run has measured."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
 
 from fastapi import HTTPException, Query
+from pydantic import Field
 
 from backend.api.deps import LabDep
 from backend.api.models import Id, View
 from backend.api.router import router
 from backend.figures.data import diagnosis as read
 from backend.figures.data.select import driver, estimators
+from backend.figures.drawing import style
+from backend.figures.findings import findings_of
 from backend.sentences import unknown
 from backend.store import Run
 from backend.store.store import Snapshot
@@ -19,7 +23,7 @@ MAX_ANATOMIES = 200
 """Most runs of a microscope that are searched for an anatomy."""
 
 
-class FindingView(View):
+class CauseView(View):
     """What is wrong in one layer, in a sentence, and how many draws averaged would mend it."""
 
     layer: str
@@ -34,7 +38,7 @@ class DiagnosisView(View):
     estimator: str
     probes: int
     draws: int
-    findings: list[FindingView]
+    findings: list[CauseView]
     batch: str
     """Whether a larger batch would: by which anatomy that is known, or how to measure one."""
 
@@ -62,7 +66,7 @@ def diagnosis(
         estimator=label,
         probes=question["probes"],
         draws=question["draws"],
-        findings=[FindingView(**finding) for finding in findings],
+        findings=[CauseView(**finding) for finding in findings],
         batch=words,
     )
 
@@ -99,3 +103,56 @@ def _anatomy(store: Snapshot, run: Run, label: str) -> tuple[dict[str, Any] | No
         "whether a larger batch would do instead is known from a variance anatomy: "
         "press Microscope on the run and choose it"
     )
+
+
+class LookView(View):
+    """How an estimator is drawn, the same everywhere."""
+
+    marker: str
+    colour: dict[str, int | str]
+
+
+class RunFindingView(View):
+    """One thing to know of a run."""
+
+    kind: str
+    severity: Annotated[
+        int, Field(description="3: the run ended for it; 2: a fault; 1: a remark.", ge=1, le=3)
+    ]
+    title: Annotated[str, Field(description="A sentence of at most 90 characters.")]
+    text: Annotated[str, Field(description="How much, and what to do; may be empty.")]
+    step: Annotated[int | None, Field(description="Where it began, if it has a step.")]
+    last: int | None
+    estimator: Annotated[str, Field(description="The label that it is about; empty: the run.")]
+    look: Annotated[
+        LookView | None, Field(description="How the estimator is drawn; null: it is of the run.")
+    ]
+    layer: str
+    where: Annotated[
+        Literal["", "variance", "layers", "microscope", "setup"],
+        Field(description="The tab of the run's page that shows it; empty: the first."),
+    ]
+    action: Annotated[
+        Literal["", "lower rate", "duplicate"],
+        Field(description="What a button beside it does."),
+    ]
+
+
+@routes.get("/runs/{run_id}/findings")
+def findings(run_id: Id, lab: LabDep) -> list[RunFindingView]:
+    """The findings of a run, the most severe first, then by step."""
+    with lab.store.snapshot() as snapshot:
+        run = snapshot.run(run_id)
+        made = findings_of(snapshot, run.id)
+    marks = style.symbols(estimators(run))
+    return [
+        RunFindingView(**asdict(finding), look=_look(finding.estimator, marks)) for finding in made
+    ]
+
+
+def _look(label: str, marks: dict[str, str]) -> LookView | None:
+    if not label:
+        return None
+    ink = style.ink(label)
+    colour = {"index": style.index(label), "light": ink.light, "dark": ink.dark}
+    return LookView(marker=marks.get(label, style.symbol(label)), colour=colour)

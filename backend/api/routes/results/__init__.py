@@ -1,0 +1,1 @@
+"""What runs have measured: points, figures, findings, files."""
