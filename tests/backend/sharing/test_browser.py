@@ -93,8 +93,8 @@ def test_hover_tells_the_value(opened):
 
 def test_hostile_name_is_shown_literally(opened):
     page, _ = opened
-    show(page, "r0-loss")
-    legend = page.locator("#r0-loss .legendtext").first
+    show(page, "all-loss")
+    legend = page.locator("#all-loss .legendtext").first
     playwright.expect(legend).to_have_text("train · #1 </script><script>alert(1)</script>")
 
 
