@@ -197,10 +197,7 @@ def _grid(panels: list[Panel]) -> str:
 def _reading(panel: Panel) -> str:
     """How to read the chart, folded away."""
     words = safe(f"{panel.chart.help} {panel.chart.reading}")
-    return (
-        f"<details><summary>How to read this chart</summary>{words}"
-        f'<p id="{panel.id}-details"></p></details>'
-    )
+    return f"<details><summary>How to read this chart</summary>{words}</details>"
 
 
 def _time(date: str) -> str:
