@@ -48,6 +48,8 @@ RISE = 1.5
 """How many times its lowest level a loss is at least that has risen, if it is positive."""
 RISE_ERRORS = 6.0
 """Standard errors of a block by which a rise exceeds the lowest level, the lowest of many."""
+BEGIN = 5
+"""The first values, by which a series began on its level or fell to it."""
 END = 3
 """The last blocks, in all of which a loss that has risen is high."""
 
@@ -199,8 +201,18 @@ def plateau(steps: Steps, values: Floats) -> Level | None:
             at = start + first * size if first else 0
             if steps[-1] - steps[at] < MIN_LEVEL_STEPS:
                 return None
-            return Level(int(steps[at]), float(values[at:].mean()), first == 0)
+            return _level(steps, values, at, size)
     return None
+
+
+def _level(steps: Steps, values: Floats, at: int, size: int) -> Level:
+    """The plateau from place `at` on; at 0, the series began on its level or fell in a block."""
+    level = float(values[at:].mean())
+    scatter = 1.4826 * float(np.median(np.abs(values - np.median(values))))
+    began = float(np.median(values[:BEGIN])) - level
+    if at == 0 and began > LEVEL * abs(level) + 3 * scatter:
+        return Level(int(steps[size]), level, never_fell=False)
+    return Level(int(steps[at]), level, never_fell=at == 0)
 
 
 def _is_level(y: Floats) -> bool:

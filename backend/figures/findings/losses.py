@@ -80,7 +80,7 @@ def marks(source: Source, run_id: str) -> list[Signal]:
     for metric, rise in losses.rises.items():
         text = f"{NAMES[metric]} rises from here, {_from_to(rise.lowest, rise.value)}"
         made.append(Signal(rise.step, "rise", text))
-    if losses.level:
+    if losses.level and not losses.level.never_fell:  # else nothing changed at that step
         since = (
             f"{NAMES[losses.level_of]} is level from here, near {two_digits(losses.level.value)}"
         )

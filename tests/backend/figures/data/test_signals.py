@@ -127,6 +127,15 @@ def test_a_loss_that_never_fell_is_told_to():
     assert (level.step, level.never_fell) == (0, True)
 
 
+def test_a_loss_that_falls_at_once_has_fallen():
+    y = 0.3 * np.exp(0.05 * np.random.default_rng(6).standard_normal(8000))
+    y[:6] += np.linspace(2, 0.5, 6)
+    level = plateau(steps(y), y)
+    assert level is not None
+    assert not level.never_fell
+    assert level.step <= 200
+
+
 @pytest.mark.parametrize("value", [0.0, 1.5, -2.0])
 def test_a_constant_is_level_without_spike_or_rise(value):
     y = np.full(1000, value)

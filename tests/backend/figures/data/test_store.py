@@ -40,7 +40,7 @@ def run_id(store):
 
 def test_extrema_and_nan_of_a_stored_series_are_shown(store, run_id):
     drawn = draw("curve", store, {"runs": run_id, "max": "200"})
-    line, marks = drawn["figure"]["data"]
+    line, marks, *_ = drawn["figure"]["data"]
     assert {99.0, -99.0} <= set(line["y"])
     assert marks["x"] == [2500.0]
     assert drawn["count"] == 5000
