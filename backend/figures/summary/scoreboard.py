@@ -42,7 +42,7 @@ class _Board(NamedTuple):
     run_id: str
     run: RunLike
     query: Query
-    index: Mapping[tuple[str, str], laws.SeriesByMetric]
+    series: Mapping[tuple[str, str], laws.SeriesByMetric]
     """The series by layer and label, then metric."""
     stages: Sequence[str]
     exact: Mapping[str, Sequence[str]]
@@ -50,7 +50,7 @@ class _Board(NamedTuple):
     reference: Reference
 
     def line(self, metric: str, layer: str, label: str) -> Line | None:
-        series = self.index.get((layer, label), {}).get(metric)
+        series = self.series.get((layer, label), {}).get(metric)
         return Line(self.run_id, self.run, 0, series) if series else None
 
 
@@ -208,7 +208,7 @@ def _cost(run: RunLike, label: str) -> dict[str, Any] | None:
 
 def _theory(board: _Board, label: str) -> dict[str, Any]:
     rows = [board.query.layer] if board.query.layer else ["", *board.stages]
-    verdict = theory_of(board.source, board.run_id, label, rows, board.index, board.query)
+    verdict = theory_of(board.source, board.run_id, label, rows, board.series, board.query)
     return {
         "verdict": verdict.verdict,
         "agree": verdict.agree,

@@ -27,7 +27,7 @@ def two_digits(value: float) -> str:
 
 
 def in_full(value: float) -> str:
-    """Two significant digits, also where the second is 0: `2.0`, for numbers side by side."""
+    """Two significant digits, the second also where it is 0: `2.0`, for numbers side by side."""
     text = two_digits(value)
     return f"{text}.0" if text.lstrip(MINUS).isdigit() and 1 <= abs(value) < 9.95 else text
 
