@@ -253,11 +253,12 @@ def rise(steps: Steps, values: Floats) -> Rise | None:
     y, is_log = _scaled(values)
     levels = np.median(y[start:].reshape(LONG, size), axis=1)
     lowest = int(np.argmin(levels[:-END]))
-    # Differences have twice the variance; those of blocks further off hold a drift, too.
+    # Second differences have no trend and 6 times the variance; those of blocks further off hold a
+    # drift, too.
     error = max(
-        1.4826 * float(np.median(np.abs(levels[lag:] - levels[:-lag]))) / np.sqrt(2)
-        for lag in (1, DRIFT)
-    )
+        1.4826 * float(np.median(np.abs(levels[2 * n :] - 2 * levels[n:-n] + levels[: -2 * n])))
+        for n in (1, DRIFT)
+    ) / np.sqrt(6)
     threshold = max(RISE_ERRORS * error, float(np.log(RISE)) if is_log else 0.0)
     if not (levels[-END:] - levels[lowest] > threshold).all() or levels[-1] == levels[lowest]:
         return None
