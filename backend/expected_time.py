@@ -8,7 +8,7 @@ class Ended(Protocol):
     """What is needed of a run that has ended."""
 
     @property
-    def number(self) -> int:
+    def number(self) -> int | None:
         """Its number in the lab."""
         ...
 

@@ -12,7 +12,7 @@ import {computed, effect, untracked} from "./lib/signal.js";
 import {statusLine} from "./lib/take.js";
 import {openPalette, palette} from "./palette.js";
 import {loadPlotly} from "./plot.js";
-import {area, followPageLinks, openPage} from "./router.js";
+import {area, followPageLinks, openPage, prepare} from "./router.js";
 import {forkFromDialog} from "./runs/fork-from.js";
 import {listed} from "./runs/known-runs.js";
 import {followStudy} from "./runs/study.js";
@@ -78,5 +78,6 @@ effect(() => {
   if (access() === "in" && listed() && area() !== "/")
     whenIdle(() => void loadPlotly().catch(() => undefined));
 });
+prepare();
 show(/** @type {HTMLElement} */ (document.querySelector("#page")));
 enter();

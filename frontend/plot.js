@@ -110,7 +110,7 @@ export function entries(plot) {
   const unique = new Map(shown.map((trace) => [entryOf(trace), trace]));
   return [...unique].map(([entry, trace]) => ({
     entry,
-    name: trace.name,
+    name: trace.meta?.short ?? trace.name,
     full: trace.meta?.full ?? trace.name,
     look: lookOf(trace),
   }));

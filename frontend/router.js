@@ -60,6 +60,12 @@ export const tab = computed(() => match(path())?.params.tab ?? "");
 /** The path of the entry in the top bar to which the open page belongs. */
 export const area = computed(() => `/${path().split("/")[1]}`);
 
+/** Load the page that the address names while the visitor is still being let in. */
+export const prepare = () =>
+  void untracked(() => match(path()))
+    ?.entry.load()
+    .catch(() => undefined); // it is loaded again, and said, when it is opened
+
 /** The content of the page that the address names. */
 export function openPage() {
   const content = signal(/** @type {{module: PageModule, params: Params} | null} */ (null));

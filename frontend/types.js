@@ -49,6 +49,7 @@
  * @property {{kind: "builtin" | "plugin" | "entry_point", file: string, hash: string}} source
  * @property {"exact" | "unbiased" | "biased" | "depends"} [claim]
  * @property {{name: string, text: string}[]} [needs]
+ * @property {string} [short] of an estimator: its name in sentences
  * @property {boolean} [has_equilibrium] of a network
  * @property {boolean} [classified] of a data set: whether it leaves the loss to choose
  * @property {string[]} [inferred] what the lab has worked out of a plain module, in sentences

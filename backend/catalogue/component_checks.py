@@ -182,24 +182,34 @@ def _other_networks(network: Network, task: Task, problem: str) -> str:
 def _check_needs(
     estimator: Estimator, network: Network, task: Task, loc: Loc, batch: int
 ) -> Iterator[Problem]:
-    why = refusal(estimator, network, *task, batch)
+    why = _refusal(estimator, network, *task, batch)
     if why:
         yield Problem((*loc, "name"), why)
 
 
 @remembered
-def refusal(
+def unsupported(
     estimator: Estimator, network: Network, dataset: Dataset, loss: Loss, batch: int = FEW
-) -> str:
-    """Why the estimator does not serve the network on batches of this size; empty if it does."""
+) -> UnsupportedError | None:
+    """Why the estimator does not serve the network on batches of this size; None if it does."""
     chain = sample_chain(network, dataset, loss, batch)
     try:
         with QuickShapes() if chain.x.is_meta else nullcontext():
             require(estimator, chain)
     except UnsupportedError as error:
-        others = networks_for_estimator(estimator, dataset, loss) if error.network else ""
-        return f"{error}{others}"
-    return ""
+        return error
+    return None
+
+
+@remembered
+def _refusal(
+    estimator: Estimator, network: Network, dataset: Dataset, loss: Loss, batch: int = FEW
+) -> str:
+    """The same in words, with the networks that would do; "" if it serves."""
+    error = unsupported(estimator, network, dataset, loss, batch)
+    if error is None:
+        return ""
+    return f"{error}{networks_for_estimator(estimator, dataset, loss) if error.network else ''}"
 
 
 @remembered

@@ -17,7 +17,7 @@ from backend.figures.data.select import families
 from backend.figures.data.source import FigureError, Memory, MemoryRun, Source
 from backend.figures.data.tally import note_text
 from backend.figures.drawing.inks import dark_shades
-from backend.figures.drawing.names import numbered, side_by_side
+from backend.figures.drawing.names import numbered, remembered, side_by_side
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -84,7 +84,16 @@ def plotted(name: str, source: Source, query: Mapping[str, str]) -> "Figure":
     asked, source = parse(query), ReadOnce(source)
     runs = [source.run(run_id) for run_id in asked.runs]
     with side_by_side(families(runs), [numbered(run.number, run.name) for run in runs]):
-        return figures[name].figure(source, asked)
+        return _with_short_names(figures[name].figure(source, asked), remembered())
+
+
+def _with_short_names(figure: "Figure", short: Mapping[str, str]) -> "Figure":
+    """The figure with what a legend shows of each line in `meta.short`."""
+    traces: Any = figure.data
+    for trace in traces:
+        if trace.name in short and short[trace.name] != trace.name:
+            trace.meta = {**(trace.meta or {}), "short": short[trace.name]}
+    return figure
 
 
 def measurement(measured: Any) -> "Figure":

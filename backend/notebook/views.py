@@ -222,6 +222,10 @@ def on_white(figure: "Figure", note: str | None = None, takeaway: str = "") -> "
         plot_bgcolor="white",
         font_color=INK,
     )
+    traces: Any = figure.data
+    for trace in traces:
+        if short := (trace.meta or {}).get("short"):
+            trace.name = short
     figure.update_xaxes(gridcolor=GRID, linecolor=GRID)
     figure.update_yaxes(gridcolor=GRID, linecolor=GRID)
     return figure

@@ -48,7 +48,9 @@
     if (Array.isArray(value) && key === "color") return [key, value.map((each) => shades[each] ?? each)];
     return [key, PARTS.has(key) && value ? shaded(value, shades) : value];
   }));
-  const painted = (data, shades, night) => data.map((trace) => scaled(night ? shaded(trace, shades) : trace, night));
+  const named = (trace) => (trace.meta?.short ? {...trace, name: trace.meta.short} : trace);
+  const painted = (data, shades, night) =>
+    data.map((trace) => scaled(night ? shaded(named(trace), shades) : named(trace), night));
 
   const draw = (panel) => {
     const key = panel.by.map((id) => document.getElementById(id).value).join(",");

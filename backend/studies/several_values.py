@@ -95,8 +95,9 @@ def as_config(document: Mapping[str, Any]) -> dict[str, Any] | None:
     no place in a configuration."""
     base = document.get("base")
     grid, seeds = document.get("grid", {}), document.get("seeds", [0])
-    plain = isinstance(base, Mapping) and isinstance(grid, Mapping) and isinstance(seeds, list)
-    if not plain or {*document} - FOLDED or not seeds:
+    if {*document} - FOLDED or not isinstance(base, Mapping) or not isinstance(grid, Mapping):
+        return None
+    if not isinstance(seeds, list) or not seeds:
         return None
     if not all(isinstance(values, list) and _are_plain(values) for values in grid.values()):
         return None

@@ -9,7 +9,7 @@
 /** Most lines that are named at their ends. */
 const MOST = 8;
 /** Narrower plots need their width for the lines. */
-const NARROW_PX = 330;
+const NARROW_PX = 250;
 const HEIGHT_PX = 16;
 const GAP_PX = 6;
 

@@ -5,10 +5,14 @@ import {signal} from "./signal.js";
 
 /** The last thing that was done, for the page's status line. */
 export const announcement = signal("");
-/** What takes it back, as long as that is possible. */
-export const undoing = signal(/** @type {(() => void) | null} */ (null));
+
+/** @typedef {{text: string, takeBack: () => void}} Undo */
+
+/** What was done and can still be taken back, and how. */
+const undo = signal(/** @type {Undo | null} */ (null));
 
 const UNDO_MS = 10_000;
+const SAID_MS = 4000;
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let fading;
@@ -17,8 +21,7 @@ let fading;
 export function say(text) {
   clearTimeout(fading);
   announcement.set(text);
-  undoing.set(null);
-  fading = setTimeout(() => announcement.set(""), 4000);
+  fading = setTimeout(() => announcement.set(""), SAID_MS);
 }
 
 /**
@@ -27,31 +30,30 @@ export function say(text) {
  * too many costs nothing.
  * @param {string} text what was done, as the reader sees it
  * @param {() => any} act
- * @param {() => void} undo
+ * @param {() => void} bringBack
  */
-export function later(text, act, undo) {
-  const before = undoing.peek();
-  say(text);
-  clearTimeout(fading);
+export function later(text, act, bringBack) {
+  const before = undo.peek();
   let isPending = true;
   const timer = setTimeout(finish, UNDO_MS);
   addEventListener("pagehide", finish);
-  const cancel = () => {
-    if (isPending) {
-      end();
-      undo();
-    }
-    before?.();
+  /** @type {Undo} */
+  const mine = {
+    text,
+    takeBack() {
+      if (isPending) {
+        end();
+        bringBack();
+      }
+      before?.takeBack();
+    },
   };
-  undoing.set(cancel);
+  undo.set(mine);
   function end() {
     isPending = false;
     clearTimeout(timer);
     removeEventListener("pagehide", finish);
-    // Something else may be said in the meantime.
-    if (undoing.peek() !== cancel) return;
-    undoing.set(null);
-    announcement.set("");
+    if (undo.peek() === mine) undo.set(null);
   }
   function finish() {
     end();
@@ -59,12 +61,17 @@ export function later(text, act, undo) {
   }
 }
 
-/** The status line, with a button that takes the last thing back where that is possible. */
+/** The status line: what was said last, and what can be taken back, with its button. */
 export const statusLine = () =>
-  h("div", {class: "said"}, h("span", {role: "status"}, announcement), () => {
-    const undo = undoing();
-    return undo && h("button", {type: "button", class: "act", onclick: undo}, "Undo");
-  });
+  h(
+    "div",
+    {class: "said"},
+    h("span", {role: "status"}, () => [undo()?.text, announcement()].filter(Boolean).join(" ")),
+    () => {
+      const now = undo();
+      return now && h("button", {type: "button", class: "act", onclick: now.takeBack}, "Undo");
+    },
+  );
 
 /** @param {string} text */
 export async function copy(text) {

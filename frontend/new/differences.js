@@ -1,6 +1,6 @@
 // @ts-check
 /** What differs between two configurations, field by field, and how each is undone. */
-import {lengthWords, short, titleOf, FAMILIES} from "./titles.js";
+import {FAMILIES, lengthWords, short, shortOf, titleOf} from "./titles.js";
 
 /**
  * @typedef {object} Difference
@@ -68,8 +68,7 @@ function words(path, value) {
 function shadows(before, now) {
   const [was, is] = [before.shadows ?? [], now.shadows ?? []];
   if (same(was, is)) return [];
-  const names = (/** @type {any[]} */ list) =>
-    list.map((each) => titleOf("estimators", each)).join(", ") || "none";
+  const names = (/** @type {any[]} */ list) => list.map(shortOf).join(", ") || "none";
   const [from, to] = [names(was), names(is)];
   return [
     {

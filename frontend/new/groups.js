@@ -2,7 +2,7 @@
 /** The settings in six groups, folded: each says its values in one line, and how many were changed. */
 import {h} from "../lib/h.js";
 import {signal} from "../lib/signal.js";
-import {amount, hasOwnLoss, lengthWords, line, short, titleOf} from "./titles.js";
+import {amount, hasOwnLoss, lengthWords, line, short, shortOf} from "./titles.js";
 
 /** @typedef {import("../form/node.js").FormNode} FormNode */
 /** @typedef {{title: string, parts: string[], line: (config: any) => string}} GroupEntry */
@@ -15,8 +15,7 @@ export const GROUPS = [
     line: ({estimator, shadows}) =>
       [
         line("estimators", estimator),
-        (shadows ?? []).length > 0 &&
-          `beside ${shadows.map((/** @type {any} */ each) => titleOf("estimators", each)).join(", ")}`,
+        (shadows ?? []).length > 0 && `beside ${shadows.map(shortOf).join(", ")}`,
       ]
         .filter(Boolean)
         .join(", "),

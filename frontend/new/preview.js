@@ -24,7 +24,7 @@ export function preview(draft, form) {
     h("h2", {id: "preview-title"}, "What will run"),
     h("p", {class: "what", role: "status"}, () => sentence(draft)),
     form.name,
-    h("dl", {class: "facts-list"}, () => facts(draft, form)),
+    h("dl", {class: "sizes"}, () => facts(draft, form)),
     h(
       "div",
       {role: "alert"},

@@ -2,7 +2,8 @@
 /** The configuration as one sentence, whose parts open their settings. */
 import {icon} from "../icons.js";
 import {h} from "../lib/h.js";
-import {amount, lengthWords, networkWords, short, titleOf} from "./titles.js";
+import {marker} from "../home/looks.js";
+import {amount, lengthWords, networkWords, short, shortOf, titleOf} from "./titles.js";
 
 /**
  * @param {() => any} config
@@ -40,13 +41,13 @@ export function recipe(config, changed, open) {
     " of ",
     slot("batch_size", "Choose the batch", () => amount(config().batch_size, "example")),
     ", driven by ",
-    slot("estimator", "Choose the driver", () => titleOf("estimators", config().estimator)),
+    slot("estimator", "Choose the driver", () => estimator(config().estimator)),
     " at ",
     slot("optimizer.lr", "Choose the learning rate", () => `rate ${short(config().optimizer?.lr)}`),
     () => ((config().shadows ?? []).length > 0 ? ", measured beside " : ", measured alone "),
     () =>
       (config().shadows ?? []).map((/** @type {any} */ shadow, /** @type {number} */ i) => [
-        slot(`shadows.${i}`, "Its settings", () => titleOf("estimators", shadow), []),
+        slot(`shadows.${i}`, "Its settings", () => estimator(shadow), []),
         " ",
       ]),
     h(
@@ -57,3 +58,6 @@ export function recipe(config, changed, open) {
     ),
   );
 }
+
+/** @param {any} value */
+const estimator = (value) => [marker(value?.name ?? ""), shortOf(value)];

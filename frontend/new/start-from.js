@@ -2,6 +2,7 @@
 /** Where a new run can start: presets, papers of the gallery, and the lab's own runs, with a search. */
 import * as api from "../api.js";
 import {freshId} from "../form/node.js";
+import {marker} from "../home/looks.js";
 import {icon} from "../icons.js";
 import {date} from "../lib/format.js";
 import {h} from "../lib/h.js";
@@ -87,6 +88,7 @@ export function startFrom(draft, load) {
               onclick: () => draft.fill(preset.config, {start: preset.title, isNamed: false}),
             },
             h("b", null, preset.title),
+            h("span", {class: "marks"}, estimatorsOf(preset.config).map(marker)),
             h("span", {class: "quiet"}, preset.text),
             h("span", {class: "quiet time"}, about(preset.seconds)),
           ),
@@ -137,6 +139,10 @@ export function startFrom(draft, load) {
     ),
   );
 }
+
+/** The names of its estimators, without those that wrap them. @param {any} config */
+const estimatorsOf = ({estimator, shadows = []}) =>
+  [estimator, ...shadows].map(({name, inner}) => inner?.name ?? name);
 
 /** @param {number} seconds */
 const about = (seconds) => (seconds < 60 ? `${seconds} s` : `${Math.round(seconds / 60)} min`);

@@ -21,6 +21,10 @@ export const entryOf = (family, value) =>
 /** @param {string} family @param {any} value `{name, …}` */
 export const titleOf = (family, value) => entryOf(family, value)?.title ?? value?.name ?? "none";
 
+/** An estimator as people call it. @param {any} value */
+export const shortOf = (value) =>
+  entryOf("estimators", value)?.short ?? titleOf("estimators", value);
+
 /** Whether data are a loss of their own, as a surface is. @param {any} dataset */
 export const hasOwnLoss = (dataset) => entryOf("datasets", dataset)?.classified === false;
 
@@ -29,10 +33,7 @@ const inner = (title) => (/^[A-Z][a-z ]+$/.test(title) ? title.toLowerCase() : t
 
 /** What a run is called until it is named by hand. @param {any} config */
 export const defaultName = (config) =>
-  `${titleOf("estimators", config.estimator)} on ${inner(titleOf("datasets", config.dataset))}`.slice(
-    0,
-    200,
-  );
+  `${shortOf(config.estimator)} on ${inner(titleOf("datasets", config.dataset))}`.slice(0, 200);
 
 /** A value in a few words. @param {any} value */
 export function short(value) {

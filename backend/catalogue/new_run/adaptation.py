@@ -50,8 +50,8 @@ def _loss(
     around, _ = surroundings_of(config, index)
     if around is None or chosen == "loss" or not why_not_loss(around.loss, around.dataset):
         return
-    if names := suitable("loss", around, index):
-        _replace("loss", names[0], config, index, result)
+    if name := next(suitable("loss", around, index), None):
+        _replace("loss", name, config, index, result)
 
 
 def _network(
@@ -63,8 +63,10 @@ def _network(
     own = around.dataset.own_network if chosen == "dataset" else ""
     if own and own != config["network"].get("name"):
         _replace("network", own, config, index, result)
-    elif why_not_network(around.network, around) and (names := suitable("network", around, index)):
-        _replace("network", names[0], config, index, result)
+    elif why_not_network(around.network, around) and (
+        name := next(suitable("network", around, index), None)
+    ):
+        _replace("network", name, config, index, result)
 
 
 def _estimators(
@@ -74,8 +76,8 @@ def _estimators(
     if around is None or around.network is None or why_not_network(around.network, around):
         return
     driver = made.get(("estimator",))
-    if _is_unfit(driver, around) and (names := suitable("estimator", around, index)):
-        _replace("estimator", names[0], config, index, result)
+    if _is_unfit(driver, around) and (name := next(suitable("estimator", around, index), None)):
+        _replace("estimator", name, config, index, result)
     given = config.get("shadows")
     shadows = given if isinstance(given, list) else []
     pairs = enumerate(shadows)

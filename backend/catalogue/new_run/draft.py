@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,8 @@ def _remedies(config: Config, loc: Sequence[Any], index: ComponentIndex) -> list
         return [remove, *_networks_for(estimator, around, index)] if loc[-1] == "name" else [remove]
     if loc[0] == "estimator" and loc[-1] == "name":
         others = _others("estimator", "Drive by", around, index)
-        return [*_networks_for(made.get(("estimator",)), around, index), *others]
+        networks = _networks_for(made.get(("estimator",)), around, index)
+        return [*others, *networks] if around.dataset.own_network else [*networks, *others]
     if loc[0] in ("network", "loss") and len(loc) == 1:
         return _others(loc[0], "Use", around, index)
     return []
@@ -111,7 +113,7 @@ def _others(
 ) -> list[dict[str, Any]]:
     return [
         {"text": f"{verb} {title(kind, name, index)}", "changes": {kind: {"name": name}}}
-        for name in suitable(kind, around, index)[:MOST_REMEDIES]
+        for name in islice(suitable(kind, around, index), MOST_REMEDIES)
     ]
 
 
@@ -122,12 +124,12 @@ def _networks_for(
     if estimator is None:
         return []
     classes = {n: e.cls for n, e in index.discovery.entries["network"].items()}
-    fit: list[str] = []
-    for name in suitable("network", around, index):
-        if len(fit) < MOST_REMEDIES and not why_not_estimator(
-            estimator, around._replace(network=classes[name]())
-        ):
-            fit.append(name)
+    serving = (
+        name
+        for name in suitable("network", around, index)
+        if not why_not_estimator(estimator, around._replace(network=classes[name]()))
+    )
+    fit = [*islice(serving, MOST_REMEDIES)]
     words = {name: title("network", name, index) for name in fit}
     return [
         {"text": f"Use the network {words[name]}", "changes": {"network": {"name": name}}}

@@ -34,6 +34,10 @@ _LIST = TypeAdapter(list[Preset])
 
 @cache
 def presets() -> Sequence[Preset]:
-    """All of them, in the order in which they are shown."""
+    """All of them, in the order in which they are shown. Raises ValueError for two of one name."""
     text = (files(new_run) / "presets.yaml").read_text(encoding="utf-8")
-    return _LIST.validate_python(yaml.safe_load(text))
+    listed = _LIST.validate_python(yaml.safe_load(text))
+    names = [preset.name for preset in listed]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two presets have one name: {', '.join(names)}")
+    return listed

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from backend.catalogue.component_checks import refusal
+from backend.catalogue.component_checks import unsupported
 from backend.catalogue.entries import title_of
 from backend.catalogue.shared_chains import FEW, sample_chain
 from backend.catalogue.structure_checks import read
@@ -53,9 +53,10 @@ def why_not_estimator(estimator: Estimator, around: Surroundings) -> str:
     if around.network is None or why_not_network(around.network, around):
         return ""
     try:
-        return refusal(estimator, around.network, around.dataset, around.loss, around.batch)
-    except (Exception, SystemExit) as error:  # a plug-in's own code
-        return f"it cannot be tried: {error}"
+        error = unsupported(estimator, around.network, around.dataset, around.loss, around.batch)
+    except (Exception, SystemExit) as failure:  # a plug-in's own code
+        return f"it cannot be tried: {failure}"
+    return "" if error is None else str(error)
 
 
 def why_not_network(network: Network, around: Surroundings) -> str:
@@ -81,11 +82,12 @@ def reasons(kind: str, around: Surroundings, index: ComponentIndex) -> Why:
     return {name: _why(kind, made, around) for name, made in _defaults(kind, index)}
 
 
-def suitable(kind: str, around: Surroundings, index: ComponentIndex) -> list[str]:
-    """The names of those that suit, the usual ones first."""
+def suitable(kind: str, around: Surroundings, index: ComponentIndex) -> Iterator[str]:
+    """The names of those that suit, the usual ones first; each is tried when it is asked for."""
     usual = USUAL[kind]
-    fit = [name for name, why in reasons(kind, around, index).items() if not why]
-    return sorted(fit, key=lambda name: usual.index(name) if name in usual else len(usual))
+    place = {name: at for at, name in enumerate(usual)}
+    pairs = sorted(_defaults(kind, index), key=lambda pair: place.get(pair[0], len(usual)))
+    return (name for name, made in pairs if not _why(kind, made, around))
 
 
 def unsuited(config: Any, plugin_dirs: Sequence[Path | str] = ()) -> dict[str, Why]:

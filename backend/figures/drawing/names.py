@@ -27,6 +27,8 @@ class Shown:
     """Texts of a kind, such as all labels or all layers; those of a family are told apart."""
     runs: Mapping[str, str] = field(default_factory=dict)
     """What is shown of each run's numbered name; empty for a single run."""
+    short: dict[str, str] = field(default_factory=dict)
+    """Of each name of a line that was asked for, what a legend has room for."""
 
 
 _SHOWN: ContextVar[Shown] = ContextVar("shown", default=Shown())  # noqa: B039 (frozen)
@@ -44,6 +46,22 @@ def side_by_side(families: Iterable[Iterable[str]], runs: Sequence[str] = ()) ->
         yield
     finally:
         _SHOWN.reset(token)
+
+
+def labels() -> tuple[str, ...]:
+    """The labels of the estimators that stand side by side in the figure."""
+    return (_SHOWN.get().families or ((),))[0]
+
+
+def remember(name: str, short: str) -> None:
+    """Note the short form of the name of a line; outside of a figure there is nowhere to."""
+    if _SHOWN.get().families:
+        _SHOWN.get().short[name] = short
+
+
+def remembered() -> Mapping[str, str]:
+    """{name of a line: its short form}, of those that were noted in the figure."""
+    return _SHOWN.get().short
 
 
 def several() -> bool:

@@ -8,6 +8,7 @@ import re
 from backend.figures.data.metrics import Metric
 from backend.figures.drawing import names
 from backend.figures.drawing.names import clipped
+from backend.figures.words.names import capital, short_names
 
 __all__ = [
     "clipped", "full_name", "hover_head", "hover_mark", "hover_point", "line_name", "plain",
@@ -33,8 +34,21 @@ def run_name(number: int | None, name: str) -> str:
 
 
 def line_name(label: str, number: int | None, name: str, *, several: bool) -> str:
-    """The name of an estimator's line, escaped; with its run where there are several."""
-    return plain(names.of_line(label, number, name, several=several))
+    """The name of an estimator's line, escaped; with its run where there are several.
+
+    What a legend shows of it is noted beside: the estimator as people write it, and only what
+    differs of the run; of one estimator in several runs, the run alone.
+    """
+    shown = plain(names.of_line(label, number, name, several=several))
+    labels = names.labels()
+    short = capital(short_names(labels if label in labels else (*labels, label))[label])
+    run = names.of_run(number, name) if several else ""
+    if several and labels == (label,):
+        short = run
+    elif several:  # runs are often named after their driver
+        short = f"{short} · {' '.join(word for word in run.split() if word != label)}"
+    names.remember(shown, plain(short))
+    return shown
 
 
 def full_name(*parts: str) -> str:

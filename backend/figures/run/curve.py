@@ -17,7 +17,7 @@ from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, draws_of, lines
 from backend.figures.data.source import Floats, Source
 from backend.figures.data.window import Window
-from backend.figures.drawing import canvas, edge, fit, hatch, run_events, style, switches
+from backend.figures.drawing import canvas, edge, fit, hatch, names, run_events, style, switches
 from backend.figures.drawing.names import numbered
 from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, full_name, hover_point, line_name, plain, run_name
@@ -333,8 +333,11 @@ def trace_name(line: Line, *, several: bool) -> str:
     run = line.run
     if line.series.estimator:
         return line_name(line.series.estimator, run.number, run.name, several=several)
-    shown = run_name(run.number, run.name)
-    return f"{split} · {shown}" if (split := split_of(line.series.metric)) else shown
+    shown, split = run_name(run.number, run.name), split_of(line.series.metric)
+    whole = f"{split} · {shown}" if split else shown
+    if split and not several:
+        names.remember(whole, split)
+    return whole
 
 
 def whole_name(line: Line) -> str:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from backend.catalogue import validate
 from backend.catalogue.catalogue import EXAMPLE_RUN
 from backend.catalogue.new_run.draft import inspect_draft
 from backend.catalogue.new_run.presets import presets
@@ -18,8 +19,15 @@ def test_every_preset_can_run(preset):
     assert found["weights"] > 0
 
 
-def test_the_presets_have_titles_and_names_of_their_own():
-    assert len({preset.name for preset in presets()}) == len(presets())
+def test_a_new_user_is_offered_one_of_the_presets():
+    (offered,) = (p for p in presets() if p.name == "forward_against_feedback")
+    assert (
+        validate(EXAMPLE_RUN)["config"]
+        == validate({"name": EXAMPLE_RUN["name"], **offered.config})["config"]
+    )
+
+
+def test_the_presets_have_titles_of_their_own():
     assert len({preset.title for preset in presets()}) == len(presets())
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from backend.catalogue import shared_chains, validate, validate_all
 from backend.catalogue.catalogue import EXAMPLE_RUN
-from backend.catalogue.component_checks import refusal
+from backend.catalogue.component_checks import _refusal
 from backend.catalogue.shared_chains import structure
 from backend.config import MAX_SHADOWS
 from backend.training.components import resolve
@@ -159,7 +159,7 @@ def test_an_estimator_with_a_field_that_cannot_be_hashed_is_checked_all_the_same
         __hash__ = None
 
     with pytest.raises(AttributeError):  # `require` sees it: the cache did not refuse it
-        refusal(Listed(), None, None, None)
+        _refusal(Listed(), None, None, None)
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,13 @@ def table(source):
     }
 
 
+def in_short(figure):
+    """The traces with the names that their legend shows."""
+    for trace in figure.data:
+        trace.name = (trace.meta or {}).get("short") or trace.name
+    return figure.to_plotly_json()["data"]
+
+
 @pytest.mark.parametrize(
     ("name", "asked"),
     [
@@ -127,7 +134,7 @@ def table(source):
 def test_a_measurement_is_drawn_as_the_page_draws_it(name, asked):
     here = getattr(show(measured()), name)(**asked)
     query = {"runs": RUN, **{key: str(value) for key, value in asked.items()}}
-    close(plotted(name, page(), query).to_plotly_json()["data"], here.to_plotly_json()["data"])
+    close(in_short(plotted(name, page(), query)), here.to_plotly_json()["data"])
     assert here.data
 
 
@@ -188,7 +195,7 @@ def test_a_sweep_is_drawn_as_the_page_draws_it():
     page, ours = stored(records, config), show(found)
     query = {"runs": RUN, "metric": "relative_variance"}
     close(
-        plotted("sweep", page, query).to_plotly_json()["data"],
+        in_short(plotted("sweep", page, query)),
         ours.sweep().to_plotly_json()["data"],
     )
     close(table(page), table(ours._source))

@@ -62,7 +62,8 @@ def test_x_and_y_are_lists_of_floats_whatever_the_step(empty, last):
     assert trace["x"] == [0.0, float(last)]
     assert {type(v) for v in trace["x"] + trace["y"]} == {float}
     assert trace["meta"] == {
-        "series": 1, "run": "r1", "x": "step", "positive": False, "full": "train · #1 a run"
+        "series": 1, "run": "r1", "x": "step", "positive": False, "full": "train · #1 a run",
+        "short": "train",
     }  # fmt: skip
 
 
