@@ -197,7 +197,10 @@ def _grid(panels: list[Panel]) -> str:
 def _reading(panel: Panel) -> str:
     """How to read the chart, folded away."""
     words = safe(f"{panel.chart.help} {panel.chart.reading}")
-    return f"<details><summary>How to read this chart</summary>{words}</details>"
+    return (
+        f"<details><summary>How to read this chart</summary>{words}"
+        f'<p id="{panel.id}-details"></p></details>'
+    )
 
 
 def _time(date: str) -> str:

@@ -10,6 +10,7 @@ from backend.figures.data.source import Source
 from backend.figures.drawing import canvas
 from backend.figures.drawing.text import clipped, line_name, plain
 from backend.figures.info import Chart, FigureInfo, Place
+from backend.figures.words import microscope as words_of
 from estimators.statistics.variance_check import MAX_ERRORS, Check
 from estimators.statistics.variance_split import TOLERANCE, Advice
 
@@ -46,6 +47,9 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally = canvas.Tally(len(splits), len(splits))
     for text in _notes(splits, advice, budget):
         tally.say(text)
+    tally.conclude(words_of.advice({
+        measured.label: best.verdict for measured, best in zip(splits, advice, strict=True)
+    }))  # fmt: skip
     several = len(query.runs) > 1
     rows = [_cells(measured, best, several) for measured, best in zip(splits, advice, strict=True)]
     table = go.Table(

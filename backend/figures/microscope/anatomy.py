@@ -15,6 +15,7 @@ from backend.figures.drawing import canvas, panels, style
 from backend.figures.drawing.scales import choose
 from backend.figures.drawing.text import clipped, hover_head, line_name, plain
 from backend.figures.info import Chart, FigureInfo, Place
+from backend.figures.words import microscope as words_of
 
 INFO = FigureInfo(
     title="Anatomy of the variance",
@@ -54,6 +55,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         traces += _shares(row, at) if shares else _sizes(row, at)
     for sentence in _sentences(rows, shares):
         tally.say(sentence)
+    tally.conclude(words_of.variance_parts({row[0].label: _own_share(row[0]) for row in rows}))
     headings = [_heading(row[0], len(query.runs) > 1) for row in rows]
     across = canvas.axis("", type="category")
     return canvas.finish(
@@ -74,6 +76,12 @@ def _rows(source: Source, query: Query) -> list[list[MeasuredSplit]]:
                 if measured.run_id == run_id:
                     by_estimator.setdefault((run_id, measured.label), []).append(measured)
     return list(by_estimator.values())
+
+
+def _own_share(measured: MeasuredSplit) -> float:
+    """The estimator's part of the variance; NaN without any variance."""
+    data, own = max(measured.split.data, 0.0), measured.split.estimator
+    return own / (data + own) if data + own > 0 else np.nan
 
 
 def _names(row: Sequence[MeasuredSplit]) -> list[str]:

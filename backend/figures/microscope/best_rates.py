@@ -9,6 +9,7 @@ from backend.figures.data.query import Query
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas
 from backend.figures.info import Chart, FigureInfo, Place
+from backend.figures.words import microscope as words_of
 from estimators.statistics.student import Sample
 
 INFO = FigureInfo(
@@ -47,6 +48,7 @@ def figure(source: Source, query: Query) -> go.Figure:
             "loss stays finite and does not rise over 200 rehearsed steps of plain SGD from the "
             "checkpoint, compared with the checkpoint's weights on the same batches"
         )
+    tally.conclude(words_of.best_steps([steps.best_step for steps in estimators]))
     cells = [
         [*steps] for steps in zip(*(_cells(steps, several) for steps in estimators), strict=True)
     ]

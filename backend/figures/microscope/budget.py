@@ -13,6 +13,7 @@ from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, style
 from backend.figures.drawing.text import clipped, hover_head, line_name, plain
 from backend.figures.info import Chart, FigureInfo, Place
+from backend.figures.words import microscope as words_of
 from estimators.statistics.variance_check import Check
 
 INFO = FigureInfo(
@@ -43,6 +44,9 @@ def figure(source: Source, query: Query) -> go.Figure:
     traces: list[Any] = []
     for measured in splits:
         traces += _drawn(measured, budget, _name(measured, query), tally)
+    tally.conclude(words_of.advice({
+        measured.label: measured.split.advise(budget).verdict for measured in splits
+    }))  # fmt: skip
     if splits:
         tally.say(
             "lines: predicted by the variance split; star: the least variance, examples × draws"

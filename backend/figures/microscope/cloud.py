@@ -13,6 +13,7 @@ from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, density, style
 from backend.figures.drawing.text import clipped, hover_head, plain, run_name
 from backend.figures.info import Chart, FigureInfo, Place
+from backend.figures.words import microscope as words_of
 from estimators.statistics.formatting import counted
 from estimators.statistics.student import Sample
 
@@ -61,6 +62,7 @@ def figure(source: Source, query: Query) -> go.Figure:
             out = counted(len(mark.x), "draw")
             tally.say(f"{out} beyond the range, marked at its edge")
         traces += far
+    tally.conclude(words_of.cloud(label, x))
     if all_equal:
         tally.say("every draw is the same: no noise to show")
     if line:

@@ -15,6 +15,7 @@ from backend.figures.drawing.scales import choose
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Place
 from backend.figures.reference import Reference
+from backend.figures.words import microscope as words_of
 
 INFO = FigureInfo(
     title="Error of the mean against K",
@@ -59,6 +60,9 @@ def figure(source: Source, query: Query) -> go.Figure:
     tally.say("each point is one mean of K draws; a slope of −1 is noise that averages out")
     tally.say(_dashes(means))
     tally.say(_checks(source, means))
+    tally.conclude(words_of.averages({
+        mean.line.label: (float(mean.k[-1]), float(mean.error[-1])) for mean in means if len(mean.k)
+    }))  # fmt: skip
     for gap in draws.gaps(source, query):
         tally.warn(gap)
     shown = [np.array(t.y, np.float64) for t in traces]

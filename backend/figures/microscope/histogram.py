@@ -13,6 +13,8 @@ from backend.figures.drawing import canvas, hatch, panels, style
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import Chart, FigureInfo, Place
 from backend.figures.reference import Null, Reference
+from backend.figures.summary.pooled import Pooled
+from backend.figures.words import measures
 from estimators.statistics.formatting import counted
 from estimators.statistics.reference import HATCH, HATCH_NOTE, OF_THE_REFERENCE
 
@@ -76,6 +78,7 @@ def figure(source: Source, query: Query) -> go.Figure:
     nulls = [_null(source, drawn) for drawn in estimators]
     for at, drawn in enumerate(estimators):
         traces += _panel(source, at, drawn, nulls[at], hatched=hatched[at])
+    tally.conclude(_takeaway(name, query, estimators))
     tally.say(HATCH_NOTE if any(hatched) else "")
     tally.say(hatch.null_note(nulls, f"dotted: {hatch.BAND}"))
     for run_id in query.runs:
@@ -94,6 +97,15 @@ def figure(source: Source, query: Query) -> go.Figure:
         showlegend=False,
         **_layout(estimators, what.axis, len(query.runs), hatched, nulls),
     )
+
+
+def _takeaway(name: str, query: Query, estimators: list[draws.Draws]) -> str:
+    """The means of the draws, as the measure of the same name is said."""
+    pooled = [
+        Pooled(each.line, np.arange(len(each.values), dtype=np.int64), each.values)
+        for each in estimators
+    ]
+    return measures.takeaway(name.removeprefix(draws.PREFIX), pooled, query.layer)
 
 
 def _name(query: Query) -> str:

@@ -13,6 +13,7 @@ from backend.figures.drawing import canvas, panels, style
 from backend.figures.drawing.text import hover_head
 from backend.figures.info import Chart, FigureInfo, Place
 from backend.figures.microscope.histogram import bins
+from backend.figures.words import microscope as words_of
 
 INFO = FigureInfo(
     title="Changes of the loss at one learning rate",
@@ -39,10 +40,12 @@ def figure(source: Source, query: Query) -> go.Figure:
     estimators = [steps for steps in estimators if steps.changes][:MOST]
     several = len(query.runs) > 1
     traces: list[Any] = []
+    shares: dict[str, tuple[int, int]] = {}
     headings, ranges = [], []
     for at, steps in enumerate(estimators):
         rate = _rate(steps, query.rate)
         values = steps.changes[rate]
+        shares[steps.label] = int((values < 0).sum()), len(values)
         tally.shown += len(values)
         tally.count += len(values)
         words = _heading_words(steps, rate, values, own=query.rate is None)
@@ -53,6 +56,7 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.say(_left_out(steps, several, values))
     if estimators:
         tally.say("solid: the mean; dotted: no change")
+    tally.conclude(words_of.lowering_draws(shares))
     up = canvas.axis("", tickformat=".0%", nticks=3, rangemode="tozero")
     across = canvas.axis("change of the loss", nticks=6, tickangle=0)
     return canvas.finish(

@@ -14,6 +14,7 @@ from backend.figures.drawing import canvas, marks, style
 from backend.figures.drawing.text import clipped, run_name
 from backend.figures.info import Chart, FigureInfo, Place
 from backend.figures.reference import Reference
+from backend.figures.words import microscope as words_of
 from estimators.statistics.formatting import upper_bound
 from estimators.statistics.reference import HATCH, ROUNDED
 
@@ -83,6 +84,8 @@ def figure(source: Source, query: Query) -> go.Figure:
     waiting = [verdict.label for verdict in estimator_verdicts if not verdict.rows]
     tally.say(_missing(run, waiting) if waiting else "")
     tally.say(_error_rates() if judged else "")
+    said = {v.label: [(row.layer, row.kind) for row in v.rows] for v in judged}
+    tally.conclude(words_of.bias_verdicts(said))
     cells = [_mark(verdict, row) for verdict in judged for row in verdict.rows]
     layout: dict[str, Any] = {"height": 200}
     if judged:

@@ -13,6 +13,7 @@ from backend.figures.data.source import Floats, Source
 from backend.figures.drawing import canvas, panels, style
 from backend.figures.drawing.text import hover_head
 from backend.figures.info import Chart, FigureInfo, Place
+from backend.figures.words import microscope as words_of
 from estimators.statistics.student import Sample
 
 INFO = FigureInfo(
@@ -58,6 +59,7 @@ def figure(source: Source, query: Query) -> go.Figure:
             + ("dotted: the run's own learning rate; " if own_drawn else "")
             + "steps are plain, −η ĝ, on the checkpoint's batch, without momentum or a schedule"
         )
+    tally.conclude(words_of.best_steps([steps.best_step for steps in estimators]))
     headings = [_heading(steps, several) for steps in estimators]
     across = canvas.axis(
         "learning rate η", type="log", exponentformat="power", dtick=1, tickangle=0

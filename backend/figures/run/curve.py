@@ -17,8 +17,8 @@ from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, draws_of, lines
 from backend.figures.data.source import Floats, Source
 from backend.figures.data.window import Window
-from backend.figures.drawing import canvas, edge, fit, hatch, names, run_events, style, switches
-from backend.figures.drawing.names import numbered
+from backend.figures.drawing import canvas, edge, fit, hatch, run_events, style, switches
+from backend.figures.drawing.names import numbered, remember
 from backend.figures.drawing.scales import Scale
 from backend.figures.drawing.text import clipped, full_name, hover_point, line_name, plain, run_name
 from backend.figures.findings.marks import signals
@@ -334,9 +334,11 @@ def trace_name(line: Line, *, several: bool) -> str:
     if line.series.estimator:
         return line_name(line.series.estimator, run.number, run.name, several=several)
     shown, split = run_name(run.number, run.name), split_of(line.series.metric)
-    whole = f"{split} · {shown}" if split else shown
-    if split and not several:
-        names.remember(whole, split)
+    if not split:
+        return shown
+    whole = f"{split} · {shown}"
+    if not several:  # a legend says only what differs between the lines
+        remember(whole, split)
     return whole
 
 

@@ -12,6 +12,7 @@ from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import FigureInfo
 from backend.figures.studies.labels import axis_title, colour, metric_in_units
+from backend.figures.words import studies as words_of
 from backend.studies.measure import Measure
 from backend.studies.table import Row, StudyTable
 
@@ -60,6 +61,7 @@ def figure(table: StudyTable, varied: Sequence[str], method_of: Mapping[str, str
     drawn = [line for lines in shown.values() for line in lines[:LINES]]
     count = sum(len(line.rows) for lines in groups.values() for line in lines)
     tally = canvas.Tally(sum(len(line.rows) for line in drawn), count, "the first lines")
+    tally.conclude(words_of.of_table(table))
     words = metric_in_units(measure)
     means = np.array([row.sample.mean * measure.scale for line in drawn for _, row in line.rows])
     scale = choose(words.scaling, means)

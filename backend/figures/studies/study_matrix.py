@@ -12,6 +12,7 @@ from backend.figures.drawing import canvas, cells, style
 from backend.figures.drawing.text import hover_head, plain
 from backend.figures.info import FigureInfo
 from backend.figures.studies.labels import axis_title, metric_in_units, short_labels
+from backend.figures.words import studies as words_of
 from backend.studies.measure import Measure
 from backend.studies.table import Cell, Row, State, StudyTable
 from estimators.statistics.formatting import counted
@@ -56,6 +57,7 @@ def figure(table: StudyTable) -> go.Figure:
     tally = canvas.Tally(shown, count, f"the first {SIDE} variants and seeds")
     for words in _notes(table):
         tally.say(words)
+    tally.conclude(words_of.of_table(table))
     height = 150 + ROW * max(3, len(rows))
     return canvas.finish(
         _traces(table.measure, rows, columns, grid) if shown else [],

@@ -12,6 +12,7 @@ from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import FigureInfo
 from backend.figures.studies.labels import colour, short_labels
+from backend.figures.words import studies as words_of
 from backend.studies.measure import Measure
 from backend.studies.verdict_words import MOST_SEEDS
 from backend.studies.verdicts import Verdict
@@ -50,6 +51,7 @@ def figure(verdicts: Sequence[Verdict]) -> go.Figure:
     tally = canvas.Tally(len(shown), len(with_pairs), "the clearest")
     for words in _notes(verdicts):
         tally.say(words)
+    tally.conclude(words_of.of_verdicts(verdicts))
     measure = shown[0].measure if shown else None
     ends = np.array([end for each in shown for end in _ends(each, each.joint_half)], np.float64)
     scale = choose("signed" if measure and measure.scaling == "log" else "linear", ends)

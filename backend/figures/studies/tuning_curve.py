@@ -12,6 +12,7 @@ from backend.figures.drawing.scales import Scale, choose
 from backend.figures.drawing.text import clipped, hover_head, plain
 from backend.figures.info import FigureInfo
 from backend.figures.studies.labels import axis_title, colour
+from backend.figures.words import studies as words_of
 from backend.studies.measure import Measure
 from backend.studies.tuning_notes import names
 from backend.studies.tuning_plan import Choice, CurvePoint
@@ -60,6 +61,7 @@ def figure(choices: Mapping[str, Choice], measure: Measure) -> go.Figure:
     tally = canvas.Tally(len(points), count, "the first variants")
     for words in _notes(choices, measure):
         tally.say(words)
+    tally.conclude(words_of.of_choices(choices))
     values = np.array([point.metric for point in points], np.float64) * measure.scale
     scale = choose(measure.scaling, values)
     traces = [

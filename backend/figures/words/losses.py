@@ -10,7 +10,7 @@ from backend.figures.data.metrics import larger_is_better, metric, split_of
 from backend.figures.data.select import Line
 from backend.figures.data.source import Floats, RunLike, Source
 from backend.figures.words.names import one_line
-from backend.figures.words.numbers import percent, two_digits
+from backend.figures.words.numbers import in_full, percent
 from backend.figures.words.sentences import counted, fitting, too_early
 
 MIN_POINTS = 5
@@ -137,4 +137,4 @@ def _value(curve: Curve) -> str:
 
 
 def _text(curve: Curve, value: float) -> str:
-    return percent(value) if metric(curve.metric).fraction else two_digits(value)
+    return percent(value) if metric(curve.metric).fraction else in_full(value)

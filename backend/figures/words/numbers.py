@@ -26,6 +26,12 @@ def two_digits(value: float) -> str:
     return (MINUS if rounded < 0 else "") + text
 
 
+def in_full(value: float) -> str:
+    """Two significant digits, also where the second is 0: `2.0`, for numbers side by side."""
+    text = two_digits(value)
+    return f"{text}.0" if text.lstrip(MINUS).isdigit() and 1 <= abs(value) < 9.95 else text
+
+
 def percent(share: float) -> str:
     """A share in percent: `51 %`, `0.5 %`, `99.7 %`; never 100 % or 0 % for what is not."""
     if not math.isfinite(share):

@@ -8,6 +8,7 @@ from backend.figures.data.query import Query
 from backend.figures.data.select import estimators
 from backend.figures.data.source import Floats, RunLike, Source
 from backend.figures.drawing.text import line_name
+from backend.figures.words.microscope import BestStep
 from estimators.statistics import formatting
 from estimators.statistics.one_step import obstacle
 
@@ -41,6 +42,11 @@ class OneStepDraws:
     @property
     def draws(self) -> int:
         return len(self.slopes)
+
+    @property
+    def best_step(self) -> BestStep:
+        """What a takeaway tells of it."""
+        return BestStep(self.label, self.best, self.decrease, self.decrease_se)
 
     def predicted(self, rates: Floats) -> Floats:
         """The expected change to second order."""

@@ -4,7 +4,7 @@ import pytest
 
 from backend.figures.words.names import LONGEST as LONGEST_NAME
 from backend.figures.words.names import short_name, short_names
-from backend.figures.words.numbers import percent, times, two_digits
+from backend.figures.words.numbers import in_full, percent, times, two_digits
 from backend.figures.words.sentences import LONGEST, counted, fitting, joined, too_early, within
 
 HOSTILE = [
@@ -67,6 +67,12 @@ def test_numbers_have_two_digits(value, text):
 )  # fmt: skip
 def test_a_share_is_never_said_to_be_all_or_nothing_unless_it_is(share, text):
     assert percent(share) == text
+
+
+def test_numbers_side_by_side_have_both_digits():
+    assert [in_full(v) for v in (2, 1.98, -3.0, 9.99, 0.14, 20)] == [
+        "2.0", "2.0", "−3.0", "10", "0.14", "20",
+    ]  # fmt: skip
 
 
 def test_a_ratio_has_its_sign():

@@ -146,16 +146,16 @@ def test_the_loss_is_that_of_the_most_telling_part_and_a_diverged_run_is_no_numb
     source.add_run("r1", run(12))
     source.add("r1", "train/loss", np.arange(100), 2 - np.arange(100) / 100)
     loss = "train/loss,validation/loss,test/loss"
-    assert says(source, loss) == "Training loss is 1 at step 99, from 2 at first."
+    assert says(source, loss) == "Training loss is 1.0 at step 99, from 2.0 at first."
     source.add("r1", "validation/loss", np.arange(0, 100, 10), np.full(10, 1.25))
-    assert says(source, loss) == "Validation loss is 1.2 at step 99, training 1."
+    assert says(source, loss) == "Validation loss is 1.2 at step 99, training 1.0."
     source.add_run("r2", run(13))
     odd = np.where(np.arange(100) < 50, 2.0, np.nan)
     source.add("r2", "train/loss", np.arange(100), odd)
     alone = draw("curve", source, {"runs": "r2", "metric": loss})["takeaway"]
     assert alone == "The loss stopped being a number at step 50."
     both = draw("curve", source, {"runs": "r1,r2", "metric": loss})["takeaway"]
-    assert both == "Training loss: #12 1, 1 diverged."
+    assert both == "Training loss: #12 1.0, 1 diverged."
 
 
 def test_many_runs_are_told_by_the_ends():
