@@ -92,7 +92,7 @@ class Component(BaseModel):
 class Probe(Strict):
     """When and how often the gradient estimators are measured during the run."""
 
-    draws: Annotated[int, BeforeValidator(_not_one), Field(ge=2, le=4096)] = 16
+    draws: Annotated[int, Field(ge=2, le=4096), BeforeValidator(_not_one)] = 16
     """Draws of each estimator in one probe (K). More draws give narrower intervals."""
     budget: Annotated[float, Field(ge=0, le=1, title="Time budget")] = 0.1
     """Time that probes may add, as a share of the run's time without them; 0 switches probes off.
@@ -196,7 +196,7 @@ class Sweep(Strict):
         return self.field.removeprefix(NETWORK_PREFIX)
 
 
-Draws = Annotated[int, BeforeValidator(_not_one), Field(ge=2, le=100_000)]
+Draws = Annotated[int, Field(ge=2, le=100_000), BeforeValidator(_not_one)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 

@@ -1,8 +1,9 @@
 // @ts-check
 /** "Why, layer by layer": for each layer the cause of an estimator's error, and a remedy. */
-import {h} from "../lib/h.js";
+import {append, h} from "../lib/h.js";
 import {computed, effect, signal, untracked} from "../lib/signal.js";
 import {counted} from "../lib/format.js";
+import {parameter} from "../state.js";
 import {labelled} from "./picks.js";
 
 /** @typedef {import("../types.js").Diagnosis} Diagnosis */
@@ -28,28 +29,37 @@ const CAUSES = {
  * @param {Ask} diagnose
  */
 export function why(context, diagnose) {
-  const open = signal(false);
-  return h(
-    "details",
-    {
-      class: "why",
-      ontoggle: (/** @type {Event} */ event) =>
-        open.set(/** @type {HTMLDetailsElement} */ (event.target).open),
-    },
-    h("summary", null, "Why, layer by layer"),
-    () => open() && answer(context, diagnose),
+  // The estimator that the address asks about: a finding leads here.
+  const asked = parameter("why");
+  const open = signal(untracked(asked) !== "");
+  const details = /** @type {HTMLDetailsElement} */ (
+    h(
+      "details",
+      {
+        class: "why",
+        ontoggle: () => {
+          open.set(details.open);
+          if (!details.open) asked.set("");
+        },
+      },
+      h("summary", null, "Why, layer by layer"),
+      () => open() && answer(context, diagnose, untracked(asked)),
+    )
   );
+  details.open = untracked(open);
+  return details;
 }
 
 /**
  * @param {import("./board.js").Context} context
  * @param {Ask} diagnose
+ * @param {string} first the estimator that is asked about first; "": the driver
  */
-function answer(context, diagnose) {
+function answer(context, diagnose, first) {
   const diagnosis = signal(/** @type {Diagnosis | null} */ (null));
   const problem = signal("");
   const again = signal(0);
-  const chosen = signal("");
+  const chosen = signal(first);
   // As text, so that a run's reports ask nothing.
   const asked = computed(() => {
     const run = context.focused();
@@ -58,6 +68,7 @@ function answer(context, diagnose) {
     return JSON.stringify({id: run?.id ?? "", number: run?.number, labels, label});
   });
   let latest = 0;
+  let isFirst = true;
 
   /** @param {string} id @param {string} label */
   async function read(id, label) {
@@ -66,20 +77,21 @@ function answer(context, diagnose) {
       const answer = await diagnose(id, label);
       if (mine !== latest) return;
       diagnosis.set(answer);
+      if (isFirst && first) requestAnimationFrame(() => place.scrollIntoView());
+      isFirst = false;
       problem.set("");
     } catch (error) {
       if (mine === latest) problem.set(error instanceof Error ? error.message : String(error));
     }
   }
 
+  const place = h("div", {class: "why-answer"});
   effect(() => {
     again();
     const {id, label} = JSON.parse(asked());
     untracked(() => id && read(id, label));
   });
-  return h(
-    "div",
-    {class: "why-answer"},
+  append(place, [
     h(
       "div",
       {class: "picks"},
@@ -97,7 +109,8 @@ function answer(context, diagnose) {
       const {id, number} = JSON.parse(asked());
       return table(answer, number, (stage) => diagnose(id, answer.estimator, stage));
     },
-  );
+  ]);
+  return place;
 }
 
 /**

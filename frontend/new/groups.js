@@ -67,9 +67,6 @@ function setOpen(title, isOpen) {
   open.set(isOpen ? [...others, title] : others);
 }
 
-/** Fold all groups. */
-export const foldAll = () => open.set([]);
-
 /** The group that holds a part. @param {string} part */
 export const groupOf = (part) =>
   GROUPS.find(({parts}) => parts.includes(part === "steps" || part === "epochs" ? "length" : part));

@@ -89,13 +89,20 @@ function item(finding, run) {
         place &&
           h(
             "a",
-            {href: `/runs/${untracked(run).number}/${where}`, "aria-label": `${place}: ${title}`},
+            {href: addressOf(finding, untracked(run).number), "aria-label": `${place}: ${title}`},
             place,
           ),
       ),
     ),
   );
 }
+
+/** @param {RunFinding} finding @param {number} number of the run */
+const addressOf = ({where, kind, estimator}, number) =>
+  `/runs/${number}/${where}` +
+  (where === "variance" && kind !== "crossing" && estimator
+    ? `?why=${encodeURIComponent(estimator)}`
+    : "");
 
 /** A link that does what a finding advises. @param {RunFinding} finding @param {() => Run} run */
 function remedy({action}, run) {

@@ -94,8 +94,8 @@ export function followFindings(run) {
   };
   const state = computed(() => stateOf(run()));
   effect(() => {
-    state();
-    untracked(now);
+    // The head of the page may have asked already.
+    if (entry(id).of !== state()) untracked(now);
   });
   onEnd(on("points", (news) => news.run === id && soon()));
   onEnd(on("reset", soon));

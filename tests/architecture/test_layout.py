@@ -23,7 +23,6 @@ COMPONENTS = {
 
 SHORT_WITH_A_REASON = {
     "backend/training/authoring.py": "names that `gradlab` exports, loaded only when one is used",
-    "backend/catalogue/new_run/presets.py": "the list is the YAML beside it",
     "backend/jobs/backoff.py": "the supervisor and the worker wait by it and share no other",
     "backend/sharing/encode.py": "what keeps an exported page safe, reviewed in one place",
     "backend/store/migrations/env.py": "Alembic looks for a file of this name",

@@ -26,6 +26,7 @@ from backend.studies.study_file import StudyFileError
 from backend.written_config import written
 
 routes = router("drafts")
+UNCHECKED = "the lab could not check this configuration now; it checks it when it is started"
 
 
 class DraftQuestion(BaseModel):
@@ -100,8 +101,11 @@ def inspect(body: DraftQuestion, lab: LabDep) -> DraftView:
     try:
         configs = checked_combinations(body.config)
     except StudyFileError as error:
-        return _no_study(body.config, str(error), slots)
-    found = lab.supervisor.draft(configs, body.chosen)
+        return _unknown(body.config, str(error), slots)
+    try:
+        found = lab.supervisor.draft(configs, body.chosen)
+    except TimeoutError:  # an answer that nobody waits for: a run is checked when it is started
+        return _unknown(body.config, UNCHECKED, slots)
     config = {**body.config, **found["changes"]}
     fields = {path: len(values) for path, values in varied(config).items()}
     runs = prod(fields.values())
@@ -120,8 +124,8 @@ def inspect(body: DraftQuestion, lab: LabDep) -> DraftView:
     )
 
 
-def _no_study(config: dict[str, Any], problem: str, slots: int) -> DraftView:
-    """The answer for values that make no study."""
+def _unknown(config: dict[str, Any], problem: str, slots: int) -> DraftView:
+    """The answer for a configuration of which no more can be said."""
     return DraftView(
         changes={},
         said=[],
@@ -167,10 +171,13 @@ def unsuited(body: DraftQuestion, lab: LabDep) -> dict[str, dict[str, str]]:
     """`{list of the catalogue: {name: why it does not suit}}` for a configuration.
 
     Networks and losses are judged by its data, estimators by its network, each with its default
-    fields.
+    fields. Empty if the lab cannot judge them now.
     """
     try:
         first = checked_combinations(body.config)[0]
     except StudyFileError as error:
         raise HTTPException(422, str(error)) from None
-    return lab.supervisor.unsuited(first)
+    try:
+        return lab.supervisor.unsuited(first)
+    except TimeoutError:
+        return {}

@@ -46,6 +46,10 @@ STILL = 0.01
 """A fall that is smaller than this counts as none, however sure it is."""
 RISE = 1.5
 """How many times its lowest level a loss is at least that has risen, if it is positive."""
+DRIFT = 5
+"""Blocks apart that tell how far a level drifts."""
+AT_ONCE = 3.0
+"""How many times its first value it is at least, if that was the lowest."""
 RISE_ERRORS = 6.0
 """Standard errors of a block by which a rise exceeds the lowest level, the lowest of many."""
 BEGIN = 5
@@ -237,17 +241,24 @@ def _is_level(y: Floats) -> bool:
 
 
 def rise(steps: Steps, values: Floats) -> Rise | None:
-    """A loss whose last blocks all lie above its lowest level by more than its scatter explains."""
+    """A loss whose last blocks all lie above its lowest level, or whose second half lies above its
+    first value, by more than its scatter explains."""
     steps, values = _finite(steps, values)
     size = len(values) // LONG
+    if size and (at_once := _rise_at_once(steps, values)):
+        return at_once
     if size < MIN_BLOCK:
         return None
     start = len(values) - LONG * size
     y, is_log = _scaled(values)
     levels = np.median(y[start:].reshape(LONG, size), axis=1)
     lowest = int(np.argmin(levels[:-END]))
-    # Differences of neighbours have no trend to speak of, and twice the variance.
-    error = 1.4826 * float(np.median(np.abs(np.diff(levels)))) / np.sqrt(2)
+    # Second differences have no trend and 6 times the variance; those of blocks further off hold a
+    # drift, too.
+    error = max(
+        1.4826 * float(np.median(np.abs(levels[2 * n :] - 2 * levels[n:-n] + levels[: -2 * n])))
+        for n in (1, DRIFT)
+    ) / np.sqrt(6)
     threshold = max(RISE_ERRORS * error, float(np.log(RISE)) if is_log else 0.0)
     if not (levels[-END:] - levels[lowest] > threshold).all() or levels[-1] == levels[lowest]:
         return None
@@ -255,6 +266,17 @@ def rise(steps: Steps, values: Floats) -> Rise | None:
     ends = np.exp([low, high]) if is_log else np.array([low, high])
     at = start + lowest * size + size // 2
     return Rise(int(steps[at]), float(ends[0]), float(ends[1]))
+
+
+def _rise_at_once(steps: Steps, values: Floats) -> Rise | None:
+    y, is_log = _scaled(values)
+    half = y[len(y) // 2 :]
+    level = float(np.median(half))
+    scatter = 1.4826 * float(np.median(np.abs(half - level)))
+    threshold = max(RISE_ERRORS * scatter, float(np.log(AT_ONCE)) if is_log else 0.0)
+    if not level - y[0] > threshold:
+        return None
+    return Rise(int(steps[0]), float(values[0]), float(np.median(values[len(y) // 2 :])))
 
 
 def _finite(steps: Steps, values: Floats) -> tuple[Steps, Floats]:

@@ -10,7 +10,7 @@ from backend.figures.words.sentences import fitting
 
 TRAIN, VALIDATION = "train/loss", "validation/loss"
 NAMES = {TRAIN: "training loss", VALIDATION: "validation loss"}
-LONGEST = 200_000
+LONGEST = 100_000
 """Most values of a loss that are looked at, the newest."""
 MOST_MARKS = 20
 """Most spikes of a run that are marked, the highest."""
@@ -93,7 +93,10 @@ def findings(source: Source, run_id: str, run: RunLike) -> list[Finding]:
     losses = read(source, run_id)
     made = [_of_spikes(losses.spikes)] if losses.spikes else []
     if losses.broken is None:
-        made += [_of_rise(metric, rise) for metric, rise in losses.rises.items()]
+        # Where both rise, it is not that the network fits the training examples alone.
+        metric = TRAIN if TRAIN in losses.rises else VALIDATION
+        if rise := losses.rises.get(metric):
+            made.append(_of_rise(metric, rise))
         if losses.level:
             made.append(_of_level(losses.level, NAMES[losses.level_of], run))
     return made

@@ -71,3 +71,10 @@ def test_what_does_not_suit_is_asked_of_one_configuration(client, config):
     assert client.post("/api/drafts/unsuited", json=body).json() == {
         "networks": {"mlp": "there are no data"}
     }
+
+
+def test_a_check_without_an_answer_is_no_error(ask):
+    found = ask(estimator={"name": "slow"})
+    (problem,) = found["problems"]
+    assert "could not check" in problem["msg"]
+    assert found["seconds"] is None

@@ -93,9 +93,10 @@ def test_hover_tells_the_value(opened):
 
 def test_hostile_name_is_shown_literally(opened):
     page, _ = opened
-    show(page, "all-loss")
-    legend = page.locator("#all-loss .legendtext").first
-    playwright.expect(legend).to_have_text("train · #1 </script><script>alert(1)</script>")
+    name = "</script><script>alert(1)</script>"
+    playwright.expect(page.get_by_role("heading", name=name)).to_be_visible()
+    hover = page.evaluate("() => document.querySelector('#r0-loss').data[0].hovertemplate")
+    assert "&lt;script&gt;" in hover
 
 
 def test_configuration_downloads(opened):

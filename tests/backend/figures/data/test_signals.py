@@ -127,6 +127,13 @@ def test_a_loss_that_never_fell_is_told_to():
     assert (level.step, level.never_fell) == (0, True)
 
 
+def test_a_loss_that_leaps_at_once_has_risen():
+    y = np.array([2.5, *np.full(99, 370_000.0)])
+    told = rise(steps(y), y)
+    assert told is not None
+    assert told == (0, 2.5, 370_000)
+
+
 def test_a_loss_that_falls_at_once_has_fallen():
     y = 0.3 * np.exp(0.05 * np.random.default_rng(6).standard_normal(8000))
     y[:6] += np.linspace(2, 0.5, 6)
