@@ -305,8 +305,8 @@ async function show(plot, answer, asked, options, state) {
   return answer.count > 0 || "empty";
 }
 
-/** @param {any} trace */
-const isNamed = (trace) => trace.name && trace.showlegend !== false;
+/** Marks of what happened are no lines. @param {any} trace */
+const isNamed = (trace) => trace.name && trace.showlegend !== false && !trace.meta?.role;
 
 /** @param {HTMLElement} plot @param {FigureAnswer["figure"]} figure */
 const roomOf = (plot, figure) => roomFor(entries(figure), plot.clientWidth);

@@ -14,6 +14,9 @@ import {concerns, holds, query} from "./query.js";
 /** @typedef {import("./board.js").Board} Board */
 /** @typedef {import("./board.js").Values} Values */
 /** @typedef {import("./legend.js").Lines} Lines */
+/** The least time between two questions whether a figure has points by now. */
+const ASK_AGAIN_MS = 1000;
+
 /** @typedef {{figure: FigureEntry, entry: ChartEntry, span: number}} Placed */
 
 /** @param {FigureCatalogue} catalogue @param {SectionEntry} section @returns {Placed[]} */
@@ -184,11 +187,12 @@ function pointsIn(whole, placed) {
           ({count}) => !gone.signal.aborted && count > 0 && hasPoints.set(true),
           () => undefined,
         )
-        .finally(() => {
-          asking = false;
-          if (again && !hasPoints()) ask();
-        });
+        .finally(() => setTimeout(goOn, ASK_AGAIN_MS));
     };
+    function goOn() {
+      asking = false;
+      if (again && !hasPoints()) ask();
+    }
     ask();
     onEnd(
       on("points", ({run, series}) => {

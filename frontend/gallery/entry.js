@@ -93,10 +93,14 @@ function content(entry, read) {
         comparison(one, entry().not_the_same),
       ),
     differences(entry),
-    h("section", {"aria-label": "Figures", class: "charts"}, () =>
-      study()
-        ? JSON.parse(figures()).map((/** @type {GalleryFigure} */ f) => figure(study(), f))
-        : [],
+    h(
+      "section",
+      {"aria-labelledby": "figures-title", class: "charts"},
+      h("h2", {id: "figures-title", class: "sr"}, "Figures"),
+      () =>
+        study()
+          ? JSON.parse(figures()).map((/** @type {GalleryFigure} */ f) => figure(study(), f))
+          : [],
     ),
   ];
 }

@@ -47,6 +47,9 @@ const SOURCES = {
   oracle: "oracle: from the exact gradient",
 };
 
+/** How many draws are usual with an instrument. @param {Instrument} instrument */
+export const usualDraws = (instrument) => KINDS[kindOf(instrument)].draws;
+
 /** A sweep is draws at several points. @param {Instrument} instrument @returns {Kind} */
 const kindOf = (instrument) => (instrument === "sweep" ? "draws" : instrument);
 

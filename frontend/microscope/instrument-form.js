@@ -9,7 +9,7 @@ import {catalogue, startMicroscope} from "../lab.js";
 import {count} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {computed, effect, signal, untracked} from "../lib/signal.js";
-import {kindField} from "./instrument-fields.js";
+import {kindField, usualDraws} from "./instrument-fields.js";
 import {sweptField} from "./swept-field.js";
 
 /** @typedef {import("../types.js").Run} Run */
@@ -89,7 +89,7 @@ function controls(run, instrument) {
       range: "2 to 100000",
       help: "How many estimates each estimator makes, at each value of a sweep, at each batch of a variance anatomy; of an adjoint map, the gradients over which the median of a time is taken. With more draws the measures have smaller standard errors.",
     },
-    run.config.microscope?.draws ?? 256,
+    run.config.microscope?.draws ?? usualDraws(instrument),
   );
   return {
     step: fixed(run.config.microscope?.step ?? null),

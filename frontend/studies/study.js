@@ -74,10 +74,14 @@ function content(id, study, read) {
   return [
     head(id, study, read),
     () => failures(results().failures),
-    h("section", {"aria-label": "Figures", class: "charts"}, () =>
-      JSON.parse(figures()).map((/** @type {StudyResults["figures"][0]} */ figure) =>
-        figureChart(id, figure),
-      ),
+    h(
+      "section",
+      {"aria-labelledby": "figures-title", class: "charts"},
+      h("h2", {id: "figures-title", class: "sr"}, "Figures"),
+      () =>
+        JSON.parse(figures()).map((/** @type {StudyResults["figures"][0]} */ figure) =>
+          figureChart(id, figure),
+        ),
     ),
     section("table", "Table", () => studyTable(results)),
     () =>

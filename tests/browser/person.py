@@ -118,7 +118,6 @@ def run_form(page: Page) -> Locator:
     """The form of a new run; its page is opened if another one is."""
     form = page.locator("form.run-form")
     if form.count() == 0 and not page.url.split("?")[0].split("#")[0].endswith("/new"):
-        page.evaluate("window.charted = new URLSearchParams(location.search).get('runs')")
         page.get_by_role("link", name="New run").click()
     expect(form).to_be_visible(timeout=30_000)
     return form
@@ -168,6 +167,7 @@ def show_with_others(page: Page) -> str:
     run = page.evaluate("async () => (await (await fetch(`/api${location.pathname}`)).json()).id")
     charted = page.evaluate("window.charted ?? ''").split(",")
     runs = ",".join(dict.fromkeys([*filter(None, charted), run]))
+    page.evaluate("(runs) => { window.charted = runs; }", runs)
     go(page, f"/runs?runs={runs}&focus={run}")
     return run
 
