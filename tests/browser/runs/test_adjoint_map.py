@@ -66,7 +66,9 @@ def test_the_map_is_asked_for_and_read(page: Page, lab: ServedLab, expected: lis
     expect(value).to_contain_text("0.5, ρ(J) = ")
     assert "factor=0.5" in page.url
     sees(page, f"(before) => ({NUMBERS})() !== before", whole)
-    page.get_by_label("Adjoint", exact=True).select_option("upg")
+    page.get_by_role("figure", name="Adjoint map").get_by_label(
+        "Adjoint", exact=True
+    ).select_option("upg")
     sees(page, CELLS, "upg, k = ")
     other = page.evaluate(NUMBERS)
     page.get_by_label("Colour", exact=True).select_option("relative_error")
