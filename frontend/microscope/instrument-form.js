@@ -101,7 +101,7 @@ function controls(run, instrument) {
         name: "seed",
         title: "Seed",
         range: "at least 0",
-        help: "Determines the draws. Resample takes the next one.",
+        help: "Determines the draws. Draw again takes the next one.",
       },
       run.config.microscope?.seed ?? 0,
     ),

@@ -8,15 +8,18 @@ import {boards} from "../charts/board.js";
 import {forks} from "../runs/change.js";
 import {icon} from "../icons.js";
 import {bindKey} from "../keys.js";
-import {catalogue, complaint, resample} from "../lab.js";
+import {catalogue, complaint} from "../lab.js";
 import {count} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {menu} from "../lib/menu.js";
 import {computed, effect, signal, untracked} from "../lib/signal.js";
 import {runs} from "../runs/known-runs.js";
-import {hasEnded} from "../runs/pending.js";
-import {row} from "../runs/run-row.js";
+import {hasEnded, pending} from "../runs/pending.js";
+import {actions, actionsPlace} from "../runs/run-actions.js";
+import {progress} from "../runs/run-row.js";
+import {badge} from "../runs/run-state.js";
 import {go, parameter} from "../state.js";
+import {isLive} from "../stream.js";
 import {checkpointRail} from "./checkpoint-rail.js";
 import {contextOf} from "../run/context.js";
 import {form} from "./instrument-form.js";
@@ -231,21 +234,28 @@ const nothingYet = (name, busy, use) =>
     ),
   );
 
-/** @param {() => Run} look */
-const head = (look) =>
-  h(
-    "div",
-    {class: "look-head"},
-    h("ul", {class: "run-list"}, row(look)),
-    () =>
-      hasEnded(look().status) &&
-      h(
-        "button",
-        {type: "button", class: "act", onclick: () => resample(look())},
-        icon("refresh"),
-        "Draw again",
-      ),
+/** What the look is doing, and what can be done with it. @param {() => Run} look */
+function head(look) {
+  const {id} = untracked(look);
+  const status = computed(() => look().status);
+  const error = computed(() => look().error ?? "");
+  return h(
+    "section",
+    {
+      class: "card run look-head",
+      "aria-label": () => `Look ${look().number}`,
+      "data-run": id,
+      "data-kind": "microscope",
+      "data-status": status,
+    },
+    h("span", {class: "status-place", "aria-live": "polite"}, () =>
+      badge(status(), pending(id), isLive()),
+    ),
+    progress(look),
+    actionsPlace(() => actions(status(), id, look, true)),
+    () => error() && h("pre", {class: "problem", tabindex: "0"}, error()),
   );
+}
 
 /** @param {() => Run} run @param {() => string} shown */
 const pastLooks = (run, shown) =>

@@ -74,8 +74,8 @@ export function actions(status, id, run, microscope) {
     status === "paused" && act("play", "Resume", "resume"),
     status === "paused" && act("step", "Step", "step"),
     !ended && act("stop", "Cancel", "cancel"),
-    microscope && does("refresh", "Resample", "with the next seed:", run, resample),
-    !attached && lens(run),
+    microscope && does("refresh", "Draw again", "with the next seed:", run, resample),
+    !microscope && !attached && lens(run),
     !microscope &&
       !attached &&
       h(

@@ -139,7 +139,7 @@ function showCharts(id) {
 }
 
 /** @param {() => Run} run */
-function progress(run) {
+export function progress(run) {
   return h(
     "div",
     {class: "run-progress"},

@@ -134,7 +134,7 @@ METRICS = {
     "draw/along": Metric("Draws along the gradient", "along the gradient, ⟨ĝ, g⟩ / ‖g‖²"),
     "draw/across": Metric(
         "Draws across the gradient",
-        "across: first principal<br>component of the sketched<br>residuals ÷ ‖g‖",
+        "across ÷ ‖g‖<br>first principal component of the residuals",
     ),
     "draw/nonfinite": Metric("Draws that are not finite", "draws that are not finite"),
     "draw/not_converged": Metric(

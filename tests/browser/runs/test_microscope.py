@@ -59,7 +59,7 @@ def test_a_checkpoint_is_looked_at_and_drawn_again(
     assert "k=8" in page.url
     assert violations(page) == []
 
-    seen.get_by_role("button", name="Resample").click()
+    seen.get_by_role("button", name="Draw again").click()
     expect(looks).to_have_count(2)
     expect(looks.first).to_have_attribute("aria-current", "true")
     expect(seen).to_contain_text("seed 1 · oracle draws")
