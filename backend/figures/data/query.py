@@ -107,6 +107,15 @@ PARAMETERS: dict[str, Parameter] = {
         _choices(auto="automatic", linear="linear", log="log", asinh="asinh"),
         "auto",
     ),
+    "smooth": Parameter(
+        "Smoothing",
+        "The mean of so many points up to each; 0: none.",
+        "whole",
+        (Choice("0", "none"), *(Choice(str(n), f"{n:,} points") for n in (10, 100, 1000))),
+        "0",
+        "points",
+        (0, 10**6),
+    ),
     "units": Parameter(
         "Units",
         "The units of errors. Scaled: each estimator is first multiplied by the factor that "
@@ -205,6 +214,7 @@ class Query:
     against: str
     window: int
     scale: str
+    smooth: int
     units: str
     k: int
     parts: str

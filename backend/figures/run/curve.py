@@ -15,6 +15,7 @@ from backend.figures.data import (
 from backend.figures.data.metrics import SPLITS, Metric, Scaling, metric, split_of
 from backend.figures.data.query import Query
 from backend.figures.data.select import TRACES, Line, draws_of, lines
+from backend.figures.data.smooth import smoothed
 from backend.figures.data.source import Floats, Source
 from backend.figures.data.window import Window
 from backend.figures.drawing import canvas, edge, fit, hatch, run_events, style, switches
@@ -62,11 +63,11 @@ def _of_measure(name: str, order: int, title: str, help: str, reading: str, *mor
 INFO = FigureInfo(
     title="Curve",
     help="One metric at one layer over the run. Every run and every estimator has a line of its "
-    "own, and no line is smoothed.",
+    "own. No line is smoothed unless the reader asks, and then the note says how.",
     reading="Compare the lines where they are flat: that is where the runs or estimators end up.",
     parameters=(
-        "runs", "metric", "layer", "estimator", "x", "scale", "max", "first", "last", "left",
-        "right",
+        "runs", "metric", "layer", "estimator", "x", "scale", "smooth", "max", "first", "last",
+        "left", "right",
     ),
     charts=(
         _of_parts(
@@ -76,7 +77,7 @@ INFO = FigureInfo(
             "Lower is better; a validation loss that rises while the training loss falls is "
             "overfitting.",
             first_look=(20, 4), colours_runs=True, together={"metric": "train/loss"}, asks={},
-            picks=(Pick("scale", own=True),),
+            picks=(Pick("scale", own=True), Pick("smooth", own=True)),
         ),
         _of_parts(
             "accuracy", "accuracy", 20, "Accuracy",
@@ -158,7 +159,11 @@ def figure(source: Source, query: Query) -> go.Figure:
         tally.say(f"{TRACES} of {len(matches)} lines: choose fewer runs or one estimator")
     fitted = _fit(words[0].scaling, query.scale, kept, points)
     tally.say(fitted.note)
-    traces = _traces(source, query, kept, points, fitted)
+    drawn, words_on_means = smoothed(
+        source, [line.series.id for line in kept], points, query.smooth
+    )
+    tally.say(words_on_means)
+    traces = _traces(source, query, kept, drawn, fitted)
     laws = _laws(source, query, kept, points, fitted, traces)
     traces += laws.traces
     tally.say(laws.note)
@@ -213,6 +218,8 @@ def _traces(
         x = progress.positions(source, line.run_id, line.run, series_points.steps, query.x)
         name = trace_name(line, several=len(query.runs) > 1)
         drawn.append(trace(line, x, series_points.values, scale, query.x, name))
+        if query.smooth > 1:  # a new point would stand beside means
+            drawn[-1].meta = {key: drawn[-1].meta[key] for key in ("run", "x", "full")}
         if span and "series" in drawn[-1].meta:
             # A value beyond it needs its mark, so that the figure has to be drawn anew.
             drawn[-1].meta = {**drawn[-1].meta, "span": span}
