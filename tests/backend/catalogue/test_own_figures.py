@@ -51,7 +51,7 @@ def test_it_is_listed_with_its_words_source_and_place(tmp_path):
     assert entry["source"]["file"] == str(tmp_path / "own.py")
     (chart,) = entry["charts"]
     assert chart["key"] == "own-loss-over-steps"
-    assert chart["places"] == ({"page": "run", "section": "own", "order": 10},)
+    assert chart["places"] == ({"page": "run", "section": "own", "order": 10, "span": 0},)
     assert chart["follows"] == ("train/loss",)
 
 
