@@ -58,8 +58,8 @@ def test_every_figure_says_a_sentence_that_fits(name):
     assert_readable(answer["takeaway"])
 
 
-@pytest.mark.parametrize("count", range(1, len(HOSTILE) + 1))
-@pytest.mark.parametrize("layer", ["", "head", "head.linear.weight"])
+@pytest.mark.parametrize("count", [1, 3, len(HOSTILE)])
+@pytest.mark.parametrize("layer", ["", "head.linear.weight"])
 def test_hostile_names_in_any_number_are_told_in_a_sentence_that_fits(count, layer):
     metrics = [m for m in MEASURES if not m.endswith("_null")]
     rng = np.random.default_rng(count)
