@@ -248,6 +248,7 @@ function head(look) {
       "data-kind": "microscope",
       "data-status": status,
     },
+    h("b", null, () => look().name),
     h("span", {class: "status-place", "aria-live": "polite"}, () =>
       badge(status(), pending(id), isLive()),
     ),

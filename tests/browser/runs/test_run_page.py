@@ -84,7 +84,7 @@ def test_tabs_keys_and_the_palette_lead_everywhere(
     page.keyboard.press("/")
     search.fill("duplicate")
     search.press("Enter")
-    page.wait_for_url(f"**/new?from={number}")
+    expect(page.get_by_role("heading", level=1, name="New run")).to_be_visible()
     page.keyboard.press("g")
     page.keyboard.press("r")
     page.wait_for_url("**/runs*")
