@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -93,9 +93,14 @@ class Lab:
 
         A short run may end while a test looks at how far it is. Call this before it can be there.
         """
-        self.server.stops[run] = step
-        until(lambda: run not in self.server.stops, lambda: self.describe(run))
-        self.reaches(run, step)
+        self.stop_at([run], step)
+
+    def stop_at(self, runs: Sequence[str], step: int) -> None:
+        """The same for several runs, none of which may be there yet."""
+        self.server.stops |= dict.fromkeys(runs, step)
+        for run in runs:
+            until(lambda run=run: run not in self.server.stops, lambda run=run: self.describe(run))
+            self.reaches(run, step)
 
     def kill(self, run: str, *signals: signal.Signals) -> None:
         """Send signals to the run's worker, by default SIGKILL."""
@@ -185,8 +190,8 @@ def main() -> None:
     """Serve a home, submit the runs in $SUBMIT, stop their workers, print their ids; be killed."""
     with Lab(Path(sys.argv[1]), slots=2) as lab:
         runs = [lab.submit(config) for config in json.loads(os.environ["SUBMIT"])]
-        for run in runs:
-            lab.stops_at(run, 100)
+        # All at once: a run could end while another one is waited for.
+        lab.stop_at(runs, 100)
         print(*runs, flush=True)
         signal.pause()
 
