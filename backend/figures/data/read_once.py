@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from backend.figures.data.source import (
     ColumnsLike,
     EventLike,
+    MemoryPoints,
     PointsLike,
     RunLike,
     SeriesLike,
@@ -13,6 +14,9 @@ from backend.figures.data.source import (
 
 MOST = 4096
 """Points of an answer that is kept: those of long series would take much memory."""
+WHOLE = 20_000
+"""Points up to which a series is kept whole, whatever part of it is asked for first: measures of
+probes are much shorter."""
 
 
 class ReadOnce:
@@ -22,6 +26,8 @@ class ReadOnce:
         self._source = source
         self._runs: dict[str, RunLike] = {}
         self._series: dict[str, Sequence[SeriesLike]] = {}
+        self._counts: dict[int, int] = {}
+        self._whole: dict[int, MemoryPoints] = {}
         self._points: dict[tuple[int | None, ...], PointsLike] = {}
 
     def run(self, run_id: str, /) -> RunLike:
@@ -32,6 +38,7 @@ class ReadOnce:
     def series(self, run_id: str, /) -> Sequence[SeriesLike]:
         if run_id not in self._series:
             self._series[run_id] = self._source.series(run_id)
+            self._counts |= {each.id: each.count for each in self._series[run_id]}
         return self._series[run_id]
 
     def marked_events(self, run_ids: Sequence[str], /) -> Mapping[str, Sequence[EventLike]]:
@@ -47,6 +54,9 @@ class ReadOnce:
         last: int | None = None,
         newest: int | None = None,
     ) -> PointsLike:
+        if max is None and self._counts.get(series_id, WHOLE + 1) <= WHOLE:
+            kept = self._kept_whole(series_id).within(first, last)
+            return kept if newest is None else kept.newest(newest)
         key = (series_id, max, first, last, newest)
         if key in self._points:
             return self._points[key]
@@ -54,6 +64,12 @@ class ReadOnce:
         if len(points.steps) <= MOST:
             self._points[key] = points
         return points
+
+    def _kept_whole(self, series_id: int) -> MemoryPoints:
+        if series_id not in self._whole:
+            points = self._source.points(series_id)
+            self._whole[series_id] = MemoryPoints(points.steps, points.values, points.count)
+        return self._whole[series_id]
 
     def columns(
         self,

@@ -1,12 +1,12 @@
 """All findings of a run, from its losses, layers, estimators, law checks and log."""
 
+from backend.figures.data.read_once import ReadOnce
 from backend.figures.data.select import estimators as selected
 from backend.figures.data.select import is_microscope
 from backend.figures.data.source import RunLike, Source
 from backend.figures.drawing.names import side_by_side
 from backend.figures.findings import crossing, estimators, layers, losses, record
 from backend.figures.findings.finding import Finding, ordered
-from backend.figures.findings.remembered import Remembered
 
 MOST_STAGES = 24
 """Most stages that are looked at one by one: of a deeper network, the whole alone is, since every
@@ -18,7 +18,7 @@ def findings_of(source: Source, run_id: str) -> list[Finding]:
 
     Give a snapshot of a store that is written to. Raises LookupError for a run that is not there.
     """
-    source = Remembered(source)
+    source = ReadOnce(source)
     run = source.run(run_id)
     of_log = record.recorded(source.marked_events([run_id]).get(run_id, ()))
     if is_microscope(run):
