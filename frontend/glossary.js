@@ -3,7 +3,7 @@
 import {h} from "./lib/h.js";
 
 /** @type {Record<string, string>} at most forty words each */
-export const GLOSSARY = {
+const GLOSSARY = {
   alignment:
     "The cosine of the angle between an estimate and the exact gradient: 100 % points along it, 0 % across it, below 0 against it. It is the mean over the draws of a probe.",
   variance:

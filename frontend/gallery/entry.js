@@ -3,9 +3,9 @@
 import * as api from "../api.js";
 import {chart} from "../charts/chart.js";
 import {icon} from "../icons.js";
-import {readAgain} from "../lib/again.js";
 import {date} from "../lib/format.js";
 import {h} from "../lib/h.js";
+import {polled} from "../lib/polled.js";
 import {computed, signal, untracked} from "../lib/signal.js";
 import {say} from "../lib/take.js";
 import {go, parameter} from "../state.js";
@@ -17,9 +17,6 @@ import {about, duration} from "./words.js";
 /** @typedef {import("../types.js").GalleryEntry} GalleryEntry */
 /** @typedef {import("../types.js").GalleryFigure} GalleryFigure */
 
-const RUNNING_MS = 1000;
-const IDLE_MS = 4000;
-const GONE = [404, 422];
 /** The study that is shown; "" for the newest. */
 const chosen = parameter("study");
 
@@ -27,26 +24,14 @@ export const title = "Gallery";
 
 /** @param {{entry: string}} params */
 export function page({entry: name}) {
-  const entry = signal(/** @type {GalleryEntry | null} */ (null));
-  const problem = signal("");
-  let before = "";
-  const read = readAgain(async () => {
-    try {
-      const now = await api.galleryEntry(name, chosen());
-      const text = JSON.stringify(now);
-      if (text !== before) {
-        before = text;
-        entry.set(now);
-        announce("refresh", {});
-      }
-      problem.set("");
-    } catch (error) {
-      if (!(error instanceof api.Refusal)) throw error;
-      problem.set(error.message);
-      if (GONE.includes(error.status)) return null;
-    }
-    return entry.peek()?.newest?.status === "running" ? RUNNING_MS : IDLE_MS;
-  });
+  const {
+    value: entry,
+    problem,
+    read,
+  } = polled(
+    () => api.galleryEntry(name, chosen()),
+    ({newest}) => newest?.status === "running",
+  );
   const isRead = computed(() => entry() !== null);
   return h(
     "div",

@@ -4,7 +4,7 @@ import {h} from "./h.js";
 import {signal} from "./signal.js";
 
 /** The last thing that was done, for the page's status line. */
-export const announcement = signal("");
+const announcement = signal("");
 
 /** @typedef {{text: string, takeBack: () => void}} Undo */
 

@@ -3,12 +3,11 @@
 import * as api from "../api.js";
 import {chart} from "../charts/chart.js";
 import {icon} from "../icons.js";
-import {readAgain} from "../lib/again.js";
 import {count} from "../lib/format.js";
 import {h} from "../lib/h.js";
+import {polled} from "../lib/polled.js";
 import {computed, signal} from "../lib/signal.js";
 import {go} from "../state.js";
-import {announce} from "../stream.js";
 import {orders} from "./orders.js";
 import {badge, progress} from "./progress.js";
 import {studyTable} from "./table.js";
@@ -16,10 +15,6 @@ import {studyTable} from "./table.js";
 /** @typedef {import("../types.js").StudyResults} StudyResults */
 /** @typedef {import("../types.js").StudyFailure} StudyFailure */
 
-const RUNNING_MS = 1000;
-const IDLE_MS = 4000;
-/** What is not read again once a refusal says that there is no such study. */
-const GONE = [404, 409, 422];
 /** Failures that are listed. */
 const MOST = 50;
 const PHASES = {timing: "timing the steps", tuning: "tuning", report: "report"};
@@ -28,27 +23,14 @@ export const title = "Study";
 
 /** @param {{study: string}} params */
 export function page({study: id}) {
-  const study = signal(/** @type {StudyResults | null} */ (null));
-  const problem = signal("");
-  let before = "";
-  const read = readAgain(async () => {
-    try {
-      const now = await api.studyResults(id);
-      // The same again redraws nothing.
-      const text = JSON.stringify(now);
-      if (text !== before) {
-        before = text;
-        study.set(now);
-        announce("refresh", {});
-      }
-      problem.set("");
-    } catch (error) {
-      if (!(error instanceof api.Refusal)) throw error;
-      problem.set(error.message);
-      if (GONE.includes(error.status)) return null;
-    }
-    return study.peek()?.status === "running" ? RUNNING_MS : IDLE_MS;
-  });
+  const {
+    value: study,
+    problem,
+    read,
+  } = polled(
+    () => api.studyResults(id),
+    ({status}) => status === "running",
+  );
   const isRead = computed(() => study() !== null);
   return h(
     "div",
