@@ -58,12 +58,13 @@ export const lengthWords = ({steps, epochs}) =>
 export const amount = (value, noun) =>
   typeof value === "number" ? counted(value, noun) : `${short(value)} ${noun}s`;
 
-/** A component in one line: its title and its fields. @param {string} family @param {any} value */
-export function line(family, value) {
+/** A component in one line: its title and its fields, but for some. @param {string} family @param {any} value @param {string[]} [without] names of fields */
+export function line(family, value, without = []) {
   const entry = entryOf(family, value);
   if (!entry) return titleOf(family, value);
   const words = specs(entry.schema).flatMap((spec) => {
     const given = value[spec.name] ?? spec.initial;
+    if (without.includes(spec.name)) return [];
     if (given == null || given === false || given === "") return [];
     if (given === "none") return [`no ${low(spec.title)}`];
     if (given === true || spec.kind === "choice")

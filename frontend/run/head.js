@@ -4,8 +4,9 @@ import {catalogue, complaint} from "../lab.js";
 import {count} from "../lib/format.js";
 import {h} from "../lib/h.js";
 import {menu} from "../lib/menu.js";
-import {recipe, titleOfEstimator} from "../lib/recipe.js";
+import {titleOfEstimator} from "../lib/estimator-title.js";
 import {computed} from "../lib/signal.js";
+import {line, networkWords, titleOf} from "../new/titles.js";
 import {changes, forks} from "../runs/change.js";
 import {findingsCount, findingsOf} from "../runs/findings.js";
 import {hasEnded, pending} from "../runs/pending.js";
@@ -108,9 +109,10 @@ function chips(run, status) {
 function parts(run) {
   const {dataset, network, optimizer, batch_size: batch, seed} = run().config;
   return [
-    ["Data", () => recipe(catalogue(), "datasets", dataset)],
-    ["Network", () => recipe(catalogue(), "networks", network)],
-    ["Optimiser", () => recipe(catalogue(), "optimizers", optimizer)],
+    ["Data", () => (catalogue() ? titleOf("datasets", dataset) : dataset.name)],
+    ["Network", () => (catalogue() ? networkWords(network) : network.name)],
+    // The learning rate has a chip of its own.
+    ["Optimiser", () => (catalogue() ? line("optimizers", optimizer, ["lr"]) : optimizer.name)],
     ["Batch", () => String(batch)],
     ["Seed", () => String(seed)],
   ];
