@@ -1,4 +1,4 @@
-"""A checkpoint under the microscope: asked for in a dialog, seen live, drawn again."""
+"""A checkpoint under the microscope: chosen on its tab, seen live, drawn again."""
 
 import pytest
 from axe import violations

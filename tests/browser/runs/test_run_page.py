@@ -48,6 +48,23 @@ def test_the_overview_says_who_points_best_and_in_which_layer(
     boxes = sorted(box["y"] for name in names.all() if (box := name.bounding_box()))
     assert all(low + 12 <= high for low, high in pairwise(boxes))
 
+    page.locator("#chart-cosine .nsewdrag").hover()
+    sees(
+        page,
+        """() => {
+      const under = (key) => {
+        const plot = document.querySelector(`[data-chart=${key}]`);
+        const line = plot.parentElement.querySelector(".crosshair");
+        const {xaxis} = plot._fullLayout;
+        const width = xaxis.p2l(1) - xaxis.p2l(0);
+        const at = xaxis.p2l(parseFloat(line.style.left) - xaxis._offset);
+        return line.hidden ? null : {at, width};
+      };
+      const [here, there] = ["cosine", "loss"].map(under);
+      return here && there && Math.abs(here.at - there.at) <= here.width + there.width;
+    }""",
+    )
+
     height = page.evaluate("document.querySelector('#main').getBoundingClientRect().height")
     assert height <= 1.5 * 900, "the overview takes at most a screen and a half"
     assert violations(page) == []
