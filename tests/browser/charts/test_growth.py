@@ -90,6 +90,23 @@ SLOW_AND_OUT_OF_VIEW = """async () => {
 }"""
 
 
+POLLED = """async () => {
+  const {polled} = await import("/static/lib/polled.js");
+  const {on} = await import("/static/stream.js");
+  const answers = [{n: 1}, {n: 1}, {n: 2}];
+  let [asked, told] = [0, 0];
+  on("refresh", () => (told += 1));
+  const {value, read} = polled(async () => answers[Math.min(asked++, 2)], () => false);
+  while (asked < answers.length) await read();
+  return [told, value().n];
+}"""
+
+
+def test_charts_hear_of_each_new_answer_once(page: Page, lab: ServedLab) -> None:
+    enter(page, lab.start_url)
+    assert page.evaluate(POLLED) == [2, 2]
+
+
 def test_a_live_page_leaves_a_slow_figure_its_time_and_draws_what_is_out_of_view(
     page: Page, lab: ServedLab
 ) -> None:
