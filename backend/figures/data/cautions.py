@@ -12,7 +12,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.figures.data.query import Query
+from backend.figures.data.query import WINDOW, Query
 from backend.figures.data.select import Line, draws_of, estimators, is_microscope
 from backend.figures.data.source import Floats, Source
 from backend.figures.drawing.text import clipped
@@ -24,8 +24,6 @@ from estimators.statistics.formatting import counted, percentage, share_of_draws
 NONFINITE, UNCONVERGED, SWEEP = "draw/nonfinite", "draw/not_converged", "sweep/"
 REFERENCE = "reference/not_converged"
 """The most examples of a solve that did not converge for the exact gradient."""
-WINDOW = 8
-"""Probes that are read of a training run where no window is asked for."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from backend.figures.info import Condition
 
 POINTS = 1000
 """Most shown points of a trace."""
+WINDOW = 8
+"""The latest probes that a number is pooled from, unless the reader asks for others."""
 MOST_AVERAGED = 4096
 """Most draws that the page's control averages."""
 BUDGETS = ("", "1", "8", "64", "512")
@@ -96,8 +98,8 @@ PARAMETERS: dict[str, Parameter] = {
         when=Condition("microscope.sweep.field", "network.*"),
     ),
     "window": Parameter(
-        "Probes pooled", "How many of the latest probes are pooled.", "whole", (), "8", "probes",
-        (1, 10_000),
+        "Probes pooled", "How many of the latest probes are pooled.", "whole", (), str(WINDOW),
+        "probes", (1, 10_000),
     ),
     "scale": Parameter(
         "Vertical axis",

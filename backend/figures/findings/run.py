@@ -5,7 +5,7 @@ from backend.figures.data.select import estimators as selected
 from backend.figures.data.select import is_microscope
 from backend.figures.data.source import RunLike, Source
 from backend.figures.drawing.names import side_by_side
-from backend.figures.findings import crossing, estimators, layers, losses, record
+from backend.figures.findings import estimators, layers, losses, record
 from backend.figures.findings.finding import Finding, ordered
 
 MOST_STAGES = 24
@@ -42,7 +42,7 @@ def _all(
         *layers.dead(source, run_id, stages),
         *layers.theory(source, run_id, run, stages),
         *estimators.findings(source, run_id, run, stages),
-        *crossing.finding(source, run_id, run),
+        *estimators.crossing(source, run_id, run),
     ]
 
 

@@ -6,15 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.figures.data import cautions
-from backend.figures.data.query import Query
+from backend.figures.data.query import WINDOW, Query
 from backend.figures.data.select import Line, draws_of, is_microscope
 from backend.figures.data.source import Floats, Source
 from backend.figures.reference import Reference
 from estimators.statistics.paired import min_pairs, paired, unpaired
 from estimators.statistics.student import Sample, half_width
-
-WINDOW = 8
-"""Probes that are pooled unless the reader asks for another number."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from backend.figures.data import diagnosis, laws, plane
 from backend.figures.data.plane import SPREAD
-from backend.figures.data.query import Query, parse
+from backend.figures.data.query import WINDOW, Query, parse
 from backend.figures.data.read_once import ReadOnce
 from backend.figures.data.select import Line, driver, estimators, layers
 from backend.figures.data.source import RunLike, Source
@@ -54,7 +54,9 @@ class _Board(NamedTuple):
         return Line(self.run_id, self.run, 0, series) if series else None
 
 
-def scoreboard(source: Source, run_id: str, *, layer: str = "", window: int = 8) -> dict[str, Any]:
+def scoreboard(
+    source: Source, run_id: str, *, layer: str = "", window: int = WINDOW
+) -> dict[str, Any]:
     """A row for each estimator of a run, the driver first.
 
     Args:

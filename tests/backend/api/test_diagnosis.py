@@ -31,6 +31,18 @@ def test_the_latest_probes_of_the_network_and_its_stages_are_asked_about(
     assert question["coverage"] == {"hidden.weight": "exact", "hidden.bias": "no signal"}
 
 
+def test_it_reads_the_probes_that_scoreboard_and_findings_read(client, worker, fake, packed):
+    steps = np.arange(40) * 8
+    worker.send(
+        *(packed(m, steps, steps, estimator="" if m == "exact/norm" else "backprop")
+          for m in MEASURES),
+        facts={"layers": LAYERS},
+    )  # fmt: skip
+    probes = client.get(WHY.format(worker.run)).json()["probes"]
+    board = client.get(f"/api/runs/{worker.run}/scoreboard").json()
+    assert probes == board["window"]
+
+
 def test_without_probes_there_is_nothing_to_say(client, run):
     assert client.get(WHY.format(run)).json()["findings"] == []
     unknown = client.get(WHY.format(run), params={"estimator": "spsa"})

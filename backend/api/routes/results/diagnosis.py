@@ -11,6 +11,7 @@ from backend.api.deps import LabDep
 from backend.api.models import Id, View
 from backend.api.router import router
 from backend.figures.data import diagnosis as read
+from backend.figures.data.query import WINDOW
 from backend.figures.data.select import driver, estimators
 from backend.figures.drawing import style
 from backend.figures.findings import findings_of
@@ -48,7 +49,7 @@ def diagnosis(
     run_id: Id,
     lab: LabDep,
     estimator: Annotated[str, Query(max_length=300)] = "",
-    window: Annotated[int, Query(ge=2, le=1000)] = 16,
+    window: Annotated[int, Query(ge=2, le=1000)] = WINDOW,
     stage: Annotated[str, Query(max_length=300)] = "",
 ) -> DiagnosisView:
     """From the latest `window` probes of `estimator`, or of the driver if none is named: findings

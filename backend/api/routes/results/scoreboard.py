@@ -7,6 +7,7 @@ from fastapi import HTTPException, Query
 from backend.api.deps import LabDep
 from backend.api.models import Id
 from backend.api.router import router
+from backend.figures.data.query import WINDOW
 from backend.figures.data.select import layers
 from backend.sentences import unknown
 
@@ -19,7 +20,7 @@ def scoreboard(
     run_id: Id,
     lab: LabDep,
     layer: Annotated[str, Query(max_length=300)] = "",
-    window: Annotated[int, Query(ge=1, le=MAX_WINDOW)] = 8,
+    window: Annotated[int, Query(ge=1, le=MAX_WINDOW)] = WINDOW,
 ) -> dict[str, Any]:
     """A row for each estimator, the driver first, from the latest `window` probes of `layer`, or of
     the whole network."""
